@@ -1,0 +1,323 @@
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# Everything that is built goes below $(O).  Sources are found by wildcard: a new .c file in one of
+# the folders is part of the build without a line here.  `make help` lists the targets.
+
+# --------------------------------------------------------------------------------------------
+# Settings of the user
+# --------------------------------------------------------------------------------------------
+
+CFLAGS	?= -O2 -g
+CPPFLAGS ?=
+LDFLAGS	?=
+WERROR	?= 1
+V	?= 0
+
+PREFIX	?= /usr/local
+sbindir	= $(PREFIX)/sbin
+libdir	= $(PREFIX)/lib
+includedir = $(PREFIX)/include
+mandir	= $(PREFIX)/share/man
+DESTDIR	?=
+
+# SANITIZE=address,undefined or SANITIZE=thread builds all of library, daemon and tests that way,
+# in a folder of its own, so that switching costs no rebuild.
+SANITIZE ?=
+
+ifeq ($(SANITIZE),)
+O	?= build
+else
+O	:= build/$(if $(findstring thread,$(SANITIZE)),tsan,asan)
+endif
+
+ifeq ($(origin CC),default)
+CC	:= gcc
+endif
+
+MAKEFLAGS += --no-builtin-rules --no-print-directory
+.SUFFIXES:
+.DELETE_ON_ERROR:
+
+ifeq ($(V),1)
+Q	:=
+say	=
+else
+Q	:= @
+say	= @printf '  %-7s %s\n' '$(1)' '$(2)';
+endif
+
+# --------------------------------------------------------------------------------------------
+# Sources
+# --------------------------------------------------------------------------------------------
+
+LIB_SRCS	:= $(wildcard libclient/*.c)
+CORE_SRCS	:= $(wildcard libclient/core/*.c)
+DAEMON_SRCS	:= $(wildcard daemon/*.c)
+UNIT_SRCS	:= $(wildcard selftests/unit/test_*.c)
+INTEGRATION_SRCS := $(wildcard selftests/integration/test_*.c)
+PLUGIN_SRCS	:= $(wildcard selftests/integration/plugin_*.c)
+WORDINDEX_SRCS	:= $(wildcard libclient/examples/wordindex/*.c)
+
+# The one place that knows the version is the public header.
+HEADER	:= libclient/include/tricolor.h
+VERSION	:= $(shell awk '/define TRI_VERSION_(MAJOR|MINOR|PATCH)/ { v = v dot $$3; dot = "." } \
+			END { print v }' $(HEADER))
+SOVERSION := $(firstword $(subst ., ,$(VERSION)))
+SONAME	:= libtricolor.so.$(SOVERSION)
+
+# The library is position independent and hides what is not public; the daemon has its own objects
+# of the core, which are neither.
+LIB_OBJS	:= $(patsubst %.c,$(O)/pic/%.o,$(LIB_SRCS) $(CORE_SRCS))
+CORE_OBJS	:= $(patsubst %.c,$(O)/obj/%.o,$(CORE_SRCS))
+DAEMON_OBJS	:= $(patsubst %.c,$(O)/obj/%.o,$(filter-out daemon/main.c,$(DAEMON_SRCS)))
+DAEMON_MAIN	:= $(patsubst %.c,$(O)/obj/%.o,$(filter daemon/main.c,$(DAEMON_SRCS)))
+UNIT_OBJS	:= $(patsubst %.c,$(O)/obj/%.o,$(UNIT_SRCS))
+INTEGRATION_OBJS := $(patsubst %.c,$(O)/obj/%.o,$(INTEGRATION_SRCS))
+PLUGIN_OBJS	:= $(patsubst %.c,$(O)/pic/%.o,$(PLUGIN_SRCS))
+WORDINDEX_OBJS	:= $(patsubst %.c,$(O)/obj/%.o,$(WORDINDEX_SRCS))
+OBJS	:= $(LIB_OBJS) $(CORE_OBJS) $(DAEMON_OBJS) $(DAEMON_MAIN) $(UNIT_OBJS) \
+	   $(INTEGRATION_OBJS) $(PLUGIN_OBJS) $(WORDINDEX_OBJS)
+
+LIB_FILE	:= $(O)/lib/$(SONAME)
+LIB_LINK	:= $(O)/lib/libtricolor.so
+LIB_STATIC	:= $(O)/lib/libtricolor.a
+CORE_LIB	:= $(O)/libcore.a
+DAEMON_LIB	:= $(O)/libtricolord.a
+DAEMON_BIN	:= $(O)/sbin/tricolord
+UNIT_TESTS	:= $(patsubst selftests/%.c,$(O)/tests/%,$(UNIT_SRCS))
+INTEGRATION_TESTS := $(patsubst selftests/%.c,$(O)/tests/%,$(INTEGRATION_SRCS))
+PLUGINS		:= $(patsubst selftests/%.c,$(O)/tests/%.so,$(PLUGIN_SRCS))
+WORDINDEX	:= $(if $(WORDINDEX_SRCS),$(O)/examples/wordindex)
+
+LIB	:= $(if $(LIB_SRCS),$(LIB_FILE) $(LIB_LINK) $(LIB_STATIC))
+DAEMON	:= $(if $(DAEMON_MAIN),$(DAEMON_BIN))
+
+# --------------------------------------------------------------------------------------------
+# Flags
+# --------------------------------------------------------------------------------------------
+
+# Heap and metadata are raw words that are read as several types: no type-based alias analysis in
+# our own code.  (A program that uses the library needs no such flag.)
+C_FLAGS	:= -std=gnu11 -D_GNU_SOURCE= -Wall -Wextra -Wstrict-prototypes -fno-strict-aliasing \
+	   $(if $(filter 1,$(WERROR)),-Werror)
+L_FLAGS	:= -Wl,-z,relro -Wl,-z,now
+
+# Undefined behaviour traps, and the address sanitizer reports the trap: gcc's runtime for the
+# former has no log_path of its own beside the latter's, and a report on standard error is lost
+# where that is a collector's.
+ifneq ($(SANITIZE),)
+SAN	:= -fsanitize=$(SANITIZE) -fno-omit-frame-pointer \
+	   $(if $(findstring undefined,$(SANITIZE)),-fsanitize-undefined-trap-on-error)
+endif
+
+DEPS	= -MMD -MP
+COMPILE	= $(CC) $(C_FLAGS) $(INCLUDES) $(DEFINES) $(CPPFLAGS) $(CFLAGS) $(SAN) $(DEPS)
+LINK	= $(CC) $(CFLAGS) $(SAN) $(L_FLAGS) $(LDFLAGS)
+
+INCLUDES = -Ilibclient/include -Ilibclient -Idaemon -Iselftests
+
+# Examples and plugins of tests see what a user of the library sees.
+$(WORDINDEX_OBJS) $(PLUGIN_OBJS): INCLUDES = -Ilibclient/include -Iselftests
+
+# Where the library looks for the collector if there is none at ../sbin from its own place.  Only
+# the files that use it are built again for another PREFIX.
+PATH_OBJS := $(if $(LIB_SRCS),$(patsubst %.c,$(O)/pic/%.o, \
+		$(shell grep -l TRICOLORD_PATH $(LIB_SRCS))))
+$(PATH_OBJS): DEFINES = -DTRICOLORD_PATH='"$(sbindir)/tricolord"'
+
+# --------------------------------------------------------------------------------------------
+# Building
+# --------------------------------------------------------------------------------------------
+
+.PHONY: all lib daemon tests unit-tests integration-tests examples
+all: lib daemon examples
+lib: $(LIB)
+daemon: $(DAEMON)
+examples: $(WORDINDEX)
+tests: unit-tests integration-tests
+unit-tests: $(UNIT_TESTS)
+integration-tests: $(INTEGRATION_TESTS) $(PLUGINS) $(LIB) $(DAEMON)
+
+# What was built with other flags, or from other files, is not up to date: each of these files holds
+# what its users were built with, and is written only when that changes.
+define remember
+$(1): FORCE
+	$$(shell mkdir -p $$(@D))$$(file >$$@.new,$(2))
+	@cmp -s $$@.new $$@ && rm $$@.new || mv $$@.new $$@
+endef
+
+FLAGS	= $(shell $(CC) -dumpfullversion) $(COMPILE) $(LINK)
+SOURCES	= $(LIB_SRCS) $(CORE_SRCS) $(DAEMON_SRCS) $(WORDINDEX_SRCS)
+$(eval $(call remember,$(O)/.flags,$$(FLAGS)))
+$(eval $(call remember,$(O)/.sources,$$(SOURCES)))
+$(eval $(call remember,$(O)/.prefix,$$(sbindir)))
+
+.PHONY: FORCE
+FORCE:
+
+$(OBJS): $(O)/.flags
+$(PATH_OBJS): $(O)/.prefix
+$(LIB_FILE) $(LIB_STATIC) $(CORE_LIB) $(DAEMON_LIB) $(WORDINDEX): $(O)/.sources
+
+$(O)/obj/%.o: %.c
+	@mkdir -p $(@D)
+	$(call say,CC,$@)$(COMPILE) -c -o $@ $<
+
+$(O)/pic/%.o: %.c
+	@mkdir -p $(@D)
+	$(call say,CC,$@)$(COMPILE) -fPIC -fvisibility=hidden -c -o $@ $<
+
+# nodelete: threads and signal handlers run in the library's code; dlclose() must not unmap it.
+$(LIB_FILE): $(LIB_OBJS) libclient/libtricolor.map
+	@mkdir -p $(@D)
+	$(call say,LD,$@)$(LINK) -shared -o $@ $(LIB_OBJS) \
+		-Wl,-soname,$(SONAME) -Wl,--version-script=libclient/libtricolor.map \
+		-Wl,-z,nodelete -Wl,-z,defs
+
+$(LIB_LINK): $(LIB_FILE)
+	$(call say,LN,$@)ln -sf $(SONAME) $@
+
+# rm: ar would keep members whose source is gone.
+$(LIB_STATIC): $(LIB_OBJS)
+$(CORE_LIB): $(CORE_OBJS)
+$(DAEMON_LIB): $(DAEMON_OBJS)
+$(LIB_STATIC) $(CORE_LIB) $(DAEMON_LIB):
+	@mkdir -p $(@D); rm -f $@
+	$(call say,AR,$@)$(AR) rcs $@ $(filter %.o,$^)
+
+$(DAEMON_BIN): $(DAEMON_MAIN) $(DAEMON_LIB) $(CORE_LIB)
+	@mkdir -p $(@D)
+	$(call say,LD,$@)$(LINK) -o $@ $(filter %.o %.a,$^) -lm -lpthread
+
+$(UNIT_TESTS): $(O)/tests/%: $(O)/obj/selftests/%.o $(DAEMON_LIB) $(CORE_LIB)
+	@mkdir -p $(@D)
+	$(call say,LD,$@)$(LINK) -o $@ $(filter %.o %.a,$^) -lm -lpthread
+
+# Programs in the build tree find the library relative to themselves.
+$(INTEGRATION_TESTS): $(O)/tests/%: $(O)/obj/selftests/%.o $(LIB_FILE) $(LIB_LINK)
+	@mkdir -p $(@D)
+	$(call say,LD,$@)$(LINK) -o $@ $< -L$(O)/lib -Wl,-rpath,'$$ORIGIN/../../lib' \
+		-ltricolor -lm -lpthread -ldl
+
+$(PLUGINS): $(O)/tests/%.so: $(O)/pic/selftests/%.o $(LIB_FILE) $(LIB_LINK)
+	@mkdir -p $(@D)
+	$(call say,LD,$@)$(LINK) -shared -o $@ $< -L$(O)/lib -ltricolor
+
+$(WORDINDEX): $(WORDINDEX_OBJS) $(LIB_FILE) $(LIB_LINK)
+	@mkdir -p $(@D)
+	$(call say,LD,$@)$(LINK) -o $@ $(WORDINDEX_OBJS) -L$(O)/lib \
+		-Wl,-rpath,'$$ORIGIN/../lib' -ltricolor -lm -lpthread
+
+-include $(OBJS:.o=.d)
+
+# --------------------------------------------------------------------------------------------
+# Running
+# --------------------------------------------------------------------------------------------
+
+.PHONY: demo bench
+demo: all
+	$(Q)sh libclient/examples/wordindex/demo.sh
+
+bench: all
+	$(Q)sh tools/bench/run.sh
+
+# Test programs run one after the other, whatever -j says: many of them measure time.
+RUN	= sh selftests/run.sh -o $(O)/results
+
+.PHONY: check check-unit check-integration check-model check-sanitize check-install
+check-unit: unit-tests
+	$(Q)$(RUN) -l unit -t 60 $(UNIT_TESTS)
+
+check-integration: integration-tests
+	$(Q)$(RUN) -l integration -t 300 $(INTEGRATION_TESTS)
+
+check-model:
+	$(Q)$(RUN) -l model -t 7200 "sh selftests/model/run.sh large"
+
+check-install: all
+	$(Q)$(RUN) -l install -t 300 "sh selftests/install/run.sh"
+
+# The thread sanitizer delays signals until a thread makes a call that it knows; a test that needs a
+# thread interrupted in a loop skips itself there.
+ASAN	:= O=$(O)/asan SANITIZE=address,undefined
+TSAN	:= O=$(O)/tsan SANITIZE=thread
+san_tests = $(patsubst $(O)/%,$(O)/$(1)/%,$(UNIT_TESTS) $(INTEGRATION_TESTS))
+
+.PHONY: build-asan build-tsan
+build-asan:
+	$(Q)$(MAKE) $(ASAN) tests
+build-tsan:
+	$(Q)$(MAKE) $(TSAN) tests
+
+check-sanitize: build-asan build-tsan
+	$(Q)$(RUN) -b
+	$(Q)$(RUN) -a -l address -t 900 $(call san_tests,asan)
+	$(Q)$(RUN) -a -l thread -t 900 $(call san_tests,tsan)
+	$(Q)$(RUN) -e
+
+# All is built before anything runs: what does not compile is known soonest.
+check: all tests build-asan build-tsan
+	$(Q)$(RUN) -b
+	$(Q)$(RUN) -a -l unit -t 60 $(UNIT_TESTS)
+	$(Q)$(RUN) -a -l integration -t 300 $(INTEGRATION_TESTS)
+	$(Q)$(RUN) -a -l model -t 1200 "sh selftests/model/run.sh small"
+	$(Q)$(RUN) -a -l install -t 300 "sh selftests/install/run.sh"
+	$(Q)$(RUN) -a -l address -t 900 $(call san_tests,asan)
+	$(Q)$(RUN) -a -l thread -t 900 $(call san_tests,tsan)
+	$(Q)$(RUN) -e
+
+.PHONY: style
+style:
+	$(Q)sh tools/style.sh
+
+# --------------------------------------------------------------------------------------------
+# Installing
+# --------------------------------------------------------------------------------------------
+
+LIB_REAL := libtricolor.so.$(VERSION)
+
+.PHONY: install uninstall
+install: lib daemon
+	$(Q)install -D -m 755 $(LIB_FILE) $(DESTDIR)$(libdir)/$(LIB_REAL)
+	$(Q)ln -sf $(LIB_REAL) $(DESTDIR)$(libdir)/$(SONAME)
+	$(Q)ln -sf $(SONAME) $(DESTDIR)$(libdir)/libtricolor.so
+	$(Q)install -D -m 644 $(LIB_STATIC) $(DESTDIR)$(libdir)/libtricolor.a
+	$(Q)install -D -m 644 $(HEADER) $(DESTDIR)$(includedir)/tricolor.h
+	$(Q)install -D -m 755 $(DAEMON_BIN) $(DESTDIR)$(sbindir)/tricolord
+	$(Q)install -D -m 644 libclient/man/tricolor.7 $(DESTDIR)$(mandir)/man7/tricolor.7
+	$(Q)install -D -m 644 daemon/man/tricolord.8 $(DESTDIR)$(mandir)/man8/tricolord.8
+	$(Q)install -d $(DESTDIR)$(libdir)/pkgconfig
+	$(Q)sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@LIBDIR@|$(libdir)|' -e 's|@VERSION@|$(VERSION)|' \
+		-e 's|@INCLUDEDIR@|$(includedir)|' libclient/tricolor.pc.in \
+		>$(DESTDIR)$(libdir)/pkgconfig/tricolor.pc
+
+uninstall:
+	$(Q)rm -f $(addprefix $(DESTDIR)$(libdir)/,$(LIB_REAL) $(SONAME) libtricolor.so \
+			libtricolor.a pkgconfig/tricolor.pc) \
+		$(DESTDIR)$(includedir)/tricolor.h $(DESTDIR)$(sbindir)/tricolord \
+		$(DESTDIR)$(mandir)/man7/tricolor.7 $(DESTDIR)$(mandir)/man8/tricolord.8
+
+.PHONY: clean help
+clean:
+	$(Q)rm -rf build
+
+help:
+	@printf '%s\n' \
+	'all (default)      library, daemon and example, into build/' \
+	'demo               build, then run the example on real files' \
+	'check              every test: unit, integration, models, install, sanitizers' \
+	'check-unit         unit tests only; seconds' \
+	'check-integration  tests with real processes' \
+	'check-model        the protocol model in its large sizes; hours, several GB' \
+	'check-sanitize     unit and integration tests under the sanitizers' \
+	'check-install      install into a folder, and build and run against that' \
+	'bench              compare with other allocators and collectors' \
+	'style              formatting, licence lines, line length' \
+	'install, uninstall honour DESTDIR, PREFIX (default /usr/local), libdir, sbindir' \
+	'clean              remove build/' \
+	'' \
+	'V=1                print commands' \
+	'WERROR=0           warnings are no errors' \
+	'SANITIZE=address,undefined | thread' \
+	'                   build into build/asan | build/tsan' \
+	'O=DIR              build into DIR instead'

@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * arena.h - one client's heap, as the daemon sees it
+ */
+#ifndef TRICOLOR_ARENA_H
+#define TRICOLOR_ARENA_H
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "core/layout.h"
+#include "core/proto.h"
+#include "mark.h"
+#include "pacer.h"
+
+/* What a cycle's phases cost, for the trace. */
+enum phase { PHASE_BARRIER, PHASE_MARK, PHASE_TERMINATION, PHASE_SWEEP, PHASES };
+
+struct cycle_figures {
+	uint64_t wall_ns[PHASES], cpu_ns[PHASES];
+	uint64_t start_bytes, end_bytes, live_bytes, goal_bytes;
+	uint64_t interrupted_max_ns, interrupted_total_ns;
+	uint32_t interruptions, rounds, workers;
+	uint64_t root_bytes, objects, scan_bytes;
+};
+
+/*
+ * From HELLO to the end of the connection.  Everything is owned by the arena's thread, which runs
+ * its cycles; marker helpers get at `marker` only.
+ */
+struct arena {
+	struct tri_view view;		/* geometry: our own copies */
+	void *base;
+	int fd;				/* the memfd */
+	int sock;
+	int32_t pid;			/* SO_PEERCRED */
+	bool trace_gc, checkmark, clobberfree;
+	bool fresh;			/* no cycle yet: a predecessor may have left marks */
+
+	uint32_t cycle;			/* completed; the same in the client */
+	struct pacer pacer;
+	struct marker marker;
+
+	/* Requests heard and not yet met. */
+	bool triggered;
+	uint32_t gc_wanted, free_wanted;
+	uint32_t gc_done, free_done;
+
+	uint64_t attached_ns;
+	uint64_t cycle_end_ns;		/* of the last one; 0: none */
+	uint64_t gc_cpu_ns;		/* all cycles */
+	uint64_t live_bytes;		/* marked by the last cycle … */
+	uint64_t live_at_bytes;		/* … when allocated_bytes was this */
+	uint64_t trigger_bytes;		/* in allocated_bytes */
+	uint64_t scavenge_ns;		/* when the scavenger may go on; 0: nothing to do */
+	struct cycle_figures now;
+};
+
+/** Serve the client at @sock until it is gone.  Closes @sock. */
+void arena_serve(int sock);
+
+/* cycle.c: false when the client is gone or broke the protocol. */
+bool cycle_run(struct arena *a, bool forced);
+bool cycle_due(struct arena *a);
+void cycle_settings(struct arena *a);
+
+/* handshake.c */
+bool arena_hear(struct arena *a, struct tri_msg *msg);
+bool arena_handshake(struct arena *a, enum tri_handshake kind, struct tri_msg *answer);
+bool arena_send(struct arena *a, const struct tri_msg *msg);
+
+/* sweep.c */
+void sweep_all(struct arena *a);
+void sweep_clear_marks(struct arena *a);
+
+/* scavenge.c */
+uint64_t scavenge_excess(struct arena *a);
+uint64_t scavenge(struct arena *a, uint64_t bytes);
+void scavenge_step(struct arena *a);
+
+/* checkmark.c */
+bool checkmark_run(struct arena *a);
+
+/* trace.c */
+void trace_cycle(struct arena *a, bool forced);
+void trace_line(struct arena *a, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+#endif

@@ -1,0 +1,284 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * cycle.c - one collection cycle of one arena
+ *
+ *  1. Barrier on (H1).  Nothing has been marked before every thread has answered.
+ *  2. Scan (H2): stacks and roots are in buffers.
+ *  3. Mark, beside the program: buffers, then what they lead to, until nothing is known to be grey.
+ *  4. Collect (H3): what threads have shaded is in buffers that can be read.  First the buffers that
+ *     threads are filling, then those that they have handed over: a buffer that is handed over between
+ *     the two is seen in the second place.  If any of it was white, back to 3.  A round that finds
+ *     nothing white ends marking: Documentation/design.md has the argument.
+ *  5. Barrier off (H4): each thread gives its spans back.
+ *  6. Sweep, here and in allocating threads.  The next cycle waits for its end.
+ *
+ * The pacer's figures are in live bytes; clients see them as values of their allocation counter.
+ */
+#include <errno.h>
+#include <limits.h>
+#include <linux/futex.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "arena.h"
+#include "clock.h"
+#include "core/buffer.h"
+#include "cpus.h"
+#include "log.h"
+
+static uint64_t live_now(const struct arena *a, uint64_t allocated)
+{
+	int64_t since = (int64_t)(allocated - a->live_at_bytes);
+
+	return since < 0 ? a->live_bytes : a->live_bytes + (uint64_t)since;
+}
+
+static void publish_trigger(struct arena *a)
+{
+	struct tri_ctl *ctl = a->view.ctl;
+	uint64_t trigger = pacer_trigger_bytes(&a->pacer);
+
+	if (trigger == PACER_NEVER)
+		a->trigger_bytes = UINT64_MAX;
+	else if (trigger <= a->live_bytes)
+		a->trigger_bytes = a->live_at_bytes;
+	else
+		a->trigger_bytes = a->live_at_bytes + (trigger - a->live_bytes);
+	tri_write(&ctl->goal_bytes, pacer_goal_bytes(&a->pacer));
+	tri_write(&ctl->trigger_bytes, a->trigger_bytes);
+}
+
+/** The client's settings, at attach and when it says that they have changed. */
+void cycle_settings(struct arena *a)
+{
+	struct tri_ctl *ctl = a->view.ctl;
+	struct pacer_config config = {
+		.gc_percent = tri_read(&ctl->gc_percent),
+		.memory_limit_bytes = tri_read(&ctl->memory_limit_bytes),
+		.procs = cpus_online(),
+		.heap_minimum_bytes = PACER_HEAP_MINIMUM_BYTES,
+	};
+
+	pacer_configure(&a->pacer, &config);
+	publish_trigger(a);
+}
+
+/** Whether the client has allocated as much as the trigger allows. */
+bool cycle_due(struct arena *a)
+{
+	return a->trigger_bytes != UINT64_MAX &&
+	       tri_read(&a->view.ctl->allocated_bytes) > a->trigger_bytes;
+}
+
+/* Mark what is in buffer @index; the entries beyond its count are not ours to read. */
+static void drain_buffer(struct arena *a, uint32_t index)
+{
+	const struct tri_buffer *b = &a->view.buffers[index];
+	uint32_t n = tri_read_acquire(&b->count), i;
+
+	if (n > TRI_BUFFER_ENTRIES)
+		n = TRI_BUFFER_ENTRIES;
+	for (i = 0; i < n; i++)
+		mark_entry(&a->marker.self, tri_read(&b->entry[i]));
+}
+
+/* The buffers that threads are filling at this moment. */
+static void drain_slots(struct arena *a)
+{
+	const struct tri_view *v = &a->view;
+	uint32_t i, n = tri_read(&v->ctl->slots_top);
+
+	if (n > TRI_SLOTS)
+		n = TRI_SLOTS;
+	for (i = 0; i < n; i++) {
+		uint32_t buffer = tri_read_acquire(&v->slots[i].buffer);
+
+		if (buffer && buffer <= TRI_BUFFERS)
+			drain_buffer(a, buffer - 1);
+	}
+}
+
+/* The buffers that were handed over. */
+static void drain_full(struct arena *a)
+{
+	const struct tri_view *v = &a->view;
+	uint32_t next = (uint32_t)atomic_exchange(&v->ctl->full_buffers, 0), left = TRI_BUFFERS;
+
+	while (next && next <= TRI_BUFFERS && left--) {
+		uint32_t index = next - 1;
+
+		next = tri_read(&v->buffers[index].next);
+		/* From here on the agent gives it back if we die: see collector_gone() there. */
+		tri_write(&v->buffers[index].state, TRI_BUFFER_COLLECTOR);
+		drain_buffer(a, index);
+		tri_write(&v->buffers[index].state, TRI_BUFFER_FREE);
+		tri_buffer_push(v, &v->ctl->free_buffers, index);
+	}
+}
+
+/* Called now and then while marking: allocating threads owe by what is left to do. */
+static void revise(void *arg)
+{
+	struct arena *a = arg;
+	struct tri_ctl *ctl = a->view.ctl;
+	double ratio = pacer_revise(&a->pacer, live_now(a, tri_read(&ctl->allocated_bytes)),
+				    mark_scan_bytes(&a->marker), 0);
+
+	tri_write(&ctl->assist_q16, ratio > 1e6 ? (uint64_t)1e6 << 16 : (uint64_t)(ratio * 65536));
+}
+
+/* Phases 3 and 4. */
+static bool mark(struct arena *a, uint64_t *termination_ns, uint64_t *termination_cpu_ns)
+{
+	struct marker *m = &a->marker;
+	struct tri_msg answer;
+	uint64_t before, wall, cpu;
+
+	for (;;) {
+		drain_full(a);
+		mark_drain(m);
+		wall = clock_ns();
+		cpu = clock_cpu_ns();
+		before = mark_objects(m);
+		if (!arena_handshake(a, TRI_HANDSHAKE_COLLECT, &answer))
+			return false;
+		drain_slots(a);
+		drain_full(a);
+		mark_flush(&m->self);
+		a->now.rounds++;
+		if (mark_failed(m)) {
+			log_line("client %d: no memory to mark its heap with: %s", a->pid,
+				 strerror(ENOMEM));
+			return false;
+		}
+		if (mark_objects(m) == before)
+			break;
+	}
+	*termination_ns = clock_ns() - wall;
+	*termination_cpu_ns = clock_cpu_ns() - cpu;
+	return true;
+}
+
+static void wake(tri_au32 *word, uint32_t value)
+{
+	tri_write_release(word, value);
+	syscall(SYS_futex, word, FUTEX_WAKE, INT_MAX, NULL, NULL, 0);
+}
+
+static void end_pacing(struct arena *a, uint64_t black_at, uint64_t end_at, bool forced)
+{
+	struct cycle_figures *f = &a->now;
+	struct tri_ctl *ctl = a->view.ctl;
+	uint64_t black = end_at > black_at ? end_at - black_at : 0;
+	uint64_t mark_ns = f->wall_ns[PHASE_MARK] + f->wall_ns[PHASE_TERMINATION] + 1;
+	uint64_t mark_cpu = f->cpu_ns[PHASE_MARK] + f->cpu_ns[PHASE_TERMINATION];
+	struct pacer_end end = {
+		.heap_live_bytes = live_now(a, end_at),
+		.marked_bytes = mark_bytes(&a->marker) + black,
+		.heap_scan_bytes = mark_scan_bytes(&a->marker),
+		.globals_scan_bytes = f->root_bytes,
+		.gc_utilization = (double)mark_cpu / ((double)mark_ns * cpus_online()),
+		.memory = {
+			.mapped_bytes = ((uint64_t)tri_read(&ctl->used_pages) << TRI_PAGE_SHIFT) +
+					tri_read(&ctl->free_backed_bytes),
+			.heap_alloc_bytes = live_now(a, end_at),
+			.heap_free_bytes = tri_read(&ctl->free_backed_bytes),
+		},
+		.forced = forced,
+	};
+
+	f->end_bytes = end.heap_live_bytes;
+	f->goal_bytes = pacer_goal_bytes(&a->pacer);
+	f->live_bytes = end.marked_bytes;
+	pacer_cycle_end(&a->pacer, &end);
+	a->live_bytes = end.marked_bytes;
+	a->live_at_bytes = end_at;
+	tri_write(&ctl->live_bytes, a->live_bytes);
+}
+
+/**
+ * Run a cycle to its end.  False: the client is gone, or the cycle can't be trusted; then the caller
+ * closes the connection, and the client's agent goes on as after the death of a collector.
+ */
+bool cycle_run(struct arena *a, bool forced)
+{
+	struct cycle_figures *f = &a->now;
+	struct tri_ctl *ctl = a->view.ctl;
+	uint32_t gc_wanted = a->gc_wanted, free_wanted = a->free_wanted;
+	uint64_t wall = clock_ns(), cpu = clock_cpu_ns(), allocated, black_at, termination, t_cpu;
+	struct pacer_start start;
+	struct tri_msg answer;
+	int i;
+
+	memset(f, 0, sizeof(*f));
+	a->triggered = false;
+	if (a->fresh)
+		sweep_clear_marks(a);
+	a->fresh = false;
+	allocated = tri_read(&ctl->allocated_bytes);
+	f->start_bytes = live_now(a, allocated);
+	start = (struct pacer_start){ .heap_live_bytes = f->start_bytes };
+	pacer_cycle_start(&a->pacer, &start);
+	tri_write(&ctl->trigger_bytes, UINT64_MAX);
+
+	if (!arena_handshake(a, TRI_HANDSHAKE_BARRIER_ON, &answer))
+		return false;
+	black_at = answer.b;
+	if (!arena_handshake(a, TRI_HANDSHAKE_SCAN, &answer))
+		return false;
+	f->root_bytes = answer.root_bytes;
+	mark_begin(&a->marker, a->cycle + 1);
+	f->wall_ns[PHASE_BARRIER] = clock_ns() - wall;
+	f->cpu_ns[PHASE_BARRIER] = clock_cpu_ns() - cpu;
+
+	wall += f->wall_ns[PHASE_BARRIER];
+	cpu += f->cpu_ns[PHASE_BARRIER];
+	revise(a);
+	if (!mark(a, &termination, &t_cpu))
+		return false;
+	f->wall_ns[PHASE_MARK] = clock_ns() - wall - termination;
+	f->cpu_ns[PHASE_MARK] = clock_cpu_ns() - cpu - t_cpu + a->marker.helper_cpu_ns;
+	f->workers = 1 + (a->marker.helpers_seen ? 1 : 0);
+	f->objects = mark_objects(&a->marker);
+	f->scan_bytes = mark_scan_bytes(&a->marker);
+	if (a->checkmark && !checkmark_run(a))
+		return false;
+
+	wall = clock_ns();
+	cpu = clock_cpu_ns();
+	tri_write(&ctl->assist_q16, 0);
+	if (!arena_handshake(a, TRI_HANDSHAKE_BARRIER_OFF, &answer))
+		return false;
+	a->cycle++;
+	f->wall_ns[PHASE_TERMINATION] = termination + clock_ns() - wall;
+	f->cpu_ns[PHASE_TERMINATION] = t_cpu + clock_cpu_ns() - cpu;
+	end_pacing(a, black_at, answer.b, forced);
+
+	wall = clock_ns();
+	cpu = clock_cpu_ns();
+	sweep_all(a);
+	f->wall_ns[PHASE_SWEEP] = clock_ns() - wall;
+	f->cpu_ns[PHASE_SWEEP] = clock_cpu_ns() - cpu;
+	publish_trigger(a);
+
+	for (i = 0; i < PHASES; i++)
+		a->gc_cpu_ns += f->cpu_ns[i];
+	a->cycle_end_ns = clock_ns();
+	atomic_fetch_add(&ctl->cycles, 1);
+	atomic_fetch_add(&ctl->forced_cycles, forced);
+	tri_write(&ctl->mark_cpu_ns, a->gc_cpu_ns);
+	if (free_wanted != a->free_done) {
+		scavenge(a, UINT64_MAX);
+		a->free_done = free_wanted;
+		wake(&ctl->free_done, free_wanted);
+	}
+	a->scavenge_ns = scavenge_excess(a) ? clock_ns() : 0;
+	if (a->trace_gc)
+		trace_cycle(a, forced);
+	if (gc_wanted != a->gc_done) {
+		a->gc_done = gc_wanted;
+		wake(&ctl->gc_done, gc_wanted);
+	}
+	return true;
+}

@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * handshake.c - the collector's half of the conversation with an agent
+ *
+ * One handshake at a time.  While its answer is awaited, requests may come; they are noted.
+ */
+#include <errno.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "arena.h"
+#include "log.h"
+
+bool arena_send(struct arena *a, const struct tri_msg *msg)
+{
+	return send(a->sock, msg, sizeof(*msg), MSG_NOSIGNAL) == sizeof(*msg);
+}
+
+static void note_request(struct arena *a, const struct tri_msg *msg)
+{
+	if (msg->a & TRI_REQUEST_TRIGGER)
+		a->triggered = true;
+	if (msg->a & TRI_REQUEST_GC)
+		a->gc_wanted = (uint32_t)msg->b;
+	if (msg->a & TRI_REQUEST_FREE)
+		a->free_wanted = (uint32_t)(msg->b >> 32);
+	if (msg->a & TRI_REQUEST_SETTINGS)
+		cycle_settings(a);
+}
+
+/**
+ * Receive one message, waiting for it.  Requests are noted here.
+ * False: the client is gone, or what it sent is not the protocol.
+ */
+bool arena_hear(struct arena *a, struct tri_msg *msg)
+{
+	ssize_t n;
+
+	do
+		n = recv(a->sock, msg, sizeof(*msg), 0);
+	while (n < 0 && errno == EINTR);
+	if (n == 0 || (n < 0 && errno == ECONNRESET))
+		return false;
+	if (n != sizeof(*msg) ||
+	    (msg->type != TRI_MSG_REQUEST && msg->type != TRI_MSG_ANSWER)) {
+		log_line("client %d: gave up: its message is not the protocol of version %u", a->pid,
+			 TRI_PROTO_VERSION);
+		return false;
+	}
+	if (msg->type == TRI_MSG_REQUEST)
+		note_request(a, msg);
+	return true;
+}
+
+/** Ask for a handshake and wait for its answer.  False as arena_hear(). */
+bool arena_handshake(struct arena *a, enum tri_handshake kind, struct tri_msg *answer)
+{
+	struct tri_msg ask = {
+		.type = TRI_MSG_HANDSHAKE,
+		.version = TRI_PROTO_ID,
+		.kind = kind,
+		.cycle = a->cycle + 1,
+	};
+	struct cycle_figures *f = &a->now;
+
+	if (!arena_send(a, &ask))
+		return false;
+	do {
+		if (!arena_hear(a, answer))
+			return false;
+	} while (answer->type != TRI_MSG_ANSWER);
+	if (answer->kind != kind || answer->cycle != ask.cycle) {
+		log_line("client %d: gave up: it answered handshake %u of cycle %u, asked was %u of %u",
+			 a->pid, answer->kind, answer->cycle, kind, ask.cycle);
+		return false;
+	}
+	if (answer->interrupted_max_ns > f->interrupted_max_ns)
+		f->interrupted_max_ns = answer->interrupted_max_ns;
+	f->interrupted_total_ns += answer->interrupted_total_ns;
+	f->interruptions += answer->interruptions;
+	/* It lost a pointer for want of a buffer: this cycle must free nothing. */
+	return !answer->a;
+}

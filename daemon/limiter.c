@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * limiter.c - Go's GC CPU limiter, for one arena
+ *
+ * For each span of time between two updates:
+ *
+ *	total     = time · CPUs
+ *	collector = assists + (total · 25 % while background marking is on)
+ *	program   = total − idle − collector, at least 0
+ *	bucket   += collector − program, within 0 … capacity · 1.01
+ *
+ * Idle time is taken from the program's side only.  A program that wants one CPU of eight would
+ * else look as if it had all eight, and a collector that thrashes under it would go unnoticed.
+ *
+ * Background marking counts as what it aims for: workers report late, and a bucket that learns of a
+ * second of marking in one piece would swing.
+ *
+ * The hundredth above the capacity is not Go's.  The program learns up to one period late whether
+ * to assist.  What it does for the collector in those 10 ms is owed and not forgiven, or a heap
+ * that is out of all bounds would have its way in every other period: 62 % of the CPU, not 50.
+ */
+#include <string.h>
+
+#include "limiter.h"
+#include "pacer.h"
+
+#define CPU_NS_PER_CPU_MILLI	(1000ull * 1000)	/* a second of CPU time for a whole CPU */
+
+static uint64_t add_sat(uint64_t a, uint64_t b)
+{
+	uint64_t sum;
+
+	return __builtin_add_overflow(a, b, &sum) ? UINT64_MAX : sum;
+}
+
+static uint64_t sub_sat(uint64_t a, uint64_t b)
+{
+	return a > b ? a - b : 0;
+}
+
+/* The capacity is a second of all CPUs; a hundredth of it is one LIMITER_PERIOD_NS. */
+static uint64_t brim_cpu_ns(const struct limiter *l)
+{
+	return l->capacity_cpu_ns + l->capacity_cpu_ns / 100;
+}
+
+/* CPU time that the program could have had since the last update. */
+static uint64_t window_cpu_ns(const struct limiter *l, uint64_t now_ns)
+{
+	unsigned __int128 total = (unsigned __int128)sub_sat(now_ns, l->updated_ns) *
+				  l->cpu_milli / 1000;
+
+	return total > UINT64_MAX ? UINT64_MAX : (uint64_t)total;
+}
+
+static void pour(struct limiter *l, uint64_t collector_cpu_ns, uint64_t program_cpu_ns)
+{
+	uint64_t room = brim_cpu_ns(l) - l->fill_cpu_ns;
+	bool was_limiting = limiter_limiting(l);
+	uint64_t more;
+
+	if (collector_cpu_ns <= program_cpu_ns) {
+		l->fill_cpu_ns = sub_sat(l->fill_cpu_ns, program_cpu_ns - collector_cpu_ns);
+		return;
+	}
+	more = collector_cpu_ns - program_cpu_ns;
+	if (more > room) {
+		l->overflow_cpu_ns = add_sat(l->overflow_cpu_ns, more - room);
+		more = room;
+	}
+	l->fill_cpu_ns += more;
+	l->engaged += limiter_limiting(l) && !was_limiting;
+}
+
+void limiter_update(struct limiter *l, uint64_t now_ns)
+{
+	uint64_t total = window_cpu_ns(l, now_ns);
+	uint64_t collector = l->assist_cpu_ns;
+
+	if (now_ns < l->updated_ns)	/* what was reported waits for a clock that goes on */
+		return;
+	if (l->marking)
+		collector = add_sat(collector, (uint64_t)((double)total * PACER_UTILIZATION_GOAL));
+	pour(l, collector, sub_sat(sub_sat(total, l->idle_cpu_ns), collector));
+	l->assist_cpu_ns = 0;
+	l->idle_cpu_ns = 0;
+	l->updated_ns = now_ns;
+}
+
+void limiter_update_stopped(struct limiter *l, uint64_t now_ns)
+{
+	if (now_ns < l->updated_ns)
+		return;
+	pour(l, window_cpu_ns(l, now_ns), 0);
+	l->updated_ns = now_ns;
+}
+
+void limiter_add_assist(struct limiter *l, uint64_t cpu_ns)
+{
+	l->assist_cpu_ns = add_sat(l->assist_cpu_ns, cpu_ns);
+}
+
+void limiter_add_idle(struct limiter *l, uint64_t cpu_ns)
+{
+	l->idle_cpu_ns = add_sat(l->idle_cpu_ns, cpu_ns);
+}
+
+void limiter_set_marking(struct limiter *l, bool marking, uint64_t now_ns)
+{
+	limiter_update(l, now_ns);	/* what is past counts as it was */
+	l->marking = marking;
+}
+
+void limiter_set_cpus(struct limiter *l, uint32_t cpu_milli, uint64_t now_ns)
+{
+	bool was_limiting;
+
+	limiter_update(l, now_ns);
+	was_limiting = limiter_limiting(l);
+	l->cpu_milli = cpu_milli ? cpu_milli : 1;
+	l->capacity_cpu_ns = l->cpu_milli * CPU_NS_PER_CPU_MILLI;
+	if (l->fill_cpu_ns > brim_cpu_ns(l))
+		l->fill_cpu_ns = brim_cpu_ns(l);
+	l->engaged += limiter_limiting(l) && !was_limiting;
+}
+
+void limiter_init(struct limiter *l, uint32_t cpu_milli, uint64_t now_ns)
+{
+	memset(l, 0, sizeof(*l));
+	l->updated_ns = now_ns;
+	limiter_set_cpus(l, cpu_milli, now_ns);
+}
+
+bool limiter_stale(const struct limiter *l, uint64_t now_ns)
+{
+	return sub_sat(now_ns, l->updated_ns) > LIMITER_PERIOD_NS;
+}
+
+bool limiter_limiting(const struct limiter *l)
+{
+	return l->fill_cpu_ns >= l->capacity_cpu_ns;
+}

@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* mark.h - the marker of one arena: see mark.c */
+#ifndef TRICOLOR_MARK_H
+#define TRICOLOR_MARK_H
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "core/layout.h"
+
+#define MARK_RING 16			/* edges between discovery and test; a power of two */
+
+/* A pointer found, its mark word on the way into the cache. */
+struct mark_edge {
+	tri_au64 *word;
+	uint64_t bit;
+	uint32_t page;			/* first of the span */
+	uint32_t index;
+	uint32_t byte;			/* page byte */
+};
+
+/* Part of an object of several pages, or of a class above 512 B, to be scanned. */
+struct mark_piece {
+	uint64_t offset, bytes;
+	bool typed;
+};
+
+/* One thread's share.  Owner: that thread. */
+struct mark_worker {
+	struct marker *m;
+	uint32_t *span;			/* FIFO of first pages, a ring of room entries */
+	uint32_t head, tail, room;	/* head - tail are queued */
+	struct mark_piece *piece;	/* stack */
+	uint32_t npieces, pieces_room;
+	struct mark_edge ring[MARK_RING];
+	uint32_t at;
+	uint64_t objects, marked_bytes, scan_bytes;
+	uint64_t credited_bytes;	/* of scan_bytes, already given to mutators */
+	bool failed;			/* no memory for the queue: the cycle is void */
+};
+
+struct marker {
+	const struct tri_view *v;
+	uint64_t heap_va, limit;	/* client address of page 0; bytes that are looked at */
+	tri_au64 (*marks)[TRI_MARK_WORDS];
+	tri_au64 (*allocated)[TRI_MARK_WORDS];
+	tri_au8 *queued;		/* a byte a page: its span is in some queue */
+	int fd;				/* of the arena, for holes */
+	struct mark_worker self;	/* the arena thread's */
+	void (*progress)(void *arg);	/* called by it now and then while it marks */
+	void *progress_arg;
+
+	/* Work for helpers and from them; `lock`. */
+	pthread_mutex_t lock;
+	pthread_cond_t changed;
+	uint32_t *shared;
+	uint32_t nshared, shared_room;
+	uint32_t helpers;		/* at work on this arena */
+	struct marker *next_wanting;	/* workers.c */
+	bool wanting;
+
+	/* Sums of helpers that have left, this cycle; `lock`. */
+	uint64_t helper_objects, helper_marked_bytes, helper_scan_bytes, helper_cpu_ns;
+	uint32_t helpers_seen;
+	bool helper_failed;
+};
+
+/** Memory for the marker of @v.  Returns 0 or -ENOMEM. */
+int marker_init(struct marker *m, const struct tri_view *v, int fd);
+void marker_exit(struct marker *m);
+
+/** A cycle begins; @cycle's parity says which bitmap collects marks. */
+void mark_begin(struct marker *m, uint32_t cycle);
+
+/** Mark what one entry of a buffer points to. */
+void mark_entry(struct mark_worker *w, uint64_t entry);
+
+/** Mark the edges still in the ring. */
+void mark_flush(struct mark_worker *w);
+
+/** Scan until nothing known is left to scan, with helpers if they are to be had. */
+void mark_drain(struct marker *m);
+
+/** Objects marked so far in this cycle, by all who are not at work right now. */
+uint64_t mark_objects(struct marker *m);
+uint64_t mark_bytes(struct marker *m);
+uint64_t mark_scan_bytes(struct marker *m);
+bool mark_failed(struct marker *m);
+
+/* workers.c */
+void workers_start(unsigned int helpers);
+bool workers_idle(void);
+void workers_call(struct marker *m);
+void workers_dismiss(struct marker *m);
+void mark_help(struct marker *m, struct mark_worker *w);
+
+#endif

@@ -1,0 +1,162 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * pacer.h - when a cycle starts, how large the heap may grow, what allocating threads owe
+ *
+ * Numbers in, numbers out: no clock, no I/O, no allocation, no lock.  pacer.c opens with the
+ * algorithm.  The caller brings the figures and publishes what comes out (trigger and assist ratio
+ * to the arena's control page, worker counts to the marker).
+ *
+ * Any figure may be any value of its type.  Clients can make theirs up, so nothing here divides by
+ * zero, overflows, or gives an infinity or a NaN, whatever comes in.
+ */
+#ifndef TRICOLOR_PACER_H
+#define TRICOLOR_PACER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* The share of the program's CPUs that background marking takes, and that the trigger aims for. */
+#define PACER_UTILIZATION_GOAL		0.25
+
+/* A goal or trigger that no heap reaches: collection is off. */
+#define PACER_NEVER			UINT64_MAX
+
+#define PACER_HEAP_MINIMUM_BYTES	(4ull << 20)
+#define PACER_NO_LIMIT			INT64_MAX
+#define PACER_PERIOD_NS			(120ull * 1000 * 1000 * 1000)
+
+/* Cycles before the last one whose cons/mark ratio still counts. */
+#define PACER_CONS_MARK_HISTORY		4
+
+/* What somebody chose.  The caller's; copied by pacer_init() and pacer_configure(). */
+struct pacer_config {
+	int32_t gc_percent;		/* GOGC; negative: off */
+	int64_t memory_limit_bytes;	/* this arena's share; PACER_NO_LIMIT: none; below 0 is 0 */
+	uint32_t procs;			/* CPUs that the mutators can use; 0 is taken as 1 */
+	uint64_t heap_minimum_bytes;	/* least goal at GOGC 100; scales with gc_percent */
+};
+
+/*
+ * Memory as the limit sees it, measured by the caller.  The parts must belong to the whole; where
+ * they exceed it (they are read one after the other) nothing is taken to be outside the heap.
+ */
+struct pacer_memory {
+	uint64_t mapped_bytes;		/* all that counts against the limit and is not released */
+	uint64_t heap_alloc_bytes;	/* of it, in objects, swept or not */
+	uint64_t heap_free_bytes;	/* of it, in free pages that still have memory */
+};
+
+/* What is known when a cycle starts. */
+struct pacer_start {
+	uint64_t heap_live_bytes;	/* marked by the last cycle plus allocated since */
+	uint64_t globals_scan_bytes;	/* registered roots; 0: as in the last cycle */
+};
+
+/* What a cycle found.  Utilizations are fractions of procs × the duration of the mark phase. */
+struct pacer_end {
+	uint64_t heap_live_bytes;	/* just before the end: at start plus allocated since */
+	uint64_t marked_bytes;		/* reached, with what was allocated black */
+	uint64_t heap_scan_bytes;	/* read in objects that may hold pointers */
+	uint64_t stack_scan_bytes;
+	uint64_t globals_scan_bytes;
+	double gc_utilization;		/* dedicated and fractional workers */
+	double assist_utilization;	/* allocating threads that marked */
+	double idle_utilization;	/* workers on CPUs that nobody else wanted */
+	struct pacer_memory memory;
+	bool forced;			/* tri_gc() or the 2-minute rule, not the trigger */
+};
+
+/* How many workers mark a cycle. */
+struct pacer_workers {
+	uint32_t dedicated;		/* run until the mark phase ends */
+	uint32_t idle_max;		/* more may run at idle priority */
+	double fractional_cpus;		/* 0: none; else one more worker, at this share of a CPU */
+};
+
+/*
+ * One arena's pacer.  Lives as long as the daemon serves the arena, owned by the thread that drives
+ * its cycles; nobody else reads it.  Written by the functions below only.  The fields are visible
+ * for embedding and for the trace, not for change.
+ */
+struct pacer {
+	struct pacer_config config;	/* normalised */
+	struct pacer_memory memory;	/* the latest */
+
+	/* The last cycle's findings, by pacer_cycle_end(). */
+	uint64_t marked_bytes;
+	uint64_t heap_scan_bytes;
+	uint64_t stack_scan_bytes;
+	uint64_t globals_scan_bytes;	/* also by pacer_cycle_start() */
+	uint64_t last_goal_bytes;	/* goal that the last cycle ended with; 0: no cycle yet */
+
+	/*
+	 * Bytes allocated by one CPU in the time in which one CPU marks a byte.  @cons_mark is what
+	 * counts: the greatest of the last cycle's and @cons_mark_history.
+	 */
+	double cons_mark;
+	double cons_mark_history[PACER_CONS_MARK_HISTORY];	/* oldest first */
+
+	/* Derived from the above whenever it changes. */
+	uint64_t percent_goal_bytes;	/* GOGC's; PACER_NEVER: off */
+	uint64_t sweep_floor_bytes;	/* least trigger: room for sweeping; 0: first cycle */
+	uint64_t runway_bytes;		/* allocation expected between trigger and end of marking */
+
+	/* The cycle under way, by pacer_cycle_start() and pacer_revise(). */
+	bool marking;
+	uint64_t triggered_bytes;	/* live when it started */
+	uint64_t heap_live_bytes;	/* live now */
+	uint64_t scan_work_bytes;	/* done so far */
+	uint64_t scan_work_max_bytes;	/* if everything turned out to be reachable; 0: not told */
+	double assist_ratio;		/* scan bytes owed per allocated byte; kept after it */
+};
+
+/** Start with nothing known about the heap. */
+void pacer_init(struct pacer *p, const struct pacer_config *config);
+
+/** Change the configuration.  Goal, trigger and, in a cycle, the assist ratio follow at once. */
+void pacer_configure(struct pacer *p, const struct pacer_config *config);
+
+/** Memory has changed between two cycles or in one.  Takes effect at once, as pacer_configure(). */
+void pacer_set_memory(struct pacer *p, const struct pacer_memory *memory);
+
+/** Marking begins.  A cycle that was under way is forgotten (its client or daemon was lost). */
+void pacer_cycle_start(struct pacer *p, const struct pacer_start *start);
+
+/**
+ * Recompute the assist ratio.  To be called during marking whenever one of the figures has moved.
+ * @heap_live_bytes: live at the start plus allocated since.
+ * @scan_work_bytes: scanned since the start, in objects, stacks and globals.
+ * @scan_work_max_bytes: what would be scanned if nothing were garbage; 0 where that is not known,
+ * and all of the live heap is taken.
+ * Returns the bytes of scanning that a thread owes for each byte that it allocates: above 0,
+ * finite.  While the CPU limiter limits, the caller asks for no assists in spite of it.
+ */
+double pacer_revise(struct pacer *p, uint64_t heap_live_bytes, uint64_t scan_work_bytes,
+		    uint64_t scan_work_max_bytes);
+
+/** Marking has ended.  Goal and trigger are the next cycle's from here on. */
+void pacer_cycle_end(struct pacer *p, const struct pacer_end *end);
+
+/** Heap size, in live bytes, by which the cycle (under way, or else the next) should have ended. */
+uint64_t pacer_goal_bytes(const struct pacer *p);
+
+/**
+ * Heap size, in live bytes, at which the next cycle starts.
+ * Never above the goal.  May equal what is live already (a live heap over the limit), so it is to
+ * be compared when something is allocated, not by a timer: an idle program is left in peace.
+ */
+uint64_t pacer_trigger_bytes(const struct pacer *p);
+
+/** Bytes that the next cycle (or the one under way) is expected to scan. */
+uint64_t pacer_expected_scan_bytes(const struct pacer *p);
+
+/** Workers for a cycle; @periodic: the program is idle and there is no hurry. */
+struct pacer_workers pacer_plan_workers(const struct pacer *p, bool periodic);
+
+/**
+ * Whether two minutes have passed since the last cycle ended.
+ * @last_cycle_end_ns: 0 if there was none: then nothing is due.  Not to be asked with GOGC off.
+ */
+bool pacer_periodic_due(uint64_t last_cycle_end_ns, uint64_t now_ns);
+
+#endif /* TRICOLOR_PACER_H */

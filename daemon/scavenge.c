@@ -1,0 +1,161 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * scavenge.c - giving free pages back to the system
+ *
+ *  1. What may stay is 110 % of what the heap will use when it reaches its goal.  Free pages with
+ *     memory beyond that are released, highest address first, where they are fewest to be taken
+ *     again soon.
+ *  2. In steps of at most 512 KiB, each followed by a pause of 99 times its duration: 1 % of a CPU,
+ *     and never in a thread of the client.  tri_free_os_memory() releases all at once.
+ *  3. Pages are claimed by setting their `used` bits; a hole is punched for each run of them; then
+ *     they are free again and without memory.  See core/pages.h for what happens if we die.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <time.h>
+
+#include "arena.h"
+#include "clock.h"
+#include "core/pages.h"
+#include "log.h"
+
+#define STEP_BYTES (512ull << 10)
+#define PAUSE_FACTOR 99
+#define PAUSE_MIN_NS 1000000ull
+#define CLAIM_WORDS 64			/* 32 MiB of heap at a time */
+
+static uint64_t words_in_use(const struct tri_view *v)
+{
+	uint64_t top = tri_read(&v->ctl->top_pages);
+
+	return ((top < v->heap_pages ? top : v->heap_pages) + 63) / 64;
+}
+
+static uint64_t free_backed(const struct tri_view *v)
+{
+	uint64_t w, n = 0, words = words_in_use(v);
+
+	for (w = 0; w < words; w++)
+		n += (uint64_t)__builtin_popcountll(tri_read(&v->backed[w]) & ~tri_read(&v->used[w]));
+	return n << TRI_PAGE_SHIFT;
+}
+
+/** Bytes in free pages beyond what the heap needs for its goal.  Publishes the free bytes. */
+uint64_t scavenge_excess(struct arena *a)
+{
+	const struct tri_view *v = &a->view;
+	uint64_t idle = free_backed(v), goal = pacer_goal_bytes(&a->pacer), keep;
+	int64_t used_pages = tri_read(&v->ctl->used_pages);
+	uint64_t used = used_pages > 0 ? (uint64_t)used_pages << TRI_PAGE_SHIFT : 0;
+
+	tri_write(&v->ctl->free_backed_bytes, idle);
+	if (goal == PACER_NEVER)
+		return 0;
+	/* Spans hold more than live objects: by as much as they do now. */
+	keep = goal;
+	if (a->live_bytes && used > a->live_bytes) {
+		double overhead = (double)used / (double)a->live_bytes;
+
+		if (overhead < 4)
+			keep = (uint64_t)((double)goal * overhead);
+	}
+	keep += keep / 10;
+	if (keep < used)
+		keep = used;
+	return used + idle > keep ? used + idle - keep : 0;
+}
+
+/* Punch the runs of pages in mask[] of words [@from, @from + @n), merged across words. */
+static uint64_t punch(struct arena *a, uint64_t from, const uint64_t *mask, uint64_t n)
+{
+	uint64_t page, end = (from + n) * 64, run = 0, released = 0;
+
+	for (page = from * 64; page <= end; page++) {
+		bool in = page < end && mask[page / 64 - from] >> (page & 63) & 1;
+
+		if (in) {
+			run++;
+			continue;
+		}
+		if (!run)
+			continue;
+		if (fallocate(a->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+			      (off_t)(a->view.layout.heap + ((page - run) << TRI_PAGE_SHIFT)),
+			      (off_t)(run << TRI_PAGE_SHIFT)))
+			log_line("client %d: can't release memory: %s", a->pid, strerror(errno));
+		else
+			released += run << TRI_PAGE_SHIFT;
+		run = 0;
+	}
+	return released;
+}
+
+/* Claim and release up to @bytes in words [@from, @from + @n). */
+static uint64_t release_words(struct arena *a, uint64_t from, uint64_t n, uint64_t bytes)
+{
+	const struct tri_view *v = &a->view;
+	uint64_t mask[CLAIM_WORDS] = { 0 }, w, claimed = 0, released;
+
+	/* Written before the first bit is taken: pairs with tri_pageheap_recover(). */
+	tri_write_release(&v->ctl->claim, from << 32 | n);
+	atomic_thread_fence(memory_order_seq_cst);
+	for (w = n; w-- && claimed < bytes;) {
+		uint64_t used = tri_read(&v->used[from + w]);
+		uint64_t want = tri_read(&v->backed[from + w]) & ~used;
+
+		if (!want || !atomic_compare_exchange_strong(&v->used[from + w], &used, used | want))
+			continue;
+		mask[w] = want;
+		claimed += (uint64_t)__builtin_popcountll(want) << TRI_PAGE_SHIFT;
+	}
+	released = claimed ? punch(a, from, mask, n) : 0;
+	for (w = 0; w < n; w++) {
+		if (!mask[w])
+			continue;
+		if (released)
+			atomic_fetch_and(&v->backed[from + w], ~mask[w]);
+		atomic_fetch_and(&v->used[from + w], ~mask[w]);
+		tri_pages_hint(v, (from + w) * 64);
+	}
+	tri_write_release(&v->ctl->claim, 0);
+	return released;
+}
+
+/** Release up to @bytes of free pages, from the top down.  Returns how many bytes were released. */
+uint64_t scavenge(struct arena *a, uint64_t bytes)
+{
+	const struct tri_view *v = &a->view;
+	uint64_t end = words_in_use(v), done = 0, w;
+
+	while (end && done < bytes) {
+		uint64_t n;
+
+		/* From the highest word that has something down. */
+		while (end && !(tri_read(&v->backed[end - 1]) & ~tri_read(&v->used[end - 1])))
+			end--;
+		n = end < CLAIM_WORDS ? end : CLAIM_WORDS;
+		w = end - n;
+		if (n)
+			done += release_words(a, w, n, bytes - done);
+		end = w;
+	}
+	if (done) {
+		atomic_fetch_add(&v->ctl->released_bytes, done);
+		tri_write(&v->ctl->free_backed_bytes, free_backed(v));
+	}
+	return done;
+}
+
+/** One step of the background scavenger; sets when the next one is due. */
+void scavenge_step(struct arena *a)
+{
+	uint64_t before = clock_ns(), excess = scavenge_excess(a), pause;
+
+	if (!excess || !scavenge(a, excess < STEP_BYTES ? excess : STEP_BYTES)) {
+		a->scavenge_ns = 0;
+		return;
+	}
+	pause = (clock_ns() - before) * PAUSE_FACTOR;
+	a->scavenge_ns = clock_ns() + (pause > PAUSE_MIN_NS ? pause : PAUSE_MIN_NS);
+}

@@ -1,0 +1,434 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * alloc.c - allocation
+ *
+ * The inline path of tricolor.h takes a slot from the thread's cache; everything else comes here:
+ *
+ *	size not a constant	the same restartable sequence, with a class computed at run time
+ *	entry empty		cache.c refills it, with the cache lock held
+ *	typed			as above, and the type's bitmap is written
+ *	leaf below 16 B		shares a 16-byte block with others
+ *	above 32 KiB		a span of its own
+ *	no free page		an emergency cycle, once; then NULL and ENOMEM
+ *
+ * Zeroing comes last, when the thread is outside again: a large object takes a while, and the scan
+ * of a slot that still holds old data keeps objects that it need not, but loses none.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "futex.h"
+#include "internal.h"
+
+/* Write @n bits of @bits at bit @at of the pointer map.  The caller owns the span. */
+static void put_bits(tri_au64 *map, uint64_t at, unsigned int n, uint64_t bits)
+{
+	uint64_t mask = n == 64 ? ~0ull : (1ull << n) - 1;
+	tri_au64 *word = &map[at / 64];
+	unsigned int shift = at & 63;
+
+	bits &= mask;
+	tri_write(word, (tri_read(word) & ~(mask << shift)) | bits << shift);
+	if (shift + n > 64) {
+		word++;
+		tri_write(word, (tri_read(word) & ~(mask >> (64 - shift))) | bits >> (64 - shift));
+	}
+}
+
+/* The slot of @slot_bytes at @object holds @count elements of @type; its rest holds no pointers. */
+static void write_type(const void *object, size_t slot_bytes, const struct tri_type *type,
+		       size_t count)
+{
+	tri_au64 *map = &tri_g.view.ptrmap[0][0];
+	uint64_t at = tri_offset(object) / 8, end = at + slot_bytes / 8;
+	size_t words = type->size / 8, i, w;
+
+	for (i = 0; i < count; i++) {
+		for (w = 0; w < words; w += 64) {
+			unsigned int n = words - w < 64 ? (unsigned int)(words - w) : 64;
+
+			put_bits(map, at, n, type->ptrmap[w / 64]);
+			at += n;
+		}
+	}
+	for (; at < end; at += 64)
+		put_bits(map, at, end - at < 64 ? (unsigned int)(end - at) : 64, 0);
+}
+
+/* The heap is full.  True if a cycle has run and it is worth another try. */
+static bool emergency(void)
+{
+	return tri_gc_wait(&tri_g.gc_wanted, &tri_g.view.ctl->gc_done, TRI_WAKE_GC) == 0;
+}
+
+static void *out_of_memory(void)
+{
+	tri_fail(ENOMEM, "tricolor: the arena of %llu MiB is full and a collection freed too little; "
+		 "set TRICOLOR_ARENA_SIZE or tri_options.arena_bytes higher",
+		 (unsigned long long)(tri_g.view.heap_pages >> (20 - TRI_PAGE_SHIFT)));
+	errno = ENOMEM;
+	return NULL;
+}
+
+/* What a mutator owes for what it took is paid outside the lock, and only while marking. */
+static void pay(struct tri_thread *t)
+{
+	if (tri_read(&t->marking))
+		tri_assist(t);
+	else
+		t->debt_bytes = 0;
+}
+
+static void *alloc_small(struct tri_thread *t, unsigned int byte, const struct tri_type *type,
+			 size_t count)
+{
+	uint32_t size = tri_classes[byte].size;
+	bool zeroed = false, tried = false;
+	char *object;
+
+	for (;;) {
+		object = type ? tri__take((size_t)byte * sizeof(struct tri__cache), size) : NULL;
+		if (!object) {
+			pthread_mutex_lock(&t->cache_lock);
+			object = tri_cache_alloc(t, byte, &zeroed);
+			if (object && type)
+				write_type(object, size, type, count);
+			pthread_mutex_unlock(&t->cache_lock);
+		} else {
+			write_type(object, size, type, count);
+		}
+		if (object || tried)
+			break;
+		tri_leave(t);
+		tried = true;
+		if (!emergency()) {
+			tri_enter();
+			break;
+		}
+		tri_enter();
+	}
+	tri_leave(t);
+	if (t->debt_bytes)
+		pay(t);
+	if (!object)
+		return out_of_memory();
+	return zeroed ? object : memset(object, 0, size);
+}
+
+/* Leaf objects below 16 B: a block is one object to the collector, and lives while one of them does. */
+static void *alloc_tiny(struct tri_thread *t, size_t size)
+{
+	const unsigned int byte = tri_page_byte(1, TRI__LEAF);
+	size_t align = size >= 8 ? 8 : size >= 4 ? 4 : size >= 2 ? 2 : 1;
+	char *object = NULL;
+	bool zeroed;
+
+	if (!size)
+		size = 1;
+	pthread_mutex_lock(&t->cache_lock);
+	if (t->tiny_left >= size) {
+		uint32_t pad = (uint32_t)((uintptr_t)t->tiny & (align - 1) ?
+			       align - ((uintptr_t)t->tiny & (align - 1)) : 0);
+
+		if (t->tiny_left >= pad + size) {
+			object = t->tiny + pad;
+			t->tiny = object + size;
+			t->tiny_left -= pad + (uint32_t)size;
+		}
+	}
+	if (!object) {
+		object = tri_cache_alloc(t, byte, &zeroed);
+		if (object) {
+			memset(object, 0, 16);
+			t->tiny = object + size;
+			t->tiny_left = 16 - (uint32_t)size;
+		}
+	}
+	pthread_mutex_unlock(&t->cache_lock);
+	if (!object)
+		return alloc_small(t, byte, NULL, 0);
+	tri_leave(t);
+	if (t->debt_bytes)
+		pay(t);
+	return object;
+}
+
+static uint32_t take_large(struct tri_thread *t, uint32_t pages, uint32_t align, unsigned int kind,
+			   size_t size, bool *backed)
+{
+	const struct tri_view *v = &tri_g.view;
+	uint64_t bytes = (uint64_t)pages << TRI_PAGE_SHIFT, total, trigger;
+	uint32_t page = tri_pageheap_take(pages, align, backed), i;
+
+	if (!page)
+		return 0;
+	pthread_mutex_lock(&t->cache_lock);
+	tri_write(&v->marks[t->gen & 1][page][0], 1);
+	tri_write(&v->marks[~t->gen & 1][page][0], t->black);
+	tri_write(&v->scanned[page][0], t->black);
+	tri_write(&v->spans[page].pages, pages);
+	tri_write(&v->spans[page].place, 0);
+	v->spans[page].bytes = size;
+	tri_write_release(&v->spans[page].state,
+			  TRI_STATE(TRI_BYTE_LARGE + kind, TRI_SPAN_LARGE, 0, t->gen));
+	for (i = 0; i < pages; i++)
+		tri_write(&v->span_of[page + i], page);
+	for (i = 0; i < pages; i++)
+		tri_write_release(&v->page_map[page + i], (uint8_t)(TRI_BYTE_LARGE + kind));
+	t->debt_bytes += bytes;
+	pthread_mutex_unlock(&t->cache_lock);
+	total = atomic_fetch_add(&v->ctl->allocated_bytes, bytes) + bytes;
+	trigger = tri_read(&v->ctl->trigger_bytes);
+	if (total >= trigger && total - bytes < trigger)
+		tri_agent_wake(TRI_WAKE_TRIGGER);
+	return page;
+}
+
+static void *alloc_large(struct tri_thread *t, size_t size, size_t align, unsigned int kind,
+			 const struct tri_type *type, size_t count)
+{
+	const struct tri_view *v = &tri_g.view;
+	uint64_t pages = ((uint64_t)size + TRI_PAGE_BYTES - 1) >> TRI_PAGE_SHIFT;
+	uint32_t align_pages = align > TRI_PAGE_BYTES ? (uint32_t)(align >> TRI_PAGE_SHIFT) : 1;
+	bool backed = false, tried = false;
+	uint32_t page = 0;
+	char *object;
+
+	for (;;) {
+		if (size <= v->heap_pages << TRI_PAGE_SHIFT && pages < v->heap_pages)
+			page = take_large(t, (uint32_t)pages, align_pages, kind, size, &backed);
+		if (page || tried || pages >= v->heap_pages)
+			break;
+		tri_leave(t);
+		tried = true;
+		if (!emergency()) {
+			tri_enter();
+			break;
+		}
+		tri_enter();
+	}
+	object = page ? v->heap + ((uint64_t)page << TRI_PAGE_SHIFT) : NULL;
+	if (object && type)
+		write_type(object, pages << TRI_PAGE_SHIFT, type, count);
+	tri_leave(t);
+	pay(t);
+	if (!object)
+		return out_of_memory();
+	return backed || tri_g.settings.clobberfree ? memset(object, 0, size) : object;
+}
+
+TRI_EXPORT void *tri__alloc_slow(size_t size, unsigned int kind)
+{
+	struct tri_thread *t;
+	unsigned int byte;
+	char *object;
+
+	if (size > TRI_SMALL_MAX) {
+		t = tri_enter();
+		return t ? alloc_large(t, size, 16, kind, NULL, 0) : NULL;
+	}
+	byte = tri_page_byte(tri__class(size), kind);
+	if (kind == TRI__LEAF && size < 16) {
+		t = tri_enter();
+		return t ? alloc_tiny(t, size) : NULL;
+	}
+	object = tri__take((size_t)byte * sizeof(struct tri__cache), tri_classes[byte].size);
+	if (likely(object)) {
+		/* Only this thread refills the entry; a flush in between says "not zeroed". */
+		t = tri__tls.thread;
+		if (t->caches[byte].zeroed)
+			return object;
+		return memset(object, 0, tri_classes[byte].size);
+	}
+	t = tri_enter();
+	return t ? alloc_small(t, byte, NULL, 0) : NULL;
+}
+
+TRI_EXPORT void *tri_alloc_typed(const struct tri_type *type, size_t count)
+{
+	struct tri_thread *t;
+	size_t size;
+
+	if (!type || !type->size || type->size % 8 || !type->ptrmap) {
+		tri_fail(EINVAL, "tricolor: a type's size must be a multiple of 8 above 0 and its ptrmap "
+			 "set; define it with TRI_TYPE()");
+		errno = EINVAL;
+		return NULL;
+	}
+	if (__builtin_mul_overflow(type->size, count, &size) || size > PTRDIFF_MAX)
+		return out_of_memory();
+	t = tri_enter();
+	if (!t)
+		return NULL;
+	if (size > TRI_SMALL_MAX)
+		return alloc_large(t, size, 16, TRI__TYPED, type, count);
+	return alloc_small(t, tri_page_byte(tri__class(size), TRI__TYPED), type, count);
+}
+
+static void *alloc_aligned(size_t size, size_t align, unsigned int kind)
+{
+	struct tri_thread *t;
+
+	if (!align || align & (align - 1) || align > TRI_HUGE_BYTES) {
+		tri_fail(EINVAL, "tricolor: an alignment of %zu is no power of two up to 2 MiB", align);
+		errno = EINVAL;
+		return NULL;
+	}
+	if (align <= 16)
+		return tri__alloc_slow(size < 16 ? 16 : size, kind);
+	/* Slots of a power of two are aligned to it, as spans begin at page boundaries. */
+	if (size <= TRI_SMALL_MAX && align <= TRI_PAGE_BYTES) {
+		size_t power = align;
+
+		while (power < size)
+			power *= 2;
+		if (power <= TRI_SMALL_MAX)
+			return tri__alloc_slow(power, kind);
+	}
+	t = tri_enter();
+	return t ? alloc_large(t, size > TRI_SMALL_MAX ? size : TRI_SMALL_MAX + 1, align, kind, NULL, 0) :
+		   NULL;
+}
+
+TRI_EXPORT void *tri_alloc_aligned(size_t size, size_t align)
+{
+	return alloc_aligned(size, align, TRI__CONSERVATIVE);
+}
+
+TRI_EXPORT void *tri_alloc_leaf_aligned(size_t size, size_t align)
+{
+	return alloc_aligned(size, align, TRI__LEAF);
+}
+
+/* Inside, so that no cycle ends between the choice of the bitmap and the look at it. */
+static bool find_object(const void *pointer, struct tri_object *o)
+{
+	struct tri_thread *t = tri_enter();
+	uint64_t offset;
+	bool found;
+
+	if (!t)
+		return false;
+	offset = tri_offset(pointer);
+	found = tri_in_heap(offset) && tri_resolve(&tri_g.view, offset, o) &&
+		tri_bit(tri_g.view.marks[t->gen & 1], o->page, o->index);
+	tri_leave(t);
+	return found;
+}
+
+static char *object_start(const struct tri_object *o)
+{
+	return tri_g.view.heap + ((uint64_t)o->page << TRI_PAGE_SHIFT) +
+	       (size_t)o->index * o->class->size;
+}
+
+static size_t object_bytes(const struct tri_object *o)
+{
+	if (o->class->size)
+		return o->class->size;
+	return (size_t)tri_large_pages(&tri_g.view, o->page) << TRI_PAGE_SHIFT;
+}
+
+TRI_EXPORT void *tri_base(const void *pointer)
+{
+	struct tri_object o;
+
+	return find_object(pointer, &o) ? object_start(&o) : NULL;
+}
+
+TRI_EXPORT size_t tri_usable_size(const void *object)
+{
+	struct tri_object o;
+
+	return find_object(object, &o) && object_start(&o) == object ? object_bytes(&o) : 0;
+}
+
+/* A typed object's map goes with it; words beyond the old size are no pointers. */
+static void *alloc_like(const struct tri_object *o, const void *object, size_t size)
+{
+	static const uint64_t none;
+	const struct tri_type blank = { 8, &none, NULL };
+	tri_au64 *map = &tri_g.view.ptrmap[0][0];
+	uint64_t from, to, n, i;
+	void *copy;
+
+	if (o->class->kind != TRI__TYPED)
+		return tri__alloc_slow(size, o->class->kind);
+	copy = tri_alloc_typed(&blank, (size + 7) / 8);
+	if (!copy)
+		return NULL;
+	from = tri_offset(object) / 8;
+	to = tri_offset(copy) / 8;
+	n = (size < object_bytes(o) ? size : object_bytes(o)) / 8;
+	/* One bit at a time, by the owner of the new slot: its neighbours in the word are ours too. */
+	pthread_mutex_lock(&((struct tri_thread *)tri__tls.thread)->cache_lock);
+	for (i = 0; i < n; i++) {
+		uint64_t bit = tri_read(&map[(from + i) / 64]) >> ((from + i) & 63) & 1;
+
+		if (bit)
+			atomic_fetch_or(&map[(to + i) / 64], 1ull << ((to + i) & 63));
+	}
+	pthread_mutex_unlock(&((struct tri_thread *)tri__tls.thread)->cache_lock);
+	return copy;
+}
+
+/* Cut an object with pointers to @size bytes: what comes after reads as zero when it grows again. */
+static void cut(char *object, size_t size, size_t old)
+{
+	if (size % 8) {
+		uintptr_t *word = (uintptr_t *)(object + size / 8 * 8);
+
+		(tri_store)(word, (void *)(*word & ((1ull << size % 8 * 8) - 1)));
+		size = (size + 7) / 8 * 8;
+	}
+	tri_clear(object + size, (old - size) / 8);
+}
+
+TRI_EXPORT void *tri_realloc(void *object, size_t size)
+{
+	struct tri_object o;
+	size_t old;
+	void *copy;
+
+	if (!object)
+		return tri__alloc_slow(size, TRI__CONSERVATIVE);
+	if (!find_object(object, &o) || object_start(&o) != object) {
+		tri_fail(EINVAL, "tricolor: %p is not the start of an object of this heap", object);
+		errno = EINVAL;
+		return NULL;
+	}
+	old = object_bytes(&o);
+	if (size <= old && size >= old / 2) {
+		if (o.class->kind == TRI__LEAF)
+			memset((char *)object + size, 0, old - size);
+		else
+			cut(object, size, old);
+		return object;
+	}
+	copy = alloc_like(&o, object, size);
+	if (!copy)
+		return NULL;
+	if (old > size)
+		old = size;
+	if (o.class->kind == TRI__LEAF) {
+		memcpy(copy, object, old);
+	} else {
+		tri_move(copy, object, old / 8);
+		memcpy((char *)copy + old / 8 * 8, (char *)object + old / 8 * 8, old % 8);
+	}
+	return copy;
+}
+
+TRI_EXPORT char *tri_strndup(const char *string, size_t n)
+{
+	size_t len = strnlen(string, n);
+	char *copy = tri__alloc_slow(len + 1, TRI__LEAF);
+
+	/* The rest is zero already. */
+	return copy ? memcpy(copy, string, len) : NULL;
+}
+
+TRI_EXPORT char *tri_strdup(const char *string)
+{
+	return tri_strndup(string, strlen(string));
+}

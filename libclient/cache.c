@@ -1,0 +1,205 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * cache.c - a thread's cached spans: refill, blacken, flush
+ *
+ * A thread owns at most one span of each class and kind.  It hands out the span's free slots 64 at a
+ * time: a window.  Opening a window sets all of its allocation bits, so that a slot counts as
+ * allocated from then on whether or not the thread has got to it; and while the thread allocates
+ * black, sets the mark and scanned bits of its free slots (a batch of black objects for the price of
+ * two atomic instructions).  Closing a window half-way takes both back.
+ *
+ * Everything here runs with the thread's cache lock held: by the thread, in a refill, or by the agent,
+ * which has diverted the inline path and fenced first.
+ */
+#include "internal.h"
+
+/* Make the entry's free bits those of window @w.  False if the window is full. */
+static bool open_window(struct tri_thread *t, unsigned int byte, uint32_t w)
+{
+	const struct tri_view *v = &tri_g.view;
+	const struct tri_class *c = &tri_classes[byte];
+	struct tri__cache *cache = &t->caches[byte];
+	uint32_t page = t->spans[byte].page;
+	tri_au64 *allocated = &v->marks[t->gen & 1][page][w];
+	uint64_t free = ~tri_read(allocated) & tri_objects_mask(c->objects, w);
+
+	t->spans[byte].window = w;
+	if (!free)
+		return false;
+	tri_write(allocated, ~0ull);
+	if (t->black) {
+		atomic_fetch_or(&v->scanned[page][w], free);
+		atomic_fetch_or(&v->marks[~t->gen & 1][page][w], free);
+	}
+	cache->base = v->heap + ((uint64_t)page << TRI_PAGE_SHIFT) + (size_t)w * 64 * c->size;
+	cache->size = c->size;
+	cache->zeroed = !tri_read(&v->spans[page].needs_zero);
+	cache->free = free;
+	return true;
+}
+
+static unsigned int windows(unsigned int byte)
+{
+	return (tri_classes[byte].objects + 63u) / 64;
+}
+
+static void set_cached(struct tri_thread *t, unsigned int byte, uint32_t page, unsigned int nfree)
+{
+	uint64_t bytes = (uint64_t)nfree * tri_classes[byte].size;
+	uint64_t total = atomic_fetch_add_explicit(&tri_g.view.ctl->allocated_bytes, bytes,
+						   memory_order_relaxed) + bytes;
+
+	t->spans[byte].page = page;
+	t->active[byte / 64] |= 1ull << (byte & 63);
+	t->debt_bytes += bytes;
+	/* Whoever crosses the trigger says so; once is enough. */
+	if (total >= tri_read(&tri_g.view.ctl->trigger_bytes) &&
+	    total - bytes < tri_read(&tri_g.view.ctl->trigger_bytes))
+		tri_agent_wake(TRI_WAKE_TRIGGER);
+}
+
+/* A span with fresh pages for @byte, owned by the caller; 0 when the heap is full. */
+static uint32_t fresh_span(struct tri_thread *t, unsigned int byte)
+{
+	const struct tri_view *v = &tri_g.view;
+	const struct tri_class *c = &tri_classes[byte];
+	unsigned int w, words = windows(byte), i;
+	bool backed;
+	uint32_t page = tri_pageheap_take(c->pages, 1, &backed);
+
+	if (!page)
+		return 0;
+	/* Metadata first, page bytes last: a pointer leads here only when all is in place. */
+	for (w = 0; w < words; w++) {
+		tri_write(&v->marks[0][page][w], 0);
+		tri_write(&v->marks[1][page][w], 0);
+		tri_write(&v->scanned[page][w], 0);
+	}
+	tri_write(&v->spans[page].pages, c->pages);
+	tri_write(&v->spans[page].needs_zero, backed || tri_g.settings.clobberfree);
+	tri_write_release(&v->spans[page].state,
+			  TRI_STATE(byte, TRI_SPAN_CACHED, c->objects, t->gen));
+	for (i = 0; i < c->pages && c->pages > 1; i++)
+		tri_write(&v->span_of[page + i], page);
+	for (i = 0; i < c->pages; i++)
+		tri_write_release(&v->page_map[page + i], (uint8_t)byte);
+	tri_central_add(page, byte);
+	return page;
+}
+
+/* The span is used up: it belongs to nobody until the next cycle. */
+static void retire(struct tri_thread *t, unsigned int byte)
+{
+	struct tri_cached_span *s = &t->spans[byte];
+
+	tri_write_release(&tri_g.view.spans[s->page].state,
+			  TRI_STATE(byte, TRI_SPAN_IDLE, 0, t->gen));
+	s->page = 0;
+	t->active[byte / 64] &= ~(1ull << (byte & 63));
+}
+
+static bool refill(struct tri_thread *t, unsigned int byte)
+{
+	struct tri_cached_span *s = &t->spans[byte];
+	unsigned int w;
+	uint32_t page;
+
+	for (;;) {
+		if (s->page) {
+			for (w = s->window + 1; w < windows(byte); w++)
+				if (open_window(t, byte, w))
+					return true;
+			retire(t, byte);
+		}
+		page = tri_central_take(t->gen, byte);
+		if (!page)
+			page = fresh_span(t, byte);
+		if (!page)
+			return false;
+		set_cached(t, byte, page, TRI_STATE_NFREE(tri_read(&tri_g.view.spans[page].state)));
+		if (open_window(t, byte, 0))
+			return true;
+	}
+}
+
+/* A slot for page byte @byte, or NULL when the heap is full.  @zeroed: it holds zeros. */
+void *tri_cache_alloc(struct tri_thread *t, unsigned int byte, bool *zeroed)
+{
+	struct tri__cache *cache = &t->caches[byte];
+	uint32_t i;
+
+	if (!cache->free && !refill(t, byte))
+		return NULL;
+	i = (uint32_t)__builtin_ctzll(cache->free);
+	cache->free &= cache->free - 1;
+	*zeroed = cache->zeroed;
+	return cache->base + (size_t)i * cache->size;
+}
+
+/* From now on what this thread allocates is black, the rest of its open windows included. */
+void tri_cache_blacken(struct tri_thread *t)
+{
+	const struct tri_view *v = &tri_g.view;
+	unsigned int i;
+
+	for (i = 0; i < 4; i++) {
+		uint64_t todo = t->active[i];
+
+		for (; todo; todo &= todo - 1) {
+			unsigned int byte = i * 64 + (unsigned int)__builtin_ctzll(todo);
+			struct tri_cached_span *s = &t->spans[byte];
+			uint64_t free = t->caches[byte].free;
+
+			if (!free)
+				continue;
+			atomic_fetch_or(&v->scanned[s->page][s->window], free);
+			atomic_fetch_or(&v->marks[~t->gen & 1][s->page][s->window], free);
+		}
+	}
+	t->black = 1;
+	t->tiny_left = 0;
+}
+
+/* Give all cached spans back.  @to_central: others may allocate from them in this cycle. */
+void tri_cache_flush(struct tri_thread *t, bool to_central)
+{
+	const struct tri_view *v = &tri_g.view;
+	int64_t unused_bytes = 0;
+	unsigned int i, w;
+
+	for (i = 0; i < 4; i++) {
+		for (; t->active[i]; t->active[i] &= t->active[i] - 1) {
+			unsigned int byte = i * 64 + (unsigned int)__builtin_ctzll(t->active[i]);
+			const struct tri_class *c = &tri_classes[byte];
+			struct tri_cached_span *s = &t->spans[byte];
+			struct tri__cache *cache = &t->caches[byte];
+			uint64_t free = cache->free;
+			tri_au64 *allocated = v->marks[t->gen & 1][s->page];
+			unsigned int nfree = 0;
+
+			cache->free = 0;
+			cache->zeroed = 0;
+			if (free) {
+				atomic_fetch_and(&allocated[s->window], ~free);
+				if (t->black) {
+					atomic_fetch_and(&v->marks[~t->gen & 1][s->page][s->window], ~free);
+					atomic_fetch_and(&v->scanned[s->page][s->window], ~free);
+				}
+			}
+			for (w = s->window; w < windows(byte); w++)
+				nfree += (unsigned int)__builtin_popcountll(
+					~tri_read(&allocated[w]) & tri_objects_mask(c->objects, w));
+			unused_bytes += (int64_t)nfree * c->size;
+			/* Slots of the first window have been used: it can't count as zeroed again. */
+			tri_write(&v->spans[s->page].needs_zero, 1);
+			tri_write_release(&v->spans[s->page].state,
+					  TRI_STATE(byte, TRI_SPAN_IDLE, nfree, t->gen));
+			if (to_central && nfree)
+				tri_central_put(s->page, byte);
+			s->page = 0;
+		}
+	}
+	t->tiny_left = 0;
+	if (unused_bytes)
+		atomic_fetch_sub(&v->ctl->allocated_bytes, (uint64_t)unused_bytes);
+}

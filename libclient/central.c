@@ -1,0 +1,228 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * central.c - lists of the spans of each class and kind, from which thread caches refill
+ *
+ * A list has every span of its page byte, and a cursor.  After a cycle the cursor starts at the
+ * front; a refill takes spans from it one by one and sweeps what the collector has not swept yet
+ * (lazy sweeping) until one has a free slot.  Each span is passed once a cycle, so that refills cost
+ * no more than the sweep they do.  Spans that come back half-used (a thread ended) are kept beside
+ * it, in `partial`.
+ *
+ * The collector frees whole spans without telling: an entry is good only if the span's `place` names
+ * it.  Stale entries are dropped when the cursor meets them.
+ */
+#include <stdlib.h>
+#include <sys/mman.h>
+
+#include "internal.h"
+
+/* A refill that has passed this many full spans takes fresh pages instead. */
+#define PASS_MAX 64
+
+struct list {
+	pthread_mutex_t lock;
+	uint32_t *span;
+	uint32_t n, room;
+	uint32_t cursor;
+	uint32_t *partial;
+	uint32_t npartial, partial_room;
+};
+
+static struct list lists[TRI_BYTE_LARGE];
+
+void tri_central_init(void)
+{
+	unsigned int i;
+
+	for (i = 0; i < TRI_BYTE_LARGE; i++) {
+		struct list *l = &lists[i];
+
+		/* A forked child forgets the parent's lists, and their memory with them. */
+		munmap(l->span, l->room * sizeof(uint32_t));
+		munmap(l->partial, l->partial_room * sizeof(uint32_t));
+		*l = (struct list){ .span = NULL };
+		pthread_mutex_init(&l->lock, NULL);
+	}
+}
+
+/* mmap, not malloc: the program's malloc may be what called us. */
+static bool grow(uint32_t **array, uint32_t *room)
+{
+	uint32_t more = *room ? *room * 2 : 1024;
+	void *p;
+
+	if (*room)
+		p = mremap(*array, *room * sizeof(uint32_t), more * sizeof(uint32_t), MREMAP_MAYMOVE);
+	else
+		p = mmap(NULL, more * sizeof(uint32_t), PROT_READ | PROT_WRITE,
+			 MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (p == MAP_FAILED)
+		return false;
+	*array = p;
+	*room = more;
+	return true;
+}
+
+static uint64_t place(unsigned int byte, uint32_t index)
+{
+	return (uint64_t)byte << 32 | index;
+}
+
+/* Put a span into its list.  Without memory for the list its free slots wait for the collector. */
+void tri_central_add(uint32_t page, unsigned int byte)
+{
+	struct list *l = &lists[byte];
+
+	pthread_mutex_lock(&l->lock);
+	if (l->n < l->room || grow(&l->span, &l->room)) {
+		tri_write(&tri_g.view.spans[page].place, place(byte, l->n));
+		l->span[l->n++] = page;
+		/* A fresh span has nothing for this cycle's cursor. */
+		if (l->cursor == l->n - 1)
+			l->cursor = l->n;
+	}
+	pthread_mutex_unlock(&l->lock);
+}
+
+void tri_central_put(uint32_t page, unsigned int byte)
+{
+	struct list *l = &lists[byte];
+
+	pthread_mutex_lock(&l->lock);
+	if (l->npartial < l->partial_room || grow(&l->partial, &l->partial_room))
+		l->partial[l->npartial++] = page;
+	pthread_mutex_unlock(&l->lock);
+}
+
+/* Drop entry @i, which is stale.  The last entry takes its place if it is good itself. */
+static void drop(struct list *l, uint32_t i, unsigned int byte)
+{
+	uint32_t last = --l->n;
+	uint64_t was = place(byte, last);
+
+	if (i == last)
+		return;
+	l->span[i] = l->span[last];
+	atomic_compare_exchange_strong(&tri_g.view.spans[l->span[i]].place, &was, place(byte, i));
+}
+
+/* The next span that may have free slots, or 0. */
+static uint32_t next_candidate(struct list *l, unsigned int byte)
+{
+	const struct tri_view *v = &tri_g.view;
+	uint32_t page = 0;
+
+	pthread_mutex_lock(&l->lock);
+	if (l->npartial) {
+		page = l->partial[--l->npartial];
+	} else {
+		while (l->cursor < l->n) {
+			uint32_t i = l->cursor, p = l->span[i];
+			uint64_t state = tri_read(&v->spans[p].state);
+
+			if (tri_read(&v->spans[p].place) != place(byte, i) ||
+			    TRI_STATE_BYTE(state) != byte) {
+				drop(l, i, byte);
+				continue;
+			}
+			l->cursor++;
+			page = p;
+			break;
+		}
+	}
+	pthread_mutex_unlock(&l->lock);
+	return page;
+}
+
+/* Claim the span at @page, swept, with a free slot.  False: someone has it, or it is full. */
+static bool claim(uint32_t page, unsigned int byte, uint32_t gen)
+{
+	const struct tri_view *v = &tri_g.view;
+	const struct tri_class *c = &tri_classes[byte];
+	struct tri_span *span = &v->spans[page];
+	uint64_t state = tri_read_acquire(&span->state), next;
+	unsigned int nfree;
+
+	if (TRI_STATE_BYTE(state) != byte || TRI_STATE_OWNER(state) != TRI_SPAN_IDLE)
+		return false;
+	if (TRI_STATE_CYCLE(state) == gen) {
+		next = TRI_STATE(byte, TRI_SPAN_CACHED, TRI_STATE_NFREE(state), gen);
+		return TRI_STATE_NFREE(state) && atomic_compare_exchange_strong(&span->state, &state, next);
+	}
+	next = TRI_STATE(byte, TRI_SPAN_CLIENT, 0, TRI_STATE_CYCLE(state));
+	if (!atomic_compare_exchange_strong(&span->state, &state, next))
+		return false;
+	nfree = c->objects - tri_span_sweep(v, page, c->objects, gen);
+	if (nfree) {
+		tri_write(&span->needs_zero, 1);
+		if (tri_g.settings.clobberfree)
+			tri_span_clobber(v, page, c, gen);
+	}
+	next = TRI_STATE(byte, nfree ? TRI_SPAN_CACHED : TRI_SPAN_IDLE, nfree, gen);
+	tri_write_release(&span->state, next);
+	return nfree != 0;
+}
+
+/* A span of @byte that the caller now owns, with state CACHED; 0: take fresh pages. */
+uint32_t tri_central_take(uint32_t gen, unsigned int byte)
+{
+	struct list *l = &lists[byte];
+	int i;
+
+	/* While threads change over to a new cycle, old spans are out of bounds. */
+	if (tri_read_acquire(&tri_g.sweepable) != gen)
+		return 0;
+	for (i = 0; i < PASS_MAX; i++) {
+		uint32_t page = next_candidate(l, byte);
+
+		if (!page)
+			return 0;
+		if (claim(page, byte, gen))
+			return page;
+	}
+	return 0;
+}
+
+/* Agent, when every thread has changed over: a cycle's worth of spans may be swept. */
+void tri_central_restart(void)
+{
+	unsigned int i;
+
+	for (i = 1; i < TRI_BYTE_LARGE; i++) {
+		struct list *l = &lists[i];
+
+		pthread_mutex_lock(&l->lock);
+		l->cursor = 0;
+		l->npartial = 0;
+		pthread_mutex_unlock(&l->lock);
+	}
+}
+
+/* The collector died: spans that it was sweeping are unswept again (sweeping is repeatable). */
+void tri_central_recover(void)
+{
+	const struct tri_view *v = &tri_g.view;
+	uint64_t page = 1, top = tri_read(&v->ctl->top_pages);
+
+	while (page < top) {
+		const struct tri_class *c = &tri_classes[tri_read(&v->page_map[page])];
+		struct tri_span *span = &v->spans[page];
+		uint64_t state = tri_read(&span->state);
+
+		if (TRI_STATE_OWNER(state) == TRI_SPAN_COLLECTOR) {
+			const struct tri_class *was = &tri_classes[TRI_STATE_BYTE(state)];
+			uint32_t pages = was->large ? tri_read(&span->pages) : was->pages, i;
+
+			/* It may have begun to free it; then the page bytes are incomplete. */
+			for (i = 0; i < pages; i++)
+				tri_write(&v->page_map[page + i], (uint8_t)TRI_STATE_BYTE(state));
+			tri_write(&span->state,
+				  TRI_STATE(TRI_STATE_BYTE(state),
+					    was->large ? TRI_SPAN_LARGE : TRI_SPAN_IDLE, 0,
+					    TRI_STATE_CYCLE(state)));
+			page += pages ? pages : 1;
+			continue;
+		}
+		page += c->large ? tri_read(&span->pages) : c->pages ? c->pages : 1;
+	}
+}

@@ -1,0 +1,169 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * pageheap.c - runs of heap pages for spans
+ *
+ * Address-ordered first fit over the `used` bitmap of core/pages.h:
+ *
+ *  1. A run of at most a chunk (512 pages) is looked for in one chunk after another, skipping those
+ *     whose hint says that no run is that long.  A chunk that disappoints gets its true longest run
+ *     as its hint, by a compare-and-swap that fails if pages were freed there since.
+ *  2. If no chunk has one, or the run is longer, the whole bitmap is searched for a run that may
+ *     cross chunks.
+ *
+ * First fit keeps the heap low and dense, so that the scavenger finds whole free pages at the top.
+ * The mutex is the client's own: the collector frees pages by clearing bits and never holds it.
+ */
+#include "internal.h"
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+
+void tri_pageheap_init(void)
+{
+	pthread_mutex_init(&lock, NULL);
+	/* Page 0 stands for "no span". */
+	atomic_fetch_or(&tri_g.view.used[0], 1);
+	tri_write(&tri_g.view.page_map[0], 0);
+	tri_write(&tri_g.view.ctl->top_pages, 1);
+}
+
+/*
+ * First run of @n free pages in [@from, @end) that begins at a multiple of @align; 0 if there is
+ * none.  @longest: the longest run met, if not NULL.
+ */
+static uint64_t find_run(uint64_t from, uint64_t end, uint64_t n, uint64_t align, uint64_t *longest)
+{
+	const struct tri_view *v = &tri_g.view;
+	uint64_t run = 0, start = from, page = from, best = 0;
+
+	while (page < end) {
+		uint64_t word = tri_read(&v->used[page / 64]) >> (page & 63);
+		uint64_t left = 64 - (page & 63), free;
+
+		free = word ? (uint64_t)__builtin_ctzll(word) : left;
+		if (free) {
+			if (!run)
+				start = page;
+			run += free;
+			page += free;
+			if (run > best)
+				best = run;
+			if (run >= n) {
+				uint64_t at = (start + align - 1) & ~(align - 1);
+
+				if (at + n <= start + run && at + n <= end)
+					return at;
+			}
+			if (free == left)
+				continue;
+			word >>= free;
+		}
+		run = 0;
+		page += ~word ? (uint64_t)__builtin_ctzll(~word) : left - free;
+	}
+	if (longest)
+		*longest = best;
+	return 0;
+}
+
+static uint64_t find_in_chunks(uint64_t n, uint64_t align)
+{
+	const struct tri_view *v = &tri_g.view;
+	uint64_t search = tri_read(&v->ctl->search);
+	uint64_t chunk, chunks = v->heap_pages / TRI_CHUNK_PAGES;
+	bool all_full = true;
+
+	for (chunk = (uint32_t)search; chunk < chunks; chunk++) {
+		uint32_t hint = tri_read_acquire(&v->chunks[chunk]);
+		uint64_t longest = TRI_CHUNK_PAGES - (hint & 0xffff), page;
+
+		if (longest >= n) {
+			page = find_run(chunk * TRI_CHUNK_PAGES, (chunk + 1) * TRI_CHUNK_PAGES, n, align,
+					&longest);
+			if (page)
+				return page;
+			/* An aligned run that is missing says nothing about longest. */
+			if (longest < n)
+				atomic_compare_exchange_strong(&v->chunks[chunk], &hint,
+							       (hint & 0xffff0000u) |
+							       (uint32_t)(TRI_CHUNK_PAGES - longest));
+		}
+		if (longest)
+			all_full = false;
+		if (all_full) {
+			uint64_t next = (search & ~0xffffffffull) | (chunk + 1);
+
+			/* Fails, and stays low, if pages were freed since we looked. */
+			if (atomic_compare_exchange_strong(&v->ctl->search, &search, next))
+				search = next;
+			else
+				all_full = false;
+		}
+	}
+	return 0;
+}
+
+uint32_t tri_pageheap_take(uint32_t pages, uint32_t align_pages, bool *backed)
+{
+	const struct tri_view *v = &tri_g.view;
+	uint64_t page = 0, top, i, left;
+	int64_t used;
+
+	pthread_mutex_lock(&lock);
+	if (pages <= TRI_CHUNK_PAGES)
+		page = find_in_chunks(pages, align_pages);
+	if (!page)
+		page = find_run(1, v->heap_pages, pages, align_pages, NULL);
+	if (!page) {
+		pthread_mutex_unlock(&lock);
+		return 0;
+	}
+	*backed = false;
+	for (i = page, left = pages; left;) {
+		uint64_t here = 64 - (i & 63) < left ? 64 - (i & 63) : left;
+		uint64_t mask = tri_pages_mask(i, here);
+
+		atomic_fetch_or(&v->used[i / 64], mask);
+		if (atomic_fetch_or(&v->backed[i / 64], mask) & mask)
+			*backed = true;
+		i += here;
+		left -= here;
+	}
+	for (i = 0; i < pages; i++)
+		tri_write(&v->page_map[page + i], TRI_BYTE_TAKEN);
+	top = tri_read(&v->ctl->top_pages);
+	if (page + pages > top)
+		tri_write_release(&v->ctl->top_pages, page + pages);
+	used = atomic_fetch_add(&v->ctl->used_pages, pages) + pages;
+	if (used > (int64_t)tri_read(&v->ctl->peak_pages))
+		tri_write(&v->ctl->peak_pages, (uint64_t)used);
+	pthread_mutex_unlock(&lock);
+	return (uint32_t)page;
+}
+
+/*
+ * The collector died.  Pages that it was scavenging are used, and nobody has a span there.  With the
+ * lock held no client thread is between taking pages and writing their page bytes.
+ */
+void tri_pageheap_recover(void)
+{
+	const struct tri_view *v = &tri_g.view;
+	uint64_t claim, word, end, page;
+
+	pthread_mutex_lock(&lock);
+	claim = tri_read_acquire(&v->ctl->claim);
+	word = claim >> 32;
+	end = word + (uint32_t)claim;
+	if (end > v->heap_pages / 64)
+		end = v->heap_pages / 64;
+	for (page = word * 64; page < end * 64; page++) {
+		if (!page || tri_read(&v->page_map[page]))
+			continue;
+		if (tri_read(&v->used[page / 64]) >> (page & 63) & 1) {
+			/* The claim did not count them as used. */
+			atomic_fetch_add(&v->ctl->used_pages, 1);
+			tri_pages_release(v, page, 1);
+		}
+	}
+	tri_write(&v->ctl->claim, 0);
+	pthread_mutex_unlock(&lock);
+}

@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * scan.c - conservative scans of stacks, registers and roots
+ *
+ * Every aligned word that points into an allocated, unmarked object is appended to a buffer.  A word
+ * that points at the very start of an object may also be one past the end of the object before it,
+ * and keeps both; only here, where a pointer is all that the program may have left, not for words
+ * in objects.
+ *
+ * Async-signal-safe: memory accesses, and mincore() for stacks that are not the thread's own.
+ */
+#include <sys/mman.h>
+
+#include "internal.h"
+
+static bool found(struct tri_thread *to, uint64_t offset, bool all, struct tri_object *o)
+{
+	const struct tri_view *v = &tri_g.view;
+	uint32_t gen = to->gen;
+
+	if (!tri_in_heap(offset) || !tri_resolve(v, offset, o) ||
+	    !tri_bit(v->marks[gen & 1], o->page, o->index))
+		return false;
+	if (all || !tri_bit(v->marks[~gen & 1], o->page, o->index))
+		tri_append(to, v->heap_va + offset);
+	return true;
+}
+
+__attribute__((no_sanitize("address", "thread")))
+void tri_scan_range(struct tri_thread *to, uintptr_t lo, uintptr_t hi, bool all)
+{
+	uint64_t heap_va = tri_g.view.heap_va;
+	uint64_t limit = tri_read(&tri_g.view.ctl->top_pages) << TRI_PAGE_SHIFT;
+	const volatile uint64_t *p = (const volatile uint64_t *)((lo + 7) & ~7ull);
+	const volatile uint64_t *end = (const volatile uint64_t *)(hi & ~7ull);
+
+	for (; p < end; p++) {
+		uint64_t offset = *p - heap_va, start;
+		struct tri_object o;
+
+		/* One past the last object of the last page is the limit itself. */
+		if (likely(offset > limit) || !offset)
+			continue;
+		if (found(to, offset, all, &o)) {
+			start = ((uint64_t)o.page << TRI_PAGE_SHIFT) + (uint64_t)o.index * o.class->size;
+			if (start != offset)
+				continue;
+		}
+		found(to, offset - 1, all, &o);
+	}
+}
+
+static bool mapped(uintptr_t page)
+{
+	unsigned char vec;
+
+	return mincore((void *)page, 4096, &vec) == 0;
+}
+
+/* The whole of a stack whose lowest used address is unknown, from the top down to a hole. */
+static void scan_down(struct tri_thread *t, struct tri_thread *to, bool all)
+{
+	uintptr_t page = (t->stack_hi - 1) & ~4095ul, lo = page;
+
+	while (lo > t->stack_lo && mapped(lo - 4096))
+		lo -= 4096;
+	tri_scan_range(to, lo, t->stack_hi, all);
+}
+
+/*
+ * The stack of @t from @sp up, and its thread-local variables.  A stack pointer that is not on the
+ * thread's own stack is on a signal stack or a coroutine's: then both are scanned whole.
+ */
+void tri_scan_stack(struct tri_thread *t, struct tri_thread *to, uintptr_t sp, bool all)
+{
+	if (sp >= t->stack_lo && sp < t->stack_hi) {
+		tri_scan_range(to, sp, t->stack_hi, all);
+	} else {
+		uintptr_t hi = (sp & ~4095ul) + 4096;
+
+		while (hi - sp < (16ul << 20) && mapped(hi))
+			hi += 4096;
+		tri_scan_range(to, sp, hi, all);
+		scan_down(t, to, all);
+	}
+	if (t->tls_lo)
+		tri_scan_range(to, t->tls_lo, t->tls_hi, all);
+}

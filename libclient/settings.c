@@ -1,0 +1,201 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * settings.c - options and TRICOLOR_* variables
+ *
+ * An option that the program sets wins over the variable, the variable over the default.  Programs
+ * that run with more rights than their caller ignore the variables (secure_getenv).
+ */
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "internal.h"
+
+#define DEFAULT_ARENA_BYTES (64ull << 30)
+#define DEFAULT_SOCKET "/run/tricolor/tricolord.sock"
+
+static int bad(const char *name, const char *value, const char *want)
+{
+	return tri_fail(EINVAL, "tricolor: %s=%s: want %s", name, value, want);
+}
+
+/* A number of bytes: digits, then nothing, B, KiB, MiB, GiB or TiB. */
+static bool parse_bytes(const char *text, uint64_t *bytes)
+{
+	static const struct {
+		const char *suffix;
+		int shift;
+	} units[] = { { "", 0 }, { "B", 0 }, { "KiB", 10 }, { "MiB", 20 }, { "GiB", 30 }, { "TiB", 40 } };
+	unsigned long long n;
+	char *end;
+	size_t i;
+
+	if (*text < '0' || *text > '9')
+		return false;
+	errno = 0;
+	n = strtoull(text, &end, 10);
+	for (i = 0; !errno && i < sizeof(units) / sizeof(units[0]); i++) {
+		if (!strcmp(end, units[i].suffix)) {
+			*bytes = n << units[i].shift;
+			return *bytes >> units[i].shift == n && *bytes <= INT64_MAX;
+		}
+	}
+	return false;
+}
+
+/* The words of a comma-separated list, each of which sets a flag. */
+struct word {
+	const char *word;
+	bool *flag;
+};
+
+static int parse_words(const char *name, const char *text, const struct word *words,
+		       const char *want)
+{
+	char copy[256], *state = NULL, *w;
+	const struct word *p;
+
+	if (strlen(text) >= sizeof(copy))
+		return bad(name, text, want);
+	strcpy(copy, text);
+	for (w = strtok_r(copy, ",", &state); w; w = strtok_r(NULL, ",", &state)) {
+		for (p = words; p->word && strcmp(p->word, w); p++)
+			;
+		if (!p->word)
+			return bad(name, text, want);
+		*p->flag = true;
+	}
+	return 0;
+}
+
+static int parse_path(const char *name, const char *text, char *path, size_t room)
+{
+	if (strlen(text) >= room)
+		return bad(name, text, "a shorter path");
+	strcpy(path, text);
+	return 0;
+}
+
+static int parse_percent(const char *text, int *percent)
+{
+	char *end;
+	long n;
+
+	if (!strcmp(text, "off")) {
+		*percent = -1;
+		return 0;
+	}
+	errno = 0;
+	n = strtol(text, &end, 10);
+	if (errno || end == text || *end || n < 0 || n > 1000000)
+		return bad("TRICOLOR_GC_PERCENT", text, "a percentage of 0 or more, or off");
+	*percent = (int)n;
+	return 0;
+}
+
+static int read_environment(struct tri_settings *s, const char **trace, const char **debug)
+{
+	const char *e;
+	uint64_t bytes;
+	int err = 0;
+
+	e = secure_getenv("TRICOLOR_GC_PERCENT");
+	if (e && *e)
+		err = parse_percent(e, &s->gc_percent);
+	e = secure_getenv("TRICOLOR_MEMORY_LIMIT");
+	if (!err && e && *e && strcmp(e, "off")) {
+		if (!parse_bytes(e, &bytes))
+			return bad("TRICOLOR_MEMORY_LIMIT", e, "a size such as 512MiB, or off");
+		s->memory_limit_bytes = (int64_t)bytes;
+	}
+	e = secure_getenv("TRICOLOR_ARENA_SIZE");
+	if (!err && e && *e && !parse_bytes(e, &s->arena_bytes))
+		return bad("TRICOLOR_ARENA_SIZE", e, "a size such as 64GiB");
+	e = secure_getenv("TRICOLOR_BACKING");
+	if (!err && e && *e) {
+		if (!strcmp(e, "auto"))
+			s->backing = TRI_BACKING_AUTO;
+		else if (!strcmp(e, "memfd"))
+			s->backing = TRI_BACKING_MEMFD;
+		else if (!strcmp(e, "dev"))
+			s->backing = TRI_BACKING_DEV;
+		else
+			return bad("TRICOLOR_BACKING", e, "auto, memfd or dev");
+	}
+	e = secure_getenv("TRICOLOR_SIGNAL");
+	if (!err && e && *e) {
+		s->signal = atoi(e);
+		if (s->signal < 1 || s->signal > SIGRTMAX)
+			return bad("TRICOLOR_SIGNAL", e, "the number of a signal");
+	}
+	e = secure_getenv("TRICOLOR_SOCKET");
+	if (!err && e && *e)
+		err = parse_path("TRICOLOR_SOCKET", e, s->socket, sizeof(s->socket));
+	e = secure_getenv("TRICOLOR_DAEMON");
+	if (!err && e && *e)
+		err = parse_path("TRICOLOR_DAEMON", e, s->daemon, sizeof(s->daemon));
+	*trace = secure_getenv("TRICOLOR_TRACE");
+	*debug = secure_getenv("TRICOLOR_DEBUG");
+	return err;
+}
+
+static int read_options(struct tri_settings *s, const struct tri_options *o, const char **trace,
+			const char **debug)
+{
+	if (o->size < sizeof(*o) || o->reserved)
+		return tri_fail(EINVAL, "tricolor: tri_options.size must be sizeof(struct tri_options), "
+				"and what is reserved 0");
+	if (o->backing > TRI_BACKING_DEV || o->handshake_signal < 0 || o->handshake_signal > SIGRTMAX ||
+	    o->memory_limit_bytes < 0 || o->gc_percent < -1)
+		return tri_fail(EINVAL, "tricolor: an option of tri_init() is out of range");
+	if (o->arena_bytes)
+		s->arena_bytes = o->arena_bytes;
+	if (o->memory_limit_bytes)
+		s->memory_limit_bytes = o->memory_limit_bytes;
+	if (o->gc_percent)
+		s->gc_percent = o->gc_percent;
+	if (o->backing)
+		s->backing = (enum tri_backing)o->backing;
+	if (o->handshake_signal)
+		s->signal = o->handshake_signal;
+	if (o->trace)
+		*trace = o->trace;
+	if (o->debug)
+		*debug = o->debug;
+	return o->socket ? parse_path("socket", o->socket, s->socket, sizeof(s->socket)) : 0;
+}
+
+int tri_settings_read(struct tri_settings *s, const struct tri_options *opts)
+{
+	const struct word traces[] = { { "gc", &s->trace_gc }, { NULL, NULL } };
+	const struct word debugs[] = {
+		{ "checkmark", &s->checkmark }, { "clobberfree", &s->clobberfree },
+		{ "nomembarrier", &s->no_membarrier }, { "norseq", &s->no_rseq }, { NULL, NULL },
+	};
+	const char *trace = NULL, *debug = NULL;
+	int err;
+
+	memset(s, 0, sizeof(*s));
+	s->arena_bytes = DEFAULT_ARENA_BYTES;
+	s->memory_limit_bytes = INT64_MAX;
+	s->gc_percent = 100;
+	s->signal = SIGURG;
+	strcpy(s->socket, DEFAULT_SOCKET);
+	err = read_environment(s, &trace, &debug);
+	if (!err && opts)
+		err = read_options(s, opts, &trace, &debug);
+	if (!err && trace)
+		err = parse_words("TRICOLOR_TRACE", trace, traces, "gc");
+	if (!err && debug)
+		err = parse_words("TRICOLOR_DEBUG", debug, debugs,
+				  "a list of checkmark, clobberfree, nomembarrier, norseq");
+	if (!err && s->signal == SIGKILL)
+		err = tri_fail(EINVAL, "tricolor: signal %d can't be caught; choose another one", SIGKILL);
+	if (!err && (s->arena_bytes >> TRI_PAGE_SHIFT < TRI_MIN_HEAP_PAGES ||
+		     s->arena_bytes >> TRI_PAGE_SHIFT > TRI_MAX_HEAP_PAGES))
+		err = tri_fail(EINVAL, "tricolor: an arena of %llu bytes is not between 4 MiB and 1 TiB",
+			       (unsigned long long)s->arena_bytes);
+	return err;
+}

@@ -1,0 +1,244 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# run.sh - install into a folder, and use only what is there
+#
+# Programs in C and C++ are built with the flags that the installed tricolor.pc gives, and run with
+# an empty environment: the library must find the collector that was installed with it, also after
+# the whole tree was moved.  What is installed is compared with what the header declares.
+
+set -u
+cd "$(dirname "$0")/../.." || exit 1
+
+# Settings of the make that runs us are not meant for the ones that we run.
+unset MAKEFLAGS MFLAGS MAKELEVEL MAKEOVERRIDES DESTDIR PREFIX SANITIZE O
+
+work=$(mktemp -d) || exit 1
+trap 'rm -rf "$work"' EXIT
+prefix=$work/prefix
+points=0
+failures=0
+
+# Run "$2"... and report whether it succeeded; show what it said if not.
+point()
+{
+	what=$1
+	shift
+	points=$((points + 1))
+	if "$@" >"$work/output" 2>&1; then
+		echo "ok $points $what"
+	else
+		sed 's/^/# /' "$work/output"
+		echo "not ok $points $what"
+		failures=$((failures + 1))
+	fi
+}
+
+skip()
+{
+	points=$((points + 1))
+	echo "ok $points # SKIP $1"
+}
+
+# Its own build folder, as another PREFIX builds some of the library again.
+install_into()
+{
+	make O=build/install PREFIX="$1" ${2:+DESTDIR="$2"} install
+}
+
+files_below()
+{
+	(cd "$1" && find . ! -type d | sort)
+}
+
+expect_files()
+{
+	version=$(awk '/define TRI_VERSION_(MAJOR|MINOR|PATCH)/ { v = v dot $3; dot = "." }
+		END { print v }' libclient/include/tricolor.h)
+	sort >"$work/expected" <<-END
+	./include/tricolor.h
+	./lib/libtricolor.a
+	./lib/libtricolor.so
+	./lib/libtricolor.so.${version%%.*}
+	./lib/libtricolor.so.$version
+	./lib/pkgconfig/tricolor.pc
+	./sbin/tricolord
+	./share/man/man7/tricolor.7
+	./share/man/man8/tricolord.8
+	END
+	files_below "$1" | diff "$work/expected" -
+}
+
+# A variable or field of the installed tricolor.pc, with its variables put in.
+pc_field()
+{
+	awk -v want="$1" '
+		{
+			while (match($0, /\$\{[a-z]+\}/))
+				$0 = substr($0, 1, RSTART - 1) \
+					value[substr($0, RSTART + 2, RLENGTH - 3)] \
+					substr($0, RSTART + RLENGTH)
+		}
+		match($0, /^[A-Za-z.]+(=|: *)/) {
+			name = substr($0, 1, RLENGTH)
+			gsub(/[=: ]/, "", name)
+			value[name] = substr($0, RLENGTH + 1)
+		}
+		END { print value[want] }' "$prefix/lib/pkgconfig/tricolor.pc"
+}
+
+pc_is_right()
+{
+	echo "Version: $(pc_field Version)"
+	echo "Cflags: $(pc_field Cflags)"
+	echo "Libs: $(pc_field Libs)"
+	[ "$(pc_field Version)" = "$version" ] &&
+		[ "$(pc_field Cflags)" = "-I$prefix/include" ] &&
+		[ "$(pc_field Libs)" = "-L$prefix/lib -ltricolor" ]
+}
+
+# What the header declares for programs is what the library exports under a version; all else that
+# it exports are functions of the C library that it stands in front of.
+exports_are_right()
+{
+	nm -D --defined-only --with-symbol-versions "$prefix/lib/libtricolor.so" |
+		awk '$2 != "A" { print $3 }' | sort >"$work/exported"
+	${CC:-gcc} -E -P -x c -DTRI_NO_INLINE "$prefix/include/tricolor.h" | tr '\n' ' ' |
+		grep -oE '\btri_[a-z][a-z_]* ?\(|\btri__(alloc|store|poll)_slow ?\(' | tr -d ' (' |
+		grep -vx tri_keep_alive | { cat; echo tri__tls; } | sort -u >"$work/declared"
+	sed -n 's/@@TRICOLOR_.*//p' "$work/exported" | diff "$work/declared" - || return 1
+	grep -v @ "$work/exported" | while read -r name; do
+		printf 'char %s(void); int main(void) { return %s(); }\n' "$name" "$name" |
+			${CC:-gcc} -fno-builtin -x c -o "$work/probe" - || exit 1
+	done
+}
+
+cat >"$work/program.c" <<'END'
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <tricolor.h>
+
+struct node {
+	struct node *next;
+	long value;
+};
+
+TRI_TYPE(node_type, struct node, next);
+
+static struct node *head;
+
+/* Make a list among garbage, collect, and say which collector did it. */
+int main(void)
+{
+	struct tri_stats stats;
+	char link[64], path[PATH_MAX];
+	struct node *n;
+	ssize_t length;
+	long i, sum = 0;
+
+	for (i = 0; i < 100000; i++) {
+		if (i % 100) {
+			n = (struct node *)tri_alloc(sizeof(*n));
+			continue;
+		}
+		n = (struct node *)tri_alloc_typed(&node_type, 1);
+		if (!n)
+			return 1;
+		n->value = i;
+		tri_store(&n->next, head);
+		tri_store(&head, n);
+	}
+	if (tri_gc()) {
+		fprintf(stderr, "tri_gc: %s\n", tri_error());
+		return 1;
+	}
+	for (n = head; n; n = n->next)
+		sum += n->value;
+	memset(&stats, 0, sizeof(stats));
+	stats.size = sizeof(stats);
+	if (tri_read_stats(&stats) || !stats.collector_pid || !stats.cycles)
+		return 1;
+	snprintf(link, sizeof(link), "/proc/%lu/exe", (unsigned long)stats.collector_pid);
+	length = readlink(link, path, sizeof(path) - 1);
+	if (length < 0)
+		return 1;
+	path[length] = 0;
+	puts(path);
+	return sum != 49950000;
+}
+END
+cp "$work/program.c" "$work/program.cc"
+
+compile()
+{
+	compiler=$1
+	shift
+	# shellcheck disable=SC2046
+	$compiler -Wall -Wextra -Werror -pedantic -Wno-variadic-macros -O2 \
+		$(pc_field Cflags) "$@" $(pc_field Libs)
+}
+
+# $1: program; $2: the collector that must be the one that serves it
+run_with()
+{
+	found=$(env -i "$1") || return 1
+	echo "collector: $found, not $2"
+	[ "$found" = "$2" ]
+}
+
+uninstall_leaves_nothing()
+{
+	make O=build/install PREFIX="$prefix" uninstall || return 1
+	[ -z "$(files_below "$prefix")" ] || files_below "$prefix" | grep .  && return 1
+	return 0
+}
+
+echo "TAP version 13"
+point "make install PREFIX=DIR" install_into "$prefix"
+if [ $failures -gt 0 ]; then
+	echo "Bail out! nothing is installed to go on with"
+	exit 1
+fi
+point "the files that it installs" expect_files "$prefix"
+point "tricolor.pc" pc_is_right
+point "what the library exports" exports_are_right
+
+rpath=-Wl,-rpath,$prefix/lib
+for standard in c99 gnu11 c17; do
+	point "a program in $standard compiles" compile "${CC:-gcc}" -std=$standard \
+		-D_GNU_SOURCE "$work/program.c" "$rpath" -o "$work/program"
+done
+point "it finds the collector that was installed" run_with "$work/program" "$prefix/sbin/tricolord"
+point "a program without inline functions compiles" compile "${CC:-gcc}" -DTRI_NO_INLINE \
+	"$work/program.c" "$rpath" -o "$work/program"
+point "it runs" run_with "$work/program" "$prefix/sbin/tricolord"
+if command -v "${CXX:-g++}" >/dev/null; then
+	for standard in c++11 c++20; do
+		point "a program in $standard compiles" compile "${CXX:-g++}" -std=$standard \
+			"$work/program.cc" "$rpath" -o "$work/program"
+	done
+	point "it runs" run_with "$work/program" "$prefix/sbin/tricolord"
+else
+	skip "no C++ compiler"
+fi
+point "a program with the static library compiles" ${CC:-gcc} -D_GNU_SOURCE \
+	-I"$prefix/include" "$work/program.c" "$prefix/lib/libtricolor.a" -o "$work/program"
+point "it runs" run_with "$work/program" "$prefix/sbin/tricolord"
+
+# Relative to the program, so that both can move.
+# shellcheck disable=SC2016
+compile "${CC:-gcc}" "$work/program.c" -Wl,-rpath,'$ORIGIN/moved/lib' -o "$work/program"
+mv "$prefix" "$work/moved"
+point "the tree may be moved" run_with "$work/program" "$work/moved/sbin/tricolord"
+mv "$work/moved" "$prefix"
+
+point "make install DESTDIR=DIR PREFIX=/usr" install_into /usr "$work/stage"
+point "the same files in DIR/usr" expect_files "$work/stage/usr"
+point "its tricolor.pc does not name DIR" sh -c \
+	'! grep -r "$1" "$1/usr/lib/pkgconfig"' sh "$work/stage"
+point "make uninstall leaves nothing" uninstall_leaves_nothing
+echo "1..$points"
+[ $failures -eq 0 ]

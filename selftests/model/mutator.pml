@@ -1,0 +1,458 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * mutator.pml - a thread of the program
+ *
+ * A thread is a table of steps: in state @at it may do what stands behind `at == …`.  A thread with
+ * restartable sequences tests its barrier flag and stores in one step, since the agent's fence and
+ * signals restart the sequence; that others see the store later is the store buffer's business.
+ * Everything else goes through the library:
+ *
+ *	ENTER   in-library word on; the flag was seen set in the sequence
+ *	CALL    in-library word on; the flag is still to be read
+ *	FLAG    read the flag
+ *	PLAIN   barrier off: store or exchange
+ *	SWAP    barrier on: exchange
+ *	OLD     append what was there, after handing over the buffer if it is full
+ *	VALUE   append what is there now
+ *	LEAVE   in-library word off
+ */
+
+mtype = { IDLE, ENTER, CALL, FLAG, PLAIN, SWAP, OLD, PUSHED, VALUE, LEAVE, TAKE, EXIT };
+mtype = { STORING, EXCHANGING, CREATING, READING };
+#if WEAK
+mtype = { WEAK_LOAD, WEAK_STATE, WEAK_ANSWER };
+#endif
+#ifdef MUTANT_PLAIN_SLOW
+mtype = { PLAIN_SWAP };
+#endif
+#ifdef MUTANT_NO_RESTART
+mtype = { TORN };
+#endif
+#ifdef MUTANT_ATTACH_UNLOCKED
+mtype = { ATTACH };
+#endif
+
+#define RUNS (at == IDLE && attached[m])
+
+#if OPS
+#define MAY_ACT (RUNS && ops > 0)
+#define ACT ops--
+#else
+#define MAY_ACT RUNS
+#define ACT skip
+#endif
+
+/* A cell that the thread can name: a global, or a slot of an object that a local points to. */
+inline any_cell(m, c)
+{
+	if
+	:: c = 1
+#if NGLOB > 1
+	:: c = 2
+#endif
+	:: LOC(m, 0) -> c = SLOT(LOC(m, 0), 0)
+#if SLOTS > 1
+	:: LOC(m, 0) -> c = SLOT(LOC(m, 0), 1)
+#endif
+#if NLOC > 1
+	:: LOC(m, 1) -> c = SLOT(LOC(m, 1), 0)
+#if SLOTS > 1
+	:: LOC(m, 1) -> c = SLOT(LOC(m, 1), 1)
+#endif
+#endif
+	fi
+}
+
+inline any_local(l)
+{
+	if
+	:: l = 0
+#if NLOC > 1
+	:: l = 1
+#endif
+	fi
+}
+
+/* NULL or what a local holds. */
+inline any_value(m, v)
+{
+	if
+	:: v = 0
+	:: LOC(m, 0) -> v = LOC(m, 0)
+#if NLOC > 1
+	:: LOC(m, 1) && LOC(m, 1) != LOC(m, 0) -> v = LOC(m, 1)
+#endif
+	fi
+}
+
+inline append(m, o)
+{
+	if
+	:: MATTERS(o) -> put(m, SB_APPEND, o)
+	:: else
+	fi
+}
+
+inline forget_locals(m)
+{
+	LOC(m, 0) = 0;
+#if NLOC > 1
+	LOC(m, 1) = 0;
+#endif
+}
+
+/* Object @o comes into being in local @l.  @old_span: its span was cached before this phase. */
+inline create_object(m, l, o, old_span)
+{
+	used = used | BIT(o);
+	if
+	:: black[m] -> mark = mark | BIT(o)
+	:: !black[m] && PHASE_SWEEP && !(old_span) -> swept = swept | BIT(o)
+	:: else
+	fi;
+	LOC(m, l) = o
+}
+
+/* What others are about to take lies in their cached spans. */
+#define FREE_SLOTS (ALL & ~used & ~BIT(taking[0]) & ~BIT(taking[MUTATORS - 1]) & ~BIT(taking[MUTATORS / 2]))
+
+proctype Mutator(byte m)
+{
+	mtype at = IDLE;
+	mtype op = STORING;
+	byte c, value, old, l;		/* cell, values and local of the operation */
+	bit was_black;
+#ifdef MUTANT_PUSH_LATE
+	byte was;
+#endif
+#if OPS
+	byte ops = (m == 0 -> OPS0 : OPS);
+#endif
+
+end:
+	do
+	/* ---- loads, and locals that die --------------------------------------------------- */
+
+	:: atomic {
+		RUNS ->
+		any_cell(m, c);
+		any_local(l);
+		LOC(m, l) = READ(m, c);
+		c = 0;
+		l = 0
+	}
+	:: atomic {
+		RUNS ->
+		any_local(l);
+		LOC(m, l) = 0;
+		l = 0
+	}
+
+	/* ---- stores ----------------------------------------------------------------------- */
+
+#if STORE
+	:: atomic {
+		MAY_ACT ->
+		ACT;
+		any_cell(m, c);
+		any_value(m, value);
+		if
+		:: IS_FALLBACK(m) -> at = CALL
+#ifdef MUTANT_GLOBAL_PLAIN
+		:: !IS_FALLBACK(m) && c <= NGLOB ->
+			put(m, c, value);
+			c = 0;
+			value = 0
+#endif
+#ifdef MUTANT_NO_RESTART
+		:: !IS_FALLBACK(m) && !on[m] -> at = TORN
+#endif
+		:: else ->
+			if
+			:: on[m] -> at = ENTER
+			:: else ->
+				put(m, c, value);
+				c = 0;
+				value = 0
+			fi
+		fi
+	}
+#ifdef MUTANT_NO_RESTART
+	:: atomic {
+		at == TORN ->
+		put(m, c, value);
+		c = 0;
+		value = 0;
+		at = IDLE
+	}
+#endif
+#endif
+#if XCHG
+	:: atomic {
+		MAY_ACT ->
+		ACT;
+		any_cell(m, c);
+		any_value(m, value);
+		any_local(l);
+		op = EXCHANGING;
+		at = CALL
+	}
+#endif
+	:: atomic { at == ENTER -> put(m, SB_INLIB, 1); at = SWAP }
+	:: atomic { at == CALL -> put(m, SB_INLIB, 1); at = FLAG }
+	:: atomic {
+		at == FLAG ->
+		if
+		:: on[m] -> at = SWAP
+		:: else -> at = PLAIN
+		fi
+	}
+	:: atomic {
+		at == PLAIN ->
+		if
+		:: op == EXCHANGING ->
+			drain(m);
+			LOC(m, l) = mem[c];
+			mem[c] = value
+		:: else -> put(m, c, value)
+		fi;
+		at = LEAVE
+	}
+#ifdef MUTANT_PLAIN_SLOW
+	:: atomic { at == SWAP -> old = READ(m, c); at = PLAIN_SWAP }
+	:: atomic { at == PLAIN_SWAP -> put(m, c, value); at = OLD }
+#else
+	:: atomic {
+		at == SWAP ->
+		drain(m);
+		old = mem[c];
+		mem[c] = value;
+		if
+		:: op == EXCHANGING -> LOC(m, l) = old
+		:: else
+		fi;
+		at = OLD
+	}
+#endif
+	:: atomic {
+		at == OLD && part[m] ->
+		drain(m);
+#ifdef MUTANT_PUSH_LATE
+		was = part[m];
+		part[m] = 0;
+#else
+		full = full | part[m];
+#endif
+		at = PUSHED
+	}
+	:: atomic {
+		at == PUSHED ->
+#ifdef MUTANT_PUSH_LATE
+		full = full | was;
+		was = 0;
+#else
+		part[m] = 0;
+#endif
+		at = OLD
+	}
+	:: atomic {
+		at == OLD ->
+#ifndef MUTANT_NEW_ONLY
+		append(m, old);
+#endif
+		old = 0;
+		at = VALUE
+	}
+	:: atomic {
+		at == VALUE ->
+#ifdef MUTANT_CREATE_NO_SHADE
+		if
+		:: op == CREATING -> skip
+		:: else -> append(m, value)
+		fi;
+#else
+#ifndef MUTANT_OLD_ONLY
+		append(m, value);
+#endif
+#endif
+		at = LEAVE
+	}
+	:: atomic {
+		at == LEAVE ->
+		put(m, SB_INLIB, 0);
+#if GUEST
+		if
+		:: op == CREATING ->
+			drain(m);		/* clone() */
+			guest = STARTED
+		:: else
+		fi;
+#endif
+		c = 0;
+		value = 0;
+		l = 0;
+		op = STORING;
+		at = IDLE
+	}
+
+	/* ---- allocation ------------------------------------------------------------------- */
+
+	/* The fast path: find a slot in the cached span, then take it.  A fence restarts it. */
+#if ALLOC
+	:: atomic {
+		MAY_ACT && !IS_FALLBACK(m) && !divert[m] && FREE_SLOTS ->
+		lowest_member(i, FREE_SLOTS);
+		taking[m] = i;
+		i = 0;
+		was_black = black[m];
+		at = TAKE
+	}
+	:: atomic {
+		at == TAKE ->
+		if
+		:: taking[m] ->
+			ACT;
+			any_local(l);
+			create_object(m, l, taking[m], was_black);
+			l = 0;
+			taking[m] = 0
+		:: else
+		fi;
+		was_black = 0;
+		at = IDLE
+	}
+	/* The slow path, under the cache lock. */
+	:: atomic {
+		MAY_ACT && (IS_FALLBACK(m) || divert[m]) && FREE_SLOTS ->
+		ACT;
+		drain(m);
+		any_local(l);
+		lowest_member(i, FREE_SLOTS);
+		create_object(m, l, i, false);
+		i = 0;
+		l = 0
+	}
+#endif
+
+	/* ---- weak reads ------------------------------------------------------------------- */
+
+#if WEAK
+	:: atomic { MAY_ACT -> ACT; any_value(m, weak) }
+	:: atomic {
+		MAY_ACT ->
+		ACT;
+		any_local(l);
+		put(m, SB_INLIB, 1);
+		op = READING;
+		at = WEAK_LOAD
+	}
+	:: atomic {
+		at == WEAK_LOAD ->
+		value = weak;
+		LOC(m, l) = 0;
+		if
+		:: value -> at = WEAK_STATE
+		:: else -> at = LEAVE
+		fi
+	}
+	:: atomic {
+		at == WEAK_STATE ->
+		if
+		:: word == W_NONE ->
+			LOC(m, l) = value;
+			at = LEAVE
+		:: else ->
+#ifndef MUTANT_WEAK_NO_SHADE
+			append(m, value);
+#endif
+			at = WEAK_ANSWER
+		fi
+	}
+	:: atomic {
+		at == WEAK_ANSWER ->
+#ifndef MUTANT_WEAK_TEST
+		drain(m);
+		if
+		:: word == W_MARKING -> word = W_READ
+		:: else
+		fi;
+#endif
+		if
+		:: word != W_ENDED || (mark & BIT(value)) -> LOC(m, l) = value
+		:: else
+		fi;
+		at = LEAVE
+	}
+#endif
+
+	/* ---- threads that begin and end --------------------------------------------------- */
+
+#if GUEST
+	/* The argument is stored where the agent finds it, through the barrier. */
+	:: atomic {
+		MAY_ACT && !IS_GUEST(m) && guest == NOBODY ->
+		ACT;
+		guest = EXPECTED;
+		c = ARG;
+		any_value(m, value);
+		op = CREATING;
+		at = CALL
+	}
+	:: atomic {
+		IS_GUEST(m) && guest == STARTED && at == IDLE ->
+		guest = ALIVE;
+#ifdef MUTANT_ATTACH_UNLOCKED
+		l = phase;
+		at = ATTACH
+	}
+	:: atomic {
+		at == ATTACH ->
+		on[m] = (l == P_BARRIER || l == P_BLACK);
+		black[m] = (l == P_BLACK);
+		l = 0;
+		at = IDLE;
+#else
+		on[m] = PHASE_ON;
+		black[m] = (phase == P_BLACK);
+#endif
+		attached[m] = 1;
+		LOC(m, 0) = mem[ARG];
+#ifndef MUTANT_ATTACH_NO_SHADE
+		if
+		:: phase == P_BLACK && MATTERS(mem[ARG]) -> part[m] = part[m] | BIT(mem[ARG])
+		:: else
+		fi;
+#endif
+		mem[ARG] = 0
+	}
+	:: atomic {
+		RUNS && IS_GUEST(m) ->
+		drain(m);
+		inlib[m] = 1;
+		forget_locals(m);
+#ifdef MUTANT_EXIT_LEAVES_FIRST
+		attached[m] = 0;
+#else
+#ifndef MUTANT_EXIT_DROPS
+		full = full | part[m];
+#endif
+#endif
+		at = EXIT
+	}
+	:: atomic {
+		at == EXIT ->
+#ifdef MUTANT_EXIT_LEAVES_FIRST
+		full = full | part[m];
+#endif
+		part[m] = 0;
+		on[m] = 0;
+		black[m] = 0;
+		divert[m] = 0;
+		inlib[m] = 0;
+		attached[m] = 0;
+		guest = NOBODY;
+		at = IDLE
+	}
+#endif
+	od
+}

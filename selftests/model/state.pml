@@ -1,0 +1,252 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * state.pml - sizes, shared state, the store buffers, what is reachable
+ *
+ * Objects are 1 … NOBJ, 0 is NULL; a set of objects is a word with a bit for each.  A cell is a word
+ * of memory that holds a pointer: first the globals, then the argument of a thread that is being
+ * created (a root too), then the slots of the objects.
+ */
+
+/* Sizes. */
+#ifndef MUTATORS
+#define MUTATORS 2
+#endif
+#ifndef NLOC
+#define NLOC 2			/* locals of a mutator */
+#endif
+#ifndef NOBJ
+#define NOBJ 2
+#endif
+#ifndef SLOTS
+#define SLOTS 1			/* of an object */
+#endif
+#ifndef NGLOB
+#define NGLOB 1
+#endif
+#ifndef OPS
+#define OPS 2			/* operations of a mutator; 0: no limit; loads are free */
+#endif
+#ifndef OPS0
+#define OPS0 OPS		/* of the first mutator */
+#endif
+#ifndef CYCLES
+#define CYCLES 2		/* 0: no limit */
+#endif
+
+/* What takes part. */
+#ifndef FALLBACK
+#define FALLBACK 0		/* set of mutators that have no restartable sequences */
+#endif
+#ifndef STORE
+#define STORE 1			/* mutators store */
+#endif
+#ifndef ALLOC
+#define ALLOC 1			/* and allocate */
+#endif
+#ifndef XCHG
+#define XCHG 0			/* and exchange */
+#endif
+#ifndef GUEST
+#define GUEST 0			/* the last mutator is created, attaches and exits, again and again */
+#endif
+#ifndef WEAK
+#define WEAK 0			/* there is a weak cell */
+#endif
+#ifndef DEATH
+#define DEATH 0			/* the daemon may die */
+#endif
+#ifndef KEEP_STALE
+#define KEEP_STALE 0		/* buffers outlive the cycle, and keep what is marked already */
+#endif
+
+#define BIT(o) (1 << (o))
+#define ALL (BIT(NOBJ + 1) - 2)
+
+#define ARG ((NGLOB + 1) * GUEST)
+#define ROOTS (NGLOB + GUEST)
+#define NCELL (ROOTS + NOBJ * SLOTS)
+#define SLOT(o, s) (ROOTS + 1 + ((o) - 1) * SLOTS + (s))
+#define OWNER(c) (1 + ((c) - ROOTS - 1) / SLOTS)
+
+#define IS_GUEST(m) (GUEST && (m) == MUTATORS - 1)
+#define IS_FALLBACK(m) ((FALLBACK >> (m)) & 1)
+#define LOC(m, l) loc[(m) * NLOC + (l)]
+
+byte mem[NCELL + 1];		/* the cells; [0] is unused */
+byte loc[MUTATORS * NLOC];
+
+/* Sets of objects. */
+byte used;			/* allocated */
+byte mark;			/* written by the daemon and, for black allocation, by the client */
+byte swept;			/* in a span that this sweep is done with, or that is fresh */
+byte grey;			/* marked, but not scanned yet: the daemon's */
+
+/*
+ * Write-barrier buffers.  The order of their entries does not matter, so they are sets as well.
+ * A buffer may be full after any number of entries.
+ */
+byte part[MUTATORS];		/* what each thread has appended to its own */
+byte full;			/* the queue: full buffers, those of threads that ended, the agent's */
+
+/* Threads. */
+bit attached[MUTATORS];		/* in the list */
+bit on[MUTATORS];		/* barrier flag, by the agent */
+bit black[MUTATORS];		/* colour of new objects, by the agent under the cache lock */
+bit divert[MUTATORS];		/* the allocation fast path leads into the library, by the agent */
+bit inlib[MUTATORS];		/* the thread is in the library */
+byte taking[MUTATORS];		/* slot that the allocation fast path is about to take */
+mtype = { NOBODY, EXPECTED, STARTED, ALIVE };
+mtype guest = NOBODY;		/* the last mutator, if it is a guest */
+
+byte phase;			/* what a thread adopts when it attaches; changed under the list lock */
+#define P_NONE 0
+#define P_BARRIER 1
+#define P_BLACK 2
+#define P_FLIP 3
+#define P_SWEEP 4
+#define PHASE_ON (phase == P_BARRIER || phase == P_BLACK)
+#define PHASE_SWEEP (phase == P_FLIP || phase == P_SWEEP)
+
+#if WEAK
+byte weak;			/* the weak cell: not a root */
+byte word;			/* shared by weak reads and the end of marking */
+#define W_NONE 0
+#define W_MARKING 1
+#define W_READ 2		/* marking, and there was a weak read since the round began */
+#define W_ENDED 3
+#endif
+
+/* Scratch within atomic steps; 0 between them. */
+byte i, x, y, reach;
+
+/*
+ * Total store order, one entry a thread: a store waits in the thread's store buffer, where only the
+ * thread sees it, until it drains: by itself, or because the thread stores again, executes an atomic
+ * instruction, is interrupted, or is hit by the agent's fence.  Stores to cells, appends to the
+ * write-barrier buffer and the in-library word all take this way.
+ */
+byte sb_to[MUTATORS];		/* 0: empty; a cell; or one of the following */
+byte sb_value[MUTATORS];
+#define SB_APPEND (NCELL + 1)
+#define SB_INLIB (NCELL + 2)
+
+/* An entry for a marked object changes nothing in this cycle: leave it out, to have less states. */
+#define MATTERS(o) ((o) && (KEEP_STALE || !(mark & BIT(o))))
+
+inline drain(m)
+{
+	if
+	:: sb_to[m] == 0
+	:: sb_to[m] == SB_INLIB -> inlib[m] = sb_value[m]
+	:: sb_to[m] == SB_APPEND ->
+		if
+		:: MATTERS(sb_value[m]) -> part[m] = part[m] | BIT(sb_value[m])
+		:: else
+		fi
+	:: else -> mem[sb_to[m]] = sb_value[m]
+	fi;
+	sb_to[m] = 0;
+	sb_value[m] = 0
+}
+
+inline put(m, to, value)
+{
+	drain(m);
+	sb_to[m] = to;
+	sb_value[m] = value
+}
+
+#define READ(m, c) (sb_to[m] == (c) -> sb_value[m] : mem[c])
+/* The in-library word as the thread's own signal handler sees it. */
+#define OWN_INLIB(m) (sb_to[m] == SB_INLIB -> sb_value[m] : inlib[m])
+
+proctype StoreBuffers()
+{
+end:
+	do
+	:: atomic { sb_to[0] -> drain(0) }
+#if MUTATORS > 1
+	:: atomic { sb_to[1] -> drain(1) }
+#endif
+#if MUTATORS > 2
+	:: atomic { sb_to[2] -> drain(2) }
+#endif
+	od
+}
+
+/* Set @reach to what locals, globals and stores on their way lead to. */
+inline reachable()
+{
+	d_step {
+		reach = 0;
+		for (x : 0 .. MUTATORS * NLOC - 1) {
+			reach = reach | BIT(loc[x])
+		}
+		for (x : 1 .. ROOTS) {
+			reach = reach | BIT(mem[x])
+		}
+		for (y : 0 .. NOBJ) {
+			for (x : 0 .. MUTATORS - 1) {
+				if
+				:: sb_to[x] >= 1 && sb_to[x] <= NCELL &&
+				   (sb_to[x] <= ROOTS || (reach & BIT(OWNER(sb_to[x])))) ->
+					reach = reach | BIT(sb_value[x])
+				:: else
+				fi
+			}
+			for (x : ROOTS + 1 .. NCELL) {
+				if
+				:: reach & BIT(OWNER(x)) -> reach = reach | BIT(mem[x])
+				:: else
+				fi
+			}
+		}
+		reach = reach & ALL;
+		x = 0;
+		y = 0
+	}
+}
+
+inline any_object(o)
+{
+	if
+	:: o = 0
+	:: o = 1
+#if NOBJ > 1
+	:: o = 2
+#endif
+#if NOBJ > 2
+	:: o = 3
+#endif
+#if NOBJ > 3
+	:: o = 4
+#endif
+	fi
+}
+
+/* Blocks if the set is empty. */
+inline any_member(o, set)
+{
+	if
+	:: (set) & BIT(1) -> o = 1
+#if NOBJ > 1
+	:: (set) & BIT(2) -> o = 2
+#endif
+#if NOBJ > 2
+	:: (set) & BIT(3) -> o = 3
+#endif
+#if NOBJ > 3
+	:: (set) & BIT(4) -> o = 4
+#endif
+	fi
+}
+
+/* Free slots are alike: the lowest will do. */
+inline lowest_member(o, set)
+{
+	o = 1;
+	do
+	:: o <= NOBJ && !((set) & BIT(o)) -> o++
+	:: else -> break
+	od
+}
