@@ -244,7 +244,7 @@ void arena_serve(int sock)
 	a->fd = -1;
 	if (attach(a))
 		serve(a);
-	if (a->marker.queued)
+	if (a->marker.self)
 		marker_exit(&a->marker);
 	if (a->base)
 		munmap(a->base, a->view.layout.file_bytes);

@@ -55,6 +55,8 @@ struct arena {
 	uint64_t trigger_bytes;		/* in allocated_bytes */
 	uint64_t scavenge_ns;		/* when the scavenger may go on; 0: nothing to do */
 	struct cycle_figures now;
+
+	uint16_t drained[TRI_BUFFERS];	/* entries of each buffer that this cycle has seen */
 };
 
 /** Serve the client at @sock until it is gone.  Closes @sock. */

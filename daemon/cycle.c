@@ -27,6 +27,9 @@
 #include "cpus.h"
 #include "log.h"
 
+/* Each round but the last marks something; a heap that takes more makes it up. */
+#define ROUNDS_MAX 100000
+
 static uint64_t live_now(const struct arena *a, uint64_t allocated)
 {
 	int64_t since = (int64_t)(allocated - a->live_at_bytes);
@@ -71,7 +74,10 @@ bool cycle_due(struct arena *a)
 	       tri_read(&a->view.ctl->allocated_bytes) > a->trigger_bytes;
 }
 
-/* Mark what is in buffer @index; the entries beyond its count are not ours to read. */
+/*
+ * Mark what buffer @index got since it was looked at last; the entries beyond its count are not ours
+ * to read.  An old entry must not make a new round of termination look as if it had found something.
+ */
 static void drain_buffer(struct arena *a, uint32_t index)
 {
 	const struct tri_buffer *b = &a->view.buffers[index];
@@ -79,8 +85,9 @@ static void drain_buffer(struct arena *a, uint32_t index)
 
 	if (n > TRI_BUFFER_ENTRIES)
 		n = TRI_BUFFER_ENTRIES;
-	for (i = 0; i < n; i++)
-		mark_entry(&a->marker.self, tri_read(&b->entry[i]));
+	for (i = a->drained[index]; i < n; i++)
+		mark_entry(&a->marker, tri_read(&b->entry[i]));
+	a->drained[index] = (uint16_t)n;
 }
 
 /* The buffers that threads are filling at this moment. */
@@ -112,6 +119,7 @@ static void drain_full(struct arena *a)
 		/* From here on the agent gives it back if we die: see collector_gone() there. */
 		tri_write(&v->buffers[index].state, TRI_BUFFER_COLLECTOR);
 		drain_buffer(a, index);
+		a->drained[index] = 0;
 		tri_write(&v->buffers[index].state, TRI_BUFFER_FREE);
 		tri_buffer_push(v, &v->ctl->free_buffers, index);
 	}
@@ -141,19 +149,24 @@ static bool mark(struct arena *a, uint64_t *termination_ns, uint64_t *terminatio
 		wall = clock_ns();
 		cpu = clock_cpu_ns();
 		before = mark_objects(m);
+		m->supplied = false;
 		if (!arena_handshake(a, TRI_HANDSHAKE_COLLECT, &answer))
 			return false;
 		drain_slots(a);
 		drain_full(a);
-		mark_flush(&m->self);
 		a->now.rounds++;
 		if (mark_failed(m)) {
-			log_line("client %d: no memory to mark its heap with: %s", a->pid,
-				 strerror(ENOMEM));
+			log_line("client %d: arena corrupt, or no memory to mark it: more to scan than it "
+				 "can hold", a->pid);
 			return false;
 		}
-		if (mark_objects(m) == before)
+		if (mark_objects(m) == before && !m->supplied)
 			break;
+		if (a->now.rounds > ROUNDS_MAX) {
+			log_line("client %d: arena corrupt: %u rounds of termination", a->pid,
+				 a->now.rounds);
+			return false;
+		}
 	}
 	*termination_ns = clock_ns() - wall;
 	*termination_cpu_ns = clock_cpu_ns() - cpu;
@@ -229,6 +242,9 @@ bool cycle_run(struct arena *a, bool forced)
 		return false;
 	f->root_bytes = answer.root_bytes;
 	mark_begin(&a->marker, a->cycle + 1);
+	memset(a->drained, 0, sizeof(a->drained));
+	a->marker.progress = revise;
+	a->marker.progress_arg = a;
 	f->wall_ns[PHASE_BARRIER] = clock_ns() - wall;
 	f->cpu_ns[PHASE_BARRIER] = clock_cpu_ns() - cpu;
 

@@ -4,19 +4,26 @@
 
 #include <stdarg.h>
 #include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
 void log_line(const char *fmt, ...)
 {
 	char line[1024];
+	size_t at;
 	va_list args;
 	int n;
 
+	strcpy(line, "tricolord: ");
+	at = strlen(line);
 	va_start(args, fmt);
-	n = vsnprintf(line, sizeof(line) - 1, fmt, args);
+	n = vsnprintf(line + at, sizeof(line) - at - 1, fmt, args);
 	va_end(args);
 	if (n < 0)
 		return;
+	at = strlen(line);
+	line[at++] = '\n';
 	/* One write, so that lines of several threads do not mix. */
-	dprintf(STDERR_FILENO, "tricolord: %s\n", line);
+	if (write(STDERR_FILENO, line, at) < 0)
+		return;
 }

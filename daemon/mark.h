@@ -9,16 +9,7 @@
 
 #include "core/layout.h"
 
-#define MARK_RING 16			/* edges between discovery and test; a power of two */
-
-/* A pointer found, its mark word on the way into the cache. */
-struct mark_edge {
-	tri_au64 *word;
-	uint64_t bit;
-	uint32_t page;			/* first of the span */
-	uint32_t index;
-	uint32_t byte;			/* page byte */
-};
+struct tri_marking;
 
 /* Part of an object of several pages, or of a class above 512 B, to be scanned. */
 struct mark_piece {
@@ -26,28 +17,14 @@ struct mark_piece {
 	bool typed;
 };
 
-/* One thread's share.  Owner: that thread. */
-struct mark_worker {
-	struct marker *m;
-	uint32_t *span;			/* FIFO of first pages, a ring of room entries */
-	uint32_t head, tail, room;	/* head - tail are queued */
-	struct mark_piece *piece;	/* stack */
-	uint32_t npieces, pieces_room;
-	struct mark_edge ring[MARK_RING];
-	uint32_t at;
-	uint64_t objects, marked_bytes, scan_bytes;
-	uint64_t credited_bytes;	/* of scan_bytes, already given to mutators */
-	bool failed;			/* no memory for the queue: the cycle is void */
-};
-
 struct marker {
 	const struct tri_view *v;
-	uint64_t heap_va, limit;	/* client address of page 0; bytes that are looked at */
+	uint32_t cycle;			/* its parity says which bitmap collects marks */
 	tri_au64 (*marks)[TRI_MARK_WORDS];
 	tri_au64 (*allocated)[TRI_MARK_WORDS];
-	tri_au8 *queued;		/* a byte a page: its span is in some queue */
 	int fd;				/* of the arena, for holes */
-	struct mark_worker self;	/* the arena thread's */
+	struct mark_worker *self;	/* the arena thread's */
+	bool supplied;			/* a buffer entry named marked objects that wait to be scanned */
 	void (*progress)(void *arg);	/* called by it now and then while it marks */
 	void *progress_arg;
 
@@ -64,6 +41,7 @@ struct marker {
 	uint64_t helper_objects, helper_marked_bytes, helper_scan_bytes, helper_cpu_ns;
 	uint32_t helpers_seen;
 	bool helper_failed;
+	uint64_t assist_marked_at, assist_scan_at, assist_objects_at;	/* counters at the start */
 };
 
 /** Memory for the marker of @v.  Returns 0 or -ENOMEM. */
@@ -74,10 +52,7 @@ void marker_exit(struct marker *m);
 void mark_begin(struct marker *m, uint32_t cycle);
 
 /** Mark what one entry of a buffer points to. */
-void mark_entry(struct mark_worker *w, uint64_t entry);
-
-/** Mark the edges still in the ring. */
-void mark_flush(struct mark_worker *w);
+void mark_entry(struct marker *m, uint64_t entry);
 
 /** Scan until nothing known is left to scan, with helpers if they are to be had. */
 void mark_drain(struct marker *m);
@@ -93,6 +68,7 @@ void workers_start(unsigned int helpers);
 bool workers_idle(void);
 void workers_call(struct marker *m);
 void workers_dismiss(struct marker *m);
+struct mark_worker *mark_worker_new(void);
 void mark_help(struct marker *m, struct mark_worker *w);
 
 #endif

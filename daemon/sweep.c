@@ -126,6 +126,7 @@ static bool clear_span(struct arena *a, uint32_t page, const struct tri_class *c
 	const struct tri_view *v = &a->view;
 	unsigned int i, words = c->large ? 1 : (c->objects + 63u) / 64;
 
+	tri_write(&v->queued[page], 0);
 	for (i = 0; i < words; i++) {
 		tri_write(&v->marks[~a->cycle & 1][page][i], 0);
 		tri_write(&v->scanned[page][i], 0);
@@ -133,8 +134,13 @@ static bool clear_span(struct arena *a, uint32_t page, const struct tri_class *c
 	return true;
 }
 
-/** A collector before us may have died while marking: clear what it marked. */
+/** A collector before us may have died while marking: clear what it marked, queued and offered. */
 void sweep_clear_marks(struct arena *a)
 {
+	uint32_t i;
+
 	each_span(a, clear_span);
+	for (i = 0; i < TRI_GREY_SLOTS; i++)
+		tri_write(&a->view.grey[i], 0);
+	tri_write(&a->view.ctl->grey_count, 0);
 }

@@ -32,11 +32,14 @@ static int loadavg = -1;
 
 static void *helper(void *unused)
 {
-	struct mark_worker w;
+	struct mark_worker *w = mark_worker_new();
 	struct marker *m;
 
 	(void)unused;
-	memset(&w, 0, sizeof(w));
+	if (!w) {
+		atomic_fetch_sub(&waiting, 1);
+		return NULL;
+	}
 	for (;;) {
 		pthread_mutex_lock(&lock);
 		while (!wanting)
@@ -51,7 +54,7 @@ static void *helper(void *unused)
 		pthread_mutex_unlock(&m->lock);
 		pthread_mutex_unlock(&lock);
 		atomic_fetch_sub(&waiting, 1);
-		mark_help(m, &w);
+		mark_help(m, w);
 		atomic_fetch_add(&waiting, 1);
 	}
 	return NULL;

@@ -48,7 +48,7 @@ void tri_agent_wake(uint32_t what)
 
 static void own_descriptors(void)
 {
-	if (!tri_g.settings.trace_gc) {
+	if (!tri_g.settings.trace_gc && !tri_g.settings.checkmark) {
 		close_range(0, ~0u, CLOSE_RANGE_UNSHARE);
 		return;
 	}
@@ -147,6 +147,18 @@ static int wait_for_news(sigset_t *while_waiting)
 	return 1;
 }
 
+/* One write: a program that exits meanwhile may flush stdio's buffers a second time. */
+static void print_line(char *text)
+{
+	size_t n = strlen(text);
+
+	if (!tri_g.settings.trace_gc && !tri_g.settings.checkmark)
+		return;
+	text[n] = '\n';
+	if (write(2, text, n + 1) < 0)
+		return;
+}
+
 /* One message.  False: the collector is gone, or talks nonsense. */
 static bool hear(void)
 {
@@ -165,8 +177,7 @@ static bool hear(void)
 		return send_msg(&answer);
 	case TRI_MSG_TRACE:
 		msg.text[sizeof(msg.text) - 1] = 0;
-		if (tri_g.settings.trace_gc || tri_g.settings.checkmark)
-			dprintf(2, "%s\n", msg.text);
+		print_line(msg.text);
 		return true;
 	}
 	return false;

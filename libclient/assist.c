@@ -2,17 +2,56 @@
 /*
  * assist.c - allocating threads pay for marking
  *
- * While a cycle marks, each allocated byte owes assist_q16 / 65536 bytes of scanning.  The debt is paid
- * from the credit that the collector's workers earn; when there is none, the thread waits for it in
- * bounded steps.  A collector that is slow, stopped or dead costs a thread at most STEPS · STEP_NS
- * for each QUANTUM of debt, and then the debt is forgiven: the heap grows past its goal instead.
+ * While a cycle marks, each allocated byte owes assist_q16 / 65536 bytes of scanning.  A thread pays
+ * for 64 KiB of allocation at a time:
+ *
+ *  1. from the credit that the collector's workers earn;
+ *  2. by scanning spans that the collector has put on offer in the arena.  What it marks there and
+ *     has no time to scan goes to the collector as GREY entries of its buffer.  The thread is inside
+ *     meanwhile: a round of termination waits for it, and finds the entries;
+ *  3. if there is nothing to scan, by waiting for credit in bounded steps.
+ *
+ * A collector that is slow, stopped or dead costs a thread at most STEPS · STEP_NS for each 64 KiB,
+ * and then the debt is forgiven: the heap grows past its goal instead.
  */
+#include "core/marking.h"
 #include "futex.h"
 #include "internal.h"
 
 #define QUANTUM_BYTES 65536
 #define STEP_NS 50000
 #define STEPS 2
+#define SCAN_MAX_BYTES (128ll << 10)	/* in one go: some 30 µs */
+#define LOCAL 64
+
+struct assistant {
+	struct tri_marking k;		/* first: see marking_queue_span() */
+	struct tri_thread *t;
+	uint32_t span[LOCAL];
+	uint32_t n;
+};
+
+static void hand_over(struct assistant *a, uint64_t offset)
+{
+	tri_append(a->t, TRI_ENTRY_GREY | offset);
+}
+
+static void marking_queue_span(struct tri_marking *k, uint32_t page)
+{
+	struct assistant *a = (struct assistant *)k;
+
+	if (a->n < LOCAL)
+		a->span[a->n++] = page;
+	else
+		hand_over(a, (uint64_t)page << TRI_PAGE_SHIFT);
+}
+
+static void marking_queue_object(struct tri_marking *k, const struct tri_class *c, uint32_t page,
+				 uint32_t index)
+{
+	hand_over((struct assistant *)k,
+		  ((uint64_t)page << TRI_PAGE_SHIFT) + (uint64_t)index * c->size);
+}
 
 static bool take_credit(struct tri_ctl *ctl, int64_t want)
 {
@@ -22,6 +61,61 @@ static bool take_credit(struct tri_ctl *ctl, int64_t want)
 		if (atomic_compare_exchange_weak(&ctl->credit_bytes, &credit, credit - want))
 			return true;
 	return false;
+}
+
+/* A span from what is on offer, or 0. */
+static uint32_t take_span(const struct tri_view *v, uint32_t start)
+{
+	uint32_t i, page;
+
+	if (!tri_read(&v->ctl->grey_count))
+		return 0;
+	for (i = 0; i < TRI_GREY_SLOTS; i++) {
+		tri_au32 *slot = &v->grey[(start + i) % TRI_GREY_SLOTS];
+
+		if (tri_read(slot) && (page = atomic_exchange(slot, 0))) {
+			atomic_fetch_sub_explicit(&v->ctl->grey_count, 1, memory_order_relaxed);
+			return page;
+		}
+	}
+	tri_write(&v->ctl->grey_count, 0);
+	return 0;
+}
+
+/* Scan until @want bytes are paid or nothing is on offer.  Returns what was scanned. */
+static int64_t scan_some(struct tri_thread *t, int64_t want)
+{
+	const struct tri_view *v = &tri_g.view;
+	struct assistant a;
+	uint32_t page;
+
+	if (!tri_read(&v->ctl->grey_count))
+		return 0;
+	tri_enter();
+	if (!tri_read(&t->marking)) {
+		tri_leave(t);
+		return 0;
+	}
+	tri_marking_init(&a.k, v, t->gen + 1);
+	a.t = t;
+	a.n = 0;
+	while ((int64_t)a.k.scan_bytes < want) {
+		if (!a.n)
+			tri_marking_flush(&a.k);
+		page = a.n ? a.span[--a.n] : take_span(v, t->slot_index * 16);
+		if (!page)
+			break;
+		tri_marking_scan_span(&a.k, page);
+	}
+	tri_marking_flush(&a.k);
+	while (a.n)
+		hand_over(&a, (uint64_t)a.span[--a.n] << TRI_PAGE_SHIFT);
+	atomic_fetch_add_explicit(&v->ctl->assist_marked_bytes, a.k.marked_bytes,
+				  memory_order_relaxed);
+	atomic_fetch_add_explicit(&v->ctl->assist_scan_bytes, a.k.scan_bytes, memory_order_relaxed);
+	atomic_fetch_add_explicit(&v->ctl->assist_objects, a.k.objects, memory_order_relaxed);
+	tri_leave(t);
+	return (int64_t)a.k.scan_bytes;
 }
 
 /* Called outside; the caller's new object is in this frame's registers or above. */
@@ -41,17 +135,22 @@ void tri_assist(struct tri_thread *t)
 	if (!want || take_credit(ctl, want) || t->blocking_depth)
 		return;
 	began = tri_now_ns();
-	atomic_fetch_add(&ctl->waiting, 1);
-	tri_thread_block(t, sp, sp);
-	for (step = 0; step < STEPS && tri_read(&t->marking); step++) {
-		uint32_t seq = tri_read_acquire(&ctl->work_seq);
+	if (want > SCAN_MAX_BYTES)
+		want = SCAN_MAX_BYTES;
+	want -= scan_some(t, want);
+	if (want > 0) {
+		atomic_fetch_add(&ctl->waiting, 1);
+		tri_thread_block(t, sp, sp);
+		for (step = 0; step < STEPS && tri_read(&t->marking); step++) {
+			uint32_t seq = tri_read_acquire(&ctl->work_seq);
 
-		if (take_credit(ctl, want))
-			break;
-		tri_futex_wait(&ctl->work_seq, seq, STEP_NS);
+			if (take_credit(ctl, want))
+				break;
+			tri_futex_wait(&ctl->work_seq, seq, STEP_NS);
+		}
+		tri_thread_unblock(t);
+		atomic_fetch_sub(&ctl->waiting, 1);
 	}
-	tri_thread_unblock(t);
-	atomic_fetch_sub(&ctl->waiting, 1);
 	atomic_fetch_add_explicit(&tri_g.interruptions.assist_ns, tri_now_ns() - began,
 				  memory_order_relaxed);
 	tri_interrupted(began);

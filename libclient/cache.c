@@ -75,6 +75,7 @@ static uint32_t fresh_span(struct tri_thread *t, unsigned int byte)
 		tri_write(&v->marks[1][page][w], 0);
 		tri_write(&v->scanned[page][w], 0);
 	}
+	tri_write(&v->queued[page], 0);
 	tri_write(&v->spans[page].pages, c->pages);
 	tri_write(&v->spans[page].needs_zero, backed || tri_g.settings.clobberfree);
 	tri_write_release(&v->spans[page].state,

@@ -118,15 +118,36 @@ describe_status()
 	esac
 }
 
+# Add the reports of sanitizers to the log.  Returns 1 if there are none.
+collect_reports()
+{
+	found=1
+	for report in "$logs"/sanitizer.*; do
+		[ -e "$report" ] || continue
+		[ ! -s "$report" ] || found=0
+		cat "$report" >>"$log"
+		rm -f "$report"
+	done
+	return $found
+}
+
+# A collector may outlive the program that started it by a moment, and complain then.
+collect_late_reports()
+{
+	[ -n "${name:-}" ] && collect_reports || return
+	echo "$name: a sanitizer complained about a process that it left; see $log"
+	echo "$name 0 1 0" >>"$total"
+}
+
 run_program()
 {
+	collect_late_reports
 	command=$1
 	case $command in
 	*' '*) name=$layer ;;
 	*) name=$layer/${command##*/} ;;
 	esac
 	log=$logs/${name##*/}.log
-	rm -f "$logs"/sanitizer.*
 	printf '%-40s ' "$name"
 	begin=$(date +%s.%N)
 
@@ -163,11 +184,7 @@ run_program()
 	elif [ -z "$problems" ] && [ "$planned" -gt 0 ] && [ "$points" -ne "$planned" ]; then
 		problems="planned $planned points and reported $points"
 	fi
-	for report in "$logs"/sanitizer.*; do
-		[ -s "$report" ] || continue
-		problems="${problems:+$problems; }a sanitizer complained"
-		break
-	done
+	! collect_reports || problems="${problems:+$problems; }a sanitizer complained"
 	[ -z "$problems" ] || failed=$((failed + 1))
 
 	summary="$passed passed"
@@ -179,9 +196,6 @@ run_program()
 		[ -z "$problems" ] || echo "    $problems"
 		echo "---- output of $name"
 		cat "$log"
-		for report in "$logs"/sanitizer.*; do
-			[ -s "$report" ] && cat "$report"
-		done
 		echo "---- end of output of $name"
 	fi
 	echo "$name $passed $failed $skipped" >>"$total"
@@ -209,7 +223,11 @@ reports=log_path=$logs/sanitizer
 export ASAN_OPTIONS="$reports:handle_sigill=1:${ASAN_OPTIONS:-}"
 export TSAN_OPTIONS="$reports:${TSAN_OPTIONS:-}"
 
+rm -f "$logs"/sanitizer.*
 for program in "$@"; do
 	run_program "$program"
 done
+# A process of the last program may be about to end.
+sleep 1
+collect_late_reports
 [ $mode = add ] || print_total

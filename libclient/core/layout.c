@@ -33,6 +33,7 @@ int tri_layout_init(struct tri_layout *layout, uint64_t heap_pages)
 	layout->marks[1] = part(&end, heap_pages * TRI_MARK_WORDS * 8);
 	layout->scanned = part(&end, heap_pages * TRI_MARK_WORDS * 8);
 	layout->ptrmap = part(&end, heap_pages * TRI_PTRMAP_WORDS * 8);
+	layout->queued = part(&end, heap_pages);
 	layout->grey = part(&end, TRI_GREY_SLOTS * sizeof(uint32_t));
 	layout->buffers = part(&end, TRI_BUFFERS * sizeof(struct tri_buffer));
 	end = (end + TRI_HUGE_BYTES - 1) & ~(TRI_HUGE_BYTES - 1);
@@ -59,6 +60,7 @@ void tri_view_init(struct tri_view *view, void *base, const struct tri_layout *l
 	view->marks[1] = (void *)(b + layout->marks[1]);
 	view->scanned = (void *)(b + layout->scanned);
 	view->ptrmap = (void *)(b + layout->ptrmap);
+	view->queued = (void *)(b + layout->queued);
 	view->grey = (void *)(b + layout->grey);
 	view->buffers = (void *)(b + layout->buffers);
 	view->heap = b + layout->heap;

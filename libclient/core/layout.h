@@ -15,7 +15,8 @@
  *	marks[2]        64 bytes a heap page: bit i = object i of the span that begins there
  *	scanned         64 bytes a heap page: marked objects that have been scanned
  *	ptrmap          128 bytes a heap page: pointer bitmap of typed spans
- *	grey            ring of spans that have objects to scan, for assisting mutators
+ *	queued          one byte a heap page: the span that begins there is in a marking queue
+ *	grey            spans that have objects to scan, for assisting mutators
  *	buffers         struct tri_buffer: raw pointers from barriers and root scans
  *	heap            8 KiB pages, 2 MiB aligned
  *
@@ -55,7 +56,7 @@
 #define TRI_SLOTS		16384u			/* threads of one client */
 #define TRI_BUFFERS		65536u
 #define TRI_BUFFER_ENTRIES	510
-#define TRI_GREY_SLOTS		1024u
+#define TRI_GREY_SLOTS		256u
 #define TRI_MIN_HEAP_PAGES	TRI_CHUNK_PAGES
 #define TRI_MAX_HEAP_PAGES	(1ull << 27)		/* 1 TiB */
 
@@ -132,8 +133,14 @@ struct tri_ctl {
 	tri_au64 checkmark_cycles;		/* TRICOLOR_DEBUG=checkmark: cycles checked … */
 	tri_au64 checkmark_missed;		/* … and pointers whose object was missed */
 
-	/* Spans offered to assisting mutators: written by the collector, taken by CAS to 0. */
-	_Alignas(64) tri_au32 grey_used;
+	/*
+	 * Work of assisting mutators: added by them, read by the collector.  The spans that are offered to
+	 * them are in the grey array: pages, put there by the collector and taken by an exchange with 0.
+	 */
+	_Alignas(64) tri_au64 assist_marked_bytes;
+	tri_au64 assist_scan_bytes;
+	tri_au64 assist_objects;
+	tri_au32 grey_count;			/* hint: about how many are on offer; both */
 };
 
 enum { TRI_DEBUG_CHECKMARK = 1, TRI_DEBUG_CLOBBERFREE = 2 };
@@ -144,8 +151,8 @@ struct tri_slot {
 };
 
 /*
- * Raw pointers (client addresses) that may be grey.  An entry with TRI_ENTRY_SPAN names a span that
- * an assisting mutator has marked objects in.  Owner: the state's; the count is written by the
+ * Raw pointers (client addresses) that may be grey.  An entry with TRI_ENTRY_GREY is a heap offset: an
+ * assisting mutator has marked the object there and not scanned it.  Owner: the state's; the count is written by the
  * thread that fills it.
  */
 struct tri_buffer {
@@ -163,7 +170,7 @@ enum tri_buffer_state {
 	TRI_BUFFER_COLLECTOR,			/* being drained; the agent frees it if that dies */
 };
 
-#define TRI_ENTRY_SPAN (1ull << 63)
+#define TRI_ENTRY_GREY (1ull << 63)
 
 /*
  * A run of pages.  The state word says everything that both sides change, so that one
@@ -208,7 +215,7 @@ enum tri_span_state {
 struct tri_layout {
 	uint64_t heap_pages;
 	uint64_t slots, page_map, span_of, spans, used, backed, chunks;
-	uint64_t marks[2], scanned, ptrmap, grey, buffers, heap;
+	uint64_t marks[2], scanned, ptrmap, queued, grey, buffers, heap;
 	uint64_t file_bytes;
 };
 
@@ -228,6 +235,7 @@ struct tri_view {
 	tri_au64 (*marks[2])[TRI_MARK_WORDS];
 	tri_au64 (*scanned)[TRI_MARK_WORDS];
 	tri_au64 (*ptrmap)[TRI_PTRMAP_WORDS];
+	tri_au8 *queued;
 	tri_au32 *grey;
 	struct tri_buffer *buffers;
 	char *heap;
@@ -279,7 +287,10 @@ _Static_assert(offsetof(struct tri_ctl, mark_cpu_ns) == 656, "layout");
 _Static_assert(offsetof(struct tri_ctl, released_bytes) == 664, "layout");
 _Static_assert(offsetof(struct tri_ctl, free_backed_bytes) == 672, "layout");
 _Static_assert(offsetof(struct tri_ctl, checkmark_missed) == 688, "layout");
-_Static_assert(offsetof(struct tri_ctl, grey_used) == 704, "layout");
+_Static_assert(offsetof(struct tri_ctl, assist_marked_bytes) == 704, "layout");
+_Static_assert(offsetof(struct tri_ctl, assist_scan_bytes) == 712, "layout");
+_Static_assert(offsetof(struct tri_ctl, assist_objects) == 720, "layout");
+_Static_assert(offsetof(struct tri_ctl, grey_count) == 728, "layout");
 _Static_assert(sizeof(struct tri_ctl) == 768, "layout");
 _Static_assert(sizeof(struct tri_slot) == 64, "layout");
 _Static_assert(sizeof(struct tri_buffer) == 4096, "layout");

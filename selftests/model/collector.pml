@@ -27,6 +27,18 @@
 #define SCANNABLE(t) (!attached[t] || !OWN_INLIB(t))
 #endif
 
+#if WEAK
+#define WEAK_CLEAN (word == W_MARKING)
+#else
+#define WEAK_CLEAN true
+#endif
+
+#ifdef MUTANT_CREATE_NO_HOLD
+#define ARG_IS_ROOT & ~BIT(ARG)
+#else
+#define ARG_IS_ROOT
+#endif
+
 /* Some thread of @todo for which @ready holds; blocks if there is none. */
 #if MUTATORS == 1
 #define NEXT_THREAD(ready)						\
@@ -71,23 +83,425 @@ inline quiesce()
 	od
 }
 
-/* The daemon resolves the objects of @set: marks those that are allocated and white. */
+/* ---- H1 ---------------------------------------------------------------------------------- */
+
+inline barrier_on()
+{
+	atomic {
+		phase = P_BARRIER;
+#if WEAK
+		word = W_MARKING;
+#endif
+		todo = LISTED
+	}
+	do
+	:: atomic {
+		NEXT_THREAD(ANY);
+		on[t] = attached[t];
+#ifdef MUTANT_BLACK_EARLY
+		black[t] = attached[t];
+#endif
+		t = 0
+	}
+	:: atomic { todo == 0 -> break }
+	od;
+#ifndef MUTANT_H1_NO_WAIT
+#ifndef MUTANT_H1_NO_FENCE
+	fence();
+#endif
+#ifndef MUTANT_H1_NO_QUIESCE
+	quiesce();
+#endif
+#endif
+	atomic {
+		phase = P_BLACK;
+		todo = LISTED
+	}
+	do
+	:: atomic {
+		NEXT_THREAD(ANY);
+#ifndef MUTANT_WHITE_ALLOC
+		black[t] = attached[t];
+#endif
+#ifdef MUTANT_DISCARD_AT_H1
+		buffer[t] = 0;
+#endif
+		t = 0
+	}
+	:: atomic { todo == 0 -> break }
+	od
+}
+
+/* ---- H2 and marking ---------------------------------------------------------------------- */
+
+/*
+ * A thread's own handler scans it, or the agent does while it is blocked: in both cases its locals
+ * stand still, its store buffer has drained, and a restartable sequence begins again.
+ */
+inline scan_thread(m)
+{
+	drain(m);
+	taking[m] = 0;
+#ifdef MUTANT_DISCARD_AT_H2
+	buffer[m] = 0;
+#endif
+	if
+	:: MATTERS(LOC(m, 0)) -> buffer[m] = buffer[m] | BIT(LOC(m, 0))
+	:: else
+	fi;
+#if NLOC > 1
+	if
+	:: MATTERS(LOC(m, 1)) -> buffer[m] = buffer[m] | BIT(LOC(m, 1))
+	:: else
+	fi
+#endif
+}
+
+inline scan_root()
+{
+	if
+	:: roots & BIT(1) -> i = 1
+#if ROOTS > 1
+	:: roots & BIT(2) -> i = 2
+#endif
+#if ROOTS > 2
+	:: roots & BIT(3) -> i = 3
+#endif
+	fi;
+	roots = roots & ~BIT(i);
+	if
+	:: MATTERS(mem[i]) -> queue = queue | BIT(mem[i])
+	:: else
+	fi;
+	i = 0
+}
+
+/* The daemon resolves the members of a set: those that are allocated and white become grey. */
 inline mark_set(set)
 {
 	x = (set) & used & ~mark;
 	mark = mark | x;
 	grey = grey | x;
 #if !KEEP_STALE
-	for (i : 0 .. MUTATORS - 1) {
-		part[i] = part[i] & ~x
-	}
-	full = full & ~x;
+	i = 0;
+	do
+	:: i < MUTATORS ->
+		buffer[i] = buffer[i] & ~x;
+		i++
+	:: else -> break
+	od;
+	queue = queue & ~x;
 	i = 0;
 #endif
 	x = 0
 }
 
-inline mark_step()
+inline take_queue()
+{
+	y = queue;
+	queue = 0;
+	mark_set(y);
+	y = 0
+}
+
+inline scan_slot()
 {
 	if
-	:: atomic { full & used & ~mark -> mark_set(full); full = 0 }
+	:: object == 0 ->
+		any_member(object, grey);
+		grey = grey & ~BIT(object)
+	:: else
+	fi;
+	mark_set(BIT(mem[SLOT(object, slot)]));
+	slot++;
+	if
+	:: slot == SLOTS ->
+		slot = 0;
+		object = 0
+	:: else
+	fi
+}
+
+/* With nothing left to scan, @todo and @roots are empty, and only marking is done. */
+inline mark_all()
+{
+	do
+	:: atomic {
+		NEXT_THREAD(SCANNABLE);
+		scan_thread(t);
+		t = 0
+	}
+	:: atomic { scan_root() }
+	:: atomic { queue -> take_queue() }
+	:: atomic { grey || object -> scan_slot() }
+	:: atomic { !todo && !roots && !queue && !grey && !object -> break }
+	od
+}
+
+/* ---- H3 ---------------------------------------------------------------------------------- */
+
+inline read_buffers()
+{
+	todo = LISTED;
+	do
+	:: atomic {
+		NEXT_THREAD(ANY);
+		mark_set(buffer[t]);
+		t = 0
+	}
+#ifdef MUTANT_H3_EMPTY_AT_END
+	:: atomic { queue -> take_queue() }
+	:: atomic { grey || object -> scan_slot() }
+#endif
+	:: atomic { todo == 0 -> break }
+	od
+}
+
+inline termination_round()
+{
+#if WEAK
+	atomic {
+		if
+		:: word == W_READ -> word = W_MARKING
+		:: else
+		fi
+	}
+#endif
+#ifndef MUTANT_H3_NO_FENCE
+	fence();
+#endif
+#ifndef MUTANT_H3_NO_QUIESCE
+	quiesce();
+#endif
+#ifdef MUTANT_BARRIER_OFF_EARLY
+	atomic { on[0] = 0; on[MUTATORS - 1] = 0; on[MUTATORS / 2] = 0 }
+#endif
+#ifdef MUTANT_H3_FULL_FIRST
+	atomic { take_queue() }
+	read_buffers()
+#else
+	read_buffers();
+#ifndef MUTANT_H3_IGNORES_FULL
+	atomic { take_queue() }
+#endif
+#endif
+}
+
+inline mark_to_the_end()
+{
+	do
+	::
+		mark_all();
+#ifndef MUTANT_NO_H3
+		termination_round();
+#endif
+#ifdef MUTANT_H3_EMPTY_AT_END
+		mark_all();
+#endif
+		atomic {
+			if
+			:: !grey && !object && WEAK_CLEAN ->
+#if WEAK
+				word = W_ENDED;
+#endif
+				break
+			:: else
+			fi
+		}
+	od
+}
+
+/* ---- H4 and sweep ------------------------------------------------------------------------ */
+
+inline barrier_off()
+{
+	todo = LISTED;
+	do
+	:: atomic { NEXT_THREAD(ANY); on[t] = 0; divert[t] = attached[t]; t = 0 }
+	:: atomic { todo == 0 -> break }
+	od
+}
+
+inline flip()
+{
+	todo = LISTED;
+	do
+	:: atomic { NEXT_THREAD(ANY); black[t] = 0; divert[t] = 0; t = 0 }
+	:: atomic { todo == 0 -> break }
+	od
+}
+
+inline drop_buffers()
+{
+#if !KEEP_STALE
+	buffer[0] = 0;
+	buffer[MUTATORS / 2] = 0;
+	buffer[MUTATORS - 1] = 0;
+	queue = 0
+#endif
+}
+
+inline end_marking()
+{
+	atomic {
+		phase = P_FLIP;
+#if WEAK
+		/* the weak pointers are settled */
+		if
+		:: weak && !(mark & BIT(weak)) -> weak = 0
+		:: else
+		fi
+#endif
+	}
+#ifdef MUTANT_H4_FENCE_FIRST
+	fence();
+#endif
+	barrier_off();
+#ifndef MUTANT_H4_NO_FENCE
+#ifndef MUTANT_H4_FENCE_FIRST
+	fence();
+#endif
+#endif
+#if WEAK
+#ifndef MUTANT_H4_NO_QUIESCE
+	quiesce();
+#endif
+#endif
+#ifndef MUTANT_SWEEP_EARLY
+	flip();
+#endif
+	atomic {
+		phase = P_SWEEP;
+#if WEAK
+		word = W_NONE;
+#endif
+		drop_buffers()
+	}
+}
+
+/* Also done by allocators, which makes no difference here. */
+inline sweep()
+{
+	unswept = ALL;
+	do
+	:: atomic {
+		any_member(object, unswept);
+		unswept = unswept & ~BIT(object);
+		if
+		:: (used & BIT(object)) && !((mark | swept) & BIT(object)) ->
+			reachable();
+			assert(!(reach & BIT(object)));		/* what all this is about */
+			reach = 0;
+			used = used & ~BIT(object);
+			for (i : SLOT(object, 0) .. SLOT(object, SLOTS - 1)) {
+				mem[i] = 0
+			}
+			i = 0
+		:: else -> mark = mark & ~BIT(object)
+		fi;
+		object = 0
+	}
+	:: atomic { unswept == 0 -> break }
+	od;
+#ifdef MUTANT_SWEEP_EARLY
+	flip();
+#endif
+	atomic {
+		swept = 0;
+		phase = P_NONE
+	}
+}
+
+/* ---- the daemon dies --------------------------------------------------------------------- */
+
+#if DEATH
+bit dead;
+
+proctype Killer()
+{
+end:
+	do
+	:: atomic { phase != P_NONE && phase != P_SWEEP && !dead -> dead = 1 }
+	od
+}
+
+/* Nothing is freed; the next cycle must find no marks, and no thread that makes black objects. */
+inline abandon()
+{
+	atomic {
+		phase = P_FLIP;
+		t = 0;
+		object = 0;
+		slot = 0;
+		roots = 0;
+		grey = 0;
+#ifdef MUTANT_ABANDON_CLEARS_FIRST
+		mark = 0
+#endif
+	}
+	barrier_off();
+	fence();
+	flip();
+	atomic {
+#ifndef MUTANT_ABANDON_CLEARS_FIRST
+#ifndef MUTANT_ABANDON_KEEPS_MARKS
+		mark = 0;
+#endif
+#endif
+		swept = 0;
+		drop_buffers();
+#if WEAK
+		word = W_NONE;
+#endif
+		phase = P_NONE;
+		dead = 0
+	}
+}
+#endif
+
+/* ---- cycles ------------------------------------------------------------------------------ */
+
+proctype Collector()
+{
+	byte t;				/* a thread */
+	byte todo;			/* threads */
+	byte roots;			/* cells */
+	byte object, slot;		/* being scanned or swept */
+	byte unswept;
+#if CYCLES
+	byte cycles;
+#endif
+
+	do
+#if CYCLES
+	:: cycles < CYCLES -> cycles++;
+#else
+	::
+#endif
+#if DEATH
+		{
+#endif
+		barrier_on();
+		atomic {
+			todo = LISTED;
+			roots = (BIT(ROOTS + 1) - 2) ARG_IS_ROOT
+		}
+		mark_to_the_end();
+		end_marking()
+#if DEATH
+		} unless { dead }
+#endif
+		;
+#if DEATH
+		if
+		:: dead -> abandon()
+		:: else -> sweep()
+		fi
+#else
+		sweep()
+#endif
+#if CYCLES
+	:: else -> break
+#endif
+	od
+}

@@ -235,23 +235,23 @@ end:
 	}
 #endif
 	:: atomic {
-		at == OLD && part[m] ->
+		at == OLD && buffer[m] ->
 		drain(m);
 #ifdef MUTANT_PUSH_LATE
-		was = part[m];
-		part[m] = 0;
+		was = buffer[m];
+		buffer[m] = 0;
 #else
-		full = full | part[m];
+		queue = queue | buffer[m];
 #endif
 		at = PUSHED
 	}
 	:: atomic {
 		at == PUSHED ->
 #ifdef MUTANT_PUSH_LATE
-		full = full | was;
+		queue = queue | was;
 		was = 0;
 #else
-		part[m] = 0;
+		buffer[m] = 0;
 #endif
 		at = OLD
 	}
@@ -419,7 +419,7 @@ end:
 		LOC(m, 0) = mem[ARG];
 #ifndef MUTANT_ATTACH_NO_SHADE
 		if
-		:: phase == P_BLACK && MATTERS(mem[ARG]) -> part[m] = part[m] | BIT(mem[ARG])
+		:: phase == P_BLACK && MATTERS(mem[ARG]) -> buffer[m] = buffer[m] | BIT(mem[ARG])
 		:: else
 		fi;
 #endif
@@ -434,7 +434,7 @@ end:
 		attached[m] = 0;
 #else
 #ifndef MUTANT_EXIT_DROPS
-		full = full | part[m];
+		queue = queue | buffer[m];
 #endif
 #endif
 		at = EXIT
@@ -442,9 +442,9 @@ end:
 	:: atomic {
 		at == EXIT ->
 #ifdef MUTANT_EXIT_LEAVES_FIRST
-		full = full | part[m];
+		queue = queue | buffer[m];
 #endif
-		part[m] = 0;
+		buffer[m] = 0;
 		on[m] = 0;
 		black[m] = 0;
 		divert[m] = 0;

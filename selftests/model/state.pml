@@ -85,8 +85,8 @@ byte grey;			/* marked, but not scanned yet: the daemon's */
  * Write-barrier buffers.  The order of their entries does not matter, so they are sets as well.
  * A buffer may be full after any number of entries.
  */
-byte part[MUTATORS];		/* what each thread has appended to its own */
-byte full;			/* the queue: full buffers, those of threads that ended, the agent's */
+byte buffer[MUTATORS];		/* what each thread has appended to its own */
+byte queue;			/* the queue: full buffers, those of threads that ended, the agent's */
 
 /* Threads. */
 bit attached[MUTATORS];		/* in the list */
@@ -140,7 +140,7 @@ inline drain(m)
 	:: sb_to[m] == SB_INLIB -> inlib[m] = sb_value[m]
 	:: sb_to[m] == SB_APPEND ->
 		if
-		:: MATTERS(sb_value[m]) -> part[m] = part[m] | BIT(sb_value[m])
+		:: MATTERS(sb_value[m]) -> buffer[m] = buffer[m] | BIT(sb_value[m])
 		:: else
 		fi
 	:: else -> mem[sb_to[m]] = sb_value[m]

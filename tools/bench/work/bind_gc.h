@@ -2,7 +2,7 @@
 /* Boehm's collector (libgc), as its documentation tells a threaded program to use it. */
 #define GC_THREADS	/* redirects pthread_create() to the collector's */
 #include <gc.h>
-#include <gc_typed.h>
+#include <gc/gc_typed.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -55,7 +55,13 @@ BIND_INLINE void bind_store_none(void *slots, size_t count)
 
 BIND_INLINE void bind_collect(void)
 {
+	int off = GC_is_disabled();
+
+	if (off)
+		GC_enable();
 	GC_gcollect();
+	if (off)
+		GC_disable();
 }
 
 BIND_INLINE uint64_t bind_collector_cpu_ns(void)

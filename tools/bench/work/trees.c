@@ -67,15 +67,17 @@ static uint64_t trees_at(unsigned int depth, unsigned int max_depth)
 static void *trees_thread(void *arg)
 {
 	struct trees_thread *self = arg;
+	uint64_t nodes = 0;
 
 	for (unsigned int d = TREES_MIN_DEPTH; d <= self->depth; d += 2) {
 		for (uint64_t i = self->number; i < trees_at(d, self->depth); i += self->threads) {
 			struct tree *tree = tree_build(d);
 
-			self->nodes += tree_count(tree);
+			nodes += tree_count(tree);
 			tree_free(tree);
 		}
 	}
+	self->nodes = nodes;
 	return NULL;
 }
 

@@ -1,0 +1,5 @@
+// SPDX-License-Identifier: GPL-2.0-only
+
+module tricolor/bench
+
+go 1.19
