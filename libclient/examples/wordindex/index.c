@@ -1,0 +1,226 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * The current view, and the only places that replace it.  Writers take the lock; readers do not.
+ */
+#include "wordindex.h"
+
+TRI_TYPE(view_type, struct view, pages, segments);
+
+static struct view *current;		/* a root: .bss is scanned */
+static uint32_t serial;
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;	/* current's writers, @merging */
+
+static uint32_t pages_of(uint32_t slots)
+{
+	return (slots + PAGE_SLOTS - 1) / PAGE_SLOTS;
+}
+
+/* The table has room for @slots documents, which is for good. */
+void index_init(uint32_t slots)
+{
+	struct view *view = need(tri_alloc_typed(&view_type, 1));
+
+	view->slots = slots;
+	tri_store(&view->pages, need(tri_alloc(pages_of(slots) * sizeof(view->pages[0]))));
+	tri_store(&view->segments, need(tri_alloc(0)));
+	tri_store(&current, view);
+}
+
+struct view *index_view(void)
+{
+	return __atomic_load_n(&current, __ATOMIC_ACQUIRE);	/* pairs with tri_store() */
+}
+
+uint32_t index_next_serial(void)
+{
+	return __atomic_add_fetch(&serial, 1, __ATOMIC_RELAXED);
+}
+
+/* A copy of the current view to change: it shares all pages and segments, not the arrays. */
+static struct view *copy_view(uint32_t segment_capacity)
+{
+	struct view *copy = need(tri_alloc_typed(&view_type, 1));
+	uint32_t pages = pages_of(current->slots);
+
+	copy->version = current->version + 1;
+	copy->text_bytes = current->text_bytes;
+	copy->slots = current->slots;
+	copy->documents = current->documents;
+	tri_store(&copy->pages, need(tri_alloc(pages * sizeof(copy->pages[0]))));
+	tri_move(copy->pages, current->pages, pages);
+	tri_store(&copy->segments,
+		  need(tri_alloc(segment_capacity * sizeof(copy->segments[0]))));
+	return copy;
+}
+
+static void copy_segments(struct view *copy)
+{
+	tri_move(copy->segments, current->segments, current->segment_count);
+	copy->segment_count = current->segment_count;
+}
+
+/* Put @doc into @slot of an unpublished view.  A page that is still shared is copied first. */
+static void set_slot(struct view *view, uint32_t slot, struct document *doc)
+{
+	uint32_t page = slot / PAGE_SLOTS;
+	struct document *old = view_document(view, slot);
+
+	if (old == doc)
+		return;
+	if (!view->pages[page] || view->pages[page] == current->pages[page]) {
+		struct document **copy = need(tri_alloc(PAGE_SLOTS * sizeof(copy[0])));
+
+		if (view->pages[page])
+			tri_move(copy, view->pages[page], PAGE_SLOTS);
+		tri_store(&view->pages[page], copy);
+	}
+	tri_store(&view->pages[page][slot % PAGE_SLOTS], doc);
+	view->documents += !!doc - !!old;
+	view->text_bytes += (doc ? doc->text_bytes : 0) - (uint64_t)(old ? old->text_bytes : 0);
+}
+
+/* What the change means for the counters: slots in @view are filled, replaced or emptied. */
+static void count_change(const struct view *view, uint32_t slot, const struct document *doc)
+{
+	bool had = view_document(view, slot);
+
+	if (doc && had)
+		count(reindexed, 1);
+	else if (doc)
+		count(indexed, 1);
+	else if (had)
+		count(dropped, 1);
+}
+
+/* Publish @segment, or none if it is NULL, and @docs in @slots, in this order; NULL drops. */
+void index_commit(struct segment *segment, struct document *const *docs, const uint32_t *slots,
+		  uint32_t changes)
+{
+	struct view *view;
+
+	pthread_mutex_lock(&lock);
+	view = copy_view(current->segment_count + 1);
+	copy_segments(view);
+	if (segment)
+		tri_store(&view->segments[view->segment_count++], segment);
+	for (uint32_t i = 0; i < changes; i++) {
+		count_change(view, slots[i], docs[i]);
+		set_slot(view, slots[i], docs[i]);
+	}
+	tri_store(&current, view);
+	pthread_mutex_unlock(&lock);
+}
+
+/* Publish a view with @out, unless it is NULL, in place of the @n segments @in. */
+static void replace(struct segment *const *in, uint32_t n, struct segment *out)
+{
+	struct view *view;
+
+	pthread_mutex_lock(&lock);
+	view = copy_view(current->segment_count + 1);
+	for (uint32_t i = 0; i < current->segment_count; i++) {
+		struct segment *segment = current->segments[i];
+		bool replaced = false;
+
+		for (uint32_t j = 0; j < n; j++)
+			replaced |= segment == in[j];
+		if (!replaced)
+			tri_store(&view->segments[view->segment_count++], segment);
+	}
+	if (out)
+		tri_store(&view->segments[view->segment_count++], out);
+	tri_store(&current, view);
+	pthread_mutex_unlock(&lock);
+	count(merges, 1);
+}
+
+/*
+ * Merge some segments if there are too many of them.  Commits go on meanwhile: what they replace or
+ * drop after the merge has looked, it carries along as dead.  Returns whether it did anything.
+ */
+bool index_merge_some(void)
+{
+	struct segment *in[MERGE_WIDTH];
+	struct view *view;
+	uint32_t n;
+
+	pthread_mutex_lock(&lock);
+	view = current;
+	n = merge_pick(view, in);
+	for (uint32_t i = 0; i < n; i++)
+		in[i]->merging = true;
+	pthread_mutex_unlock(&lock);
+	if (n)
+		replace(in, n, merge_segments(view, in, n));
+	return n;
+}
+
+/*
+ * Drop all documents but every @nth, and merge what is left into one segment.  Nobody else writes
+ * any more.
+ */
+void index_keep_every(uint32_t nth)
+{
+	struct view *view;
+	uint32_t seen = 0;
+
+	pthread_mutex_lock(&lock);
+	view = copy_view(current->segment_count);
+	copy_segments(view);
+	for (uint32_t slot = 0; slot < view->slots; slot++) {
+		if (!view_document(view, slot) || seen++ % nth == 0)
+			continue;
+		set_slot(view, slot, NULL);
+		count(dropped, 1);
+	}
+	tri_store(&current, view);
+	pthread_mutex_unlock(&lock);
+
+	/* The first round removes the dead from every segment, the others what is left to join. */
+	for (uint32_t n = current->segment_count; n; n--) {
+		struct segment *first = current->segments[0];
+
+		replace(&first, 1, merge_segments(current, &first, 1));
+	}
+	while (current->segment_count > 1) {
+		struct segment *in[MERGE_WIDTH];
+		uint32_t n = current->segment_count;
+
+		if (n > MERGE_WIDTH)
+			n = MERGE_WIDTH;
+		for (uint32_t i = 0; i < n; i++)
+			in[i] = current->segments[i];
+		replace(in, n, merge_segments(current, in, n));
+	}
+}
+
+/* Different terms in the view: each counts in the first segment that has it. */
+uint64_t view_terms(const struct view *view)
+{
+	uint64_t terms = 0;
+
+	for (uint32_t i = 0; i < view->segment_count; i++) {
+		const struct segment *segment = view->segments[i];
+
+		for (uint32_t b = 0; b < segment->bucket_count; b++) {
+			for (const struct term *t = segment->buckets[b]; t; t = t->next) {
+				uint32_t j = 0;
+
+				while (j < i && !segment_find(view->segments[j], t->text,
+							      t->length, t->hash))
+					j++;
+				terms += j == i;
+			}
+		}
+	}
+	return terms;
+}
+
+uint64_t view_postings(const struct view *view)
+{
+	uint64_t postings = 0;
+
+	for (uint32_t i = 0; i < view->segment_count; i++)
+		postings += view->segments[i]->postings;
+	return postings;
+}

@@ -1,0 +1,207 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * process.h - what tests with several processes need: seeds, clocks, /proc, a collector to start
+ *
+ * The reporting process of such a test makes no heap of its own: it forks clients, which say what
+ * they found in shared memory, and it reads everything else about them from /proc.
+ */
+#ifndef TRICOLOR_SELFTESTS_PROCESS_H
+#define TRICOLOR_SELFTESTS_PROCESS_H
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <spawn.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "kselftest.h"
+
+/* How long to wait for what must happen: far more than it takes on a machine that is busy. */
+#define PATIENCE_NS 10000000000ull
+
+static inline uint64_t now_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
+}
+
+static inline void pause_ns(uint64_t ns)
+{
+	struct timespec ts = { (time_t)(ns / 1000000000), (long)(ns % 1000000000) };
+
+	nanosleep(&ts, NULL);
+}
+
+/* Wait until @condition holds, looking every @step_ns; false if it does not within @ns. */
+#define WAIT_FOR(condition, step_ns, ns)				\
+	({								\
+		uint64_t end_ = now_ns() + (ns);			\
+		bool holds_;						\
+									\
+		while (!(holds_ = (condition)) && now_ns() < end_)	\
+			pause_ns(step_ns);				\
+		holds_;							\
+	})
+
+/* xorshift64*: a seed gives the same run again, as far as threads allow. */
+static inline uint64_t rnd(uint64_t *state)
+{
+	*state ^= *state >> 12;
+	*state ^= *state << 25;
+	*state ^= *state >> 27;
+	return *state * 0x2545f4914f6cdd1dull;
+}
+
+static inline uint64_t rnd_below(uint64_t *state, uint64_t n)
+{
+	return (rnd(state) >> 11) % n;
+}
+
+/* SEED in the environment repeats a run. */
+static inline uint64_t test_seed(void)
+{
+	const char *e = getenv("SEED");
+	uint64_t seed = e ? strtoull(e, NULL, 0) : now_ns() | 1;
+
+	if (!seed)
+		seed = 1;
+	ksft_print_msg("SEED=%#llx\n", (unsigned long long)seed);
+	return seed;
+}
+
+static inline void *shared_memory(size_t bytes)
+{
+	void *p = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+
+	if (p == MAP_FAILED)
+		ksft_exit_fail_msg("no shared memory: %s\n", strerror(errno));
+	return p;
+}
+
+/* A value of /proc/PID/status, in the file's unit; -1 if there is no such line or process. */
+static inline long proc_status(pid_t pid, const char *name)
+{
+	char path[64], line[256];
+	size_t len = strlen(name);
+	long value = -1;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/%d/status", pid);
+	f = fopen(path, "re");
+	if (!f)
+		return -1;
+	while (value < 0 && fgets(line, sizeof(line), f))
+		if (!strncmp(line, name, len) && line[len] == ':')
+			value = strtol(line + len + 1, NULL, 10);
+	fclose(f);
+	return value;
+}
+
+static inline int proc_entries(pid_t pid, const char *folder)
+{
+	char path[64];
+	int n = 0;
+	DIR *d;
+
+	snprintf(path, sizeof(path), "/proc/%d/%s", pid, folder);
+	d = opendir(path);
+	if (!d)
+		return -1;
+	while (readdir(d))
+		n++;
+	closedir(d);
+	return n - 2;
+}
+
+/* The collector of the build tree that this program is in. */
+static inline const char *daemon_path(void)
+{
+	static char path[512];
+	ssize_t n = readlink("/proc/self/exe", path, sizeof(path) - 64);
+	char *slash;
+	int up;
+
+	if (n <= 0)
+		ksft_exit_fail_msg("/proc/self/exe: %s\n", strerror(errno));
+	path[n] = 0;
+	for (up = 0; up < 3; up++) {
+		slash = strrchr(path, '/');
+		if (!slash)
+			ksft_exit_fail_msg("%s is not in a build tree\n", path);
+		*slash = 0;
+	}
+	strcat(path, "/sbin/tricolord");
+	if (access(path, X_OK))
+		ksft_exit_fail_msg("%s: %s\n", path, strerror(errno));
+	return path;
+}
+
+static inline bool can_connect(const char *socket_path)
+{
+	struct sockaddr_un addr = { .sun_family = AF_UNIX };
+	int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+	bool ok;
+
+	strncpy(addr.sun_path, socket_path, sizeof(addr.sun_path) - 1);
+	ok = fd >= 0 && !connect(fd, (struct sockaddr *)&addr, sizeof(addr));
+	if (fd >= 0)
+		close(fd);
+	return ok;
+}
+
+/* A shared collector at @socket_path; what it logs goes to @log.  Waits until it listens. */
+static inline pid_t start_daemon(const char *socket_path, const char *log)
+{
+	char *argv[] = { (char *)daemon_path(), (char *)"--socket", (char *)socket_path, NULL };
+	posix_spawn_file_actions_t files;
+	extern char **environ;
+	pid_t pid;
+	int err;
+
+	posix_spawn_file_actions_init(&files);
+	posix_spawn_file_actions_addopen(&files, 2, log, O_WRONLY | O_CREAT | O_APPEND, 0600);
+	err = posix_spawn(&pid, argv[0], &files, NULL, argv, environ);
+	posix_spawn_file_actions_destroy(&files);
+	if (err)
+		ksft_exit_fail_msg("%s: %s\n", argv[0], strerror(err));
+	if (!WAIT_FOR(can_connect(socket_path), 1000000, PATIENCE_NS))
+		ksft_exit_fail_msg("%s does not listen at %s\n", argv[0], socket_path);
+	return pid;
+}
+
+/* A folder of its own for a socket and a log. */
+static inline char *temporary_folder(void)
+{
+	static char folder[] = "/tmp/tricolor-test.XXXXXX";
+
+	if (!mkdtemp(folder))
+		ksft_exit_fail_msg("%s: %s\n", folder, strerror(errno));
+	return folder;
+}
+
+/* Its exit status, or 128 + the signal that killed it. */
+static inline int wait_status(pid_t pid)
+{
+	int status;
+
+	while (waitpid(pid, &status, 0) < 0)
+		if (errno != EINTR)
+			return -1;
+	return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+}
+
+#endif
