@@ -115,10 +115,11 @@ DEPS	= -MMD -MP
 COMPILE	= $(CC) $(C_FLAGS) $(INCLUDES) $(DEFINES) $(CPPFLAGS) $(CFLAGS) $(SAN) $(DEPS)
 LINK	= $(CC) $(CFLAGS) $(SAN) $(L_FLAGS) $(LDFLAGS)
 
-INCLUDES = -Ilibclient/include -Ilibclient -Idaemon -Iselftests
+# iquote: a header of ours may have the name of one of the system.
+INCLUDES = -Ilibclient/include -iquote libclient -iquote daemon -iquote selftests
 
 # Examples and plugins of tests see what a user of the library sees.
-$(WORDINDEX_OBJS) $(PLUGIN_OBJS): INCLUDES = -Ilibclient/include -Iselftests
+$(WORDINDEX_OBJS) $(PLUGIN_OBJS): INCLUDES = -Ilibclient/include -iquote selftests
 
 # Where the library looks for the collector if there is none at ../sbin from its own place.  Only
 # the files that use it are built again for another PREFIX.
@@ -235,7 +236,7 @@ check-integration: integration-tests
 check-model:
 	$(Q)$(RUN) -l model -t 7200 "sh selftests/model/run.sh large"
 
-check-install: all
+check-install:
 	$(Q)$(RUN) -l install -t 300 "sh selftests/install/run.sh"
 
 # Under the address sanitizer everything runs again.  The thread sanitizer can't be in a process

@@ -26,6 +26,7 @@
 #include <unistd.h>
 
 #include "clock.h"
+#include "core/slice.h"
 #include "cpus.h"
 #include "log.h"
 #include "tricolor.h"
@@ -242,6 +243,7 @@ void arena_serve(int sock)
 	}
 	a->sock = sock;
 	a->fd = -1;
+	tri_short_slice();
 	if (attach(a))
 		serve(a);
 	if (a->marker.self)

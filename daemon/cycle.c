@@ -2,8 +2,9 @@
 /*
  * cycle.c - one collection cycle of one arena
  *
- *  1. Barrier on (H1).  Nothing has been marked before every thread has answered.
- *  2. Scan (H2): stacks and roots are in buffers.
+ *  1. Barrier on (H1).  Nothing is marked before every thread's stores shade.
+ *  2. Scan (H2): stacks and roots are in buffers.  One message asks for both: under load a wake-up
+ *     of the agent costs more than what it does.
  *  3. Mark, beside the program: buffers, then what they lead to, until nothing is known to be grey.
  *  4. Collect (H3): what threads have shaded is in buffers that can be read.  First the buffers that
  *     threads are filling, then those that they have handed over: a buffer that is handed over between
@@ -235,11 +236,9 @@ bool cycle_run(struct arena *a, bool forced)
 	pacer_cycle_start(&a->pacer, &start);
 	tri_write(&ctl->trigger_bytes, UINT64_MAX);
 
-	if (!arena_handshake(a, TRI_HANDSHAKE_BARRIER_ON, &answer))
+	if (!arena_handshake(a, TRI_HANDSHAKE_START, &answer))
 		return false;
 	black_at = answer.b;
-	if (!arena_handshake(a, TRI_HANDSHAKE_SCAN, &answer))
-		return false;
 	f->root_bytes = answer.root_bytes;
 	mark_begin(&a->marker, a->cycle + 1);
 	memset(a->drained, 0, sizeof(a->drained));

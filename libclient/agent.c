@@ -27,6 +27,7 @@
 #include <unistd.h>
 
 #include "core/proto.h"
+#include "core/slice.h"
 #include "futex.h"
 #include "internal.h"
 
@@ -243,6 +244,7 @@ static void *agent(void *unused)
 	own_descriptors();
 	prctl(PR_SET_NAME, "tricolor-agent");
 	prctl(PR_SET_TIMERSLACK, 1);
+	tri_short_slice();
 	arena_error = make_arena();
 	tri_g.agent_tid = gettid();
 	tri_write_release(&arena_made, arena_error ? 2 : 1);

@@ -70,15 +70,6 @@ static void *out_of_memory(void)
 	return NULL;
 }
 
-/* What a mutator owes for what it took is paid outside the lock, and only while marking. */
-static void pay(struct tri_thread *t)
-{
-	if (tri_read(&t->marking))
-		tri_assist(t);
-	else
-		t->debt_bytes = 0;
-}
-
 static void *alloc_small(struct tri_thread *t, unsigned int byte, const struct tri_type *type,
 			 size_t count)
 {
@@ -108,8 +99,7 @@ static void *alloc_small(struct tri_thread *t, unsigned int byte, const struct t
 		tri_enter();
 	}
 	tri_leave(t);
-	if (t->debt_bytes)
-		pay(t);
+	tri_assist(t);
 	if (!object)
 		return out_of_memory();
 	return zeroed ? object : memset(object, 0, size);
@@ -148,8 +138,7 @@ static void *alloc_tiny(struct tri_thread *t, size_t size)
 	if (!object)
 		return alloc_small(t, byte, NULL, 0);
 	tri_leave(t);
-	if (t->debt_bytes)
-		pay(t);
+	tri_assist(t);
 	return object;
 }
 
@@ -211,7 +200,7 @@ static void *alloc_large(struct tri_thread *t, size_t size, size_t align, unsign
 	if (object && type)
 		write_type(object, pages << TRI_PAGE_SHIFT, type, count);
 	tri_leave(t);
-	pay(t);
+	tri_assist(t);
 	if (!object)
 		return out_of_memory();
 	return backed || tri_g.settings.clobberfree ? memset(object, 0, size) : object;

@@ -11,8 +11,13 @@
  *     meanwhile: a round of termination waits for it, and finds the entries;
  *  3. if there is nothing to scan, by waiting for credit in bounded steps.
  *
- * A collector that is slow, stopped or dead costs a thread at most STEPS · STEP_NS for each 64 KiB,
- * and then the debt is forgiven: the heap grows past its goal instead.
+ * A cycle that is due takes a few wake-ups of agent and collector to begin.  While CPUs are short
+ * nothing would hold the program back meanwhile; so a thread that finds the trigger passed waits in
+ * the same bounded steps.
+ *
+ * A collector that is slow, stopped or dead costs a thread at most STEPS · STEP_NS for 64 KiB, and then
+ * the debt is forgiven: the heap grows past its goal instead.  Each wait in a row that was in vain
+ * halves how often the thread tries again, down to once in 4 MiB.
  */
 #include "core/marking.h"
 #include "futex.h"
@@ -118,38 +123,76 @@ static int64_t scan_some(struct tri_thread *t, int64_t want)
 	return (int64_t)a.k.scan_bytes;
 }
 
+/* After waits in vain, most quanta go unpaid. */
+static bool worth_waiting(struct tri_thread *t)
+{
+	uint32_t backoff = t->futile_waits < 6 ? t->futile_waits : 6;
+
+	return !(t->quanta++ & ((1u << backoff) - 1));
+}
+
+static bool cycle_due(const struct tri_ctl *ctl)
+{
+	return tri_read(&ctl->allocated_bytes) >= tri_read(&ctl->trigger_bytes);
+}
+
+/* Wait until @want bytes of credit are taken, or for 0, until the cycle that is due has begun. */
+static bool wait_bounded(struct tri_thread *t, int64_t want)
+{
+	struct tri_ctl *ctl = tri_g.view.ctl;
+	bool done = false;
+	int step;
+
+	atomic_fetch_add(&ctl->waiting, 1);
+	for (step = 0; step < STEPS && !done; step++) {
+		uint32_t seq = tri_read_acquire(&ctl->work_seq);
+
+		if (want)
+			done = !tri_read(&t->marking) || take_credit(ctl, want);
+		else
+			done = tri_read(&t->marking) || !cycle_due(ctl);
+		if (!done)
+			tri_futex_wait(&ctl->work_seq, seq, STEP_NS);
+	}
+	atomic_fetch_sub(&ctl->waiting, 1);
+	t->futile_waits = done ? 0 : t->futile_waits + 1;
+	return done;
+}
+
 /* Called outside; the caller's new object is in this frame's registers or above. */
 __attribute__((noinline))
 void tri_assist(struct tri_thread *t)
 {
 	struct tri_ctl *ctl = tri_g.view.ctl;
 	uintptr_t regs[6], sp = tri_save_registers(regs);
-	uint64_t ratio = tri_read(&ctl->assist_q16), began;
-	int64_t want;
-	int step;
+	uint64_t began;
+	int64_t want = 0;
 
 	if (t->debt_bytes < QUANTUM_BYTES)
 		return;
-	want = (int64_t)((unsigned __int128)t->debt_bytes * ratio >> 16);
-	t->debt_bytes = 0;
-	if (!want || take_credit(ctl, want) || t->blocking_depth)
+	if (tri_read(&t->marking)) {
+		want = (int64_t)((unsigned __int128)t->debt_bytes * tri_read(&ctl->assist_q16) >> 16);
+		t->debt_bytes = 0;
+		if (!want || take_credit(ctl, want))
+			return;
+	} else {
+		t->debt_bytes = 0;
+		if (!cycle_due(ctl))
+			return;
+	}
+	if (t->blocking_depth)
 		return;
 	began = tri_now_ns();
-	if (want > SCAN_MAX_BYTES)
-		want = SCAN_MAX_BYTES;
-	want -= scan_some(t, want);
-	if (want > 0) {
-		atomic_fetch_add(&ctl->waiting, 1);
+	if (want) {
+		want = want > SCAN_MAX_BYTES ? SCAN_MAX_BYTES : want;
+		want -= scan_some(t, want);
+		if (want <= 0)
+			want = -1;
+	}
+	if (want >= 0 && worth_waiting(t)) {
 		tri_thread_block(t, sp, sp);
-		for (step = 0; step < STEPS && tri_read(&t->marking); step++) {
-			uint32_t seq = tri_read_acquire(&ctl->work_seq);
-
-			if (take_credit(ctl, want))
-				break;
-			tri_futex_wait(&ctl->work_seq, seq, STEP_NS);
-		}
+		wait_bounded(t, want);
 		tri_thread_unblock(t);
-		atomic_fetch_sub(&ctl->waiting, 1);
 	}
 	atomic_fetch_add_explicit(&tri_g.interruptions.assist_ns, tri_now_ns() - began,
 				  memory_order_relaxed);

@@ -160,6 +160,10 @@ static void barrier_on(uint32_t cycle)
 		pthread_mutex_unlock(&t->cache_lock);
 	}
 	pthread_mutex_unlock(&tri_g.list_lock);
+	/* Threads that were waiting for the cycle to begin: see assist.c. */
+	atomic_fetch_add(&tri_g.view.ctl->work_seq, 1);
+	if (tri_read(&tri_g.view.ctl->waiting))
+		tri_futex_wake(&tri_g.view.ctl->work_seq);
 }
 
 /* A blocked thread's answer.  True if it was blocked; it stays held for a stop. */
@@ -333,12 +337,12 @@ void tri_handshake_abandon(void)
 void tri_handshake(const struct tri_msg *ask, struct tri_msg *answer)
 {
 	struct tri_interruptions *i = &tri_g.interruptions;
+	uint64_t allocated = 0;
 
 	switch (ask->kind) {
-	case TRI_HANDSHAKE_BARRIER_ON:
+	case TRI_HANDSHAKE_START:
 		barrier_on(tri_g.gen + 1);
-		break;
-	case TRI_HANDSHAKE_SCAN:
+		allocated = tri_read(&tri_g.view.ctl->allocated_bytes);
 		scan();
 		break;
 	case TRI_HANDSHAKE_COLLECT:
@@ -352,6 +356,7 @@ void tri_handshake(const struct tri_msg *ask, struct tri_msg *answer)
 		break;
 	case TRI_HANDSHAKE_BARRIER_OFF:
 		barrier_off(tri_g.gen + 1);
+		allocated = tri_read(&tri_g.view.ctl->allocated_bytes);
 		break;
 	}
 	memset(answer, 0, sizeof(*answer));
@@ -359,7 +364,7 @@ void tri_handshake(const struct tri_msg *ask, struct tri_msg *answer)
 	answer->kind = ask->kind;
 	answer->cycle = ask->cycle;
 	answer->a = tri_read(&tri_g.lost);
-	answer->b = tri_read(&tri_g.view.ctl->allocated_bytes);
+	answer->b = allocated;
 	answer->interrupted_max_ns = atomic_exchange(&i->max_ns, 0);
 	answer->interrupted_total_ns = atomic_exchange(&i->total_ns, 0);
 	answer->interruptions = atomic_exchange(&i->count, 0);

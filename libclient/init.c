@@ -17,6 +17,8 @@
 #include "futex.h"
 #include "internal.h"
 
+#define FIRST_TRIGGER_BYTES (4ull << 20)
+
 struct tri_global tri_g = { .list_lock = PTHREAD_MUTEX_INITIALIZER };
 
 static pthread_mutex_t start_lock = PTHREAD_MUTEX_INITIALIZER;
@@ -104,8 +106,8 @@ static void fill_ctl(void)
 	tri_write(&ctl->memory_limit_bytes, s->memory_limit_bytes);
 	tri_write(&ctl->debug, (s->checkmark ? TRI_DEBUG_CHECKMARK : 0u) |
 		  (s->clobberfree ? TRI_DEBUG_CLOBBERFREE : 0u));
-	/* The collector sets it when it attaches; until then nobody is to be woken. */
-	tri_write(&ctl->trigger_bytes, UINT64_MAX);
+	/* The collector has better ones when it attaches. */
+	tri_write(&ctl->trigger_bytes, FIRST_TRIGGER_BYTES);
 	ctl->magic = TRI_MAGIC;
 }
 

@@ -73,6 +73,7 @@ struct tri_thread {
 	char *tiny;			/* rest of a 16-byte block for tiny leaf objects; cache lock */
 	uint32_t tiny_left;
 	uint64_t debt_bytes;		/* allocated and not yet paid for by an assist */
+	uint32_t futile_waits, quanta;	/* see assist.c */
 
 	/* Written by the agent, read by the thread. */
 	_Alignas(64) tri_au32 pending;

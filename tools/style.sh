@@ -79,26 +79,39 @@ function starts_statement(line) {
 		line--
 	return line < 1 || source[line] ~ /([;{}:]|\*\/|\\)[ \t]*$/ || source[line] ~ /;[ \t]*\/\*/
 }
-function hunk() {
-	if (!number)
-		return
-	if (squeeze(old) == squeeze(new) && old new !~ /(^|\n)[ \t]*{[ \t]*\n/ &&
-	    (indentation(old) == indentation(new) || !starts_statement(number - 1)))
-		return
-	printf "%s:%d: clang-format would write:\n%s", file, number, new
-	bad = 1
+function is_choice() {
+	return squeeze(old) == squeeze(new) &&
+	       old !~ /(^|\n)[ \t]*{\n/ && new !~ /(^|\n){\n/ &&
+	       (indentation(old) == indentation(new) || !starts_statement(first - 1))
+}
+function report() {
+	if (first && !is_choice()) {
+		printf "%s:%d: clang-format would write:\n%s", file, first, new
+		bad = 1
+	}
+	first = 0
+	old = new = ""
 }
 NR == FNR { source[FNR] = $0; next }
 /^@@/ {
-	hunk()
 	split(substr($2, 2), range, ",")
-	number = range[1] + (range[2] == "0")
-	old = new = ""
+	begin = range[1] + (range[2] == "0")
+	# diff may cut one change into several at lines that happen to be equal.
+	if (!first || is_choice() || begin - next_line > 12)
+		report()
+	if (!first)
+		first = begin
+	else
+		for (; next_line < begin; next_line++) {
+			old = old source[next_line] "\n"
+			new = new source[next_line] "\n"
+		}
+	next_line = begin + (range[2] == "" ? 1 : range[2])
 	next
 }
-/^-/ && number { old = old substr($0, 2) "\n" }
-/^\+/ && number { new = new substr($0, 2) "\n" }
-END { hunk(); exit bad }'
+/^-/ && first { old = old substr($0, 2) "\n" }
+/^\+/ && first { new = new substr($0, 2) "\n" }
+END { report(); exit bad }'
 
 grep '\.[ch]$' "$list" >"$list.c"
 while read -r file; do

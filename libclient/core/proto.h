@@ -27,8 +27,9 @@ enum tri_msg_type {
 
 /* In the order of a cycle; see handshake.c. */
 enum tri_handshake {
-	TRI_HANDSHAKE_BARRIER_ON = 1,	/* H1: every thread shades and allocates black */
-	TRI_HANDSHAKE_SCAN,		/* H2: every stack and root has been put into buffers */
+	TRI_HANDSHAKE_START = 1,	/* H1 and H2: every thread shades and allocates black, and then
+					 * every stack and root has been put into buffers; ANSWER: b =
+					 * allocated_bytes when allocation became black */
 	TRI_HANDSHAKE_COLLECT,		/* H3: what threads shaded before is in the buffers */
 	TRI_HANDSHAKE_STOP,		/* checkmark: all threads held, roots in buffers again */
 	TRI_HANDSHAKE_RESUME,		/* checkmark: threads run again */

@@ -185,8 +185,8 @@ static UNUSED void event_wait(struct event *e)
 	}
 }
 
-/* Wait until thread @tid of this process sleeps in the kernel. */
-static UNUSED void wait_asleep(pid_t tid)
+/* Wait until thread @tid of this process sleeps in the kernel, or has set @over. */
+static UNUSED void wait_asleep(pid_t tid, struct event *over)
 {
 	uint64_t end = now_ns() + 60000000000ull;
 	char path[64], line[512], *p;
@@ -205,6 +205,8 @@ static UNUSED void wait_asleep(pid_t tid)
 			if (p && p[2] == 'S')
 				return;
 		}
+		if (over && event_is_set(over))
+			return;
 		sched_yield();
 	} while (now_ns() < end);
 	ksft_exit_fail_msg("thread %d did not go to sleep within a minute\n", tid);

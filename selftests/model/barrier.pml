@@ -15,43 +15,50 @@
 #include "mutator.pml"
 #include "collector.pml"
 
+#if OPS
 /*
- * Any heap.  Where operations are limited, this is what they begin with; where they are not, the
- * mutators build every heap themselves, from nothing.  Locals are empty: loads are free.
+ * With operations limited, this is what they begin with: any heap, where objects are numbered in
+ * the order in which a walk from the globals finds them (other numberings behave alike).  Locals
+ * are empty: loads are free.
  */
 inline any_heap()
 {
-#if OPS
 	i = 1;
 	do
 	:: i <= NCELL ->
 		if
-		:: i == ARG
+		:: i == ARG || (i > ROOTS && !(used & BIT(OWNER(i)))) -> skip
 		:: else ->
-			any_object(x);
-			mem[i] = x
+			/* NULL, an object that the walk has met, or the next one */
+			x = 0;
+			do
+			:: x < NOBJ && (x == 0 || (used & BIT(x))) -> x++
+			:: break
+			od;
+			mem[i] = x;
+			used = (used | BIT(x)) & ALL;
 		fi;
 		i++
 	:: else -> break
 	od;
-#if WEAK
-	any_object(weak);
-#endif
-	used = ALL;
-	reachable();
-	used = reach;
-	reach = 0;
-#if WEAK
-	weak = (used & BIT(weak) -> weak : 0);
-#endif
-	/* the slots of what is free hold zeros */
-	for (i : ROOTS + 1 .. NCELL) {
-		mem[i] = (used & BIT(OWNER(i)) -> mem[i] : 0)
-	}
 	i = 0;
-	x = 0
+	x = 0;
+#if WEAK
+	weak = 1;
+	do
+	:: weak < NOBJ && (used & BIT(weak + 1)) -> weak++
+	:: break
+	od;
+	weak = (used & BIT(weak) -> weak : 0)
 #endif
 }
+#else
+/* With no limit, the mutators build every heap themselves. */
+inline any_heap()
+{
+	skip
+}
+#endif
 
 init {
 	atomic {

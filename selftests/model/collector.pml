@@ -64,22 +64,28 @@
 #endif
 #define ANY(t) true
 
+/* Every loop over the threads finds @todo filled, empties it, and fills it for the next one. */
+#define LOOP_END							\
+	t = 0;								\
+	if								\
+	:: todo -> skip							\
+	:: else ->							\
+		todo = LISTED;						\
+		break							\
+	fi
+
 /* A fence reaches the threads one after the other. */
 inline fence()
 {
-	todo = LISTED;
 	do
-	:: atomic { NEXT_THREAD(ANY); drain(t); taking[t] = 0; t = 0 }
-	:: atomic { todo == 0 -> break }
+	:: atomic { NEXT_THREAD(ANY); drain(t); taking[t] = 0; LOOP_END }
 	od
 }
 
 inline quiesce()
 {
-	todo = LISTED;
 	do
-	:: atomic { NEXT_THREAD(OUTSIDE); t = 0 }
-	:: atomic { todo == 0 -> break }
+	:: atomic { NEXT_THREAD(OUTSIDE); LOOP_END }
 	od
 }
 
@@ -101,9 +107,8 @@ inline barrier_on()
 #ifdef MUTANT_BLACK_EARLY
 		black[t] = attached[t];
 #endif
-		t = 0
+		LOOP_END
 	}
-	:: atomic { todo == 0 -> break }
 	od;
 #ifndef MUTANT_H1_NO_WAIT
 #ifndef MUTANT_H1_NO_FENCE
@@ -115,6 +120,7 @@ inline barrier_on()
 #endif
 	atomic {
 		phase = P_BLACK;
+		roots = (BIT(ROOTS + 1) - 2) ARG_IS_ROOT;
 		todo = LISTED
 	}
 	do
@@ -126,9 +132,8 @@ inline barrier_on()
 #ifdef MUTANT_DISCARD_AT_H1
 		buffer[t] = 0;
 #endif
-		t = 0
+		LOOP_END
 	}
-	:: atomic { todo == 0 -> break }
 	od
 }
 
@@ -222,7 +227,7 @@ inline scan_slot()
 	fi
 }
 
-/* With nothing left to scan, @todo and @roots are empty, and only marking is done. */
+/* Once threads and roots are scanned, @todo and @roots are empty, and only marking is left. */
 inline mark_all()
 {
 	do
@@ -234,7 +239,11 @@ inline mark_all()
 	:: atomic { scan_root() }
 	:: atomic { queue -> take_queue() }
 	:: atomic { grey || object -> scan_slot() }
-	:: atomic { !todo && !roots && !queue && !grey && !object -> break }
+	:: atomic {
+		!todo && !roots && !queue && !grey && !object ->
+		todo = LISTED;
+		break
+	}
 	od
 }
 
@@ -242,18 +251,16 @@ inline mark_all()
 
 inline read_buffers()
 {
-	todo = LISTED;
 	do
 	:: atomic {
 		NEXT_THREAD(ANY);
 		mark_set(buffer[t]);
-		t = 0
+		LOOP_END
 	}
 #ifdef MUTANT_H3_EMPTY_AT_END
 	:: atomic { queue -> take_queue() }
 	:: atomic { grey || object -> scan_slot() }
 #endif
-	:: atomic { todo == 0 -> break }
 	od
 }
 
@@ -296,6 +303,7 @@ inline mark_to_the_end()
 		termination_round();
 #endif
 #ifdef MUTANT_H3_EMPTY_AT_END
+		todo = 0;
 		mark_all();
 #endif
 		atomic {
@@ -305,7 +313,7 @@ inline mark_to_the_end()
 				word = W_ENDED;
 #endif
 				break
-			:: else
+			:: else -> todo = 0
 			fi
 		}
 	od
@@ -315,19 +323,15 @@ inline mark_to_the_end()
 
 inline barrier_off()
 {
-	todo = LISTED;
 	do
-	:: atomic { NEXT_THREAD(ANY); on[t] = 0; divert[t] = attached[t]; t = 0 }
-	:: atomic { todo == 0 -> break }
+	:: atomic { NEXT_THREAD(ANY); on[t] = 0; divert[t] = attached[t]; LOOP_END }
 	od
 }
 
 inline flip()
 {
-	todo = LISTED;
 	do
-	:: atomic { NEXT_THREAD(ANY); black[t] = 0; divert[t] = 0; t = 0 }
-	:: atomic { todo == 0 -> break }
+	:: atomic { NEXT_THREAD(ANY); black[t] = 0; divert[t] = 0; LOOP_END }
 	od
 }
 
@@ -345,6 +349,7 @@ inline end_marking()
 {
 	atomic {
 		phase = P_FLIP;
+		todo = LISTED;
 #if WEAK
 		/* the weak pointers are settled */
 		if
@@ -399,15 +404,19 @@ inline sweep()
 			i = 0
 		:: else -> mark = mark & ~BIT(object)
 		fi;
-		object = 0
+		object = 0;
+		if
+		:: unswept -> skip
+		:: else -> break
+		fi
 	}
-	:: atomic { unswept == 0 -> break }
 	od;
 #ifdef MUTANT_SWEEP_EARLY
 	flip();
 #endif
 	atomic {
 		swept = 0;
+		todo = 0;
 		phase = P_NONE
 	}
 }
@@ -430,6 +439,7 @@ inline abandon()
 {
 	atomic {
 		phase = P_FLIP;
+		todo = LISTED;
 		t = 0;
 		object = 0;
 		slot = 0;
@@ -453,6 +463,7 @@ inline abandon()
 #if WEAK
 		word = W_NONE;
 #endif
+		todo = 0;
 		phase = P_NONE;
 		dead = 0
 	}
@@ -482,10 +493,6 @@ proctype Collector()
 		{
 #endif
 		barrier_on();
-		atomic {
-			todo = LISTED;
-			roots = (BIT(ROOTS + 1) - 2) ARG_IS_ROOT
-		}
 		mark_to_the_end();
 		end_marking()
 #if DEATH

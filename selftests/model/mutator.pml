@@ -7,18 +7,17 @@
  * signals restart the sequence; that others see the store later is the store buffer's business.
  * Everything else goes through the library:
  *
- *	ENTER   in-library word on; the flag was seen set in the sequence
- *	CALL    in-library word on; the flag is still to be read
- *	FLAG    read the flag
- *	PLAIN   barrier off: store or exchange
- *	SWAP    barrier on: exchange
+ *	CALL    in-library word on
+ *	FLAG    read the barrier flag
+ *	PLAIN   it was off: store or exchange; leave the library
+ *	SWAP    it was on: exchange.  Here the restartable sequence ends up too, with the in-library
+ *	        word still off: the test and the first instruction in the library are two steps
  *	OLD     append what was there, after handing over the buffer if it is full
- *	VALUE   append what is there now
- *	LEAVE   in-library word off
+ *	VALUE   append what is there now; leave the library
  */
 
-mtype = { IDLE, ENTER, CALL, FLAG, PLAIN, SWAP, OLD, PUSHED, VALUE, LEAVE, TAKE, EXIT };
-mtype = { STORING, EXCHANGING, CREATING, READING };
+mtype = { IDLE, CALL, FLAG, PLAIN, SWAP, OLD, PUSHED, VALUE, TAKE, EXIT };
+mtype = { STORING, EXCHANGING, CREATING };
 #if WEAK
 mtype = { WEAK_LOAD, WEAK_STATE, WEAK_ANSWER };
 #endif
@@ -85,12 +84,27 @@ inline any_value(m, v)
 	fi
 }
 
-inline append(m, o)
+inline end_operation(m)
 {
+#if GUEST
 	if
-	:: MATTERS(o) -> put(m, SB_APPEND, o)
+	:: op == CREATING ->
+		drain(m);		/* clone() */
+		guest = STARTED
 	:: else
-	fi
+	fi;
+#endif
+	c = 0;
+	value = 0;
+	l = 0;
+	op = STORING;
+	at = IDLE
+}
+
+inline leave(m)
+{
+	inlib[m] = 0;
+	end_operation(m)
 }
 
 inline forget_locals(m)
@@ -169,7 +183,7 @@ end:
 #endif
 		:: else ->
 			if
-			:: on[m] -> at = ENTER
+			:: on[m] -> at = SWAP
 			:: else ->
 				put(m, c, value);
 				c = 0;
@@ -198,7 +212,6 @@ end:
 		at = CALL
 	}
 #endif
-	:: atomic { at == ENTER -> put(m, SB_INLIB, 1); at = SWAP }
 	:: atomic { at == CALL -> put(m, SB_INLIB, 1); at = FLAG }
 	:: atomic {
 		at == FLAG ->
@@ -213,18 +226,31 @@ end:
 		:: op == EXCHANGING ->
 			drain(m);
 			LOC(m, l) = mem[c];
-			mem[c] = value
-		:: else -> put(m, c, value)
-		fi;
-		at = LEAVE
+			mem[c] = value;
+			leave(m)
+		:: else ->
+			put(m, c, value);
+			end_operation(m)	/* the library is left as the store drains */
+		fi
 	}
 #ifdef MUTANT_PLAIN_SLOW
-	:: atomic { at == SWAP -> old = READ(m, c); at = PLAIN_SWAP }
-	:: atomic { at == PLAIN_SWAP -> put(m, c, value); at = OLD }
+	:: atomic {
+		at == SWAP ->
+		drain(m);
+		inlib[m] = 1;
+		old = mem[c];
+		at = PLAIN_SWAP
+	}
+	:: atomic {
+		at == PLAIN_SWAP ->
+		mem[c] = value;
+		at = OLD
+	}
 #else
 	:: atomic {
 		at == SWAP ->
 		drain(m);
+		inlib[m] = 1;
 		old = mem[c];
 		mem[c] = value;
 		if
@@ -275,24 +301,7 @@ end:
 		append(m, value);
 #endif
 #endif
-		at = LEAVE
-	}
-	:: atomic {
-		at == LEAVE ->
-		put(m, SB_INLIB, 0);
-#if GUEST
-		if
-		:: op == CREATING ->
-			drain(m);		/* clone() */
-			guest = STARTED
-		:: else
-		fi;
-#endif
-		c = 0;
-		value = 0;
-		l = 0;
-		op = STORING;
-		at = IDLE
+		leave(m)
 	}
 
 	/* ---- allocation ------------------------------------------------------------------- */
@@ -343,7 +352,6 @@ end:
 		ACT;
 		any_local(l);
 		put(m, SB_INLIB, 1);
-		op = READING;
 		at = WEAK_LOAD
 	}
 	:: atomic {
@@ -352,7 +360,9 @@ end:
 		LOC(m, l) = 0;
 		if
 		:: value -> at = WEAK_STATE
-		:: else -> at = LEAVE
+		:: else ->
+			drain(m);
+			leave(m)
 		fi
 	}
 	:: atomic {
@@ -360,7 +370,8 @@ end:
 		if
 		:: word == W_NONE ->
 			LOC(m, l) = value;
-			at = LEAVE
+			drain(m);
+			leave(m)
 		:: else ->
 #ifndef MUTANT_WEAK_NO_SHADE
 			append(m, value);
@@ -381,7 +392,8 @@ end:
 		:: word != W_ENDED || (mark & BIT(value)) -> LOC(m, l) = value
 		:: else
 		fi;
-		at = LEAVE
+		drain(m);
+		leave(m)
 	}
 #endif
 

@@ -122,28 +122,22 @@ byte i, x, y, reach;
 /*
  * Total store order, one entry a thread: a store waits in the thread's store buffer, where only the
  * thread sees it, until it drains: by itself, or because the thread stores again, executes an atomic
- * instruction, is interrupted, or is hit by the agent's fence.  Stores to cells, appends to the
- * write-barrier buffer and the in-library word all take this way.
+ * instruction, is interrupted, or is hit by the agent's fence.  What goes this way: plain stores to
+ * cells; the in-library word being set.  What does not, and why that hides nothing: README.md.
  */
-byte sb_to[MUTATORS];		/* 0: empty; a cell; or one of the following */
+byte sb_to[MUTATORS];		/* 0: empty; a cell; or SB_INLIB */
 byte sb_value[MUTATORS];
-#define SB_APPEND (NCELL + 1)
-#define SB_INLIB (NCELL + 2)
+#define SB_INLIB (NCELL + 1)
 
-/* An entry for a marked object changes nothing in this cycle: leave it out, to have less states. */
-#define MATTERS(o) ((o) && (KEEP_STALE || !(mark & BIT(o))))
-
+/* A thread without restartable sequences leaves the library with its store: hence inlib. */
 inline drain(m)
 {
 	if
 	:: sb_to[m] == 0
-	:: sb_to[m] == SB_INLIB -> inlib[m] = sb_value[m]
-	:: sb_to[m] == SB_APPEND ->
-		if
-		:: MATTERS(sb_value[m]) -> buffer[m] = buffer[m] | BIT(sb_value[m])
-		:: else
-		fi
-	:: else -> mem[sb_to[m]] = sb_value[m]
+	:: sb_to[m] == SB_INLIB -> inlib[m] = 1
+	:: else ->
+		mem[sb_to[m]] = sb_value[m];
+		inlib[m] = 0
 	fi;
 	sb_to[m] = 0;
 	sb_value[m] = 0
@@ -158,7 +152,18 @@ inline put(m, to, value)
 
 #define READ(m, c) (sb_to[m] == (c) -> sb_value[m] : mem[c])
 /* The in-library word as the thread's own signal handler sees it. */
-#define OWN_INLIB(m) (sb_to[m] == SB_INLIB -> sb_value[m] : inlib[m])
+#define OWN_INLIB(m) (sb_to[m] == 0 -> inlib[m] : sb_to[m] == SB_INLIB)
+
+/* An entry for a marked object changes nothing in this cycle: leave it out, to have less states. */
+#define MATTERS(o) ((o) && (KEEP_STALE || !(mark & BIT(o))))
+
+inline append(m, o)
+{
+	if
+	:: MATTERS(o) -> buffer[m] = buffer[m] | BIT(o)
+	:: else
+	fi
+}
 
 proctype StoreBuffers()
 {
@@ -205,23 +210,6 @@ inline reachable()
 		x = 0;
 		y = 0
 	}
-}
-
-inline any_object(o)
-{
-	if
-	:: o = 0
-	:: o = 1
-#if NOBJ > 1
-	:: o = 2
-#endif
-#if NOBJ > 2
-	:: o = 3
-#endif
-#if NOBJ > 3
-	:: o = 4
-#endif
-	fi
 }
 
 /* Blocks if the set is empty. */

@@ -31,10 +31,10 @@ struct barrier_node {
 	struct barrier_node *prev;
 };
 
-/* A plain store is still one store: no vectors, no merging. */
+/* A plain store is still one store: no vectors, no merging, and none left out. */
 #define put(slot, value, barrier)					\
 	do {								\
-		if (barrier)						\
+		if ((barrier) && BIND_BARRIER)				\
 			bind_store(slot, value);			\
 		else							\
 			*(__typeof__(*(slot)) volatile *)(slot) = (value); \

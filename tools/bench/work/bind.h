@@ -5,6 +5,7 @@
  *
  *   BIND_NAME		the system's name on the driver's side
  *   BIND_COLLECTS	1 if garbage is collected, 0 if the workload frees by hand
+ *   BIND_BARRIER	1 if bind_store() is more than a store
  *   bind_init()	before anything else, in main()
  *   bind_version()	of the library that is loaded
  *   bind_alloc()	memory that may hold pointers; zeroed only where the system does so anyway

@@ -10,6 +10,7 @@
 
 #define BIND_NAME "gc"
 #define BIND_COLLECTS 1
+#define BIND_BARRIER 0
 
 BIND_INLINE void bind_init(void)
 {

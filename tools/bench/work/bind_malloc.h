@@ -6,6 +6,7 @@
 #include "workload.h"
 
 #define BIND_COLLECTS 0
+#define BIND_BARRIER 0
 
 #ifdef BENCH_MIMALLOC
 #include <mimalloc.h>

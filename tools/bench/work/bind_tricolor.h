@@ -5,6 +5,7 @@
 
 #define BIND_NAME "tricolor"
 #define BIND_COLLECTS 1
+#define BIND_BARRIER 1
 
 BIND_INLINE void bind_init(void)
 {

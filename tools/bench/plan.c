@@ -1,0 +1,243 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include <ctype.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "plan.h"
+
+const struct bench_system bench_systems[SYSTEMS] = {
+	[SYSTEM_TRICOLOR] = { "tricolor", "tricolor", "#c0392b" },
+	[SYSTEM_GO] = { "go", "Go", "#2980b9" },
+	[SYSTEM_GC] = { "gc", "Boehm", "#8e44ad" },
+	[SYSTEM_GLIBC] = { "glibc", "glibc", "#7f8c8d" },
+	[SYSTEM_MIMALLOC] = { "mimalloc", "mimalloc", "#27ae60" },
+};
+
+/* ---- figures that several workloads have ---- */
+
+/* The longest that a thread was held up, as the library itself has measured it. */
+#define INTERRUPTION { "interruption_max_us", "longest interruption, own account, µs", 0, 0 }
+
+#define DROP_METRICS { { "ns", "time an object, ns", 0, 1 }, INTERRUPTION }
+
+#define TREES_METRICS							\
+	{								\
+		{ "wall_s", "wall time, s", 0, 1 },			\
+		{ "cpu_s", "CPU time, whole tree, s", 0, 1 },		\
+		{ "helper_cpu_s", "  of which other processes, s", 0, 0 }, \
+		{ "peak_mib", "peak memory, MiB", 0, 1 },		\
+		INTERRUPTION,						\
+	}
+
+#define MARK_METRICS							\
+	{								\
+		{ "mobjects_per_s", "objects a second, millions", 1, 1 }, \
+		{ "mobjects_per_cpu_s", "objects a CPU second, millions", 1, 0 }, \
+		{ "collection_ms", "a collection, ms", 0, 0 },		\
+		{ "peak_mib", "peak memory, MiB", 0, 0 },		\
+		INTERRUPTION,						\
+	}
+
+#define METER_METRICS							\
+	{								\
+		{ "held_max_us", "longest hold of a spinning thread, µs", 0, 1 }, \
+		{ "gap_max_us", "  its longest gap, with preemption, µs", 0, 0 }, \
+		INTERRUPTION,						\
+	}
+
+/* ---- parameters that several workloads have ---- */
+
+#define DROP_PARAMS(size, kind)						\
+	{ { "ops", "30000000", "2000000" }, { "size", size, NULL }, { "kind", kind, NULL } }
+
+#define TREES_PARAMS(threads) { { "depth", "20", "16" }, { "threads", threads, NULL } }
+
+#define MARK_PARAMS(shape, typed, collections)				\
+	{								\
+		{ "objects", "8000000", "400000" },			\
+		{ "collections", collections, "3" },			\
+		{ "shape", shape, NULL },				\
+		{ "typed", typed, NULL },				\
+	}
+
+#define RING_PARAMS							\
+	{								\
+		{ "slots", "200000", "50000" },				\
+		{ "messages", "1000000", "250000" },			\
+		{ "bytes", "1024", "1024" },				\
+	}
+
+#define DROP(bytes, kind, what)						\
+	{								\
+		.name = "drop-" bytes "-" kind,				\
+		.program = "drop",					\
+		.title = "allocate and drop " bytes " B, " what,	\
+		.systems = SYSTEMS_ALL,					\
+		.params = DROP_PARAMS(bytes, kind),			\
+		.metrics = DROP_METRICS,				\
+	}
+
+const struct bench_workload bench_workloads[] = {
+	DROP("16", "pointers", "may hold pointers (malloc)"),
+	DROP("64", "pointers", "may hold pointers (malloc)"),
+	DROP("256", "pointers", "may hold pointers (malloc)"),
+	DROP("16", "leaf", "no pointers (malloc)"),
+	DROP("64", "leaf", "no pointers (malloc)"),
+	DROP("256", "leaf", "no pointers (malloc)"),
+	DROP("16", "zeroed", "zeroed (calloc)"),
+	DROP("64", "zeroed", "zeroed (calloc)"),
+	DROP("256", "zeroed", "zeroed (calloc)"),
+	{
+		.name = "trees-1",
+		.program = "trees",
+		.title = "binary trees, one thread",
+		.systems = SYSTEMS_ALL,
+		.watch_memory = 1,
+		.params = TREES_PARAMS("1"),
+		.metrics = TREES_METRICS,
+	},
+	{
+		.name = "trees-2",
+		.program = "trees",
+		.title = "binary trees, two threads",
+		.systems = SYSTEMS_ALL,
+		.watch_memory = 1,
+		.params = TREES_PARAMS("2"),
+		.metrics = TREES_METRICS,
+	},
+	{
+		.name = "mark-random",
+		.program = "mark",
+		.title = "mark 64 B objects with 4 random edges",
+		.systems = SYSTEMS_COLLECTED,
+		.watch_memory = 1,
+		.params = MARK_PARAMS("random", "0", "5"),
+		.metrics = MARK_METRICS,
+	},
+	{
+		.name = "mark-typed",
+		.program = "mark",
+		.title = "the same, their pointers described",
+		.systems = SYSTEMS_TYPED,
+		.watch_memory = 1,
+		.params = MARK_PARAMS("random", "1", "5"),
+		.metrics = MARK_METRICS,
+	},
+	{
+		.name = "mark-list",
+		.program = "mark",
+		.title = "mark one linked list of 64 B objects",
+		.systems = SYSTEMS_COLLECTED,
+		.params = MARK_PARAMS("list", "0", "3"),
+		.metrics = MARK_METRICS,
+	},
+	{
+		.name = "mark-tree",
+		.program = "mark",
+		.title = "mark a tree of 64 B objects, 4 children each",
+		.systems = SYSTEMS_COLLECTED,
+		.params = MARK_PARAMS("tree", "0", "3"),
+		.metrics = MARK_METRICS,
+	},
+	{
+		.name = "ring",
+		.program = "ring",
+		.title = "insertions into a ring of messages",
+		.systems = SYSTEMS_ALL,
+		.params = RING_PARAMS,
+		.metrics = {
+			{ "max_us", "worst insertion, µs", 0, 1 },
+			{ "p9999_us", "99.99 % below, µs", 0, 0 },
+			{ "p999_us", "99.9 % below, µs", 0, 1 },
+			{ "ns", "mean, ns", 0, 0 },
+			INTERRUPTION,
+		},
+	},
+	{
+		.name = "barrier",
+		.program = "barrier",
+		.title = "pointer stores",
+		.systems = SYSTEMS_BARRIER,
+		.params = {
+			{ "stores", "300000000", "50000000" },
+			{ "objects", "2000000", "200000" },
+			{ "marked_ms", "5000", "1000" },
+		},
+		.metrics = {
+			{ "array_plain_ns", "into an array, plain, ns", 0, 0 },
+			{ "array_barrier_ns", "into an array, ns", 0, 1 },
+			{ "list_plain_ns", "list splicing, plain, ns a store", 0, 0 },
+			{ "list_barrier_ns", "list splicing, ns a store", 0, 1 },
+			{ "tree_plain_ns", "tree building, plain, ns a store", 0, 0 },
+			{ "tree_barrier_ns", "tree building, ns a store", 0, 1 },
+			{ "on_mean_ns", "while marking, mean, ns", 0, 0 },
+			{ "on_median_ns", "while marking, median, ns", 0, 0 },
+			{ "on_p999_ns", "while marking, 99.9 % below, ns", 0, 0 },
+			INTERRUPTION,
+		},
+	},
+	{
+		.name = "meter-drop",
+		.program = "drop",
+		.title = "threads held up: allocate and drop 64 B",
+		.systems = SYSTEMS_ALL,
+		.params = { { "ops", "100000000", "4000000" },
+			    { "size", "64", NULL },
+			    { "kind", "pointers", NULL },
+			    { "meter", "1", NULL } },
+		.metrics = METER_METRICS,
+	},
+	{
+		.name = "meter-trees",
+		.program = "trees",
+		.title = "threads held up: binary trees",
+		.systems = SYSTEMS_ALL,
+		.params = { { "depth", "18", "16" },
+			    { "threads", "1", NULL },
+			    { "meter", "1", NULL } },
+		.metrics = METER_METRICS,
+	},
+	{
+		.name = "meter-mark",
+		.program = "mark",
+		.title = "threads held up: marking random 64 B objects",
+		.systems = SYSTEMS_COLLECTED,
+		.params = { { "objects", "2000000", "200000" },
+			    { "collections", "5", "3" },
+			    { "shape", "random", NULL },
+			    { "typed", "0", NULL },
+			    { "meter", "1", NULL } },
+		.metrics = METER_METRICS,
+	},
+	{
+		.name = "meter-ring",
+		.program = "ring",
+		.title = "threads held up: a ring of messages",
+		.systems = SYSTEMS_ALL,
+		.params = { { "slots", "200000", "50000" },
+			    { "messages", "1000000", "250000" },
+			    { "bytes", "1024", "1024" },
+			    { "meter", "1", NULL } },
+		.metrics = METER_METRICS,
+	},
+};
+
+const size_t bench_workload_count = sizeof(bench_workloads) / sizeof(bench_workloads[0]);
+
+const char *bench_param_value(const struct bench_param *param, int quick)
+{
+	const char *value;
+	char name[64];
+	size_t len;
+
+	if (!param->quick)
+		return param->full;
+	len = (size_t)snprintf(name, sizeof(name), "BENCH_%s", param->key);
+	for (size_t i = 0; i < len; i++)
+		name[i] = (char)toupper((unsigned char)name[i]);
+	value = getenv(name);
+	if (value && *value)
+		return value;
+	return quick ? param->quick : param->full;
+}

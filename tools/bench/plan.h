@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* What is run: the systems that are compared, the workloads, their parameters, and their figures. */
+#ifndef BENCH_PLAN_H
+#define BENCH_PLAN_H
+
+#include <stddef.h>
+
+enum bench_system_id {
+	SYSTEM_TRICOLOR,	/* the first one: ratios are of its figures to the others' */
+	SYSTEM_GO,
+	SYSTEM_GC,
+	SYSTEM_GLIBC,
+	SYSTEM_MIMALLOC,
+	SYSTEMS,
+};
+
+#define SYSTEM_BIT(id) (1u << (id))
+#define SYSTEMS_ALL (SYSTEM_BIT(SYSTEMS) - 1)
+#define SYSTEMS_COLLECTED (SYSTEM_BIT(SYSTEM_TRICOLOR) | SYSTEM_BIT(SYSTEM_GO) | SYSTEM_BIT(SYSTEM_GC))
+#define SYSTEMS_TYPED (SYSTEM_BIT(SYSTEM_TRICOLOR) | SYSTEM_BIT(SYSTEM_GO))
+#define SYSTEMS_BARRIER \
+	(SYSTEM_BIT(SYSTEM_TRICOLOR) | SYSTEM_BIT(SYSTEM_GO) | SYSTEM_BIT(SYSTEM_GLIBC))
+
+struct bench_system {
+	const char *name;	/* of its program, and in BENCH_SYSTEMS */
+	const char *label;
+	const char *color;	/* in the picture */
+};
+
+/*
+ * A parameter that a workload's program is given.  Without @quick it makes the workload what it is;
+ * else the environment variable BENCH_<KEY> overrides it.
+ */
+struct bench_param {
+	const char *key;
+	const char *full;
+	const char *quick;
+};
+
+struct bench_metric {
+	const char *key;	/* as reported by the program, or one of run.h's */
+	const char *label;	/* with the unit */
+	int higher_is_better;
+	int in_picture;
+};
+
+#define BENCH_MAX_PARAMS 6
+#define BENCH_MAX_METRICS 10
+
+struct bench_workload {
+	const char *name;	/* in BENCH_WORKLOADS */
+	const char *program;	/* the workload of the programs that it runs */
+	const char *title;
+	unsigned int systems;	/* SYSTEM_BIT()s */
+	int watch_memory;	/* off where it would disturb what is measured */
+	struct bench_param params[BENCH_MAX_PARAMS];
+	struct bench_metric metrics[BENCH_MAX_METRICS];
+};
+
+extern const struct bench_system bench_systems[SYSTEMS];
+extern const struct bench_workload bench_workloads[];
+extern const size_t bench_workload_count;
+
+/* The value of @param in this run, from the environment if it is there. */
+const char *bench_param_value(const struct bench_param *param, int quick);
+
+#endif
