@@ -51,6 +51,8 @@ static void publish_trigger(struct arena *a)
 		a->trigger_bytes = a->live_at_bytes + (trigger - a->live_bytes);
 	tri_write(&ctl->goal_bytes, pacer_goal_bytes(&a->pacer));
 	tri_write(&ctl->trigger_bytes, a->trigger_bytes);
+	/* Then cycle_due() reads the counter: pairs with tri_count_allocated(). */
+	atomic_thread_fence(memory_order_seq_cst);
 }
 
 /** The client's settings, at attach and when it says that they have changed. */

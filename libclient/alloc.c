@@ -146,7 +146,6 @@ static uint32_t take_large(struct tri_thread *t, uint32_t pages, uint32_t align,
 			   size_t size, bool *backed)
 {
 	const struct tri_view *v = &tri_g.view;
-	uint64_t bytes = (uint64_t)pages << TRI_PAGE_SHIFT, total, trigger;
 	uint32_t page = tri_pageheap_take(pages, align, backed), i;
 
 	if (!page)
@@ -164,12 +163,8 @@ static uint32_t take_large(struct tri_thread *t, uint32_t pages, uint32_t align,
 		tri_write(&v->span_of[page + i], page);
 	for (i = 0; i < pages; i++)
 		tri_write_release(&v->page_map[page + i], (uint8_t)(TRI_BYTE_LARGE + kind));
-	t->debt_bytes += bytes;
 	pthread_mutex_unlock(&t->cache_lock);
-	total = atomic_fetch_add(&v->ctl->allocated_bytes, bytes) + bytes;
-	trigger = tri_read(&v->ctl->trigger_bytes);
-	if (total >= trigger && total - bytes < trigger)
-		tri_agent_wake(TRI_WAKE_TRIGGER);
+	tri_count_allocated(t, (uint64_t)pages << TRI_PAGE_SHIFT);
 	return page;
 }
 

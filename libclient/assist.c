@@ -15,17 +15,20 @@
  * nothing would hold the program back meanwhile; so a thread that finds the trigger passed waits in
  * the same bounded steps.
  *
- * A collector that is slow, stopped or dead costs a thread at most STEPS · STEP_NS for 64 KiB, and then
- * the debt is forgiven: the heap grows past its goal instead.  Each wait in a row that was in vain
- * halves how often the thread tries again, down to once in 4 MiB.
+ * A wait ends as soon as the collector has done something; its length in time matters only when the
+ * collector gets no CPU.  One that is slow, stopped or dead costs a thread at most STEPS · STEP_NS for
+ * 64 KiB, and then the debt is forgiven: the heap grows past its goal instead.  After some waits in
+ * vain each further one halves how often the thread tries again, down to once in 4 MiB.
  */
 #include "core/marking.h"
 #include "futex.h"
 #include "internal.h"
 
 #define QUANTUM_BYTES 65536
-#define STEP_NS 50000
+#define STEP_NS 1000000
 #define STEPS 2
+#define PATIENT_WAITS 8		/* in vain, in a row: 16 ms; then less often */
+#define BACKOFF_MAX 6
 #define SCAN_MAX_BYTES (128ll << 10)	/* in one go: some 30 µs */
 #define LOCAL 64
 
@@ -126,14 +129,16 @@ static int64_t scan_some(struct tri_thread *t, int64_t want)
 /* After waits in vain, most quanta go unpaid. */
 static bool worth_waiting(struct tri_thread *t)
 {
-	uint32_t backoff = t->futile_waits < 6 ? t->futile_waits : 6;
+	uint32_t backoff = t->futile_waits < PATIENT_WAITS ? 0 : t->futile_waits - PATIENT_WAITS;
 
+	if (backoff > BACKOFF_MAX)
+		backoff = BACKOFF_MAX;
 	return !(t->quanta++ & ((1u << backoff) - 1));
 }
 
 static bool cycle_due(const struct tri_ctl *ctl)
 {
-	return tri_read(&ctl->allocated_bytes) >= tri_read(&ctl->trigger_bytes);
+	return tri_read(&ctl->allocated_bytes) > tri_read(&ctl->trigger_bytes);
 }
 
 /* Wait until @want bytes of credit are taken, or for 0, until the cycle that is due has begun. */

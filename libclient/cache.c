@@ -43,19 +43,26 @@ static unsigned int windows(unsigned int byte)
 	return (tri_classes[byte].objects + 63u) / 64;
 }
 
+/*
+ * Count @bytes as allocated.  Whoever takes the counter past the trigger tells the collector; a trigger
+ * that is published when it has been passed already is the publisher's to notice (cycle.c).
+ */
+void tri_count_allocated(struct tri_thread *t, uint64_t bytes)
+{
+	struct tri_ctl *ctl = tri_g.view.ctl;
+	uint64_t total = atomic_fetch_add(&ctl->allocated_bytes, bytes) + bytes;
+	uint64_t trigger = tri_read(&ctl->trigger_bytes);
+
+	t->debt_bytes += bytes;
+	if (total > trigger && total - bytes <= trigger)
+		tri_agent_wake(TRI_WAKE_TRIGGER);
+}
+
 static void set_cached(struct tri_thread *t, unsigned int byte, uint32_t page, unsigned int nfree)
 {
-	uint64_t bytes = (uint64_t)nfree * tri_classes[byte].size;
-	uint64_t total = atomic_fetch_add_explicit(&tri_g.view.ctl->allocated_bytes, bytes,
-						   memory_order_relaxed) + bytes;
-
 	t->spans[byte].page = page;
 	t->active[byte / 64] |= 1ull << (byte & 63);
-	t->debt_bytes += bytes;
-	/* Whoever crosses the trigger says so; once is enough. */
-	if (total >= tri_read(&tri_g.view.ctl->trigger_bytes) &&
-	    total - bytes < tri_read(&tri_g.view.ctl->trigger_bytes))
-		tri_agent_wake(TRI_WAKE_TRIGGER);
+	tri_count_allocated(t, (uint64_t)nfree * tri_classes[byte].size);
 }
 
 /* A span with fresh pages for @byte, owned by the caller; 0 when the heap is full. */

@@ -194,6 +194,7 @@ void tri_thread_unblock(struct tri_thread *t) TRI_HIDDEN;
 
 /* cache.c: a thread's caches, all with its cache lock held */
 void *tri_cache_alloc(struct tri_thread *t, unsigned int byte, bool *zeroed) TRI_HIDDEN;
+void tri_count_allocated(struct tri_thread *t, uint64_t bytes) TRI_HIDDEN;
 void tri_cache_blacken(struct tri_thread *t) TRI_HIDDEN;
 void tri_cache_flush(struct tri_thread *t, bool to_central) TRI_HIDDEN;
 
