@@ -407,9 +407,15 @@ uint64_t mark_bytes(struct marker *m)
 	       (tri_read(&m->v->ctl->assist_marked_bytes) - m->assist_marked_at);
 }
 
+/* Helpers may be at work, and leave, while this is asked. */
 uint64_t mark_scan_bytes(struct marker *m)
 {
-	return m->self->k.scan_bytes + m->helper_scan_bytes +
+	uint64_t helpers;
+
+	pthread_mutex_lock(&m->lock);
+	helpers = m->helper_scan_bytes;
+	pthread_mutex_unlock(&m->lock);
+	return m->self->k.scan_bytes + helpers +
 	       (tri_read(&m->v->ctl->assist_scan_bytes) - m->assist_scan_at);
 }
 

@@ -188,7 +188,7 @@ static bool hear(void)
 static void collector_gone(void)
 {
 	const struct tri_view *v = &tri_g.view;
-	uint32_t i, n = tri_read(&v->ctl->buffers_used);
+	uint32_t i, n;
 
 	close(sock);
 	sock = -1;
@@ -200,16 +200,22 @@ static void collector_gone(void)
 	tri_handshake_abandon();
 	tri_central_recover();
 	tri_pageheap_recover();
-	/* Buffers that it was draining, and those that it had not got to. */
+	/*
+	 * Whatever is in no thread's hands is free: what it was draining, what it had not got to, and
+	 * the one that it was just giving back.  With list_lock held no thread ends, which is the
+	 * only thing that still hands a buffer over while no barrier is on.
+	 */
+	pthread_mutex_lock(&tri_g.list_lock);
+	n = tri_read(&v->ctl->buffers_used);
 	atomic_exchange(&v->ctl->full_buffers, 0);
+	atomic_fetch_and(&v->ctl->free_buffers, ~0xffffffffull);
 	for (i = 0; i < n; i++) {
-		uint32_t state = tri_read(&v->buffers[i].state);
-
-		if (state != TRI_BUFFER_COLLECTOR && state != TRI_BUFFER_FULL)
+		if (tri_read(&v->buffers[i].state) == TRI_BUFFER_THREAD)
 			continue;
 		tri_write(&v->buffers[i].state, TRI_BUFFER_FREE);
 		tri_buffer_push(v, &v->ctl->free_buffers, i);
 	}
+	pthread_mutex_unlock(&tri_g.list_lock);
 	tri_write(&tri_g.lost, 0);
 	tri_futex_wake(&v->ctl->gc_done);
 	tri_futex_wake(&v->ctl->free_done);

@@ -155,6 +155,8 @@ static void barrier_on(uint32_t cycle)
 	quiesce();
 	tri_g.phase = TRI_PHASE_BLACK;
 	for (t = tri_g.threads; t; t = t->next) {
+		/* A cycle that was abandoned had the same number: its scans do not count for this one. */
+		tri_write(&t->scanned_cycle, 0);
 		pthread_mutex_lock(&t->cache_lock);
 		tri_cache_blacken(t);
 		pthread_mutex_unlock(&t->cache_lock);

@@ -8,6 +8,7 @@
  *	pthread_sigmask, sigprocmask	the handshake signal can't be blocked
  *	poll, select, epoll_wait, …	are blocking regions: they would return EINTR after a handshake
  *					signal, SA_RESTART or not
+ *	longjmp				out of a blocking region ends it
  *	dlclose				no thread's rseq area may name a sequence that is unmapped
  *
  * (sigaction and signal are in signal.c.)
@@ -15,6 +16,8 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <poll.h>
+#include <semaphore.h>
+#include <setjmp.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -326,6 +329,51 @@ static void leave_region(void *unused)
 		return result_;						\
 	} while (0)
 
+/*
+ * A jump in a signal handler that interrupted a blocking call leaves it without its end.  One that stays
+ * inside the handler ends the region early, which costs a signal and nothing else.
+ */
+static void jump(void)
+{
+	struct tri_thread *t = tri__tls.thread;
+
+	if (!t || !t->blocking_depth)
+		return;
+	t->blocking_depth = 0;
+	tri_thread_unblock(t);
+}
+
+TRI_EXPORT void longjmp(jmp_buf env, int value)
+{
+	jump();
+	REAL(longjmp)(env, value);
+	__builtin_unreachable();
+}
+
+TRI_EXPORT void _longjmp(jmp_buf env, int value)
+{
+	jump();
+	REAL(_longjmp)(env, value);
+	__builtin_unreachable();
+}
+
+TRI_EXPORT void siglongjmp(sigjmp_buf env, int value)
+{
+	jump();
+	REAL(siglongjmp)(env, value);
+	__builtin_unreachable();
+}
+
+void __longjmp_chk(jmp_buf env, int value) __attribute__((noreturn));
+
+/* What _FORTIFY_SOURCE makes of them. */
+TRI_EXPORT void __longjmp_chk(jmp_buf env, int value)
+{
+	jump();
+	REAL(__longjmp_chk)(env, value);
+	__builtin_unreachable();
+}
+
 TRI_EXPORT int poll(struct pollfd *fds, nfds_t n, int timeout)
 {
 	BLOCKING(REAL(poll)(fds, n, timeout));
@@ -379,4 +427,36 @@ TRI_EXPORT int usleep(useconds_t us)
 TRI_EXPORT unsigned int sleep(unsigned int seconds)
 {
 	BLOCKING(REAL(sleep)(seconds));
+}
+
+TRI_EXPORT int pause(void)
+{
+	BLOCKING(REAL(pause)());
+}
+
+TRI_EXPORT int sigsuspend(const sigset_t *mask)
+{
+	BLOCKING(REAL(sigsuspend)(mask));
+}
+
+TRI_EXPORT int sigtimedwait(const sigset_t *restrict set, siginfo_t *restrict info,
+			    const struct timespec *restrict timeout)
+{
+	BLOCKING(REAL(sigtimedwait)(set, info, timeout));
+}
+
+TRI_EXPORT int sigwaitinfo(const sigset_t *restrict set, siginfo_t *restrict info)
+{
+	BLOCKING(REAL(sigwaitinfo)(set, info));
+}
+
+TRI_EXPORT int sem_timedwait(sem_t *restrict sem, const struct timespec *restrict until)
+{
+	BLOCKING(REAL(sem_timedwait)(sem, until));
+}
+
+TRI_EXPORT int sem_clockwait(sem_t *restrict sem, clockid_t clock,
+			     const struct timespec *restrict until)
+{
+	BLOCKING(REAL(sem_clockwait)(sem, clock, until));
 }

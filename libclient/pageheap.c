@@ -141,29 +141,28 @@ uint32_t tri_pageheap_take(uint32_t pages, uint32_t align_pages, bool *backed)
 }
 
 /*
- * The collector died.  Pages that it was scavenging are used, and nobody has a span there.  With the
- * lock held no client thread is between taking pages and writing their page bytes.
+ * The collector died.  Pages that it was scavenging, or had begun to free, are used and nobody has a
+ * span there; with the lock held no client thread is between taking pages and writing their page
+ * bytes.  What it did not get to count or to give a hint of is counted and hinted anew.
  */
 void tri_pageheap_recover(void)
 {
 	const struct tri_view *v = &tri_g.view;
-	uint64_t claim, word, end, page;
+	uint64_t page, top, used = 0;
 
 	pthread_mutex_lock(&lock);
-	claim = tri_read_acquire(&v->ctl->claim);
-	word = claim >> 32;
-	end = word + (uint32_t)claim;
-	if (end > v->heap_pages / 64)
-		end = v->heap_pages / 64;
-	for (page = word * 64; page < end * 64; page++) {
-		if (!page || tri_read(&v->page_map[page]))
+	top = tri_read(&v->ctl->top_pages);
+	for (page = 1; page < top; page++) {
+		if (!(tri_read(&v->used[page / 64]) >> (page & 63) & 1))
 			continue;
-		if (tri_read(&v->used[page / 64]) >> (page & 63) & 1) {
-			/* The claim did not count them as used. */
-			atomic_fetch_add(&v->ctl->used_pages, 1);
-			tri_pages_release(v, page, 1);
-		}
+		if (tri_read(&v->page_map[page]))
+			used++;
+		else
+			atomic_fetch_and(&v->used[page / 64], ~tri_pages_mask(page, 1));
 	}
+	for (page = 0; page < top; page += TRI_CHUNK_PAGES)
+		tri_pages_hint(v, page);
+	tri_write(&v->ctl->used_pages, (int64_t)used);
 	tri_write(&v->ctl->claim, 0);
 	pthread_mutex_unlock(&lock);
 }

@@ -396,7 +396,8 @@ TRI_EXPORT void tri_blocking_exit(void)
 {
 	struct tri_thread *t = tri__tls.thread;
 
-	if (!t || --t->blocking_depth)
+	/* 0: a jump has ended the region. */
+	if (!t || !t->blocking_depth || --t->blocking_depth)
 		return;
 	tri_thread_unblock(t);
 }

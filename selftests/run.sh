@@ -9,10 +9,10 @@
 #	run.sh [-o DIR] -e					print the total
 #
 # A PROGRAM is a path, or a command with arguments as one word.  It prints TAP (kselftest.h) and
-# each of its points counts.  It counts as one failure more if it is killed, takes longer than SECONDS,
-# reports fewer or more points than it planned, ends with a status that its points do not explain,
-# leaves processes behind, or if a sanitizer complains about it or about any process that it
-# started.  The output of a program that failed is shown; all of it is kept in DIR/LAYER.
+# each of its points counts.  It counts as one failure more if it is killed, takes longer than
+# SECONDS, reports fewer or more points than it planned, ends with a status that its points do not
+# explain, leaves processes behind, or if a sanitizer complains about it or about any process that
+# it started.  The output of a program that failed is shown; all of it is kept in DIR/LAYER.
 #
 # Ends with `N passed, N failed, N skipped`, and status 1 if anything failed.  With -a, failures
 # show in the total only, so that the layers after it run too.

@@ -93,7 +93,7 @@ done
 if [ -n "$missing" ]; then
 	say "missing: $missing"
 	command -v apt-get >/dev/null ||
-		fail "no apt-get here: install what these Debian packages hold, then run: make $target"
+		fail "no apt-get here: install what these packages hold, then run: make $target"
 	[ "$(id -u)" -eq 0 ] || command -v sudo >/dev/null ||
 		fail "neither root nor sudo: have an administrator run" \
 			"'apt-get install --no-install-recommends $missing', then run this again"

@@ -13,8 +13,9 @@
  * A zero is "all free", which is what a new arena holds.
  *
  * The scavenger claims pages by setting their `used` bits word by word.  Before that it writes the
- * range of words into ctl->claim, and after it has cleared them, zero; if it dies in between, the
- * agent frees every page in the range that is used and has no page byte (tri_pages_recover()).
+ * range of words into ctl->claim, and after it has cleared them, zero.  If it dies in between, or
+ * anyone of the collector in tri_span_free(), there are used pages without a page byte: the agent
+ * frees them (tri_pageheap_recover()).
  */
 #ifndef TRI_CORE_PAGES_H
 #define TRI_CORE_PAGES_H

@@ -4,7 +4,7 @@
  *
  * The only header that a program needs.  Link with -ltricolor.
  *
- * The contract, in five sentences:
+ * The contract:
  *
  *  1. Objects come zeroed from tri_alloc() and its relatives, never move, and live for as long as
  *     a root reaches them.
@@ -16,7 +16,8 @@
  *     tri_move(), tri_clear().  Loads need nothing.
  *  4. A pointer to any byte of an object keeps it; on stacks, in registers and in roots a pointer
  *     one past its end does too.  Pointers must be stored at addresses divisible by 8.
- *  5. No function here is async-signal-safe unless its comment says so.
+ *  5. No function here is async-signal-safe unless its comment says so; and a signal handler that
+ *     interrupts a blocking region (see tri_blocking_enter()) must not work with objects.
  *
  * Thread safety: every function may be called from any thread at any time unless its comment says
  * otherwise.  A thread that the library does not know yet is attached by its first call.
@@ -307,10 +308,11 @@ void *tri_alloc_leaf_aligned(size_t size, size_t align);
 
 /**
  * Give @object a size of @size bytes, in place where its slot is large enough.
- * The kind of the object is kept (a typed object's map covers the old size; the rest is typed by
- * repeating nothing: new words of a typed object are not scanned).  New bytes are zero.  The old
- * object is left to the collector.  @object NULL: tri_alloc().  @object must be the start of an
- * object.  Returns NULL with errno ENOMEM or EINVAL, and @object is untouched.
+ * The new object is of the same kind.  A typed object's pointer map goes with it as far as the old size
+ * goes; words beyond that are not scanned: allocate a longer array of a type and tri_move() instead.
+ * New bytes are zero.  The old object is left to the collector.
+ * @object: the start of an object, or NULL: then as tri_alloc().
+ * Returns NULL with errno ENOMEM, or EINVAL for a pointer that is no object; @object is untouched.
  */
 void *tri_realloc(void *object, size_t size);
 

@@ -156,7 +156,8 @@ static inline bool can_connect(const char *socket_path)
 	int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
 	bool ok;
 
-	strncpy(addr.sun_path, socket_path, sizeof(addr.sun_path) - 1);
+	if (strlen(socket_path) < sizeof(addr.sun_path))
+		strcpy(addr.sun_path, socket_path);
 	ok = fd >= 0 && !connect(fd, (struct sockaddr *)&addr, sizeof(addr));
 	if (fd >= 0)
 		close(fd);
