@@ -66,9 +66,14 @@ uint64_t scavenge_excess(struct arena *a)
 	return used + idle > keep ? used + idle - keep : 0;
 }
 
-/* Punch the runs of pages in mask[] of words [@from, @from + @n), merged across words. */
+/*
+ * Punch the runs of pages in mask[] of words [@from, @from + @n), merged across words.  Returns the bytes
+ * released; 0 if any of them could not be: then all of them count as backed still.
+ */
 static uint64_t punch(struct arena *a, uint64_t from, const uint64_t *mask, uint64_t n)
 {
+	bool ok = true;
+
 	uint64_t page, end = (from + n) * 64, run = 0, released = 0;
 
 	for (page = from * 64; page <= end; page++) {
@@ -83,12 +88,14 @@ static uint64_t punch(struct arena *a, uint64_t from, const uint64_t *mask, uint
 		if (fallocate(a->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
 			      (off_t)(a->view.layout.heap + ((page - run) << TRI_PAGE_SHIFT)),
 			      (off_t)(run << TRI_PAGE_SHIFT)))
-			log_line("client %d: can't release memory: %s", a->pid, strerror(errno));
+			ok = false;
 		else
 			released += run << TRI_PAGE_SHIFT;
 		run = 0;
 	}
-	return released;
+	if (!ok)
+		log_line("client %d: can't release memory: %s", a->pid, strerror(errno));
+	return ok ? released : 0;
 }
 
 /* Claim and release up to @bytes in words [@from, @from + @n). */

@@ -33,7 +33,8 @@
 
 #define STACK_BYTES (256ul << 10)
 #define RETRY_MIN_MS 1
-#define RETRY_MAX_MS 500
+#define RETRY_MAX_MS 200
+#define STEADY_NS 1000000000ull	/* a collector that served so long was a good one */
 
 static tri_au32 arena_made;		/* futex: 1 done, 2 failed */
 static int arena_error;
@@ -73,6 +74,21 @@ static int make_arena(void)
 	return 0;
 }
 
+/*
+ * Since when there has been no collector that was of any use: one that dies before it has finished a cycle
+ * does not count.
+ */
+static uint64_t lost_since(void)
+{
+	static uint64_t since, cycles;
+	uint64_t now = tri_read(&tri_g.view.ctl->cycles);
+
+	if (!since || now != cycles)
+		since = tri_now_ns();
+	cycles = now;
+	return since;
+}
+
 static bool send_msg(const struct tri_msg *msg)
 {
 	return send(sock, msg, sizeof(*msg), MSG_NOSIGNAL) == sizeof(*msg);
@@ -96,32 +112,6 @@ static bool pass_on(uint32_t wake)
 	return !msg.a || send_msg(&msg);
 }
 
-/*
- * The last thread of the program has ended, and only this one keeps the process alive.  Threads that
- * never attached may be left: the directory says.
- */
-static void exit_if_alone(void)
-{
-	char line[512], *p;
-	int fd = open("/proc/self/stat", O_RDONLY | O_CLOEXEC);
-	ssize_t n;
-	int i;
-
-	if (fd < 0)
-		return;
-	n = read(fd, line, sizeof(line) - 1);
-	close(fd);
-	if (n <= 0)
-		return;
-	line[n] = 0;
-	/* Field 20, counted from the end of the name in parentheses: number of threads. */
-	p = strrchr(line, ')');
-	for (i = 2; p && i < 20; i++)
-		p = strchr(p + 1, ' ');
-	if (p && atoi(p) == 1)
-		exit(0);
-}
-
 static bool threads_left(void)
 {
 	bool left;
@@ -142,7 +132,7 @@ static int wait_for_news(sigset_t *while_waiting)
 	/* Only while no thread is attached is there anything to look for by the clock. */
 	n = ppoll(&p, 1, threads_left() ? NULL : &tick, while_waiting);
 	if (n == 0)
-		exit_if_alone();
+		tri_exit_if_alone(1);
 	if (n <= 0)
 		return 0;
 	return 1;
@@ -184,20 +174,41 @@ static bool hear(void)
 	return false;
 }
 
+/*
+ * The conversation is over, mostly because the collector is dead: then the end of file is there already.
+ * One that lives must be done with the arena first: it closes its side when it has unmapped ours.
+ */
+static void part(sigset_t *while_waiting)
+{
+	struct tri_msg msg;
+	ssize_t n;
+
+	tri_write(&tri_g.collector_pid, 0);
+	tri_write(&tri_g.without_collector_ns, lost_since());
+	tri_handshake_abandon();
+	shutdown(sock, SHUT_WR);
+	do {
+		while (!wait_for_news(while_waiting))
+			;
+		n = recv(sock, &msg, sizeof(msg), MSG_DONTWAIT);
+	} while (n > 0 || (n < 0 && (errno == EAGAIN || errno == EINTR)));
+	close(sock);
+	sock = -1;
+}
+
 /* Repair what a dead collector may have left behind, so that the next one finds a sound heap. */
 static void collector_gone(void)
 {
 	const struct tri_view *v = &tri_g.view;
 	uint32_t i, n;
 
-	close(sock);
-	sock = -1;
-	tri_write(&tri_g.collector_pid, 0);
-	tri_write(&tri_g.without_collector_ns, tri_now_ns());
 	atomic_fetch_add(&tri_g.reconnects, 1);
 	tri_write(&v->ctl->trigger_bytes, UINT64_MAX);
 	tri_write(&v->ctl->assist_q16, 0);
-	tri_handshake_abandon();
+	/* No thread is marking any more: what was on offer is void. */
+	tri_write(&v->ctl->grey_count, 0);
+	for (i = 0; i < TRI_GREY_SLOTS; i++)
+		tri_write(&v->grey[i], 0);
 	tri_central_recover();
 	tri_pageheap_recover();
 	/*
@@ -238,12 +249,13 @@ static void serve(sigset_t *while_waiting)
 		if (tri_read(&tri_g.lost))
 			ok = false;
 	}
+	part(while_waiting);
 	collector_gone();
 }
 
 static void *agent(void *unused)
 {
-	int retry_ms = RETRY_MIN_MS;
+	int retry_ms = 0;
 	sigset_t while_waiting;
 
 	(void)unused;
@@ -266,17 +278,24 @@ static void *agent(void *unused)
 	for (;;) {
 		sock = tri_connect();
 		if (sock >= 0) {
+			uint64_t began = tri_now_ns();
+
 			tri_write(&tri_g.without_collector_ns, 0);
-			retry_ms = RETRY_MIN_MS;
 			serve(&while_waiting);
-		} else {
+			if (tri_now_ns() - began > STEADY_NS)
+				retry_ms = 0;
+		}
+		/* One that dies as soon as it is started is not started as fast as we can. */
+		if (retry_ms) {
 			struct timespec pause = { retry_ms / 1000, retry_ms % 1000 * 1000000l };
 
 			ppoll(NULL, 0, &pause, &while_waiting);
 			if (!threads_left())
-				exit_if_alone();
-			retry_ms = retry_ms * 2 < RETRY_MAX_MS ? retry_ms * 2 : RETRY_MAX_MS;
+				tri_exit_if_alone(1);
 		}
+		retry_ms = retry_ms ? retry_ms * 2 : RETRY_MIN_MS;
+		if (retry_ms > RETRY_MAX_MS)
+			retry_ms = RETRY_MAX_MS;
 	}
 }
 

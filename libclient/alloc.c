@@ -150,6 +150,9 @@ static uint32_t take_large(struct tri_thread *t, uint32_t pages, uint32_t align,
 
 	if (!page)
 		return 0;
+	/* As open_window() does in cache.c. */
+	if (*backed && tri_g.settings.checkmark)
+		memset(v->heap + ((uint64_t)page << TRI_PAGE_SHIFT), 0, (uint64_t)pages << TRI_PAGE_SHIFT);
 	pthread_mutex_lock(&t->cache_lock);
 	tri_write(&v->marks[t->gen & 1][page][0], 1);
 	tri_write(&v->marks[~t->gen & 1][page][0], t->black);
@@ -198,7 +201,8 @@ static void *alloc_large(struct tri_thread *t, size_t size, size_t align, unsign
 	tri_assist(t);
 	if (!object)
 		return out_of_memory();
-	return backed || tri_g.settings.clobberfree ? memset(object, 0, size) : object;
+	/* All of it: the rest of the last page may be used, and is scanned, too. */
+	return backed || tri_g.settings.clobberfree ? memset(object, 0, pages << TRI_PAGE_SHIFT) : object;
 }
 
 TRI_EXPORT void *tri__alloc_slow(size_t size, unsigned int kind)
@@ -284,20 +288,34 @@ TRI_EXPORT void *tri_alloc_leaf_aligned(size_t size, size_t align)
 	return alloc_aligned(size, align, TRI__LEAF);
 }
 
-/* Inside, so that no cycle ends between the choice of the bitmap and the look at it. */
+/*
+ * While a cycle ends, threads change over to the new bitmap one by one: an object in a span that
+ * another thread has taken since is not in ours yet, and an old bitmap may have been swept.  A look
+ * that finds nothing counts if no change-over was under way, or finished, meanwhile.
+ */
 static bool find_object(const void *pointer, struct tri_object *o)
 {
-	struct tri_thread *t = tri_enter();
 	uint64_t offset;
-	bool found;
+	uint32_t gen;
+	bool found, stale;
 
-	if (!t)
-		return false;
-	offset = tri_offset(pointer);
-	found = tri_in_heap(offset) && tri_resolve(&tri_g.view, offset, o) &&
-		tri_bit(tri_g.view.marks[t->gen & 1], o->page, o->index);
-	tri_leave(t);
-	return found;
+	do {
+		struct tri_thread *t = tri_enter();
+
+		if (!t)
+			return false;
+		gen = t->gen;
+		offset = tri_offset(pointer);
+		found = tri_in_heap(offset) && tri_resolve(&tri_g.view, offset, o) &&
+			tri_bit(tri_g.view.marks[gen & 1], o->page, o->index);
+		tri_leave(t);
+		if (found)
+			return true;
+		pthread_mutex_lock(&tri_g.list_lock);
+		stale = t->gen != gen;
+		pthread_mutex_unlock(&tri_g.list_lock);
+	} while (stale);
+	return false;
 }
 
 static char *object_start(const struct tri_object *o)
@@ -327,32 +345,44 @@ TRI_EXPORT size_t tri_usable_size(const void *object)
 	return find_object(object, &o) && object_start(&o) == object ? object_bytes(&o) : 0;
 }
 
+/* @n bits of the pointer map from bit @at, as a type's. */
+static void get_bits(uint64_t *to, uint64_t at, uint64_t n)
+{
+	tri_au64 *map = &tri_g.view.ptrmap[0][0];
+	uint64_t i;
+
+	for (i = 0; i < n; i++)
+		to[i / 64] |= (tri_read(&map[(at + i) / 64]) >> ((at + i) & 63) & 1) << (i & 63);
+}
+
 /* A typed object's map goes with it; words beyond the old size are no pointers. */
 static void *alloc_like(const struct tri_object *o, const void *object, size_t size)
 {
-	static const uint64_t none;
-	const struct tri_type blank = { 8, &none, NULL };
+	uint64_t bits[TRI_SMALL_MAX / 512 + 1] = { 0 }, i;
+	struct tri_type type = { (size + 7) & ~7ull, bits, NULL };
+	size_t words = (size < object_bytes(o) ? size : object_bytes(o)) / 8;
 	tri_au64 *map = &tri_g.view.ptrmap[0][0];
-	uint64_t from, to, n, i;
+	uint64_t from = tri_offset(object) / 8, to;
 	void *copy;
 
 	if (o->class->kind != TRI__TYPED)
 		return tri__alloc_slow(size, o->class->kind);
-	copy = tri_alloc_typed(&blank, (size + 7) / 8);
+	if (type.size <= TRI_SMALL_MAX) {
+		get_bits(bits, from, words);
+		return tri_alloc_typed(&type, 1);
+	}
+	/* A large object shares no word of the map, so that it may be filled in afterwards. */
+	type.size = 8;
+	copy = tri_alloc_typed(&type, (size + 7) / 8);
 	if (!copy)
 		return NULL;
-	from = tri_offset(object) / 8;
 	to = tri_offset(copy) / 8;
-	n = (size < object_bytes(o) ? size : object_bytes(o)) / 8;
-	/* One bit at a time, by the owner of the new slot: its neighbours in the word are ours too. */
-	pthread_mutex_lock(&((struct tri_thread *)tri__tls.thread)->cache_lock);
-	for (i = 0; i < n; i++) {
-		uint64_t bit = tri_read(&map[(from + i) / 64]) >> ((from + i) & 63) & 1;
+	for (i = 0; i < words; i += 64) {
+		uint64_t word = 0;
 
-		if (bit)
-			atomic_fetch_or(&map[(to + i) / 64], 1ull << ((to + i) & 63));
+		get_bits(&word, from + i, words - i < 64 ? words - i : 64);
+		tri_write(&map[to / 64 + i / 64], word);
 	}
-	pthread_mutex_unlock(&((struct tri_thread *)tri__tls.thread)->cache_lock);
 	return copy;
 }
 

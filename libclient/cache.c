@@ -11,6 +11,8 @@
  * Everything here runs with the thread's cache lock held: by the thread, in a refill, or by the agent,
  * which has diverted the inline path and fenced first.
  */
+#include <string.h>
+
 #include "internal.h"
 
 /* Make the entry's free bits those of window @w.  False if the window is full. */
@@ -27,6 +29,14 @@ static bool open_window(struct tri_thread *t, unsigned int byte, uint32_t w)
 	if (!free)
 		return false;
 	tri_write(allocated, ~0ull);
+	/* A thread that is stopped before it has zeroed a black slot must not show old pointers there. */
+	if (tri_g.settings.checkmark && tri_read(&v->spans[page].needs_zero)) {
+		char *base = v->heap + ((uint64_t)page << TRI_PAGE_SHIFT) + (size_t)w * 64 * c->size;
+		uint64_t todo;
+
+		for (todo = free; todo; todo &= todo - 1)
+			memset(base + (size_t)__builtin_ctzll(todo) * c->size, 0, c->size);
+	}
 	if (t->black) {
 		atomic_fetch_or(&v->scanned[page][w], free);
 		atomic_fetch_or(&v->marks[~t->gen & 1][page][w], free);

@@ -149,6 +149,9 @@ static bool claim(uint32_t page, unsigned int byte, uint32_t gen)
 		next = TRI_STATE(byte, TRI_SPAN_CACHED, TRI_STATE_NFREE(state), gen);
 		return TRI_STATE_NFREE(state) && atomic_compare_exchange_strong(&span->state, &state, next);
 	}
+	/* One that a thread made which has changed over to the next cycle before us. */
+	if ((int32_t)(gen - TRI_STATE_CYCLE(state)) < 0)
+		return false;
 	next = TRI_STATE(byte, TRI_SPAN_CLIENT, 0, TRI_STATE_CYCLE(state));
 	if (!atomic_compare_exchange_strong(&span->state, &state, next))
 		return false;
@@ -208,11 +211,13 @@ void tri_central_recover(void)
 		const struct tri_class *c = &tri_classes[tri_read(&v->page_map[page])];
 		struct tri_span *span = &v->spans[page];
 		uint64_t state = tri_read(&span->state);
+		uint32_t pages;
 
 		if (TRI_STATE_OWNER(state) == TRI_SPAN_COLLECTOR) {
 			const struct tri_class *was = &tri_classes[TRI_STATE_BYTE(state)];
-			uint32_t pages = was->large ? tri_read(&span->pages) : was->pages, i;
+			uint32_t i;
 
+			pages = was->large ? tri_read(&span->pages) : was->pages;
 			/* It may have begun to free it; then the page bytes are incomplete. */
 			for (i = 0; i < pages; i++)
 				tri_write(&v->page_map[page + i], (uint8_t)TRI_STATE_BYTE(state));
@@ -223,6 +228,10 @@ void tri_central_recover(void)
 			page += pages ? pages : 1;
 			continue;
 		}
-		page += c->large ? tri_read(&span->pages) : c->pages ? c->pages : 1;
+		/* A page inside a span that was made as we came along is no beginning. */
+		pages = c->large ? tri_read(&span->pages) : c->pages;
+		if (c->pages != 1 && tri_read(&v->span_of[page]) != page)
+			pages = 1;
+		page += pages ? pages : 1;
 	}
 }

@@ -52,7 +52,8 @@ static void fence_by_signal(void)
 		    tri_signal_send(t->tid) == -ESRCH)
 			tri_thread_remove(t);
 	}
-	for (t = tri_g.threads; t; t = t->next) {
+	for (t = tri_g.threads; t; t = next) {
+		next = t->next;
 		for (;;) {
 			answers = tri_read_acquire(&tri_g.answers);
 			/* Going into a blocking region and coming out of it are fences. */
@@ -60,8 +61,10 @@ static void fence_by_signal(void)
 			    tri_read_acquire(&t->blocked) != TRI_RUNNING)
 				break;
 			tri_futex_wait(&tri_g.answers, answers, RESEND_NS);
-			if (tri_read_acquire(&t->fence_seen) != fence)
-				tri_signal_send(t->tid);
+			if (tri_read_acquire(&t->fence_seen) != fence && tri_signal_send(t->tid) == -ESRCH) {
+				tri_thread_remove(t);
+				break;
+			}
 		}
 	}
 }
@@ -86,16 +89,30 @@ static void fence_all(void)
  */
 void tri_fence_unload(void)
 {
-	struct tri_thread *t;
+	struct tri_thread *t, *self = tri__tls.thread;
 
 	if (!tri_g.rseq)
 		return;
+	/* Not to be stopped with list_lock in its hands: see tri_thread_detach(). */
+	if (self)
+		self->depth++;
 	pthread_mutex_lock(&tri_g.list_lock);
 	fence_by_signal();
-	for (t = tri_g.threads; t; t = t->next)
-		if (t->rseq_cs && (t->tls == &tri__tls || tri_read(&t->blocked) != TRI_RUNNING))
+	for (t = tri_g.threads; t; t = t->next) {
+		uint32_t blocked = TRI_BLOCKED;
+
+		if (t == self) {
 			__atomic_store_n(t->rseq_cs, 0, __ATOMIC_RELAXED);
+		} else if (t->rseq_cs && atomic_compare_exchange_strong(&t->blocked, &blocked,
+									TRI_BLOCKED_HELD)) {
+			__atomic_store_n(t->rseq_cs, 0, __ATOMIC_RELAXED);
+			tri_write_release(&t->blocked, TRI_BLOCKED);
+			tri_futex_wake(&t->blocked);
+		}
+	}
 	pthread_mutex_unlock(&tri_g.list_lock);
+	if (self && --self->depth == 0 && tri_read(&self->pending))
+		tri_answer(self);
 }
 
 /* list_lock, after fence_all(). */
@@ -320,6 +337,9 @@ static void barrier_off(uint32_t gen)
 		t->tls->barrier = !tri_g.rseq;
 	}
 	tri_g.agent->gen = gen;
+	/* A thread that came inside before its turn may still be at it under the old rules. */
+	fence_all();
+	quiesce();
 	/* pairs with tri_central_take() */
 	tri_central_restart();
 	tri_write_release(&tri_g.sweepable, gen);

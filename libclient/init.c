@@ -137,9 +137,10 @@ static int start(const struct tri_options *opts)
 	if (err)
 		return tri_fail(-err, "tricolor: can't handle signal %d: %s", tri_g.settings.signal,
 				strerror(-err));
+	/* Before there can be a cycle that would miss its stack. */
+	tri_main_thread_attach();
 	tri_write_release(&tri_g.state, TRI_STATE_READY);
 	tri_agent_wake(TRI_WAKE_THREADS);
-	tri_main_thread_attach();
 	return 0;
 }
 

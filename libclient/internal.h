@@ -241,6 +241,10 @@ void tri_fence_unload(void) TRI_HIDDEN;	/* any thread */
 int tri_agent_start(void) TRI_HIDDEN;
 void tri_agent_wake(uint32_t what) TRI_HIDDEN;
 
+/* lastexit.c */
+void tri_exit_if_alone(int ours) TRI_HIDDEN;
+void tri_last_thread_ends(void) TRI_HIDDEN;
+
 /* connect.c: run by the agent */
 int tri_connect(void) TRI_HIDDEN;
 

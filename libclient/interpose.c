@@ -47,12 +47,14 @@ struct starting {
 	void *arg;			/* root until the thread is attached */
 	void *result;			/* root until it is joined */
 	pthread_t thread;
+	uint64_t serial;		/* a pthread_t is used again */
 	bool joinable, ended;
 	struct starting *next, **prev;
 };
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct starting *startings;			/* lock */
+static uint64_t serials;				/* lock */
 static __thread struct starting *self __attribute__((tls_model("initial-exec")));
 
 int tri_real_pthread_create(pthread_t *thread, const pthread_attr_t *attr, void *(*fn)(void *),
@@ -69,6 +71,7 @@ int tri_real_sigaction(int sig, const struct sigaction *act, struct sigaction *o
 static void add(struct starting *s)
 {
 	pthread_mutex_lock(&lock);
+	s->serial = ++serials;
 	s->next = startings;
 	s->prev = &startings;
 	if (s->next)
@@ -113,6 +116,13 @@ static void ended(void *result)
 	pthread_mutex_unlock(&lock);
 }
 
+/* Cancelled, or ended by a function that we do not stand in front of. */
+static void cut_short(void *unused)
+{
+	(void)unused;
+	ended(NULL);
+}
+
 static void *run(void *arg)
 {
 	struct starting *s = arg;
@@ -123,8 +133,10 @@ static void *run(void *arg)
 	tri_thread_attach();
 	/* The argument is on this stack now; deleting the root shades it. */
 	(tri_store)(&s->arg, NULL);
+	pthread_cleanup_push(cut_short, NULL);
 	result = s->fn(user_arg);
 	ended(result);
+	pthread_cleanup_pop(0);
 	return result;
 }
 
@@ -216,13 +228,27 @@ TRI_EXPORT void pthread_exit(void *result)
 	__builtin_unreachable();
 }
 
-static void joined(pthread_t thread)
+/* The record of a thread that may still be joined; 0: none. */
+static uint64_t serial_of(pthread_t thread)
+{
+	uint64_t serial = 0;
+	struct starting *s;
+
+	pthread_mutex_lock(&lock);
+	for (s = startings; s && !serial; s = s->next)
+		if (s->joinable && pthread_equal(s->thread, thread))
+			serial = s->serial;
+	pthread_mutex_unlock(&lock);
+	return serial;
+}
+
+static void joined(uint64_t serial)
 {
 	struct starting *s;
 
 	pthread_mutex_lock(&lock);
 	for (s = startings; s; s = s->next) {
-		if (s->joinable && pthread_equal(s->thread, thread)) {
+		if (s->serial == serial) {
 			if (s->ended)
 				drop(s);
 			else
@@ -235,6 +261,7 @@ static void joined(pthread_t thread)
 
 TRI_EXPORT int pthread_join(pthread_t thread, void **result)
 {
+	uint64_t serial = serial_of(thread);
 	void *value = NULL;
 	int err = REAL(pthread_join)(thread, &value);
 
@@ -242,7 +269,7 @@ TRI_EXPORT int pthread_join(pthread_t thread, void **result)
 		return err;
 	/* The record, a root, goes; the value is on this stack, which may have been scanned. */
 	shade_root(value);
-	joined(thread);
+	joined(serial);
 	if (result)
 		*result = value;
 	return 0;
@@ -250,10 +277,11 @@ TRI_EXPORT int pthread_join(pthread_t thread, void **result)
 
 TRI_EXPORT int pthread_detach(pthread_t thread)
 {
+	uint64_t serial = serial_of(thread);
 	int err = REAL(pthread_detach)(thread);
 
 	if (!err)
-		joined(thread);
+		joined(serial);
 	return err;
 }
 
@@ -280,10 +308,11 @@ void tri_starting_reset(void)
 /* A set without the handshake signal, when signals are being blocked. */
 static const sigset_t *keep_open(int how, const sigset_t *set, sigset_t *copy)
 {
-	if (!set || how == SIG_UNBLOCK || tri_read(&tri_g.state) != TRI_STATE_READY)
+	if (!set || how == SIG_UNBLOCK)
 		return set;
 	*copy = *set;
-	sigdelset(copy, tri_g.settings.signal);
+	/* Before the heap starts as well: the thread may hold objects later. */
+	sigdelset(copy, tri_g.settings.signal ? tri_g.settings.signal : SIGURG);
 	return copy;
 }
 
@@ -337,7 +366,7 @@ static void jump(void)
 {
 	struct tri_thread *t = tri__tls.thread;
 
-	if (!t || !t->blocking_depth)
+	if (!t || !t->blocking_depth || t->depth)
 		return;
 	t->blocking_depth = 0;
 	tri_thread_unblock(t);
@@ -439,15 +468,27 @@ TRI_EXPORT int sigsuspend(const sigset_t *mask)
 	BLOCKING(REAL(sigsuspend)(mask));
 }
 
+/* These would take the handshake signal away from its handler. */
 TRI_EXPORT int sigtimedwait(const sigset_t *restrict set, siginfo_t *restrict info,
 			    const struct timespec *restrict timeout)
 {
-	BLOCKING(REAL(sigtimedwait)(set, info, timeout));
+	sigset_t copy;
+
+	BLOCKING(REAL(sigtimedwait)(keep_open(SIG_BLOCK, set, &copy), info, timeout));
 }
 
 TRI_EXPORT int sigwaitinfo(const sigset_t *restrict set, siginfo_t *restrict info)
 {
-	BLOCKING(REAL(sigwaitinfo)(set, info));
+	sigset_t copy;
+
+	BLOCKING(REAL(sigwaitinfo)(keep_open(SIG_BLOCK, set, &copy), info));
+}
+
+TRI_EXPORT int sigwait(const sigset_t *restrict set, int *restrict sig)
+{
+	sigset_t copy;
+
+	BLOCKING(REAL(sigwait)(keep_open(SIG_BLOCK, set, &copy), sig));
 }
 
 TRI_EXPORT int sem_timedwait(sem_t *restrict sem, const struct timespec *restrict until)

@@ -102,27 +102,51 @@ static uint64_t find_in_chunks(uint64_t n, uint64_t align)
 	return 0;
 }
 
+/* Take the pages, all or none: the scavenger may have claimed some since they were found. */
+static bool set_used(uint64_t page, uint64_t pages)
+{
+	const struct tri_view *v = &tri_g.view;
+	uint64_t at = page, left = pages;
+
+	while (left) {
+		uint64_t here = 64 - (at & 63) < left ? 64 - (at & 63) : left;
+		uint64_t mask = tri_pages_mask(at, here), old = atomic_fetch_or(&v->used[at / 64], mask);
+
+		if (old & mask) {
+			atomic_fetch_and(&v->used[at / 64], ~(mask & ~old));
+			for (; page < at; page += here) {
+				here = 64 - (page & 63) < at - page ? 64 - (page & 63) : at - page;
+				atomic_fetch_and(&v->used[page / 64], ~tri_pages_mask(page, here));
+			}
+			return false;
+		}
+		at += here;
+		left -= here;
+	}
+	return true;
+}
+
 uint32_t tri_pageheap_take(uint32_t pages, uint32_t align_pages, bool *backed)
 {
 	const struct tri_view *v = &tri_g.view;
-	uint64_t page = 0, top, i, left;
+	uint64_t page, top, i, left;
 	int64_t used;
 
 	pthread_mutex_lock(&lock);
-	if (pages <= TRI_CHUNK_PAGES)
-		page = find_in_chunks(pages, align_pages);
-	if (!page)
-		page = find_run(1, v->heap_pages, pages, align_pages, NULL);
-	if (!page) {
-		pthread_mutex_unlock(&lock);
-		return 0;
-	}
+	do {
+		page = pages <= TRI_CHUNK_PAGES ? find_in_chunks(pages, align_pages) : 0;
+		if (!page)
+			page = find_run(1, v->heap_pages, pages, align_pages, NULL);
+		if (!page) {
+			pthread_mutex_unlock(&lock);
+			return 0;
+		}
+	} while (!set_used(page, pages));
 	*backed = false;
 	for (i = page, left = pages; left;) {
 		uint64_t here = 64 - (i & 63) < left ? 64 - (i & 63) : left;
 		uint64_t mask = tri_pages_mask(i, here);
 
-		atomic_fetch_or(&v->used[i / 64], mask);
 		if (atomic_fetch_or(&v->backed[i / 64], mask) & mask)
 			*backed = true;
 		i += here;

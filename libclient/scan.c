@@ -7,9 +7,11 @@
  * and keeps both; only here, where a pointer is all that the program may have left, not for words
  * in objects.
  *
- * Async-signal-safe: memory accesses, and mincore() for stacks that are not the thread's own.
+ * Async-signal-safe: memory accesses, and a system call for stacks that are not the thread's own.
  */
-#include <sys/mman.h>
+#include <errno.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include "internal.h"
 
@@ -50,11 +52,10 @@ void tri_scan_range(struct tri_thread *to, uintptr_t lo, uintptr_t hi, bool all)
 	}
 }
 
-static bool mapped(uintptr_t page)
+/* Whether the page can be read, asked of a system call that reads 8 bytes and then objects. */
+static bool readable(uintptr_t page)
 {
-	unsigned char vec;
-
-	return mincore((void *)page, 4096, &vec) == 0;
+	return syscall(SYS_rt_sigprocmask, -1, page, NULL, 8) < 0 && errno != EFAULT;
 }
 
 /* The whole of a stack whose lowest used address is unknown, from the top down to a hole. */
@@ -62,7 +63,7 @@ static void scan_down(struct tri_thread *t, struct tri_thread *to, bool all)
 {
 	uintptr_t page = (t->stack_hi - 1) & ~4095ul, lo = page;
 
-	while (lo > t->stack_lo && mapped(lo - 4096))
+	while (lo > t->stack_lo && readable(lo - 4096))
 		lo -= 4096;
 	tri_scan_range(to, lo, t->stack_hi, all);
 }
@@ -78,7 +79,7 @@ void tri_scan_stack(struct tri_thread *t, struct tri_thread *to, uintptr_t sp, b
 	} else {
 		uintptr_t hi = (sp & ~4095ul) + 4096;
 
-		while (hi - sp < (16ul << 20) && mapped(hi))
+		while (hi - sp < (16ul << 20) && readable(hi))
 			hi += 4096;
 		tri_scan_range(to, sp, hi, all);
 		scan_down(t, to, all);

@@ -98,6 +98,7 @@ static int parse_percent(const char *text, int *percent)
 static int read_environment(struct tri_settings *s, const char **trace, const char **debug)
 {
 	const char *e;
+	char *end;
 	uint64_t bytes;
 	int err = 0;
 
@@ -126,9 +127,11 @@ static int read_environment(struct tri_settings *s, const char **trace, const ch
 	}
 	e = secure_getenv("TRICOLOR_SIGNAL");
 	if (!err && e && *e) {
-		s->signal = atoi(e);
-		if (s->signal < 1 || s->signal > SIGRTMAX)
+		long n = strtol(e, &end, 10);
+
+		if (*end || n < 1 || n > SIGRTMAX)
 			return bad("TRICOLOR_SIGNAL", e, "the number of a signal");
+		s->signal = (int)n;
 	}
 	e = secure_getenv("TRICOLOR_SOCKET");
 	if (!err && e && *e)

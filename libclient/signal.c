@@ -136,11 +136,11 @@ static void handler(int sig, siginfo_t *info, void *context)
 	int saved_errno = errno;
 	uintptr_t end;
 
-	if (info->si_code != SI_QUEUE || info->si_value.sival_ptr != &tri_g) {
+	bool ours = info->si_code == SI_QUEUE && info->si_value.sival_ptr == &tri_g;
+
+	if (!ours)
 		chain(sig, info, context);
-		errno = saved_errno;
-		return;
-	}
+	/* Also after another's signal: of two that are pending at once only one is delivered. */
 	if (t) {
 		uint32_t fence = tri_read(&tri_g.fence);
 

@@ -31,10 +31,13 @@ static pthread_key_t key;
 static pthread_once_t key_once = PTHREAD_ONCE_INIT;
 static uint64_t slots_used[TRI_SLOTS / 64];	/* list_lock */
 
+static bool detach(void);
+
 static void thread_ends(void *unused)
 {
 	(void)unused;
-	tri_thread_detach();
+	if (detach())
+		tri_last_thread_ends();
 }
 
 static void make_key(void)
@@ -311,23 +314,34 @@ void tri_thread_exiting(void)
 		main_tls = NULL;
 }
 
-TRI_EXPORT void tri_thread_detach(void)
+/* True if it was the last one. */
+static bool detach(void)
 {
 	struct tri_thread *t = tri__tls.thread;
+	bool last;
 
 	if (!t)
-		return;
+		return false;
+	/* Not to be stopped with list_lock in its hands: a handler leaves a thread with depth alone. */
+	t->depth++;
 	pthread_mutex_lock(&tri_g.list_lock);
 	tri__tls.caches = tri_empty_caches;
 	tri__tls.barrier = 1;
 	tri__tls.attention = 0;
 	tri__tls.thread = NULL;
 	tri_thread_remove(t);
+	last = !tri_g.nthreads;
 	pthread_mutex_unlock(&tri_g.list_lock);
 	pthread_setspecific(key, NULL);
 	/* The agent may be waiting for this thread's answer. */
 	atomic_fetch_add(&tri_g.answers, 1);
 	tri_futex_wake(&tri_g.answers);
+	return last;
+}
+
+TRI_EXPORT void tri_thread_detach(void)
+{
+	detach();
 }
 
 /* A forked child: the other threads do not exist here, nor does this one's arena. */
@@ -374,7 +388,7 @@ void tri_thread_unblock(struct tri_thread *t)
 		tri_futex_wait(&t->blocked, TRI_BLOCKED_HELD, -1);
 		blocked = TRI_BLOCKED;
 	}
-	if (unlikely(tri_read(&t->pending)))
+	if (unlikely(tri_read(&t->pending)) && !t->depth)
 		tri_answer(t);
 }
 
@@ -387,7 +401,8 @@ TRI_EXPORT __attribute__((noinline)) void tri_blocking_enter(void)
 	struct tri_thread *t = tri__tls.thread;
 	uintptr_t regs[6], sp = tri_save_registers(regs);
 
-	if (!t || t->blocking_depth++)
+	/* In a handler that interrupted the library the thread is inside, and answers later. */
+	if (!t || t->blocking_depth++ || t->depth)
 		return;
 	tri_thread_block(t, sp, (uintptr_t)__builtin_frame_address(0) + 2 * sizeof(uintptr_t));
 }
@@ -397,7 +412,8 @@ TRI_EXPORT void tri_blocking_exit(void)
 	struct tri_thread *t = tri__tls.thread;
 
 	/* 0: a jump has ended the region. */
-	if (!t || !t->blocking_depth || --t->blocking_depth)
+	if (!t || !t->blocking_depth || --t->blocking_depth ||
+	    tri_read(&t->blocked) == TRI_RUNNING)
 		return;
 	tri_thread_unblock(t);
 }

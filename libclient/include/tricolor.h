@@ -172,7 +172,7 @@ extern const ptrdiff_t __rseq_offset;	/* glibc 2.35; the library refuses older o
  * instruction may have an effect.
  */
 #define TRI__RSEQ_ENTER							\
-	".pushsection __rseq_cs, \"aw\"\n\t"				\
+	".pushsection __rseq_cs, \"aw?\"\n\t"				\
 	".balign 32\n"							\
 	"7:\n\t"							\
 	".long 0, 0\n\t"						\
@@ -184,7 +184,7 @@ extern const ptrdiff_t __rseq_offset;	/* glibc 2.35; the library refuses older o
 	"1:\n\t"
 #define TRI__RSEQ_LEAVE							\
 	"2:\n\t"							\
-	".pushsection __rseq_failure, \"ax\"\n\t"			\
+	".pushsection __rseq_failure, \"ax?\"\n\t"			\
 	".byte 0x0f, 0xb9, 0x3d\n\t"					\
 	".long 0x53053053\n"						\
 	"4:\n\t"							\

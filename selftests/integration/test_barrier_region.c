@@ -91,10 +91,8 @@ static __attribute__((noinline, noclone)) struct object *alloc_once(void)
 	return tri_alloc(sizeof(struct object));
 }
 
-static struct object *make(uint64_t serial)
+static struct object *fill(struct object *o, uint64_t serial)
 {
-	struct object *o = alloc_once();
-
 	if (!o)
 		_exit(9);
 	if (o->magic || o->next)
@@ -102,6 +100,12 @@ static struct object *make(uint64_t serial)
 	o->magic = MAGIC;
 	o->serial = serial;
 	return o;
+}
+
+/* For all but the subject: a breakpoint in the two places would be the end of another thread. */
+static struct object *make(uint64_t serial)
+{
+	return fill(tri_alloc(sizeof(struct object)), serial);
 }
 
 /* What the subject does all the time; the tracer chooses which. */
@@ -118,7 +122,7 @@ static void *subject(void *unused)
 			shared->stores++;
 			continue;
 		}
-		store_once(&kept[serial % KEPT], make(serial));
+		store_once(&kept[serial % KEPT], fill(alloc_once(), serial));
 		serial++;
 		shared->made++;
 	}
@@ -185,7 +189,7 @@ static void *witness(void *unused)
 			shared->lost++;
 		/* For the next round: an object that only the slot holds. */
 		held = make(0);
-		store_once(slot, held);
+		tri_store(slot, held);
 		held = NULL;
 		done++;
 		shared->witness_asked = done;
@@ -287,7 +291,7 @@ static void *storm_worker(void *arg)
 		if (!forest_step(&f))
 			_exit(9);
 		for (i = 0; i < 50; i++) {
-			struct object *o = make((uint64_t)i);
+			struct object *o = fill(alloc_once(), (uint64_t)i);
 
 			store_once(&o->next, chain);
 			chain = o;
@@ -559,11 +563,10 @@ static bool round_at(struct region *r, unsigned int i)
 	go_on();
 	while (!came && now_ns() < give_up) {
 		trap = stopped(false, &any);
-		if (any && !trap)
+		came = trap && registers().rip == at + 1;
+		if (any && !came)
 			go_on();
-		else if (trap)
-			came = registers().rip == at + 1;
-		else
+		else if (!any)
 			pause_ns(20000);
 	}
 	if (!came) {

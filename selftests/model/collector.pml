@@ -100,13 +100,15 @@ inline barrier_on()
 #endif
 		todo = LISTED
 	}
+#ifdef MUTANT_BLACK_EARLY
+	do
+	:: atomic { NEXT_THREAD(ANY); black[t] = attached[t]; LOOP_END }
+	od;
+#endif
 	do
 	:: atomic {
 		NEXT_THREAD(ANY);
 		on[t] = attached[t];
-#ifdef MUTANT_BLACK_EARLY
-		black[t] = attached[t];
-#endif
 		LOOP_END
 	}
 	od;
@@ -129,12 +131,15 @@ inline barrier_on()
 #ifndef MUTANT_WHITE_ALLOC
 		black[t] = attached[t];
 #endif
-#ifdef MUTANT_DISCARD_AT_H1
-		buffer[t] = 0;
-#endif
 		LOOP_END
 	}
 	od
+#ifdef MUTANT_DISCARD_AT_H1
+	;
+	do
+	:: atomic { NEXT_THREAD(ANY); buffer[t] = 0; LOOP_END }
+	od
+#endif
 }
 
 /* ---- H2 and marking ---------------------------------------------------------------------- */

@@ -62,14 +62,27 @@ inline any_cell(m, c)
 	fi
 }
 
-inline any_local(l)
+/*
+ * A pointer comes into some local.  Locals are alike: they are kept in order, to have less states.
+ */
+inline set_local(m, v)
 {
-	if
-	:: l = 0
 #if NLOC > 1
-	:: l = 1
-#endif
+	if
+	:: LOC(m, 0) = v
+	:: LOC(m, 1) = v
+	fi;
+	if
+	:: LOC(m, 0) < LOC(m, 1) ->
+		x = LOC(m, 0);
+		LOC(m, 0) = LOC(m, 1);
+		LOC(m, 1) = x;
+		x = 0
+	:: else
 	fi
+#else
+	LOC(m, 0) = v
+#endif
 }
 
 /* NULL or what a local holds. */
@@ -96,7 +109,6 @@ inline end_operation(m)
 #endif
 	c = 0;
 	value = 0;
-	l = 0;
 	op = STORING;
 	at = IDLE
 }
@@ -115,16 +127,18 @@ inline forget_locals(m)
 #endif
 }
 
-/* Object @o comes into being in local @l.  @old_span: its span was cached before this phase. */
-inline create_object(m, l, o, old_span)
+/* Object @o comes into being.  @old_span: its span was cached before the flip. */
+inline create_object(m, o, old_span)
 {
 	used = used | BIT(o);
 	if
 	:: black[m] -> mark = mark | BIT(o)
+#ifndef MUTANT_ALLOC_UNSWEPT
 	:: !black[m] && PHASE_SWEEP && !(old_span) -> swept = swept | BIT(o)
+#endif
 	:: else
 	fi;
-	LOC(m, l) = o
+	set_local(m, o)
 }
 
 /* What others are about to take lies in their cached spans. */
@@ -134,10 +148,13 @@ proctype Mutator(byte m)
 {
 	mtype at = IDLE;
 	mtype op = STORING;
-	byte c, value, old, l;		/* cell, values and local of the operation */
+	byte c, value, old;		/* cell and values of the operation */
 	bit was_black;
 #ifdef MUTANT_PUSH_LATE
 	byte was;
+#endif
+#ifdef MUTANT_ATTACH_UNLOCKED
+	byte was_phase;
 #endif
 #if OPS
 	byte ops = (m == 0 -> OPS0 : OPS);
@@ -150,17 +167,12 @@ end:
 	:: atomic {
 		RUNS ->
 		any_cell(m, c);
-		any_local(l);
-		LOC(m, l) = READ(m, c);
-		c = 0;
-		l = 0
+		value = READ(m, c);
+		set_local(m, value);
+		value = 0;
+		c = 0
 	}
-	:: atomic {
-		RUNS ->
-		any_local(l);
-		LOC(m, l) = 0;
-		l = 0
-	}
+	:: atomic { RUNS && LOC(m, 0) -> set_local(m, 0) }
 
 	/* ---- stores ----------------------------------------------------------------------- */
 
@@ -207,7 +219,6 @@ end:
 		ACT;
 		any_cell(m, c);
 		any_value(m, value);
-		any_local(l);
 		op = EXCHANGING;
 		at = CALL
 	}
@@ -225,8 +236,10 @@ end:
 		if
 		:: op == EXCHANGING ->
 			drain(m);
-			LOC(m, l) = mem[c];
+			old = mem[c];
 			mem[c] = value;
+			set_local(m, old);
+			old = 0;
 			leave(m)
 		:: else ->
 			put(m, c, value);
@@ -254,7 +267,7 @@ end:
 		old = mem[c];
 		mem[c] = value;
 		if
-		:: op == EXCHANGING -> LOC(m, l) = old
+		:: op == EXCHANGING -> set_local(m, old)
 		:: else
 		fi;
 		at = OLD
@@ -321,9 +334,7 @@ end:
 		if
 		:: taking[m] ->
 			ACT;
-			any_local(l);
-			create_object(m, l, taking[m], was_black);
-			l = 0;
+			create_object(m, taking[m], was_black);
 			taking[m] = 0
 		:: else
 		fi;
@@ -335,11 +346,9 @@ end:
 		MAY_ACT && (IS_FALLBACK(m) || divert[m]) && FREE_SLOTS ->
 		ACT;
 		drain(m);
-		any_local(l);
 		lowest_member(i, FREE_SLOTS);
-		create_object(m, l, i, false);
-		i = 0;
-		l = 0
+		create_object(m, i, false);
+		i = 0
 	}
 #endif
 
@@ -350,14 +359,12 @@ end:
 	:: atomic {
 		MAY_ACT ->
 		ACT;
-		any_local(l);
 		put(m, SB_INLIB, 1);
 		at = WEAK_LOAD
 	}
 	:: atomic {
 		at == WEAK_LOAD ->
 		value = weak;
-		LOC(m, l) = 0;
 		if
 		:: value -> at = WEAK_STATE
 		:: else ->
@@ -369,7 +376,7 @@ end:
 		at == WEAK_STATE ->
 		if
 		:: word == W_NONE ->
-			LOC(m, l) = value;
+			set_local(m, value);
 			drain(m);
 			leave(m)
 		:: else ->
@@ -389,7 +396,7 @@ end:
 		fi;
 #endif
 		if
-		:: word != W_ENDED || (mark & BIT(value)) -> LOC(m, l) = value
+		:: word != W_ENDED || (mark & BIT(value)) -> set_local(m, value)
 		:: else
 		fi;
 		drain(m);
@@ -414,14 +421,14 @@ end:
 		IS_GUEST(m) && guest == STARTED && at == IDLE ->
 		guest = ALIVE;
 #ifdef MUTANT_ATTACH_UNLOCKED
-		l = phase;
+		was_phase = phase;
 		at = ATTACH
 	}
 	:: atomic {
 		at == ATTACH ->
-		on[m] = (l == P_BARRIER || l == P_BLACK);
-		black[m] = (l == P_BLACK);
-		l = 0;
+		on[m] = (was_phase == P_BARRIER || was_phase == P_BLACK);
+		black[m] = (was_phase == P_BLACK);
+		was_phase = 0;
 		at = IDLE;
 #else
 		on[m] = PHASE_ON;

@@ -55,7 +55,7 @@ newest_go_package()
 debian_mirror()
 {
 	apt-get indextargets --format '$(CREATED_BY) $(RELEASE) $(COMPONENT) $(REPO_URI)' |
-		awk -v release="$1" '$1 == "Packages" && $2 == release && $3 == "main" { print $4; exit }'
+		awk -v wanted="Packages $1 main" '$1 " " $2 " " $3 == wanted { print $4; exit }'
 }
 
 install_go_from_backports()

@@ -118,7 +118,7 @@ const struct bench_workload bench_workloads[] = {
 	{
 		.name = "mark-typed",
 		.program = "mark",
-		.title = "the same, their pointers described",
+		.title = "mark 64 B objects, their pointers described",
 		.systems = SYSTEMS_TYPED,
 		.watch_memory = 1,
 		.params = MARK_PARAMS("random", "1", "5"),
@@ -127,7 +127,7 @@ const struct bench_workload bench_workloads[] = {
 	{
 		.name = "mark-list",
 		.program = "mark",
-		.title = "mark one linked list of 64 B objects",
+		.title = "mark a list of 64 B objects, in order",
 		.systems = SYSTEMS_COLLECTED,
 		.params = MARK_PARAMS("list", "0", "3"),
 		.metrics = MARK_METRICS,

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* What is run: the systems that are compared, the workloads, their parameters, and their figures. */
+/* What is run: the systems that are compared, the workloads, their parameters, their figures. */
 #ifndef BENCH_PLAN_H
 #define BENCH_PLAN_H
 
@@ -16,7 +16,8 @@ enum bench_system_id {
 
 #define SYSTEM_BIT(id) (1u << (id))
 #define SYSTEMS_ALL (SYSTEM_BIT(SYSTEMS) - 1)
-#define SYSTEMS_COLLECTED (SYSTEM_BIT(SYSTEM_TRICOLOR) | SYSTEM_BIT(SYSTEM_GO) | SYSTEM_BIT(SYSTEM_GC))
+#define SYSTEMS_COLLECTED \
+	(SYSTEM_BIT(SYSTEM_TRICOLOR) | SYSTEM_BIT(SYSTEM_GO) | SYSTEM_BIT(SYSTEM_GC))
 #define SYSTEMS_TYPED (SYSTEM_BIT(SYSTEM_TRICOLOR) | SYSTEM_BIT(SYSTEM_GO))
 #define SYSTEMS_BARRIER \
 	(SYSTEM_BIT(SYSTEM_TRICOLOR) | SYSTEM_BIT(SYSTEM_GO) | SYSTEM_BIT(SYSTEM_GLIBC))

@@ -171,7 +171,6 @@ void index_keep_every(uint32_t nth)
 		if (!view_document(view, slot) || seen++ % nth == 0)
 			continue;
 		set_slot(view, slot, NULL);
-		count(dropped, 1);
 	}
 	tri_store(&current, view);
 	pthread_mutex_unlock(&lock);

@@ -49,7 +49,7 @@ uint32_t merge_pick(const struct view *view, struct segment *in[MERGE_WIDTH])
 			continue;
 		live = live_bytes(view, segment);
 		tier = tier_of(live);
-		if (live < segment->text_bytes / 3 * 2)
+		if (3 * live < 2 * segment->text_bytes)
 			sparse = segment;
 		if (members[tier] < MERGE_WIDTH)
 			member[tier][members[tier]++] = segment;

@@ -7,10 +7,11 @@
  * positions where.  Whoever changes the index builds a new view beside the old one, sharing what
  * did not change, and publishes it with one pointer store:
  *
- *      index.view ──> view ──> pages[] ──> page of 128 slots ──> document ──> text
- *                       └────> segments[] ──> segment ──> buckets[] ──> term ──> blocks of postings
- *                                                                                 │        │
- *                                                                          document     positions
+ *	current -> view -> pages[] -> page of 128 slots -> document -> text
+ *	            |
+ *	            +--> segments[] -> segment -> buckets[] -> term -> blocks of postings
+ *	                                                                  |         |
+ *	                                                              document   positions
  *
  * A query loads the pointer to the current view and needs nothing else: no lock, no reference
  * count, no grace period.  Its view stays whole for as long as it looks at it, and becomes garbage
@@ -249,7 +250,9 @@ pthread_t thread_start(void *(*run)(void *), void *argument);
 /* pthread_cond_wait() and pthread_join() that let the collector answer for this thread. */
 void wait_on(pthread_cond_t *cond, pthread_mutex_t *lock);
 void wait_for(pthread_t thread);
+void sleep_ns(uint64_t ns);
 bool stopping(void);		/* the run is over, or was interrupted */
+bool interrupted(void);		/* by SIGINT or SIGTERM */
 uint64_t now_ns(void);
 
 /* options.c */
@@ -299,7 +302,7 @@ uint64_t view_postings(const struct view *view);
 
 /* indexer.c */
 void indexer_start(struct catalogue *catalogue);
-void indexer_load(struct catalogue *catalogue);
+uint32_t indexer_load(struct catalogue *catalogue);
 void indexer_request(uint32_t slot, bool drop);
 void indexer_stop(void);
 
@@ -316,7 +319,7 @@ void cache_put(struct query *query, struct result *result, uint64_t version);
 void cache_clear(void);
 
 /* workload.c */
-void workload_start(void);
+void workload_start(uint32_t slots);
 void workload_stop(void);
 struct query *workload_query(const struct view *view, uint64_t *random);
 struct result *workload_answer(const struct view *view, struct query *query);
@@ -325,13 +328,14 @@ struct result *workload_answer(const struct view *view, struct query *query);
 void audit_start(void);
 void audit_stop(void);
 bool audit_join(uint64_t *random);
-void audit_now(uint32_t answers);
+void audit_now(unsigned int answers);
 
 /* report.c */
 void report_start(void);
 void report_progress(const char *phase);
-void report_index(void);
+void report_queries(uint64_t ns);
 void report_drop(void);
-void report_end(double query_seconds);
+void report_final(void);
+void report_end(void);
 
 #endif /* WORDINDEX_H */

@@ -4,8 +4,8 @@ package main
 
 import "runtime"
 
-// The loops of ../work/barrier.c.  The plain ones store integers, which have no barrier.  Go does not
-// tell when it marks, so there are no figures for that.
+// The loops of ../work/barrier.c.  The plain ones store integers, which have no barrier.  Go does
+// not tell when it marks, so there are no figures for that.
 const (
 	barrierSlots     = 512
 	barrierRepeats   = 7

@@ -54,7 +54,7 @@ func graphCount(root *edges, objects int) int {
 				continue
 			}
 			if target.id >= uint64(objects) || target.check != ^target.id {
-				fail("object %d: edge %d leads to something that is no object", object.id, e)
+				fail("object %d: edge %d leads to no object", object.id, e)
 			}
 			if !seen[target.id] {
 				seen[target.id] = true

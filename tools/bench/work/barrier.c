@@ -7,8 +7,8 @@
  *   tree    a binary tree is built, two stores a node, its allocation included
  *   list    nodes are moved from one doubly linked list to the other, six stores each
  *
- * stores=N objects=N marked_ms=N: stores in each loop, objects of the heap that is being marked, time
- * to look at stores during marking.
+ * stores=N objects=N marked_ms=N: stores in each loop, objects of the heap that is being marked,
+ * time to look at stores during marking.
  *
  * The plain variants break the contract of a collected heap; nothing is collected while they run.
  */
@@ -21,7 +21,7 @@
 #include "graph.h"
 #include "workload.h"
 
-#define BARRIER_SLOTS 512	/* 4 KiB: in the first-level cache, as the object just allocated is */
+#define BARRIER_SLOTS 512	/* 4 KiB: in the first-level cache, as a new object is */
 #define BARRIER_REPEATS 7	/* the best of them counts: all else in it is the machine's */
 #define BARRIER_TREE_DEPTH 14
 #define BARRIER_LIST_NODES 1024

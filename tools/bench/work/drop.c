@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Allocate and drop: one object after the other, each written to once and forgotten, or freed at once
- * where that is done by hand.
+ * Allocate and drop: one object after the other, each written to once and forgotten, or freed at
+ * once where that is done by hand.
  *
  * ops=N size=BYTES kind=pointers|leaf|zeroed.  `zeroed` is calloc() for the systems that free by
  * hand; the collected ones hand out zeroed memory under `pointers` already.

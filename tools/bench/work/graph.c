@@ -16,8 +16,9 @@ static struct bench_edges *graph_object(uint64_t id, int typed)
 }
 
 /*
- * The index keeps the objects while the edges are drawn.  It is collected memory itself, and emptied
- * before it is dropped: left in a stale word of the stack, it would be a short cut for the marker.
+ * The index keeps the objects while the edges are drawn.  It is collected memory itself, and
+ * emptied before it is dropped: left in a stale word of the stack, it would be a short cut for the
+ * marker.
  */
 struct bench_edges *graph_build(uint32_t objects, const char *shape, int typed)
 {

@@ -5,8 +5,8 @@
 #include "bind.h"
 
 /*
- * Build a graph of @objects, each 64 bytes with 4 edges, and return an object that all others of the
- * graph are reached from.
+ * Build a graph of @objects, each 64 bytes with 4 edges, and return an object that all others of
+ * the graph are reached from.
  * @shape: "random": each edge leads to any object, which leaves about 2 % of them unreachable;
  *	   "list": one edge, to the object allocated next; "tree": 4 edges down, breadth first.
  * @typed: the system is told where the pointers are.

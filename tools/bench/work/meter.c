@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The hiccup meter: a thread of the program that reads the clock in a tight loop and notes the gaps.
- * It never allocates or stores a pointer, and sees from outside what a collector does to a thread:
- * signals, stops, page faults.
+ * The hiccup meter: a thread of the program that reads the clock in a tight loop and notes the
+ * gaps.  It never allocates or stores a pointer, and sees from outside what a collector does to a
+ * thread: signals, stops, page faults.
  *
  * Where there are fewer CPUs than threads that want to run, the scheduler makes gaps as well, which
  * say nothing about the collector.  So two figures are kept:
@@ -42,12 +42,14 @@ static uint64_t meter_gap_max_ns, meter_held_max_ns, meter_held_long;
 
 static struct meter_account meter_account(void)
 {
+	struct timespec cpu;
 	struct rusage usage;
 
+	/* The CPU time in @usage is as of the last tick: too coarse. */
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &cpu);
 	getrusage(RUSAGE_THREAD, &usage);
 	return (struct meter_account){
-		.cpu_ns = (uint64_t)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) * 1000000000u +
-			  (uint64_t)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) * 1000u,
+		.cpu_ns = (uint64_t)cpu.tv_sec * 1000000000u + (uint64_t)cpu.tv_nsec,
 		.preempted = (uint64_t)usage.ru_nivcsw,
 	};
 }

@@ -2,7 +2,7 @@
 #ifndef BENCH_METER_H
 #define BENCH_METER_H
 
-/* Start a thread that does nothing but look at the clock, until meter_stop() reports what it saw. */
+/* A thread that does nothing but look at the clock, until meter_stop() reports what it saw. */
 void meter_start(void);
 void meter_stop(void);
 

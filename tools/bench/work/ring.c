@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Worst insertion: messages go into a ring, each pushes the oldest out, and each insertion is timed:
- * allocation, contents, store.  A live heap of fixed size, all of it data, under steady turnover.
+ * Worst insertion: messages go into a ring, each pushes the oldest out, and each insertion is
+ * timed: allocation, contents, store.  A live heap of fixed size, all of it data, under steady
+ * turnover.
  *
  * slots=N messages=N bytes=N.
  */

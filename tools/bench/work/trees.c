@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Binary trees, after the benchmarks game: a tree that lives throughout, and beside it many trees of
- * depths 4, 6 … @depth that are built, counted and dropped; the deeper, the fewer.
+ * Binary trees, after the benchmarks game: a tree that lives throughout, and beside it many trees
+ * of depths 4, 6 … @depth that are built, counted and dropped; the deeper, the fewer.
  *
  * depth=N threads=N.  The threads share the iterations of each depth.
  */

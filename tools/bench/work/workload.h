@@ -2,8 +2,8 @@
 /*
  * What every workload program has: its parameters, its clock, its report.
  *
- * A program is run as `PROGRAM WORKLOAD key=value...` by the driver (../run.c) and answers with lines
- * `key=value` on its standard output.  The same workloads in Go are in ../go/.
+ * A program is run as `PROGRAM WORKLOAD key=value...` by the driver (../run.c) and answers with
+ * lines `key=value` on its standard output.  The same workloads in Go are in ../go/.
  */
 #ifndef BENCH_WORKLOAD_H
 #define BENCH_WORKLOAD_H

@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+#include <argp.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "wordindex.h"
+
+#define DIRS_MAX 64
+
+enum { OPT_JSON = 256, OPT_CHECKS, OPT_INDEXERS, OPT_PLAIN };
+
+static const struct argp_option options[] = {
+	{ "dir", 'd', "DIR", 0, "Index the files below DIR; may be repeated "
+	  "(default: /usr/share and the current folder)", 0 },
+	{ "max-bytes", 'm', "SIZE", 0, "Text to load, with a suffix KiB, MiB or GiB or without "
+	  "(default 48MiB)", 0 },
+	{ "seconds", 's', "N", 0, "Query and update for N seconds (default 20)", 0 },
+	{ "threads", 't', "N", 0, "Threads that query (default 4)", 0 },
+	{ "indexers", OPT_INDEXERS, "N", 0, "Threads that read files and index them (default 2)", 0 },
+	{ "updates", 'u', "N", 0, "Documents a second to index again or to drop (default 200)", 0 },
+	{ "checks", OPT_CHECKS, "N", 0, "Answers to check against a naive scan (default 200)", 0 },
+	{ "seed", 'S', "N", 0, "Seed of everything random (default 1)", 0 },
+	{ "name", 'n', "NAME", 0, "What to call this process in its output (default wordindex)", 0 },
+	{ "json", OPT_JSON, "FILE", 0, "Write the final figures to FILE", 0 },
+	{ "plain", OPT_PLAIN, NULL, 0, "Print lines one below the other on a terminal, too", 0 },
+	{ 0 },
+};
+
+struct parse {
+	struct config *config;
+	const char *dir[DIRS_MAX + 1];
+	int dirs;
+};
+
+static uint64_t number(struct argp_state *state, const char *what, const char *arg, uint64_t least,
+		       uint64_t most)
+{
+	unsigned long long value;
+	char *end;
+
+	errno = 0;
+	value = strtoull(arg, &end, 10);
+	if (errno || end == arg || *end || arg[0] == '-' || value < least || value > most)
+		argp_error(state, "%s must be a number from %llu to %llu, not '%s'", what,
+			   (unsigned long long)least, (unsigned long long)most, arg);
+	return value;
+}
+
+static uint64_t size(struct argp_state *state, const char *what, const char *arg)
+{
+	static const struct {
+		const char *suffix;
+		unsigned int shift;
+	} unit[] = { { "", 0 }, { "B", 0 }, { "KiB", 10 }, { "MiB", 20 }, { "GiB", 30 } };
+	unsigned long long value;
+	char *end;
+
+	errno = 0;
+	value = strtoull(arg, &end, 10);
+	for (size_t i = 0; i < sizeof(unit) / sizeof(unit[0]); i++)
+		if (!errno && end != arg && arg[0] != '-' && value &&
+		    value <= (1ull << 40) >> unit[i].shift && !strcasecmp(end, unit[i].suffix))
+			return (uint64_t)value << unit[i].shift;
+	argp_error(state, "%s must be a size such as 48MiB, at most 1024GiB, not '%s'", what, arg);
+	return 0;
+}
+
+static error_t parse_option(int key, char *arg, struct argp_state *state)
+{
+	struct parse *parse = state->input;
+	struct config *config = parse->config;
+
+	switch (key) {
+	case 'd':
+		if (parse->dirs == DIRS_MAX)
+			argp_error(state, "at most %d folders", DIRS_MAX);
+		parse->dir[parse->dirs++] = arg;
+		break;
+	case 'm':
+		config->max_bytes = size(state, "--max-bytes", arg);
+		break;
+	case 's':
+		config->seconds = (unsigned int)number(state, "--seconds", arg, 0, 1u << 30);
+		break;
+	case 't':
+		config->threads = (unsigned int)number(state, "--threads", arg, 1, 1024);
+		break;
+	case 'u':
+		config->updates = (unsigned int)number(state, "--updates", arg, 0, 100000);
+		break;
+	case 'S':
+		config->seed = number(state, "--seed", arg, 0, UINT64_MAX);
+		break;
+	case 'n':
+		config->name = arg;
+		break;
+	case OPT_INDEXERS:
+		config->indexers = (unsigned int)number(state, "--indexers", arg, 1, 64);
+		break;
+	case OPT_CHECKS:
+		config->checks = (unsigned int)number(state, "--checks", arg, 0, 100000);
+		break;
+	case OPT_JSON:
+		config->json = arg;
+		break;
+	case OPT_PLAIN:
+		config->plain = true;
+		break;
+	default:
+		return ARGP_ERR_UNKNOWN;
+	}
+	return 0;
+}
+
+/* Ends the program on a mistake. */
+void options_parse(int argc, char **argv, struct config *into)
+{
+	static const struct argp argp = {
+		.options = options,
+		.parser = parse_option,
+		.doc = "Index real files on a collected heap, and query the index while it changes."
+		       "\vThe exit status is 0 if all answers that were checked were right, 1 if one "
+		       "was wrong, 2 if the program could not run.  The library's own settings are "
+		       "environment variables: see tricolor(7).",
+	};
+	static struct parse parse;
+
+	*into = (struct config){
+		.name = "wordindex",
+		.max_bytes = 48ull << 20,
+		.seed = 1,
+		.threads = 4,
+		.indexers = 2,
+		.seconds = 20,
+		.checks = 200,
+		.updates = 200,
+	};
+	parse.config = into;
+	argp_err_exit_status = 2;
+	argp_parse(&argp, argc, argv, 0, NULL, &parse);
+	if (!parse.dirs) {
+		parse.dir[parse.dirs++] = "/usr/share";
+		parse.dir[parse.dirs++] = ".";
+	}
+	into->dirs = parse.dir;
+}
