@@ -304,7 +304,7 @@ int tri_agent_start(void)
 {
 	pthread_attr_t attr;
 	pthread_t thread;
-	sigset_t all, old;
+	sigset_t all;
 	int err;
 
 	tri_write(&arena_made, 0);
@@ -312,10 +312,10 @@ int tri_agent_start(void)
 	pthread_attr_init(&attr);
 	pthread_attr_setstacksize(&attr, STACK_BYTES);
 	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
+	/* Not by our pthread_sigmask(), which leaves the handshake signal open. */
 	sigfillset(&all);
-	pthread_sigmask(SIG_BLOCK, &all, &old);
+	pthread_attr_setsigmask_np(&attr, &all);
 	err = tri_real_pthread_create(&thread, &attr, agent, NULL);
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
 	pthread_attr_destroy(&attr);
 	if (err)
 		return tri_fail(err, "tricolor: can't start the agent thread: %s", strerror(err));

@@ -7,7 +7,7 @@
  *	size not a constant	the same restartable sequence, with a class computed at run time
  *	entry empty		cache.c refills it, with the cache lock held
  *	typed			as above, and the type's bitmap is written
- *	leaf below 16 B		shares a 16-byte block with others
+ *	leaf of up to 8 B	two share a slot
  *	above 32 KiB		a span of its own
  *	no free page		an emergency cycle, once; then NULL and ENOMEM
  *
@@ -105,38 +105,23 @@ static void *alloc_small(struct tri_thread *t, unsigned int byte, const struct t
 	return zeroed ? object : memset(object, 0, size);
 }
 
-/* Leaf objects below 16 B: a block is one object to the collector, and lives while one of them does. */
-static void *alloc_tiny(struct tri_thread *t, size_t size)
+/* Leaf objects of up to 8 B: two share a slot, which lives while one of them does. */
+static void *alloc_tiny(struct tri_thread *t)
 {
-	const unsigned int byte = tri_page_byte(1, TRI__LEAF);
-	size_t align = size >= 8 ? 8 : size >= 4 ? 4 : size >= 2 ? 2 : 1;
-	char *object = NULL;
+	char *object;
 	bool zeroed;
 
-	if (!size)
-		size = 1;
 	pthread_mutex_lock(&t->cache_lock);
-	if (t->tiny_left >= size) {
-		uint32_t pad = (uint32_t)((uintptr_t)t->tiny & (align - 1) ?
-			       align - ((uintptr_t)t->tiny & (align - 1)) : 0);
-
-		if (t->tiny_left >= pad + size) {
-			object = t->tiny + pad;
-			t->tiny = object + size;
-			t->tiny_left -= pad + (uint32_t)size;
-		}
-	}
+	object = t->tiny;
+	t->tiny = NULL;
 	if (!object) {
-		object = tri_cache_alloc(t, byte, &zeroed);
-		if (object) {
-			memset(object, 0, 16);
-			t->tiny = object + size;
-			t->tiny_left = 16 - (uint32_t)size;
-		}
+		object = tri_cache_alloc(t, TRI_BYTE_TINY, &zeroed);
+		if (object)
+			t->tiny = memset(object, 0, 16) + 8;
 	}
 	pthread_mutex_unlock(&t->cache_lock);
 	if (!object)
-		return alloc_small(t, byte, NULL, 0);
+		return alloc_small(t, TRI_BYTE_TINY, NULL, 0);
 	tri_leave(t);
 	tri_assist(t);
 	return object;
@@ -216,9 +201,9 @@ TRI_EXPORT void *tri__alloc_slow(size_t size, unsigned int kind)
 		return t ? alloc_large(t, size, 16, kind, NULL, 0) : NULL;
 	}
 	byte = tri_page_byte(tri__class(size), kind);
-	if (kind == TRI__LEAF && size < 16) {
+	if (kind == TRI__LEAF && size <= TRI__TINY_MAX) {
 		t = tri_enter();
-		return t ? alloc_tiny(t, size) : NULL;
+		return t ? alloc_tiny(t) : NULL;
 	}
 	object = tri__take((size_t)byte * sizeof(struct tri__cache), tri_classes[byte].size);
 	if (likely(object)) {
@@ -318,14 +303,24 @@ static bool find_object(const void *pointer, struct tri_object *o)
 	return false;
 }
 
-static char *object_start(const struct tri_object *o)
+static bool is_tiny(const struct tri_object *o)
 {
+	return o->class == &tri_classes[TRI_BYTE_TINY];
+}
+
+/* Of the object @o, which @pointer points into. */
+static char *object_start(const struct tri_object *o, const void *pointer)
+{
+	if (is_tiny(o))
+		return (char *)((uintptr_t)pointer & ~7ul);
 	return tri_g.view.heap + ((uint64_t)o->page << TRI_PAGE_SHIFT) +
 	       (size_t)o->index * o->class->size;
 }
 
 static size_t object_bytes(const struct tri_object *o)
 {
+	if (is_tiny(o))
+		return TRI__TINY_MAX;
 	if (o->class->size)
 		return o->class->size;
 	return (size_t)tri_large_pages(&tri_g.view, o->page) << TRI_PAGE_SHIFT;
@@ -335,14 +330,14 @@ TRI_EXPORT void *tri_base(const void *pointer)
 {
 	struct tri_object o;
 
-	return find_object(pointer, &o) ? object_start(&o) : NULL;
+	return find_object(pointer, &o) ? object_start(&o, pointer) : NULL;
 }
 
 TRI_EXPORT size_t tri_usable_size(const void *object)
 {
 	struct tri_object o;
 
-	return find_object(object, &o) && object_start(&o) == object ? object_bytes(&o) : 0;
+	return find_object(object, &o) && object_start(&o, object) == object ? object_bytes(&o) : 0;
 }
 
 /* @n bits of the pointer map from bit @at, as a type's. */
@@ -406,7 +401,7 @@ TRI_EXPORT void *tri_realloc(void *object, size_t size)
 
 	if (!object)
 		return tri__alloc_slow(size, TRI__CONSERVATIVE);
-	if (!find_object(object, &o) || object_start(&o) != object) {
+	if (!find_object(object, &o) || object_start(&o, object) != object) {
 		tri_fail(EINVAL, "tricolor: %p is not the start of an object of this heap", object);
 		errno = EINVAL;
 		return NULL;

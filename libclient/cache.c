@@ -175,7 +175,7 @@ void tri_cache_blacken(struct tri_thread *t)
 		}
 	}
 	t->black = 1;
-	t->tiny_left = 0;
+	t->tiny = NULL;
 }
 
 /* Give all cached spans back.  @to_central: others may allocate from them in this cycle. */
@@ -217,7 +217,7 @@ void tri_cache_flush(struct tri_thread *t, bool to_central)
 			s->page = 0;
 		}
 	}
-	t->tiny_left = 0;
+	t->tiny = NULL;
 	if (unused_bytes)
 		atomic_fetch_sub(&v->ctl->allocated_bytes, (uint64_t)unused_bytes);
 }

@@ -145,6 +145,9 @@ static bool claim(uint32_t page, unsigned int byte, uint32_t gen)
 
 	if (TRI_STATE_BYTE(state) != byte || TRI_STATE_OWNER(state) != TRI_SPAN_IDLE)
 		return false;
+	/* Used up by a thread that has changed over to a cycle that this one is yet to change to. */
+	if ((int32_t)(TRI_STATE_CYCLE(state) - gen) > 0)
+		return false;
 	if (TRI_STATE_CYCLE(state) == gen) {
 		next = TRI_STATE(byte, TRI_SPAN_CACHED, TRI_STATE_NFREE(state), gen);
 		return TRI_STATE_NFREE(state) && atomic_compare_exchange_strong(&span->state, &state, next);

@@ -70,8 +70,7 @@ struct tri_thread {
 	struct tri__tls *tls;
 	uint64_t *rseq_cs;		/* the kernel's word that names a sequence; NULL: no rseq */
 	struct tri_slot *slot;
-	char *tiny;			/* rest of a 16-byte block for tiny leaf objects; cache lock */
-	uint32_t tiny_left;
+	char *tiny;			/* second half of a slot for tiny leaf objects; cache lock */
 	uint64_t debt_bytes;		/* allocated and not yet paid for by an assist */
 	uint32_t futile_waits, quanta;	/* see assist.c */
 

@@ -205,9 +205,10 @@ enum tri_span_state {
 #define TRI_STATE_NFREE(s)	((unsigned int)((s) >> 16 & 0xffff))
 #define TRI_STATE_CYCLE(s)	((uint32_t)((s) >> 32))
 
-/* Page bytes: 0 free; 1 + (class - 1) * 3 + kind; then large by kind. */
+/* Page bytes: 0 free; 1 + (class - 1) * 3 + kind; pairs of tiny leaf objects; then large by kind. */
 #define TRI_CLASSES		72
-#define TRI_BYTE_LARGE		(1 + TRI_CLASSES * 3)		/* 217, 218, 219 */
+#define TRI_BYTE_TINY		(1 + TRI_CLASSES * 3)		/* 217 */
+#define TRI_BYTE_LARGE		(TRI_BYTE_TINY + 1)		/* 218, 219, 220 */
 #define TRI_BYTE_MAX		(TRI_BYTE_LARGE + 2)
 #define TRI_BYTE_TAKEN		255	/* pages taken from the page heap, no span yet */
 

@@ -40,6 +40,8 @@ void tri_classes_init(void)
 			t->kind = (uint8_t)kind;
 		}
 	}
+	/* Leaf slots of 16 B, each of two objects of 8 B that live and die together. */
+	tri_classes[TRI_BYTE_TINY] = tri_classes[tri_page_byte(1, TRI__LEAF)];
 	for (kind = 0; kind < 3; kind++) {
 		tri_classes[TRI_BYTE_LARGE + kind].kind = (uint8_t)kind;
 		tri_classes[TRI_BYTE_LARGE + kind].large = 1;

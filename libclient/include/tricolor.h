@@ -143,7 +143,8 @@ struct tri__cache {
 	uint32_t zeroed;		/* the slots hold zeros already */
 };
 
-#define TRI__CACHES 217			/* 1 + (class - 1) * 3 + kind */
+#define TRI__CACHES 218			/* 1 + (class - 1) * 3 + kind; 217: pairs of tiny ones */
+#define TRI__TINY_MAX 8			/* leaf objects of up to 8 B come two to a slot */
 
 /*
  * Thread-local state that the inline paths read.  A thread that is not attached has @caches
@@ -276,7 +277,7 @@ TRI__API void *tri_alloc(size_t size)
 TRI__API void *tri_alloc_leaf(size_t size)
 {
 #if TRI__INLINE
-	if (__builtin_constant_p(size) && size >= 16 && size <= 512)
+	if (__builtin_constant_p(size) && size > TRI__TINY_MAX && size <= 512)
 		return tri__alloc_inline(size, TRI__LEAF);
 #endif
 	return tri__alloc_slow(size, TRI__LEAF);

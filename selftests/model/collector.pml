@@ -340,6 +340,7 @@ inline flip()
 	od
 }
 
+/* Once marking has ended their entries are of no use, but they do no harm either. */
 inline drop_buffers()
 {
 #if !KEEP_STALE
@@ -347,6 +348,8 @@ inline drop_buffers()
 	buffer[MUTATORS / 2] = 0;
 	buffer[MUTATORS - 1] = 0;
 	queue = 0
+#else
+	skip
 #endif
 }
 

@@ -6,9 +6,20 @@
 
 TRI_TYPE(view_type, struct view, pages, segments);
 
-static struct view *current;		/* a root: .bss is scanned */
+/*
+ * The view hangs off an object, not off a global.  A pointer in a root may mean the end of the
+ * object in front of its target, and keeps that one, too: of views, that would be an old one, with
+ * all of its version of the index.  A pointer in an object means its target alone.
+ */
+struct index {
+	struct view *view;
+};
+
+TRI_TYPE(index_type, struct index, view);
+
+static struct index *top;		/* a root: .bss is scanned */
 static uint32_t serial;
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;	/* current's writers, @merging */
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;	/* writers of the view, @merging */
 
 static uint32_t pages_of(uint32_t slots)
 {
@@ -18,17 +29,22 @@ static uint32_t pages_of(uint32_t slots)
 /* The table has room for @slots documents, which is for good. */
 void index_init(uint32_t slots)
 {
+	struct index *index = need(tri_alloc_typed(&index_type, 1));
 	struct view *view = need(tri_alloc_typed(&view_type, 1));
 
 	view->slots = slots;
 	tri_store(&view->pages, need(tri_alloc(pages_of(slots) * sizeof(view->pages[0]))));
 	tri_store(&view->segments, need(tri_alloc(0)));
-	tri_store(&current, view);
+	tri_store(&index->view, view);
+	tri_store(&top, index);
 }
 
+/* The current view; NULL before index_init().  The loads pair with the release of tri_store(). */
 struct view *index_view(void)
 {
-	return __atomic_load_n(&current, __ATOMIC_ACQUIRE);	/* pairs with tri_store() */
+	struct index *index = __atomic_load_n(&top, __ATOMIC_ACQUIRE);
+
+	return index ? __atomic_load_n(&index->view, __ATOMIC_ACQUIRE) : NULL;
 }
 
 uint32_t index_next_serial(void)
@@ -36,27 +52,27 @@ uint32_t index_next_serial(void)
 	return __atomic_add_fetch(&serial, 1, __ATOMIC_RELAXED);
 }
 
-/* A copy of the current view to change: it shares all pages and segments, not the arrays. */
-static struct view *copy_view(uint32_t segment_capacity)
+/* A copy of a view to change: it shares all pages, and has no segments yet. */
+static struct view *copy_view(const struct view *from, uint32_t segment_capacity)
 {
 	struct view *copy = need(tri_alloc_typed(&view_type, 1));
-	uint32_t pages = pages_of(current->slots);
+	uint32_t pages = pages_of(from->slots);
 
-	copy->version = current->version + 1;
-	copy->text_bytes = current->text_bytes;
-	copy->slots = current->slots;
-	copy->documents = current->documents;
+	copy->version = from->version + 1;
+	copy->text_bytes = from->text_bytes;
+	copy->slots = from->slots;
+	copy->documents = from->documents;
 	tri_store(&copy->pages, need(tri_alloc(pages * sizeof(copy->pages[0]))));
-	tri_move(copy->pages, current->pages, pages);
+	tri_move(copy->pages, from->pages, pages);
 	tri_store(&copy->segments,
 		  need(tri_alloc(segment_capacity * sizeof(copy->segments[0]))));
 	return copy;
 }
 
-static void copy_segments(struct view *copy)
+static void copy_segments(struct view *copy, const struct view *from)
 {
-	tri_move(copy->segments, current->segments, current->segment_count);
-	copy->segment_count = current->segment_count;
+	tri_move(copy->segments, from->segments, from->segment_count);
+	copy->segment_count = from->segment_count;
 }
 
 /* Put @doc into @slot of an unpublished view.  A page that is still shared is copied first. */
@@ -67,7 +83,7 @@ static void set_slot(struct view *view, uint32_t slot, struct document *doc)
 
 	if (old == doc)
 		return;
-	if (!view->pages[page] || view->pages[page] == current->pages[page]) {
+	if (!view->pages[page] || view->pages[page] == top->view->pages[page]) {
 		struct document **copy = need(tri_alloc(PAGE_SLOTS * sizeof(copy[0])));
 
 		if (view->pages[page])
@@ -99,15 +115,15 @@ void index_commit(struct segment *segment, struct document *const *docs, const u
 	struct view *view;
 
 	pthread_mutex_lock(&lock);
-	view = copy_view(current->segment_count + 1);
-	copy_segments(view);
+	view = copy_view(top->view, top->view->segment_count + 1);
+	copy_segments(view, top->view);
 	if (segment)
 		tri_store(&view->segments[view->segment_count++], segment);
 	for (uint32_t i = 0; i < changes; i++) {
 		count_change(view, slots[i], docs[i]);
 		set_slot(view, slots[i], docs[i]);
 	}
-	tri_store(&current, view);
+	tri_store(&top->view, view);
 	pthread_mutex_unlock(&lock);
 }
 
@@ -117,9 +133,9 @@ static void replace(struct segment *const *in, uint32_t n, struct segment *out)
 	struct view *view;
 
 	pthread_mutex_lock(&lock);
-	view = copy_view(current->segment_count + 1);
-	for (uint32_t i = 0; i < current->segment_count; i++) {
-		struct segment *segment = current->segments[i];
+	view = copy_view(top->view, top->view->segment_count + 1);
+	for (uint32_t i = 0; i < top->view->segment_count; i++) {
+		struct segment *segment = top->view->segments[i];
 		bool replaced = false;
 
 		for (uint32_t j = 0; j < n; j++)
@@ -129,7 +145,7 @@ static void replace(struct segment *const *in, uint32_t n, struct segment *out)
 	}
 	if (out)
 		tri_store(&view->segments[view->segment_count++], out);
-	tri_store(&current, view);
+	tri_store(&top->view, view);
 	pthread_mutex_unlock(&lock);
 	count(merges, 1);
 }
@@ -145,7 +161,7 @@ bool index_merge_some(void)
 	uint32_t n;
 
 	pthread_mutex_lock(&lock);
-	view = current;
+	view = top->view;
 	n = merge_pick(view, in);
 	for (uint32_t i = 0; i < n; i++)
 		in[i]->merging = true;
@@ -165,31 +181,31 @@ void index_keep_every(uint32_t nth)
 	uint32_t seen = 0;
 
 	pthread_mutex_lock(&lock);
-	view = copy_view(current->segment_count);
-	copy_segments(view);
+	view = copy_view(top->view, top->view->segment_count);
+	copy_segments(view, top->view);
 	for (uint32_t slot = 0; slot < view->slots; slot++) {
 		if (!view_document(view, slot) || seen++ % nth == 0)
 			continue;
 		set_slot(view, slot, NULL);
 	}
-	tri_store(&current, view);
+	tri_store(&top->view, view);
 	pthread_mutex_unlock(&lock);
 
 	/* The first round removes the dead from every segment, the others what is left to join. */
-	for (uint32_t n = current->segment_count; n; n--) {
-		struct segment *first = current->segments[0];
+	for (uint32_t n = top->view->segment_count; n; n--) {
+		struct segment *first = top->view->segments[0];
 
-		replace(&first, 1, merge_segments(current, &first, 1));
+		replace(&first, 1, merge_segments(top->view, &first, 1));
 	}
-	while (current->segment_count > 1) {
+	while (top->view->segment_count > 1) {
 		struct segment *in[MERGE_WIDTH];
-		uint32_t n = current->segment_count;
+		uint32_t n = top->view->segment_count;
 
 		if (n > MERGE_WIDTH)
 			n = MERGE_WIDTH;
 		for (uint32_t i = 0; i < n; i++)
-			in[i] = current->segments[i];
-		replace(in, n, merge_segments(current, in, n));
+			in[i] = top->view->segments[i];
+		replace(in, n, merge_segments(top->view, in, n));
 	}
 }
 
