@@ -76,9 +76,12 @@ static void fence_all(void)
 		fence_by_signal();
 		return;
 	}
-	syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0);
-	if (tri_g.rseq)
-		syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED_RSEQ, 0, 0);
+	/*
+	 * The second restarts sequences; the interrupt that it does it with drains the store buffer, as any
+	 * does on x86-64, and the kernel adds a barrier: it is a fence as well, and one is enough.
+	 */
+	syscall(SYS_membarrier, tri_g.rseq ? MEMBARRIER_CMD_PRIVATE_EXPEDITED_RSEQ :
+		MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0);
 }
 
 /*

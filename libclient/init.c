@@ -56,13 +56,13 @@ TRI_EXPORT const char *tri_version(void)
 	return STRING(TRI_VERSION_MAJOR) "." STRING(TRI_VERSION_MINOR) "." STRING(TRI_VERSION_PATCH);
 }
 
+/* In the child.  Another thread may have been in any lock, and about to start the heap. */
 static void forked(void)
 {
 	struct tri_settings settings = tri_g.settings;
 	const struct tri_mapping *m = &tri_g.mapping;
+	bool started = tri_read(&tri_g.state) != TRI_STATE_NONE;
 
-	if (tri_read(&tri_g.state) == TRI_STATE_NONE)
-		return;
 	/* What pointed into the parent's arena must fault here and not meet a new object. */
 	if (m->base)
 		mmap(m->base, m->layout.file_bytes, PROT_NONE,
@@ -75,7 +75,14 @@ static void forked(void)
 	pthread_mutex_init(&tri_g.list_lock, NULL);
 	pthread_mutex_init(&start_lock, NULL);
 	tri_g.settings = settings;
-	inherited = true;
+	inherited |= started;
+}
+
+/* Before there is a second thread that could be starting the heap during a fork(). */
+__attribute__((constructor)) static void watch_forks(void)
+{
+	if (pthread_atfork(NULL, NULL, forked))
+		dprintf(2, "tricolor: no memory for a fork handler\n");
 }
 
 static void detect(void)
@@ -113,7 +120,6 @@ static void fill_ctl(void)
 
 static int start(const struct tri_options *opts)
 {
-	static bool atfork;
 	int err = 0;
 
 	if (!inherited || opts)
@@ -124,9 +130,6 @@ static int start(const struct tri_options *opts)
 	tri_g.pid = getpid();
 	tri_classes_init();
 	detect();
-	if (!atfork && pthread_atfork(NULL, NULL, forked))
-		return tri_fail(ENOMEM, "tricolor: no memory for a fork handler");
-	atfork = true;
 	err = tri_agent_start();
 	if (err)
 		return err;

@@ -40,7 +40,8 @@ static inline bool tri_resolve(const struct tri_view *v, uint64_t offset, struct
 			o->index = 0;
 			return true;
 		}
-		if (page - first >= c->pages)
+		/* All of the span is in the heap, so that whoever reads the object stays there. */
+		if (page - first >= c->pages || first + c->pages > v->heap_pages)
 			return false;
 	}
 	o->class = c;

@@ -13,7 +13,8 @@
  *     pending) the client marks without it.  In that moment a witness thread, which has been scanned
  *     already, loads the only pointer to an object from the slot that the subject is about to clear.
  *     A store that still commits without the barrier loses this object.
- *  3. The subject goes on with the breakpoint in place, answers in its signal handler, and stops
+ *     In every other round the subject then goes on from there, in the middle of the mark phase.
+ *  3. In the others it goes on with the breakpoint in place, answers in its signal handler, and stops
  *     there again as soon as it comes by: it may stand there for the rest of the cycle.  An
  *     allocation that still commits then takes a slot of a span that its thread no longer owns.
  *  4. When the cycle is over all objects are checked, and allocated over if they are free.
@@ -35,7 +36,7 @@
 #include "arena_look.h"
 #include "forest.h"
 
-#define ROUNDS 3		/* cycles at each instruction */
+#define ROUNDS 4		/* cycles at each instruction */
 #define MAX_INSTRUCTIONS 24
 #define BALLAST 60000		/* nodes that make marking last some milliseconds */
 #define KEPT 4096
@@ -549,7 +550,7 @@ static bool signal_pending(void)
  * One round at instruction @i: stop there, have a cycle run with the subject held there whenever it
  * need not answer.  False if the subject never comes by.
  */
-static bool round_at(struct region *r, unsigned int i)
+static bool round_at(struct region *r, unsigned int i, bool let_go)
 {
 	uint64_t at = r->at[i], end = now_ns() + PATIENCE_NS, give_up = now_ns() + 300000000;
 	uint32_t witnessed = shared->witness_asked;
@@ -583,8 +584,10 @@ static bool round_at(struct region *r, unsigned int i)
 		ksft_exit_fail_msg("the collector asks the subject for nothing\n");
 	shared->witness_asked = witnessed + 1;
 	WAIT_FOR(shared->witness_done == witnessed + 1, 20000, PATIENCE_NS);
+	if (let_go)
+		poke(at, word);
 	for (trap = true; shared->cycle_done != shared->cycle_asked && now_ns() < end;) {
-		if (trap && !signal_pending()) {
+		if (trap && !signal_pending() && !let_go) {
 			held = true;
 			pause_ns(20000);
 			continue;
@@ -625,7 +628,7 @@ static unsigned int visit_all(struct region *r, bool store)
 	shared->want_store = store;
 	for (i = 0; i < r->n; i++) {
 		for (round = 0; round < ROUNDS; round++)
-			if (!round_at(r, i))
+			if (!round_at(r, i, round & 1))
 				break;
 		reached += r->visits[i] != 0;
 		len += snprintf(counts + len, sizeof(counts) - (size_t)len, " %llu/%llu",

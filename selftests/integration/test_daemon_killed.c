@@ -5,7 +5,7 @@
  * A forked client has three threads that each tend a forest (forest.h), and one that asks for cycles
  * all the time; a fourth comes and goes.  Its main thread kills the collector with SIGKILL: at a
  * random instant, a random moment after barriers went on (while it marks), or after they went off
- * (while it sweeps and scavenges); one time in four again before the next one has finished a cycle.
+ * (while it sweeps and scavenges); two times in three again before the next one has finished a cycle.
  *
  * It is run with private collectors, and with a shared one that is started anew while the client
  * is left to find one: then private and shared ones take turns.
@@ -159,7 +159,7 @@ static void kill_once(void)
 		wait_status(client.daemon);
 		client.daemon = start_daemon(client.socket, client.log);
 	}
-	if (!rnd_below(&client.rnd, 4)) {
+	if (rnd_below(&client.rnd, 3)) {
 		/* The next one does not get as far as a cycle. */
 		WAIT_FOR(collector() && collector() != pid, 50000, PATIENCE_NS);
 		return;

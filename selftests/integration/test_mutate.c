@@ -10,6 +10,9 @@
  *		malloc() memory, with numbers and no addresses, says what must be in each slot.
  *  tokens	as many objects as slots, and one in each thread's hand; threads exchange what they
  *		hold for what is in a slot.  None may get lost: at the end each is there once.
+ *  well	slots at the end of a long chain, which the collector reaches last.  When a cycle has
+ *		begun a thread takes an object out, in any of the ways there are, and has it in its
+ *		hand when the cycle ends: nothing but the deletion has told the collector of it.
  *  tangle	slots and objects that any thread stores anything into, racing with the others.
  *		What is found there may be anything, but must be an object.
  *
@@ -57,6 +60,7 @@ static const struct tri_type pointer_type = { 8, &pointer_map, "pointer" };
 
 static _Atomic uint64_t next_id = 1;
 static _Atomic uint64_t failures;
+static struct event stop;
 
 static void fail(const char *what, const struct object *o, uint64_t want)
 {
@@ -173,7 +177,6 @@ static struct object *token_slot[TOKENS];
 static struct object **tangle;
 
 static struct thread threads[THREADS];
-static struct event stop;
 
 static uint32_t draw_nptrs(uint64_t *rng)
 {
@@ -511,6 +514,98 @@ static void tangle_step(uint64_t *rng)
 	}
 }
 
+/* ------------------------------------------------------------------------------------------ */
+/* Well                                                                                       */
+/* ------------------------------------------------------------------------------------------ */
+
+#define WELL_DEPTH 20000
+#define WELL_SLOTS 16
+
+static struct object *well;
+static uint64_t wells_drawn[5];
+
+static NOINLINE void well_dig(uint64_t *rng)
+{
+	struct object *o, *next;
+	int i;
+
+	o = tri_alloc(sizeof(*o) + WELL_SLOTS * 8);
+	tri_store(&well, o);
+	for (i = 0; i < WELL_SLOTS; i++)
+		tri_store(&o->ptr[i], object_new(rng, 0, 0));
+	for (i = 0; i < WELL_DEPTH; i++) {
+		next = tri_alloc(sizeof(*next) + 8);
+		tri_store(&next->ptr[0], well);
+		tri_store(&well, next);
+	}
+}
+
+/* @slot is the only one that has its object.  Returns the object, when the slot has it no more. */
+static NOINLINE struct object *well_take(struct object **slot, unsigned int how)
+{
+	static struct object *const nothing;
+	struct object *o = *slot;
+
+	switch (how) {
+	case 0:
+		tri_store(slot, NULL);
+		return o;
+	case 1:
+		return tri_exchange(slot, NULL);
+	case 2:
+		return tri_cas(slot, o, NULL) ? o : NULL;
+	case 3:
+		tri_clear(slot, 1);
+		return o;
+	default:
+		tri_move(slot, &nothing, 1);
+		return o;
+	}
+}
+
+/* Without a call of the library, or a pointer to an object that is held. */
+static NOINLINE void spin_ns(uint64_t ns)
+{
+	uint64_t end = now_ns() + ns;
+
+	while (now_ns() < end)
+		;
+}
+
+/* A thread of its own.  It knows by its barrier that a cycle marks, or tries at random. */
+static void *draw_from_well(void *arg)
+{
+	uint64_t rng = *(uint64_t *)arg, began, end;
+	struct object **slots, *o;
+	unsigned int i, how;
+	int depth;
+
+	while (!event_is_set(&stop) && !atomic_load(&failures)) {
+		o = well;
+		for (depth = 0; depth < WELL_DEPTH; depth++)
+			o = o->ptr[0];
+		slots = o->ptr;
+		i = (unsigned int)(draw(&rng) % WELL_SLOTS);
+		how = (unsigned int)(draw(&rng) % 5);
+		/* What this thread's stack shows from here on is the slot, and not what is in it. */
+		o = NULL;
+		wipe_stack();
+		end = now_ns() + 100000000;
+		while (!*(volatile uint32_t *)&tri__tls.barrier && now_ns() < end)
+			;
+		spin_ns(draw(&rng) % 1500000);
+		o = well_take(&slots[i], how);
+		began = read_stats().cycles;
+		while (read_stats().cycles == began && now_ns() < end)
+			spin_ns(100000);
+		if (!object_ok(o))
+			fail("drawn from the well", o, how);
+		tri_store(&slots[i], o);
+		wells_drawn[how]++;
+	}
+	return NULL;
+}
+
 static void *run(void *arg)
 {
 	struct thread *t = arg;
@@ -534,8 +629,10 @@ static int mutate(uint64_t seed)
 {
 	static uint64_t token_ids[TOKENS + THREADS];
 	uint64_t begin = now_ns(), sum = 0, made = 0, live = 0, first, i, k;
+	uint64_t well_seed = seed ^ 0x1234567;
 	struct tri_stats stats;
 	struct object *table;
+	pthread_t drawer;
 
 	/* The tangle's slots are in an object themselves, a large one. */
 	table = tri_alloc(sizeof(*table) + 40000);
@@ -547,6 +644,9 @@ static int mutate(uint64_t seed)
 	first = atomic_load(&next_id);
 	for (i = 0; i < TOKENS; i++)
 		tri_store(&token_slot[i], object_new(&seed, 0, 0));
+	well_dig(&seed);
+	wipe_stack();
+	pthread_create(&drawer, NULL, draw_from_well, &well_seed);
 	for (i = 0; i < THREADS; i++)
 		pthread_create(&threads[i].pthread, NULL, run, &threads[i]);
 	/* The pacer's cycles, and others right after one another. */
@@ -554,6 +654,7 @@ static int mutate(uint64_t seed)
 	       now_ns() - begin < 4 * RUN_NS && !atomic_load(&failures))
 		collect();
 	event_set(&stop);
+	pthread_join(drawer, NULL);
 	for (i = 0; i < THREADS; i++)
 		pthread_join(threads[i].pthread, NULL);
 	collect();
@@ -577,11 +678,13 @@ static int mutate(uint64_t seed)
 				fail("a token is there twice", NULL, token_ids[i]);
 	stats = read_stats();
 	printf("%llu cycles (%llu forced), %llu steps, %llu of %llu nodes left, %llu MiB allocated, "
-	       "%llu MiB live\n", (unsigned long long)stats.cycles,
+	       "%llu MiB live; drawn %llu+%llu+%llu+%llu+%llu\n", (unsigned long long)stats.cycles,
 	       (unsigned long long)stats.forced_cycles, (unsigned long long)sum,
 	       (unsigned long long)live, (unsigned long long)made,
 	       (unsigned long long)stats.allocated_bytes >> 20,
-	       (unsigned long long)stats.live_bytes >> 20);
+	       (unsigned long long)stats.live_bytes >> 20, (unsigned long long)wells_drawn[0],
+	       (unsigned long long)wells_drawn[1], (unsigned long long)wells_drawn[2],
+	       (unsigned long long)wells_drawn[3], (unsigned long long)wells_drawn[4]);
 	if (stats.cycles < CYCLES_MIN)
 		fprintf(stderr, "FAILED: %llu cycles, want %d\n", (unsigned long long)stats.cycles,
 			CYCLES_MIN);

@@ -28,7 +28,7 @@
 #endif
 
 #if WEAK
-#define WEAK_CLEAN (word == W_MARKING)
+#define WEAK_CLEAN (word == MARKING)
 #else
 #define WEAK_CLEAN true
 #endif
@@ -96,7 +96,7 @@ inline barrier_on()
 	atomic {
 		phase = P_BARRIER;
 #if WEAK
-		word = W_MARKING;
+		word = MARKING;
 #endif
 		todo = LISTED
 	}
@@ -274,7 +274,7 @@ inline termination_round()
 #if WEAK
 	atomic {
 		if
-		:: word == W_READ -> word = W_MARKING
+		:: word == MARKING_READ -> word = MARKING
 		:: else
 		fi
 	}
@@ -315,14 +315,22 @@ inline mark_to_the_end()
 			if
 			:: !grey && !object && WEAK_CLEAN ->
 #if WEAK
-				word = W_ENDED;
+				word = ENDED;
 #endif
 				break
-			:: else -> todo = 0
+			:: else ->
+#if WITNESS == W_ROUND_AGAIN
+				assert(false);
+#endif
+				todo = 0
 			fi
 		}
 	od
 }
+
+#if WITNESS == W_FREED_LATER
+bit abandoned;
+#endif
 
 /* ---- H4 and sweep ------------------------------------------------------------------------ */
 
@@ -386,7 +394,7 @@ inline end_marking()
 	atomic {
 		phase = P_SWEEP;
 #if WEAK
-		word = W_NONE;
+		word = NOT_MARKING;
 #endif
 		drop_buffers()
 	}
@@ -404,6 +412,11 @@ inline sweep()
 		:: (used & BIT(object)) && !((mark | swept) & BIT(object)) ->
 			reachable();
 			assert(!(reach & BIT(object)));		/* what all this is about */
+#if WITNESS == W_FREED
+			assert(false);
+#elif WITNESS == W_FREED_LATER
+			assert(!abandoned);
+#endif
 			reach = 0;
 			used = used & ~BIT(object);
 			for (i : SLOT(object, 0) .. SLOT(object, SLOTS - 1)) {
@@ -446,6 +459,9 @@ end:
 inline abandon()
 {
 	atomic {
+#if WITNESS == W_FREED_LATER
+		abandoned = 1;
+#endif
 		phase = P_FLIP;
 		todo = LISTED;
 		t = 0;
@@ -469,7 +485,7 @@ inline abandon()
 		swept = 0;
 		drop_buffers();
 #if WEAK
-		word = W_NONE;
+		word = NOT_MARKING;
 #endif
 		todo = 0;
 		phase = P_NONE;

@@ -262,6 +262,9 @@ end:
 #else
 	:: atomic {
 		at == SWAP ->
+#if WITNESS == W_STALE_FLAG
+		assert(on[m]);
+#endif
 		drain(m);
 		inlib[m] = 1;
 		old = mem[c];
@@ -375,7 +378,7 @@ end:
 	:: atomic {
 		at == WEAK_STATE ->
 		if
-		:: word == W_NONE ->
+		:: word == NOT_MARKING ->
 			set_local(m, value);
 			drain(m);
 			leave(m)
@@ -391,13 +394,18 @@ end:
 #ifndef MUTANT_WEAK_TEST
 		drain(m);
 		if
-		:: word == W_MARKING -> word = W_READ
+		:: word == MARKING -> word = MARKING_READ
 		:: else
 		fi;
 #endif
 		if
-		:: word != W_ENDED || (mark & BIT(value)) -> set_local(m, value)
-		:: else
+		:: word != ENDED || (mark & BIT(value)) -> set_local(m, value)
+		:: else ->
+#if WITNESS == W_REFUSED
+			assert(false)
+#else
+			skip
+#endif
 		fi;
 		drain(m);
 		leave(m)
@@ -438,7 +446,11 @@ end:
 		LOC(m, 0) = mem[ARG];
 #ifndef MUTANT_ATTACH_NO_SHADE
 		if
-		:: phase == P_BLACK && MATTERS(mem[ARG]) -> buffer[m] = buffer[m] | BIT(mem[ARG])
+		:: phase == P_BLACK && MATTERS(mem[ARG]) ->
+#if WITNESS == W_ATTACH_BLACK
+			assert(false);
+#endif
+			buffer[m] = buffer[m] | BIT(mem[ARG])
 		:: else
 		fi;
 #endif

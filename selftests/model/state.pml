@@ -59,6 +59,17 @@
 #define KEEP_STALE 0		/* buffers outlive the cycle, and keep what is marked already */
 #endif
 
+/* -DWITNESS=n fails where n stands below: the model does get there. */
+#ifndef WITNESS
+#define WITNESS 0
+#endif
+#define W_FREED 1		/* an object is freed */
+#define W_ROUND_AGAIN 2		/* an H3 round finds something */
+#define W_STALE_FLAG 3		/* an exchange with the barrier off by now */
+#define W_ATTACH_BLACK 4	/* a thread attaches with a white argument while marking runs */
+#define W_REFUSED 5		/* a weak read is refused */
+#define W_FREED_LATER 6		/* an object is freed in a cycle after an abandoned one */
+
 #define BIT(o) (1 << (o))
 #define ALL (BIT(NOBJ + 1) - 2)
 
@@ -110,10 +121,10 @@ byte phase;			/* what a thread adopts when it attaches; changed under the list l
 #if WEAK
 byte weak;			/* the weak cell: not a root */
 byte word;			/* shared by weak reads and the end of marking */
-#define W_NONE 0
-#define W_MARKING 1
-#define W_READ 2		/* marking, and there was a weak read since the round began */
-#define W_ENDED 3
+#define NOT_MARKING 0
+#define MARKING 1
+#define MARKING_READ 2	/* marking, and there was a weak read since the round began */
+#define ENDED 3
 #endif
 
 /* Scratch within atomic steps; 0 between them. */

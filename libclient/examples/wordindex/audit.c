@@ -28,7 +28,6 @@ struct audit {
 	uint32_t wanted;
 	uint32_t claimed;	/* atomic: places given to threads; beyond @wanted: none is left */
 	uint32_t done;		/* atomic: places filled; release, pairs with close_audit() */
-	uint32_t unused;
 };
 
 TRI_TYPE(audit_type, struct audit, view, query, result);

@@ -12,7 +12,7 @@
 
 struct entry {
 	struct entry *next;		/* in the bucket */
-	struct entry *newer, *older;	/* in the list; a ring through @list */
+	struct entry *newer, *older;	/* in the list; a ring through cache->list */
 	struct query *query;
 	struct result *result;
 	uint64_t version;
@@ -20,24 +20,32 @@ struct entry {
 
 TRI_TYPE(entry_type, struct entry, next, newer, older, query, result);
 
-/* Under lock. */
-static struct entry **buckets;
-static struct entry *list;		/* no entry: list->older is the newest, ->newer the oldest */
-static uint32_t entries;
-static uint64_t docs;
+struct cache {
+	struct entry **buckets;
+	struct entry *list;		/* no entry: ->older is the newest, ->newer the oldest */
+	uint64_t docs;
+	uint32_t entries;
+};
+
+TRI_TYPE(cache_type, struct cache, buckets, list);
+
+static struct cache *cache;		/* under lock, from cache_init() on */
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 
 void cache_init(void)
 {
-	tri_store(&buckets, need(tri_alloc(BUCKETS * sizeof(buckets[0]))));
-	tri_store(&list, need(tri_alloc_typed(&entry_type, 1)));
+	struct entry *list = need(tri_alloc_typed(&entry_type, 1));
+
 	tri_store(&list->newer, list);
 	tri_store(&list->older, list);
+	tri_store(&cache, need(tri_alloc_typed(&cache_type, 1)));
+	tri_store(&cache->buckets, need(tri_alloc(BUCKETS * sizeof(cache->buckets[0]))));
+	tri_store(&cache->list, list);
 }
 
 static struct entry **bucket_of(const struct query *query)
 {
-	return &buckets[query->hash % BUCKETS];
+	return &cache->buckets[query->hash % BUCKETS];
 }
 
 static struct entry *find(const struct query *query)
@@ -57,6 +65,8 @@ static void unlink_entry(struct entry *entry)
 
 static void link_newest(struct entry *entry)
 {
+	struct entry *list = cache->list;
+
 	tri_store(&entry->newer, list);
 	tri_store(&entry->older, list->older);
 	tri_store(&list->older->newer, entry);
@@ -79,8 +89,8 @@ static void forget(struct entry *entry)
 	tri_store(&entry->next, NULL);
 	tri_store(&entry->newer, NULL);
 	tri_store(&entry->older, NULL);
-	entries--;
-	docs -= entry->result->count;
+	cache->entries--;
+	cache->docs -= entry->result->count;
 }
 
 /* The result for this version of the index, or NULL. */
@@ -117,10 +127,10 @@ void cache_put(struct query *query, struct result *result, uint64_t version)
 		tri_store(&fresh->next, *bucket_of(query));
 		tri_store(bucket_of(query), fresh);
 		link_newest(fresh);
-		entries++;
-		docs += result->count;
-		while (entries > ENTRIES_MAX || docs > DOCS_MAX)
-			forget(list->newer);
+		cache->entries++;
+		cache->docs += result->count;
+		while (cache->entries > ENTRIES_MAX || cache->docs > DOCS_MAX)
+			forget(cache->list->newer);
 	}
 	pthread_mutex_unlock(&lock);
 }
@@ -128,7 +138,7 @@ void cache_put(struct query *query, struct result *result, uint64_t version)
 void cache_clear(void)
 {
 	pthread_mutex_lock(&lock);
-	while (entries)
-		forget(list->newer);
+	while (cache->entries)
+		forget(cache->list->newer);
 	pthread_mutex_unlock(&lock);
 }

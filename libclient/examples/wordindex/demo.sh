@@ -13,9 +13,9 @@ set -u
 top=$(cd "$(dirname "$0")/../../.." && pwd) || exit 1
 build=${BUILD:-$top/build}
 seconds=${1:-25}
-bytes=24MiB
+bytes=16MiB
 failed=0
-daemon= sampler= first= second=
+daemon='' sampler='' first='' second=''
 
 tmp=$(mktemp -d "${TMPDIR:-/tmp}/tricolor.XXXXXX") || exit 1
 
@@ -68,7 +68,7 @@ sed 's/^/demo: /' "$tmp/tricolord.log"
 	peak=0
 	while now=$(sed -n 's/^RssAnon:[^0-9]*\([0-9]*\).*/\1/p' /proc/$daemon/status) &&
 	      [ -n "$now" ]; do
-		if [ "$now" -gt $peak ]; then
+		if [ "$now" -gt "$peak" ]; then
 			peak=$now
 			echo "$peak" >"$tmp/anon"
 		fi
@@ -92,7 +92,7 @@ start()
 # at the end has both programs' figures.
 show()
 {
-	sed -u -e '/^'"$1"' .* s .*queries/!d' <"$tmp/$1.fifo" &
+	sed -u -e '/^'"$1"' .* queries\/s .* cycles /!d' <"$tmp/$1.fifo" &
 }
 
 mkfifo "$tmp/first.fifo" "$tmp/second.fifo" || exit 1
@@ -118,7 +118,7 @@ for name in first second; do
 		grep -v '^tricolor [0-9]* gc ' "$tmp/$name.log" | tail -n 40 >&2
 	fi
 done
-first= second=
+first='' second=''
 wait $show_first $show_second
 
 # --- what it came to ----------------------------------------------------------------------------
@@ -135,7 +135,7 @@ status=$?
 [ $status -eq 0 ] || fail "tricolord ended with status $status"
 [ $failed -eq 0 ] || sed 's/^/demo: /' "$tmp/tricolord.log" >&2
 collector=$daemon
-daemon= sampler=
+daemon='' sampler=''
 
 for name in first second; do
 	echo

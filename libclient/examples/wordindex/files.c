@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <fts.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -71,6 +72,9 @@ struct catalogue *catalogue_scan(const char **dirs, uint64_t seed)
 			fts_set(fts, entry, FTS_SKIP);
 		else if (entry->fts_info == FTS_F && entry->fts_statp->st_size)
 			catalogue_add(catalogue, entry->fts_path);
+		else if (entry->fts_level == 0 && entry->fts_errno)
+			fprintf(stderr, "%s: left out %s: %s\n", config->name, entry->fts_path,
+				strerror(entry->fts_errno));
 	}
 	fts_close(fts);
 

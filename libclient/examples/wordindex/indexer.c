@@ -62,7 +62,7 @@ static struct request *pop(uint64_t deadline_ns)
 	request = head;
 	if (request) {
 		tri_store(&head, request->next);
-		/* What a stale pointer to it would keep is to be this request, not all later ones. */
+		/* A stale pointer to it is not to keep all later requests, too. */
 		tri_store(&request->next, NULL);
 		if (!head)
 			tri_store(&tail, NULL);

@@ -18,11 +18,11 @@ static const struct argp_option options[] = {
 	  "(default 48MiB)", 0 },
 	{ "seconds", 's', "N", 0, "Query and update for N seconds (default 20)", 0 },
 	{ "threads", 't', "N", 0, "Threads that query (default 4)", 0 },
-	{ "indexers", OPT_INDEXERS, "N", 0, "Threads that read files and index them (default 2)", 0 },
+	{ "indexers", OPT_INDEXERS, "N", 0, "Threads that read and index files (default 2)", 0 },
 	{ "updates", 'u', "N", 0, "Documents a second to index again or to drop (default 200)", 0 },
 	{ "checks", OPT_CHECKS, "N", 0, "Answers to check against a naive scan (default 200)", 0 },
 	{ "seed", 'S', "N", 0, "Seed of everything random (default 1)", 0 },
-	{ "name", 'n', "NAME", 0, "What to call this process in its output (default wordindex)", 0 },
+	{ "name", 'n', "NAME", 0, "Name of this process in its output (default wordindex)", 0 },
 	{ "json", OPT_JSON, "FILE", 0, "Write the final figures to FILE", 0 },
 	{ "plain", OPT_PLAIN, NULL, 0, "Print lines one below the other on a terminal, too", 0 },
 	{ 0 },
@@ -120,10 +120,10 @@ void options_parse(int argc, char **argv, struct config *into)
 	static const struct argp argp = {
 		.options = options,
 		.parser = parse_option,
-		.doc = "Index real files on a collected heap, and query the index while it changes."
-		       "\vThe exit status is 0 if all answers that were checked were right, 1 if one "
-		       "was wrong, 2 if the program could not run.  The library's own settings are "
-		       "environment variables: see tricolor(7).",
+		.doc = "Index real files on a collected heap, and query the index while it "
+		       "changes.\vThe exit status is 0 if all answers that were checked were "
+		       "right, 1 if one was wrong, 2 if the program could not run.  The library's "
+		       "own settings are environment variables: see tricolor(7).",
 	};
 	static struct parse parse;
 

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "wordindex.h"
@@ -22,7 +23,8 @@ struct index_figures {
 };
 
 static bool rewrite;			/* the line on the terminal, rather than adding one */
-static uint64_t start_ns, query_ns;
+static uint64_t start_ns;
+static double query_rate;
 static uint64_t line_ns, line_queries;	/* at the last line, for the rate since */
 static uint64_t peak_pss;		/* highest of those that were sampled */
 static struct index_figures before, after;	/* documents were dropped */
@@ -107,17 +109,31 @@ void report_progress(const char *phase)
 	struct tri_stats stats = stats_now();
 	struct memory memory = memory_now();
 	uint64_t now = now_ns(), queries = counted(queries);
+	struct winsize window;
+	char line[512];
+	int n;
 
-	printf("%s%s %3.0f s %-5s  %llu docs  %llu postings  %.0f queries/s  %llu re-indexed  "
-	       "%llu dropped  %llu checked  %llu wrong  heap %.0f MiB  memory %.0f MiB  "
-	       "%llu cycles  longest %.0f us%s",
-	       rewrite ? "\r\033[K" : "", config->name, (double)(now - start_ns) / 1e9, phase,
-	       (unsigned long long)index.documents, (unsigned long long)index.postings,
-	       (double)(queries - line_queries) * 1e9 / (double)(now - line_ns),
-	       (unsigned long long)counted(reindexed), (unsigned long long)counted(dropped),
-	       (unsigned long long)counted(checked), (unsigned long long)counted(wrong),
-	       mib(stats.heap_bytes), mib(memory.rss), (unsigned long long)stats.cycles,
-	       (double)stats.interruption_max_ns / 1e3, rewrite ? "" : "\n");
+	n = snprintf(line, sizeof(line),
+		     "%-8.64s %3.0f s  %-5s  %5llu docs  %6.0f queries/s  %4llu re-indexed  "
+		     "%4llu dropped  %3llu checked  %llu wrong  heap %3.0f MiB  memory %3.0f MiB  "
+		     "%2llu cycles  longest %.0f us",
+		     config->name, (double)(now - start_ns) / 1e9, phase,
+		     (unsigned long long)index.documents,
+		     (double)(queries - line_queries) * 1e9 / (double)(now - line_ns),
+		     (unsigned long long)counted(reindexed), (unsigned long long)counted(dropped),
+		     (unsigned long long)counted(checked), (unsigned long long)counted(wrong),
+		     mib(stats.heap_bytes), mib(memory.rss), (unsigned long long)stats.cycles,
+		     (double)stats.interruption_max_ns / 1e3);
+	if (rewrite) {
+		/* A line that wraps could not be rewritten. */
+		if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &window) || !window.ws_col)
+			window.ws_col = 80;
+		if (n >= window.ws_col)
+			line[window.ws_col - 1] = 0;
+		printf("\r\033[K%s", line);
+	} else {
+		puts(line);
+	}
 	fflush(stdout);
 	line_ns = now;
 	line_queries = queries;
@@ -126,7 +142,7 @@ void report_progress(const char *phase)
 /* The threads that query have run for @ns. */
 void report_queries(uint64_t ns)
 {
-	query_ns = ns;
+	query_rate = (double)counted(queries) * 1e9 / (double)ns;
 }
 
 /* Documents are about to be dropped. */
@@ -218,7 +234,6 @@ static bool write_json(const struct row *row, size_t rows)
 void report_end(void)
 {
 	const struct tri_stats *stats = &stats_after;
-	double rate = query_ns ? (double)counted(queries) * 1e9 / (double)query_ns : 0;
 	const struct row row[] = {
 		{ "documents", "documents", UNIT_COUNT, before.documents },
 		{ "text in them", "text_bytes", UNIT_BYTES, before.text_bytes },
@@ -228,7 +243,7 @@ void report_end(void)
 		{ "files left out (binary, empty, unreadable)", "skipped", UNIT_COUNT,
 		  counted(skipped) },
 		{ "queries", "queries", UNIT_COUNT, counted(queries) },
-		{ "queries a second", "queries_per_second", UNIT_RATE, rate },
+		{ "queries a second", "queries_per_second", UNIT_RATE, query_rate },
 		{ "of them from the cache", "cache_hits", UNIT_COUNT, counted(cache_hits) },
 		{ "documents in the answers", "matches", UNIT_COUNT, counted(matches) },
 		{ "answers checked", "checked", UNIT_COUNT, counted(checked) },

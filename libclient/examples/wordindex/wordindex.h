@@ -101,7 +101,6 @@ struct segment {
 	uint32_t doc_count;
 	uint32_t doc_capacity;
 	uint32_t merging;	/* an indexer is merging it; under the index lock */
-	uint32_t unused;
 };
 
 /* A place in a posting list.  @posting is NULL past its end. */
@@ -123,7 +122,7 @@ struct positions {
 struct builder {
 	struct segment *segment;
 	struct term **touched;			/* terms of the open document */
-	uint32_t *occurrence;			/* leaf: pairs of position and previous one's index */
+	uint32_t *occurrence;			/* leaf: position, previous one's index */
 	char *raw;				/* leaf: a file as it was read */
 	struct document *doc[BATCH_CHANGES];	/* changes in order; NULL drops the slot */
 	uint32_t slot[BATCH_CHANGES];
@@ -141,7 +140,6 @@ struct view {
 	uint32_t slots;			/* in the table */
 	uint32_t segment_count;
 	uint32_t documents;
-	uint32_t unused;
 };
 
 static inline struct document *view_document(const struct view *view, uint32_t slot)
@@ -166,7 +164,6 @@ struct query {
 	uint32_t hash;
 	uint32_t terms;
 	uint32_t kind;
-	uint32_t unused;
 };
 
 /* Immutable once query_run() has returned it. */

@@ -16,7 +16,14 @@
 #define TICK_NS 20000000u
 #define DROPPED_MAX 4096u	/* slots that are without their document at a time */
 
-static struct query *popular[POPULAR];	/* roots; loads are acquire, as index_view()'s */
+/* An object and no array of roots: see struct index. */
+struct popular {
+	struct query *query[POPULAR];	/* loads are acquire, as index_view()'s */
+};
+
+TRI_TYPE(popular_type, struct popular, query);
+
+static struct popular *popular;
 static uint32_t slots;			/* of the table that were ever used */
 static pthread_t *thread;		/* leaf: config->threads that query, and the updater */
 
@@ -76,14 +83,14 @@ struct query *workload_query(const struct view *view, uint64_t *random)
 {
 	/* The product of two uniform numbers favours the small. */
 	uint32_t rank = random_below(random, 1 + random_below(random, POPULAR));
-	struct query *known = __atomic_load_n(&popular[rank], __ATOMIC_ACQUIRE), *query;
+	struct query *known = __atomic_load_n(&popular->query[rank], __ATOMIC_ACQUIRE), *query;
 	bool fashion = random_below(random, 16) == 0;
 
 	if (known && !fashion && random_below(random, 10) < 6)
 		return known;
 	query = make_query(view, random);
 	if (query && (fashion || !known))
-		tri_store(&popular[rank], query);
+		tri_store(&popular->query[rank], query);
 	return query;
 }
 
@@ -160,6 +167,7 @@ static void *update(void *unused)
 void workload_start(uint32_t slot_count)
 {
 	slots = slot_count;
+	tri_store(&popular, need(tri_alloc_typed(&popular_type, 1)));
 	tri_store(&thread, need(tri_alloc_leaf((config->threads + 1) * sizeof(thread[0]))));
 	for (unsigned int i = 0; i < config->threads; i++)
 		thread[i] = thread_start(ask, (void *)(uintptr_t)i);
@@ -171,5 +179,5 @@ void workload_stop(void)
 {
 	for (unsigned int i = 0; i <= config->threads; i++)
 		wait_for(thread[i]);
-	tri_clear(popular, POPULAR);
+	tri_clear(popular->query, POPULAR);
 }
