@@ -271,6 +271,7 @@ check: all tests build-asan build-tsan
 	$(Q)$(RUN) -a -l integration -t 300 $(INTEGRATION_TESTS)
 	$(Q)$(RUN) -a -l model -t 1200 "sh selftests/model/run.sh small"
 	$(Q)$(RUN) -a -l install -t 300 "sh selftests/install/run.sh"
+	$(Q)$(RUN) -a -l fuzz -t 300 "sh selftests/fuzz/run.sh 20"
 	$(run_sanitize)
 	$(Q)$(RUN) -e
 

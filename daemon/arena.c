@@ -15,6 +15,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -23,6 +24,7 @@
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include "clock.h"
@@ -104,9 +106,13 @@ static bool receive_hello(struct arena *a, struct tri_msg *hello)
 static bool check_file(struct arena *a, struct tri_layout *layout, uint64_t *heap_va)
 {
 	struct tri_ctl ctl;
+	struct statfs fs;
 	struct stat st;
 	int seals = fcntl(a->fd, F_GET_SEALS);
 
+	/* Huge pages may run out, and then a touch is a bus error. */
+	if (fstatfs(a->fd, &fs) || fs.f_type != TMPFS_MAGIC)
+		return refuse(a, EMEDIUMTYPE, "the arena is no memfd of ordinary memory");
 	if (seals < 0 || (seals & SEALS) != SEALS)
 		return refuse(a, EPERM, "the arena's memfd is not sealed against shrinking and growing");
 	if (fstat(a->fd, &st) || pread(a->fd, &ctl, sizeof(ctl), 0) != sizeof(ctl))

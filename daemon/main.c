@@ -137,6 +137,13 @@ static int listen_at(const char *path)
 	return fd;
 }
 
+static void stop_signals(sigset_t *set)
+{
+	sigemptyset(set);
+	sigaddset(set, SIGTERM);
+	sigaddset(set, SIGINT);
+}
+
 static int run_shared(const char *path)
 {
 	struct signalfd_siginfo info;
@@ -144,10 +151,7 @@ static int run_shared(const char *path)
 	sigset_t stop;
 	int listener;
 
-	sigemptyset(&stop);
-	sigaddset(&stop, SIGTERM);
-	sigaddset(&stop, SIGINT);
-	pthread_sigmask(SIG_BLOCK, &stop, NULL);
+	stop_signals(&stop);
 	listener = listen_at(path);
 	if (listener < 0)
 		return 1;
@@ -178,6 +182,7 @@ int main(int argc, char **argv)
 {
 	struct options o = { DEFAULT_SOCKET, -1, 0 };
 	struct rlimit files;
+	sigset_t stop;
 
 	argp_parse(&argp, argc, argv, 0, NULL, &o);
 	signal(SIGPIPE, SIG_IGN);
@@ -186,6 +191,11 @@ int main(int argc, char **argv)
 		setrlimit(RLIMIT_NOFILE, &files);
 	}
 	tri_classes_init();
+	/* Before there are threads: the first one without the mask would die of them. */
+	if (o.private_fd < 0) {
+		stop_signals(&stop);
+		pthread_sigmask(SIG_BLOCK, &stop, NULL);
+	}
 	workers_start((o.workers ? (unsigned int)o.workers : cpus_allowed()) - 1);
 	if (o.private_fd >= 0) {
 		fcntl(o.private_fd, F_SETFD, FD_CLOEXEC);

@@ -104,9 +104,6 @@ static uint64_t release_words(struct arena *a, uint64_t from, uint64_t n, uint64
 	const struct tri_view *v = &a->view;
 	uint64_t mask[CLAIM_WORDS] = { 0 }, w, claimed = 0, released;
 
-	/* Written before the first bit is taken: pairs with tri_pageheap_recover(). */
-	tri_write_release(&v->ctl->claim, from << 32 | n);
-	atomic_thread_fence(memory_order_seq_cst);
 	for (w = n; w-- && claimed < bytes;) {
 		uint64_t used = tri_read(&v->used[from + w]);
 		uint64_t want = tri_read(&v->backed[from + w]) & ~used;
@@ -125,7 +122,6 @@ static uint64_t release_words(struct arena *a, uint64_t from, uint64_t n, uint64
 		atomic_fetch_and(&v->used[from + w], ~mask[w]);
 		tri_pages_hint(v, (from + w) * 64);
 	}
-	tri_write_release(&v->ctl->claim, 0);
 	return released;
 }
 

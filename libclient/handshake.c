@@ -196,7 +196,7 @@ static bool answer_for(struct tri_thread *t, uint32_t what)
 
 	if (!atomic_compare_exchange_strong(&t->blocked, &blocked, TRI_BLOCKED_HELD))
 		return false;
-	tri_scan_range(tri_g.agent, (uintptr_t)t->saved, (uintptr_t)(t->saved + t->nsaved), stop);
+	tri_scan_frame(tri_g.agent, (uintptr_t)t->saved, (uintptr_t)(t->saved + t->nsaved), stop);
 	tri_scan_stack(t, tri_g.agent, t->saved_sp, stop);
 	tri_write(&t->scanned_cycle, tri_g.cycle);
 	tri_write(&t->pending, 0);

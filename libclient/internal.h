@@ -216,7 +216,8 @@ void tri_append(struct tri_thread *t, uint64_t entry) TRI_HIDDEN;
 void tri_flush_buffer(struct tri_thread *t) TRI_HIDDEN;
 
 /* scan.c */
-void tri_scan_range(struct tri_thread *t, uintptr_t lo, uintptr_t hi, bool all) TRI_HIDDEN;
+void tri_scan_range(struct tri_thread *to, uintptr_t lo, uintptr_t hi, bool all) TRI_HIDDEN;
+void tri_scan_frame(struct tri_thread *to, uintptr_t lo, uintptr_t hi, bool all) TRI_HIDDEN;
 void tri_scan_stack(struct tri_thread *t, struct tri_thread *to, uintptr_t sp, bool all) TRI_HIDDEN;
 
 /* root.c */

@@ -187,6 +187,5 @@ void tri_pageheap_recover(void)
 	for (page = 0; page < top; page += TRI_CHUNK_PAGES)
 		tri_pages_hint(v, page);
 	tri_write(&v->ctl->used_pages, (int64_t)used);
-	tri_write(&v->ctl->claim, 0);
 	pthread_mutex_unlock(&lock);
 }

@@ -2,10 +2,11 @@
 /*
  * scan.c - conservative scans of stacks, registers and roots
  *
- * Every aligned word that points into an allocated, unmarked object is appended to a buffer.  A word
- * that points at the very start of an object may also be one past the end of the object before it,
- * and keeps both; only here, where a pointer is all that the program may have left, not for words
- * in objects.
+ * Every aligned word that points into an allocated, unmarked object is appended to a buffer.  On stacks and
+ * in registers a word that points at the very start of an object may also be one past the end of the
+ * object before it, and keeps both: a compiler may leave the program nothing else while it walks an array.
+ * Not so in roots and objects, where a program says what it stores, and where the neighbour would be
+ * kept for good.
  *
  * Async-signal-safe: memory accesses, and a system call for stacks that are not the thread's own.
  */
@@ -29,7 +30,7 @@ static bool found(struct tri_thread *to, uint64_t offset, bool all, struct tri_o
 }
 
 __attribute__((no_sanitize("address", "thread")))
-void tri_scan_range(struct tri_thread *to, uintptr_t lo, uintptr_t hi, bool all)
+static void scan_words(struct tri_thread *to, uintptr_t lo, uintptr_t hi, bool all, bool past_end)
 {
 	uint64_t heap_va = tri_g.view.heap_va;
 	uint64_t limit = tri_read(&tri_g.view.ctl->top_pages) << TRI_PAGE_SHIFT;
@@ -44,12 +45,27 @@ void tri_scan_range(struct tri_thread *to, uintptr_t lo, uintptr_t hi, bool all)
 		if (likely(offset > limit) || !offset)
 			continue;
 		if (found(to, offset, all, &o)) {
+			if (!past_end)
+				continue;
 			start = ((uint64_t)o.page << TRI_PAGE_SHIFT) + (uint64_t)o.index * o.class->size;
 			if (start != offset)
 				continue;
 		}
-		found(to, offset - 1, all, &o);
+		if (past_end)
+			found(to, offset - 1, all, &o);
 	}
+}
+
+/* A range of roots. */
+void tri_scan_range(struct tri_thread *to, uintptr_t lo, uintptr_t hi, bool all)
+{
+	scan_words(to, lo, hi, all, false);
+}
+
+/* Words of a stack or registers. */
+void tri_scan_frame(struct tri_thread *to, uintptr_t lo, uintptr_t hi, bool all)
+{
+	scan_words(to, lo, hi, all, true);
 }
 
 /* Whether the page can be read, asked of a system call that reads 8 bytes and then objects. */
@@ -65,7 +81,7 @@ static void scan_down(struct tri_thread *t, struct tri_thread *to, bool all)
 
 	while (lo > t->stack_lo && readable(lo - 4096))
 		lo -= 4096;
-	tri_scan_range(to, lo, t->stack_hi, all);
+	tri_scan_frame(to, lo, t->stack_hi, all);
 }
 
 /*
@@ -75,13 +91,13 @@ static void scan_down(struct tri_thread *t, struct tri_thread *to, bool all)
 void tri_scan_stack(struct tri_thread *t, struct tri_thread *to, uintptr_t sp, bool all)
 {
 	if (sp >= t->stack_lo && sp < t->stack_hi) {
-		tri_scan_range(to, sp, t->stack_hi, all);
+		tri_scan_frame(to, sp, t->stack_hi, all);
 	} else {
 		uintptr_t hi = (sp & ~4095ul) + 4096;
 
 		while (hi - sp < (16ul << 20) && readable(hi))
 			hi += 4096;
-		tri_scan_range(to, sp, hi, all);
+		tri_scan_frame(to, sp, hi, all);
 		scan_down(t, to, all);
 	}
 	if (t->tls_lo)

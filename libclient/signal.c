@@ -56,7 +56,7 @@ static void do_answer(struct tri_thread *t, uintptr_t sp, uintptr_t extra, uintp
 		bool stop = what & TRI_PENDING_STOP;
 		uint32_t resume = tri_read(&tri_g.resume);
 
-		tri_scan_range(t, extra, extra_end, stop);
+		tri_scan_frame(t, extra, extra_end, stop);
 		tri_scan_stack(t, t, sp, stop);
 		tri_write_release(&t->scanned_cycle, t->gen + 1);
 		if (stop)

@@ -121,9 +121,6 @@ struct tri_ctl {
 	_Alignas(64) tri_au64 free_buffers;
 	tri_au32 buffers_used;			/* never-used ones start here */
 
-	/* Words of `used` that the scavenger holds: first << 32 | number.  See core/pages.h. */
-	_Alignas(64) tri_au64 claim;
-
 	/* Statistics by the collector. */
 	_Alignas(64) tri_au64 cycles;
 	tri_au64 forced_cycles;
@@ -281,18 +278,17 @@ _Static_assert(offsetof(struct tri_ctl, free_done) == 388, "layout");
 _Static_assert(offsetof(struct tri_ctl, full_buffers) == 448, "layout");
 _Static_assert(offsetof(struct tri_ctl, free_buffers) == 512, "layout");
 _Static_assert(offsetof(struct tri_ctl, buffers_used) == 520, "layout");
-_Static_assert(offsetof(struct tri_ctl, claim) == 576, "layout");
-_Static_assert(offsetof(struct tri_ctl, cycles) == 640, "layout");
-_Static_assert(offsetof(struct tri_ctl, forced_cycles) == 648, "layout");
-_Static_assert(offsetof(struct tri_ctl, mark_cpu_ns) == 656, "layout");
-_Static_assert(offsetof(struct tri_ctl, released_bytes) == 664, "layout");
-_Static_assert(offsetof(struct tri_ctl, free_backed_bytes) == 672, "layout");
-_Static_assert(offsetof(struct tri_ctl, checkmark_missed) == 688, "layout");
-_Static_assert(offsetof(struct tri_ctl, assist_marked_bytes) == 704, "layout");
-_Static_assert(offsetof(struct tri_ctl, assist_scan_bytes) == 712, "layout");
-_Static_assert(offsetof(struct tri_ctl, assist_objects) == 720, "layout");
-_Static_assert(offsetof(struct tri_ctl, grey_count) == 728, "layout");
-_Static_assert(sizeof(struct tri_ctl) == 768, "layout");
+_Static_assert(offsetof(struct tri_ctl, cycles) == 576, "layout");
+_Static_assert(offsetof(struct tri_ctl, forced_cycles) == 584, "layout");
+_Static_assert(offsetof(struct tri_ctl, mark_cpu_ns) == 592, "layout");
+_Static_assert(offsetof(struct tri_ctl, released_bytes) == 600, "layout");
+_Static_assert(offsetof(struct tri_ctl, free_backed_bytes) == 608, "layout");
+_Static_assert(offsetof(struct tri_ctl, checkmark_missed) == 624, "layout");
+_Static_assert(offsetof(struct tri_ctl, assist_marked_bytes) == 640, "layout");
+_Static_assert(offsetof(struct tri_ctl, assist_scan_bytes) == 648, "layout");
+_Static_assert(offsetof(struct tri_ctl, assist_objects) == 656, "layout");
+_Static_assert(offsetof(struct tri_ctl, grey_count) == 664, "layout");
+_Static_assert(sizeof(struct tri_ctl) == 704, "layout");
 _Static_assert(sizeof(struct tri_slot) == 64, "layout");
 _Static_assert(sizeof(struct tri_buffer) == 4096, "layout");
 _Static_assert(offsetof(struct tri_buffer, entry) == 16, "layout");

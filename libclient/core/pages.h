@@ -12,10 +12,9 @@
  *	ctl->search	tag << 32 | every chunk below is full
  * A zero is "all free", which is what a new arena holds.
  *
- * The scavenger claims pages by setting their `used` bits word by word.  Before that it writes the
- * range of words into ctl->claim, and after it has cleared them, zero.  If it dies in between, or
- * anyone of the collector in tri_span_free(), there are used pages without a page byte: the agent
- * frees them (tri_pageheap_recover()).
+ * The scavenger claims pages by setting their `used` bits word by word.  If it dies before it has
+ * cleared them, or the sweeper in tri_span_free(), there are used pages without a page byte: the
+ * agent frees them (tri_pageheap_recover()).
  */
 #ifndef TRI_CORE_PAGES_H
 #define TRI_CORE_PAGES_H

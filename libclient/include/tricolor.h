@@ -14,8 +14,8 @@
  *  3. Every store of a pointer into an object or into a root other than the thread's own stack
  *     and thread-local variables goes through tri_store() or one of tri_cas(), tri_exchange(),
  *     tri_move(), tri_clear().  Loads need nothing.
- *  4. A pointer to any byte of an object keeps it; on stacks, in registers and in roots a pointer
- *     one past its end does too.  Pointers must be stored at addresses divisible by 8.
+ *  4. A pointer to any byte of an object keeps it; on stacks and in registers a pointer one past its
+ *     end does too.  Pointers must be stored at addresses divisible by 8.
  *  5. No function here is async-signal-safe unless its comment says so; and a signal handler that
  *     interrupts a blocking region (see tri_blocking_enter()) must not work with objects.
  *

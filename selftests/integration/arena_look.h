@@ -48,14 +48,13 @@ struct arena_faults {
 	uint64_t orphans;		/* used pages without a span */
 	uint64_t ghosts;		/* pages of a span that are not used */
 	uint64_t spans;			/* spans whose state is none of a heap at rest */
-	uint64_t claims;		/* the scavenger's claim is open */
 	uint64_t buffers;		/* on no queue and in no thread's hands, or in two places */
 	uint64_t hidden;		/* free pages that a hint hides from the page heap */
 };
 
 static inline uint64_t arena_fault_sum(const struct arena_faults *f)
 {
-	return f->used_count + f->orphans + f->ghosts + f->spans + f->claims + f->buffers + f->hidden;
+	return f->used_count + f->orphans + f->ghosts + f->spans + f->buffers + f->hidden;
 }
 
 static inline bool arena_used(const struct tri_view *v, uint64_t page)
@@ -140,7 +139,6 @@ static inline struct arena_faults arena_faults(const struct tri_view *v)
 {
 	struct arena_faults f = { 0 };
 
-	f.claims = tri_read(&v->ctl->claim) != 0;
 	arena_look_at_pages(v, &f);
 	arena_look_at_hints(v, &f);
 	arena_look_at_buffers(v, &f);

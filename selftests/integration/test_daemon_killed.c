@@ -295,10 +295,10 @@ static void test(const char *what, uint64_t kills, const char *socket, const cha
 	ksft_test_result(r->ops && !r->errors, "%s: nothing was lost\n", what);
 	if (!status && arena_fault_sum(f))
 		ksft_print_msg("%s: pages counted wrong %llu, without a span %llu, not used %llu, spans "
-			       "%llu, claims %llu, buffers %llu, hidden chunks %llu\n", what,
+			       "%llu, buffers %llu, hidden chunks %llu\n", what,
 			       (unsigned long long)f->used_count, (unsigned long long)f->orphans,
 			       (unsigned long long)f->ghosts, (unsigned long long)f->spans,
-			       (unsigned long long)f->claims, (unsigned long long)f->buffers,
+			       (unsigned long long)f->buffers,
 			       (unsigned long long)f->hidden);
 	ksft_test_result(!status && !arena_fault_sum(f), "%s: the arena's books agree\n", what);
 	ksft_print_msg("%s: heap of %llu KiB before, %llu KiB after\n", what,

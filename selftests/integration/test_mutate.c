@@ -26,7 +26,7 @@
 #include "witness.h"
 
 #define THREADS 4
-#define RUN_NS 1800000000ull
+#define RUN_NS 1400000000ull
 #define CYCLES_MIN 10
 #define NODES_MAX 2500u			/* of a thread's forest */
 #define TOKENS 64			/* in slots */
@@ -519,10 +519,10 @@ static void tangle_step(uint64_t *rng)
 /* ------------------------------------------------------------------------------------------ */
 
 #define WELL_DEPTH 20000
-#define WELL_SLOTS 16
+#define WELL_SLOTS 5
 
 static struct object *well;
-static uint64_t wells_drawn[5];
+static uint64_t draughts;
 
 static NOINLINE void well_dig(uint64_t *rng)
 {
@@ -576,32 +576,36 @@ static NOINLINE void spin_ns(uint64_t ns)
 static void *draw_from_well(void *arg)
 {
 	uint64_t rng = *(uint64_t *)arg, began, end;
-	struct object **slots, *o;
-	unsigned int i, how;
+	struct object **slots, *o[5];
+	unsigned int first, how, i;
 	int depth;
 
 	while (!event_is_set(&stop) && !atomic_load(&failures)) {
-		o = well;
+		o[0] = well;
 		for (depth = 0; depth < WELL_DEPTH; depth++)
-			o = o->ptr[0];
-		slots = o->ptr;
-		i = (unsigned int)(draw(&rng) % WELL_SLOTS);
-		how = (unsigned int)(draw(&rng) % 5);
-		/* What this thread's stack shows from here on is the slot, and not what is in it. */
-		o = NULL;
+			o[0] = o[0]->ptr[0];
+		slots = o[0]->ptr;
+		/* What this thread's stack shows from here on is the slots, and not what is in them. */
+		memset(o, 0, sizeof(o));
 		wipe_stack();
 		end = now_ns() + 100000000;
 		while (!*(volatile uint32_t *)&tri__tls.barrier && now_ns() < end)
 			;
-		spin_ns(draw(&rng) % 1500000);
-		o = well_take(&slots[i], how);
+		first = (unsigned int)(draw(&rng) % 5);
+		for (i = 0; i < 5; i++) {
+			spin_ns(20000ull << draw(&rng) % 8);
+			how = (first + i) % 5;
+			o[how] = well_take(&slots[how], how);
+		}
 		began = read_stats().cycles;
 		while (read_stats().cycles == began && now_ns() < end)
 			spin_ns(100000);
-		if (!object_ok(o))
-			fail("drawn from the well", o, how);
-		tri_store(&slots[i], o);
-		wells_drawn[how]++;
+		for (how = 0; how < 5; how++) {
+			if (!object_ok(o[how]))
+				fail("drawn from the well", o[how], how);
+			tri_store(&slots[how], o[how]);
+		}
+		draughts++;
 	}
 	return NULL;
 }
@@ -678,13 +682,11 @@ static int mutate(uint64_t seed)
 				fail("a token is there twice", NULL, token_ids[i]);
 	stats = read_stats();
 	printf("%llu cycles (%llu forced), %llu steps, %llu of %llu nodes left, %llu MiB allocated, "
-	       "%llu MiB live; drawn %llu+%llu+%llu+%llu+%llu\n", (unsigned long long)stats.cycles,
+	       "%llu MiB live; %llu draughts\n", (unsigned long long)stats.cycles,
 	       (unsigned long long)stats.forced_cycles, (unsigned long long)sum,
 	       (unsigned long long)live, (unsigned long long)made,
 	       (unsigned long long)stats.allocated_bytes >> 20,
-	       (unsigned long long)stats.live_bytes >> 20, (unsigned long long)wells_drawn[0],
-	       (unsigned long long)wells_drawn[1], (unsigned long long)wells_drawn[2],
-	       (unsigned long long)wells_drawn[3], (unsigned long long)wells_drawn[4]);
+	       (unsigned long long)stats.live_bytes >> 20, (unsigned long long)draughts);
 	if (stats.cycles < CYCLES_MIN)
 		fprintf(stderr, "FAILED: %llu cycles, want %d\n", (unsigned long long)stats.cycles,
 			CYCLES_MIN);
