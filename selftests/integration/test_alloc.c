@@ -537,19 +537,26 @@ static NOINLINE void allocate_garbage(size_t bytes)
 {
 	size_t done;
 
+	/* Written to, as a program would: pages cost time, which the collector has too. */
 	for (done = 0; done < bytes; done += 4096)
-		tri_alloc_leaf(4096);
+		memset(tri_alloc_leaf(4096), 1, 8);
 }
 
 /* Allocate until there have been some cycles more: much more than there may be between two. */
 static bool cycles_come(void)
 {
 	uint64_t cycles = read_stats().cycles;
+	struct tri_stats s;
 	int i;
 
 	for (i = 0; i < 64 && read_stats().cycles < cycles + 3; i++)
 		allocate_garbage(32 << 20);
-	return read_stats().cycles >= cycles + 3;
+	s = read_stats();
+	ksft_print_msg("%llu cycles in %d times 32 MiB; goal %llu MiB, peak %llu MiB\n",
+		       (unsigned long long)(s.cycles - cycles), i,
+		       (unsigned long long)s.goal_bytes >> 20,
+		       (unsigned long long)s.peak_heap_bytes >> 20);
+	return s.cycles >= cycles + 3;
 }
 
 /* off: no cycle comes by itself.  Then a small percentage makes many. */

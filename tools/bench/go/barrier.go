@@ -4,7 +4,7 @@ package main
 
 import "runtime"
 
-// The loops of ../work/barrier.c.  The plain ones store integers, which have no barrier.  Go does
+// The loops of ../c/barrier.c.  The plain ones store integers, which have no barrier.  Go does
 // not tell when it marks, so there are no figures for that.
 const (
 	barrierSlots     = 512

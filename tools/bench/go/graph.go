@@ -2,7 +2,7 @@
 
 package main
 
-// 64 bytes, half of them pointers, as struct bench_edges in ../work/bind.h.
+// 64 bytes, half of them pointers, as struct bench_edges in ../c/bind.h.
 type edges struct {
 	edge    [4]*edges
 	id      uint64
@@ -10,7 +10,7 @@ type edges struct {
 	payload [2]uint64
 }
 
-// The graphs of ../work/graph.c.
+// The graphs of ../c/graph.c.
 func graphBuild(objects int, shape string) *edges {
 	index := make([]*edges, objects)
 	for i := range index {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 
-// The workloads of ../work in Go, with the same parameters and the same report:
+// The workloads of ../c in Go, with the same parameters and the same report:
 // `PROGRAM WORKLOAD key=value...`, or `PROGRAM version`.
 package main
 
@@ -65,7 +65,7 @@ func processCPUNs() int64 {
 	return usage.Utime.Nano() + usage.Stime.Nano()
 }
 
-// xorshift64*, as randomNext in ../work/workload.h.
+// xorshift64*, as randomNext in ../c/workload.h.
 type random uint64
 
 func (r *random) next() uint64 {

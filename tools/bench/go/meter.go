@@ -16,7 +16,7 @@ const (
 	threadClock  = 3 // CLOCK_THREAD_CPUTIME_ID
 )
 
-// The hiccup meter of ../work/meter.c, on a system thread of its own.
+// The hiccup meter of ../c/meter.c, on a system thread of its own.
 type hiccupMeter struct {
 	stopping  atomic.Bool
 	running   atomic.Bool
