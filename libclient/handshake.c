@@ -159,6 +159,16 @@ static void undivert(void)
 		t->tls->caches = t->caches;
 }
 
+/* Threads that wait for the cycle to begin, or while it marks for credit: see assist.c. */
+static void wake_assists(void)
+{
+	struct tri_ctl *ctl = tri_g.view.ctl;
+
+	atomic_fetch_add(&ctl->work_seq, 1);
+	if (tri_read(&ctl->waiting))
+		tri_futex_wake(&ctl->work_seq);
+}
+
 static void barrier_on(uint32_t cycle)
 {
 	struct tri_thread *t;
@@ -182,10 +192,7 @@ static void barrier_on(uint32_t cycle)
 		pthread_mutex_unlock(&t->cache_lock);
 	}
 	pthread_mutex_unlock(&tri_g.list_lock);
-	/* Threads that were waiting for the cycle to begin: see assist.c. */
-	atomic_fetch_add(&tri_g.view.ctl->work_seq, 1);
-	if (tri_read(&tri_g.view.ctl->waiting))
-		tri_futex_wake(&tri_g.view.ctl->work_seq);
+	wake_assists();
 }
 
 /* A blocked thread's answer.  True if it was blocked; it stays held for a stop. */
@@ -348,6 +355,7 @@ static void barrier_off(uint32_t gen)
 	tri_write_release(&tri_g.sweepable, gen);
 	undivert();
 	pthread_mutex_unlock(&tri_g.list_lock);
+	wake_assists();
 }
 
 /* The collector is gone in the middle of a cycle: end it without a sweep.  Its marks are void. */

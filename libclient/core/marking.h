@@ -40,8 +40,8 @@ struct tri_marking {
 	const struct tri_view *v;
 	tri_au64 (*marks)[TRI_MARK_WORDS];
 	uint64_t heap_va, limit;	/* client address of page 0; bytes that are looked at */
-	struct tri_edge ring[TRI_RING];
-	uint32_t at;
+	struct tri_edge ring[TRI_RING];	/* FIFO: head - tail edges */
+	uint32_t head, tail;
 	uint64_t objects, marked_bytes, scan_bytes;
 };
 
@@ -53,16 +53,13 @@ static void marking_queue_object(struct tri_marking *k, const struct tri_class *
 static inline void tri_marking_init(struct tri_marking *k, const struct tri_view *v, uint32_t cycle)
 {
 	uint64_t top = tri_read(&v->ctl->top_pages);
-	unsigned int i;
 
 	k->v = v;
 	k->marks = v->marks[cycle & 1];
 	k->heap_va = v->heap_va;
 	/* What is allocated above from now on is black. */
 	k->limit = (top < v->heap_pages ? top : v->heap_pages) << TRI_PAGE_SHIFT;
-	k->at = 0;
-	for (i = 0; i < TRI_RING; i++)
-		k->ring[i].word = NULL;
+	k->head = k->tail = 0;
 	k->objects = k->marked_bytes = k->scan_bytes = 0;
 }
 
@@ -99,7 +96,7 @@ static inline void tri_marking_found(struct tri_marking *k, uint64_t offset)
 	uint32_t page = (uint32_t)(offset >> TRI_PAGE_SHIFT), index;
 	uint32_t byte = tri_read(&k->v->page_map[page]);
 	const struct tri_class *c = &tri_classes[byte];
-	struct tri_edge *e = &k->ring[k->at & (TRI_RING - 1)];
+	struct tri_edge *e = &k->ring[k->head & (TRI_RING - 1)];
 
 	if (__builtin_expect(c->pages == 1, 1)) {
 		index = tri_object_index(c, (uint32_t)offset & (TRI_PAGE_BYTES - 1));
@@ -115,30 +112,25 @@ static inline void tri_marking_found(struct tri_marking *k, uint64_t offset)
 		page = o.page;
 		index = o.index;
 	}
-	if (__builtin_expect(e->word != NULL, 1))
+	/* Full: the edge that @e overwrites is the oldest. */
+	if (__builtin_expect(k->head - k->tail == TRI_RING, 1)) {
+		k->tail++;
 		tri_marking_test(k, e);
+	}
 	e->word = &k->marks[page][index / 64];
 	e->bit = 1ull << (index & 63);
 	e->page = page;
 	e->index = index;
 	e->byte = byte;
 	__builtin_prefetch((void *)e->word, 1);
-	k->at++;
+	k->head++;
 }
 
 /* Test the edges that are still in the ring. */
 static inline void tri_marking_flush(struct tri_marking *k)
 {
-	int i;
-
-	for (i = 0; i < TRI_RING; i++, k->at++) {
-		struct tri_edge *e = &k->ring[k->at & (TRI_RING - 1)];
-		struct tri_edge edge = *e;
-
-		e->word = NULL;
-		if (edge.word)
-			tri_marking_test(k, &edge);
-	}
+	while (k->tail != k->head)
+		tri_marking_test(k, &k->ring[k->tail++ & (TRI_RING - 1)]);
 }
 
 /* Scan every word of [@offset, @offset + @bytes). */

@@ -246,9 +246,9 @@ static bool test_aligned(bool leaf)
 
 			if (!p || (uintptr_t)p % align || !is_zero(p, size) ||
 			    tri_base(p + size - 1) != p || tri_usable_size(p) < size) {
-				ksft_print_msg("%zu bytes at a multiple of %zu: %p, base %p, %zu usable\n",
-					       size, align, (void *)p, tri_base(p),
-					       tri_usable_size(p));
+				ksft_print_msg(
+					"%zu bytes at a multiple of %zu: %p, base %p, %zu usable\n",
+					size, align, (void *)p, tri_base(p), tri_usable_size(p));
 				return false;
 			}
 			memset(p, 0xff, size);
@@ -366,12 +366,14 @@ static bool test_realloc(bool leaf)
 		}
 		p = tri_realloc(p, next);
 		if (!p || tri_usable_size(p) < next) {
-			ksft_print_msg("%zu to %zu bytes: %p: %s\n", size, next, (void *)p, tri_error());
+			ksft_print_msg("%zu to %zu bytes: %p: %s\n", size, next, (void *)p,
+				       tri_error());
 			return false;
 		}
 		for (i = 0; i < next; i++) {
 			if (p[i] != (i < size ? byte_at(i) : 0)) {
-				ksft_print_msg("%zu to %zu bytes: byte %zu is %#x\n", size, next, i, p[i]);
+				ksft_print_msg("%zu to %zu bytes: byte %zu is %#x\n", size, next, i,
+					       p[i]);
 				return false;
 			}
 		}
@@ -409,8 +411,8 @@ static bool test_large_tail(void)
 		p = tri_realloc(p, usable);
 		for (i = 0; i < usable; i++) {
 			if (p[i]) {
-				ksft_print_msg("%zu bytes grown to %zu: byte %zu is %#x\n", size, usable, i,
-					       p[i]);
+				ksft_print_msg("%zu bytes grown to %zu: byte %zu is %#x\n", size,
+					       usable, i, p[i]);
 				return false;
 			}
 		}
@@ -514,8 +516,8 @@ static bool full_with(size_t object_bytes)
 	second = fill_arena(object_bytes);
 	tri_store(&everything, NULL);
 	wipe_stack();
-	ksft_print_msg("objects of %zu: %zu KiB, then %zu KiB, in %llu ms\n", object_bytes, first >> 10,
-		       second >> 10, (unsigned long long)(now_ns() - began) / 1000000);
+	ksft_print_msg("objects of %zu: %zu KiB, then %zu KiB, in %llu ms\n", object_bytes,
+		       first >> 10, second >> 10, (unsigned long long)(now_ns() - began) / 1000000);
 	return first > 10 << 20 && first <= 16 << 20 && second > first / 10 * 8;
 }
 
@@ -690,8 +692,10 @@ int main(int argc, char **argv)
 			 "an option wins over the environment\n");
 	ksft_test_result(in_child(arena_gets_full, "TRICOLOR_ARENA_SIZE", "16MiB"),
 			 "a full arena, and after it\n");
-	ksft_test_result(in_child(percent, NULL, NULL), "tri_set_gc_percent() gives the old value\n");
-	ksft_test_result(in_child(percent_works, NULL, NULL), "tri_set_gc_percent() has an effect\n");
+	ksft_test_result(in_child(percent, NULL, NULL),
+			 "tri_set_gc_percent() gives the old value\n");
+	ksft_test_result(in_child(percent_works, NULL, NULL),
+			 "tri_set_gc_percent() has an effect\n");
 	ksft_test_result(in_child(memory_limit, NULL, NULL), "tri_set_memory_limit()\n");
 
 	ksft_test_result(test_sizes(alloc_scanned, true), "sizes 0 to %u, scanned\n",

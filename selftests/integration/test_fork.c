@@ -468,7 +468,8 @@ int main(int argc, char **argv)
 	ksft_print_header();
 	ksft_set_plan(15);
 	ksft_test_result(scenario(fork_and_use), "fork(), and parent and child use the heap\n");
-	ksft_test_result(scenario(touch_parents_object), "a parent's object is a fault in the child\n");
+	ksft_test_result(scenario(touch_parents_object),
+			 "a parent's object is a fault in the child\n");
 	ksft_test_result(scenario(fork_among_threads), "fork() while threads and cycles run\n");
 	ksft_test_result(scenario(fork_and_exec), "fork() and exec()\n");
 	ksft_test_result(scenario(vfork_and_exec), "vfork() and exec()\n");

@@ -10,9 +10,9 @@
  *		malloc() memory, with numbers and no addresses, says what must be in each slot.
  *  tokens	as many objects as slots, and one in each thread's hand; threads exchange what they
  *		hold for what is in a slot.  None may get lost: at the end each is there once.
- *  well	slots at the end of a long chain, which the collector reaches last.  When a cycle has
- *		begun a thread takes an object out, in any of the ways there are, and has it in its
- *		hand when the cycle ends: nothing but the deletion has told the collector of it.
+ *  well	slots at the end of a long chain, which the collector reaches last.  When a cycle
+ *		has begun a thread takes an object out, in any of the ways there are, and has it
+ *		in its hand when the cycle ends: only the deletion can have told the collector.
  *  tangle	slots and objects that any thread stores anything into, racing with the others.
  *		What is found there may be anything, but must be an object.
  *
@@ -73,7 +73,8 @@ static void fail(const char *what, const struct object *o, uint64_t want)
 
 static uint64_t check_of(const struct object *o)
 {
-	return (o->id ^ (uint64_t)o->bytes << 20 ^ o->nptrs ^ o->level << 50) * 0x9e3779b97f4a7c15ull;
+	return (o->id ^ (uint64_t)o->bytes << 20 ^ o->nptrs ^ o->level << 50) *
+	       0x9e3779b97f4a7c15ull;
 }
 
 /* No pointer has its high bit set. */
@@ -493,13 +494,14 @@ static void tangle_step(uint64_t *rng)
 			return;
 		}
 		if (how < 6 && o->nptrs) {
-			/* A racing pair of load and store: what it does to the graph is all right. */
+			/* A racing load and store: whatever it does to the graph is all right. */
 			to = __atomic_load_n(&tangle[draw(rng) % TANGLE], __ATOMIC_ACQUIRE);
 			if (to && to->level < o->level)
 				tri_store(&o->ptr[draw(rng) % o->nptrs], to);
 			return;
 		}
-		o = o->nptrs ? __atomic_load_n(&o->ptr[draw(rng) % o->nptrs], __ATOMIC_ACQUIRE) : NULL;
+		o = o->nptrs ? __atomic_load_n(&o->ptr[draw(rng) % o->nptrs], __ATOMIC_ACQUIRE) :
+			       NULL;
 	}
 	if (how == 15) {
 		uint64_t a = draw(rng) % (TANGLE - 16), b = draw(rng) % (TANGLE - 16);
@@ -585,7 +587,7 @@ static void *draw_from_well(void *arg)
 		for (depth = 0; depth < WELL_DEPTH; depth++)
 			o[0] = o[0]->ptr[0];
 		slots = o[0]->ptr;
-		/* What this thread's stack shows from here on is the slots, and not what is in them. */
+		/* What this thread's stack shows from here on is the slots, not what they hold. */
 		memset(o, 0, sizeof(o));
 		wipe_stack();
 		end = now_ns() + 100000000;
@@ -681,10 +683,10 @@ static int mutate(uint64_t seed)
 			if (token_ids[i] == token_ids[k])
 				fail("a token is there twice", NULL, token_ids[i]);
 	stats = read_stats();
-	printf("%llu cycles (%llu forced), %llu steps, %llu of %llu nodes left, %llu MiB allocated, "
-	       "%llu MiB live; %llu draughts\n", (unsigned long long)stats.cycles,
-	       (unsigned long long)stats.forced_cycles, (unsigned long long)sum,
-	       (unsigned long long)live, (unsigned long long)made,
+	printf("%llu cycles (%llu forced), %llu steps, %llu of %llu nodes left, "
+	       "%llu MiB allocated, %llu MiB live; %llu draughts\n",
+	       (unsigned long long)stats.cycles, (unsigned long long)stats.forced_cycles,
+	       (unsigned long long)sum, (unsigned long long)live, (unsigned long long)made,
 	       (unsigned long long)stats.allocated_bytes >> 20,
 	       (unsigned long long)stats.live_bytes >> 20, (unsigned long long)draughts);
 	if (stats.cycles < CYCLES_MIN)

@@ -2,9 +2,9 @@
 /*
  * test_threads.c - threads of every sort, each with the only pointer to some object
  *
- * In loops that never call the library, in system calls, starting, ending, being cancelled, jumping,
- * on signal stacks, with all signals blocked, made behind the library's back: cycles must neither
- * lose what they hold nor wait for them, and no call of theirs may fail because of a cycle.
+ * In loops that never call the library, in system calls, starting, ending, being cancelled,
+ * jumping, on signal stacks, with all signals blocked, made behind the library's back: cycles must
+ * neither lose what they hold nor wait for them, and no call of theirs may fail because of a cycle.
  */
 #include <dlfcn.h>
 #include <poll.h>

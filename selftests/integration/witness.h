@@ -2,9 +2,9 @@
 /*
  * witness.h - objects that a test can ask about without keeping them alive
  *
- * A witness has a number and a checksum.  A test remembers it by its number and its *hidden* address
- * (all bits inverted), which the collector takes for no pointer, and asks later whether there is
- * still an object at that address, and whether it is the same one.
+ * A witness has a number and a checksum.  A test remembers it by its number and its *hidden*
+ * address (all bits inverted), which the collector takes for no pointer, and asks later whether
+ * there is still an object at that address, and whether it is the same one.
  *
  * That an object is gone is only asked after everything that may have left its address behind, dead
  * stack frames above all, has been overwritten: hence the noinline and wipe_stack().
@@ -60,7 +60,7 @@ static inline UNUSED void *reveal(uintptr_t hidden)
 	return (void *)~hidden;
 }
 
-/* Overwrite what earlier calls left below the caller's frame, and in registers that nobody saves. */
+/* Overwrite what earlier calls left below the caller's frame, and in registers. */
 static NOINLINE UNUSED void wipe_stack(void)
 {
 	volatile char dead[32768];
@@ -68,8 +68,8 @@ static NOINLINE UNUSED void wipe_stack(void)
 
 	for (i = 0; i < sizeof(dead); i++)
 		dead[i] = 0;
-	__asm__ volatile("" : : : "rax", "rcx", "rdx", "rsi", "rdi", "r8", "r9", "r10", "r11", "rbx",
-			 "r12", "r13", "r14", "r15", "memory");
+	__asm__ volatile("" : : : "rax", "rcx", "rdx", "rsi", "rdi", "r8", "r9", "r10", "r11",
+			 "rbx", "r12", "r13", "r14", "r15", "memory");
 }
 
 static inline UNUSED uint64_t witness_check(uint64_t id)

@@ -65,7 +65,7 @@ func processCPUNs() int64 {
 	return usage.Utime.Nano() + usage.Stime.Nano()
 }
 
-// xorshift64*, as randomNext in ../c/workload.h.
+// xorshift64*, as random_next() in ../c/workload.h.
 type random uint64
 
 func (r *random) next() uint64 {
