@@ -70,7 +70,7 @@ static void put_span(struct mark_worker *w, uint32_t page)
 	w->span[w->head++ & (w->room - 1)] = page;
 }
 
-static void put_piece(struct mark_worker *w, uint64_t offset, uint64_t bytes, bool typed)
+static void put_piece(struct mark_worker *w, struct mark_piece piece)
 {
 	if (w->npieces == w->pieces_room) {
 		uint64_t room = w->pieces_room ? w->pieces_room * 2 : 256;
@@ -85,7 +85,7 @@ static void put_piece(struct mark_worker *w, uint64_t offset, uint64_t bytes, bo
 		w->piece = more;
 		w->pieces_room = room;
 	}
-	w->piece[w->npieces++] = (struct mark_piece){ offset, bytes, typed };
+	w->piece[w->npieces++] = piece;
 }
 
 static void marking_queue_span(struct tri_marking *k, uint32_t page)
@@ -100,7 +100,9 @@ static void marking_queue_object(struct tri_marking *k, const struct tri_class *
 	uint64_t bytes = c->large ? (uint64_t)tri_large_pages(k->v, page) << TRI_PAGE_SHIFT : c->size;
 
 	if (offset + bytes <= k->v->heap_pages << TRI_PAGE_SHIFT)
-		put_piece((struct mark_worker *)k, offset, bytes, c->kind == TRI__TYPED);
+		put_piece((struct mark_worker *)k,
+			  (struct mark_piece){ offset, bytes, c->kind == TRI__TYPED,
+					       !tri_read(&k->v->spans[page].needs_zero) });
 }
 
 static void scan_range(struct mark_worker *w, uint64_t offset, uint64_t bytes, bool typed)
@@ -112,38 +114,48 @@ static void scan_range(struct mark_worker *w, uint64_t offset, uint64_t bytes, b
 }
 
 /*
- * A piece of a large object may never have been written: then it is a hole, which must not be read,
- * as that would allocate memory and charge us for it.
+ * Objects whose memory came fresh from the system were not zeroed by anyone, and may have holes where they
+ * were never written.  A hole must not be read, as that would allocate a page and charge us for it.  (Page
+ * by page: to look for the end of the data would walk all that follows, up to the end of the heap.)
  */
-static void scan_piece(struct mark_worker *w)
+static void scan_sparse(struct mark_worker *w, const struct mark_piece *p)
 {
-	struct mark_piece p = w->piece[--w->npieces];
 	const struct marker *m = w->m;
 	off_t base = (off_t)m->v->layout.heap;
-	uint64_t at, end;
+	uint64_t at = p->offset, end = p->offset + p->bytes;
 
-	if (p.bytes > PIECE_BYTES) {
-		put_piece(w, p.offset + PIECE_BYTES, p.bytes - PIECE_BYTES, p.typed);
-		p.bytes = PIECE_BYTES;
-	}
-	w->k.scan_bytes += p.bytes;
-	if (p.bytes < 4 * TRI_PAGE_BYTES) {
-		scan_range(w, p.offset, p.bytes, p.typed);
-		return;
-	}
-	for (at = p.offset, end = p.offset + p.bytes; at < end;) {
-		off_t data = lseek(m->fd, base + (off_t)at, SEEK_DATA), hole;
-		uint64_t stop = end;
+	while (at < end) {
+		off_t data = lseek(m->fd, base + (off_t)at, SEEK_DATA);
+		uint64_t stop;
 
 		if (data < 0 || (uint64_t)(data - base) >= end)
 			return;
-		hole = lseek(m->fd, data, SEEK_HOLE);
 		at = (uint64_t)(data - base);
-		if (hole > data && (uint64_t)(hole - base) < end)
-			stop = (uint64_t)(hole - base);
-		scan_range(w, at, stop - at, p.typed);
+		stop = (at & ~4095ull) + 4096;
+		if (stop > end)
+			stop = end;
+		scan_range(w, at, stop - at, p->typed);
 		at = stop;
 	}
+}
+
+static void scan_piece(struct mark_worker *w)
+{
+	struct mark_piece p = w->piece[--w->npieces];
+
+	if (p.bytes > PIECE_BYTES) {
+		struct mark_piece rest = p;
+
+		rest.offset += PIECE_BYTES;
+		rest.bytes -= PIECE_BYTES;
+		put_piece(w, rest);
+		p.bytes = PIECE_BYTES;
+	}
+	w->k.scan_bytes += p.bytes;
+	if (p.holes)
+		scan_sparse(w, &p);
+	else
+		scan_range(w, p.offset, p.bytes, p.typed);
 }
 
 /* Work done is credit for allocating threads. */

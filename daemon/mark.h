@@ -15,6 +15,7 @@ struct tri_marking;
 struct mark_piece {
 	uint64_t offset, bytes;
 	bool typed;
+	bool holes;			/* parts may never have been written */
 };
 
 struct marker {

@@ -144,6 +144,8 @@ static uint32_t take_large(struct tri_thread *t, uint32_t pages, uint32_t align,
 	tri_write(&v->scanned[page][0], t->black);
 	tri_write(&v->spans[page].pages, pages);
 	tri_write(&v->spans[page].place, 0);
+	/* What is zeroed below has no holes: see the marker. */
+	tri_write(&v->spans[page].needs_zero, *backed || tri_g.settings.clobberfree);
 	v->spans[page].bytes = size;
 	tri_write_release(&v->spans[page].state,
 			  TRI_STATE(TRI_BYTE_LARGE + kind, TRI_SPAN_LARGE, 0, t->gen));

@@ -18,7 +18,6 @@
 
 #define LISTED (attached[0] | (attached[1 % MUTATORS] << 1 % MUTATORS) | \
 		(attached[2 % MUTATORS] << 2 % MUTATORS))
-#define EVERYONE (BIT(MUTATORS) - 1)
 
 #define OUTSIDE(t) (!attached[t] || !inlib[t])
 #ifdef MUTANT_H2_IN_LIBRARY

@@ -142,7 +142,8 @@ inline create_object(m, o, old_span)
 }
 
 /* What others are about to take lies in their cached spans. */
-#define FREE_SLOTS (ALL & ~used & ~BIT(taking[0]) & ~BIT(taking[MUTATORS - 1]) & ~BIT(taking[MUTATORS / 2]))
+#define TAKEN (BIT(taking[0]) | BIT(taking[MUTATORS / 2]) | BIT(taking[MUTATORS - 1]))
+#define FREE_SLOTS (ALL & ~used & ~TAKEN)
 
 proctype Mutator(byte m)
 {

@@ -12,7 +12,7 @@
 #define MUTATORS 2
 #endif
 #ifndef NLOC
-#define NLOC 2			/* locals of a mutator */
+#define NLOC 1			/* locals of a mutator */
 #endif
 #ifndef NOBJ
 #define NOBJ 2
@@ -24,13 +24,13 @@
 #define NGLOB 1
 #endif
 #ifndef OPS
-#define OPS 2			/* operations of a mutator; 0: no limit; loads are free */
+#define OPS 1			/* operations of a mutator; 0: no limit; loads are free */
 #endif
 #ifndef OPS0
 #define OPS0 OPS		/* of the first mutator */
 #endif
 #ifndef CYCLES
-#define CYCLES 2		/* 0: no limit */
+#define CYCLES 0		/* 0: no limit */
 #endif
 
 /* What takes part. */
@@ -123,7 +123,7 @@ byte weak;			/* the weak cell: not a root */
 byte word;			/* shared by weak reads and the end of marking */
 #define NOT_MARKING 0
 #define MARKING 1
-#define MARKING_READ 2	/* marking, and there was a weak read since the round began */
+#define MARKING_READ 2		/* marking, and there was a weak read since the round began */
 #define ENDED 3
 #endif
 
