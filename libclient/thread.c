@@ -363,6 +363,7 @@ void tri_threads_reset(void)
  * From here on the agent answers for this thread.  @sp: the stack from here up stays as it is.
  * @from: below @sp, words to remember that will not stay (at most 64).
  */
+__attribute__((no_sanitize("address", "thread")))
 void tri_thread_block(struct tri_thread *t, uintptr_t from, uintptr_t sp)
 {
 	const uintptr_t *word = (const uintptr_t *)from;
