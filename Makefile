@@ -246,8 +246,8 @@ check-install:
 # in a process whose sigaction() and pthread_create() are ours, and knows neither restartable sequences
 # nor a signal in the middle of a loop: it sees the unit tests, and the collector of ordinary programs.
 ASAN_CLIENTS := $(filter %/test_mutate %/test_barrier_region %/test_daemon_killed,$(INTEGRATION_TESTS))
-ASAN_SERVED := $(filter %/test_alloc %/test_fork %/test_roots %/test_threads,$(INTEGRATION_TESTS))
-TSAN_SERVED := $(filter %/test_mutate %/test_alloc %/test_roots %/test_threads,$(INTEGRATION_TESTS))
+ASAN_SERVED := $(filter %/test_alloc %/test_roots %/test_threads,$(INTEGRATION_TESTS))
+TSAN_SERVED := $(filter %/test_alloc %/test_roots %/test_threads,$(INTEGRATION_TESTS))
 ASAN	:= O=$(O)/asan SANITIZE=address,undefined
 TSAN	:= O=$(O)/tsan SANITIZE=thread
 

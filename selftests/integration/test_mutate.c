@@ -27,7 +27,7 @@
 
 #define THREADS 4
 #define RUN_NS 1400000000ull
-#define CYCLES_MIN 10
+#define CYCLES_MIN 6
 #define NODES_MAX 2500u			/* of a thread's forest */
 #define TOKENS 64			/* in slots */
 #define TANGLE 256

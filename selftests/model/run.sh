@@ -51,14 +51,15 @@ one()
 	mkdir -p "$dir"
 	cd "$dir" || exit 1
 	if ! spin -a "$@" "$here/barrier.pml" > spin 2>&1 ||
-	   ! gcc -O2 -w -DSAFETY -DCOLLAPSE -DMEMLIM=$memory_mib -o verifier pan.c >> spin 2>&1; then
+	   ! gcc $optimise -w -DSAFETY -DCOLLAPSE -DMEMLIM=$memory_mib \
+		-o verifier pan.c >> spin 2>&1; then
 		echo 'no verifier: see spin' > verdict
 	else
 		./verifier -m$depth > pan 2>&1
 		echo "exit status $?" >> pan
 		verdict > verdict
 	fi
-	rm -f verifier pan.? pan.pre
+	rm -f verifier pan.[bchmpt] pan.pre
 	mv verdict result
 }
 
@@ -66,8 +67,8 @@ mode=${1:-small}
 case $mode in
 small) memory_mib=3000 depth=1000000 ;;
 large) memory_mib=6000 depth=5000000 ;;
-one)   memory_mib=${MEMORY_MIB:-6000} depth=5000000 ;;
-run)   ;;			# one test of a table, started from below
+one)   memory_mib=${MEMORY_MIB:-6000} depth=5000000 optimise=-O2 ;;
+run)   ;;			# one test, started from below
 *)     sed -n 's/^#\t/usage: /p' "$0" >&2; exit 2 ;;
 esac
 
@@ -86,8 +87,8 @@ one)
 	exit
 	;;
 run)
-	memory_mib=$2 depth=$3 number=$4
-	shift 4
+	memory_mib=$2 depth=$3 optimise=$4 number=$5
+	shift 5
 	one "$number" "$@"
 	exit
 	;;
@@ -102,15 +103,16 @@ plan=$(wc -l < "$build/tests")
 
 awk -v m=$memory_mib -v d=$depth '{
 	gsub(/,/, " -D", $3)
-	print "run", m, d, NR ($3 == "-" ? "" : " -D" $3)
+	# most of what is to be found is found before -O2 has compiled
+	print "run", m, d, $2 == "found" || $2 == "reached" ? "-O0" : "-O2",
+	      NR ($3 == "-" ? "" : " -D" $3)
 }' "$build/tests" > "$build/runs"
 
-# In the background, so that this shell can report in order, each result as soon as it is there.
+# In the background, so that this shell can report in order, each result as soon as it is there;
+# a session of its own, so that all that it starts can be ended together.
 export BUILD="${build%/model}"
-set -m			# the runner and all that it starts are one process group
-xargs -P "$jobs" -L 1 sh "$here/run.sh" < "$build/runs" &
+setsid xargs -P "$jobs" -L 1 sh "$here/run.sh" < "$build/runs" &
 runner=$!
-set +m
 trap 'kill -- -$runner 2> /dev/null' EXIT
 trap 'exit 130' INT TERM
 
