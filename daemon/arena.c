@@ -165,7 +165,6 @@ static bool attach(struct arena *a)
 	socklen_t len = sizeof(cred);
 	uint64_t heap_va = 0;
 	uint32_t debug;
-	int64_t used;
 
 	if (!getsockopt(a->sock, SOL_SOCKET, SO_PEERCRED, &cred, &len))
 		a->pid = cred.pid;
@@ -182,12 +181,12 @@ static bool attach(struct arena *a)
 	a->trace_gc = hello.a & TRI_HELLO_TRACE_GC;
 	a->cycle = hello.cycle;
 	a->fresh = true;
+	a->heap_minimum_bytes = PACER_HEAP_MINIMUM_BYTES;
 	a->attached_ns = clock_ns();
 	a->gc_done = a->gc_wanted = tri_read(&a->view.ctl->gc_done);
 	a->free_done = a->free_wanted = tri_read(&a->view.ctl->free_done);
 	/* How much of it lives nobody knows after a predecessor's death: at most what is in use. */
-	used = tri_read(&a->view.ctl->used_pages);
-	a->live_bytes = used > 0 ? (uint64_t)used << TRI_PAGE_SHIFT : 0;
+	a->live_bytes = arena_used_bytes(a);
 	a->live_at_bytes = tri_read(&a->view.ctl->allocated_bytes);
 	if (!arena_send(a, &welcome))
 		return false;

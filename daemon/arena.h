@@ -40,6 +40,7 @@ struct arena {
 
 	uint32_t cycle;			/* completed; the same in the client */
 	struct pacer pacer;
+	uint64_t heap_minimum_bytes;	/* least goal at GOGC 100: see adapt_minimum() */
 	struct marker marker;
 
 	/* Requests heard and not yet met. */
@@ -53,11 +54,22 @@ struct arena {
 	uint64_t live_bytes;		/* marked by the last cycle … */
 	uint64_t live_at_bytes;		/* … when allocated_bytes was this */
 	uint64_t trigger_bytes;		/* in allocated_bytes */
-	uint64_t scavenge_ns;		/* when the scavenger may go on; 0: nothing to do */
+	uint64_t scavenge_ns;		/* when the scavenger goes on; 0: nothing to do */
+	uint64_t scavenge_next_ns;	/* its pause lasts until then, whatever comes up meanwhile */
+	double use_now, use_before;	/* most that was used of a goal, in this window and the last */
+	uint64_t use_window_ns;
 	struct cycle_figures now;
 
 	uint16_t drained[TRI_BUFFERS];	/* entries of each buffer that this cycle has seen */
 };
+
+/* In spans; what the client may have scribbled there is no size. */
+static inline uint64_t arena_used_bytes(const struct arena *a)
+{
+	int64_t pages = tri_read(&a->view.ctl->used_pages);
+
+	return pages < 0 || (uint64_t)pages > a->view.heap_pages ? 0 : (uint64_t)pages << TRI_PAGE_SHIFT;
+}
 
 /** Serve the client at @sock until it is gone.  Closes @sock. */
 void arena_serve(int sock);
@@ -77,6 +89,7 @@ void sweep_all(struct arena *a);
 void sweep_clear_marks(struct arena *a);
 
 /* scavenge.c */
+void scavenge_note_use(struct arena *a, uint64_t goal_bytes);
 uint64_t scavenge_excess(struct arena *a);
 uint64_t scavenge(struct arena *a, uint64_t bytes);
 void scavenge_step(struct arena *a);

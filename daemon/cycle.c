@@ -31,6 +31,8 @@
 /* Each round but the last marks something; a heap that takes more makes it up. */
 #define ROUNDS_MAX 100000
 
+#define HEAP_MINIMUM_MAX_BYTES (4 * PACER_HEAP_MINIMUM_BYTES)
+
 static uint64_t live_now(const struct arena *a, uint64_t allocated)
 {
 	int64_t since = (int64_t)(allocated - a->live_at_bytes);
@@ -38,18 +40,22 @@ static uint64_t live_now(const struct arena *a, uint64_t allocated)
 	return since < 0 ? a->live_bytes : a->live_bytes + (uint64_t)since;
 }
 
+/* Heap size @live as a value of the client's allocation counter. */
+static uint64_t counter_at(const struct arena *a, uint64_t live)
+{
+	if (live == PACER_NEVER)
+		return UINT64_MAX;
+	return live <= a->live_bytes ? a->live_at_bytes : a->live_at_bytes + (live - a->live_bytes);
+}
+
 static void publish_trigger(struct arena *a)
 {
 	struct tri_ctl *ctl = a->view.ctl;
-	uint64_t trigger = pacer_trigger_bytes(&a->pacer);
+	uint64_t goal = pacer_goal_bytes(&a->pacer);
 
-	if (trigger == PACER_NEVER)
-		a->trigger_bytes = UINT64_MAX;
-	else if (trigger <= a->live_bytes)
-		a->trigger_bytes = a->live_at_bytes;
-	else
-		a->trigger_bytes = a->live_at_bytes + (trigger - a->live_bytes);
-	tri_write(&ctl->goal_bytes, pacer_goal_bytes(&a->pacer));
+	a->trigger_bytes = counter_at(a, pacer_trigger_bytes(&a->pacer));
+	tri_write(&ctl->goal_bytes, goal);
+	tri_write(&ctl->late_bytes, counter_at(a, goal));
 	tri_write(&ctl->trigger_bytes, a->trigger_bytes);
 	/* Then cycle_due() reads the counter: pairs with tri_count_allocated(). */
 	atomic_thread_fence(memory_order_seq_cst);
@@ -63,11 +69,35 @@ void cycle_settings(struct arena *a)
 		.gc_percent = tri_read(&ctl->gc_percent),
 		.memory_limit_bytes = tri_read(&ctl->memory_limit_bytes),
 		.procs = cpus_online(),
-		.heap_minimum_bytes = PACER_HEAP_MINIMUM_BYTES,
+		.heap_minimum_bytes = a->heap_minimum_bytes,
 	};
 
 	pacer_configure(&a->pacer, &config);
 	publish_trigger(a);
+}
+
+/*
+ * A cycle costs something however little there is to mark: handshakes and wake-ups, some 100 µs.  A program
+ * that fills the smallest heap in that time would have a cycle always on.  The least goal grows until the
+ * fixed part takes at most a tenth of the time, or it is as large as a processor's cache; and shrinks again.
+ */
+static void adapt_minimum(struct arena *a, uint64_t began_ns)
+{
+	const struct cycle_figures *f = &a->now;
+	uint64_t fixed = f->wall_ns[PHASE_BARRIER] + f->wall_ns[PHASE_TERMINATION] +
+			 f->wall_ns[PHASE_SWEEP];
+	uint64_t interval = clock_ns() - a->cycle_end_ns, minimum = a->heap_minimum_bytes;
+
+	if (!a->cycle_end_ns || a->cycle_end_ns > began_ns)
+		return;
+	if (fixed > interval / 10 && minimum < HEAP_MINIMUM_MAX_BYTES)
+		minimum *= 2;
+	else if (fixed < interval / 40 && minimum > PACER_HEAP_MINIMUM_BYTES)
+		minimum /= 2;
+	if (minimum == a->heap_minimum_bytes)
+		return;
+	a->heap_minimum_bytes = minimum;
+	cycle_settings(a);
 }
 
 /** Whether the client has allocated as much as the trigger allows. */
@@ -196,8 +226,7 @@ static void end_pacing(struct arena *a, uint64_t black_at, uint64_t end_at, bool
 		.globals_scan_bytes = f->root_bytes,
 		.gc_utilization = (double)mark_cpu / ((double)mark_ns * cpus_online()),
 		.memory = {
-			.mapped_bytes = ((uint64_t)tri_read(&ctl->used_pages) << TRI_PAGE_SHIFT) +
-					tri_read(&ctl->free_backed_bytes),
+			.mapped_bytes = arena_used_bytes(a) + tri_read(&ctl->free_backed_bytes),
 			.heap_alloc_bytes = live_now(a, end_at),
 			.heap_free_bytes = tri_read(&ctl->free_backed_bytes),
 		},
@@ -206,6 +235,7 @@ static void end_pacing(struct arena *a, uint64_t black_at, uint64_t end_at, bool
 
 	f->end_bytes = end.heap_live_bytes;
 	f->goal_bytes = pacer_goal_bytes(&a->pacer);
+	scavenge_note_use(a, f->goal_bytes);
 	f->live_bytes = end.marked_bytes;
 	pacer_cycle_end(&a->pacer, &end);
 	a->live_bytes = end.marked_bytes;
@@ -222,7 +252,7 @@ bool cycle_run(struct arena *a, bool forced)
 	struct cycle_figures *f = &a->now;
 	struct tri_ctl *ctl = a->view.ctl;
 	uint32_t gc_wanted = a->gc_wanted, free_wanted = a->free_wanted;
-	uint64_t wall = clock_ns(), cpu = clock_cpu_ns(), allocated, black_at, termination, t_cpu;
+	uint64_t wall = clock_ns(), began = wall, cpu = clock_cpu_ns(), allocated, black_at, termination, t_cpu, now;
 	struct pacer_start start;
 	struct tri_msg answer;
 	int i;
@@ -278,6 +308,7 @@ bool cycle_run(struct arena *a, bool forced)
 	f->wall_ns[PHASE_SWEEP] = clock_ns() - wall;
 	f->cpu_ns[PHASE_SWEEP] = clock_cpu_ns() - cpu;
 	publish_trigger(a);
+	adapt_minimum(a, began);
 
 	for (i = 0; i < PHASES; i++)
 		a->gc_cpu_ns += f->cpu_ns[i];
@@ -290,7 +321,8 @@ bool cycle_run(struct arena *a, bool forced)
 		a->free_done = free_wanted;
 		wake(&ctl->free_done, free_wanted);
 	}
-	a->scavenge_ns = scavenge_excess(a) ? clock_ns() : 0;
+	now = clock_ns();
+	a->scavenge_ns = !scavenge_excess(a) ? 0 : now > a->scavenge_next_ns ? now : a->scavenge_next_ns;
 	if (a->trace_gc)
 		trace_cycle(a, forced);
 	if (gc_wanted != a->gc_done) {

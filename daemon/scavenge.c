@@ -2,9 +2,12 @@
 /*
  * scavenge.c - giving free pages back to the system
  *
- *  1. What may stay is 110 % of what the heap will use when it reaches its goal.  Free pages with
- *     memory beyond that are released, highest address first, where they are fewest to be taken
- *     again soon.
+ *  1. What may stay is 110 % of what the heap will use when it reaches its goal.  Spans hold more than
+ *     objects, and a cycle ends a little late: so it will use as much more than its goal as it did at
+ *     most in the last half to one second.  (Taking the last cycle only, as Go does, a heap that is
+ *     collected a thousand times a second has its memory taken and faulted in again all the time.)
+ *     Free pages with memory beyond that are released, highest address first, where they are
+ *     fewest to be taken again soon.
  *  2. In steps of at most 512 KiB, each followed by a pause of 99 times its duration: 1 % of a CPU,
  *     and never in a thread of the client.  tri_free_os_memory() releases all at once.
  *  3. Pages are claimed by setting their `used` bits; a hole is punched for each run of them; then
@@ -21,6 +24,8 @@
 #include "log.h"
 
 #define STEP_BYTES (512ull << 10)
+#define KEEP_FACTOR 1.1
+#define USE_WINDOW_NS 500000000ull
 #define PAUSE_FACTOR 99
 #define PAUSE_MIN_NS 1000000ull
 #define CLAIM_WORDS 64			/* 32 MiB of heap at a time */
@@ -41,29 +46,35 @@ static uint64_t free_backed(const struct tri_view *v)
 	return n << TRI_PAGE_SHIFT;
 }
 
+/** A cycle has marked: how much its heap used, of what it should have. */
+void scavenge_note_use(struct arena *a, uint64_t goal_bytes)
+{
+	double ratio = (double)arena_used_bytes(a) / (double)goal_bytes;
+	uint64_t now = clock_ns();
+
+	if (now - a->use_window_ns > USE_WINDOW_NS) {
+		a->use_before = a->use_now;
+		a->use_now = 0;
+		a->use_window_ns = now;
+	}
+	if (goal_bytes != PACER_NEVER && ratio > a->use_now)
+		a->use_now = ratio;
+}
+
 /** Bytes in free pages beyond what the heap needs for its goal.  Publishes the free bytes. */
 uint64_t scavenge_excess(struct arena *a)
 {
 	const struct tri_view *v = &a->view;
-	uint64_t idle = free_backed(v), goal = pacer_goal_bytes(&a->pacer), keep;
-	int64_t used_pages = tri_read(&v->ctl->used_pages);
-	uint64_t used = used_pages > 0 ? (uint64_t)used_pages << TRI_PAGE_SHIFT : 0;
+	uint64_t idle = free_backed(v), goal = pacer_goal_bytes(&a->pacer), used = arena_used_bytes(a);
+	double use = a->use_now > a->use_before ? a->use_now : a->use_before;
+	double keep = (double)goal * (use > 1 ? use : 1) * KEEP_FACTOR;
 
 	tri_write(&v->ctl->free_backed_bytes, idle);
 	if (goal == PACER_NEVER)
 		return 0;
-	/* Spans hold more than live objects: by as much as they do now. */
-	keep = goal;
-	if (a->live_bytes && used > a->live_bytes) {
-		double overhead = (double)used / (double)a->live_bytes;
-
-		if (overhead < 4)
-			keep = (uint64_t)((double)goal * overhead);
-	}
-	keep += keep / 10;
-	if (keep < used)
-		keep = used;
-	return used + idle > keep ? used + idle - keep : 0;
+	if (keep < (double)used)
+		keep = (double)used;
+	return (double)(used + idle) > keep ? used + idle - (uint64_t)keep : 0;
 }
 
 /*
@@ -73,7 +84,6 @@ uint64_t scavenge_excess(struct arena *a)
 static uint64_t punch(struct arena *a, uint64_t from, const uint64_t *mask, uint64_t n)
 {
 	bool ok = true;
-
 	uint64_t page, end = (from + n) * 64, run = 0, released = 0;
 
 	for (page = from * 64; page <= end; page++) {
@@ -160,5 +170,6 @@ void scavenge_step(struct arena *a)
 		return;
 	}
 	pause = (clock_ns() - before) * PAUSE_FACTOR;
-	a->scavenge_ns = clock_ns() + (pause > PAUSE_MIN_NS ? pause : PAUSE_MIN_NS);
+	a->scavenge_ns = a->scavenge_next_ns =
+		clock_ns() + (pause > PAUSE_MIN_NS ? pause : PAUSE_MIN_NS);
 }

@@ -204,6 +204,7 @@ static void collector_gone(void)
 
 	atomic_fetch_add(&tri_g.reconnects, 1);
 	tri_write(&v->ctl->trigger_bytes, UINT64_MAX);
+	tri_write(&v->ctl->late_bytes, UINT64_MAX);
 	tri_write(&v->ctl->assist_q16, 0);
 	/* No thread is marking any more: what was on offer is void. */
 	tri_write(&v->ctl->grey_count, 0);

@@ -3,33 +3,38 @@
  * assist.c - allocating threads pay for marking
  *
  * While a cycle marks, each allocated byte owes assist_q16 / 65536 bytes of scanning.  A thread pays
- * for 64 KiB of allocation at a time:
+ * for 16 KiB of allocation at a time:
  *
  *  1. from the credit that the collector's workers earn;
- *  2. by scanning spans that the collector has put on offer in the arena.  What it marks there and
- *     has no time to scan goes to the collector as GREY entries of its buffer.  The thread is inside
- *     meanwhile: a round of termination waits for it, and finds the entries;
- *  3. if there is nothing to scan, by waiting for credit in bounded steps.
+ *  2. by scanning spans that the collector has put on offer in the arena, for at most TURN_NS at a time.
+ *     What it marks there and does not scan goes to the collector as GREY entries of its buffer.  The
+ *     thread is inside meanwhile: a round of termination waits for it, and finds the entries.  What
+ *     it has not paid when its turn is over it owes on, and pays after its next few allocations;
+ *  3. if there is nothing to scan and the heap is past its goal, by waiting for credit.
  *
- * A cycle that is due takes a few wake-ups of agent and collector to begin.  While CPUs are short
- * nothing would hold the program back meanwhile; so a thread that finds the trigger passed waits in
- * the same bounded steps.
+ * A cycle that is due takes a few wake-ups of agent and collector to begin.  A thread does not wait for
+ * that while the heap is below its goal; beyond it, it does, since on CPUs that are short nothing else
+ * would hold the program back.
  *
- * A wait ends as soon as the collector has done something; its length in time matters only when the
- * collector gets no CPU.  One that is slow, stopped or dead costs a thread at most STEPS · STEP_NS for
- * 64 KiB, and then the debt is forgiven: the heap grows past its goal instead.  After some waits in
- * vain each further one halves how often the thread tries again, down to once in 4 MiB.
+ * How long a thread waits depends on how far the heap is past its goal, because a wait is an
+ * interruption: a little, and it is one turn.  Half as large again, and memory matters more: STEPS times
+ * STEP_NS.  A wait ends as soon as the collector has done something; its bound matters only when the
+ * collector gets no CPU.  The debt is then forgiven, so that one that is slow, stopped or dead costs
+ * a thread at most that; and after some waits in vain each further one halves how often the thread
+ * tries again, down to once in 1 MiB.
  */
 #include "core/marking.h"
 #include "futex.h"
 #include "internal.h"
 
-#define QUANTUM_BYTES 65536
+#define QUANTUM_BYTES 16384
+#define DEBT_MAX_BYTES (1ull << 20)
+#define TURN_NS 40000		/* of scanning or waiting, at a time */
 #define STEP_NS 1000000
 #define STEPS 2
-#define PATIENT_WAITS 8		/* in vain, in a row: 16 ms; then less often */
+#define SLACK_BYTES (4ull << 20)	/* past the goal before a wait is a long one */
+#define PATIENT_WAITS 8		/* in vain, in a row; then less often */
 #define BACKOFF_MAX 6
-#define SCAN_MAX_BYTES (128ll << 10)	/* in one go: some 30 µs */
 #define LOCAL 64
 
 struct assistant {
@@ -90,8 +95,8 @@ static uint32_t take_span(const struct tri_view *v, uint32_t start)
 	return 0;
 }
 
-/* Scan until @want bytes are paid or nothing is on offer.  Returns what was scanned. */
-static int64_t scan_some(struct tri_thread *t, int64_t want)
+/* Scan until @want bytes are paid, nothing is on offer, or the turn that began at @began_ns is over. */
+static int64_t scan_some(struct tri_thread *t, int64_t want, uint64_t began_ns)
 {
 	const struct tri_view *v = &tri_g.view;
 	struct assistant a;
@@ -107,7 +112,7 @@ static int64_t scan_some(struct tri_thread *t, int64_t want)
 	tri_marking_init(&a.k, v, t->gen + 1);
 	a.t = t;
 	a.n = 0;
-	while ((int64_t)a.k.scan_bytes < want) {
+	while ((int64_t)a.k.scan_bytes < want && tri_now_ns() - began_ns < TURN_NS) {
 		if (!a.n)
 			tri_marking_flush(&a.k);
 		page = a.n ? a.span[--a.n] : take_span(v, t->slot_index * 16);
@@ -141,15 +146,23 @@ static bool cycle_due(const struct tri_ctl *ctl)
 	return tri_read(&ctl->allocated_bytes) > tri_read(&ctl->trigger_bytes);
 }
 
+/* Bytes by which the heap is past its goal. */
+static uint64_t overshoot(const struct tri_ctl *ctl)
+{
+	uint64_t now = tri_read(&ctl->allocated_bytes), late = tri_read(&ctl->late_bytes);
+
+	return now > late ? now - late : 0;
+}
+
 /* Wait until @want bytes of credit are taken, or for 0, until the cycle that is due has begun. */
 static bool wait_bounded(struct tri_thread *t, int64_t want)
 {
 	struct tri_ctl *ctl = tri_g.view.ctl;
-	bool done = false;
+	bool far = overshoot(ctl) > tri_read(&ctl->goal_bytes) / 2 + SLACK_BYTES, done = false;
 	int step;
 
 	atomic_fetch_add(&ctl->waiting, 1);
-	for (step = 0; step < STEPS && !done; step++) {
+	for (step = 0; step < (far ? STEPS : 1) && !done; step++) {
 		uint32_t seq = tri_read_acquire(&ctl->work_seq);
 
 		if (want)
@@ -157,11 +170,19 @@ static bool wait_bounded(struct tri_thread *t, int64_t want)
 		else
 			done = tri_read(&t->marking) || !cycle_due(ctl);
 		if (!done)
-			tri_futex_wait(&ctl->work_seq, seq, STEP_NS);
+			tri_futex_wait(&ctl->work_seq, seq, far ? STEP_NS : TURN_NS);
 	}
 	atomic_fetch_sub(&ctl->waiting, 1);
 	t->futile_waits = done ? 0 : t->futile_waits + 1;
 	return done;
+}
+
+/* What is left of a debt of @want bytes of scanning, in bytes of allocation. */
+static uint64_t still_owed(uint64_t debt, int64_t want, int64_t paid)
+{
+	uint64_t left = (uint64_t)((double)debt * (double)(want - paid) / (double)want);
+
+	return left < DEBT_MAX_BYTES ? left : DEBT_MAX_BYTES;
 }
 
 /* Called outside; the caller's new object is in this frame's registers or above. */
@@ -170,31 +191,30 @@ void tri_assist(struct tri_thread *t)
 {
 	struct tri_ctl *ctl = tri_g.view.ctl;
 	uintptr_t regs[6], sp = tri_save_registers(regs);
-	uint64_t began;
-	int64_t want = 0;
+	uint64_t began, debt = t->debt_bytes;
+	int64_t want = 0, paid = 0;
 
-	if (t->debt_bytes < QUANTUM_BYTES)
+	if (debt < QUANTUM_BYTES)
 		return;
+	t->debt_bytes = 0;
 	if (tri_read(&t->marking)) {
-		want = (int64_t)((unsigned __int128)t->debt_bytes * tri_read(&ctl->assist_q16) >> 16);
-		t->debt_bytes = 0;
+		want = (int64_t)((unsigned __int128)debt * tri_read(&ctl->assist_q16) >> 16);
 		if (!want || take_credit(ctl, want))
 			return;
-	} else {
-		t->debt_bytes = 0;
-		if (!cycle_due(ctl))
-			return;
+	} else if (!cycle_due(ctl) || !overshoot(ctl)) {
+		return;
 	}
 	if (t->blocking_depth)
 		return;
 	began = tri_now_ns();
 	if (want) {
-		want = want > SCAN_MAX_BYTES ? SCAN_MAX_BYTES : want;
-		want -= scan_some(t, want);
-		if (want <= 0)
-			want = -1;
+		paid = scan_some(t, want, began);
+		if (paid && paid < want)
+			t->debt_bytes += still_owed(debt, want, paid);
 	}
-	if (want >= 0 && worth_waiting(t)) {
+	if (!paid) {
+		if (!overshoot(ctl) || !worth_waiting(t))
+			return;
 		tri_thread_block(t, sp, sp);
 		wait_bounded(t, want);
 		tri_thread_unblock(t);

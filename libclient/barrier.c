@@ -2,9 +2,11 @@
 /*
  * barrier.c - the write barrier's slow path and its relatives
  *
- * While the thread's barrier is on, a store exchanges (so that of two racing stores each sees the
- * other's value, or what was before both), and shades what it removed and what it put in.  The
- * thread is inside meanwhile, so that no handshake is answered between the store and the shading.
+ * While the thread's barrier is on, a store loads what is there, stores, and shades what it removed and
+ * what it put in.  The thread is inside meanwhile, so that no handshake is answered between the load and
+ * the shading.  It need not exchange: of two racing stores both may see the same old value, and neither the
+ * other's; but a value that is put into a slot while barriers are on is shaded by the thread that does,
+ * and one from before is what both of them see.  An exchange would cost a third of the barrier.
  *
  * Shading appends the raw pointer to the thread's buffer unless its object is marked already.  Marks
  * are not taken back while a mark phase lasts, except from slots that no object is in.
@@ -55,29 +57,39 @@ void tri_append(struct tri_thread *t, uint64_t entry)
 
 void tri_shade(struct tri_thread *t, const void *pointer)
 {
+	const struct tri_view *v = &tri_g.view;
 	uint64_t offset = tri_offset(pointer);
 	struct tri_object o;
 
-	if (!tri_in_heap(offset) || !tri_resolve(&tri_g.view, offset, &o))
+	/* Not against top_pages: every thread writes to that line. */
+	if (offset >> TRI_PAGE_SHIFT >= v->heap_pages || !tri_resolve(v, offset, &o))
 		return;
-	if (!tri_bit(tri_g.view.marks[~t->gen & 1], o.page, o.index))
+	if (!tri_bit(v->marks[~t->gen & 1], o.page, o.index))
 		tri_append(t, (uint64_t)(uintptr_t)pointer);
 }
 
 typedef _Atomic(void *) slot_t;
 
+/* Store while marking.  The thread is inside. */
+static inline void put_shaded(struct tri_thread *t, slot_t *slot, void *value)
+{
+	void *old = atomic_load_explicit(slot, memory_order_relaxed);
+
+	atomic_store_explicit(slot, value, memory_order_release);
+	if (old)
+		tri_shade(t, old);
+	if (value)
+		tri_shade(t, value);
+}
+
 TRI_EXPORT void tri__store_slow(void *slot, const void *value)
 {
 	struct tri_thread *t = tri_enter();
 
-	if (t && tri_read(&t->marking)) {
-		void *old = atomic_exchange((slot_t *)slot, (void *)value);
-
-		tri_shade(t, old);
-		tri_shade(t, value);
-	} else {
+	if (t && tri_read(&t->marking))
+		put_shaded(t, slot, (void *)value);
+	else
 		atomic_store_explicit((slot_t *)slot, (void *)value, memory_order_release);
-	}
 	if (t)
 		tri_leave(t);
 }
@@ -119,12 +131,10 @@ TRI_EXPORT void *tri_exchange(void *slot, const void *value)
 
 static void put(struct tri_thread *t, bool marking, slot_t *slot, void *value)
 {
-	if (marking) {
-		tri_shade(t, atomic_exchange(slot, value));
-		tri_shade(t, value);
-	} else {
+	if (marking)
+		put_shaded(t, slot, value);
+	else
 		atomic_store_explicit(slot, value, memory_order_relaxed);
-	}
 }
 
 TRI_EXPORT void tri_move(void *dst, const void *src, size_t words)

@@ -115,6 +115,7 @@ static void fill_ctl(void)
 		  (s->clobberfree ? TRI_DEBUG_CLOBBERFREE : 0u));
 	/* The collector has better ones when it attaches. */
 	tri_write(&ctl->trigger_bytes, FIRST_TRIGGER_BYTES);
+	tri_write(&ctl->late_bytes, UINT64_MAX);
 	ctl->magic = TRI_MAGIC;
 }
 

@@ -45,7 +45,7 @@
 #include <stdint.h>
 
 #define TRI_MAGIC		0x726f6c6f63697274ull	/* "tricolor" */
-#define TRI_LAYOUT_VERSION	1u
+#define TRI_LAYOUT_VERSION	2u
 
 #define TRI_PAGE_SHIFT		13
 #define TRI_PAGE_BYTES		(1ull << TRI_PAGE_SHIFT)
@@ -106,6 +106,7 @@ struct tri_ctl {
 	tri_au64 assist_q16;			/* scan bytes owed an allocated byte, × 65536 */
 	tri_au64 goal_bytes;
 	tri_au64 live_bytes;
+	tri_au64 late_bytes;		/* value of allocated_bytes that reaches the goal */
 
 	/* Marking credit: added by the collector as it scans, taken by allocating threads. */
 	_Alignas(64) tri_as64 credit_bytes;
@@ -270,6 +271,7 @@ _Static_assert(offsetof(struct tri_ctl, trigger_bytes) == 256, "layout");
 _Static_assert(offsetof(struct tri_ctl, assist_q16) == 264, "layout");
 _Static_assert(offsetof(struct tri_ctl, goal_bytes) == 272, "layout");
 _Static_assert(offsetof(struct tri_ctl, live_bytes) == 280, "layout");
+_Static_assert(offsetof(struct tri_ctl, late_bytes) == 288, "layout");
 _Static_assert(offsetof(struct tri_ctl, credit_bytes) == 320, "layout");
 _Static_assert(offsetof(struct tri_ctl, work_seq) == 328, "layout");
 _Static_assert(offsetof(struct tri_ctl, waiting) == 332, "layout");
