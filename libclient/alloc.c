@@ -80,11 +80,11 @@ static void *alloc_small(struct tri_thread *t, unsigned int byte, const struct t
 	for (;;) {
 		object = type ? tri__take((size_t)byte * sizeof(struct tri__cache), size) : NULL;
 		if (!object) {
-			pthread_mutex_lock(&t->cache_lock);
+			tri_lock(&t->cache_lock);
 			object = tri_cache_alloc(t, byte, &zeroed);
 			if (object && type)
 				write_type(object, size, type, count);
-			pthread_mutex_unlock(&t->cache_lock);
+			tri_unlock(&t->cache_lock);
 		} else {
 			write_type(object, size, type, count);
 		}
@@ -111,7 +111,7 @@ static void *alloc_tiny(struct tri_thread *t)
 	char *object;
 	bool zeroed;
 
-	pthread_mutex_lock(&t->cache_lock);
+	tri_lock(&t->cache_lock);
 	object = t->tiny;
 	t->tiny = NULL;
 	if (!object) {
@@ -119,7 +119,7 @@ static void *alloc_tiny(struct tri_thread *t)
 		if (object)
 			t->tiny = memset(object, 0, 16) + 8;
 	}
-	pthread_mutex_unlock(&t->cache_lock);
+	tri_unlock(&t->cache_lock);
 	if (!object)
 		return alloc_small(t, TRI_BYTE_TINY, NULL, 0);
 	tri_leave(t);
@@ -138,7 +138,7 @@ static uint32_t take_large(struct tri_thread *t, uint32_t pages, uint32_t align,
 	/* As open_window() does in cache.c. */
 	if (*backed && tri_g.settings.checkmark)
 		memset(v->heap + ((uint64_t)page << TRI_PAGE_SHIFT), 0, (uint64_t)pages << TRI_PAGE_SHIFT);
-	pthread_mutex_lock(&t->cache_lock);
+	tri_lock(&t->cache_lock);
 	tri_write(&v->marks[t->gen & 1][page][0], 1);
 	tri_write(&v->marks[~t->gen & 1][page][0], t->black);
 	tri_write(&v->scanned[page][0], t->black);
@@ -153,7 +153,7 @@ static uint32_t take_large(struct tri_thread *t, uint32_t pages, uint32_t align,
 		tri_write(&v->span_of[page + i], page);
 	for (i = 0; i < pages; i++)
 		tri_write_release(&v->page_map[page + i], (uint8_t)(TRI_BYTE_LARGE + kind));
-	pthread_mutex_unlock(&t->cache_lock);
+	tri_unlock(&t->cache_lock);
 	tri_count_allocated(t, (uint64_t)pages << TRI_PAGE_SHIFT);
 	return page;
 }

@@ -20,7 +20,7 @@
 #define PASS_MAX 64
 
 struct list {
-	pthread_mutex_t lock;
+	struct tri_lock lock;
 	uint32_t *span;
 	uint32_t n, room;
 	uint32_t cursor;
@@ -41,7 +41,6 @@ void tri_central_init(void)
 		munmap(l->span, l->room * sizeof(uint32_t));
 		munmap(l->partial, l->partial_room * sizeof(uint32_t));
 		*l = (struct list){ .span = NULL };
-		pthread_mutex_init(&l->lock, NULL);
 	}
 }
 
@@ -68,30 +67,35 @@ static uint64_t place(unsigned int byte, uint32_t index)
 	return (uint64_t)byte << 32 | index;
 }
 
-/* Put a span into its list.  Without memory for the list its free slots wait for the collector. */
-void tri_central_add(uint32_t page, unsigned int byte)
+/*
+ * Put @spans spans that lie one behind the other into their list.  Without memory for the list their free
+ * slots wait for the collector.
+ */
+void tri_central_add(uint32_t page, unsigned int spans, unsigned int byte)
 {
 	struct list *l = &lists[byte];
 
-	pthread_mutex_lock(&l->lock);
-	if (l->n < l->room || grow(&l->span, &l->room)) {
+	tri_lock(&l->lock);
+	for (; spans && (l->n < l->room || grow(&l->span, &l->room)); spans--) {
 		tri_write(&tri_g.view.spans[page].place, place(byte, l->n));
-		l->span[l->n++] = page;
+		l->span[l->n] = page;
 		/* A fresh span has nothing for this cycle's cursor. */
-		if (l->cursor == l->n - 1)
-			l->cursor = l->n;
+		if (l->cursor == l->n)
+			l->cursor++;
+		l->n++;
+		page += tri_classes[byte].pages;
 	}
-	pthread_mutex_unlock(&l->lock);
+	tri_unlock(&l->lock);
 }
 
 void tri_central_put(uint32_t page, unsigned int byte)
 {
 	struct list *l = &lists[byte];
 
-	pthread_mutex_lock(&l->lock);
+	tri_lock(&l->lock);
 	if (l->npartial < l->partial_room || grow(&l->partial, &l->partial_room))
 		l->partial[l->npartial++] = page;
-	pthread_mutex_unlock(&l->lock);
+	tri_unlock(&l->lock);
 }
 
 /* Drop entry @i, which is stale.  The last entry takes its place if it is good itself. */
@@ -112,7 +116,11 @@ static uint32_t next_candidate(struct list *l, unsigned int byte)
 	const struct tri_view *v = &tri_g.view;
 	uint32_t page = 0;
 
-	pthread_mutex_lock(&l->lock);
+	/* What another thread adds at this moment is missed: fresh pages do as well. */
+	if (!__atomic_load_n(&l->npartial, __ATOMIC_RELAXED) &&
+	    __atomic_load_n(&l->cursor, __ATOMIC_RELAXED) >= __atomic_load_n(&l->n, __ATOMIC_RELAXED))
+		return 0;
+	tri_lock(&l->lock);
 	if (l->npartial) {
 		page = l->partial[--l->npartial];
 	} else {
@@ -130,7 +138,7 @@ static uint32_t next_candidate(struct list *l, unsigned int byte)
 			break;
 		}
 	}
-	pthread_mutex_unlock(&l->lock);
+	tri_unlock(&l->lock);
 	return page;
 }
 
@@ -197,10 +205,10 @@ void tri_central_restart(void)
 	for (i = 1; i < TRI_BYTE_LARGE; i++) {
 		struct list *l = &lists[i];
 
-		pthread_mutex_lock(&l->lock);
+		tri_lock(&l->lock);
 		l->cursor = 0;
 		l->npartial = 0;
-		pthread_mutex_unlock(&l->lock);
+		tri_unlock(&l->lock);
 	}
 }
 

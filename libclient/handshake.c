@@ -187,9 +187,9 @@ static void barrier_on(uint32_t cycle)
 	for (t = tri_g.threads; t; t = t->next) {
 		/* A cycle that was abandoned had the same number: its scans do not count for this one. */
 		tri_write(&t->scanned_cycle, 0);
-		pthread_mutex_lock(&t->cache_lock);
+		tri_lock(&t->cache_lock);
 		tri_cache_blacken(t);
-		pthread_mutex_unlock(&t->cache_lock);
+		tri_unlock(&t->cache_lock);
 	}
 	pthread_mutex_unlock(&tri_g.list_lock);
 	wake_assists();
@@ -332,7 +332,7 @@ static void barrier_off(uint32_t gen)
 	tri_g.phase = TRI_PHASE_OFF;
 	tri_g.gen = gen;
 	for (t = tri_g.threads; t; t = t->next) {
-		pthread_mutex_lock(&t->cache_lock);
+		tri_lock(&t->cache_lock);
 		tri_cache_flush(t, false);
 		t->gen = gen;
 		t->black = 0;
@@ -342,7 +342,7 @@ static void barrier_off(uint32_t gen)
 		/* What is left in its buffer is marked, or garbage. */
 		if (t->buffer)
 			tri_write(&tri_g.view.buffers[t->buffer - 1].count, 0);
-		pthread_mutex_unlock(&t->cache_lock);
+		tri_unlock(&t->cache_lock);
 		atomic_thread_fence(memory_order_release);
 		t->tls->barrier = !tri_g.rseq;
 	}

@@ -24,6 +24,7 @@
 #include "core/layout.h"
 #include "core/sizeclass.h"
 #include "core/span.h"
+#include "lock.h"
 #include "tricolor.h"
 
 #define TRI_HIDDEN __attribute__((visibility("hidden")))
@@ -47,10 +48,13 @@ enum tri_phase {
 	TRI_PHASE_BLACK,		/* every barrier is on; new objects are black */
 };
 
-/* The span that a cache entry allocates from.  Owner: as the caches. */
+/* The span that a cache entry allocates from, and fresh ones that lie behind it.  Owner: as the caches. */
 struct tri_cached_span {
 	uint32_t page;			/* 0: none */
 	uint32_t window;		/* the 64 slots that the entry's bits stand for */
+	uint32_t next;			/* page of the first of @left spans that come next */
+	uint16_t left;
+	uint16_t run;			/* spans that were taken at once the last time, in this cycle */
 };
 
 /*
@@ -60,7 +64,7 @@ struct tri_cached_span {
 struct tri_thread {
 	struct tri__cache caches[TRI__CACHES];
 	struct tri_cached_span spans[TRI__CACHES];
-	uint64_t active[4];		/* entries that have a span; owner: as the caches */
+	uint64_t active[4];		/* entries with a span or a run; owner: as the caches */
 
 	/* Owner: the thread; read by the agent and, in a signal handler, by the thread. */
 	_Alignas(64) tri_au32 visits;	/* odd while the thread is inside the library */
@@ -83,7 +87,7 @@ struct tri_thread {
 	tri_au32 fence_seen;		/* last signal fence; the thread */
 	bool signalled;			/* for the current request; agent */
 
-	pthread_mutex_t cache_lock;
+	struct tri_lock cache_lock;
 
 	/* Blocking region: saved by the thread before it sets `blocked`. */
 	tri_au32 blocked;
@@ -200,7 +204,7 @@ void tri_cache_flush(struct tri_thread *t, bool to_central) TRI_HIDDEN;
 /* central.c */
 void tri_central_init(void) TRI_HIDDEN;
 uint32_t tri_central_take(uint32_t gen, unsigned int byte) TRI_HIDDEN;
-void tri_central_add(uint32_t page, unsigned int byte) TRI_HIDDEN;
+void tri_central_add(uint32_t page, unsigned int spans, unsigned int byte) TRI_HIDDEN;
 void tri_central_put(uint32_t page, unsigned int byte) TRI_HIDDEN;
 void tri_central_restart(void) TRI_HIDDEN;
 void tri_central_recover(void) TRI_HIDDEN;

@@ -15,11 +15,11 @@
  */
 #include "internal.h"
 
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static struct tri_lock lock;
 
 void tri_pageheap_init(void)
 {
-	pthread_mutex_init(&lock, NULL);
+	lock = (struct tri_lock){ 0 };
 	/* Page 0 stands for "no span". */
 	atomic_fetch_or(&tri_g.view.used[0], 1);
 	tri_write(&tri_g.view.page_map[0], 0);
@@ -132,13 +132,13 @@ uint32_t tri_pageheap_take(uint32_t pages, uint32_t align_pages, bool *backed)
 	uint64_t page, top, i, left;
 	int64_t used;
 
-	pthread_mutex_lock(&lock);
+	tri_lock(&lock);
 	do {
 		page = pages <= TRI_CHUNK_PAGES ? find_in_chunks(pages, align_pages) : 0;
 		if (!page)
 			page = find_run(1, v->heap_pages, pages, align_pages, NULL);
 		if (!page) {
-			pthread_mutex_unlock(&lock);
+			tri_unlock(&lock);
 			return 0;
 		}
 	} while (!set_used(page, pages));
@@ -160,7 +160,7 @@ uint32_t tri_pageheap_take(uint32_t pages, uint32_t align_pages, bool *backed)
 	used = atomic_fetch_add(&v->ctl->used_pages, pages) + pages;
 	if (used > (int64_t)tri_read(&v->ctl->peak_pages))
 		tri_write(&v->ctl->peak_pages, (uint64_t)used);
-	pthread_mutex_unlock(&lock);
+	tri_unlock(&lock);
 	return (uint32_t)page;
 }
 
@@ -174,7 +174,7 @@ void tri_pageheap_recover(void)
 	const struct tri_view *v = &tri_g.view;
 	uint64_t page, top, used = 0;
 
-	pthread_mutex_lock(&lock);
+	tri_lock(&lock);
 	top = tri_read(&v->ctl->top_pages);
 	for (page = 1; page < top; page++) {
 		if (!(tri_read(&v->used[page / 64]) >> (page & 63) & 1))
@@ -187,5 +187,5 @@ void tri_pageheap_recover(void)
 	for (page = 0; page < top; page += TRI_CHUNK_PAGES)
 		tri_pages_hint(v, page);
 	tri_write(&v->ctl->used_pages, (int64_t)used);
-	pthread_mutex_unlock(&lock);
+	tri_unlock(&lock);
 }

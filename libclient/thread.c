@@ -86,7 +86,6 @@ struct tri_thread *tri_thread_new(void)
 			return NULL;
 	}
 	tri_write(&t->visits, visits);
-	pthread_mutex_init(&t->cache_lock, NULL);
 	return t;
 }
 
@@ -291,9 +290,9 @@ TRI_EXPORT int tri_thread_attach(void)
  */
 void tri_thread_remove(struct tri_thread *t)
 {
-	pthread_mutex_lock(&t->cache_lock);
+	tri_lock(&t->cache_lock);
 	tri_cache_flush(t, tri_read(&tri_g.sweepable) == t->gen);
-	pthread_mutex_unlock(&t->cache_lock);
+	tri_unlock(&t->cache_lock);
 	tri_flush_buffer(t);
 	*t->prev = t->next;
 	if (t->next)

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * lock.h - the locks that a refill takes
+ *
+ * A futex word: 0 free, 1 taken, 2 taken and waited for.  Two atomic instructions and no call while nobody
+ * waits, which is half of what pthread_mutex_lock() and its counterpart cost.  Not recursive, not
+ * for signal handlers.  All zeros is a free lock.
+ */
+#ifndef TRI_LOCK_H
+#define TRI_LOCK_H
+
+#include "futex.h"
+
+struct tri_lock {
+	tri_au32 word;
+};
+
+static inline void tri_lock(struct tri_lock *l)
+{
+	uint32_t old = 0;
+
+	/* Acquire: pairs with tri_unlock(). */
+	if (atomic_compare_exchange_strong_explicit(&l->word, &old, 1, memory_order_acquire,
+						    memory_order_relaxed))
+		return;
+	while (atomic_exchange_explicit(&l->word, 2, memory_order_acquire))
+		tri_futex_wait(&l->word, 2, -1);
+}
+
+static inline void tri_unlock(struct tri_lock *l)
+{
+	/* Release: pairs with tri_lock(). */
+	if (atomic_exchange_explicit(&l->word, 0, memory_order_release) == 2)
+		tri_futex_wake(&l->word);
+}
+
+#endif
