@@ -23,6 +23,8 @@
  * a thread at most that; and after some waits in vain each further one halves how often the thread
  * tries again, down to once in 1 MiB.
  */
+#include <sched.h>
+
 #include "core/marking.h"
 #include "futex.h"
 #include "internal.h"
@@ -154,27 +156,53 @@ static uint64_t overshoot(const struct tri_ctl *ctl)
 	return now > late ? now - late : 0;
 }
 
-/* Wait until @want bytes of credit are taken, or for 0, until the cycle that is due has begun. */
-static bool wait_bounded(struct tri_thread *t, int64_t want)
+/* Whether @want bytes of credit could be taken; for 0, whether the cycle that is due has begun. */
+static bool relieved(struct tri_thread *t, struct tri_ctl *ctl, int64_t want)
+{
+	if (want)
+		return !tri_read(&t->marking) || take_credit(ctl, want);
+	return tri_read(&t->marking) || !cycle_due(ctl);
+}
+
+/*
+ * The rest of a turn, given to whoever wants the CPU.  Not asleep: a timer that is to wake us comes some
+ * 50 µs late, and the collector would have to wake us.
+ */
+static bool wait_turn(struct tri_thread *t, int64_t want, uint64_t began_ns)
+{
+	do {
+		if (relieved(t, tri_g.view.ctl, want))
+			return true;
+		sched_yield();
+	} while (tri_now_ns() - began_ns < TURN_NS);
+	return false;
+}
+
+static bool wait_long(struct tri_thread *t, int64_t want)
 {
 	struct tri_ctl *ctl = tri_g.view.ctl;
-	bool far = overshoot(ctl) > tri_read(&ctl->goal_bytes) / 2 + SLACK_BYTES, done = false;
+	bool done = false;
 	int step;
 
 	atomic_fetch_add(&ctl->waiting, 1);
-	for (step = 0; step < (far ? STEPS : 1) && !done; step++) {
+	for (step = 0; step < STEPS && !done; step++) {
 		uint32_t seq = tri_read_acquire(&ctl->work_seq);
 
-		if (want)
-			done = !tri_read(&t->marking) || take_credit(ctl, want);
-		else
-			done = tri_read(&t->marking) || !cycle_due(ctl);
+		done = relieved(t, ctl, want);
 		if (!done)
-			tri_futex_wait(&ctl->work_seq, seq, far ? STEP_NS : TURN_NS);
+			tri_futex_wait(&ctl->work_seq, seq, STEP_NS);
 	}
 	atomic_fetch_sub(&ctl->waiting, 1);
-	t->futile_waits = done ? 0 : t->futile_waits + 1;
 	return done;
+}
+
+static void wait_bounded(struct tri_thread *t, int64_t want, uint64_t began_ns)
+{
+	const struct tri_ctl *ctl = tri_g.view.ctl;
+	bool far = overshoot(ctl) > tri_read(&ctl->goal_bytes) / 2 + SLACK_BYTES, done;
+
+	done = far ? wait_long(t, want) : wait_turn(t, want, began_ns);
+	t->futile_waits = done ? 0 : t->futile_waits + 1;
 }
 
 /* What is left of a debt of @want bytes of scanning, in bytes of allocation. */
@@ -216,7 +244,7 @@ void tri_assist(struct tri_thread *t)
 		if (!overshoot(ctl) || !worth_waiting(t))
 			return;
 		tri_thread_block(t, sp, sp);
-		wait_bounded(t, want);
+		wait_bounded(t, want, began);
 		tri_thread_unblock(t);
 	}
 	atomic_fetch_add_explicit(&tri_g.interruptions.assist_ns, tri_now_ns() - began,
