@@ -90,7 +90,7 @@ void sweep_clear_marks(struct arena *a);
 
 /* scavenge.c */
 void scavenge_note_use(struct arena *a, uint64_t goal_bytes);
-uint64_t scavenge_excess(struct arena *a);
+void scavenge_begin(struct arena *a);
 uint64_t scavenge(struct arena *a, uint64_t bytes);
 void scavenge_step(struct arena *a);
 

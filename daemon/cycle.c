@@ -252,7 +252,7 @@ bool cycle_run(struct arena *a, bool forced)
 	struct cycle_figures *f = &a->now;
 	struct tri_ctl *ctl = a->view.ctl;
 	uint32_t gc_wanted = a->gc_wanted, free_wanted = a->free_wanted;
-	uint64_t wall = clock_ns(), began = wall, cpu = clock_cpu_ns(), allocated, black_at, termination, t_cpu, now;
+	uint64_t wall = clock_ns(), began = wall, cpu = clock_cpu_ns(), allocated, black_at, termination, t_cpu;
 	struct pacer_start start;
 	struct tri_msg answer;
 	int i;
@@ -321,8 +321,7 @@ bool cycle_run(struct arena *a, bool forced)
 		a->free_done = free_wanted;
 		wake(&ctl->free_done, free_wanted);
 	}
-	now = clock_ns();
-	a->scavenge_ns = !scavenge_excess(a) ? 0 : now > a->scavenge_next_ns ? now : a->scavenge_next_ns;
+	scavenge_begin(a);
 	if (a->trace_gc)
 		trace_cycle(a, forced);
 	if (gc_wanted != a->gc_done) {

@@ -46,23 +46,31 @@ static uint64_t free_backed(const struct tri_view *v)
 	return n << TRI_PAGE_SHIFT;
 }
 
+/* Forget what is older than the last window; true if that is all there was. */
+static bool turn_windows(struct arena *a, uint64_t now)
+{
+	uint64_t since = now - a->use_window_ns;
+
+	if (since <= USE_WINDOW_NS)
+		return false;
+	a->use_before = since <= 2 * USE_WINDOW_NS ? a->use_now : 0;
+	a->use_now = 0;
+	a->use_window_ns = now;
+	return since > 2 * USE_WINDOW_NS;
+}
+
 /** A cycle has marked: how much its heap used, of what it should have. */
 void scavenge_note_use(struct arena *a, uint64_t goal_bytes)
 {
 	double ratio = (double)arena_used_bytes(a) / (double)goal_bytes;
-	uint64_t now = clock_ns();
 
-	if (now - a->use_window_ns > USE_WINDOW_NS) {
-		a->use_before = a->use_now;
-		a->use_now = 0;
-		a->use_window_ns = now;
-	}
+	turn_windows(a, clock_ns());
 	if (goal_bytes != PACER_NEVER && ratio > a->use_now)
 		a->use_now = ratio;
 }
 
-/** Bytes in free pages beyond what the heap needs for its goal.  Publishes the free bytes. */
-uint64_t scavenge_excess(struct arena *a)
+/* Bytes in free pages beyond what the heap needs for its goal.  Publishes the free bytes. */
+static uint64_t excess(struct arena *a)
 {
 	const struct tri_view *v = &a->view;
 	uint64_t idle = free_backed(v), goal = pacer_goal_bytes(&a->pacer), used = arena_used_bytes(a);
@@ -75,6 +83,25 @@ uint64_t scavenge_excess(struct arena *a)
 	if (keep < (double)used)
 		keep = (double)used;
 	return (double)(used + idle) > keep ? used + idle - (uint64_t)keep : 0;
+}
+
+/* The next step: after its pause, or when there may be something because a window is over. */
+static void schedule(struct arena *a, bool something)
+{
+	uint64_t now = clock_ns();
+
+	if (something)
+		a->scavenge_ns = now > a->scavenge_next_ns ? now : a->scavenge_next_ns;
+	else if (a->use_now > 0 || a->use_before > 0)
+		a->scavenge_ns = a->use_window_ns + USE_WINDOW_NS + 1;
+	else
+		a->scavenge_ns = 0;
+}
+
+/** A cycle has ended: look at what is free now, and when to release it. */
+void scavenge_begin(struct arena *a)
+{
+	schedule(a, excess(a) != 0);
 }
 
 /*
@@ -163,13 +190,17 @@ uint64_t scavenge(struct arena *a, uint64_t bytes)
 /** One step of the background scavenger; sets when the next one is due. */
 void scavenge_step(struct arena *a)
 {
-	uint64_t before = clock_ns(), excess = scavenge_excess(a), pause;
+	uint64_t before = clock_ns(), bytes, pause;
 
-	if (!excess || !scavenge(a, excess < STEP_BYTES ? excess : STEP_BYTES)) {
-		a->scavenge_ns = 0;
-		return;
+	/* No cycle for so long: what was needed to keep a fast allocator's cycles apart is not now. */
+	if (turn_windows(a, before) && a->heap_minimum_bytes != PACER_HEAP_MINIMUM_BYTES) {
+		a->heap_minimum_bytes = PACER_HEAP_MINIMUM_BYTES;
+		cycle_settings(a);
 	}
+	bytes = excess(a);
+	if (bytes && !scavenge(a, bytes < STEP_BYTES ? bytes : STEP_BYTES))
+		bytes = 0;
 	pause = (clock_ns() - before) * PAUSE_FACTOR;
-	a->scavenge_ns = a->scavenge_next_ns =
-		clock_ns() + (pause > PAUSE_MIN_NS ? pause : PAUSE_MIN_NS);
+	a->scavenge_next_ns = clock_ns() + (pause > PAUSE_MIN_NS ? pause : PAUSE_MIN_NS);
+	schedule(a, bytes != 0);
 }

@@ -10,19 +10,18 @@
  *	CALL    in-library word on
  *	FLAG    read the barrier flag
  *	PLAIN   it was off: store or exchange; leave the library
- *	SWAP    it was on: exchange.  Here the restartable sequence ends up too, with the in-library
- *	        word still off: the test and the first instruction in the library are two steps
+ *	SWAP    it was on: read what is there, or exchange.  Here the restartable sequence ends up too,
+ *	        with the in-library word still off: the test and the first instruction in the library
+ *	        are two steps
+ *	SWAPPED	store.  That others see it before what is appended next is the order of stores
  *	OLD     append what was there, after handing over the buffer if it is full
  *	VALUE   append what is there now; leave the library
  */
 
-mtype = { IDLE, CALL, FLAG, PLAIN, SWAP, OLD, PUSHED, VALUE, TAKE, EXIT };
+mtype = { IDLE, CALL, FLAG, PLAIN, SWAP, SWAPPED, OLD, PUSHED, VALUE, TAKE, EXIT };
 mtype = { STORING, EXCHANGING, CREATING };
 #if WEAK
 mtype = { WEAK_LOAD, WEAK_STATE, WEAK_ANSWER };
-#endif
-#ifdef MUTANT_PLAIN_SLOW
-mtype = { PLAIN_SWAP };
 #endif
 #ifdef MUTANT_NO_RESTART
 mtype = { TORN };
@@ -247,36 +246,34 @@ end:
 			end_operation(m)	/* the library is left as the store drains */
 		fi
 	}
-#ifdef MUTANT_PLAIN_SLOW
-	:: atomic {
-		at == SWAP ->
-		drain(m);
-		inlib[m] = 1;
-		old = mem[c];
-		at = PLAIN_SWAP
-	}
-	:: atomic {
-		at == PLAIN_SWAP ->
-		mem[c] = value;
-		at = OLD
-	}
-#else
 	:: atomic {
 		at == SWAP ->
 #if WITNESS == W_STALE_FLAG
 		assert(on[m]);
 #endif
-		drain(m);
-		inlib[m] = 1;
-		old = mem[c];
-		mem[c] = value;
 		if
-		:: op == EXCHANGING -> set_local(m, old)
-		:: else
-		fi;
+		:: op == EXCHANGING ->
+			drain(m);
+			inlib[m] = 1;
+			old = mem[c];
+			mem[c] = value;
+			set_local(m, old);
+			at = OLD
+		:: else ->
+			if
+			:: OWN_INLIB(m)
+			:: else -> put(m, SB_INLIB, 1)
+			fi;
+			old = READ(m, c);
+			at = SWAPPED
+		fi
+	}
+	:: atomic {
+		at == SWAPPED ->
+		drain(m);
+		mem[c] = value;
 		at = OLD
 	}
-#endif
 	:: atomic {
 		at == OLD && buffer[m] ->
 		drain(m);
