@@ -19,13 +19,22 @@ const struct bench_system bench_systems[SYSTEMS] = {
 /* The longest that a thread was held up, as the library itself has measured it. */
 #define INTERRUPTION { "interruption_max_us", "longest interruption, own account, µs", 0, 0 }
 
-#define DROP_METRICS { { "ns", "time an object, ns", 0, 1 }, INTERRUPTION }
+#define CPU_TIME							\
+	{ "cpu_s", "CPU time, whole tree, s", 0, 1 },			\
+	{ "helper_cpu_s", "  of which other processes, s", 0, 0 }
+
+#define DROP_METRICS							\
+	{								\
+		{ "ns", "time an object, ns", 0, 1 },			\
+		{ "cpu_s", "CPU time, whole tree, s", 0, 0 },		\
+		{ "helper_cpu_s", "  of which other processes, s", 0, 0 }, \
+		INTERRUPTION,						\
+	}
 
 #define TREES_METRICS							\
 	{								\
 		{ "wall_s", "wall time, s", 0, 1 },			\
-		{ "cpu_s", "CPU time, whole tree, s", 0, 1 },		\
-		{ "helper_cpu_s", "  of which other processes, s", 0, 0 }, \
+		CPU_TIME,						\
 		{ "peak_mib", "peak memory, MiB", 0, 1 },		\
 		INTERRUPTION,						\
 	}
@@ -48,8 +57,13 @@ const struct bench_system bench_systems[SYSTEMS] = {
 
 /* ---- parameters that several workloads have ---- */
 
-#define DROP_PARAMS(size, kind)						\
-	{ { "ops", "30000000", "2000000" }, { "size", size, NULL }, { "kind", kind, NULL } }
+#define DROP_PARAMS(size, kind, threads)				\
+	{								\
+		{ "ops", "30000000", "2000000" },			\
+		{ "size", size, NULL },					\
+		{ "kind", kind, NULL },					\
+		{ "threads", threads, NULL },				\
+	}
 
 #define TREES_PARAMS(threads) { { "depth", "20", "16" }, { "threads", threads, NULL } }
 
@@ -74,8 +88,31 @@ const struct bench_system bench_systems[SYSTEMS] = {
 		.program = "drop",					\
 		.title = "allocate and drop " bytes " B, " what,	\
 		.systems = SYSTEMS_ALL,					\
-		.params = DROP_PARAMS(bytes, kind),			\
+		.params = DROP_PARAMS(bytes, kind, "1"),		\
 		.metrics = DROP_METRICS,				\
+	}
+
+#define DROP_VARIANT(bytes, kind, threads, what)			\
+	{								\
+		.name = "drop-" bytes "-" kind "-" threads,		\
+		.program = "drop",					\
+		.title = "allocate and drop " bytes " B, " what ", threads: " threads, \
+		.systems = SYSTEMS_ALL,					\
+		.variant = 1,						\
+		.params = DROP_PARAMS(bytes, kind, threads),		\
+		.metrics = DROP_METRICS,				\
+	}
+
+#define TREES_VARIANT(full_depth, count)				\
+	{								\
+		.name = "trees-" count "-depth-" full_depth,		\
+		.program = "trees",					\
+		.title = "binary trees of other depths, threads: " count, \
+		.systems = SYSTEMS_ALL,					\
+		.watch_memory = 1,					\
+		.variant = 1,						\
+		.params = { { "depth", full_depth, "14" }, { "threads", count, NULL } }, \
+		.metrics = TREES_METRICS,				\
 	}
 
 const struct bench_workload bench_workloads[] = {
@@ -88,6 +125,15 @@ const struct bench_workload bench_workloads[] = {
 	DROP("16", "zeroed", "zeroed (calloc)"),
 	DROP("64", "zeroed", "zeroed (calloc)"),
 	DROP("256", "zeroed", "zeroed (calloc)"),
+	DROP_VARIANT("32", "pointers", "1", "may hold pointers"),
+	DROP_VARIANT("128", "pointers", "1", "may hold pointers"),
+	DROP_VARIANT("1024", "pointers", "1", "may hold pointers"),
+	DROP_VARIANT("32", "leaf", "1", "no pointers"),
+	DROP_VARIANT("128", "leaf", "1", "no pointers"),
+	DROP_VARIANT("1024", "leaf", "1", "no pointers"),
+	DROP_VARIANT("16", "pointers", "2", "may hold pointers"),
+	DROP_VARIANT("64", "pointers", "2", "may hold pointers"),
+	DROP_VARIANT("256", "leaf", "2", "no pointers"),
 	{
 		.name = "trees-1",
 		.program = "trees",
@@ -106,6 +152,9 @@ const struct bench_workload bench_workloads[] = {
 		.params = TREES_PARAMS("2"),
 		.metrics = TREES_METRICS,
 	},
+	TREES_VARIANT("16", "1"),
+	TREES_VARIANT("22", "1"),
+	TREES_VARIANT("20", "4"),
 	{
 		.name = "mark-random",
 		.program = "mark",
@@ -114,6 +163,17 @@ const struct bench_workload bench_workloads[] = {
 		.watch_memory = 1,
 		.params = MARK_PARAMS("random", "0", "5"),
 		.metrics = MARK_METRICS,
+	},
+	{
+		.name = "mark-random-1",
+		.program = "mark",
+		.title = "mark random 64 B objects, one marking thread",
+		.systems = SYSTEMS_COLLECTED,
+		.params = MARK_PARAMS("random", "0", "3"),
+		.metrics = MARK_METRICS,
+		.environment = { { SYSTEM_TRICOLOR, "TRICOLOR_DAEMON", "./one-worker.sh" },
+				 { SYSTEM_GO, "GOMAXPROCS", "1" },
+				 { SYSTEM_GC, "GC_MARKERS", "1" } },
 	},
 	{
 		.name = "mark-typed",
@@ -185,6 +245,7 @@ const struct bench_workload bench_workloads[] = {
 		.params = { { "ops", "100000000", "4000000" },
 			    { "size", "64", NULL },
 			    { "kind", "pointers", NULL },
+			    { "threads", "1", NULL },
 			    { "meter", "1", NULL } },
 		.metrics = METER_METRICS,
 	},

@@ -45,8 +45,19 @@ struct bench_metric {
 	int in_picture;
 };
 
-#define BENCH_MAX_PARAMS 6
+/*
+ * An environment variable of a workload's programs on one system.  A value that begins with ./ is a
+ * path below the folder of the driver.
+ */
+struct bench_setting {
+	enum bench_system_id system;
+	const char *name;
+	const char *value;
+};
+
+#define BENCH_MAX_PARAMS 8
 #define BENCH_MAX_METRICS 10
+#define BENCH_MAX_SETTINGS 4
 
 struct bench_workload {
 	const char *name;	/* in BENCH_WORKLOADS */
@@ -54,8 +65,10 @@ struct bench_workload {
 	const char *title;
 	unsigned int systems;	/* SYSTEM_BIT()s */
 	int watch_memory;	/* off where it would disturb what is measured */
+	int variant;		/* only if BENCH_VARIANTS=1, or named by BENCH_WORKLOADS */
 	struct bench_param params[BENCH_MAX_PARAMS];
 	struct bench_metric metrics[BENCH_MAX_METRICS];
+	struct bench_setting environment[BENCH_MAX_SETTINGS];
 };
 
 extern const struct bench_system bench_systems[SYSTEMS];

@@ -10,6 +10,7 @@
 #	BENCH_QUICK=1 make bench			under a minute: does it all work?
 #	BENCH_WORKLOADS='trees-* ring' make bench	only these
 #	BENCH_SYSTEMS='tricolor mimalloc' make bench	only these
+#	BENCH_VARIANTS=1 make bench			more sizes, depths and threads
 #	BENCH_GO=/opt/go/bin/go make bench		with another Go
 #
 # The whole of it takes about a quarter of an hour, on a machine that should do nothing else.
