@@ -39,6 +39,34 @@ const struct bench_system bench_systems[SYSTEMS] = {
 		INTERRUPTION,						\
 	}
 
+#define LARSON_METRICS							\
+	{								\
+		{ "mops_per_s", "replacements a second, millions", 1, 1 }, \
+		CPU_TIME,						\
+		{ "peak_mib", "peak memory, MiB", 0, 1 },		\
+		INTERRUPTION,						\
+	}
+
+#define LRU_METRICS							\
+	{								\
+		{ "mops_per_s", "operations a second, millions", 1, 1 }, \
+		{ "max_us", "worst operation, µs", 0, 1 },		\
+		{ "p9999_us", "99.99 % below, µs", 0, 1 },		\
+		{ "hits_percent", "found, %", 1, 0 },			\
+		CPU_TIME,						\
+		{ "peak_mib", "peak memory, MiB", 0, 1 },		\
+		INTERRUPTION,						\
+	}
+
+#define CHURN_METRICS							\
+	{								\
+		{ "footprint_ratio", "peak memory to live bytes", 0, 1 }, \
+		{ "peak_mib", "peak memory, MiB", 0, 0 },		\
+		{ "ns", "time a replacement, ns", 0, 1 },		\
+		CPU_TIME,						\
+		INTERRUPTION,						\
+	}
+
 #define MARK_METRICS							\
 	{								\
 		{ "mobjects_per_s", "objects a second, millions", 1, 1 }, \
@@ -66,6 +94,42 @@ const struct bench_system bench_systems[SYSTEMS] = {
 	}
 
 #define TREES_PARAMS(threads) { { "depth", "20", "16" }, { "threads", threads, NULL } }
+
+#define GCBENCH_PARAMS(stretch, lasting, depth, threads)		\
+	{								\
+		{ "stretch", stretch, "16" },				\
+		{ "lasting", lasting, "14" },				\
+		{ "array", "500000", "100000" },			\
+		{ "depth", depth, "14" },				\
+		{ "threads", threads, NULL },				\
+	}
+
+#define LARSON_PARAMS(min, max)						\
+	{								\
+		{ "threads", "2", "2" },				\
+		{ "objects", "10000", "1000" },				\
+		{ "min", min, NULL },					\
+		{ "max", max, NULL },					\
+		{ "replacements", "500000", "20000" },			\
+		{ "generations", "20", "10" },				\
+	}
+
+#define LRU_PARAMS(threads)						\
+	{								\
+		{ "capacity", "1000000", "50000" },			\
+		{ "keys", "16777216", "1048576" },			\
+		{ "threads", threads, NULL },				\
+		{ "ops", "8000000", "500000" },				\
+	}
+
+#define CHURN_PARAMS(mix, percent)					\
+	{								\
+		{ "live_mib", "128", "16" },				\
+		{ "turnover", "3", "2" },				\
+		{ "rounds", "2", "1" },					\
+		{ "mix", mix, NULL },					\
+		{ "gc_percent", percent, NULL },			\
+	}
 
 #define MARK_PARAMS(shape, typed, collections)				\
 	{								\
@@ -155,6 +219,81 @@ const struct bench_workload bench_workloads[] = {
 	TREES_VARIANT("16", "1"),
 	TREES_VARIANT("22", "1"),
 	TREES_VARIANT("20", "4"),
+	{
+		.name = "gcbench",
+		.program = "gcbench",
+		.title = "GCBench: trees top down and bottom up",
+		.systems = SYSTEMS_ALL,
+		.watch_memory = 1,
+		.params = GCBENCH_PARAMS("18", "16", "16", "1"),
+		.metrics = TREES_METRICS,
+	},
+	{
+		.name = "gcbench-large",
+		.program = "gcbench",
+		.title = "GCBench, larger, two threads",
+		.systems = SYSTEMS_ALL,
+		.watch_memory = 1,
+		.variant = 1,
+		.params = GCBENCH_PARAMS("21", "20", "18", "2"),
+		.metrics = TREES_METRICS,
+	},
+	{
+		.name = "larson",
+		.program = "larson",
+		.title = "Larson's server: objects of 10 to 500 B",
+		.systems = SYSTEMS_ALL,
+		.watch_memory = 1,
+		.params = LARSON_PARAMS("10", "500"),
+		.metrics = LARSON_METRICS,
+	},
+	{
+		.name = "larson-4096",
+		.program = "larson",
+		.title = "Larson's server: objects of 16 to 4096 B",
+		.systems = SYSTEMS_ALL,
+		.watch_memory = 1,
+		.variant = 1,
+		.params = LARSON_PARAMS("16", "4096"),
+		.metrics = LARSON_METRICS,
+	},
+	{
+		.name = "lru",
+		.program = "lru",
+		.title = "a cache that two threads share",
+		.systems = SYSTEMS_ALL,
+		.watch_memory = 1,
+		.params = LRU_PARAMS("2"),
+		.metrics = LRU_METRICS,
+	},
+	{
+		.name = "lru-1",
+		.program = "lru",
+		.title = "a cache, one thread",
+		.systems = SYSTEMS_ALL,
+		.watch_memory = 1,
+		.variant = 1,
+		.params = LRU_PARAMS("1"),
+		.metrics = LRU_METRICS,
+	},
+	{
+		.name = "churn",
+		.program = "churn",
+		.title = "memory for objects of 16 B to 16 KiB, GOGC=25",
+		.systems = SYSTEMS_ALL,
+		.watch_memory = 1,
+		.params = CHURN_PARAMS("steady", "25"),
+		.metrics = CHURN_METRICS,
+	},
+	{
+		.name = "churn-phases",
+		.program = "churn",
+		.title = "memory when the sizes change, GOGC=25",
+		.systems = SYSTEMS_ALL,
+		.watch_memory = 1,
+		.params = CHURN_PARAMS("phases", "25"),
+		.metrics = CHURN_METRICS,
+	},
 	{
 		.name = "mark-random",
 		.program = "mark",

@@ -70,6 +70,11 @@ BIND_INLINE uint64_t bind_collector_cpu_ns(void)
 	return 0;
 }
 
+BIND_INLINE void bind_gc_percent(int percent)
+{
+	(void)percent;
+}
+
 BIND_INLINE void bind_off(void)
 {
 	GC_disable();

@@ -61,6 +61,11 @@ BIND_INLINE uint64_t bind_collector_cpu_ns(void)
 	return bind_stats().mark_cpu_ns;
 }
 
+BIND_INLINE void bind_gc_percent(int percent)
+{
+	tri_set_gc_percent(percent);
+}
+
 BIND_INLINE void bind_off(void)
 {
 	tri_set_gc_percent(-1);

@@ -19,6 +19,10 @@ static const struct {
 	{ "mark", mark_run },
 	{ "ring", ring_run },
 	{ "barrier", barrier_run },
+	{ "gcbench", gcbench_run },
+	{ "larson", larson_run },
+	{ "lru", lru_run },
+	{ "churn", churn_run },
 };
 
 static char **params;
