@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The driver: `driver FOLDER` runs FOLDER/bin/SYSTEM for each workload and system of plan.c, each
- * run in a process of its own, and leaves its findings in FOLDER.
+ * The driver: `driver FOLDER [SET]` runs FOLDER/bin/SYSTEM for each system and workload of the set
+ * (plan.c), each run in a process of its own, and leaves its findings in FOLDER.
  *
  * A round runs every workload once on every system, the systems one right after another, beginning
  * with another one each round: what else the machine does is spread over all of them.
@@ -197,15 +197,18 @@ static int settings(struct results *results)
 	if (!results->cells || !results->selected)
 		return -ENOMEM;
 	for (size_t w = 0; w < bench_workload_count; w++) {
-		results->selected[w] = (named || variants || !bench_workloads[w].variant) &&
+		results->selected[w] = bench_workloads[w].set == results->set &&
+				       (named || variants || !bench_workloads[w].variant) &&
 				       chosen("BENCH_WORKLOADS", bench_workloads[w].name);
 		any |= results->selected[w];
 	}
 	if (!any) {
 		fprintf(stderr, "bench: BENCH_WORKLOADS=%s names no workload; there are:",
 			getenv("BENCH_WORKLOADS"));
-		for (size_t w = 0; w < bench_workload_count; w++)
-			fprintf(stderr, " %s", bench_workloads[w].name);
+		for (size_t w = 0; w < bench_workload_count; w++) {
+			if (bench_workloads[w].set == results->set)
+				fprintf(stderr, " %s", bench_workloads[w].name);
+		}
 		fputc('\n', stderr);
 		return -EINVAL;
 	}
@@ -216,12 +219,12 @@ static int settings(struct results *results)
 
 /* Returns 0 or -errno, having said what went wrong. */
 static int write_file(int (*write)(const struct results *results, const char *path),
-		      const struct results *results, const char *folder, const char *name)
+		      const struct results *results, const char *folder, const char *ending)
 {
 	char path[512];
 	int err;
 
-	snprintf(path, sizeof(path), "%s/%s", folder, name);
+	snprintf(path, sizeof(path), "%s/%s%s", folder, bench_sets[results->set], ending);
 	err = write(results, path);
 	if (err)
 		fprintf(stderr, "bench: can't write %s: %s\n", path, strerror(-err));
@@ -236,8 +239,10 @@ int main(int argc, char **argv)
 	char folder[PATH_MAX];
 	int err;
 
-	if (argc != 2) {
-		fprintf(stderr, "usage: %s FOLDER\n", argv[0]);
+	while (argc == 3 && results.set < SETS && strcmp(argv[2], bench_sets[results.set]))
+		results.set++;
+	if (argc < 2 || argc > 3 || results.set == SETS) {
+		fprintf(stderr, "usage: %s FOLDER [bench|curves|scale]\n", argv[0]);
 		return 2;
 	}
 	/* Whole, for programs that change their working directory. */
@@ -257,8 +262,9 @@ int main(int argc, char **argv)
 	run_rounds(&results, folder);
 	table_print(&results);
 	err = any_failure(&results);
-	err |= write_file(json_write, &results, argv[1], "bench.json");
-	err |= write_file(picture_write, &results, argv[1], "bench.svg");
+	err |= write_file(json_write, &results, argv[1], ".json");
+	err |= write_file(results.set == SET_CURVES ? curves_write : picture_write, &results,
+			  argv[1], ".svg");
 	free(results.cells);
 	free(results.selected);
 	return err ? 1 : 0;

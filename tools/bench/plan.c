@@ -14,6 +14,12 @@ const struct bench_system bench_systems[SYSTEMS] = {
 	[SYSTEM_MIMALLOC] = { "mimalloc", "mimalloc", "#27ae60" },
 };
 
+const char *const bench_sets[SETS] = {
+	[SET_BENCH] = "bench",
+	[SET_CURVES] = "curves",
+	[SET_SCALE] = "scale",
+};
+
 /* ---- figures that several workloads have ---- */
 
 /* The longest that a thread was held up, as the library itself has measured it. */
@@ -126,7 +132,7 @@ const struct bench_system bench_systems[SYSTEMS] = {
 	{								\
 		{ "live_mib", "128", "16" },				\
 		{ "turnover", "3", "2" },				\
-		{ "rounds", "2", "1" },					\
+		{ "repeats", "2", "1" },					\
 		{ "mix", mix, NULL },					\
 		{ "gc_percent", percent, NULL },			\
 	}
@@ -165,6 +171,42 @@ const struct bench_system bench_systems[SYSTEMS] = {
 		.variant = 1,						\
 		.params = DROP_PARAMS(bytes, kind, threads),		\
 		.metrics = DROP_METRICS,				\
+	}
+
+#define LIVE_PARAMS(mib, meter)						\
+	{								\
+		{ "live_mib", mib, NULL },				\
+		{ "turnover", "3", "1" },				\
+		{ "least_mib", "2048", "64" },				\
+		{ "collections", "3", "2" },				\
+		{ "meter", meter, NULL },				\
+	}
+
+/* Apart, for the meter takes a CPU. */
+#define LIVE(mib, which)						\
+	{								\
+		.name = "live-" mib,					\
+		.program = "live",					\
+		.title = "cost with " mib " MiB alive",			\
+		.set = SET_CURVES,					\
+		.systems = which,					\
+		.params = LIVE_PARAMS(mib, "0"),			\
+		.metrics = {						\
+			{ "ns", "time an allocation, ns", 0, 1 },	\
+			{ "collection_ms", "a collection, ms", 0, 1 },	\
+			{ "collection_cpu_ms", "a collection, CPU ms", 0, 1 }, \
+			{ "cpu_ns_per_object", "a collection, CPU ns an object", 0, 1 }, \
+			INTERRUPTION,					\
+		},							\
+	},								\
+	{								\
+		.name = "live-" mib "-meter",				\
+		.program = "live",					\
+		.title = "threads held up with " mib " MiB alive",	\
+		.set = SET_CURVES,					\
+		.systems = which,					\
+		.params = LIVE_PARAMS(mib, "1"),			\
+		.metrics = METER_METRICS,				\
 	}
 
 #define TREES_VARIANT(full_depth, count)				\
@@ -421,6 +463,11 @@ const struct bench_workload bench_workloads[] = {
 			    { "meter", "1", NULL } },
 		.metrics = METER_METRICS,
 	},
+	LIVE("16", SYSTEMS_TYPED),
+	LIVE("64", SYSTEMS_TYPED),
+	LIVE("256", SYSTEMS_TYPED),
+	LIVE("1024", SYSTEMS_TYPED),
+	LIVE("4096", SYSTEM_BIT(SYSTEM_TRICOLOR)),
 };
 
 const size_t bench_workload_count = sizeof(bench_workloads) / sizeof(bench_workloads[0]);

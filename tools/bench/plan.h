@@ -28,6 +28,14 @@ struct bench_system {
 	const char *color;	/* in the picture */
 };
 
+/* What is run together.  Its name is that of the files with its findings too. */
+enum bench_set {
+	SET_BENCH,	/* the comparison; the one by default */
+	SET_CURVES,	/* the same at several sizes of the live heap: lines instead of bars */
+	SET_SCALE,	/* many threads, many processes, and idle ones */
+	SETS,
+};
+
 /*
  * A parameter that a workload's program is given.  Without @quick it makes the workload what it is;
  * else the environment variable BENCH_<KEY> overrides it.
@@ -63,6 +71,7 @@ struct bench_workload {
 	const char *name;	/* in BENCH_WORKLOADS */
 	const char *program;	/* the workload of the programs that it runs */
 	const char *title;
+	enum bench_set set;
 	unsigned int systems;	/* SYSTEM_BIT()s */
 	int watch_memory;	/* off where it would disturb what is measured */
 	int variant;		/* only if BENCH_VARIANTS=1, or named by BENCH_WORKLOADS */
@@ -72,6 +81,7 @@ struct bench_workload {
 };
 
 extern const struct bench_system bench_systems[SYSTEMS];
+extern const char *const bench_sets[SETS];
 extern const struct bench_workload bench_workloads[];
 extern const size_t bench_workload_count;
 

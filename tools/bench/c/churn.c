@@ -4,8 +4,8 @@
  * the same while random ones are replaced, long enough for each to be replaced several times.  How
  * much memory does it take?
  *
- * live_mib=N turnover=N rounds=N mix=steady|phases gc_percent=N: what the objects' sizes add up to;
- * how often that much is allocated in a phase; rounds of four phases.
+ * live_mib=N turnover=N repeats=N mix=steady|phases gc_percent=N: what the objects' sizes add up
+ * to; how often that much is allocated in a phase; repeats of the four phases.
  *
  * mix=steady: always sizes from 16 B to 16 KiB, smaller ones more often.  mix=phases: 16 to 64 B,
  * 100 to 1000 B, 1 to 16 KiB, then all sizes.  The few that are left of one phase are scattered
@@ -109,16 +109,18 @@ static uint64_t churn_phase(struct churn_table *table, unsigned int phase, int s
 void churn_run(void)
 {
 	uint64_t target = param_u64("live_mib") << 20, turnover = param_u64("turnover");
-	uint64_t phases = param_u64("rounds") * CHURN_PHASES, seed = 0x9e3779b97f4a7c15ull;
+	uint64_t phases = param_u64("repeats") * CHURN_PHASES, seed = 0x9e3779b97f4a7c15ull;
 	const char *mix = param_string("mix");
 	int steady = !strcmp(mix, "steady");
-	struct churn_table table = { .target_bytes = target, .capacity = target / 32 };
+	struct churn_table table = { .target_bytes = target };
 	uint64_t start, took, ops = 0;
 
 	if (!steady && strcmp(mix, "phases"))
 		fail("mix=%s: must be steady or phases", mix);
 	if (!target || !turnover || !phases)
-		fail("live_mib, turnover and rounds must be above 0");
+		fail("live_mib, turnover and repeats must be above 0");
+	/* Room for all, and little more: mean sizes are above 2 KiB, or 40 B in the first phase. */
+	table.capacity = target / (steady ? 1024 : 32);
 	bind_gc_percent((int)param_u64("gc_percent"));
 	table.slots = bind_alloc_zeroed(table.capacity * sizeof(*table.slots));
 	if (!table.slots)

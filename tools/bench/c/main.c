@@ -23,6 +23,7 @@ static const struct {
 	{ "larson", larson_run },
 	{ "lru", lru_run },
 	{ "churn", churn_run },
+	{ "live", live_run },
 };
 
 static char **params;

@@ -94,13 +94,17 @@ func (t *churnTable) phase(phase int, steady bool, bytes int, seed *random) int 
 
 func churnRun() {
 	target, turnover := param("live_mib")<<20, param("turnover")
-	phases, mix := param("rounds")*churnPhases, paramString("mix")
+	phases, mix := param("repeats")*churnPhases, paramString("mix")
 	steady, seed := mix == "steady", seedOf(0)
 	if !steady && mix != "phases" {
 		fail("mix=%s: must be steady or phases", mix)
 	}
 	debug.SetGCPercent(param("gc_percent"))
-	table := &churnTable{slots: make([]*byte, target/32), targetBytes: target}
+	capacity := target / 32
+	if steady {
+		capacity = target / 1024
+	}
+	table := &churnTable{slots: make([]*byte, capacity), targetBytes: target}
 	table.phase(0, steady, target, &seed)
 	start, ops := nowNs(), 0
 	for phase := 0; phase < phases; phase++ {

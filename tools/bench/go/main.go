@@ -26,6 +26,7 @@ var workloads = map[string]func(){
 	"larson":  larsonRun,
 	"lru":     lruRun,
 	"churn":   churnRun,
+	"live":    liveRun,
 }
 
 var params = map[string]string{}
