@@ -111,19 +111,24 @@ static void run_cell(struct results *results, const char *folder, size_t w, unsi
 		     unsigned int round)
 {
 	const struct bench_workload *workload = &bench_workloads[w];
-	char path[BENCH_PATH_MAX], log[BENCH_PATH_MAX], params[BENCH_MAX_PARAMS][128];
+	char path[BENCH_PATH_MAX], log[BENCH_PATH_MAX], launcher[BENCH_PATH_MAX];
+	char params[BENCH_MAX_PARAMS][128];
 	char settings[BENCH_MAX_SETTINGS][BENCH_PATH_MAX];
 	char *environment[BENCH_MAX_SETTINGS + 1] = { NULL };
 	struct run_options options = { .watch_memory = workload->watch_memory,
 				       .timeout_s = BENCH_TIMEOUT_S, .error_log = log,
 				       .environment = environment };
 	struct run *run = &results->cells[w][s].runs[round];
-	char *argv[BENCH_MAX_PARAMS + 3];
+	char *argv[BENCH_MAX_PARAMS + 4];
 	int argc = 0, count = 0;
 
 	snprintf(path, sizeof(path), "%s/bin/%s", folder, bench_systems[s].name);
 	snprintf(log, sizeof(log), "%s/log/%s.%s.%u", folder, workload->name,
 		 bench_systems[s].name, round + 1);
+	if (workload->launcher) {
+		snprintf(launcher, sizeof(launcher), "%s/%s", folder, workload->launcher);
+		argv[argc++] = launcher;
+	}
 	argv[argc++] = path;
 	argv[argc++] = (char *)workload->program;
 	for (size_t i = 0; i < BENCH_MAX_PARAMS && workload->params[i].key; i++) {

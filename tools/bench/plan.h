@@ -70,6 +70,7 @@ struct bench_setting {
 struct bench_workload {
 	const char *name;	/* in BENCH_WORKLOADS */
 	const char *program;	/* the workload of the programs that it runs */
+	const char *launcher;	/* a script in the driver's folder that starts it; or NULL */
 	const char *title;
 	enum bench_set set;
 	unsigned int systems;	/* SYSTEM_BIT()s */

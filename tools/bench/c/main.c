@@ -24,6 +24,8 @@ static const struct {
 	{ "lru", lru_run },
 	{ "churn", churn_run },
 	{ "live", live_run },
+	{ "idle", idle_run },
+	{ "threads", threads_run },
 };
 
 static char **params;

@@ -27,6 +27,7 @@ var workloads = map[string]func(){
 	"lru":     lruRun,
 	"churn":   churnRun,
 	"live":    liveRun,
+	"threads": threadsRun,
 }
 
 var params = map[string]string{}
