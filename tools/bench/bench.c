@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The driver: `driver FOLDER` runs FOLDER/bin/SYSTEM for each workload and system of plan.c, each
- * run in a process of its own, and leaves its findings in FOLDER.
+ * The driver: `driver FOLDER [SET]` runs FOLDER/bin/SYSTEM for each system and workload of the set
+ * (plan.c), each run in a process of its own, and leaves its findings in FOLDER.
  *
  * A round runs every workload once on every system, the systems one right after another, beginning
  * with another one each round: what else the machine does is spread over all of them.
@@ -10,10 +10,12 @@
  *   BENCH_QUICK=1	small parameters: does it all work?
  *   BENCH_SYSTEMS="a b"	only these
  *   BENCH_WORKLOADS="a* b"	only these; wildcards as in the shell
+ *   BENCH_VARIANTS=1	also those that are left out by default, for they take longer than the rest
  *   BENCH_<PARAMETER>	another value, for example BENCH_DEPTH=22 (plan.c has them)
  */
 #include <errno.h>
 #include <fnmatch.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -25,6 +27,7 @@
 #include "run.h"
 
 #define BENCH_TIMEOUT_S 300
+#define BENCH_PATH_MAX (PATH_MAX + 256)	/* a file below the folder */
 
 /* Is @name in the blank-separated list of the environment variable @variable?  Unset: yes. */
 static int chosen(const char *variable, const char *name)
@@ -40,6 +43,13 @@ static int chosen(const char *variable, const char *name)
 			return 1;
 	}
 	return 0;
+}
+
+static int is_on(const char *variable)
+{
+	const char *value = getenv(variable);
+
+	return value && *value && strcmp(value, "0");
 }
 
 static void describe_machine(char *text, size_t size)
@@ -72,7 +82,7 @@ static void warn_if_busy(void)
 static void find_systems(struct results *results, const char *folder)
 {
 	for (unsigned int s = 0; s < SYSTEMS; s++) {
-		char path[512], log[512];
+		char path[BENCH_PATH_MAX], log[BENCH_PATH_MAX];
 		struct run_options options = { .timeout_s = 10, .error_log = log };
 		char *argv[] = { path, "version", NULL };
 		struct run run;
@@ -101,16 +111,24 @@ static void run_cell(struct results *results, const char *folder, size_t w, unsi
 		     unsigned int round)
 {
 	const struct bench_workload *workload = &bench_workloads[w];
-	char path[512], log[512], params[BENCH_MAX_PARAMS][128];
+	char path[BENCH_PATH_MAX], log[BENCH_PATH_MAX], launcher[BENCH_PATH_MAX];
+	char params[BENCH_MAX_PARAMS][128];
+	char settings[BENCH_MAX_SETTINGS][BENCH_PATH_MAX];
+	char *environment[BENCH_MAX_SETTINGS + 1] = { NULL };
 	struct run_options options = { .watch_memory = workload->watch_memory,
-				       .timeout_s = BENCH_TIMEOUT_S, .error_log = log };
+				       .timeout_s = BENCH_TIMEOUT_S, .error_log = log,
+				       .environment = environment };
 	struct run *run = &results->cells[w][s].runs[round];
-	char *argv[BENCH_MAX_PARAMS + 3];
-	int argc = 0;
+	char *argv[BENCH_MAX_PARAMS + 4];
+	int argc = 0, count = 0;
 
 	snprintf(path, sizeof(path), "%s/bin/%s", folder, bench_systems[s].name);
 	snprintf(log, sizeof(log), "%s/log/%s.%s.%u", folder, workload->name,
 		 bench_systems[s].name, round + 1);
+	if (workload->launcher) {
+		snprintf(launcher, sizeof(launcher), "%s/%s", folder, workload->launcher);
+		argv[argc++] = launcher;
+	}
 	argv[argc++] = path;
 	argv[argc++] = (char *)workload->program;
 	for (size_t i = 0; i < BENCH_MAX_PARAMS && workload->params[i].key; i++) {
@@ -119,6 +137,17 @@ static void run_cell(struct results *results, const char *folder, size_t w, unsi
 		argv[argc++] = params[i];
 	}
 	argv[argc] = NULL;
+	for (size_t i = 0; i < BENCH_MAX_SETTINGS && workload->environment[i].name; i++) {
+		const struct bench_setting *setting = &workload->environment[i];
+		int below = !strncmp(setting->value, "./", 2);
+
+		if (setting->system != s)
+			continue;
+		snprintf(settings[count], sizeof(settings[count]), "%s=%s%s", setting->name,
+			 below ? folder : "", setting->value + below);
+		environment[count] = settings[count];
+		count++;
+	}
 	run_program(argv, &options, run, NULL, 0);
 	fprintf(stderr, "  %u/%u  %-18s %-9s %6.2f s  %s\n", round + 1, results->rounds,
 		workload->name, bench_systems[s].label,
@@ -155,11 +184,11 @@ static int any_failure(const struct results *results)
 
 static int settings(struct results *results)
 {
-	const char *quick = getenv("BENCH_QUICK"), *rounds = getenv("BENCH_ROUNDS");
-	int any = 0;
+	const char *rounds = getenv("BENCH_ROUNDS"), *workloads = getenv("BENCH_WORKLOADS");
+	int any = 0, named = workloads && *workloads, variants = is_on("BENCH_VARIANTS");
 	time_t now = time(NULL);
 
-	results->quick = quick && *quick && strcmp(quick, "0");
+	results->quick = is_on("BENCH_QUICK");
 	results->rounds = results->quick ? 1 : 3;
 	if (rounds && *rounds)
 		results->rounds = (unsigned int)atoi(rounds);
@@ -173,14 +202,18 @@ static int settings(struct results *results)
 	if (!results->cells || !results->selected)
 		return -ENOMEM;
 	for (size_t w = 0; w < bench_workload_count; w++) {
-		results->selected[w] = chosen("BENCH_WORKLOADS", bench_workloads[w].name);
+		results->selected[w] = bench_workloads[w].set == results->set &&
+				       (named || variants || !bench_workloads[w].variant) &&
+				       chosen("BENCH_WORKLOADS", bench_workloads[w].name);
 		any |= results->selected[w];
 	}
 	if (!any) {
 		fprintf(stderr, "bench: BENCH_WORKLOADS=%s names no workload; there are:",
 			getenv("BENCH_WORKLOADS"));
-		for (size_t w = 0; w < bench_workload_count; w++)
-			fprintf(stderr, " %s", bench_workloads[w].name);
+		for (size_t w = 0; w < bench_workload_count; w++) {
+			if (bench_workloads[w].set == results->set)
+				fprintf(stderr, " %s", bench_workloads[w].name);
+		}
 		fputc('\n', stderr);
 		return -EINVAL;
 	}
@@ -191,12 +224,12 @@ static int settings(struct results *results)
 
 /* Returns 0 or -errno, having said what went wrong. */
 static int write_file(int (*write)(const struct results *results, const char *path),
-		      const struct results *results, const char *folder, const char *name)
+		      const struct results *results, const char *folder, const char *ending)
 {
 	char path[512];
 	int err;
 
-	snprintf(path, sizeof(path), "%s/%s", folder, name);
+	snprintf(path, sizeof(path), "%s/%s%s", folder, bench_sets[results->set], ending);
 	err = write(results, path);
 	if (err)
 		fprintf(stderr, "bench: can't write %s: %s\n", path, strerror(-err));
@@ -208,10 +241,18 @@ static int write_file(int (*write)(const struct results *results, const char *pa
 int main(int argc, char **argv)
 {
 	static struct results results;
+	char folder[PATH_MAX];
 	int err;
 
-	if (argc != 2) {
-		fprintf(stderr, "usage: %s FOLDER\n", argv[0]);
+	while (argc == 3 && results.set < SETS && strcmp(argv[2], bench_sets[results.set]))
+		results.set++;
+	if (argc < 2 || argc > 3 || results.set == SETS) {
+		fprintf(stderr, "usage: %s FOLDER [bench|curves|scale]\n", argv[0]);
+		return 2;
+	}
+	/* Whole, for programs that change their working directory. */
+	if (!realpath(argv[1], folder)) {
+		fprintf(stderr, "bench: %s: %s\n", argv[1], strerror(errno));
 		return 2;
 	}
 	err = run_init();
@@ -222,12 +263,13 @@ int main(int argc, char **argv)
 	if (settings(&results))
 		return 2;
 	warn_if_busy();
-	find_systems(&results, argv[1]);
-	run_rounds(&results, argv[1]);
+	find_systems(&results, folder);
+	run_rounds(&results, folder);
 	table_print(&results);
 	err = any_failure(&results);
-	err |= write_file(json_write, &results, argv[1], "bench.json");
-	err |= write_file(picture_write, &results, argv[1], "bench.svg");
+	err |= write_file(json_write, &results, argv[1], ".json");
+	err |= write_file(results.set == SET_CURVES ? curves_write : picture_write, &results,
+			  argv[1], ".svg");
 	free(results.cells);
 	free(results.selected);
 	return err ? 1 : 0;

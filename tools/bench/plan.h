@@ -28,6 +28,14 @@ struct bench_system {
 	const char *color;	/* in the picture */
 };
 
+/* What is run together.  Its name is that of the files with its findings too. */
+enum bench_set {
+	SET_BENCH,	/* the comparison; the one by default */
+	SET_CURVES,	/* the same at several sizes of the live heap: lines instead of bars */
+	SET_SCALE,	/* many threads, many processes, and idle ones */
+	SETS,
+};
+
 /*
  * A parameter that a workload's program is given.  Without @quick it makes the workload what it is;
  * else the environment variable BENCH_<KEY> overrides it.
@@ -45,20 +53,36 @@ struct bench_metric {
 	int in_picture;
 };
 
-#define BENCH_MAX_PARAMS 6
+/*
+ * An environment variable of a workload's programs on one system.  A value that begins with ./ is a
+ * path below the folder of the driver.
+ */
+struct bench_setting {
+	enum bench_system_id system;
+	const char *name;
+	const char *value;
+};
+
+#define BENCH_MAX_PARAMS 8
 #define BENCH_MAX_METRICS 10
+#define BENCH_MAX_SETTINGS 4
 
 struct bench_workload {
 	const char *name;	/* in BENCH_WORKLOADS */
 	const char *program;	/* the workload of the programs that it runs */
+	const char *launcher;	/* a script in the driver's folder that starts it; or NULL */
 	const char *title;
+	enum bench_set set;
 	unsigned int systems;	/* SYSTEM_BIT()s */
 	int watch_memory;	/* off where it would disturb what is measured */
+	int variant;		/* only if BENCH_VARIANTS=1, or named by BENCH_WORKLOADS */
 	struct bench_param params[BENCH_MAX_PARAMS];
 	struct bench_metric metrics[BENCH_MAX_METRICS];
+	struct bench_setting environment[BENCH_MAX_SETTINGS];
 };
 
 extern const struct bench_system bench_systems[SYSTEMS];
+extern const char *const bench_sets[SETS];
 extern const struct bench_workload bench_workloads[];
 extern const size_t bench_workload_count;
 

@@ -36,6 +36,7 @@ struct summary {
 
 /* All that the bench has found out.  @cells is [workload][system]. */
 struct results {
+	enum bench_set set;
 	unsigned int rounds;
 	int quick;
 	int active[SYSTEMS];		/* the system takes part */
@@ -66,5 +67,6 @@ void workload_params(char *text, size_t size, const struct bench_workload *workl
 void table_print(const struct results *results);
 int json_write(const struct results *results, const char *path);
 int picture_write(const struct results *results, const char *path);
+int curves_write(const struct results *results, const char *path);
 
 #endif

@@ -67,9 +67,9 @@ int run_init(void)
 	return child_events < 0 ? -errno : 0;
 }
 
-static void run_child(char *const argv[], int output, const char *error_log)
+static void run_child(char *const argv[], int output, const struct run_options *options)
 {
-	int log = open(error_log, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+	int log = open(options->error_log, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
 	sigset_t none;
 
 	if (log >= 0)
@@ -77,6 +77,8 @@ static void run_child(char *const argv[], int output, const char *error_log)
 	dup2(output, STDOUT_FILENO);
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
+	for (char *const *e = options->environment; e && *e; e++)
+		putenv(*e);
 	execv(argv[0], argv);
 	fprintf(stderr, "%s: %s\n", argv[0], strerror(errno));
 	_exit(127);
@@ -234,7 +236,7 @@ void run_program(char *const argv[], const struct run_options *options, struct r
 	state.started_ns = now_ns();
 	state.pid = fork();
 	if (state.pid == 0)
-		run_child(argv, fds[1], options->error_log);
+		run_child(argv, fds[1], options);
 	close(fds[1]);
 	if (state.pid < 0)
 		snprintf(run->failure, sizeof(run->failure), "fork: %s", strerror(errno));
@@ -249,8 +251,14 @@ void run_program(char *const argv[], const struct run_options *options, struct r
 	run_add(run, "wall_s", (state.ended_ns - state.started_ns) / 1e9);
 	run_add(run, "cpu_s", (state.cpu_ns + state.helper_cpu_ns) / 1e9);
 	run_add(run, "helper_cpu_s", state.helper_cpu_ns / 1e9);
-	if (options->watch_memory)
-		run_add(run, "peak_mib", tree.peak_bytes / 1048576.0);
+	if (options->watch_memory) {
+		double peak_mib = tree.peak_bytes / 1048576.0;
+		const double *live_mib = run_get(run, "live_mib");
+
+		run_add(run, "peak_mib", peak_mib);
+		if (live_mib && *live_mib > 0)
+			run_add(run, "footprint_ratio", peak_mib / *live_mib);
+	}
 	if (output)
 		snprintf(output, output_size, "%.*s", (int)strcspn(state.output, "\n"),
 			 state.output);

@@ -8,6 +8,7 @@ struct run_options {
 	int watch_memory;
 	unsigned int timeout_s;
 	const char *error_log;	/* gets what the program writes to its standard error */
+	char *const *environment;	/* NAME=VALUE that it gets besides, up to a NULL; or NULL */
 };
 
 /* Once, before anything is run: makes this process the parent of all orphans below it. */
@@ -22,6 +23,7 @@ int run_init(void);
  *   helper_cpu_s	that of the other processes alone; a process that has been waited for by the
  *			program itself counts as the program
  *   peak_mib		peak memory of all of them (memory.h), with @options->watch_memory
+ *   footprint_ratio	that, divided by the live_mib of a program that says how much it has
  *
  * @output: the first line of its output, for programs that have no figures; may be NULL.
  */

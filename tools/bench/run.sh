@@ -1,20 +1,28 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# run.sh - what `make bench` does
+# run.sh - what `make bench` does; `run.sh curves` and `run.sh scale` are other sets
 #
 # Installs the peers that are missing, builds the workloads for each system, runs them in
 # alternation, and prints a table of medians.  The table, all figures as JSON and a picture go to
-# build/bench/: bench.txt, bench.json, bench.svg.  bench.c lists the settings; for example
+# build/bench/: bench.txt, bench.json, bench.svg, or what the set's name is.
+#
+#	bench	the comparison
+#	curves	costs and interruptions at 16 MiB to 4 GiB of live heap; takes 10 GiB of memory
+#	scale	a thousand threads, a hundred processes at one daemon, and idle ones
+#
+# bench.c lists the settings; for example
 #
 #	BENCH_QUICK=1 make bench			under a minute: does it all work?
 #	BENCH_WORKLOADS='trees-* ring' make bench	only these
 #	BENCH_SYSTEMS='tricolor mimalloc' make bench	only these
+#	BENCH_VARIANTS=1 make bench			more sizes, depths and threads
 #	BENCH_GO=/opt/go/bin/go make bench		with another Go
 #
 # The whole of it takes about a quarter of an hour, on a machine that should do nothing else.
 
 set -u
+set=${1:-bench}
 cd "$(dirname "$0")/../.." || exit 1
 folder=build/bench
 mkdir -p $folder/log || exit 1
@@ -60,7 +68,7 @@ esac
 make -s -f tools/bench/Makefile SYSTEMS="$systems" GO="$go" || exit 1
 
 # A pipe to tee would lose the status.
-$folder/driver $folder >$folder/bench.txt
+$folder/driver $folder "$set" >"$folder/$set.txt"
 status=$?
-cat $folder/bench.txt
+cat "$folder/$set.txt"
 exit $status

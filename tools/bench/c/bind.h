@@ -17,6 +17,8 @@
  *   bind_store_none()	NULL into @count such slots
  *   bind_collect()	a full collection, waited for
  *   bind_collector_cpu_ns()	CPU time that the collector took outside this process
+ *   bind_collector_pid()	the process that collects, if it is another one; else 0
+ *   bind_gc_percent()	growth before a collection, where the system takes it in per cent
  *   bind_off()		no more collections but by bind_collect()
  *   bind_barrier_on()	non-zero while bind_store() has more to do than to store
  *   bind_report()	the system's own figures, at the end

@@ -5,6 +5,7 @@
 #include <gc/gc_typed.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/types.h>
 
 #include "workload.h"
 
@@ -68,6 +69,16 @@ BIND_INLINE void bind_collect(void)
 BIND_INLINE uint64_t bind_collector_cpu_ns(void)
 {
 	return 0;
+}
+
+BIND_INLINE pid_t bind_collector_pid(void)
+{
+	return 0;
+}
+
+BIND_INLINE void bind_gc_percent(int percent)
+{
+	(void)percent;
 }
 
 BIND_INLINE void bind_off(void)

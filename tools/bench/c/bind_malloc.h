@@ -2,6 +2,7 @@
 /* malloc() and free() by hand: glibc's, and mimalloc's under its own names. */
 #include <stdlib.h>
 #include <string.h>
+#include <sys/types.h>
 
 #include "workload.h"
 
@@ -59,6 +60,16 @@ BIND_INLINE void bind_collect(void)
 BIND_INLINE uint64_t bind_collector_cpu_ns(void)
 {
 	return 0;
+}
+
+BIND_INLINE pid_t bind_collector_pid(void)
+{
+	return 0;
+}
+
+BIND_INLINE void bind_gc_percent(int percent)
+{
+	(void)percent;
 }
 
 BIND_INLINE void bind_off(void)

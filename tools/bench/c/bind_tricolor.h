@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
+#include <sys/types.h>
 #include <tricolor.h>
 
 #include "workload.h"
@@ -61,6 +62,16 @@ BIND_INLINE uint64_t bind_collector_cpu_ns(void)
 	return bind_stats().mark_cpu_ns;
 }
 
+BIND_INLINE pid_t bind_collector_pid(void)
+{
+	return (pid_t)bind_stats().collector_pid;
+}
+
+BIND_INLINE void bind_gc_percent(int percent)
+{
+	tri_set_gc_percent(percent);
+}
+
 BIND_INLINE void bind_off(void)
 {
 	tri_set_gc_percent(-1);
@@ -81,6 +92,8 @@ BIND_INLINE void bind_report(void)
 	report("interruption_total_us", stats.interruption_total_ns / 1e3);
 	report("assist_ms", stats.assist_ns / 1e6);
 	report("collector_cpu_ms", stats.mark_cpu_ns / 1e6);
+	if (stats.cycles)
+		report("cycle_cpu_ms", stats.mark_cpu_ns / 1e6 / stats.cycles);
 	report("peak_heap_mib", stats.peak_heap_bytes / 1048576.0);
 	report("reconnects", stats.reconnects);
 }

@@ -3,9 +3,12 @@
  * Allocate and drop: one object after the other, each written to once and forgotten, or freed at
  * once where that is done by hand.
  *
- * ops=N size=BYTES kind=pointers|leaf|zeroed.  `zeroed` is calloc() for the systems that free by
- * hand; the collected ones hand out zeroed memory under `pointers` already.
+ * ops=N size=BYTES kind=pointers|leaf|zeroed threads=N.  `zeroed` is calloc() for the systems that
+ * free by hand; the collected ones hand out zeroed memory under `pointers` already.  Each thread
+ * does all of the operations: the time an object stays the same with more threads if they do not
+ * disturb each other.
  */
+#include <pthread.h>
 #include <string.h>
 
 #include "bind.h"
@@ -31,6 +34,8 @@ BIND_INLINE void drop_loop(uint64_t ops, size_t size, enum drop_kind kind)
 		bind_free(object);
 	}
 }
+
+#define DROP_MAX_THREADS 64
 
 #define DROP_SIZE(size)							\
 	static void drop_##size(uint64_t ops, enum drop_kind kind)	\
@@ -81,19 +86,45 @@ static enum drop_kind drop_kind(const char *name)
 	fail("kind=%s: must be pointers, leaf or zeroed", name);
 }
 
+struct drop_job {
+	void (*run)(uint64_t ops, enum drop_kind kind);
+	uint64_t ops;
+	enum drop_kind kind;
+};
+
+static void *drop_thread(void *arg)
+{
+	const struct drop_job *job = arg;
+
+	job->run(job->ops, job->kind);
+	return NULL;
+}
+
 void drop_run(void)
 {
-	enum drop_kind kind = drop_kind(param_string("kind"));
+	struct drop_job job = { .kind = drop_kind(param_string("kind")) };
 	uint64_t ops = param_u64("ops"), size = param_u64("size"), start;
+	uint64_t threads = param_u64("threads");
+	pthread_t ids[DROP_MAX_THREADS];
 
 	for (size_t i = 0; i < sizeof(drop_sizes) / sizeof(drop_sizes[0]); i++) {
-		if (drop_sizes[i].size != size)
-			continue;
-		drop_sizes[i].run(ops / 10, kind);
-		start = now_ns();
-		drop_sizes[i].run(ops, kind);
-		report("ns", (double)(now_ns() - start) / ops);
-		return;
+		if (drop_sizes[i].size == size)
+			job.run = drop_sizes[i].run;
 	}
-	fail("size=%llu: not one of the sizes in drop.c", (unsigned long long)size);
+	if (!job.run)
+		fail("size=%llu: not one of the sizes in drop.c", (unsigned long long)size);
+	if (!threads || threads > DROP_MAX_THREADS)
+		fail("threads must be 1 to %d", DROP_MAX_THREADS);
+	job.ops = ops / 10;
+	drop_thread(&job);
+	job.ops = ops;
+	start = now_ns();
+	for (uint64_t t = 1; t < threads; t++) {
+		if (pthread_create(&ids[t], NULL, drop_thread, &job))
+			fail("can't start a thread");
+	}
+	drop_thread(&job);
+	for (uint64_t t = 1; t < threads; t++)
+		pthread_join(ids[t], NULL);
+	report("ns", (double)(now_ns() - start) / ops);
 }

@@ -19,6 +19,13 @@ static const struct {
 	{ "mark", mark_run },
 	{ "ring", ring_run },
 	{ "barrier", barrier_run },
+	{ "gcbench", gcbench_run },
+	{ "larson", larson_run },
+	{ "lru", lru_run },
+	{ "churn", churn_run },
+	{ "live", live_run },
+	{ "idle", idle_run },
+	{ "threads", threads_run },
 };
 
 static char **params;

@@ -17,6 +17,13 @@ void trees_run(void);
 void mark_run(void);
 void ring_run(void);
 void barrier_run(void);
+void gcbench_run(void);
+void larson_run(void);
+void lru_run(void);
+void churn_run(void);
+void live_run(void);
+void idle_run(void);
+void threads_run(void);
 
 /* A parameter of the command line.  A missing one ends the program: there are no defaults here. */
 uint64_t param_u64(const char *key);

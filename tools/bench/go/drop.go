@@ -2,17 +2,26 @@
 
 package main
 
-import "unsafe"
+import (
+	"sync"
+	"unsafe"
+)
 
-// A global keeps the object at hand: one that is never stored would not leave the stack.
-var dropSink unsafe.Pointer
+// A sink keeps the object at hand: one that is never stored would not leave the stack.  Each
+// thread has its own, in a cache line of its own.
+type dropSink struct {
+	object unsafe.Pointer
+	_      [120]byte
+}
+
+var dropSinks []dropSink
 
 // Objects of type T, which begins with a uint64.
-func dropLoop[T any](ops int) {
+func dropLoop[T any](ops int, sink *dropSink) {
 	for i := 0; i < ops; i++ {
 		object := new(T)
 		*(*uint64)(unsafe.Pointer(object)) = uint64(i)
-		dropSink = unsafe.Pointer(object)
+		sink.object = unsafe.Pointer(object)
 	}
 }
 
@@ -27,7 +36,7 @@ type dropLeaf[T any] struct {
 }
 
 type dropVariant struct {
-	pointers, leaf func(ops int)
+	pointers, leaf func(ops int, sink *dropSink)
 }
 
 var dropSizes = map[int]dropVariant{
@@ -58,8 +67,18 @@ func dropRun() {
 	} else if kind != "pointers" && kind != "zeroed" {
 		fail("kind=%s: must be pointers, leaf or zeroed", kind)
 	}
-	run(ops / 10)
+	threads := param("threads")
+	dropSinks = make([]dropSink, threads)
+	run(ops/10, &dropSinks[0])
+	var group sync.WaitGroup
+	group.Add(threads)
 	start := nowNs()
-	run(ops)
+	for t := range dropSinks {
+		go func(sink *dropSink) {
+			run(ops, sink)
+			group.Done()
+		}(&dropSinks[t])
+	}
+	group.Wait()
 	report("ns", float64(nowNs()-start)/float64(ops))
 }

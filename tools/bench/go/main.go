@@ -22,6 +22,12 @@ var workloads = map[string]func(){
 	"mark":    markRun,
 	"ring":    ringRun,
 	"barrier": barrierRun,
+	"gcbench": gcbenchRun,
+	"larson":  larsonRun,
+	"lru":     lruRun,
+	"churn":   churnRun,
+	"live":    liveRun,
+	"threads": threadsRun,
 }
 
 var params = map[string]string{}
@@ -75,6 +81,11 @@ func (r *random) next() uint64 {
 	x ^= x >> 27
 	*r = random(x)
 	return x * 0x2545f4914f6cdd1d
+}
+
+// A seed for each thread.
+func seedOf(thread int) random {
+	return random(0x9e3779b97f4a7c15 * uint64(thread+1))
 }
 
 func (r *random) below(bound uint32) uint64 {

@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * What an idle program costs: it has built a graph and dropped as much again, and then sleeps.  The
+ * context switches of all threads of it and of its collector are counted, apart from those of the
+ * thread that counts; and the memory that the collector has of its own.
+ *
+ * live_mib=N settle_ms=N idle_ms=N.
+ */
+#include <ctype.h>
+#include <dirent.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/types.h>
+#include <unistd.h>
+
+#include "bind.h"
+#include "graph.h"
+#include "workload.h"
+
+/* The number after @field in a status file, which the text of no other field ends with; or 0. */
+static uint64_t idle_status(const char *path, const char *field)
+{
+	FILE *file = fopen(path, "r");
+	uint64_t value = 0;
+	char line[256];
+
+	while (file && fgets(line, sizeof(line), file)) {
+		if (!strncmp(line, field, strlen(field)))
+			value = strtoull(line + strlen(field), NULL, 10);
+	}
+	if (file)
+		fclose(file);
+	return value;
+}
+
+/* Of all threads of @pid but this one. */
+static uint64_t idle_switches(pid_t pid)
+{
+	struct dirent *entry;
+	uint64_t switches = 0;
+	char path[512];
+	DIR *tasks;
+
+	snprintf(path, sizeof(path), "/proc/%d/task", (int)pid);
+	tasks = opendir(path);
+	if (!tasks)
+		fail("can't list the threads of process %d", (int)pid);
+	while ((entry = readdir(tasks))) {
+		if (!isdigit((unsigned char)entry->d_name[0]) || atoi(entry->d_name) == gettid())
+			continue;
+		snprintf(path, sizeof(path), "/proc/%d/task/%s/status", (int)pid, entry->d_name);
+		switches += idle_status(path, "voluntary_ctxt_switches:");
+		switches += idle_status(path, "nonvoluntary_ctxt_switches:");
+	}
+	closedir(tasks);
+	return switches;
+}
+
+static void idle_memory(const char *who, pid_t pid)
+{
+	char path[64], key[32];
+
+	snprintf(path, sizeof(path), "/proc/%d/status", (int)pid);
+	snprintf(key, sizeof(key), "%s_anon_mib", who);
+	report(key, idle_status(path, "RssAnon:") / 1024.0);
+	snprintf(key, sizeof(key), "%s_shmem_mib", who);
+	report(key, idle_status(path, "RssShmem:") / 1024.0);
+}
+
+static void idle_sleep(uint64_t ms)
+{
+	struct timespec time = { .tv_sec = (time_t)(ms / 1000),
+				 .tv_nsec = (long)(ms % 1000 * 1000000) };
+
+	while (nanosleep(&time, &time))
+		;
+}
+
+void idle_run(void)
+{
+	uint32_t objects = (uint32_t)((param_u64("live_mib") << 20) / sizeof(struct bench_edges));
+	uint64_t idle_ms = param_u64("idle_ms"), program, helper = 0;
+	struct bench_edges *root, *dropped;
+	pid_t collector;
+	double seconds;
+	uint64_t start;
+
+	if (!objects || !idle_ms)
+		fail("live_mib and idle_ms must be above 0");
+	root = graph_build(objects, "random", 0);
+	dropped = graph_build(objects, "list", 0);
+	if (graph_count(dropped, objects) != objects)
+		fail("a list has lost objects");
+	collector = bind_collector_pid();
+	idle_sleep(param_u64("settle_ms"));
+
+	program = idle_switches(getpid());
+	if (collector)
+		helper = idle_switches(collector);
+	start = now_ns();
+	idle_sleep(idle_ms);
+	seconds = (now_ns() - start) / 1e9;
+	program = idle_switches(getpid()) - program;
+	if (collector)
+		helper = idle_switches(collector) - helper;
+
+	report("program_switches_per_s", program / seconds);
+	idle_memory("program", getpid());
+	if (collector) {
+		report("helper_switches_per_s", helper / seconds);
+		idle_memory("helper", collector);
+	}
+	if (!graph_count(root, objects))
+		fail("the graph is gone");
+}
