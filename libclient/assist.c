@@ -10,18 +10,20 @@
  *     What it marks there and does not scan goes to the collector as GREY entries of its buffer.  The
  *     thread is inside meanwhile: a round of termination waits for it, and finds the entries.  What
  *     it has not paid when its turn is over it owes on, and pays after its next few allocations;
- *  3. if there is nothing to scan and the heap is past its goal, by waiting for credit.
+ *  3. if there is nothing to scan and the heap is past its goal, by waiting for credit, for a turn at a
+ *     time.
  *
  * A cycle that is due takes a few wake-ups of agent and collector to begin.  A thread does not wait for
  * that while the heap is below its goal; beyond it, it does, since on CPUs that are short nothing else
  * would hold the program back.
  *
- * How long a thread waits depends on how far the heap is past its goal, because a wait is an
- * interruption: a little, and it is one turn.  Half as large again, and memory matters more: STEPS times
- * STEP_NS.  A wait ends as soon as the collector has done something; its bound matters only when the
- * collector gets no CPU.  The debt is then forgiven, so that one that is slow, stopped or dead costs
- * a thread at most that; and after some waits in vain each further one halves how often the thread
- * tries again, down to once in 1 MiB.
+ * A wait is an interruption, and so a short one; but the debt stays, and the thread waits again after its
+ * next few allocations until it is paid.  It yields meanwhile: a collector that wants this CPU gets it.
+ * Only when the heap is twice its goal does the thread sleep, for STEPS times STEP_NS.
+ *
+ * A collector that is slow, stopped or dead must not hold the program up.  After PATIENCE_NS of waits
+ * in which it has done nothing, debts are forgiven, and each further wait in vain halves how often the
+ * thread tries again, down to once in 1 MiB.
  */
 #include <sched.h>
 
@@ -34,8 +36,8 @@
 #define TURN_NS 40000		/* of scanning or waiting, at a time */
 #define STEP_NS 1000000
 #define STEPS 2
-#define SLACK_BYTES (4ull << 20)	/* past the goal before a wait is a long one */
-#define PATIENT_WAITS 8		/* in vain, in a row; then less often */
+#define SLACK_BYTES (16ull << 20)	/* past twice the goal before a wait is a long one */
+#define PATIENCE_NS 20000000	/* of waits in vain, in a row; then less often */
 #define BACKOFF_MAX 6
 #define LOCAL 64
 
@@ -136,10 +138,8 @@ static int64_t scan_some(struct tri_thread *t, int64_t want, uint64_t began_ns)
 /* After waits in vain, most quanta go unpaid. */
 static bool worth_waiting(struct tri_thread *t)
 {
-	uint32_t backoff = t->futile_waits < PATIENT_WAITS ? 0 : t->futile_waits - PATIENT_WAITS;
+	uint32_t backoff = t->futile_waits < BACKOFF_MAX ? t->futile_waits : BACKOFF_MAX;
 
-	if (backoff > BACKOFF_MAX)
-		backoff = BACKOFF_MAX;
 	return !(t->quanta++ & ((1u << backoff) - 1));
 }
 
@@ -196,13 +196,24 @@ static bool wait_long(struct tri_thread *t, int64_t want)
 	return done;
 }
 
-static void wait_bounded(struct tri_thread *t, int64_t want, uint64_t began_ns)
+/* Returns whether the debt is done with: paid, or forgiven. */
+static bool wait_bounded(struct tri_thread *t, int64_t want, uint64_t began_ns)
 {
-	const struct tri_ctl *ctl = tri_g.view.ctl;
-	bool far = overshoot(ctl) > tri_read(&ctl->goal_bytes) / 2 + SLACK_BYTES, done;
+	struct tri_ctl *ctl = tri_g.view.ctl;
+	bool far = overshoot(ctl) > tri_read(&ctl->goal_bytes) + SLACK_BYTES, done;
+	uint32_t seq = tri_read(&ctl->work_seq);
 
 	done = far ? wait_long(t, want) : wait_turn(t, want, began_ns);
-	t->futile_waits = done ? 0 : t->futile_waits + 1;
+	if (done || tri_read(&ctl->work_seq) != seq) {
+		t->futile_waits = 0;
+		t->futile_ns = 0;
+		return done;
+	}
+	t->futile_ns += tri_now_ns() - began_ns;
+	if (t->futile_ns < PATIENCE_NS)
+		return false;
+	t->futile_waits++;
+	return true;
 }
 
 /* What is left of a debt of @want bytes of scanning, in bytes of allocation. */
@@ -244,7 +255,8 @@ void tri_assist(struct tri_thread *t)
 		if (!overshoot(ctl) || !worth_waiting(t))
 			return;
 		tri_thread_block(t, sp, sp);
-		wait_bounded(t, want, began);
+		if (!wait_bounded(t, want, began))
+			t->debt_bytes += debt < DEBT_MAX_BYTES ? debt : DEBT_MAX_BYTES;
 		tri_thread_unblock(t);
 	}
 	atomic_fetch_add_explicit(&tri_g.interruptions.assist_ns, tri_now_ns() - began,

@@ -76,7 +76,8 @@ struct tri_thread {
 	struct tri_slot *slot;
 	char *tiny;			/* second half of a slot for tiny leaf objects; cache lock */
 	uint64_t debt_bytes;		/* allocated and not yet paid for by an assist */
-	uint32_t futile_waits, quanta;	/* see assist.c */
+	uint64_t futile_ns;		/* waits in vain, in a row: see assist.c */
+	uint32_t futile_waits, quanta;
 
 	/* Written by the agent, read by the thread. */
 	_Alignas(64) tri_au32 pending;

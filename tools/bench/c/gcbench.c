@@ -126,6 +126,24 @@ static void *gcbench_thread(void *arg)
 	return NULL;
 }
 
+static __attribute__((noinline)) void gcbench_stretch(unsigned int depth)
+{
+	struct gcbench_node *tree = gcbench_bottom_up(depth);
+
+	if (gcbench_count(tree, depth) != gcbench_nodes(depth))
+		fail("the first tree has lost nodes");
+	gcbench_free(tree);
+}
+
+/* A word that the first tree has left on the stack would keep it, where stacks are scanned as they are. */
+static __attribute__((noinline)) void gcbench_wipe_stack(void)
+{
+	volatile uint64_t words[1024];
+
+	for (unsigned int i = 0; i < 1024; i++)
+		words[i] = 0;
+}
+
 void gcbench_run(void)
 {
 	unsigned int stretch = param_u64("stretch"), lasting = param_u64("lasting");
@@ -141,10 +159,8 @@ void gcbench_run(void)
 	if (!threads || threads > GCBENCH_MAX_THREADS)
 		fail("threads=%u: must be 1 to %d", threads, GCBENCH_MAX_THREADS);
 
-	tree = gcbench_bottom_up(stretch);
-	if (gcbench_count(tree, stretch) != gcbench_nodes(stretch))
-		fail("the first tree has lost nodes");
-	gcbench_free(tree);
+	gcbench_stretch(stretch);
+	gcbench_wipe_stack();
 	tree = gcbench_leaf(lasting);
 	gcbench_top_down(tree);
 	array = bind_alloc_leaf(count * sizeof(*array));
