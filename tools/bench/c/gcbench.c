@@ -138,10 +138,9 @@ static __attribute__((noinline)) void gcbench_stretch(unsigned int depth)
 /* A word that the first tree has left on the stack would keep it, where stacks are scanned as they are. */
 static __attribute__((noinline)) void gcbench_wipe_stack(void)
 {
-	volatile uint64_t words[1024];
+	uint64_t words[1024] = { 0 };
 
-	for (unsigned int i = 0; i < 1024; i++)
-		words[i] = 0;
+	__asm__ volatile("" : : "r"(words) : "memory");
 }
 
 void gcbench_run(void)
