@@ -3,7 +3,7 @@
  * mark.c - the marker: core/marking.h with queues
  *
  *  1. Each worker has a FIFO of spans with objects to scan, and a stack of larger objects, which are
- *     scanned in pieces of 128 KiB.
+ *     scanned in pieces of 128 KiB.  A few of either are taken out in advance, and prefetched.
  *  2. The arena's thread is the first worker.  When its FIFO is long and a CPU is idle, it shares spans
  *     with helpers (workers.c).  It also keeps a few spans on offer in the arena for mutators that
  *     have to assist, and takes back those that nobody wanted.
@@ -31,6 +31,10 @@
 #define SHARE_FROM 128		/* spans in a FIFO that are worth sharing: 1 MiB of heap */
 #define OFFER_FROM 16
 #define BATCH 64
+#define VISITS 8		/* spans whose objects are being fetched; a power of two … */
+#define FETCHING 16		/* … and how many objects are enough */
+#define PIECES 4		/* the same for pieces; a power of two … */
+#define PIECE_LINES 8		/* … and lines of each: the CPU sees the rest coming */
 
 struct mark_worker {
 	struct tri_marking k;		/* first: the queue functions get at the worker from it */
@@ -39,6 +43,13 @@ struct mark_worker {
 	uint32_t head, tail, room;	/* head - tail are queued */
 	struct mark_piece *piece;	/* stack */
 	uint64_t npieces, pieces_room;
+
+	/* Rings of what is about to be scanned, and on its way into the cache. */
+	struct tri_visit visit[VISITS];
+	struct mark_piece next[PIECES];
+	uint32_t visit_head, visit_tail, next_head, next_tail;
+	uint32_t fetching;		/* objects in visit */
+	uint32_t taken;			/* spans, for what is done now and then */
 	uint64_t credited_bytes;	/* of scan_bytes, already given to mutators */
 	bool failed;			/* no memory, or no sane heap: the cycle is void */
 };
@@ -139,9 +150,11 @@ static void scan_sparse(struct mark_worker *w, const struct mark_piece *p)
 	}
 }
 
-static void scan_piece(struct mark_worker *w)
+static void fetch_piece(struct mark_worker *w)
 {
 	struct mark_piece p = w->piece[--w->npieces];
+	const char *at = w->k.v->heap + p.offset;
+	unsigned int i;
 
 	if (p.bytes > PIECE_BYTES) {
 		struct mark_piece rest = p;
@@ -151,6 +164,16 @@ static void scan_piece(struct mark_worker *w)
 		put_piece(w, rest);
 		p.bytes = PIECE_BYTES;
 	}
+	/* This reads no hole: a prefetch does not fault. */
+	for (i = 0; i < PIECE_LINES && i * TRI_LINE < p.bytes; i++)
+		__builtin_prefetch(at + i * TRI_LINE);
+	w->next[w->next_head++ & (PIECES - 1)] = p;
+}
+
+static void scan_piece(struct mark_worker *w)
+{
+	struct mark_piece p = w->next[w->next_tail++ & (PIECES - 1)];
+
 	w->k.scan_bytes += p.bytes;
 	if (p.holes)
 		scan_sparse(w, &p);
@@ -256,32 +279,56 @@ static bool take_back(struct mark_worker *w)
 	return any;
 }
 
+static void fetch_span(struct mark_worker *w)
+{
+	const struct tri_view *v = w->k.v;
+	uint32_t n = w->head - w->tail, page = next_span(w);
+	struct tri_visit *visit = &w->visit[w->visit_head & (VISITS - 1)];
+
+	if (n > 4) {
+		uint32_t ahead = w->span[(w->tail + 3) & (w->room - 1)];
+
+		__builtin_prefetch((void *)w->k.marks[ahead], 0);
+		__builtin_prefetch((void *)v->scanned[ahead], 1);
+	}
+	if (tri_marking_take(&w->k, page, visit)) {
+		w->visit_head++;
+		w->fetching += visit->objects;
+	}
+	if (n > SHARE_FROM && !(++w->taken & 15)) {
+		share(w);
+		if (w == w->m->self && tri_read(&v->ctl->assist_q16))
+			offer(w);
+	}
+}
+
+static void scan_span(struct mark_worker *w)
+{
+	struct tri_visit *visit = &w->visit[w->visit_tail++ & (VISITS - 1)];
+
+	w->fetching -= visit->objects;
+	tri_marking_visit(&w->k, visit);
+}
+
+/* Whatever has been fetched is scanned before this returns, unless the cycle is void. */
 static void work(struct mark_worker *w)
 {
-	struct marker *m = w->m;
-	unsigned int since = 0;
-
 	while (!w->failed) {
-		if (w->npieces) {
+		if (w->npieces && w->next_head - w->next_tail < PIECES) {
+			fetch_piece(w);
+			continue;
+		}
+		if (w->next_head != w->next_tail) {
 			scan_piece(w);
-		} else if (w->head != w->tail) {
-			uint32_t n = w->head - w->tail, page = next_span(w);
-
-			if (n > 4) {
-				uint32_t ahead = w->span[(w->tail + 3) & (w->room - 1)];
-
-				__builtin_prefetch((void *)w->k.marks[ahead], 0);
-				__builtin_prefetch((void *)m->v->scanned[ahead], 1);
-			}
-			tri_marking_scan_span(&w->k, page);
-			if (n > SHARE_FROM && !(++since & 15)) {
-				share(w);
-				if (w == m->self && tri_read(&m->v->ctl->assist_q16))
-					offer(w);
-			}
+		} else if (w->head != w->tail && w->fetching < FETCHING &&
+			   w->visit_head - w->visit_tail < VISITS) {
+			fetch_span(w);
+			continue;
+		} else if (w->visit_head != w->visit_tail) {
+			scan_span(w);
 		} else {
 			tri_marking_flush(&w->k);
-			if (w->head == w->tail && !w->npieces && (w != m->self || !take_back(w)))
+			if (w->head == w->tail && !w->npieces && (w != w->m->self || !take_back(w)))
 				break;
 		}
 		if (w->k.scan_bytes - w->credited_bytes >= CREDIT_BYTES)
@@ -314,6 +361,8 @@ static void begin(struct mark_worker *w, struct marker *m)
 	w->m = m;
 	w->head = w->tail = 0;
 	w->npieces = 0;
+	w->visit_head = w->visit_tail = w->next_head = w->next_tail = 0;
+	w->fetching = 0;
 	w->credited_bytes = 0;
 	w->failed = false;
 }
@@ -363,7 +412,7 @@ void mark_entry(struct marker *m, uint64_t entry)
 		return;
 	if (!(atomic_fetch_or(&m->marks[o.page][o.index / 64], 1ull << (o.index & 63)) >>
 	      (o.index & 63) & 1))
-		tri_marking_grey(&w->k, o.class, o.page, o.index);
+		tri_marking_grey(&w->k, o.class, o.page, o.index & ~63u, 1ull << (o.index & 63));
 }
 
 int marker_init(struct marker *m, const struct tri_view *v, int fd)

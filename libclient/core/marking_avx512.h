@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * marking_avx512.h - the part of marking.h that reads the heap, a cache line at a time
+ *
+ * A vector of eight words is compared with the limit, and the words that pass are compressed into the
+ * batch.  This pays from 40 B on.  Smaller objects, and those that lead to others in their own span (a
+ * list in order, say), are scanned word by word: there a step waits for the one before, and the way
+ * through vector and mask registers only makes the chain longer.
+ *
+ * The program may write a word while it is read.  Each aligned word is read whole, and either
+ * value will do, as the barrier shades both.
+ */
+#include <immintrin.h>
+
+#define TRI_AVX512 __attribute__((target("avx512f,popcnt,bmi,bmi2,lzcnt")))
+#define TRI_SCALAR_WORDS 4
+
+static bool tri_marking_can_vector(void)
+{
+	/* All that TRI_AVX512 names, and nothing else. */
+	return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("popcnt") &&
+	       __builtin_cpu_supports("bmi") && __builtin_cpu_supports("bmi2") &&
+	       __builtin_cpu_supports("lzcnt");
+}
+
+/* The words of @mask at @p, less @va.  Read once, whatever is done with them. */
+static inline TRI_AVX512 __m512i tri_vector_read(const uint64_t *p, __mmask8 mask, __m512i va)
+{
+	__m512i words = mask == 0xff ? _mm512_loadu_si512(p) : _mm512_maskz_loadu_epi64(mask, p);
+
+	__asm__ volatile("" : "+v"(words));
+	return _mm512_sub_epi64(words, va);
+}
+
+/* Scan the words @bits of object @index at @p. */
+static inline TRI_AVX512 void tri_marking_object_avx512(struct tri_marking *k, struct tri_here *h,
+							unsigned int index, const uint64_t *p,
+							uint64_t bits)
+{
+	__m512i va = _mm512_set1_epi64((long long)k->heap_va);
+	__m512i limit = _mm512_set1_epi64((long long)k->limit);
+	__m512i base = _mm512_set1_epi64((long long)h->base);
+	__m512i page = _mm512_set1_epi64(TRI_PAGE_BYTES);
+	uint32_t n = k->nfound;
+
+	h->inside = false;
+	for (; bits; bits >>= 8, p += 8) {
+		__mmask8 mask = (__mmask8)bits, in, out;
+		__m512i to = tri_vector_read(p, mask, va), at = _mm512_sub_epi64(to, base);
+
+		in = _mm512_mask_cmplt_epu64_mask(mask, at, page);
+		out = _mm512_mask_cmplt_epu64_mask(mask, to, limit) & (__mmask8)~in;
+		_mm512_storeu_si512(&k->found[n], _mm512_maskz_compress_epi64(out, to));
+		n += (uint32_t)__builtin_popcount(out);
+		for (; in; in &= (__mmask8)(in - 1)) {
+			__m512i first = _mm512_maskz_compress_epi64(in, at);
+
+			h->inside = true;
+			tri_marking_inside(h, index, (uint64_t)_mm_cvtsi128_si64(
+							     _mm512_castsi512_si128(first)));
+		}
+	}
+	k->nfound = n;
+}
+
+/* As tri_marking_visit_scalar(). */
+static TRI_AVX512 __attribute__((noinline))
+void tri_marking_visit_avx512(struct tri_marking *k, struct tri_visit *visit)
+{
+	unsigned int n = visit->class->size / 8;
+	const uint64_t *span = (const uint64_t *)(k->v->heap + ((uint64_t)visit->page << TRI_PAGE_SHIFT));
+	tri_au64 *map = k->v->ptrmap[visit->page];
+	bool typed = visit->class->kind == TRI__TYPED;
+	struct tri_here h;
+
+	tri_marking_enter(k, &h, visit);
+	while (h.words) {
+		unsigned int index = tri_marking_next(&h), at = index * n;
+		uint64_t bits = typed ? tri_marking_pointers(map, at, n) :
+				n == 64 ? ~0ull : (1ull << n) - 1;
+
+		if (n > TRI_SCALAR_WORDS && !h.inside)
+			tri_marking_object_avx512(k, &h, index, span + at, bits);
+		else if (typed)
+			tri_marking_object_typed(k, &h, index, span + at, bits);
+		else
+			tri_marking_object(k, &h, index, span + at, n);
+		if (k->nfound >= TRI_BATCH)
+			tri_marking_batch(k);
+	}
+	tri_marking_leave(k, &h);
+}
+
+/* As tri_marking_words_scalar(). */
+static TRI_AVX512 __attribute__((noinline))
+void tri_marking_words_avx512(struct tri_marking *k, uint64_t offset, uint64_t bytes)
+{
+	const uint64_t *p = (const uint64_t *)(k->v->heap + offset);
+	__m512i va = _mm512_set1_epi64((long long)k->heap_va);
+	__m512i limit = _mm512_set1_epi64((long long)k->limit);
+	uint64_t words;
+
+	for (words = bytes / 8; words;) {
+		uint64_t n = words < 8 ? words : 8;
+		__mmask8 mask = (__mmask8)((1u << n) - 1), out;
+		__m512i to = tri_vector_read(p, mask, va);
+
+		out = _mm512_mask_cmplt_epu64_mask(mask, to, limit);
+		_mm512_storeu_si512(&k->found[k->nfound], _mm512_maskz_compress_epi64(out, to));
+		k->nfound += (uint32_t)__builtin_popcount(out);
+		if (k->nfound >= TRI_BATCH)
+			tri_marking_batch(k);
+		p += n;
+		words -= n;
+	}
+}
