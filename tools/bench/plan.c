@@ -125,14 +125,14 @@ const char *const bench_sets[SETS] = {
 		{ "capacity", "1000000", "50000" },			\
 		{ "keys", "16777216", "1048576" },			\
 		{ "threads", threads, NULL },				\
-		{ "ops", "8000000", "500000" },				\
+		{ "ops", "4000000", "500000" },				\
 	}
 
 #define CHURN_PARAMS(mix, percent)					\
 	{								\
 		{ "live_mib", "128", "16" },				\
 		{ "turnover", "3", "2" },				\
-		{ "repeats", "2", "1" },					\
+		{ "repeats", "1", "1" },					\
 		{ "mix", mix, NULL },					\
 		{ "gc_percent", percent, NULL },			\
 	}
@@ -176,7 +176,7 @@ const char *const bench_sets[SETS] = {
 #define LIVE_PARAMS(mib, meter)						\
 	{								\
 		{ "live_mib", mib, NULL },				\
-		{ "turnover", "3", "1" },				\
+		{ "turnover", "2", "1" },				\
 		{ "least_mib", "2048", "64" },				\
 		{ "collections", "3", "2" },				\
 		{ "meter", meter, NULL },				\
@@ -350,7 +350,10 @@ const struct bench_workload bench_workloads[] = {
 		.program = "mark",
 		.title = "mark random 64 B objects, one marking thread",
 		.systems = SYSTEMS_COLLECTED,
-		.params = MARK_PARAMS("random", "0", "3"),
+		.params = { { "objects", "4000000", "400000" },
+			    { "collections", "3", "3" },
+			    { "shape", "random", NULL },
+			    { "typed", "0", NULL } },
 		.metrics = MARK_METRICS,
 		.environment = { { SYSTEM_TRICOLOR, "TRICOLOR_DAEMON", "./one-worker.sh" },
 				 { SYSTEM_GO, "GOMAXPROCS", "1" },

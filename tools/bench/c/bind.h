@@ -20,6 +20,7 @@
  *   bind_collector_pid()	the process that collects, if it is another one; else 0
  *   bind_gc_percent()	growth before a collection, where the system takes it in per cent
  *   bind_off()		no more collections but by bind_collect()
+ *   bind_on()		as it was before bind_off()
  *   bind_barrier_on()	non-zero while bind_store() has more to do than to store
  *   bind_report()	the system's own figures, at the end
  *

@@ -86,6 +86,11 @@ BIND_INLINE void bind_off(void)
 	GC_disable();
 }
 
+BIND_INLINE void bind_on(void)
+{
+	GC_enable();
+}
+
 BIND_INLINE int bind_barrier_on(void)
 {
 	return 0;

@@ -76,6 +76,10 @@ BIND_INLINE void bind_off(void)
 {
 }
 
+BIND_INLINE void bind_on(void)
+{
+}
+
 BIND_INLINE int bind_barrier_on(void)
 {
 	return 0;

@@ -77,6 +77,11 @@ BIND_INLINE void bind_off(void)
 	tri_set_gc_percent(-1);
 }
 
+BIND_INLINE void bind_on(void)
+{
+	tri_set_gc_percent(100);
+}
+
 BIND_INLINE int bind_barrier_on(void)
 {
 	return *(volatile uint32_t *)&tri__tls.barrier != 0;

@@ -2,7 +2,10 @@
 
 package main
 
-import "runtime"
+import (
+	"runtime"
+	"runtime/debug"
+)
 
 const liveSteps = 1000000
 
@@ -29,14 +32,17 @@ func liveDrop(count int) {
 func liveRun() {
 	objects := param("live_mib") << 20 / 64
 	turnover, collections := param("turnover"), param("collections")
+	collectorOff()
 	root := graphBuild(objects, "random")
 	liveCheck(root, objects)
+	debug.SetGCPercent(100)
 	collect()
 
 	dropped := turnover * objects
 	if least := param("least_mib") << 20 / 64; dropped < least {
 		dropped = least
 	}
+	liveDrop(objects)
 	start := nowNs()
 	liveDrop(dropped)
 	report("ns", float64(nowNs()-start)/float64(dropped))
