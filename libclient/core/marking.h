@@ -4,14 +4,15 @@
  *
  *  1. A word that points below the limit goes into a batch, without a branch.
  *  2. When the batch is full: one page-map byte says what kind of span each pointer leads into, and
- *     arithmetic gives the object's mark bit.  The mark words are prefetched, and tested when the next
- *     batch has been looked up.
- *  3. An object that was white is marked.  A leaf ends here.  Otherwise the object's span (objects of up
- *     to 512 B, one page) is queued, once: while it waits, more of its objects get marked.  Larger
- *     objects are queued one by one.
- *  4. A span that is taken from a queue has its objects claimed that are marked and not yet scanned:
- *     who sets an object's scanned bit scans it.  They are prefetched, and scanned in a visit.
- *  5. A pointer from an object of the visited span to another one there goes no such way: the object
+ *     arithmetic gives the object's mark bit.  The mark words are prefetched, and tested when the
+ *     next batch has been looked up.
+ *  3. An object that was white is marked.  A leaf ends here.  Otherwise the object's span (objects
+ *     of up to 512 B, one page) is queued, once: while it waits, more of its objects get marked.
+ *     Larger objects are queued one by one.
+ *  4. When a span is taken from its queue, those of its objects are claimed that are marked and not
+ *     yet scanned: who sets an object's scanned bit scans it.  They are prefetched, and scanned in a
+ *     visit.
+ *  5. A pointer from an object of the visited span to another one there goes no such way: that one
  *     is marked and scanned in the same visit, and the bitmaps learn of it when the visit ends.
  *
  * Nothing that is read here is trusted: page numbers come from offsets below `limit`, which is at
@@ -114,7 +115,7 @@ static inline void tri_marking_init(struct tri_marking *k, const struct tri_view
 	k->vector = tri_marking_can_vector();
 }
 
-/* Objects of the span at @page have just been marked: @bits, the lowest is for the object @first. */
+/* Objects of the span at @page have just been marked: @bits, of which bit 0 is object @first. */
 static inline void tri_marking_grey(struct tri_marking *k, const struct tri_class *c, uint32_t page,
 				    uint32_t first, uint64_t bits)
 {
@@ -143,7 +144,7 @@ static inline void tri_marking_test(struct tri_marking *k)
 	uint64_t *edge = k->edge;
 	uint32_t i, n = k->nedges, white = 0;
 
-	/* Whether an object is white is as hard to predict as anything: first those that are, unbranched. */
+	/* Nobody can predict whether an object is white: no branch depends on it. */
 	for (i = 0; i < n; i++) {
 		uint64_t e = edge[i];
 		uint32_t index = tri_edge_index(e);
@@ -183,7 +184,7 @@ static __attribute__((noinline)) void tri_marking_batch(struct tri_marking *k)
 		if (__builtin_expect(c->pages == 1, 1)) {
 			index = tri_object_index(c, (uint32_t)offset & (TRI_PAGE_BYTES - 1));
 			found[nedges] = tri_edge(page, index, byte);
-			/* Not behind the last object; the prefetch below is of this page's line anyway. */
+			/* Behind the last object there is none: the prefetch is in vain then. */
 			nedges += index < c->objects;
 		} else {
 			struct tri_object o;
@@ -266,10 +267,11 @@ static inline void tri_marking_scan_typed(struct tri_marking *k, uint64_t offset
 }
 
 /*
- * Bring the objects @todo into the cache, @p being the first of 64; each line once.  Always inline: GCC
- * drops a call to a function that does nothing but prefetch.
+ * Bring the objects @todo into the cache, @p being the first of 64; each line once.  Always inline:
+ * GCC drops a call to a function that does nothing but prefetch.
  */
-static inline __attribute__((always_inline)) void tri_marking_fetch(const char *p, uint64_t todo, unsigned int size)
+static inline __attribute__((always_inline))
+void tri_marking_fetch(const char *p, uint64_t todo, unsigned int size)
 {
 	if (size == 16) {
 		todo |= todo >> 1;
@@ -372,9 +374,9 @@ void tri_marking_inside(struct tri_here *h, unsigned int from, uint64_t to)
 }
 
 /*
- * Publish what was marked.  Another thread that met such an object meanwhile took it for white, marked
- * it and queued the span: so `scanned` first, that it finds nothing to do.  If it was faster the object
- * is scanned twice, which is harmless, and counted once.
+ * Publish what was marked.  Another thread that met such an object meanwhile took it for white,
+ * marked it and queued the span: so `scanned` first, that it finds nothing to do.  If it was faster
+ * the object is scanned twice, which is harmless, and counted once.
  */
 static inline __attribute__((always_inline))
 void tri_marking_leave(struct tri_marking *k, struct tri_here *h)
@@ -440,11 +442,16 @@ static inline uint64_t tri_marking_pointers(tri_au64 *map, unsigned int at, unsi
 	return n == 64 ? bits : bits & ((1ull << n) - 1);
 }
 
+static inline const uint64_t *tri_marking_span(const struct tri_marking *k, uint32_t page)
+{
+	return (const uint64_t *)(k->v->heap + ((uint64_t)page << TRI_PAGE_SHIFT));
+}
+
 /* Scan what @visit has claimed, and what that leads to in the same span. */
 static inline void tri_marking_visit_scalar(struct tri_marking *k, struct tri_visit *visit)
 {
 	unsigned int n = visit->class->size / 8;
-	const uint64_t *span = (const uint64_t *)(k->v->heap + ((uint64_t)visit->page << TRI_PAGE_SHIFT));
+	const uint64_t *span = tri_marking_span(k, visit->page);
 	tri_au64 *map = k->v->ptrmap[visit->page];
 	struct tri_here h;
 

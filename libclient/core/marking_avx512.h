@@ -2,10 +2,10 @@
 /*
  * marking_avx512.h - the part of marking.h that reads the heap, a cache line at a time
  *
- * A vector of eight words is compared with the limit, and the words that pass are compressed into the
- * batch.  This pays from 40 B on.  Smaller objects, and those that lead to others in their own span (a
- * list in order, say), are scanned word by word: there a step waits for the one before, and the way
- * through vector and mask registers only makes the chain longer.
+ * A vector of eight words is compared with the limit, and the words that pass are compressed into
+ * the batch.  This pays from 48 B on.  Smaller objects, and those that lead to others in their own
+ * span (a list in order, say), are scanned word by word: there a step waits for the one before, and
+ * the way through vector and mask registers only makes the chain longer.
  *
  * The program may write a word while it is read.  Each aligned word is read whole, and either
  * value will do, as the barrier shades both.
@@ -68,7 +68,7 @@ static TRI_AVX512 __attribute__((noinline))
 void tri_marking_visit_avx512(struct tri_marking *k, struct tri_visit *visit)
 {
 	unsigned int n = visit->class->size / 8;
-	const uint64_t *span = (const uint64_t *)(k->v->heap + ((uint64_t)visit->page << TRI_PAGE_SHIFT));
+	const uint64_t *span = tri_marking_span(k, visit->page);
 	tri_au64 *map = k->v->ptrmap[visit->page];
 	bool typed = visit->class->kind == TRI__TYPED;
 	struct tri_here h;

@@ -2,9 +2,9 @@
 /*
  * test_marking.c - the scanning kernel and the marker against a traversal that anybody can check
  *
- *	small arenas with spans of all classes and kinds, large objects, free pages, and words of all
- *	sorts in them: the same marks, counts and bytes as the traversal finds, word by word and by vector
- *	objects that are black before are marked and never read
+ *	small arenas with spans of all classes and kinds, large objects, free pages, and words of
+ *	all sorts in them: the same marks, counts and bytes as the traversal finds, word by word
+ *	and by vector; objects that are black before stay so and are never scanned
  *	several threads, and one that allocates black in the same words: the same marks
  *	the marker with its queues: the same, and no hole of the file gets memory
  *	tables full of nonsense: an end, and no access outside the heap
@@ -64,8 +64,8 @@ static void make_view(void)
 		ksft_exit_fail_msg("no file for an arena\n");
 	base = mmap(NULL, layout.file_bytes + (1 << 20), PROT_NONE,
 		    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-	if (base == MAP_FAILED ||
-	    mmap(base, layout.file_bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd, 0) != base)
+	if (base == MAP_FAILED || mmap(base, layout.file_bytes, PROT_READ | PROT_WRITE,
+				       MAP_SHARED | MAP_FIXED, fd, 0) != base)
 		ksft_exit_fail_msg("no memory\n");
 	/* An address that has nothing to do with where the heap is here. */
 	tri_view_init(&view, base, &layout, 0x123456789000);
@@ -74,7 +74,8 @@ static void make_view(void)
 /* Everything up to the buffers, and the heap, zero and without memory. */
 static void clear(void)
 {
-	if (fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, (off_t)view.layout.file_bytes))
+	if (fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0,
+		      (off_t)view.layout.file_bytes))
 		ksft_exit_fail_msg("can't punch a hole\n");
 	memset(want, 0, sizeof(want));
 	memset(black, 0, sizeof(black));
@@ -95,7 +96,8 @@ static uint64_t object_offset(const struct tri_object *o)
 
 static uint64_t any_word(uint32_t page)
 {
-	uint64_t heap = PAGES << TRI_PAGE_SHIFT;
+	uint64_t heap = PAGES << TRI_PAGE_SHIFT, limit = (uint64_t)TOP << TRI_PAGE_SHIFT;
+	uint64_t span = view.heap_va + ((uint64_t)page << TRI_PAGE_SHIFT);
 
 	switch (below(8)) {
 	case 0:
@@ -103,9 +105,9 @@ static uint64_t any_word(uint32_t page)
 	case 1:
 		return rnd();
 	case 2:	/* in the same span, or next to it */
-		return view.heap_va + ((uint64_t)page << TRI_PAGE_SHIFT) + below(TRI_PAGE_BYTES + 16);
+		return span + below(TRI_PAGE_BYTES + 16);
 	case 3:	/* at the heap's bounds, and the limit's */
-		return view.heap_va + (below(2) ? heap : (uint64_t)TOP << TRI_PAGE_SHIFT) - 32 + below(64);
+		return view.heap_va + (below(2) ? heap : limit) - 32 + below(64);
 	case 4:
 		return view.heap_va - below(64);
 	default:
@@ -166,7 +168,8 @@ static void blacken(void)
 		const struct tri_class *c = &tri_classes[tri_read(&view.page_map[page])];
 
 		for (w = 0; c->pages == 1 && w < TRI_MARK_WORDS; w++)
-			black[page][w] = below(3) ? 0 : rnd() & rnd() & tri_objects_mask(c->objects, w);
+			if (!below(3))
+				black[page][w] = rnd() & rnd() & tri_objects_mask(c->objects, w);
 	}
 }
 
@@ -218,7 +221,8 @@ static void traverse(void)
 		uint64_t at = object_offset(&o), end = at + object_bytes(&o);
 
 		for (; at < end; at += 8)
-			if (o.class->kind != TRI__TYPED || tri_read(&map[at / 512]) >> (at / 8 & 63) & 1)
+			if (o.class->kind != TRI__TYPED ||
+			    tri_read(&map[at / 512]) >> (at / 8 & 63) & 1)
 				reach(*(uint64_t *)(view.heap + at), &n);
 	}
 }
@@ -353,8 +357,8 @@ static bool same_as_traversal(bool vector)
 	init_kernel(&k, vector);
 	mark_roots(&k);
 	mark_all(&k);
-	return !wrong_marks() && !overflow && k.objects == want_objects && k.marked_bytes == want_bytes &&
-	       k.scan_bytes == want_scan_bytes;
+	return !wrong_marks() && !overflow && k.objects == want_objects &&
+	       k.marked_bytes == want_bytes && k.scan_bytes == want_scan_bytes;
 }
 
 static void test_kernel(bool vector, const char *what)
@@ -394,7 +398,7 @@ static void test_pair(void)
 		tri_write(&view.page_map[1], (uint8_t)byte);
 		p = (uint64_t *)(view.heap + TRI_PAGE_BYTES);
 		memset(view.ptrmap[1], 0xff, sizeof(view.ptrmap[1]));
-		/* From the last word of the first object into the last byte of the last, and back. */
+		/* The last word of the first leads to the last byte of the last, and back. */
 		p[c->size / 8 - 1] = view.heap_va + TRI_PAGE_BYTES + last + c->size - 1;
 		p[(last + c->size) / 8 - 1] = view.heap_va + TRI_PAGE_BYTES;
 		/* The span's rest is no object. */
@@ -406,7 +410,7 @@ static void test_pair(void)
 			wrong += !same_as_traversal(i);
 		wrong += want_objects != (c->kind == TRI__LEAF ? 1 : 2);
 	}
-	ksft_test_result(!wrong, "first and last object of a span of each class lead to each other\n");
+	ksft_test_result(!wrong, "in each class the first and the last object of a span\n");
 }
 
 /* ------------------------------------------------------------------------------------------ */
@@ -431,7 +435,7 @@ static void *mark_thread(void *arg)
 	return NULL;
 }
 
-/* What cache.c does for a window of free slots.  Here they are those that the traversal did not reach. */
+/* What cache.c does for a window of free slots; here, those that the traversal did not reach. */
 static void *black_thread(void *unused)
 {
 	uint32_t page, w;
@@ -559,7 +563,8 @@ int main(int argc, char **argv)
 	ksft_print_header();
 	ksft_set_plan(7);
 	clock_gettime(CLOCK_REALTIME, &ts);
-	seed = argc > 1 ? strtoull(argv[1], NULL, 0) : (uint64_t)ts.tv_sec << 20 ^ (uint64_t)ts.tv_nsec;
+	seed = argc > 1 ? strtoull(argv[1], NULL, 0) :
+			  (uint64_t)ts.tv_sec << 20 ^ (uint64_t)ts.tv_nsec;
 	seed += !seed;
 	ksft_print_msg("seed %llu\n", (unsigned long long)seed);
 	tri_classes_init();
