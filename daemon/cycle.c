@@ -31,6 +31,7 @@
 /* Each round but the last marks something; a heap that takes more makes it up. */
 #define ROUNDS_MAX 100000
 
+#define LATE_SLACK_BYTES (8ull << 20)
 #define HEAP_MINIMUM_MAX_BYTES (4 * PACER_HEAP_MINIMUM_BYTES)
 
 static uint64_t live_now(const struct arena *a, uint64_t allocated)
@@ -51,11 +52,13 @@ static uint64_t counter_at(const struct arena *a, uint64_t live)
 static void publish_trigger(struct arena *a)
 {
 	struct tri_ctl *ctl = a->view.ctl;
-	uint64_t goal = pacer_goal_bytes(&a->pacer);
+	uint64_t goal = pacer_goal_bytes(&a->pacer), slack;
 
 	a->trigger_bytes = counter_at(a, pacer_trigger_bytes(&a->pacer));
 	tri_write(&ctl->goal_bytes, goal);
-	tri_write(&ctl->late_bytes, counter_at(a, goal));
+	/* Small heaps get some slack: there a cycle's wake-ups take as long as filling the heap does. */
+	slack = goal / 2 < LATE_SLACK_BYTES ? goal / 2 : LATE_SLACK_BYTES;
+	tri_write(&ctl->late_bytes, counter_at(a, goal == PACER_NEVER ? goal : goal + slack));
 	tri_write(&ctl->trigger_bytes, a->trigger_bytes);
 	/* Then cycle_due() reads the counter: pairs with tri_count_allocated(). */
 	atomic_thread_fence(memory_order_seq_cst);
@@ -166,7 +169,8 @@ static void revise(void *arg)
 	double ratio = pacer_revise(&a->pacer, live_now(a, tri_read(&ctl->allocated_bytes)),
 				    mark_scan_bytes(&a->marker), 0);
 
-	tri_write(&ctl->assist_q16, ratio > 1e6 ? (uint64_t)1e6 << 16 : (uint64_t)(ratio * 65536));
+	/* 0 says that nothing is being marked. */
+	tri_write(&ctl->assist_q16, ratio > 1e6 ? (uint64_t)1e6 << 16 : (uint64_t)(ratio * 65536) + 1);
 }
 
 /* Phases 3 and 4. */

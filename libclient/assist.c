@@ -13,13 +13,14 @@
  *  3. if there is nothing to scan and the heap is past its goal, by waiting for credit, for a turn at a
  *     time.
  *
- * A cycle that is due takes a few wake-ups of agent and collector to begin.  A thread does not wait for
- * that while the heap is below its goal; beyond it, it does, since on CPUs that are short nothing else
- * would hold the program back.
+ * A cycle that is due takes a few wake-ups of agent and collector to begin, and then every thread has to
+ * answer before anything is marked.  A thread does not wait for that while the heap is below its goal;
+ * beyond it, it does, since on CPUs that are short nothing else would hold the program back, and those that
+ * have yet to answer need the CPU.
  *
  * A wait is an interruption, and so a short one; but the debt stays, and the thread waits again after its
  * next few allocations until it is paid.  It yields meanwhile: a collector that wants this CPU gets it.
- * Only when the heap is twice its goal does the thread sleep, for STEPS times STEP_NS.
+ * Only when the heap is twice its goal, or threads are many, does it sleep, for STEPS times STEP_NS.
  *
  * A collector that is slow, stopped or dead must not hold the program up.  After PATIENCE_NS of waits
  * in which it has done nothing, debts are forgiven, and each further wait in vain halves how often the
@@ -37,6 +38,7 @@
 #define STEP_NS 1000000
 #define STEPS 2
 #define SLACK_BYTES (16ull << 20)	/* past twice the goal before a wait is a long one */
+#define MANY_THREADS 16
 #define PATIENCE_NS 20000000	/* of waits in vain, in a row; then less often */
 #define BACKOFF_MAX 6
 #define LOCAL 64
@@ -156,12 +158,14 @@ static uint64_t overshoot(const struct tri_ctl *ctl)
 	return now > late ? now - late : 0;
 }
 
-/* Whether @want bytes of credit could be taken; for 0, whether the cycle that is due has begun. */
+/* Whether @want bytes of credit could be taken; for 0, whether the cycle that is due marks by now. */
 static bool relieved(struct tri_thread *t, struct tri_ctl *ctl, int64_t want)
 {
+	bool marking = tri_read(&t->marking);
+
 	if (want)
-		return !tri_read(&t->marking) || take_credit(ctl, want);
-	return tri_read(&t->marking) || !cycle_due(ctl);
+		return !marking || take_credit(ctl, want);
+	return marking ? tri_read(&ctl->assist_q16) != 0 : !cycle_due(ctl);
 }
 
 /*
@@ -200,7 +204,9 @@ static bool wait_long(struct tri_thread *t, int64_t want)
 static bool wait_bounded(struct tri_thread *t, int64_t want, uint64_t began_ns)
 {
 	struct tri_ctl *ctl = tri_g.view.ctl;
-	bool far = overshoot(ctl) > tri_read(&ctl->goal_bytes) + SLACK_BYTES, done;
+	/* Among many threads that yield to each other the collector would be one of many. */
+	bool far = overshoot(ctl) > tri_read(&ctl->goal_bytes) + SLACK_BYTES ||
+		   tri_g.nthreads > MANY_THREADS, done;
 	uint32_t seq = tri_read(&ctl->work_seq);
 
 	done = far ? wait_long(t, want) : wait_turn(t, want, began_ns);
@@ -238,11 +244,14 @@ void tri_assist(struct tri_thread *t)
 	t->debt_bytes = 0;
 	if (tri_read(&t->marking)) {
 		want = (int64_t)((unsigned __int128)debt * tri_read(&ctl->assist_q16) >> 16);
-		if (!want || take_credit(ctl, want))
+		if (want && take_credit(ctl, want))
 			return;
-	} else if (!cycle_due(ctl) || !overshoot(ctl)) {
+	} else if (!cycle_due(ctl)) {
 		return;
 	}
+	/* Nothing owed: the cycle is due or begins, and other threads have yet to answer, or it ends. */
+	if (!want && !overshoot(ctl))
+		return;
 	if (t->blocking_depth)
 		return;
 	began = tri_now_ns();

@@ -106,7 +106,7 @@ struct tri_ctl {
 	tri_au64 assist_q16;			/* scan bytes owed an allocated byte, × 65536 */
 	tri_au64 goal_bytes;
 	tri_au64 live_bytes;
-	tri_au64 late_bytes;		/* value of allocated_bytes that reaches the goal */
+	tri_au64 late_bytes;		/* value of allocated_bytes from which on threads wait */
 
 	/* Marking credit: added by the collector as it scans, taken by allocating threads. */
 	_Alignas(64) tri_as64 credit_bytes;
