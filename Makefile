@@ -216,12 +216,15 @@ $(WORDINDEX): $(WORDINDEX_OBJS) $(LIB_FILE) $(LIB_LINK)
 # Running
 # --------------------------------------------------------------------------------------------
 
-.PHONY: demo bench
+.PHONY: demo bench bench-curves bench-scale
 demo: all
 	$(Q)sh libclient/examples/wordindex/demo.sh
 
 bench: all
 	$(Q)sh tools/bench/run.sh
+
+bench-curves bench-scale: bench-%: all
+	$(Q)sh tools/bench/run.sh $*
 
 # Test programs run one after the other, whatever -j says: many of them measure time.
 RUN	= sh selftests/run.sh -o $(O)/results
@@ -330,6 +333,8 @@ help:
 	'check-sanitize     unit and integration tests under the sanitizers' \
 	'check-install      install into a folder, and build and run against that' \
 	'bench              compare with other allocators and collectors' \
+	'bench-curves       the same against the size of the heap, up to 4 GiB' \
+	'bench-scale        an idle client, 1,000 threads, 100 clients on one daemon' \
 	'style              formatting, licence lines, line length' \
 	'install, uninstall honour DESTDIR, PREFIX (default /usr/local), libdir, sbindir' \
 	'clean              remove build/' \

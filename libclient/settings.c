@@ -137,6 +137,9 @@ static int read_environment(struct tri_settings *s, const char **trace, const ch
 	if (!err && e && *e)
 		err = parse_path("TRICOLOR_SOCKET", e, s->socket, sizeof(s->socket));
 	e = secure_getenv("TRICOLOR_DAEMON");
+	/* It is started with / as its folder, and maybe long after the program has changed its own. */
+	if (!err && e && *e && *e != '/')
+		return bad("TRICOLOR_DAEMON", e, "an absolute path");
 	if (!err && e && *e)
 		err = parse_path("TRICOLOR_DAEMON", e, s->daemon, sizeof(s->daemon));
 	*trace = secure_getenv("TRICOLOR_TRACE");

@@ -667,7 +667,7 @@ static bool test_environment(void)
 		{ "TRICOLOR_BACKING", "disk" },		{ "TRICOLOR_SIGNAL", "0" },
 		{ "TRICOLOR_SIGNAL", "9" },		{ "TRICOLOR_SIGNAL", "19" },
 		{ "TRICOLOR_SIGNAL", "10x" },		{ "TRICOLOR_TRACE", "everything" },
-		{ "TRICOLOR_DEBUG", "checkmarks" },
+		{ "TRICOLOR_DEBUG", "checkmarks" },	{ "TRICOLOR_DAEMON", "sbin/tricolord" },
 	};
 	bool ok = true;
 	size_t i;
