@@ -6,10 +6,10 @@
  *  2. Scan (H2): stacks and roots are in buffers.  One message asks for both: under load a wake-up
  *     of the agent costs more than what it does.
  *  3. Mark, beside the program: buffers, then what they lead to, until nothing is known to be grey.
- *  4. Collect (H3): what threads have shaded is in buffers that can be read.  First the buffers that
- *     threads are filling, then those that they have handed over: a buffer that is handed over between
- *     the two is seen in the second place.  If any of it was white, back to 3.  A round that finds
- *     nothing white ends marking: Documentation/design.md has the argument.
+ *  4. Collect (H3): what threads have shaded is in buffers that can be read.  First the buffers
+ *     that threads are filling, then those that they have handed over: a buffer that is handed
+ *     over between the two is seen in the second place.  If any of it was white, back to 3.  A
+ *     round that finds nothing white ends marking: Documentation/design.md has the argument.
  *  5. Barrier off (H4): each thread gives its spans back.
  *  6. Sweep, here and in allocating threads.  The next cycle waits for its end.
  *
@@ -80,9 +80,10 @@ void cycle_settings(struct arena *a)
 }
 
 /*
- * A cycle costs something however little there is to mark: handshakes and wake-ups, some 100 µs.  A program
- * that fills the smallest heap in that time would have a cycle always on.  The least goal grows until the
- * fixed part takes at most a tenth of the time, or it is as large as a processor's cache; and shrinks again.
+ * A cycle costs something however little there is to mark: handshakes and wake-ups, some 100 µs.
+ * A program that fills the smallest heap in that time would have a cycle always on.  The least
+ * goal grows until the fixed part takes at most a tenth of the time, or it is as large as a
+ * processor's cache; and shrinks again.
  */
 static void adapt_minimum(struct arena *a, uint64_t began_ns)
 {
@@ -111,8 +112,9 @@ bool cycle_due(struct arena *a)
 }
 
 /*
- * Mark what buffer @index got since it was looked at last; the entries beyond its count are not ours
- * to read.  An old entry must not make a new round of termination look as if it had found something.
+ * Mark what buffer @index got since it was looked at last; the entries beyond its count are not
+ * ours to read.  An old entry must not make a new round of termination look as if it had found
+ * something.
  */
 static void drain_buffer(struct arena *a, uint32_t index)
 {
@@ -248,8 +250,8 @@ static void end_pacing(struct arena *a, uint64_t black_at, uint64_t end_at, bool
 }
 
 /**
- * Run a cycle to its end.  False: the client is gone, or the cycle can't be trusted; then the caller
- * closes the connection, and the client's agent goes on as after the death of a collector.
+ * Run a cycle to its end.  False: the client is gone, or the cycle can't be trusted; then the
+ * caller closes the connection, and the client's agent goes on as after the death of a collector.
  */
 bool cycle_run(struct arena *a, bool forced)
 {

@@ -2,12 +2,12 @@
 /*
  * scavenge.c - giving free pages back to the system
  *
- *  1. What may stay is 110 % of what the heap will use when it reaches its goal.  Spans hold more than
- *     objects, and a cycle ends a little late: so it will use as much more than its goal as it did at
- *     most in the last half to one second.  (Taking the last cycle only, as Go does, a heap that is
- *     collected a thousand times a second has its memory taken and faulted in again all the time.)
- *     Free pages with memory beyond that are released, highest address first, where they are
- *     fewest to be taken again soon.
+ *  1. What may stay is 110 % of what the heap will use when it reaches its goal.  Spans hold more
+ *     than objects, and a cycle ends a little late: so it will use as much more than its goal as
+ *     it did at most in the last half to one second.  (Taking the last cycle only, as Go does, a
+ *     heap that is collected a thousand times a second has its memory taken and faulted in again
+ *     all the time.) Free pages with memory beyond that are released, highest address first,
+ *     where they are fewest to be taken again soon.
  *  2. In steps of at most 512 KiB, each followed by a pause of 99 times its duration: 1 % of a CPU,
  *     and never in a thread of the client.  tri_free_os_memory() releases all at once.
  *  3. Pages are claimed by setting their `used` bits; a hole is punched for each run of them; then
@@ -105,8 +105,8 @@ void scavenge_begin(struct arena *a)
 }
 
 /*
- * Punch the runs of pages in mask[] of words [@from, @from + @n), merged across words.  Returns the bytes
- * released; 0 if any of them could not be: then all of them count as backed still.
+ * Punch the runs of pages in mask[] of words [@from, @from + @n), merged across words.  Returns
+ * the bytes released; 0 if any of them could not be: then all of them count as backed still.
  */
 static uint64_t punch(struct arena *a, uint64_t from, const uint64_t *mask, uint64_t n)
 {

@@ -2,29 +2,31 @@
 /*
  * assist.c - allocating threads pay for marking
  *
- * While a cycle marks, each allocated byte owes assist_q16 / 65536 bytes of scanning.  A thread pays
- * for 16 KiB of allocation at a time:
+ * While a cycle marks, each allocated byte owes assist_q16 / 65536 bytes of scanning.  A thread
+ * pays for 16 KiB of allocation at a time:
  *
  *  1. from the credit that the collector's workers earn;
- *  2. by scanning spans that the collector has put on offer in the arena, for at most TURN_NS at a time.
- *     What it marks there and does not scan goes to the collector as GREY entries of its buffer.  The
- *     thread is inside meanwhile: a round of termination waits for it, and finds the entries.  What
- *     it has not paid when its turn is over it owes on, and pays after its next few allocations;
- *  3. if there is nothing to scan and the heap is past its goal, by waiting for credit, for a turn at a
- *     time.
+ *  2. by scanning spans that the collector has put on offer in the arena, for at most TURN_NS at
+ *     a time. What it marks there and does not scan goes to the collector as GREY entries of its
+ *     buffer.  The thread is inside meanwhile: a round of termination waits for it, and finds the
+ *     entries.  What it has not paid when its turn is over it owes on, and pays after its next
+ *     few allocations;
+ *  3. if there is nothing to scan and the heap is past its goal, by waiting for credit, for a
+ *     turn at a time.
  *
- * A cycle that is due takes a few wake-ups of agent and collector to begin, and then every thread has to
- * answer before anything is marked.  A thread does not wait for that while the heap is below its goal;
- * beyond it, it does, since on CPUs that are short nothing else would hold the program back, and those that
- * have yet to answer need the CPU.
+ * A cycle that is due takes a few wake-ups of agent and collector to begin, and then every thread
+ * has to answer before anything is marked.  A thread does not wait for that while the heap is
+ * below its goal; beyond it, it does, since on CPUs that are short nothing else would hold the
+ * program back, and those that have yet to answer need the CPU.
  *
- * A wait is an interruption, and so a short one; but the debt stays, and the thread waits again after its
- * next few allocations until it is paid.  It yields meanwhile: a collector that wants this CPU gets it.
- * Only when the heap is twice its goal, or threads are many, does it sleep, for STEPS times STEP_NS.
+ * A wait is an interruption, and so a short one; but the debt stays, and the thread waits again
+ * after its next few allocations until it is paid.  It yields meanwhile: a collector that wants
+ * this CPU gets it. Only when the heap is twice its goal, or threads are many, does it sleep, for
+ * STEPS times STEP_NS.
  *
- * A collector that is slow, stopped or dead must not hold the program up.  After PATIENCE_NS of waits
- * in which it has done nothing, debts are forgiven, and each further wait in vain halves how often the
- * thread tries again, down to once in 1 MiB.
+ * A collector that is slow, stopped or dead must not hold the program up.  After PATIENCE_NS of
+ * waits in which it has done nothing, debts are forgiven, and each further wait in vain halves
+ * how often the thread tries again, down to once in 1 MiB.
  */
 #include <sched.h>
 
@@ -169,8 +171,8 @@ static bool relieved(struct tri_thread *t, struct tri_ctl *ctl, int64_t want)
 }
 
 /*
- * The rest of a turn, given to whoever wants the CPU.  Not asleep: a timer that is to wake us comes some
- * 50 µs late, and the collector would have to wake us.
+ * The rest of a turn, given to whoever wants the CPU.  Not asleep: a timer that is to wake us
+ * comes some 50 µs late, and the collector would have to wake us.
  */
 static bool wait_turn(struct tri_thread *t, int64_t want, uint64_t began_ns)
 {

@@ -2,14 +2,15 @@
 /*
  * barrier.c - the write barrier's slow path and its relatives
  *
- * While the thread's barrier is on, a store loads what is there, stores, and shades what it removed and
- * what it put in.  The thread is inside meanwhile, so that no handshake is answered between the load and
- * the shading.  It need not exchange: of two racing stores both may see the same old value, and neither the
- * other's; but a value that is put into a slot while barriers are on is shaded by the thread that does,
- * and one from before is what both of them see.  An exchange would cost a third of the barrier.
+ * While the thread's barrier is on, a store loads what is there, stores, and shades what it
+ * removed and what it put in.  The thread is inside meanwhile, so that no handshake is answered
+ * between the load and the shading.  It need not exchange: of two racing stores both may see the
+ * same old value, and neither the other's; but a value that is put into a slot while barriers are
+ * on is shaded by the thread that does, and one from before is what both of them see.  An
+ * exchange would cost a third of the barrier.
  *
- * Shading appends the raw pointer to the thread's buffer unless its object is marked already.  Marks
- * are not taken back while a mark phase lasts, except from slots that no object is in.
+ * Shading appends the raw pointer to the thread's buffer unless its object is marked already.
+ * Marks are not taken back while a mark phase lasts, except from slots that no object is in.
  */
 #include "internal.h"
 

@@ -2,15 +2,16 @@
 /*
  * cache.c - a thread's cached spans: refill, blacken, flush
  *
- * A thread allocates from one span of each class and kind at a time, and may own a few fresh ones that lie
- * behind it, so that a fast allocator does not go to the page heap for each.  It hands out the span's free slots 64 at a
- * time: a window.  Opening a window sets all of its allocation bits, so that a slot counts as
- * allocated from then on whether or not the thread has got to it; and while the thread allocates
- * black, sets the mark and scanned bits of its free slots (a batch of black objects for the price of
- * two atomic instructions).  Closing a window half-way takes both back.
+ * A thread allocates from one span of each class and kind at a time, and may own a few fresh ones
+ * that lie behind it, so that a fast allocator does not go to the page heap for each.  It hands
+ * out the span's free slots 64 at a time: a window.  Opening a window sets all of its allocation
+ * bits, so that a slot counts as allocated from then on whether or not the thread has got to it;
+ * and while the thread allocates black, sets the mark and scanned bits of its free slots (a batch
+ * of black objects for the price of two atomic instructions).  Closing a window half-way takes
+ * both back.
  *
- * Everything here runs with the thread's cache lock held: by the thread, in a refill, or by the agent,
- * which has diverted the inline path and fenced first.
+ * Everything here runs with the thread's cache lock held: by the thread, in a refill, or by the
+ * agent, which has diverted the inline path and fenced first.
  */
 #include <string.h>
 
@@ -57,8 +58,8 @@ static unsigned int windows(unsigned int byte)
 }
 
 /*
- * Count @bytes as allocated.  Whoever takes the counter past the trigger tells the collector; a trigger
- * that is published when it has been passed already is the publisher's to notice (cycle.c).
+ * Count @bytes as allocated.  Whoever takes the counter past the trigger tells the collector; a
+ * trigger that is published when it has been passed already is the publisher's to notice (cycle.c).
  */
 void tri_count_allocated(struct tri_thread *t, uint64_t bytes)
 {
@@ -103,8 +104,8 @@ static void make_span(struct tri_thread *t, unsigned int byte, uint32_t page, bo
 }
 
 /*
- * A span with fresh pages for @byte, owned by the caller; 0 when the heap is full.  A thread that takes one
- * after another in a cycle takes twice as many at a time, up to RUN_PAGES.
+ * A span with fresh pages for @byte, owned by the caller; 0 when the heap is full.  A thread that
+ * takes one after another in a cycle takes twice as many at a time, up to RUN_PAGES.
  */
 static uint32_t fresh_span(struct tri_thread *t, unsigned int byte)
 {

@@ -4,12 +4,12 @@
  *
  * A list has every span of its page byte, and a cursor.  After a cycle the cursor starts at the
  * front; a refill takes spans from it one by one and sweeps what the collector has not swept yet
- * (lazy sweeping) until one has a free slot.  Each span is passed once a cycle, so that refills cost
- * no more than the sweep they do.  Spans that come back half-used (a thread ended) are kept beside
- * it, in `partial`.
+ * (lazy sweeping) until one has a free slot.  Each span is passed once a cycle, so that refills
+ * cost no more than the sweep they do.  Spans that come back half-used (a thread ended) are kept
+ * beside it, in `partial`.
  *
- * The collector frees whole spans without telling: an entry is good only if the span's `place` names
- * it.  Stale entries are dropped when the cursor meets them.
+ * The collector frees whole spans without telling: an entry is good only if the span's `place`
+ * names it.  Stale entries are dropped when the cursor meets them.
  */
 #include <stdlib.h>
 #include <sys/mman.h>
@@ -68,8 +68,8 @@ static uint64_t place(unsigned int byte, uint32_t index)
 }
 
 /*
- * Put @spans spans that lie one behind the other into their list.  Without memory for the list their free
- * slots wait for the collector.
+ * Put @spans spans that lie one behind the other into their list.  Without memory for the list
+ * their free slots wait for the collector.
  */
 void tri_central_add(uint32_t page, unsigned int spans, unsigned int byte)
 {

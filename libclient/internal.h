@@ -9,9 +9,9 @@
  *	agent	one helper thread a process; executes the collector's handshakes; has a descriptor table
  *		of its own, so that the program can neither see nor close its descriptors
  *
- * Lock order: tri_g.list_lock, then a thread's cache lock, then a central lock, then the page heap's
- * lock.  A thread never waits for list_lock while it is "inside" (see tri_enter()): the agent waits,
- * with list_lock held, for threads to come out.
+ * Lock order: tri_g.list_lock, then a thread's cache lock, then a central lock, then the page
+ * heap's lock.  A thread never waits for list_lock while it is "inside" (see tri_enter()): the
+ * agent waits, with list_lock held, for threads to come out.
  */
 #ifndef TRI_INTERNAL_H
 #define TRI_INTERNAL_H

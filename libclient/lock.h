@@ -2,9 +2,9 @@
 /*
  * lock.h - the locks that a refill takes
  *
- * A futex word: 0 free, 1 taken, 2 taken and waited for.  Two atomic instructions and no call while nobody
- * waits, which is half of what pthread_mutex_lock() and its counterpart cost.  Not recursive, not
- * for signal handlers.  All zeros is a free lock.
+ * A futex word: 0 free, 1 taken, 2 taken and waited for.  Two atomic instructions and no call
+ * while nobody waits, which is half of what pthread_mutex_lock() and its counterpart cost.  Not
+ * recursive, not for signal handlers.  All zeros is a free lock.
  */
 #ifndef TRI_LOCK_H
 #define TRI_LOCK_H

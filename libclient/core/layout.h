@@ -30,8 +30,8 @@
  * marked is what is allocated, without copying, and sweeping a span means clearing the other bitmap
  * for the next cycle and counting.  A sweep that dies half-way is done again from the start.
  *
- * Trust.  The client may write anything anywhere at any time.  The collector takes the geometry from
- * its own struct tri_view, made from numbers that it has checked, reads each shared word once,
+ * Trust.  The client may write anything anywhere at any time.  The collector takes the geometry
+ * from its own struct tri_view, made from numbers that it has checked, reads each shared word once,
  * and checks an index before it uses it.
  *
  * Page 0 of the heap is never used, so that 0 can mean "no span".
@@ -132,8 +132,9 @@ struct tri_ctl {
 	tri_au64 checkmark_missed;		/* … and pointers whose object was missed */
 
 	/*
-	 * Work of assisting mutators: added by them, read by the collector.  The spans that are offered to
-	 * them are in the grey array: pages, put there by the collector and taken by an exchange with 0.
+	 * Work of assisting mutators: added by them, read by the collector.  The spans that are
+	 * offered to them are in the grey array: pages, put there by the collector and taken by
+	 * an exchange with 0.
 	 */
 	_Alignas(64) tri_au64 assist_marked_bytes;
 	tri_au64 assist_scan_bytes;
@@ -149,9 +150,9 @@ struct tri_slot {
 };
 
 /*
- * Raw pointers (client addresses) that may be grey.  An entry with TRI_ENTRY_GREY is a heap offset: an
- * assisting mutator has marked the object there and not scanned it.  Owner: the state's; the count is written by the
- * thread that fills it.
+ * Raw pointers (client addresses) that may be grey.  An entry with TRI_ENTRY_GREY is a heap
+ * offset: an assisting mutator has marked the object there and not scanned it.  Owner: the
+ * state's; the count is written by the thread that fills it.
  */
 struct tri_buffer {
 	tri_au32 next;				/* index + 1 in the queue that it is on */

@@ -14,8 +14,8 @@
  *  3. Every store of a pointer into an object or into a root other than the thread's own stack
  *     and thread-local variables goes through tri_store() or one of tri_cas(), tri_exchange(),
  *     tri_move(), tri_clear().  Loads need nothing.
- *  4. A pointer to any byte of an object keeps it; on stacks and in registers a pointer one past its
- *     end does too.  Pointers must be stored at addresses divisible by 8.
+ *  4. A pointer to any byte of an object keeps it; on stacks and in registers a pointer one past
+ *     its end does too.  Pointers must be stored at addresses divisible by 8.
  *  5. No function here is async-signal-safe unless its comment says so; and a signal handler that
  *     interrupts a blocking region (see tri_blocking_enter()) must not work with objects.
  *
@@ -241,8 +241,9 @@ static inline __attribute__((unused, always_inline)) uint32_t tri__class_bytes(u
 }
 
 /*
- * Zero a slot.  Compilers make a string instruction of a constant memset() above 128 B, which takes four
- * times as long as libc's own; so that one is called, under a name that they do not know.
+ * Zero a slot.  Compilers make a string instruction of a constant memset() above 128 B, which
+ * takes four times as long as libc's own; so that one is called, under a name that they do not
+ * know.
  */
 extern void *tri__memset(void *to, int value, size_t bytes) __asm__("memset");
 
@@ -306,8 +307,8 @@ TRI__API void *tri_alloc_leaf(size_t size)
 #endif
 
 /**
- * Allocate an array of @count objects of @type, zeroed; only the words that @type names are scanned.
- * @type: copied; its ptrmap is read during the call only.
+ * Allocate an array of @count objects of @type, zeroed; only the words that @type names are
+ * scanned. @type: copied; its ptrmap is read during the call only.
  * Returns NULL with errno EINVAL for a size that is 0 or no multiple of 8, ENOMEM as tri_alloc().
  */
 void *tri_alloc_typed(const struct tri_type *type, size_t count);
@@ -320,9 +321,9 @@ void *tri_alloc_leaf_aligned(size_t size, size_t align);
 
 /**
  * Give @object a size of @size bytes, in place where its slot is large enough.
- * The new object is of the same kind.  A typed object's pointer map goes with it as far as the old size
- * goes; words beyond that are not scanned: allocate a longer array of a type and tri_move() instead.
- * New bytes are zero.  The old object is left to the collector.
+ * The new object is of the same kind.  A typed object's pointer map goes with it as far as the
+ * old size goes; words beyond that are not scanned: allocate a longer array of a type and
+ * tri_move() instead. New bytes are zero.  The old object is left to the collector.
  * @object: the start of an object, or NULL: then as tri_alloc().
  * Returns NULL with errno ENOMEM, or EINVAL for a pointer that is no object; @object is untouched.
  */
@@ -424,8 +425,8 @@ TRI__API void tri_poll(void)
  * The thread is about to wait for something and will not load, store or hold new pointers into the
  * heap until tri_blocking_exit(); the library answers the collector for it and sends no signal.
  * The pointers that it holds already are kept.  The function that calls it must not return before
- * tri_blocking_exit().  Calls nest.  poll(), select(), epoll_wait(), nanosleep() and their relatives
- * do it themselves.
+ * tri_blocking_exit().  Calls nest.  poll(), select(), epoll_wait(), nanosleep() and their
+ * relatives do it themselves.
  */
 void tri_blocking_enter(void);
 void tri_blocking_exit(void);
@@ -533,8 +534,8 @@ template <typename T, typename V> static inline void tri_store(T **slot, V *valu
 #endif
 
 /*
- * TRI_TYPE(name, struct node, left, right) defines `static const struct tri_type name` for a type of
- * at most 4 KiB; each field is a pointer or an array of pointers.  Up to 16 fields.
+ * TRI_TYPE(name, struct node, left, right) defines `static const struct tri_type name` for a type
+ * of at most 4 KiB; each field is a pointer or an array of pointers.  Up to 16 fields.
  */
 #define TRI__BITS_BELOW(n) ((n) <= 0 ? 0ull : (n) >= 64 ? ~0ull : (1ull << ((n) & 63)) - 1)
 #define TRI__FIELD_BITS(T, f, w)					\
