@@ -85,14 +85,14 @@ void cycle_settings(struct arena *a)
  * goal grows until the fixed part takes at most a tenth of the time, or it is as large as a
  * processor's cache; and shrinks again.
  */
-static void adapt_minimum(struct arena *a, uint64_t began_ns)
+static void adapt_minimum(struct arena *a)
 {
 	const struct cycle_figures *f = &a->now;
 	uint64_t fixed = f->wall_ns[PHASE_BARRIER] + f->wall_ns[PHASE_TERMINATION] +
 			 f->wall_ns[PHASE_SWEEP];
 	uint64_t interval = clock_ns() - a->cycle_end_ns, minimum = a->heap_minimum_bytes;
 
-	if (!a->cycle_end_ns || a->cycle_end_ns > began_ns)
+	if (!a->cycle_end_ns)
 		return;
 	if (fixed > interval / 10 && minimum < HEAP_MINIMUM_MAX_BYTES)
 		minimum *= 2;
@@ -258,7 +258,7 @@ bool cycle_run(struct arena *a, bool forced)
 	struct cycle_figures *f = &a->now;
 	struct tri_ctl *ctl = a->view.ctl;
 	uint32_t gc_wanted = a->gc_wanted, free_wanted = a->free_wanted;
-	uint64_t wall = clock_ns(), began = wall, cpu = clock_cpu_ns(), allocated, black_at, termination, t_cpu;
+	uint64_t wall = clock_ns(), cpu = clock_cpu_ns(), allocated, black_at, termination, t_cpu;
 	struct pacer_start start;
 	struct tri_msg answer;
 	int i;
@@ -314,7 +314,7 @@ bool cycle_run(struct arena *a, bool forced)
 	f->wall_ns[PHASE_SWEEP] = clock_ns() - wall;
 	f->cpu_ns[PHASE_SWEEP] = clock_cpu_ns() - cpu;
 	publish_trigger(a);
-	adapt_minimum(a, began);
+	adapt_minimum(a);
 
 	for (i = 0; i < PHASES; i++)
 		a->gc_cpu_ns += f->cpu_ns[i];

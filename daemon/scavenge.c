@@ -46,7 +46,7 @@ static uint64_t free_backed(const struct tri_view *v)
 	return n << TRI_PAGE_SHIFT;
 }
 
-/* Forget what is older than the last window; true if that is all there was. */
+/* Forget what is older than the last window; true if no cycle is left to remember. */
 static bool turn_windows(struct arena *a, uint64_t now)
 {
 	uint64_t since = now - a->use_window_ns;
@@ -56,7 +56,7 @@ static bool turn_windows(struct arena *a, uint64_t now)
 	a->use_before = since <= 2 * USE_WINDOW_NS ? a->use_now : 0;
 	a->use_now = 0;
 	a->use_window_ns = now;
-	return since > 2 * USE_WINDOW_NS;
+	return a->use_before == 0;
 }
 
 /** A cycle has marked: how much its heap used, of what it should have. */
