@@ -14,6 +14,8 @@
 #include "mark.h"
 #include "pacer.h"
 
+struct registry_arena;
+
 /* What a cycle's phases cost, for the trace. */
 enum phase { PHASE_BARRIER, PHASE_MARK, PHASE_TERMINATION, PHASE_SWEEP, PHASES };
 
@@ -35,6 +37,7 @@ struct arena {
 	int fd;				/* the memfd */
 	int sock;
 	int32_t pid;			/* SO_PEERCRED */
+	struct registry_arena *registry;	/* what others see of it; see orders.c */
 	bool trace_gc, checkmark, clobberfree;
 	bool fresh;			/* no cycle yet: a predecessor may have left marks */
 
@@ -47,6 +50,8 @@ struct arena {
 	bool triggered;
 	uint32_t gc_wanted, free_wanted;
 	uint32_t gc_done, free_done;
+	uint32_t order_gc, order_free;	/* newest orders of the registry; met: see there */
+	bool stop;			/* let go of the client as soon as no cycle is under way */
 
 	uint64_t attached_ns;
 	uint64_t cycle_end_ns;		/* of the last one; 0: none */
@@ -59,6 +64,9 @@ struct arena {
 	double use_now, use_before;	/* most that was used of a goal, in this window and the last */
 	uint64_t use_window_ns;
 	struct cycle_figures now;
+	struct cycle_figures last;	/* of the last cycle that ended */
+	uint64_t interrupted_max_ns, interrupted_total_ns, interruptions;	/* all cycles */
+	uint32_t threads;		/* at the last handshake */
 
 	uint16_t drained[TRI_BUFFERS];	/* entries of each buffer that this cycle has seen */
 };
@@ -83,6 +91,12 @@ void cycle_settings(struct arena *a);
 bool arena_hear(struct arena *a, struct tri_msg *msg);
 bool arena_handshake(struct arena *a, enum tri_handshake kind, struct tri_msg *answer);
 bool arena_send(struct arena *a, const struct tri_msg *msg);
+
+/* orders.c */
+void arena_publish(struct arena *a);
+void arena_orders(struct arena *a);
+bool arena_cycle_ordered(const struct arena *a);
+void arena_cycle_over(struct arena *a, uint32_t order_gc, uint32_t order_free);
 
 /* sweep.c */
 void sweep_all(struct arena *a);

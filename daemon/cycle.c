@@ -27,6 +27,7 @@
 #include "core/buffer.h"
 #include "cpus.h"
 #include "log.h"
+#include "registry.h"
 
 /* Each round but the last marks something; a heap that takes more makes it up. */
 #define ROUNDS_MAX 100000
@@ -173,6 +174,8 @@ static void revise(void *arg)
 
 	/* 0 says that nothing is being marked. */
 	tri_write(&ctl->assist_q16, ratio > 1e6 ? (uint64_t)1e6 << 16 : (uint64_t)(ratio * 65536) + 1);
+	if (atomic_load_explicit(&a->registry->rung, memory_order_relaxed))
+		arena_orders(a);
 }
 
 /* Phases 3 and 4. */
@@ -258,12 +261,14 @@ bool cycle_run(struct arena *a, bool forced)
 	struct cycle_figures *f = &a->now;
 	struct tri_ctl *ctl = a->view.ctl;
 	uint32_t gc_wanted = a->gc_wanted, free_wanted = a->free_wanted;
+	uint32_t order_gc = a->order_gc, order_free = a->order_free;
 	uint64_t wall = clock_ns(), cpu = clock_cpu_ns(), allocated, black_at, termination, t_cpu;
 	struct pacer_start start;
 	struct tri_msg answer;
 	int i;
 
 	memset(f, 0, sizeof(*f));
+	registry_phase(a->registry, PHASE_BARRIER);
 	a->triggered = false;
 	if (a->fresh)
 		sweep_clear_marks(a);
@@ -278,6 +283,7 @@ bool cycle_run(struct arena *a, bool forced)
 		return false;
 	black_at = answer.b;
 	f->root_bytes = answer.root_bytes;
+	registry_phase(a->registry, PHASE_MARK);
 	mark_begin(&a->marker, a->cycle + 1);
 	memset(a->drained, 0, sizeof(a->drained));
 	a->marker.progress = revise;
@@ -298,6 +304,7 @@ bool cycle_run(struct arena *a, bool forced)
 	if (a->checkmark && !checkmark_run(a))
 		return false;
 
+	registry_phase(a->registry, PHASE_TERMINATION);
 	wall = clock_ns();
 	cpu = clock_cpu_ns();
 	tri_write(&ctl->assist_q16, 0);
@@ -308,6 +315,7 @@ bool cycle_run(struct arena *a, bool forced)
 	f->cpu_ns[PHASE_TERMINATION] = t_cpu + clock_cpu_ns() - cpu;
 	end_pacing(a, black_at, answer.b, forced);
 
+	registry_phase(a->registry, PHASE_SWEEP);
 	wall = clock_ns();
 	cpu = clock_cpu_ns();
 	sweep_all(a);
@@ -322,8 +330,9 @@ bool cycle_run(struct arena *a, bool forced)
 	atomic_fetch_add(&ctl->cycles, 1);
 	atomic_fetch_add(&ctl->forced_cycles, forced);
 	tri_write(&ctl->mark_cpu_ns, a->gc_cpu_ns);
-	if (free_wanted != a->free_done) {
+	if (free_wanted != a->free_done || order_free != registry_met(a->registry, ORDER_FREE))
 		scavenge(a, UINT64_MAX);
+	if (free_wanted != a->free_done) {
 		a->free_done = free_wanted;
 		wake(&ctl->free_done, free_wanted);
 	}
@@ -334,5 +343,6 @@ bool cycle_run(struct arena *a, bool forced)
 		a->gc_done = gc_wanted;
 		wake(&ctl->gc_done, gc_wanted);
 	}
+	arena_cycle_over(a, order_gc, order_free);
 	return true;
 }

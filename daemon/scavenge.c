@@ -200,6 +200,7 @@ void scavenge_step(struct arena *a)
 	bytes = excess(a);
 	if (bytes && !scavenge(a, bytes < STEP_BYTES ? bytes : STEP_BYTES))
 		bytes = 0;
+	arena_publish(a);
 	pause = (clock_ns() - before) * PAUSE_FACTOR;
 	a->scavenge_next_ns = clock_ns() + (pause > PAUSE_MIN_NS ? pause : PAUSE_MIN_NS);
 	schedule(a, bytes != 0);

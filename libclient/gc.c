@@ -107,7 +107,7 @@ TRI_EXPORT int tri_read_stats(struct tri_stats *stats)
 		.interruption_max_ns = tri_read(&i->all_max_ns),
 		.interruption_total_ns = tri_read(&i->all_total_ns),
 		.interruptions = tri_read(&i->all_count),
-		.assist_ns = tri_read(&i->assist_ns),
+		.assist_ns = tri_read(&ctl->assist_ns),
 		.mark_cpu_ns = tri_read(&ctl->mark_cpu_ns),
 		.threads = tri_g.nthreads,
 		.collector_pid = tri_read(&tri_g.collector_pid),

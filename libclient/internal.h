@@ -112,7 +112,6 @@ struct tri_interruptions {
 	tri_au64 max_ns, total_ns;
 	tri_au32 count;
 	tri_au64 all_max_ns, all_total_ns, all_count;
-	tri_au64 assist_ns;
 };
 
 struct tri_mapping {

@@ -140,6 +140,7 @@ struct tri_ctl {
 	tri_au64 assist_scan_bytes;
 	tri_au64 assist_objects;
 	tri_au32 grey_count;			/* hint: about how many are on offer; both */
+	tri_au64 assist_ns;			/* time that threads spent on it, for the statistics */
 };
 
 enum { TRI_DEBUG_CHECKMARK = 1, TRI_DEBUG_CLOBBERFREE = 2 };
@@ -291,6 +292,7 @@ _Static_assert(offsetof(struct tri_ctl, assist_marked_bytes) == 640, "layout");
 _Static_assert(offsetof(struct tri_ctl, assist_scan_bytes) == 648, "layout");
 _Static_assert(offsetof(struct tri_ctl, assist_objects) == 656, "layout");
 _Static_assert(offsetof(struct tri_ctl, grey_count) == 664, "layout");
+_Static_assert(offsetof(struct tri_ctl, assist_ns) == 672, "layout");
 _Static_assert(sizeof(struct tri_ctl) == 704, "layout");
 _Static_assert(sizeof(struct tri_slot) == 64, "layout");
 _Static_assert(sizeof(struct tri_buffer) == 4096, "layout");
