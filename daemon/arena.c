@@ -181,6 +181,9 @@ static bool attach(struct arena *a)
 	if (marker_init(&a->marker, &a->view, a->fd))
 		return refuse(a, ENOMEM, "no memory to mark another heap");
 	a->trace_gc = hello.a & TRI_HELLO_TRACE_GC;
+	a->trace_pacer = hello.a & TRI_HELLO_TRACE_PACER;
+	a->trace_scav = hello.a & TRI_HELLO_TRACE_SCAV;
+	a->trace_limit = hello.a & TRI_HELLO_TRACE_LIMIT;
 	a->cycle = hello.cycle;
 	a->fresh = true;
 	a->heap_minimum_bytes = PACER_HEAP_MINIMUM_BYTES;
@@ -199,6 +202,7 @@ static bool attach(struct arena *a)
 	/* What it left unswept must be swept before a cycle. */
 	sweep_all(a);
 	pacer_init(&a->pacer, &config);
+	limit_init(a);
 	cycle_settings(a);
 	arena_publish(a);
 	return true;
@@ -237,7 +241,7 @@ static void serve(struct arena *a)
 			     arena_cycle_ordered(a);
 		bool periodic = periodic_due(a);
 
-		if (asked || periodic || cycle_due(a)) {
+		if (asked || periodic || ((cycle_due(a) || limit_hurry(a)) && !limit_hold(a))) {
 			if (!cycle_run(a, asked || periodic))
 				return;
 			continue;

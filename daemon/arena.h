@@ -11,6 +11,7 @@
 
 #include "core/layout.h"
 #include "core/proto.h"
+#include "limit.h"
 #include "mark.h"
 #include "pacer.h"
 
@@ -38,11 +39,12 @@ struct arena {
 	int sock;
 	int32_t pid;			/* SO_PEERCRED */
 	struct registry_arena *registry;	/* what others see of it; see orders.c */
-	bool trace_gc, checkmark, clobberfree;
+	bool trace_gc, trace_pacer, trace_scav, trace_limit, checkmark, clobberfree;
 	bool fresh;			/* no cycle yet: a predecessor may have left marks */
 
 	uint32_t cycle;			/* completed; the same in the client */
 	struct pacer pacer;
+	struct limit limit;
 	uint64_t heap_minimum_bytes;	/* least goal at GOGC 100: see adapt_minimum() */
 	struct marker marker;
 
@@ -106,6 +108,7 @@ void sweep_clear_marks(struct arena *a);
 void scavenge_note_use(struct arena *a, uint64_t goal_bytes);
 void scavenge_begin(struct arena *a);
 uint64_t scavenge(struct arena *a, uint64_t bytes);
+uint64_t scavenge_free_bytes(const struct arena *a);
 void scavenge_step(struct arena *a);
 
 /* checkmark.c */
@@ -113,6 +116,8 @@ bool checkmark_run(struct arena *a);
 
 /* trace.c */
 void trace_cycle(struct arena *a, bool forced);
+void trace_pacer(struct arena *a);
+void trace_scavenger(struct arena *a);
 void trace_line(struct arena *a, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
 #endif

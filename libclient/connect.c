@@ -214,7 +214,10 @@ static int say_hello(int fd)
 		.type = TRI_MSG_HELLO,
 		.version = TRI_PROTO_ID,
 		.cycle = tri_g.gen,
-		.a = tri_g.settings.trace_gc ? TRI_HELLO_TRACE_GC : 0,
+		.a = (tri_g.settings.trace_gc ? TRI_HELLO_TRACE_GC : 0u) |
+		     (tri_g.settings.trace_pacer ? TRI_HELLO_TRACE_PACER : 0u) |
+		     (tri_g.settings.trace_scav ? TRI_HELLO_TRACE_SCAV : 0u) |
+		     (tri_g.settings.trace_limit ? TRI_HELLO_TRACE_LIMIT : 0u),
 	}, reply;
 	char control[CMSG_SPACE(sizeof(int))];
 	struct iovec iov = { &hello, sizeof(hello) };

@@ -123,10 +123,13 @@ struct tri_mapping {
 struct tri_settings {
 	uint64_t arena_bytes;
 	int64_t memory_limit_bytes;
+	uint32_t limit_policy;		/* enum tri_limit_policy */
 	int gc_percent;
 	enum tri_backing backing;
 	int signal;
-	bool trace_gc, checkmark, clobberfree, no_membarrier, no_rseq;
+	bool trace_gc, trace_pacer, trace_scav, trace_limit;
+	bool prints;			/* one of these, or checkmark: lines for standard error */
+	bool checkmark, clobberfree, no_membarrier, no_rseq;
 	char socket[108];
 	char daemon[256];
 };
@@ -254,6 +257,12 @@ int tri_connect(void) TRI_HIDDEN;
 
 /* assist.c */
 void tri_assist(struct tri_thread *t) TRI_HIDDEN;
+
+/* pressure.c */
+bool tri_refusing(void) TRI_HIDDEN;
+bool tri_refused(void) TRI_HIDDEN;
+void tri_pressure_reset(void) TRI_HIDDEN;
+int tri_pressure_threads(void) TRI_HIDDEN;
 
 /* gc.c */
 int tri_gc_wait(tri_au32 *wanted, tri_au32 *done, uint32_t wake) TRI_HIDDEN;

@@ -43,7 +43,8 @@ enum {
 	TRI_REQUEST_SETTINGS = 8,	/* ctl->gc_percent or memory_limit_bytes changed */
 };
 
-enum { TRI_HELLO_TRACE_GC = 1 };
+enum { TRI_HELLO_TRACE_GC = 1, TRI_HELLO_TRACE_PACER = 2, TRI_HELLO_TRACE_SCAV = 4,
+       TRI_HELLO_TRACE_LIMIT = 8 };
 
 struct tri_msg {
 	uint32_t type;

@@ -248,7 +248,7 @@ static void test_settings(void)
 	wrong += tri_settings_read(&s, &o) || s.gc_percent != 77;
 	o.size = 4;
 	wrong += !tri_settings_read(&s, &o);
-	o = (struct tri_options){ .size = sizeof(o), .reserved = 1 };
+	o = (struct tri_options){ .size = sizeof(o), .limit_policy = 3 };
 	wrong += !tri_settings_read(&s, &o);
 	ksft_test_result(!wrong, "lists of words, and options that win over variables\n");
 }
