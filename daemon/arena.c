@@ -197,6 +197,7 @@ static bool attach(struct arena *a)
 	if (!a->registry)
 		return refuse(a, errno, "no memory or descriptor for another arena: %s",
 			      strerror(errno));
+	registry_set_file(a->registry, a->fd);
 	if (!arena_send(a, &welcome))
 		return false;
 	/* What it left unswept must be swept before a cycle. */

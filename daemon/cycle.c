@@ -28,6 +28,7 @@
 #include "cpus.h"
 #include "log.h"
 #include "registry.h"
+#include "watch.h"
 
 /* Each round but the last marks something; a heap that takes more makes it up. */
 #define ROUNDS_MAX 100000
@@ -278,6 +279,7 @@ bool cycle_run(struct arena *a, bool forced)
 
 	memset(f, 0, sizeof(*f));
 	registry_phase(a->registry, PHASE_BARRIER);
+	watch_wake();
 	a->triggered = false;
 	if (a->fresh)
 		sweep_clear_marks(a);

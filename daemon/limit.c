@@ -45,6 +45,7 @@
 #define THINK_PARTS 64			/* … this part of the limit, within these bounds */
 #define HURRY_MIN_BYTES (1ull << 20)	/* less new allocation is not worth a cycle … */
 #define HURRY_PARTS 16			/* … nor is less than this part of what lives */
+#define CAP_FACTOR 1.15			/* for the scavenger's tenth, the pacer's headroom, late ends */
 #define KEEP_PERCENT 95			/* released down to here */
 #define AT_ONCE_BYTES (16ull << 20)	/* while there is marking to be done */
 
@@ -262,6 +263,20 @@ int64_t limit_update(struct arena *a)
 	tri_write(&a->view.ctl->limit_bytes, bytes);
 	tell(a);
 	return l->held ? PACER_NO_LIMIT : bytes;
+}
+
+uint64_t limit_cap(const struct arena *a)
+{
+	uint64_t goal = a->pacer.percent_goal_bytes, own;
+	double cap;
+
+	own = (uint64_t)tri_read(&a->view.ctl->memory_limit_bytes);
+	if (goal == PACER_NEVER)
+		return own > 0 && own < (uint64_t)INT64_MAX ? own : PACER_NEVER;
+	cap = ((double)goal + (double)pacer_overhead_bytes(&a->pacer)) * CAP_FACTOR;
+	if (own > 0 && own < (uint64_t)INT64_MAX && (double)own < cap)
+		return own;
+	return cap < 0x1p62 ? (uint64_t)cap : PACER_NEVER;
 }
 
 /* Give memory back until what there is is a little below the limit. */

@@ -61,6 +61,9 @@ uint64_t limit_trigger(const struct arena *a, uint64_t trigger_bytes);
 /** A cycle has ended, and was swept. */
 void limit_cycle_end(struct arena *a);
 
+/** Memory that GOGC lets the heap have use for, all in all; PACER_NEVER: without bounds. */
+uint64_t limit_cap(const struct arena *a);
+
 /** Memory of the arena's file: heap, and what belongs to it. */
 uint64_t limit_resident_bytes(const struct arena *a);
 

@@ -22,6 +22,7 @@
 #include "log.h"
 #include "mark.h"
 #include "tricolor.h"
+#include "watch.h"
 
 #define STRING_(x) #x
 #define STRING(x) STRING_(x)
@@ -197,6 +198,7 @@ int main(int argc, char **argv)
 		pthread_sigmask(SIG_BLOCK, &stop, NULL);
 	}
 	workers_start((o.workers ? (unsigned int)o.workers : cpus_allowed()) - 1);
+	watch_start(0);
 	if (o.private_fd >= 0) {
 		fcntl(o.private_fd, F_SETFD, FD_CLOEXEC);
 		arena_serve(o.private_fd);

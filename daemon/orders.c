@@ -24,7 +24,7 @@ void arena_publish(struct arena *a)
 	struct registry_figures f = {
 		.published_ns = clock_ns(),
 		.gc_percent = a->pacer.config.gc_percent,
-		.limit_bytes = a->pacer.config.memory_limit_bytes,
+		.limit_bytes = a->limit.in_force_bytes,
 		.allocated_bytes = allocated,
 		.live_bytes = a->live_bytes,
 		.now_bytes = a->live_bytes + ((int64_t)since < 0 ? 0 : since),
@@ -51,6 +51,12 @@ void arena_publish(struct arena *a)
 		.cycle_scan_bytes = c->scan_bytes,
 		.cycle_objects = c->objects,
 		.cycle_root_bytes = c->root_bytes,
+		.overhead_bytes = pacer_overhead_bytes(&a->pacer),
+		.cap_bytes = limit_cap(a),
+		.pressure = tri_read(&ctl->pressure),
+		.limit_events = tri_read(&ctl->limit_events),
+		.limited_gc_ns = a->limit.gc_ns,
+		.limited_program_ns = a->limit.program_ns,
 	};
 
 	registry_publish(a->registry, &f);
@@ -97,6 +103,15 @@ void arena_orders(struct arena *a)
 		case ORDER_STOP:
 			a->stop = true;
 			continue;
+		case ORDER_SHARE:
+			limit_share(a, value);
+			break;
+		case ORDER_PRESSURE:
+			limit_pressure(a, (uint32_t)value);
+			break;
+		case ORDER_URGENT:
+			limit_urge(a);
+			break;
 		case ORDER_PUBLISH:
 			arena_publish(a);
 			break;
