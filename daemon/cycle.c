@@ -34,6 +34,7 @@
 #define ROUNDS_MAX 100000
 
 #define LATE_SLACK_BYTES (8ull << 20)
+#define LIMIT_SLACK_PARTS 128		/* under a limit: this part of it */
 #define HEAP_MINIMUM_MAX_BYTES (4 * PACER_HEAP_MINIMUM_BYTES)
 
 static uint64_t live_now(const struct arena *a, uint64_t allocated)
@@ -56,6 +57,9 @@ static void publish_trigger(struct arena *a)
 	struct tri_ctl *ctl = a->view.ctl;
 	uint64_t goal = pacer_goal_bytes(&a->pacer), slack;
 
+	if (pacer_limited(&a->pacer, a->limit.in_force_bytes) &&
+	    slack > (uint64_t)a->limit.in_force_bytes / LIMIT_SLACK_PARTS)
+		slack = (uint64_t)a->limit.in_force_bytes / LIMIT_SLACK_PARTS;
 	tri_write(&ctl->goal_bytes, goal);
 	/* Small heaps get some slack: there a cycle's wake-ups take as long as filling the heap does. */
 	slack = goal / 2 < LATE_SLACK_BYTES ? goal / 2 : LATE_SLACK_BYTES;
