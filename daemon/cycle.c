@@ -261,6 +261,7 @@ static void end_pacing(struct arena *a, uint64_t black_at, uint64_t end_at, bool
 	scavenge_note_use(a, f->goal_bytes);
 	f->live_bytes = end.marked_bytes;
 	pacer_cycle_end(&a->pacer, &end);
+	a->reached_bytes = end.marked_bytes - black;
 	a->live_bytes = end.marked_bytes;
 	a->live_at_bytes = end_at;
 	tri_write(&ctl->live_bytes, a->live_bytes);
