@@ -135,6 +135,7 @@ static int64_t scan_some(struct tri_thread *t, int64_t want, uint64_t began_ns)
 				  memory_order_relaxed);
 	atomic_fetch_add_explicit(&v->ctl->assist_scan_bytes, a.k.scan_bytes, memory_order_relaxed);
 	atomic_fetch_add_explicit(&v->ctl->assist_objects, a.k.objects, memory_order_relaxed);
+	tri_forget_registers();
 	tri_leave(t);
 	return (int64_t)a.k.scan_bytes;
 }

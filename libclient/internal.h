@@ -223,6 +223,7 @@ void tri_flush_buffer(struct tri_thread *t) TRI_HIDDEN;
 /* scan.c */
 void tri_scan_range(struct tri_thread *to, uintptr_t lo, uintptr_t hi, bool all) TRI_HIDDEN;
 void tri_scan_frame(struct tri_thread *to, uintptr_t lo, uintptr_t hi, bool all) TRI_HIDDEN;
+void tri_forget_registers(void);
 void tri_scan_stack(struct tri_thread *t, struct tri_thread *to, uintptr_t sp, bool all) TRI_HIDDEN;
 
 /* root.c */
