@@ -78,6 +78,7 @@ struct tri_thread {
 	uint64_t debt_bytes;		/* allocated and not yet paid for by an assist */
 	uint64_t futile_ns;		/* waits in vain, in a row: see assist.c */
 	uint32_t futile_waits, quanta;
+	uint64_t waits_ns, waits_cycle;	/* all waits after that many cycles */
 
 	/* Written by the agent, read by the thread. */
 	_Alignas(64) tri_au32 pending;
