@@ -28,6 +28,7 @@
 #include <unistd.h>
 
 #include "clock.h"
+#include "config.h"
 #include "core/slice.h"
 #include "cpus.h"
 #include "log.h"
@@ -181,6 +182,13 @@ static bool attach(struct arena *a)
 	if (marker_init(&a->marker, &a->view, a->fd))
 		return refuse(a, ENOMEM, "no memory to mark another heap");
 	a->trace_gc = hello.a & TRI_HELLO_TRACE_GC;
+	a->gc_percent_seen = tri_read(&a->view.ctl->gc_percent);
+	a->limit_seen = tri_read(&a->view.ctl->memory_limit_bytes);
+	/* What a predecessor was told to set stays. */
+	a->gc_percent_default = hello.a & TRI_HELLO_DEFAULT_GC_PERCENT &&
+				a->gc_percent_seen == CONFIG_GC_PERCENT;
+	a->limit_default = hello.a & TRI_HELLO_DEFAULT_MEMORY_LIMIT &&
+			   a->limit_seen == CONFIG_NO_LIMIT;
 	a->cycle = hello.cycle;
 	a->fresh = true;
 	a->heap_minimum_bytes = PACER_HEAP_MINIMUM_BYTES;
@@ -199,8 +207,7 @@ static bool attach(struct arena *a)
 	/* What it left unswept must be swept before a cycle. */
 	sweep_all(a);
 	pacer_init(&a->pacer, &config);
-	cycle_settings(a);
-	arena_publish(a);
+	arena_defaults(a);
 	return true;
 }
 

@@ -13,6 +13,7 @@
 
 #include "arena.h"
 #include "clock.h"
+#include "config.h"
 #include "registry.h"
 
 void arena_publish(struct arena *a)
@@ -60,10 +61,37 @@ static void set(struct arena *a, enum registry_order kind, int64_t value)
 {
 	struct tri_ctl *ctl = a->view.ctl;
 
-	if (kind == ORDER_GC_PERCENT)
+	if (kind == ORDER_GC_PERCENT) {
+		a->gc_percent_default = false;
 		tri_write(&ctl->gc_percent, (int32_t)value);
-	else
+	} else {
+		a->limit_default = false;
 		tri_write(&ctl->memory_limit_bytes, value);
+	}
+	cycle_settings(a);
+	arena_publish(a);
+}
+
+/**
+ * Settings, with the configuration's where nobody has chosen.  A client that chooses at this moment
+ * wins: then the control page does not hold what we saw there.
+ */
+void arena_defaults(struct arena *a)
+{
+	struct tri_ctl *ctl = a->view.ctl;
+	int32_t percent = config_gc_percent();
+	int64_t limit = config_memory_limit_bytes();
+
+	if (a->gc_percent_default) {
+		a->gc_percent_default = atomic_compare_exchange_strong(&ctl->gc_percent,
+								       &a->gc_percent_seen, percent);
+		a->gc_percent_seen = percent;
+	}
+	if (a->limit_default) {
+		a->limit_default = atomic_compare_exchange_strong(&ctl->memory_limit_bytes,
+								  &a->limit_seen, limit);
+		a->limit_seen = limit;
+	}
 	cycle_settings(a);
 	arena_publish(a);
 }
@@ -99,6 +127,9 @@ void arena_orders(struct arena *a)
 			continue;
 		case ORDER_PUBLISH:
 			arena_publish(a);
+			break;
+		case ORDER_DEFAULTS:
+			arena_defaults(a);
 			break;
 		default:
 			set(a, kind, value);

@@ -56,6 +56,7 @@ enum registry_order {
 	ORDER_GC,			/* a cycle that begins after the order */
 	ORDER_FREE,			/* the same, and then free memory goes back */
 	ORDER_PUBLISH,			/* figures of now */
+	ORDER_DEFAULTS,			/* the configuration's defaults have changed */
 	ORDER_STOP,			/* the daemon ends: let go of the client after this cycle */
 	ORDERS,
 };
@@ -147,7 +148,7 @@ size_t registry_wait_empty(uint64_t until_ns);
 
 size_t registry_count(void);
 
-/** An eventfd, readable after arenas came or went: for one watcher.  Negative: -errno. */
+/** An eventfd, readable after arenas came or went, for one watcher more.  Negative: -errno. */
 int registry_watch(void);
 
 /** The cgroup of @r's client.  registry_cgroup() copies it; false: not known, or longer than @room. */
