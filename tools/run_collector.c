@@ -74,7 +74,7 @@ static void find_daemon(char *path, size_t room)
 
 static __attribute__((noreturn)) void exec_daemon(const struct run_collector *c, const char *path,
 						  const char *const *settings, int until,
-						  const char *notify, const sigset_t *mask)
+						  const sigset_t *mask)
 {
 	const char *argv[SETTINGS_MAX + 10] = {
 		"tricolord", "--config", "/dev/null", "--log-level", "warning", "--socket", c->socket,
@@ -87,7 +87,7 @@ static __attribute__((noreturn)) void exec_daemon(const struct run_collector *c,
 		argv[n++] = *settings++;
 	setsid();
 	sigprocmask(SIG_SETMASK, mask, NULL);
-	setenv("NOTIFY_SOCKET", notify, 1);
+	setenv("NOTIFY_SOCKET", c->notify, 1);
 	dup2(null, 0);
 	dup2(null, 1);
 	/* Without the close-on-exec flag that the pair has. */
@@ -103,10 +103,10 @@ static __attribute__((noreturn)) void exec_daemon(const struct run_collector *c,
 }
 
 /* Until it says READY=1; false: it has ended. */
-static bool wait_ready(const struct run_collector *c, int notify)
+static bool wait_ready(const struct run_collector *c)
 {
 	struct pollfd p[2] = {
-		{ .fd = notify, .events = POLLIN },
+		{ .fd = c->notify_fd, .events = POLLIN },
 		{ .fd = c->until_fd, .events = POLLIN },
 	};
 	char text[512];
@@ -115,7 +115,7 @@ static bool wait_ready(const struct run_collector *c, int notify)
 	for (;;) {
 		if (poll(p, 2, -1) < 0)
 			continue;
-		if (p[0].revents && (n = recv(notify, text, sizeof(text) - 1, MSG_DONTWAIT)) > 0) {
+		if (p[0].revents && (n = recv(c->notify_fd, text, sizeof(text) - 1, MSG_DONTWAIT)) > 0) {
 			text[n] = 0;
 			if (strstr(text, "READY=1"))
 				return true;
@@ -129,17 +129,18 @@ bool run_collector_start(struct run_collector *c, const char *const *settings, c
 {
 	struct sockaddr_un addr = { .sun_family = AF_UNIX };
 	char path[512];
-	int pair[2] = { -1, -1 }, notify = -1;
+	int pair[2] = { -1, -1 };
 	bool ok = false;
 
 	memset(c, 0, sizeof(*c));
-	c->until_fd = -1;
+	c->until_fd = c->notify_fd = -1;
 	find_daemon(path, sizeof(path));
 	if (!make_folder(c))
 		return false;
-	snprintf(addr.sun_path, sizeof(addr.sun_path), "%s/notify", c->folder);
-	notify = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	if (notify < 0 || bind(notify, (struct sockaddr *)&addr, sizeof(addr)) ||
+	snprintf(c->notify, sizeof(c->notify), "%s/notify", c->folder);
+	strcpy(addr.sun_path, c->notify);
+	c->notify_fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	if (c->notify_fd < 0 || bind(c->notify_fd, (struct sockaddr *)&addr, sizeof(addr)) ||
 	    socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair)) {
 		complain("can't make a socket in %s: %s", c->folder, strerror(errno));
 		goto cleanup;
@@ -147,23 +148,20 @@ bool run_collector_start(struct run_collector *c, const char *const *settings, c
 	c->until_fd = pair[0];
 	c->pid = fork();
 	if (c->pid == 0)
-		exec_daemon(c, path, settings, pair[1], addr.sun_path, mask);
+		exec_daemon(c, path, settings, pair[1], mask);
 	if (c->pid < 0) {
 		complain("can't start a process for the collector: %s", strerror(errno));
 		goto cleanup;
 	}
 	close(pair[1]);
 	pair[1] = -1;
-	ok = wait_ready(c, notify);
+	ok = wait_ready(c);
 	if (!ok) {
 		/* It has said why. */
 		waitpid(c->pid, NULL, 0);
 		c->pid = 0;
 	}
 cleanup:
-	if (notify >= 0)
-		close(notify);
-	unlink(addr.sun_path);
 	if (!ok) {
 		if (pair[0] >= 0)
 			close(pair[0]);
@@ -197,6 +195,9 @@ void run_collector_clean(struct run_collector *c)
 {
 	if (!c->folder[0])
 		return;
+	if (c->notify_fd >= 0)
+		close(c->notify_fd);
+	unlink(c->notify);
 	unlink(c->socket);
 	rmdir(c->folder);
 }

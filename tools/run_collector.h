@@ -10,7 +10,9 @@
 struct run_collector {
 	char folder[80];		/* for us alone; "": not made */
 	char socket[108];		/* in it; what TRICOLOR_SOCKET is to be */
+	char notify[108];		/* beside it; what the collector says about itself */
 	pid_t pid;
+	int notify_fd;			/* open as long as it may say something */
 	int until_fd;			/* it serves as long as this is open, or has clients */
 };
 
