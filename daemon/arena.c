@@ -182,13 +182,10 @@ static bool attach(struct arena *a)
 	if (marker_init(&a->marker, &a->view, a->fd))
 		return refuse(a, ENOMEM, "no memory to mark another heap");
 	a->trace_gc = hello.a & TRI_HELLO_TRACE_GC;
-	a->gc_percent_seen = tri_read(&a->view.ctl->gc_percent);
-	a->limit_seen = tri_read(&a->view.ctl->memory_limit_bytes);
-	/* What a predecessor was told to set stays. */
-	a->gc_percent_default = hello.a & TRI_HELLO_DEFAULT_GC_PERCENT &&
-				a->gc_percent_seen == CONFIG_GC_PERCENT;
-	a->limit_default = hello.a & TRI_HELLO_DEFAULT_MEMORY_LIMIT &&
-			   a->limit_seen == CONFIG_NO_LIMIT;
+	arena_find_defaults(a, hello.a);
+	a->trace_pacer = hello.a & TRI_HELLO_TRACE_PACER;
+	a->trace_scav = hello.a & TRI_HELLO_TRACE_SCAV;
+	a->trace_limit = hello.a & TRI_HELLO_TRACE_LIMIT;
 	a->cycle = hello.cycle;
 	a->fresh = true;
 	a->heap_minimum_bytes = PACER_HEAP_MINIMUM_BYTES;
@@ -202,11 +199,13 @@ static bool attach(struct arena *a)
 	if (!a->registry)
 		return refuse(a, errno, "no memory or descriptor for another arena: %s",
 			      strerror(errno));
+	registry_set_file(a->registry, a->fd);
 	if (!arena_send(a, &welcome))
 		return false;
 	/* What it left unswept must be swept before a cycle. */
 	sweep_all(a);
 	pacer_init(&a->pacer, &config);
+	limit_init(a);
 	arena_defaults(a);
 	return true;
 }
@@ -244,7 +243,7 @@ static void serve(struct arena *a)
 			     arena_cycle_ordered(a);
 		bool periodic = periodic_due(a);
 
-		if (asked || periodic || cycle_due(a)) {
+		if (asked || periodic || ((cycle_due(a) || limit_hurry(a)) && !limit_hold(a))) {
 			if (!cycle_run(a, asked || periodic))
 				return;
 			continue;

@@ -50,8 +50,8 @@ void budget_note_allocation(struct budget_pace *pace, uint64_t bytes, uint64_t n
 
 void budget_note_cycle(struct budget_pace *pace, uint64_t bytes, uint64_t cpu_ns)
 {
-	pace->scanned_bytes = pace->scanned_bytes * CYCLE_DECAY + (double)bytes;
-	pace->scanned_cpu_s = pace->scanned_cpu_s * CYCLE_DECAY + (double)cpu_ns / 1e9;
+	pace->marked_bytes = pace->marked_bytes * CYCLE_DECAY + (double)bytes;
+	pace->marking_cpu_s = pace->marking_cpu_s * CYCLE_DECAY + (double)cpu_ns / 1e9;
 }
 
 double budget_weight(const struct budget_pace *pace, uint64_t live_bytes)
@@ -61,8 +61,8 @@ double budget_weight(const struct budget_pace *pace, uint64_t live_bytes)
 	if (!(pace->allocated_s > 0))
 		return 0;
 	rate = pace->allocated_bytes / pace->allocated_s;
-	if (pace->scanned_bytes > 0 && pace->scanned_cpu_s > 0)
-		speed = pace->scanned_bytes / pace->scanned_cpu_s;
+	if (pace->marked_bytes > 0 && pace->marking_cpu_s > 0)
+		speed = pace->marked_bytes / pace->marking_cpu_s;
 	return sqrt(rate * ((double)live_bytes / speed));
 }
 

@@ -25,7 +25,7 @@
  */
 struct budget_pace {
 	double allocated_bytes, allocated_s;	/* of the last second or so */
-	double scanned_bytes, scanned_cpu_s;	/* of the last few cycles */
+	double marked_bytes, marking_cpu_s;	/* of the last few cycles */
 };
 
 /* An arena in a group.  The caller fills in the first part; budget_split() the last. */
@@ -39,7 +39,7 @@ struct budget_arena {
 /** @bytes were allocated in @ns. */
 void budget_note_allocation(struct budget_pace *pace, uint64_t bytes, uint64_t ns);
 
-/** A cycle has scanned @bytes with @cpu_ns. */
+/** A cycle has marked @bytes with @cpu_ns. */
 void budget_note_cycle(struct budget_pace *pace, uint64_t bytes, uint64_t cpu_ns);
 
 /** The square root of allocation rate times the price of a cycle, as that stands now. */

@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "tricolor.h"
+
 #define DEFAULT_SOCKET "/run/tricolor/tricolord.sock"
 #define WORKERS_MAX 1024
 
@@ -74,19 +76,39 @@ static bool parse_memory_limit(struct config *c, const char *value)
 }
 
 /* In the largest unit that loses nothing. */
-static void print_memory_limit(const struct config *c, char *text, size_t room)
+static void print_limit(int64_t n, char *text, size_t room)
 {
 	static const char *const units[] = { "B", "KiB", "MiB", "GiB", "TiB" };
-	int64_t n = c->memory_limit_bytes;
 	size_t unit = 0;
 
-	if (n == CONFIG_NO_LIMIT) {
-		snprintf(text, room, "off");
+	if (n == TRI_LIMIT_NONE || n == TRI_LIMIT_AUTO) {
+		snprintf(text, room, "%s", n ? "off" : "auto");
 		return;
 	}
 	for (; n && n % 1024 == 0 && unit < 4; unit++)
 		n /= 1024;
 	snprintf(text, room, "%lld%s", (long long)n, units[unit]);
+}
+
+static void print_memory_limit(const struct config *c, char *text, size_t room)
+{
+	print_limit(c->memory_limit_bytes, text, room);
+}
+
+static bool parse_total_limit(struct config *c, const char *value)
+{
+	int64_t n;
+
+	/* Without bounds is what "memory-limit = off" is for. */
+	if (!tri_parse_limit(value, &n) || n == TRI_LIMIT_NONE)
+		return false;
+	c->total_limit_bytes = n;
+	return true;
+}
+
+static void print_total_limit(const struct config *c, char *text, size_t room)
+{
+	print_limit(c->total_limit_bytes, text, room);
 }
 
 static const char *const policies[] = { "continue", "fail-fast" };
@@ -103,13 +125,14 @@ static bool parse_policy(struct config *c, const char *value)
 {
 	int i = find_word(policies, 2, value);
 
-	c->limit_policy = i < 0 ? c->limit_policy : (enum limit_policy)i;
+	if (i >= 0)
+		c->limit_policy = i ? TRI_LIMIT_FAIL_FAST : TRI_LIMIT_CONTINUE;
 	return i >= 0;
 }
 
 static void print_policy(const struct config *c, char *text, size_t room)
 {
-	snprintf(text, room, "%s", policies[c->limit_policy]);
+	snprintf(text, room, "%s", policies[c->limit_policy == TRI_LIMIT_FAIL_FAST]);
 }
 
 static bool parse_level(struct config *c, const char *value)
@@ -132,8 +155,10 @@ static const struct key keys[CONFIG_KEYS] = {
 			     print_workers, true },
 	[CONFIG_DEFAULT_GC_PERCENT] = { "gc-percent", "a percentage from 0 to 1000000, or off",
 					parse_gc_percent, print_gc_percent, false },
-	[CONFIG_DEFAULT_MEMORY_LIMIT] = { "memory-limit", "a size such as 512MiB, or off",
+	[CONFIG_DEFAULT_MEMORY_LIMIT] = { "memory-limit", "a size such as 512MiB, auto or off",
 					  parse_memory_limit, print_memory_limit, false },
+	[CONFIG_TOTAL_LIMIT] = { "total-memory-limit", "a size such as 2GiB, or auto", parse_total_limit,
+				 print_total_limit, false },
 	[CONFIG_LIMIT_POLICY] = { "limit-policy", "continue or fail-fast", parse_policy, print_policy,
 				  false },
 	[CONFIG_LOG_LEVEL] = { "log-level", "error, warning, info or debug", parse_level, print_level,
@@ -145,8 +170,9 @@ void config_defaults(struct config *c)
 	*c = (struct config){
 		.socket = DEFAULT_SOCKET,
 		.gc_percent = CONFIG_GC_PERCENT,
-		.memory_limit_bytes = CONFIG_NO_LIMIT,
-		.limit_policy = LIMIT_CONTINUE,
+		.memory_limit_bytes = TRI_LIMIT_AUTO,
+		.total_limit_bytes = TRI_LIMIT_AUTO,
+		.limit_policy = TRI_LIMIT_CONTINUE,
 		.log_level = LOG_INFO,
 	};
 }
@@ -225,15 +251,15 @@ unsigned int config_compare(const struct config *now, const struct config *next)
 
 /* Each by itself: they do not depend on each other. */
 static _Atomic(int32_t) gc_percent = CONFIG_GC_PERCENT;
-static _Atomic(int64_t) memory_limit_bytes = CONFIG_NO_LIMIT;
-static _Atomic(int) limit_policy = LIMIT_CONTINUE;
+static _Atomic(int64_t) memory_limit_bytes = TRI_LIMIT_AUTO;
+static _Atomic(uint32_t) limit_policy = TRI_LIMIT_CONTINUE;
 static bool private;
 
 void config_enforce(const struct config *c)
 {
 	atomic_store(&gc_percent, c->gc_percent);
 	atomic_store(&memory_limit_bytes, c->memory_limit_bytes);
-	atomic_store(&limit_policy, (int)c->limit_policy);
+	atomic_store(&limit_policy, c->limit_policy);
 	log_set_level(c->log_level);
 }
 
@@ -247,9 +273,9 @@ int64_t config_memory_limit_bytes(void)
 	return atomic_load(&memory_limit_bytes);
 }
 
-enum limit_policy config_limit_policy(void)
+uint32_t config_limit_policy(void)
 {
-	return (enum limit_policy)atomic_load(&limit_policy);
+	return atomic_load(&limit_policy);
 }
 
 void config_set_private(void)

@@ -18,31 +18,27 @@
 #define CONFIG_FILE "/etc/tricolor/tricolord.conf"
 #define CONFIG_GC_PERCENT_MAX TRI_GC_PERCENT_MAX
 
-/* Defaults that the library has as well. */
+/* Default that the library has as well. */
 #define CONFIG_GC_PERCENT 100
-#define CONFIG_NO_LIMIT INT64_MAX
 
 enum config_key {
 	CONFIG_SOCKET,
 	CONFIG_WORKERS,
 	CONFIG_DEFAULT_GC_PERCENT,
 	CONFIG_DEFAULT_MEMORY_LIMIT,
+	CONFIG_TOTAL_LIMIT,
 	CONFIG_LIMIT_POLICY,
 	CONFIG_LOG_LEVEL,
 	CONFIG_KEYS,
-};
-
-enum limit_policy {
-	LIMIT_CONTINUE,			/* a heap that does not fit its limit grows over it */
-	LIMIT_FAIL_FAST,		/* its program gets ENOMEM */
 };
 
 struct config {
 	char socket[108];
 	int workers;			/* most threads that mark; 0: the CPUs allowed */
 	int32_t gc_percent;		/* of clients that have not chosen; -1: off */
-	int64_t memory_limit_bytes;	/* of clients that have not chosen; CONFIG_NO_LIMIT */
-	enum limit_policy limit_policy;
+	int64_t memory_limit_bytes;	/* of clients that have not chosen; TRI_LIMIT_* */
+	int64_t total_limit_bytes;	/* of all clients together; TRI_LIMIT_AUTO: their cgroup's */
+	uint32_t limit_policy;		/* enum tri_limit_policy; of clients that have not chosen */
 	enum log_level log_level;
 
 	/* Where each came from, such as "/etc/tricolor/tricolord.conf:12"; "" for a default. */
@@ -79,7 +75,7 @@ void config_enforce(const struct config *c);
 
 int32_t config_gc_percent(void);
 int64_t config_memory_limit_bytes(void);
-enum limit_policy config_limit_policy(void);
+uint32_t config_limit_policy(void);
 
 /** This collector serves one client: set once, before there are threads. */
 void config_set_private(void);

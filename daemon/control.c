@@ -148,6 +148,11 @@ static void describe(struct registry_arena *r, struct control_arena *out)
 		.cycle_scan_bytes = f.cycle_scan_bytes,
 		.cycle_objects = f.cycle_objects,
 		.cycle_root_bytes = f.cycle_root_bytes,
+		.pressure = (uint32_t)f.pressure,
+		.limit_policy = (uint32_t)f.limit_policy,
+		.limit_events = f.limit_events,
+		.limited_gc_ns = f.limited_gc_ns,
+		.limited_program_ns = f.limited_program_ns,
 	};
 	memcpy(out->comm, r->comm, sizeof(out->comm));
 	registry_cgroup(r, out->cgroup, sizeof(out->cgroup));

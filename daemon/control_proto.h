@@ -81,7 +81,7 @@ struct control_arena {
 	uint32_t phase;			/* enum phase */
 	uint32_t threads;
 	int64_t gc_percent;		/* -1: off */
-	int64_t limit_bytes;		/* INT64_MAX: none */
+	int64_t limit_bytes;		/* in force; INT64_MAX: none */
 	uint64_t allocated_bytes;
 	uint64_t live_bytes;
 	uint64_t now_bytes;
@@ -101,7 +101,11 @@ struct control_arena {
 	uint64_t cycle_wall_ns;
 	uint64_t cycle_cpu_ns;
 	uint64_t cycle_scan_bytes, cycle_objects, cycle_root_bytes;
-	char cgroup[752];		/* of the client; "": not known */
+	uint32_t pressure;		/* enum tri_pressure */
+	uint32_t limit_policy;		/* enum tri_limit_policy */
+	uint64_t limit_events;		/* times that the limit had to give way */
+	uint64_t limited_gc_ns, limited_program_ns;	/* CPU time while there was a limit */
+	char cgroup[720];		/* of the client; "": not known */
 };
 
 _Static_assert(sizeof(struct control_request) == 48, "control protocol");

@@ -28,6 +28,7 @@
 #include "cpus.h"
 #include "log.h"
 #include "registry.h"
+#include "watch.h"
 
 /* Each round but the last marks something; a heap that takes more makes it up. */
 #define ROUNDS_MAX 100000
@@ -55,11 +56,15 @@ static void publish_trigger(struct arena *a)
 	struct tri_ctl *ctl = a->view.ctl;
 	uint64_t goal = pacer_goal_bytes(&a->pacer), slack;
 
-	a->trigger_bytes = counter_at(a, pacer_trigger_bytes(&a->pacer));
 	tri_write(&ctl->goal_bytes, goal);
 	/* Small heaps get some slack: there a cycle's wake-ups take as long as filling the heap does. */
 	slack = goal / 2 < LATE_SLACK_BYTES ? goal / 2 : LATE_SLACK_BYTES;
-	tri_write(&ctl->late_bytes, counter_at(a, goal == PACER_NEVER ? goal : goal + slack));
+	/* A limit that gives way is no reason to wait. */
+	tri_write(&ctl->late_bytes, counter_at(a, goal == PACER_NEVER || a->limit.held ?
+						  PACER_NEVER : goal + slack));
+	if (a->pacer.marking)
+		return;			/* the next trigger is the end of marking's business */
+	a->trigger_bytes = limit_trigger(a, counter_at(a, pacer_trigger_bytes(&a->pacer)));
 	tri_write(&ctl->trigger_bytes, a->trigger_bytes);
 	/* Then cycle_due() reads the counter: pairs with tri_count_allocated(). */
 	atomic_thread_fence(memory_order_seq_cst);
@@ -71,7 +76,7 @@ void cycle_settings(struct arena *a)
 	struct tri_ctl *ctl = a->view.ctl;
 	struct pacer_config config = {
 		.gc_percent = tri_read(&ctl->gc_percent),
-		.memory_limit_bytes = tri_read(&ctl->memory_limit_bytes),
+		.memory_limit_bytes = limit_update(a),
 		.procs = cpus_online(),
 		.heap_minimum_bytes = a->heap_minimum_bytes,
 	};
@@ -169,8 +174,13 @@ static void revise(void *arg)
 {
 	struct arena *a = arg;
 	struct tri_ctl *ctl = a->view.ctl;
-	double ratio = pacer_revise(&a->pacer, live_now(a, tri_read(&ctl->allocated_bytes)),
-				    mark_scan_bytes(&a->marker), 0);
+	double ratio;
+
+	limit_progress(a);
+	ratio = pacer_revise(&a->pacer, live_now(a, tri_read(&ctl->allocated_bytes)),
+			     mark_scan_bytes(&a->marker), 0);
+	if (a->limit.held)
+		ratio = 0;
 
 	/* 0 says that nothing is being marked. */
 	tri_write(&ctl->assist_q16, ratio > 1e6 ? (uint64_t)1e6 << 16 : (uint64_t)(ratio * 65536) + 1);
@@ -235,9 +245,9 @@ static void end_pacing(struct arena *a, uint64_t black_at, uint64_t end_at, bool
 		.globals_scan_bytes = f->root_bytes,
 		.gc_utilization = (double)mark_cpu / ((double)mark_ns * cpus_online()),
 		.memory = {
-			.mapped_bytes = arena_used_bytes(a) + tri_read(&ctl->free_backed_bytes),
+			.mapped_bytes = limit_resident_bytes(a),
 			.heap_alloc_bytes = live_now(a, end_at),
-			.heap_free_bytes = tri_read(&ctl->free_backed_bytes),
+			.heap_free_bytes = scavenge_free_bytes(a),
 		},
 		.forced = forced,
 	};
@@ -269,6 +279,7 @@ bool cycle_run(struct arena *a, bool forced)
 
 	memset(f, 0, sizeof(*f));
 	registry_phase(a->registry, PHASE_BARRIER);
+	watch_wake();
 	a->triggered = false;
 	if (a->fresh)
 		sweep_clear_marks(a);
@@ -323,6 +334,7 @@ bool cycle_run(struct arena *a, bool forced)
 	f->cpu_ns[PHASE_SWEEP] = clock_cpu_ns() - cpu;
 	publish_trigger(a);
 	adapt_minimum(a);
+	limit_cycle_end(a);
 
 	for (i = 0; i < PHASES; i++)
 		a->gc_cpu_ns += f->cpu_ns[i];
@@ -339,6 +351,10 @@ bool cycle_run(struct arena *a, bool forced)
 	scavenge_begin(a);
 	if (a->trace_gc)
 		trace_cycle(a, forced);
+	if (a->trace_pacer)
+		trace_pacer(a);
+	if (a->trace_scav)
+		trace_scavenger(a);
 	if (gc_wanted != a->gc_done) {
 		a->gc_done = gc_wanted;
 		wake(&ctl->gc_done, gc_wanted);

@@ -29,6 +29,7 @@ static void note_request(struct arena *a, const struct tri_msg *msg)
 	if (msg->a & TRI_REQUEST_SETTINGS) {
 		a->gc_percent_default &= (msg->kind & TRI_HELLO_DEFAULT_GC_PERCENT) != 0;
 		a->limit_default &= (msg->kind & TRI_HELLO_DEFAULT_MEMORY_LIMIT) != 0;
+		a->policy_default &= (msg->kind & TRI_HELLO_DEFAULT_LIMIT_POLICY) != 0;
 		cycle_settings(a);
 		arena_publish(a);
 	}
@@ -91,6 +92,7 @@ bool arena_handshake(struct arena *a, enum tri_handshake kind, struct tri_msg *a
 	f->interrupted_total_ns += answer->interrupted_total_ns;
 	f->interruptions += answer->interruptions;
 	a->threads = answer->threads;
+	limit_interrupted(a, answer->interrupted_total_ns);
 	/* It lost a pointer for want of a buffer: this cycle must free nothing. */
 	return !answer->a;
 }

@@ -14,6 +14,7 @@
 #include "mark.h"
 #include "options.h"
 #include "shared.h"
+#include "watch.h"
 
 static int run_private(const struct options *o)
 {
@@ -50,5 +51,6 @@ int main(int argc, char **argv)
 	else
 		shared_block_signals();
 	workers_start((c.workers ? (unsigned int)c.workers : cpus_allowed()) - 1);
+	watch_start((uint64_t)c.total_limit_bytes);
 	return o.private_fd >= 0 ? run_private(&o) : shared_run(&o, &c);
 }

@@ -23,6 +23,7 @@ static const char *const names[CONFIG_KEYS] = {
 	[CONFIG_WORKERS] = "workers",
 	[CONFIG_DEFAULT_GC_PERCENT] = "gc-percent",
 	[CONFIG_DEFAULT_MEMORY_LIMIT] = "memory-limit",
+	[CONFIG_TOTAL_LIMIT] = "total-memory-limit",
 	[CONFIG_LIMIT_POLICY] = "limit-policy",
 	[CONFIG_LOG_LEVEL] = "log-level",
 };
@@ -36,6 +37,8 @@ static const struct argp_option argp_options[] = {
 	  "Of clients that have not chosen one", 2 },
 	{ "memory-limit", KEY_SETTING + CONFIG_DEFAULT_MEMORY_LIMIT, "SIZE", 0,
 	  "Of clients that have not chosen one", 2 },
+	{ "total-memory-limit", KEY_SETTING + CONFIG_TOTAL_LIMIT, "SIZE", 0,
+	  "Of all clients together, instead of their cgroup's", 2 },
 	{ "limit-policy", KEY_SETTING + CONFIG_LIMIT_POLICY, "POLICY", 0, "continue or fail-fast", 2 },
 	{ "log-level", KEY_SETTING + CONFIG_LOG_LEVEL, "LEVEL", 0, "error, warning, info or debug", 2 },
 	{ "private", 'p', "FD", 0, "Serve the one client at descriptor FD, and end with it", 3 },

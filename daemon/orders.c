@@ -15,6 +15,7 @@
 #include "clock.h"
 #include "config.h"
 #include "registry.h"
+#include "tricolor.h"
 
 void arena_publish(struct arena *a)
 {
@@ -25,7 +26,7 @@ void arena_publish(struct arena *a)
 	struct registry_figures f = {
 		.published_ns = clock_ns(),
 		.gc_percent = a->pacer.config.gc_percent,
-		.limit_bytes = a->pacer.config.memory_limit_bytes,
+		.limit_bytes = a->limit.in_force_bytes,
 		.allocated_bytes = allocated,
 		.live_bytes = a->live_bytes,
 		.now_bytes = a->live_bytes + ((int64_t)since < 0 ? 0 : since),
@@ -52,6 +53,13 @@ void arena_publish(struct arena *a)
 		.cycle_scan_bytes = c->scan_bytes,
 		.cycle_objects = c->objects,
 		.cycle_root_bytes = c->root_bytes,
+		.overhead_bytes = pacer_overhead_bytes(&a->pacer),
+		.cap_bytes = limit_cap(a),
+		.pressure = tri_read(&ctl->pressure),
+		.limit_policy = tri_read(&ctl->limit_policy),
+		.limit_events = tri_read(&ctl->limit_events),
+		.limited_gc_ns = a->limit.gc_ns,
+		.limited_program_ns = a->limit.program_ns,
 	};
 
 	registry_publish(a->registry, &f);
@@ -73,6 +81,24 @@ static void set(struct arena *a, enum registry_order kind, int64_t value)
 }
 
 /**
+ * A client has come; @unchosen: TRI_HELLO_DEFAULT_*.  What is not as in a new arena, a predecessor was
+ * told to set, and it stays.
+ */
+void arena_find_defaults(struct arena *a, uint64_t unchosen)
+{
+	struct tri_ctl *ctl = a->view.ctl;
+
+	a->gc_percent_seen = tri_read(&ctl->gc_percent);
+	a->limit_seen = tri_read(&ctl->memory_limit_bytes);
+	a->policy_seen = tri_read(&ctl->limit_policy);
+	a->gc_percent_default = unchosen & TRI_HELLO_DEFAULT_GC_PERCENT &&
+				a->gc_percent_seen == CONFIG_GC_PERCENT;
+	a->limit_default = unchosen & TRI_HELLO_DEFAULT_MEMORY_LIMIT && a->limit_seen == TRI_LIMIT_AUTO;
+	a->policy_default = unchosen & TRI_HELLO_DEFAULT_LIMIT_POLICY &&
+			    a->policy_seen == TRI_LIMIT_CONTINUE;
+}
+
+/**
  * Settings, with the configuration's where nobody has chosen.  A client that chooses at this moment
  * wins: then the control page does not hold what we saw there.
  */
@@ -81,6 +107,7 @@ void arena_defaults(struct arena *a)
 	struct tri_ctl *ctl = a->view.ctl;
 	int32_t percent = config_gc_percent();
 	int64_t limit = config_memory_limit_bytes();
+	uint32_t policy = config_limit_policy();
 
 	if (a->gc_percent_default) {
 		a->gc_percent_default = atomic_compare_exchange_strong(&ctl->gc_percent,
@@ -91,6 +118,11 @@ void arena_defaults(struct arena *a)
 		a->limit_default = atomic_compare_exchange_strong(&ctl->memory_limit_bytes,
 								  &a->limit_seen, limit);
 		a->limit_seen = limit;
+	}
+	if (a->policy_default) {
+		a->policy_default = atomic_compare_exchange_strong(&ctl->limit_policy,
+								   &a->policy_seen, policy);
+		a->policy_seen = policy;
 	}
 	cycle_settings(a);
 	arena_publish(a);
@@ -125,6 +157,15 @@ void arena_orders(struct arena *a)
 		case ORDER_STOP:
 			a->stop = true;
 			continue;
+		case ORDER_SHARE:
+			limit_share(a, value);
+			break;
+		case ORDER_PRESSURE:
+			limit_pressure(a, (uint32_t)value);
+			break;
+		case ORDER_URGENT:
+			limit_urge(a);
+			break;
 		case ORDER_PUBLISH:
 			arena_publish(a);
 			break;

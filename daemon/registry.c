@@ -94,6 +94,7 @@ struct registry_arena *registry_enter(pid_t pid, uid_t uid, gid_t gid, uint64_t 
 	r->attached_s = time(NULL);
 	r->attached_ns = clock_ns();
 	atomic_init(&r->phase, PHASES);
+	atomic_init(&r->file, -1);
 	atomic_init(&r->refs, 1);
 	read_comm(r);
 	pthread_mutex_lock(&lock);
@@ -105,6 +106,11 @@ struct registry_arena *registry_enter(pid_t pid, uid_t uid, gid_t gid, uint64_t 
 	pthread_mutex_unlock(&lock);
 	tell_watchers();
 	return r;
+}
+
+void registry_set_file(struct registry_arena *r, int fd)
+{
+	atomic_store(&r->file, fcntl(fd, F_DUPFD_CLOEXEC, 3));
 }
 
 void registry_leave(struct registry_arena *r)
@@ -130,6 +136,8 @@ void registry_put(struct registry_arena *r)
 	if (atomic_fetch_sub(&r->refs, 1) != 1)
 		return;
 	close(r->order_fd);
+	if (atomic_load(&r->file) >= 0)
+		close(atomic_load(&r->file));
 	free(r->cgroup);
 	free(r);
 }

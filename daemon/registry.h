@@ -24,7 +24,7 @@
 struct registry_figures {
 	uint64_t published_ns;		/* CLOCK_MONOTONIC */
 	int64_t gc_percent;		/* -1: off */
-	int64_t limit_bytes;		/* PACER_NO_LIMIT: none */
+	int64_t limit_bytes;		/* in force; PACER_NO_LIMIT: none */
 	uint64_t allocated_bytes;	/* since the start, as the client counts it */
 	uint64_t live_bytes;		/* marked by the last cycle */
 	uint64_t now_bytes;		/* that, and allocated since */
@@ -45,6 +45,12 @@ struct registry_figures {
 	uint64_t cycle_wall_ns;		/* how long it took, without the sweep … */
 	uint64_t cycle_cpu_ns;		/* … and what it cost, with it */
 	uint64_t cycle_scan_bytes, cycle_objects, cycle_root_bytes;
+	uint64_t overhead_bytes;	/* beside objects and free pages, after the last cycle */
+	uint64_t cap_bytes;		/* GOGC lets it use no more; PACER_NEVER */
+	uint64_t pressure;		/* enum tri_pressure, as its client is told */
+	uint64_t limit_events;		/* times that the limit had to give way */
+	uint64_t limit_policy;		/* enum tri_limit_policy */
+	uint64_t limited_gc_ns, limited_program_ns;	/* CPU time under a limit: see limit.c */
 };
 
 #define REGISTRY_WORDS (sizeof(struct registry_figures) / sizeof(uint64_t))
@@ -57,6 +63,9 @@ enum registry_order {
 	ORDER_FREE,			/* the same, and then free memory goes back */
 	ORDER_PUBLISH,			/* figures of now */
 	ORDER_DEFAULTS,			/* the configuration's defaults have changed */
+	ORDER_SHARE,			/* value: of the budget of its cgroup; PACER_NO_LIMIT: none */
+	ORDER_PRESSURE,			/* value: enum tri_pressure of its cgroup */
+	ORDER_URGENT,			/* memory is short: release, and collect if it is worth it */
 	ORDER_STOP,			/* the daemon ends: let go of the client after this cycle */
 	ORDERS,
 };
@@ -83,6 +92,7 @@ struct registry_arena {
 	_Atomic(uint32_t) phase;	/* enum phase; PHASES: no cycle */
 	_Atomic(uint32_t) sequence;	/* odd: figures are being written */
 	_Atomic(uint64_t) figures[REGISTRY_WORDS];
+	_Atomic(int) file;		/* a duplicate of the arena's, or -1 */
 	_Atomic(bool) gone;		/* it has left; orders will not be met */
 
 	struct registry_mailbox mailbox[ORDERS];
@@ -102,6 +112,9 @@ struct registry_arena *registry_enter(pid_t pid, uid_t uid, gid_t gid, uint64_t 
 
 /** Out of the list.  Whoever waits for an order is told.  The caller's reference is gone. */
 void registry_leave(struct registry_arena *r);
+
+/** Others may look at the arena's file: size, and what pread() gives. */
+void registry_set_file(struct registry_arena *r, int fd);
 
 void registry_publish(struct registry_arena *r, const struct registry_figures *f);
 

@@ -46,6 +46,12 @@ static uint64_t free_backed(const struct tri_view *v)
 	return n << TRI_PAGE_SHIFT;
 }
 
+/** Free pages that have memory. */
+uint64_t scavenge_free_bytes(const struct arena *a)
+{
+	return free_backed(&a->view);
+}
+
 /* Forget what is older than the last window; true if no cycle is left to remember. */
 static bool turn_windows(struct arena *a, uint64_t now)
 {

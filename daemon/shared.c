@@ -26,6 +26,7 @@
 #include "listen.h"
 #include "notify.h"
 #include "registry.h"
+#include "watch.h"
 
 #define STOP_NS 2000000000ull
 
@@ -76,6 +77,7 @@ static void reload(const struct options *o, struct config *c)
 			log_line("configuration read again: no change");
 		*c = next;
 		config_enforce(c);
+		watch_set_total((uint64_t)c->total_limit_bytes);
 		order_all(ORDER_DEFAULTS);
 	}
 	notify("READY=1");

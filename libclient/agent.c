@@ -50,7 +50,7 @@ void tri_agent_wake(uint32_t what)
 
 static void own_descriptors(void)
 {
-	if (!tri_g.settings.trace_gc && !tri_g.settings.checkmark) {
+	if (!tri_g.settings.prints) {
 		close_range(0, ~0u, CLOSE_RANGE_UNSHARE);
 		return;
 	}
@@ -144,7 +144,7 @@ static void print_line(char *text)
 {
 	size_t n = strlen(text);
 
-	if (!tri_g.settings.trace_gc && !tri_g.settings.checkmark)
+	if (!tri_g.settings.prints)
 		return;
 	text[n] = '\n';
 	if (write(2, text, n + 1) < 0)

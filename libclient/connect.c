@@ -215,7 +215,8 @@ uint32_t tri_unchosen(void)
 	uint32_t chosen = tri_read(&tri_g.settings.chosen);
 
 	return (chosen & TRI_CHOSEN_GC_PERCENT ? 0 : TRI_HELLO_DEFAULT_GC_PERCENT) |
-	       (chosen & TRI_CHOSEN_MEMORY_LIMIT ? 0 : TRI_HELLO_DEFAULT_MEMORY_LIMIT);
+	       (chosen & TRI_CHOSEN_MEMORY_LIMIT ? 0 : TRI_HELLO_DEFAULT_MEMORY_LIMIT) |
+	       (chosen & TRI_CHOSEN_LIMIT_POLICY ? 0 : TRI_HELLO_DEFAULT_LIMIT_POLICY);
 }
 
 static int say_hello(int fd)
@@ -224,7 +225,10 @@ static int say_hello(int fd)
 		.type = TRI_MSG_HELLO,
 		.version = TRI_PROTO_ID,
 		.cycle = tri_g.gen,
-		.a = (tri_g.settings.trace_gc ? TRI_HELLO_TRACE_GC : 0) | tri_unchosen(),
+		.a = (tri_g.settings.trace_gc ? TRI_HELLO_TRACE_GC : 0u) |
+		     (tri_g.settings.trace_pacer ? TRI_HELLO_TRACE_PACER : 0u) |
+		     (tri_g.settings.trace_scav ? TRI_HELLO_TRACE_SCAV : 0u) |
+		     (tri_g.settings.trace_limit ? TRI_HELLO_TRACE_LIMIT : 0u) | tri_unchosen(),
 	}, reply;
 	char control[CMSG_SPACE(sizeof(int))];
 	struct iovec iov = { &hello, sizeof(hello) };

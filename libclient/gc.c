@@ -72,7 +72,7 @@ TRI_EXPORT int64_t tri_set_memory_limit(int64_t bytes)
 	int64_t old;
 
 	if (tri_start(NULL))
-		return INT64_MAX;
+		return TRI_LIMIT_NONE;
 	if (bytes < 0)
 		return tri_read(&tri_g.view.ctl->memory_limit_bytes);
 	atomic_fetch_or(&tri_g.settings.chosen, TRI_CHOSEN_MEMORY_LIMIT);
@@ -115,6 +115,12 @@ TRI_EXPORT int tri_read_stats(struct tri_stats *stats)
 		.threads = tri_g.nthreads,
 		.collector_pid = tri_read(&tri_g.collector_pid),
 		.reconnects = tri_read(&tri_g.reconnects),
+		.limit_bytes = (uint64_t)tri_read(&ctl->limit_bytes),
+		.pressure = tri_pressure(),
+		.limit_events = tri_read(&ctl->limit_events),
+		.limited_gc_ns = tri_read(&ctl->limited_gc_ns),
+		.limited_program_ns = tri_read(&ctl->limited_program_ns),
+		.refused = tri_read(&ctl->refused),
 	};
 	return 0;
 }

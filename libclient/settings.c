@@ -70,8 +70,18 @@ static int read_environment(struct tri_settings *s, const char **trace, const ch
 	e = secure_getenv("TRICOLOR_MEMORY_LIMIT");
 	if (e && *e) {
 		if (!tri_parse_limit(e, &s->memory_limit_bytes))
-			return bad("TRICOLOR_MEMORY_LIMIT", e, "a size such as 512MiB, or off");
+			return bad("TRICOLOR_MEMORY_LIMIT", e, "a size such as 512MiB, auto or off");
 		s->chosen |= TRI_CHOSEN_MEMORY_LIMIT;
+	}
+	e = secure_getenv("TRICOLOR_LIMIT_POLICY");
+	if (e && *e) {
+		s->chosen |= TRI_CHOSEN_LIMIT_POLICY;
+		if (!strcmp(e, "continue"))
+			s->limit_policy = TRI_LIMIT_CONTINUE;
+		else if (!strcmp(e, "fail-fast"))
+			s->limit_policy = TRI_LIMIT_FAIL_FAST;
+		else
+			return bad("TRICOLOR_LIMIT_POLICY", e, "continue or fail-fast");
 	}
 	e = secure_getenv("TRICOLOR_ARENA_SIZE");
 	if (e && *e && !tri_parse_bytes(e, &s->arena_bytes))
@@ -118,17 +128,20 @@ static int read_environment(struct tri_settings *s, const char **trace, const ch
 static int read_options(struct tri_settings *s, const struct tri_options *o, const char **trace,
 			const char **debug)
 {
-	if (o->size < sizeof(*o) || o->reserved)
-		return tri_fail(EINVAL, "tricolor: tri_options.size must be sizeof(struct tri_options), "
-				"and what is reserved 0");
+	if (o->size < sizeof(*o))
+		return tri_fail(EINVAL, "tricolor: tri_options.size must be sizeof(struct tri_options)");
 	if (o->backing > TRI_BACKING_DEV || o->handshake_signal < 0 || o->handshake_signal > SIGRTMAX ||
-	    o->memory_limit_bytes < 0 || o->gc_percent < -1)
+	    o->memory_limit_bytes < 0 || o->gc_percent < -1 || o->limit_policy > TRI_LIMIT_FAIL_FAST)
 		return tri_fail(EINVAL, "tricolor: an option of tri_init() is out of range");
 	if (o->arena_bytes)
 		s->arena_bytes = o->arena_bytes;
 	if (o->memory_limit_bytes) {
 		s->memory_limit_bytes = o->memory_limit_bytes;
 		s->chosen |= TRI_CHOSEN_MEMORY_LIMIT;
+	}
+	if (o->limit_policy) {
+		s->limit_policy = o->limit_policy;
+		s->chosen |= TRI_CHOSEN_LIMIT_POLICY;
 	}
 	if (o->gc_percent) {
 		s->gc_percent = o->gc_percent;
@@ -147,7 +160,10 @@ static int read_options(struct tri_settings *s, const struct tri_options *o, con
 
 int tri_settings_read(struct tri_settings *s, const struct tri_options *opts)
 {
-	const struct word traces[] = { { "gc", &s->trace_gc }, { NULL, NULL } };
+	const struct word traces[] = {
+		{ "gc", &s->trace_gc }, { "pacer", &s->trace_pacer }, { "scav", &s->trace_scav },
+		{ "limit", &s->trace_limit }, { NULL, NULL },
+	};
 	const struct word debugs[] = {
 		{ "checkmark", &s->checkmark }, { "clobberfree", &s->clobberfree },
 		{ "nomembarrier", &s->no_membarrier }, { "norseq", &s->no_rseq }, { NULL, NULL },
@@ -157,7 +173,8 @@ int tri_settings_read(struct tri_settings *s, const struct tri_options *opts)
 
 	memset(s, 0, sizeof(*s));
 	s->arena_bytes = DEFAULT_ARENA_BYTES;
-	s->memory_limit_bytes = INT64_MAX;
+	s->memory_limit_bytes = TRI_LIMIT_AUTO;
+	s->limit_policy = TRI_LIMIT_CONTINUE;
 	s->gc_percent = 100;
 	s->signal = SIGURG;
 	strcpy(s->socket, DEFAULT_SOCKET);
@@ -165,10 +182,12 @@ int tri_settings_read(struct tri_settings *s, const struct tri_options *opts)
 	if (!err && opts)
 		err = read_options(s, opts, &trace, &debug);
 	if (!err && trace)
-		err = parse_words("TRICOLOR_TRACE", trace, traces, "gc");
+		err = parse_words("TRICOLOR_TRACE", trace, traces,
+				  "a list of gc, pacer, scav, limit");
 	if (!err && debug)
 		err = parse_words("TRICOLOR_DEBUG", debug, debugs,
 				  "a list of checkmark, clobberfree, nomembarrier, norseq");
+	s->prints = s->trace_gc || s->trace_pacer || s->trace_scav || s->trace_limit || s->checkmark;
 	if (!err && s->signal == SIGKILL)
 		err = tri_fail(EINVAL, "tricolor: signal %d can't be caught; choose another one", SIGKILL);
 	if (!err && (s->arena_bytes >> TRI_PAGE_SHIFT < TRI_MIN_HEAP_PAGES ||

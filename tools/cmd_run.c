@@ -23,9 +23,6 @@
 #include "run_group.h"
 #include "run_program.h"
 
-/* Of what a cgroup allows, for heaps: the rest is for what is no heap. */
-#define HEAP_PERCENT 90
-
 struct options {
 	const char *gc_percent;
 	int64_t limit_bytes;		/* INT64_MAX: none */
@@ -54,6 +51,9 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
 	case KEY_LIMIT:
 		if (!tri_parse_limit(arg, &o->limit_bytes))
 			argp_error(state, "--memory-limit=%s: want a size such as 512MiB, or off", arg);
+		/* What its container allows holds anyway. */
+		if (!o->limit_bytes)
+			o->limit_bytes = INT64_MAX;
 		o->limit_given = true;
 		return 0;
 	case KEY_PERCENT:
@@ -83,7 +83,8 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
 static const struct argp argp = {
 	argp_options, parse_option, "PROGRAM [ARGUMENT...]",
 	"Run a program with a collector for it and its children.\v"
-	"Ends as the program does. Without a cgroup of its own the limit is one for each process.",
+	"Ends as the program does. In a cgroup of its own the kernel enforces the limit as well, and the "
+	"collector aims at nine tenths of it; without one the collector alone keeps it.",
 	NULL, NULL, NULL,
 };
 
@@ -97,7 +98,7 @@ static bool make_group(const struct options *o, struct run_group *g, pid_t child
 			fprintf(stderr, "tricolor: the limit is that of %s\n", g->dir);
 		return true;
 	}
-	complain("no cgroup of its own, the limit is one for each process: %s (--cgroup=none does "
+	complain("no cgroup of its own, so the collector alone keeps the limit: %s (--cgroup=none does "
 		 "without)", g->why);
 	return false;
 }
@@ -113,11 +114,10 @@ static bool start_collector(const struct options *o, bool group, struct run_coll
 		settings[n++] = "--gc-percent";
 		settings[n++] = o->gc_percent;
 	}
-	if (o->limit_bytes != INT64_MAX) {
-		int64_t heap = group ? o->limit_bytes / 100 * HEAP_PERCENT : o->limit_bytes;
-
-		snprintf(limit, sizeof(limit), "%lld", (long long)heap);
-		settings[n++] = "--memory-limit";
+	/* What the cgroup has the collector finds by itself. */
+	if (o->limit_bytes != INT64_MAX && !group) {
+		snprintf(limit, sizeof(limit), "%lld", (long long)o->limit_bytes);
+		settings[n++] = "--total-memory-limit";
 		settings[n++] = limit;
 	}
 	settings[n] = NULL;

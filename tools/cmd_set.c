@@ -26,7 +26,7 @@ static bool parse(const char *name, const char *text, enum control_op *op, int64
 		*op = CONTROL_SET_MEMORY_LIMIT;
 		if (tri_parse_limit(text, value))
 			return true;
-		complain("memory-limit %s: want a size such as 512MiB, or off", text);
+		complain("memory-limit %s: want a size such as 512MiB, auto or off", text);
 		return false;
 	}
 	complain("there is no setting '%s'; there are gc-percent and memory-limit", name);
@@ -41,7 +41,7 @@ int cmd_set(int argc, char **argv)
 	int64_t value;
 	char goal[32];
 
-	target_options_parse(&o, 3, "ID|PID gc-percent PERCENT|off\nID|PID memory-limit SIZE|off",
+	target_options_parse(&o, 3, "ID|PID gc-percent PERCENT|off\nID|PID memory-limit SIZE|auto|off",
 			     "Change a setting of one heap, at once and until somebody changes it again.",
 			     argc, argv);
 	if (!parse(o.arguments[1], o.arguments[2], &op, &value))

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "arena.h"
+#include "tricolor.h"
 
 const char *show_bytes(uint64_t bytes, char text[static 32])
 {
@@ -129,6 +130,23 @@ static void show_memory(const struct control_arena *a)
 	line("address space", show_bytes(a->arena_bytes, t));
 }
 
+/* What there is to say about a limit; nothing without one. */
+static void show_limit(const struct control_arena *a)
+{
+	static const char *const pressures[] = { "none", "near the limit", "over the limit" };
+	uint64_t all = a->limited_gc_ns + a->limited_program_ns;
+
+	if (a->limit_bytes == INT64_MAX)
+		return;
+	line("limit policy", a->limit_policy == TRI_LIMIT_FAIL_FAST ? "fail-fast" : "continue");
+	printf("  %-20s %s; the limit gave way %" PRIu64 " times\n", "pressure",
+	       pressures[a->pressure <= TRI_PRESSURE_OVER ? a->pressure : TRI_PRESSURE_OVER],
+	       a->limit_events);
+	if (all)
+		printf("  %-20s %.1f %% of the CPU time under it\n", "collecting took",
+		       100.0 * (double)a->limited_gc_ns / (double)all);
+}
+
 static void show_work(const struct control_arena *a)
 {
 	char t[32], u[32], v[32];
@@ -169,5 +187,6 @@ void show_arena(const struct arena_of *of)
 	if (a->published_age_ns > 500000000)
 		line("figures are old", duration(a->published_age_ns, t));
 	show_memory(a);
+	show_limit(a);
 	show_work(a);
 }

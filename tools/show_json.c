@@ -10,6 +10,7 @@
 
 #include "arena.h"
 #include "show.h"
+#include "tricolor.h"
 
 static void add(json_object *o, const char *name, uint64_t n)
 {
@@ -34,6 +35,8 @@ static const char *phase(uint32_t number)
 	return number < PHASES ? names[number] : "idle";
 }
 
+static const char *const pressures[] = { "none", "near", "over" };
+
 static json_object *arena(const struct arena_of *of)
 {
 	const struct control_arena *a = &of->arena;
@@ -57,6 +60,12 @@ static json_object *arena(const struct arena_of *of)
 	json_object_object_add(o, "gc_percent", a->gc_percent < 0 ? NULL :
 			       json_object_new_int64(a->gc_percent));
 	add_or(o, "memory_limit_bytes", (uint64_t)a->limit_bytes, INT64_MAX);
+	add_text(o, "limit_policy", a->limit_policy == TRI_LIMIT_FAIL_FAST ? "fail-fast" : "continue");
+	add_text(o, "pressure", pressures[a->pressure <= TRI_PRESSURE_OVER ? a->pressure
+									   : TRI_PRESSURE_OVER]);
+	add(o, "limit_events", a->limit_events);
+	add(o, "limited_gc_cpu_ns", a->limited_gc_ns);
+	add(o, "limited_program_cpu_ns", a->limited_program_ns);
 	add(o, "live_bytes", a->live_bytes);
 	add(o, "now_bytes", a->now_bytes);
 	add_or(o, "trigger_bytes", a->trigger_bytes, UINT64_MAX);

@@ -47,8 +47,13 @@ enum {
 
 enum {
 	TRI_HELLO_TRACE_GC = 1,
-	TRI_HELLO_DEFAULT_GC_PERCENT = 2,	/* neither program nor environment have chosen one: … */
-	TRI_HELLO_DEFAULT_MEMORY_LIMIT = 4,	/* … the collector may */
+	TRI_HELLO_TRACE_PACER = 2,
+	TRI_HELLO_TRACE_SCAV = 4,
+	TRI_HELLO_TRACE_LIMIT = 8,
+	/* Neither the program nor its environment have chosen one: the collector may. */
+	TRI_HELLO_DEFAULT_GC_PERCENT = 16,
+	TRI_HELLO_DEFAULT_MEMORY_LIMIT = 32,
+	TRI_HELLO_DEFAULT_LIMIT_POLICY = 64,
 };
 
 struct tri_msg {

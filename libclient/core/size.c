@@ -33,11 +33,11 @@ bool tri_parse_limit(const char *text, int64_t *bytes)
 {
 	uint64_t n;
 
-	if (!strcmp(text, "off")) {
-		*bytes = INT64_MAX;
+	if (!strcmp(text, "off") || !strcmp(text, "auto")) {
+		*bytes = *text == 'o' ? INT64_MAX : 0;
 		return true;
 	}
-	if (!tri_parse_bytes(text, &n))
+	if (!tri_parse_bytes(text, &n) || !n)
 		return false;
 	*bytes = (int64_t)n;
 	return true;

@@ -11,7 +11,7 @@
 /** A number of bytes: digits, then nothing, B, KiB, MiB, GiB or TiB; at most INT64_MAX. */
 bool tri_parse_bytes(const char *text, uint64_t *bytes);
 
-/** The same, or "off": INT64_MAX. */
+/** A size above 0, "auto": 0, or "off": INT64_MAX; as TRI_LIMIT_* of tricolor.h. */
 bool tri_parse_limit(const char *text, int64_t *bytes);
 
 /** A percentage from 0 to TRI_GC_PERCENT_MAX, or "off": -1. */

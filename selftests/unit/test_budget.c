@@ -108,7 +108,7 @@ static void test_smoothing(void)
 	/* A cycle that was interrupted for long does not count for more than its bytes. */
 	budget_note_cycle(&p, MIB, SECOND);
 	budget_note_cycle(&p, 1000 * MIB, SECOND);
-	check(p.scanned_bytes / p.scanned_cpu_s > 600.0 * MIB);
+	check(p.marked_bytes / p.marking_cpu_s > 600.0 * MIB);
 	result("smoothing");
 }
 
