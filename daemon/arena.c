@@ -28,6 +28,7 @@
 #include <unistd.h>
 
 #include "clock.h"
+#include "config.h"
 #include "core/slice.h"
 #include "cpus.h"
 #include "log.h"
@@ -181,6 +182,7 @@ static bool attach(struct arena *a)
 	if (marker_init(&a->marker, &a->view, a->fd))
 		return refuse(a, ENOMEM, "no memory to mark another heap");
 	a->trace_gc = hello.a & TRI_HELLO_TRACE_GC;
+	arena_find_defaults(a, hello.a);
 	a->trace_pacer = hello.a & TRI_HELLO_TRACE_PACER;
 	a->trace_scav = hello.a & TRI_HELLO_TRACE_SCAV;
 	a->trace_limit = hello.a & TRI_HELLO_TRACE_LIMIT;
@@ -204,8 +206,7 @@ static bool attach(struct arena *a)
 	sweep_all(a);
 	pacer_init(&a->pacer, &config);
 	limit_init(a);
-	cycle_settings(a);
-	arena_publish(a);
+	arena_defaults(a);
 	return true;
 }
 

@@ -53,6 +53,11 @@ struct arena {
 	uint32_t gc_wanted, free_wanted;
 	uint32_t gc_done, free_done;
 	uint32_t order_gc, order_free;	/* newest orders of the registry; met: see there */
+	/* Nobody has chosen, the configuration's holds; and what the control page says then. */
+	bool gc_percent_default, limit_default, policy_default;
+	int32_t gc_percent_seen;
+	int64_t limit_seen;
+	uint32_t policy_seen;
 	bool stop;			/* let go of the client as soon as no cycle is under way */
 
 	uint64_t attached_ns;
@@ -98,6 +103,8 @@ bool arena_send(struct arena *a, const struct tri_msg *msg);
 /* orders.c */
 void arena_publish(struct arena *a);
 void arena_orders(struct arena *a);
+void arena_find_defaults(struct arena *a, uint64_t unchosen);
+void arena_defaults(struct arena *a);
 bool arena_cycle_ordered(const struct arena *a);
 void arena_cycle_over(struct arena *a, uint32_t order_gc, uint32_t order_free);
 

@@ -27,6 +27,9 @@ static void note_request(struct arena *a, const struct tri_msg *msg)
 	if (msg->a & TRI_REQUEST_FREE)
 		a->free_wanted = (uint32_t)(msg->b >> 32);
 	if (msg->a & TRI_REQUEST_SETTINGS) {
+		a->gc_percent_default &= (msg->kind & TRI_HELLO_DEFAULT_GC_PERCENT) != 0;
+		a->limit_default &= (msg->kind & TRI_HELLO_DEFAULT_MEMORY_LIMIT) != 0;
+		a->policy_default &= (msg->kind & TRI_HELLO_DEFAULT_LIMIT_POLICY) != 0;
 		cycle_settings(a);
 		arena_publish(a);
 	}

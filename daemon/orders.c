@@ -13,7 +13,9 @@
 
 #include "arena.h"
 #include "clock.h"
+#include "config.h"
 #include "registry.h"
+#include "tricolor.h"
 
 void arena_publish(struct arena *a)
 {
@@ -54,6 +56,7 @@ void arena_publish(struct arena *a)
 		.overhead_bytes = pacer_overhead_bytes(&a->pacer),
 		.cap_bytes = limit_cap(a),
 		.pressure = tri_read(&ctl->pressure),
+		.limit_policy = tri_read(&ctl->limit_policy),
 		.limit_events = tri_read(&ctl->limit_events),
 		.limited_gc_ns = a->limit.gc_ns,
 		.limited_program_ns = a->limit.program_ns,
@@ -66,10 +69,61 @@ static void set(struct arena *a, enum registry_order kind, int64_t value)
 {
 	struct tri_ctl *ctl = a->view.ctl;
 
-	if (kind == ORDER_GC_PERCENT)
+	if (kind == ORDER_GC_PERCENT) {
+		a->gc_percent_default = false;
 		tri_write(&ctl->gc_percent, (int32_t)value);
-	else
+	} else {
+		a->limit_default = false;
 		tri_write(&ctl->memory_limit_bytes, value);
+	}
+	cycle_settings(a);
+	arena_publish(a);
+}
+
+/**
+ * A client has come; @unchosen: TRI_HELLO_DEFAULT_*.  What is not as in a new arena, a predecessor was
+ * told to set, and it stays.
+ */
+void arena_find_defaults(struct arena *a, uint64_t unchosen)
+{
+	struct tri_ctl *ctl = a->view.ctl;
+
+	a->gc_percent_seen = tri_read(&ctl->gc_percent);
+	a->limit_seen = tri_read(&ctl->memory_limit_bytes);
+	a->policy_seen = tri_read(&ctl->limit_policy);
+	a->gc_percent_default = unchosen & TRI_HELLO_DEFAULT_GC_PERCENT &&
+				a->gc_percent_seen == CONFIG_GC_PERCENT;
+	a->limit_default = unchosen & TRI_HELLO_DEFAULT_MEMORY_LIMIT && a->limit_seen == TRI_LIMIT_AUTO;
+	a->policy_default = unchosen & TRI_HELLO_DEFAULT_LIMIT_POLICY &&
+			    a->policy_seen == TRI_LIMIT_CONTINUE;
+}
+
+/**
+ * Settings, with the configuration's where nobody has chosen.  A client that chooses at this moment
+ * wins: then the control page does not hold what we saw there.
+ */
+void arena_defaults(struct arena *a)
+{
+	struct tri_ctl *ctl = a->view.ctl;
+	int32_t percent = config_gc_percent();
+	int64_t limit = config_memory_limit_bytes();
+	uint32_t policy = config_limit_policy();
+
+	if (a->gc_percent_default) {
+		a->gc_percent_default = atomic_compare_exchange_strong(&ctl->gc_percent,
+								       &a->gc_percent_seen, percent);
+		a->gc_percent_seen = percent;
+	}
+	if (a->limit_default) {
+		a->limit_default = atomic_compare_exchange_strong(&ctl->memory_limit_bytes,
+								  &a->limit_seen, limit);
+		a->limit_seen = limit;
+	}
+	if (a->policy_default) {
+		a->policy_default = atomic_compare_exchange_strong(&ctl->limit_policy,
+								   &a->policy_seen, policy);
+		a->policy_seen = policy;
+	}
 	cycle_settings(a);
 	arena_publish(a);
 }
@@ -114,6 +168,9 @@ void arena_orders(struct arena *a)
 			break;
 		case ORDER_PUBLISH:
 			arena_publish(a);
+			break;
+		case ORDER_DEFAULTS:
+			arena_defaults(a);
 			break;
 		default:
 			set(a, kind, value);

@@ -25,7 +25,9 @@ static struct registry_arena *first;
 static struct registry_arena **last = &first;
 static uint64_t ids;			/* given out so far */
 static _Atomic(uint32_t) count;		/* futex; written under the lock */
-static _Atomic(int) watch_fd = -1;
+
+#define WATCHERS 4
+static _Atomic(int) watch_fds[WATCHERS];	/* from the first on; 0: none */
 
 static void futex_wake(_Atomic(uint32_t) *word)
 {
@@ -46,8 +48,16 @@ static void ring(int fd)
 	uint64_t one = 1;
 
 	/* It can't fail but for a counter that is full: then it is readable. */
-	if (fd >= 0 && write(fd, &one, sizeof(one)) < 0)
+	if (write(fd, &one, sizeof(one)) < 0)
 		return;
+}
+
+static void tell_watchers(void)
+{
+	int i, fd;
+
+	for (i = 0; i < WATCHERS && (fd = atomic_load(&watch_fds[i])) > 0; i++)
+		ring(fd);
 }
 
 /* What the client called itself.  Empty if its process is in another namespace. */
@@ -94,7 +104,7 @@ struct registry_arena *registry_enter(pid_t pid, uid_t uid, gid_t gid, uint64_t 
 	last = &r->next;
 	atomic_fetch_add(&count, 1);
 	pthread_mutex_unlock(&lock);
-	ring(atomic_load(&watch_fd));
+	tell_watchers();
 	return r;
 }
 
@@ -117,7 +127,7 @@ void registry_leave(struct registry_arena *r)
 	atomic_fetch_add(&r->news, 1);
 	futex_wake(&r->news);
 	futex_wake(&count);
-	ring(atomic_load(&watch_fd));
+	tell_watchers();
 	registry_put(r);
 }
 
@@ -262,12 +272,16 @@ size_t registry_wait_empty(uint64_t until_ns)
 
 int registry_watch(void)
 {
-	int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK), i, none = 0;
 
 	if (fd < 0)
 		return -errno;
-	atomic_store(&watch_fd, fd);
-	return fd;
+	/* 0 says "none": a process without standard input could get it. */
+	for (i = 0; fd > 0 && i < WATCHERS; i++, none = 0)
+		if (atomic_compare_exchange_strong(&watch_fds[i], &none, fd))
+			return fd;
+	close(fd);
+	return -EMFILE;
 }
 
 void registry_set_cgroup(struct registry_arena *r, const char *path)

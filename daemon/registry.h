@@ -49,6 +49,7 @@ struct registry_figures {
 	uint64_t cap_bytes;		/* GOGC lets it use no more; PACER_NEVER */
 	uint64_t pressure;		/* enum tri_pressure, as its client is told */
 	uint64_t limit_events;		/* times that the limit had to give way */
+	uint64_t limit_policy;		/* enum tri_limit_policy */
 	uint64_t limited_gc_ns, limited_program_ns;	/* CPU time under a limit: see limit.c */
 };
 
@@ -61,6 +62,7 @@ enum registry_order {
 	ORDER_GC,			/* a cycle that begins after the order */
 	ORDER_FREE,			/* the same, and then free memory goes back */
 	ORDER_PUBLISH,			/* figures of now */
+	ORDER_DEFAULTS,			/* the configuration's defaults have changed */
 	ORDER_SHARE,			/* value: of the budget of its cgroup; PACER_NO_LIMIT: none */
 	ORDER_PRESSURE,			/* value: enum tri_pressure of its cgroup */
 	ORDER_URGENT,			/* memory is short: release, and collect if it is worth it */
@@ -159,7 +161,7 @@ size_t registry_wait_empty(uint64_t until_ns);
 
 size_t registry_count(void);
 
-/** An eventfd, readable after arenas came or went: for one watcher.  Negative: -errno. */
+/** An eventfd, readable after arenas came or went, for one watcher more.  Negative: -errno. */
 int registry_watch(void);
 
 /** The cgroup of @r's client.  registry_cgroup() copies it; false: not known, or longer than @room. */

@@ -109,6 +109,7 @@ static bool pass_on(uint32_t wake)
 	if (freed != tri_read(&tri_g.view.ctl->free_done))
 		msg.a |= TRI_REQUEST_FREE;
 	msg.b = (uint64_t)freed << 32 | gc;
+	msg.kind = tri_unchosen();
 	return !msg.a || send_msg(&msg);
 }
 

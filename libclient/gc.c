@@ -65,6 +65,8 @@ TRI_EXPORT int tri_set_gc_percent(int percent)
 
 	if (tri_start(NULL))
 		return tri_g.settings.gc_percent;
+	/* First: a collector that attaches now must not set its default over it. */
+	atomic_fetch_or(&tri_g.settings.chosen, TRI_CHOSEN_GC_PERCENT);
 	old = atomic_exchange(&tri_g.view.ctl->gc_percent, percent < 0 ? -1 : percent);
 	tri_agent_wake(TRI_WAKE_SETTINGS);
 	return old;
@@ -78,6 +80,7 @@ TRI_EXPORT int64_t tri_set_memory_limit(int64_t bytes)
 		return TRI_LIMIT_NONE;
 	if (bytes < 0)
 		return tri_read(&tri_g.view.ctl->memory_limit_bytes);
+	atomic_fetch_or(&tri_g.settings.chosen, TRI_CHOSEN_MEMORY_LIMIT);
 	old = atomic_exchange(&tri_g.view.ctl->memory_limit_bytes, bytes);
 	tri_agent_wake(TRI_WAKE_SETTINGS);
 	return old;

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/size.h"
 #include "internal.h"
 
 #define DEFAULT_ARENA_BYTES (64ull << 30)
@@ -19,30 +20,6 @@
 static int bad(const char *name, const char *value, const char *want)
 {
 	return tri_fail(EINVAL, "tricolor: %s=%s: want %s", name, value, want);
-}
-
-/* A number of bytes: digits, then nothing, B, KiB, MiB, GiB or TiB. */
-static bool parse_bytes(const char *text, uint64_t *bytes)
-{
-	static const struct {
-		const char *suffix;
-		int shift;
-	} units[] = { { "", 0 }, { "B", 0 }, { "KiB", 10 }, { "MiB", 20 }, { "GiB", 30 }, { "TiB", 40 } };
-	unsigned long long n;
-	char *end;
-	size_t i;
-
-	if (*text < '0' || *text > '9')
-		return false;
-	errno = 0;
-	n = strtoull(text, &end, 10);
-	for (i = 0; !errno && i < sizeof(units) / sizeof(units[0]); i++) {
-		if (!strcmp(end, units[i].suffix)) {
-			*bytes = n << units[i].shift;
-			return *bytes >> units[i].shift == n && *bytes <= INT64_MAX;
-		}
-	}
-	return false;
 }
 
 /* The words of a comma-separated list, each of which sets a flag. */
@@ -78,45 +55,27 @@ static int parse_path(const char *name, const char *text, char *path, size_t roo
 	return 0;
 }
 
-static int parse_percent(const char *text, int *percent)
-{
-	char *end;
-	long n;
-
-	if (!strcmp(text, "off")) {
-		*percent = -1;
-		return 0;
-	}
-	errno = 0;
-	n = strtol(text, &end, 10);
-	if (errno || end == text || *end || n < 0 || n > 1000000)
-		return bad("TRICOLOR_GC_PERCENT", text, "a percentage of 0 or more, or off");
-	*percent = (int)n;
-	return 0;
-}
-
 static int read_environment(struct tri_settings *s, const char **trace, const char **debug)
 {
 	const char *e;
 	char *end;
-	uint64_t bytes;
 	int err = 0;
 
 	e = secure_getenv("TRICOLOR_GC_PERCENT");
-	if (e && *e)
-		err = parse_percent(e, &s->gc_percent);
+	if (e && *e) {
+		if (!tri_parse_percent(e, &s->gc_percent))
+			return bad("TRICOLOR_GC_PERCENT", e, "a percentage of 0 or more, or off");
+		s->chosen |= TRI_CHOSEN_GC_PERCENT;
+	}
 	e = secure_getenv("TRICOLOR_MEMORY_LIMIT");
-	if (!err && e && *e) {
-		if (!strcmp(e, "auto"))
-			bytes = TRI_LIMIT_AUTO;
-		else if (!strcmp(e, "off"))
-			bytes = TRI_LIMIT_NONE;
-		else if (!parse_bytes(e, &bytes) || !bytes)
+	if (e && *e) {
+		if (!tri_parse_limit(e, &s->memory_limit_bytes))
 			return bad("TRICOLOR_MEMORY_LIMIT", e, "a size such as 512MiB, auto or off");
-		s->memory_limit_bytes = (int64_t)bytes;
+		s->chosen |= TRI_CHOSEN_MEMORY_LIMIT;
 	}
 	e = secure_getenv("TRICOLOR_LIMIT_POLICY");
-	if (!err && e && *e) {
+	if (e && *e) {
+		s->chosen |= TRI_CHOSEN_LIMIT_POLICY;
 		if (!strcmp(e, "continue"))
 			s->limit_policy = TRI_LIMIT_CONTINUE;
 		else if (!strcmp(e, "fail-fast"))
@@ -125,7 +84,7 @@ static int read_environment(struct tri_settings *s, const char **trace, const ch
 			return bad("TRICOLOR_LIMIT_POLICY", e, "continue or fail-fast");
 	}
 	e = secure_getenv("TRICOLOR_ARENA_SIZE");
-	if (!err && e && *e && !parse_bytes(e, &s->arena_bytes))
+	if (e && *e && !tri_parse_bytes(e, &s->arena_bytes))
 		return bad("TRICOLOR_ARENA_SIZE", e, "a size such as 64GiB");
 	e = secure_getenv("TRICOLOR_BACKING");
 	if (!err && e && *e) {
@@ -155,6 +114,12 @@ static int read_environment(struct tri_settings *s, const char **trace, const ch
 		return bad("TRICOLOR_DAEMON", e, "an absolute path");
 	if (!err && e && *e)
 		err = parse_path("TRICOLOR_DAEMON", e, s->daemon, sizeof(s->daemon));
+	e = secure_getenv("TRICOLOR_CONTROL");
+	if (!err && e && *e) {
+		if (strcmp(e, "on") && strcmp(e, "off"))
+			return bad("TRICOLOR_CONTROL", e, "on or off");
+		s->no_control = !strcmp(e, "off");
+	}
 	*trace = secure_getenv("TRICOLOR_TRACE");
 	*debug = secure_getenv("TRICOLOR_DEBUG");
 	return err;
@@ -170,12 +135,18 @@ static int read_options(struct tri_settings *s, const struct tri_options *o, con
 		return tri_fail(EINVAL, "tricolor: an option of tri_init() is out of range");
 	if (o->arena_bytes)
 		s->arena_bytes = o->arena_bytes;
-	if (o->memory_limit_bytes)
+	if (o->memory_limit_bytes) {
 		s->memory_limit_bytes = o->memory_limit_bytes;
-	if (o->limit_policy)
+		s->chosen |= TRI_CHOSEN_MEMORY_LIMIT;
+	}
+	if (o->limit_policy) {
 		s->limit_policy = o->limit_policy;
-	if (o->gc_percent)
+		s->chosen |= TRI_CHOSEN_LIMIT_POLICY;
+	}
+	if (o->gc_percent) {
 		s->gc_percent = o->gc_percent;
+		s->chosen |= TRI_CHOSEN_GC_PERCENT;
+	}
 	if (o->backing)
 		s->backing = (enum tri_backing)o->backing;
 	if (o->handshake_signal)

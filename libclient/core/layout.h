@@ -86,7 +86,10 @@ struct tri_ctl {
 	uint32_t pid;
 	uint32_t reserved;
 
-	/* Settings: written by the client, read by the collector at cycle boundaries. */
+	/*
+	 * Settings: written by the client, and by the collector where the client has chosen none or
+	 * its user orders it; read by the collector when it is told of a change.
+	 */
 	_Alignas(64) tri_as32 gc_percent;	/* -1: off */
 	tri_au32 debug;				/* TRI_DEBUG_* */
 	tri_as64 memory_limit_bytes;		/* TRI_LIMIT_AUTO; INT64_MAX: none */
