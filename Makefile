@@ -230,12 +230,24 @@ $(WORDINDEX): $(WORDINDEX_OBJS) $(LIB_FILE) $(LIB_LINK)
 # Running
 # --------------------------------------------------------------------------------------------
 
-.PHONY: demo bench bench-curves bench-scale
+.PHONY: demo bench bench-curves bench-scale bench-limits
 demo: all
 	$(Q)sh libclient/examples/wordindex/demo.sh
 
 bench: all
 	$(Q)sh tools/bench/run.sh
+
+# Programs of their own: they need control groups, and no other systems to compare with.
+LIMITS_SRCS := $(wildcard tools/bench/limits/*.c)
+LIMITS	:= $(O)/bench/limits
+
+$(LIMITS): $(LIMITS_SRCS) $(wildcard tools/bench/limits/*.h selftests/integration/*.h) $(LIB_FILE)
+	@mkdir -p $(@D)
+	$(call say,CC,$@)$(CC) $(C_FLAGS) $(CFLAGS) -Ilibclient/include -iquote selftests/integration \
+		-o $@ $(LIMITS_SRCS) -L$(O)/lib -Wl,-rpath,'$$ORIGIN/../lib' -ltricolor -lm -lpthread
+
+bench-limits: all $(LIMITS)
+	$(Q)for part in sweep keep share arenas; do O=$(O) $(LIMITS) $$part || exit; echo; done
 
 bench-curves bench-scale: bench-%: all
 	$(Q)sh tools/bench/run.sh $*
@@ -348,6 +360,7 @@ help:
 	'check-install      install into a folder, and build and run against that' \
 	'bench              compare with other allocators and collectors' \
 	'bench-curves       the same against the size of the heap, up to 4 GiB' \
+	'bench-limits       memory limits: near them, shared by three, split among fifty' \
 	'bench-scale        an idle client, 1,000 threads, 100 clients on one daemon' \
 	'style              formatting, licence lines, line length' \
 	'install, uninstall honour DESTDIR, PREFIX (default /usr/local), libdir, sbindir' \

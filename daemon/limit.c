@@ -2,9 +2,9 @@
 /*
  * limit.c - one arena and its memory limit
  *
- *  1. Which.  The client's own (TRICOLOR_MEMORY_LIMIT, tri_set_memory_limit(), an order), its share
- *     of the budget of all arenas in its cgroup, which the watcher orders (watch.c), or the lesser if
- *     there are both.  The pacer keeps it.
+ *  1. Which.  The client's own (TRICOLOR_MEMORY_LIMIT, tri_set_memory_limit(), an order), else its
+ *     share of the budget of all arenas in its cgroup, which the watcher orders (watch.c).  The pacer
+ *     keeps it.
  *
  *  2. What it may cost.  While there is a limit all CPU time goes into a bucket (limiter.c): on one
  *     side the arena's thread, whatever it does, helpers, and what the program's threads did for the
@@ -239,16 +239,14 @@ void limit_init(struct arena *a)
 	l->client_seen = a->pid > 0 && !clock_getcpuclockid(a->pid, &l->client_clock);
 }
 
-/* A client that takes no limit takes none from its container either. */
+/* Who has chosen a limit, or none, has that in place of a share. */
 static int64_t choose(const struct arena *a)
 {
 	int64_t own = tri_read(&a->view.ctl->memory_limit_bytes), share = a->limit.share_bytes;
 
 	if (own == TRI_LIMIT_NONE)
 		return PACER_NO_LIMIT;
-	if (own <= TRI_LIMIT_AUTO)
-		return share;
-	return own < share ? own : share;
+	return own <= TRI_LIMIT_AUTO ? share : own;
 }
 
 int64_t limit_update(struct arena *a)
@@ -278,15 +276,9 @@ int64_t limit_update(struct arena *a)
 
 uint64_t limit_cap(const struct arena *a)
 {
-	uint64_t goal = a->pacer.percent_goal_bytes, own;
-	double cap;
+	double goal = (double)a->pacer.percent_goal_bytes;
+	double cap = (goal + (double)pacer_overhead_bytes(&a->pacer)) * CAP_FACTOR;
 
-	own = (uint64_t)tri_read(&a->view.ctl->memory_limit_bytes);
-	if (goal == PACER_NEVER)
-		return own > 0 && own < (uint64_t)INT64_MAX ? own : PACER_NEVER;
-	cap = ((double)goal + (double)pacer_overhead_bytes(&a->pacer)) * CAP_FACTOR;
-	if (own > 0 && own < (uint64_t)INT64_MAX && (double)own < cap)
-		return own;
 	return cap < 0x1p62 ? (uint64_t)cap : PACER_NEVER;
 }
 

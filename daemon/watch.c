@@ -8,7 +8,7 @@
  *
  *	soft limit	nine tenths of the group's limit, or what somebody has chosen
  *	others		what the group uses, less inactive file cache, less the arenas
- *	budget		soft limit − others
+ *	budget		soft limit − others, which include arenas that have a limit of their own
  *
  *  2. A *tick* of a group looks at its arenas from outside (size of the file, counters in the control
  *     page, figures that their threads publish), splits the budget (budget.c) and orders each
@@ -93,7 +93,8 @@ struct member {
 	struct budget_pace pace;
 	uint64_t allocated_bytes, cycles, looked_ns;
 	uint64_t resident_bytes, private_bytes;
-	bool active, exempt;
+	bool active;
+	bool exempt;			/* has a limit of its own, or wants none */
 	uint64_t share_bytes;		/* as ordered; UINT64_MAX: none */
 	uint32_t pressure;
 	struct member *next;
@@ -363,7 +364,7 @@ static void look(struct member *m, struct budget_arena *b, uint64_t now)
 	registry_read(m->r, &f);
 	m->active = look_at_counters(m, &ctl) || f.cycles != m->cycles;
 	allocated = tri_read(&ctl.allocated_bytes);
-	m->exempt = tri_read(&ctl.memory_limit_bytes) == TRI_LIMIT_NONE;
+	m->exempt = tri_read(&ctl.memory_limit_bytes) != TRI_LIMIT_AUTO;
 	m->resident_bytes = fd >= 0 && !fstat(fd, &st) && S_ISREG(st.st_mode) ?
 			    (uint64_t)st.st_blocks * 512 : f.heap_bytes + f.free_bytes;
 	budget_note_allocation(&m->pace, allocated > m->allocated_bytes ?
@@ -694,7 +695,9 @@ void watch_start(uint64_t total_bytes)
 	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
 	err = watch.wake_fd < 0 ? -watch.wake_fd : pthread_create(&thread, &attr, watcher, NULL);
 	pthread_attr_destroy(&attr);
-	if (err)
+	if (!err)
+		pthread_setname_np(thread, "tricolord-watch");
+	else
 		log_line("memory limits of containers are not kept: no thread to watch them: %s",
 			 strerror(err));
 }
