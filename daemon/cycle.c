@@ -33,7 +33,10 @@
 /* Each round but the last marks something; a heap that takes more makes it up. */
 #define ROUNDS_MAX 100000
 
+#define ASSIST_MOST_Q16 (1000000ull << 16)
+
 #define LATE_SLACK_BYTES (8ull << 20)
+#define LIMIT_SLACK_PARTS 128		/* under a limit: this part of it */
 #define HEAP_MINIMUM_MAX_BYTES (4 * PACER_HEAP_MINIMUM_BYTES)
 
 static uint64_t live_now(const struct arena *a, uint64_t allocated)
@@ -59,6 +62,9 @@ static void publish_trigger(struct arena *a)
 	tri_write(&ctl->goal_bytes, goal);
 	/* Small heaps get some slack: there a cycle's wake-ups take as long as filling the heap does. */
 	slack = goal / 2 < LATE_SLACK_BYTES ? goal / 2 : LATE_SLACK_BYTES;
+	if (pacer_limited(&a->pacer, a->limit.in_force_bytes) &&
+	    slack > (uint64_t)a->limit.in_force_bytes / LIMIT_SLACK_PARTS)
+		slack = (uint64_t)a->limit.in_force_bytes / LIMIT_SLACK_PARTS;
 	/* A limit that gives way is no reason to wait. */
 	tri_write(&ctl->late_bytes, counter_at(a, goal == PACER_NEVER || a->limit.held ?
 						  PACER_NEVER : goal + slack));
@@ -183,7 +189,8 @@ static void revise(void *arg)
 		ratio = 0;
 
 	/* 0 says that nothing is being marked. */
-	tri_write(&ctl->assist_q16, ratio > 1e6 ? (uint64_t)1e6 << 16 : (uint64_t)(ratio * 65536) + 1);
+	tri_write(&ctl->assist_q16, ratio * 65536 < ASSIST_MOST_Q16 ? (uint64_t)(ratio * 65536) + 1 :
+				    ASSIST_MOST_Q16);
 	if (atomic_load_explicit(&a->registry->rung, memory_order_relaxed))
 		arena_orders(a);
 }
@@ -197,11 +204,14 @@ static bool mark(struct arena *a, uint64_t *termination_ns, uint64_t *terminatio
 
 	for (;;) {
 		drain_full(a);
+		revise(a);
 		mark_drain(m);
 		wall = clock_ns();
 		cpu = clock_cpu_ns();
 		before = mark_objects(m);
 		m->supplied = false;
+		/* Credit is of no use now: past the goal, only the end of the cycle is. */
+		tri_write(&a->view.ctl->assist_q16, ASSIST_MOST_Q16);
 		if (!arena_handshake(a, TRI_HANDSHAKE_COLLECT, &answer))
 			return false;
 		drain_slots(a);
@@ -257,9 +267,13 @@ static void end_pacing(struct arena *a, uint64_t black_at, uint64_t end_at, bool
 	scavenge_note_use(a, f->goal_bytes);
 	f->live_bytes = end.marked_bytes;
 	pacer_cycle_end(&a->pacer, &end);
+	a->reached_bytes = end.marked_bytes - black;
 	a->live_bytes = end.marked_bytes;
 	a->live_at_bytes = end_at;
 	tri_write(&ctl->live_bytes, a->live_bytes);
+	/* Before the sweep: threads past the old goal wait for the new one. */
+	publish_trigger(a);
+	mark_wake_assists(&a->marker);
 }
 
 /**
@@ -304,7 +318,6 @@ bool cycle_run(struct arena *a, bool forced)
 
 	wall += f->wall_ns[PHASE_BARRIER];
 	cpu += f->cpu_ns[PHASE_BARRIER];
-	revise(a);
 	if (!mark(a, &termination, &t_cpu))
 		return false;
 	f->wall_ns[PHASE_MARK] = clock_ns() - wall - termination;
@@ -332,7 +345,6 @@ bool cycle_run(struct arena *a, bool forced)
 	sweep_all(a);
 	f->wall_ns[PHASE_SWEEP] = clock_ns() - wall;
 	f->cpu_ns[PHASE_SWEEP] = clock_cpu_ns() - cpu;
-	publish_trigger(a);
 	adapt_minimum(a);
 	limit_cycle_end(a);
 

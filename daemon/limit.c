@@ -20,8 +20,9 @@
  *     makes us look again every so often, by the trigger; one that doesn't needs nothing.
  *
  *  4. Telling.  The client learns it by a futex in its control page, the log and the trace by a line,
- *     when it begins and when it is over.  With the policy fail-fast, and if what lives does not fit,
- *     the client is to take no more pages until a cycle has found that it fits again.
+ *     when it begins and when it is over.  With the policy fail-fast it takes no more pages as soon as
+ *     a cycle has found that what lives does not fit, until one finds that it does: a heap that grows
+ *     would not live to see the limiter's bucket full.
  *
  *  5. Releasing.  Memory above the limit goes back at once: the limit is what others are promised.
  */
@@ -181,14 +182,24 @@ static void trace_limit(struct arena *a, const char *what)
 		   (double)l->owed_cpu_ns / 1e6);
 }
 
+/* More was reached, and bound, than the limit allows: no collection can help. */
+static bool overfull(const struct arena *a)
+{
+	return limited(a) && a->reached_bytes + pacer_overhead_bytes(&a->pacer) >
+			     (uint64_t)a->limit.in_force_bytes;
+}
+
+static bool fails_fast(const struct arena *a)
+{
+	return tri_read(&a->view.ctl->limit_policy) == TRI_LIMIT_FAIL_FAST;
+}
+
 static void tell(struct arena *a)
 {
 	struct tri_ctl *ctl = a->view.ctl;
 	uint32_t pressure = a->limit.over ? (uint32_t)TRI_PRESSURE_OVER : a->limit.group_pressure;
 
-	tri_write(&ctl->refuse, a->limit.over &&
-		  tri_read(&ctl->limit_policy) == TRI_LIMIT_FAIL_FAST &&
-		  pacer_overfull(&a->pacer, a->limit.in_force_bytes));
+	tri_write(&ctl->refuse, a->limit.over && fails_fast(a) && overfull(a));
 	if (tri_read(&ctl->pressure) == pressure)
 		return;
 	tri_write_release(&ctl->pressure, pressure);
@@ -407,7 +418,9 @@ void limit_cycle_end(struct arena *a)
 		limiter_set_cpus(&l->limiter, client_cpu_milli(a), now);
 		l->quota_ns = now;
 	}
-	if (l->over && !l->held_in_cycle && !pacer_overfull(&a->pacer, l->in_force_bytes))
+	if (overfull(a) && fails_fast(a))
+		set_over(a, true);
+	else if (l->over && !l->held_in_cycle && !overfull(a))
 		set_over(a, false);
 	else
 		tell(a);
