@@ -10,6 +10,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <poll.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <sys/ioctl.h>
@@ -228,13 +229,13 @@ static UNUSED int wait_child(pid_t pid)
 	return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
 
-/* Run @statement in a child; what it ended with, as wait_child() says. */
-#define IN_CHILD(statement)					\
+/* Run statements in a child; what it ended with, as wait_child() says. */
+#define IN_CHILD(...)						\
 	({							\
 		pid_t child_ = fork();				\
 								\
 		if (!child_) {					\
-			statement;				\
+			__VA_ARGS__;				\
 			_exit(th.failed ? KSFT_FAIL : 0);	\
 		}						\
 		ASSERT_LT(0, child_);				\
