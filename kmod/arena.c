@@ -14,6 +14,7 @@
  *  4. When the last reference goes, release takes the arena from list and sysfs.
  */
 #include <linux/cred.h>
+#include <linux/fcntl.h>
 #include <linux/file.h>
 #include <linux/module.h>
 #include <linux/mount.h>
@@ -82,6 +83,8 @@ static int shm_release(struct inode *inode, struct file *shm)
  */
 static void adopt(struct tricolor_arena *arena)
 {
+	/* Nor will what root reopens behind our back change the size, or grow it after the end. */
+	SHMEM_I(file_inode(arena->shm))->seals = F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW;
 	__module_get(THIS_MODULE);
 	arena->shm->private_data = arena;
 	arena->shm->f_op = &shm_fops;
@@ -94,7 +97,7 @@ static int check_size(const struct tricolor_create *args)
 
 	if (!args->bytes || args->bytes & (unit - 1) || args->bytes > MAX_LFS_FILESIZE)
 		return -EINVAL;
-	if (max && args->bytes > max && !capable(CAP_SYS_RESOURCE))
+	if (max && args->bytes > max)
 		return -EFBIG;
 	return args->bytes > rlimit(RLIMIT_FSIZE) ? -EFBIG : 0;
 }

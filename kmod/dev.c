@@ -123,6 +123,8 @@ static int do_dirty(struct tricolor_call *call, union args *args)
 
 static int do_publish(struct tricolor_call *call, union args *args)
 {
+	if (tricolor_is_orphan(call->arena))
+		return -ESHUTDOWN;
 	return tricolor_publish(call->arena, &args->pacer);
 }
 
@@ -130,6 +132,8 @@ static int do_tunables(struct tricolor_call *call, union args *args)
 {
 	if (args->tunables.flags)
 		return -EINVAL;
+	if (tricolor_is_orphan(call->arena))
+		return -ESHUTDOWN;
 	tricolor_tunables_read(call->arena, &args->tunables);
 	WRITE_ONCE(call->tf->seen, args->tunables.sequence);
 	return 0;
@@ -166,10 +170,10 @@ static int do_attach(struct tricolor_call *call, union args *args)
 	arena = tricolor_arena_get(args->attach.id);
 	if (!arena)
 		return -ENOENT;
-	if (arena->create_flags & TRICOLOR_CREATE_OWNER_ONLY)
+	if (tricolor_is_orphan(arena))
+		err = -ENOENT;
+	else if (arena->create_flags & TRICOLOR_CREATE_OWNER_ONLY)
 		err = -EPERM;
-	else if (tricolor_is_orphan(arena))
-		err = -ESHUTDOWN;
 	else
 		err = tricolor_collector_open(call, arena, &args->attach.fd);
 	tricolor_arena_put(arena);

@@ -14,11 +14,9 @@
 #include <linux/mm.h>
 #include <linux/pagemap.h>
 #include <linux/pagevec.h>
-#include <linux/rcupdate_wait.h>
 #include <linux/sched/signal.h>
 #include <linux/slab.h>
 #include <linux/uaccess.h>
-#include <linux/xarray.h>
 
 #include "internal.h"
 #include "trace.h"
@@ -51,35 +49,16 @@ static void mark_folios(struct address_space *mapping, pgoff_t first, pgoff_t nr
 	}
 }
 
-static void add_swapped(struct address_space *mapping, pgoff_t first, pgoff_t nr,
-			unsigned long *bitmap)
+static void stretch(struct tricolor_arena *arena, pgoff_t first, pgoff_t nr, unsigned long *bitmap)
 {
-	XA_STATE(xas, &mapping->i_pages, first);
-	void *entry;
-
-	rcu_read_lock();
-	xas_for_each(&xas, entry, first + nr - 1) {
-		if (xas_retry(&xas, entry))
-			continue;
-		if (xa_is_value(entry) && xas.xa_index >= first)
-			__set_bit(xas.xa_index - first, bitmap);
-		if (need_resched()) {
-			xas_pause(&xas);
-			cond_resched_rcu();
-		}
-	}
-	rcu_read_unlock();
-}
-
-static void stretch(struct address_space *mapping, pgoff_t first, pgoff_t nr, unsigned long *bitmap)
-{
+	struct address_space *mapping = tricolor_mapping(arena);
 	pgoff_t start = 0, end = 0;
 
 	bitmap_zero(bitmap, STRETCH_PAGES);
 	mark_folios(mapping, first, nr, NULL);
 	clean_record_shared_mapping_range(mapping, first, nr, first, bitmap, &start, &end);
 	mark_folios(mapping, first, nr, bitmap);
-	add_swapped(mapping, first, nr, bitmap);
+	tricolor_present(arena, first, nr, bitmap, true);
 }
 
 static int walk(struct tricolor_arena *arena, struct tricolor_dirty *args, bool collect)
@@ -94,7 +73,7 @@ static int walk(struct tricolor_arena *arena, struct tricolor_dirty *args, bool 
 		return -ENOMEM;
 	for (done = 0; done < pages && !err; done += nr) {
 		nr = min_t(pgoff_t, pages - done, STRETCH_PAGES);
-		stretch(tricolor_mapping(arena), first + done, nr, bitmap);
+		stretch(arena, first + done, nr, bitmap);
 		if (collect) {
 			args->dirty_pages += bitmap_weight(bitmap, nr);
 			if (copy_to_user(user + done / 64, bitmap, DIV_ROUND_UP(nr, 64) * sizeof(u64)))

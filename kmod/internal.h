@@ -147,6 +147,10 @@ extern unsigned int tricolor_max_user_arenas;
 struct tricolor_user *tricolor_user_charge(kuid_t uid, u64 bytes);
 void tricolor_user_uncharge(struct tricolor_user *user, u64 bytes);
 
+/* pages.c */
+u64 tricolor_present(struct tricolor_arena *arena, pgoff_t first, pgoff_t nr, unsigned long *bitmap,
+		     bool swapped);
+
 /* mmap.c */
 int tricolor_mmap(struct tricolor_arena *arena, struct vm_area_struct *vma, bool collector);
 
@@ -159,7 +163,7 @@ u64 tricolor_free_pages(struct tricolor_arena *arena, u64 offset, u64 length);
 /* lazy.c */
 int tricolor_lazy_init(void);
 void tricolor_lazy_exit(void);
-int tricolor_lazy_note(struct tricolor_arena *arena, u64 offset, u64 length, bool *eager);
+int tricolor_lazy_note(struct tricolor_arena *arena, u64 offset, u64 length, u64 *bytes, bool *eager);
 int tricolor_lazy_take(struct tricolor_arena *arena, u64 offset, u64 length, bool reuse);
 void tricolor_lazy_drop(struct tricolor_arena *arena);
 

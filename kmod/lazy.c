@@ -155,11 +155,27 @@ static u32 bits(const struct tricolor_arena *arena, u64 index, u64 first, u64 en
 	return (u32)GENMASK_ULL(to - 1, from);
 }
 
-static int note_chunk(struct tricolor_arena *arena, u64 index, u32 mask, bool *eager)
+/* Those units of @mask that have any contents: of others there is nothing to take. */
+static u32 present(struct tricolor_arena *arena, u64 index, u32 mask)
+{
+	pgoff_t first = (index << arena->chunk_shift) << (arena->unit_shift - PAGE_SHIFT);
+	pgoff_t from = __ffs(mask), nr = __fls(mask) - from + 1;
+	unsigned long bitmap = 0;
+
+	if (arena->create_flags & TRICOLOR_CREATE_HUGE)
+		return tricolor_present(arena, first, 1ul << (HUGE_SHIFT - PAGE_SHIFT), NULL, false) ? mask : 0;
+	tricolor_present(arena, first + from, nr, &bitmap, false);
+	return (u32)(bitmap << from) & mask;
+}
+
+static int note_chunk(struct tricolor_arena *arena, u64 index, u32 mask, u64 *bytes, bool *eager)
 {
 	struct tricolor_chunk *chunk, *spare = NULL;
 	u64 begin = index << arena->chunk_shift;
 
+	mask = present(arena, index, mask);
+	if (!mask)
+		return 0;
 	for (;;) {
 		chunk = find_lock(arena, index);
 		if (IS_ERR(chunk))
@@ -172,7 +188,7 @@ static int note_chunk(struct tricolor_arena *arena, u64 index, u32 mask, bool *e
 			continue;
 		*eager = true;
 		tricolor_free_pages(arena, (begin + __ffs(mask)) << arena->unit_shift,
-				    (u64)hweight32(mask) << arena->unit_shift);
+				    (u64)(__fls(mask) - __ffs(mask) + 1) << arena->unit_shift);
 		return 0;
 	}
 	if (IS_ERR(chunk)) {
@@ -190,6 +206,7 @@ static int note_chunk(struct tricolor_arena *arena, u64 index, u32 mask, bool *e
 	count(arena, hweight32(mask & ~chunk->mask));
 	chunk->mask |= mask;
 	spin_unlock(&arena->lazy_lock);
+	*bytes += (u64)hweight32(mask) << arena->unit_shift;
 	if (spare)
 		kmem_cache_free(chunk_cache, spare);
 	return 0;
@@ -198,15 +215,16 @@ static int note_chunk(struct tricolor_arena *arena, u64 index, u32 mask, bool *e
 /**
  * tricolor_lazy_note - the kernel may take these pages from now on
  *
- * @eager is set if some of them were freed at once, for want of memory to note them.
+ * Adds to @bytes what there is to be taken.  @eager is set if some of them were freed at once, for want
+ * of memory to note them.
  */
-int tricolor_lazy_note(struct tricolor_arena *arena, u64 offset, u64 length, bool *eager)
+int tricolor_lazy_note(struct tricolor_arena *arena, u64 offset, u64 length, u64 *bytes, bool *eager)
 {
 	u64 first = offset >> arena->unit_shift, end = (offset + length) >> arena->unit_shift, index;
 	int err;
 
 	for (index = first >> arena->chunk_shift; index << arena->chunk_shift < end; index++) {
-		err = note_chunk(arena, index, bits(arena, index, first, end), eager);
+		err = note_chunk(arena, index, bits(arena, index, first, end), bytes, eager);
 		if (err)
 			return err;
 	}

@@ -13,7 +13,6 @@
 #include <linux/sched/signal.h>
 #include <linux/shmem_fs.h>
 #include <linux/uaccess.h>
-#include <linux/xarray.h>
 
 #include "internal.h"
 #include "trace.h"
@@ -73,35 +72,9 @@ static void free_lazily(struct tricolor_arena *arena, struct tricolor_range *ran
 	}
 	if (!range->length)
 		return;
-	range->result = tricolor_lazy_note(arena, range->offset, range->length, &eager);
+	range->result = tricolor_lazy_note(arena, range->offset, range->length, bytes, &eager);
 	if (eager)
 		range->flags |= TRICOLOR_RANGE_EAGER;
-	if (!range->result)
-		*bytes += range->length;
-}
-
-/*
- * Pages of the range that have contents, here or in swap.  An entry for several pages comes once,
- * so that all have to be looked up one by one if the entries are too few.
- */
-static u64 count_present(struct address_space *mapping, pgoff_t first, pgoff_t nr)
-{
-	XA_STATE(xas, &mapping->i_pages, first);
-	u64 n = 0, i;
-	void *entry;
-
-	rcu_read_lock();
-	xas_for_each(&xas, entry, first + nr - 1) {
-		if (xas_retry(&xas, entry))
-			continue;
-		n++;
-	}
-	rcu_read_unlock();
-	if (n == nr || !n)
-		return n;
-	for (n = 0, i = 0; i < nr; i++)
-		n += xa_load(&mapping->i_pages, first + i) != NULL;
-	return n;
 }
 
 static void reuse(struct tricolor_arena *arena, struct tricolor_range *range, u64 *bytes)
@@ -118,8 +91,8 @@ static void reuse(struct tricolor_arena *arena, struct tricolor_range *range, u6
 	if (range->result)
 		return;
 	/* From here on nobody takes them. */
-	present = count_present(tricolor_mapping(arena), range->offset >> PAGE_SHIFT,
-				range->length >> PAGE_SHIFT) << PAGE_SHIFT;
+	present = tricolor_present(arena, range->offset >> PAGE_SHIFT, range->length >> PAGE_SHIFT,
+				   NULL, false) << PAGE_SHIFT;
 	if (present != range->length)
 		range->flags |= TRICOLOR_RANGE_GONE;
 	*bytes += present;

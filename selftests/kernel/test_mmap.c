@@ -207,6 +207,7 @@ TEST_F(mapping, mremap)
 		EXPECT_EQ(SIGBUS, fault_of(q + 2 * BYTES - 1, true));
 	}
 	EXPECT_TRUE(page_is(q, 1));
+	munmap(q + BYTES, BYTES);
 	q = mremap(q, BYTES, PAGE, 0);
 	ASSERT_NE(MAP_FAILED, q);
 	EXPECT_TRUE(page_is(q, 1));
@@ -249,10 +250,10 @@ TEST_F(mapping, map_files)
 	char *q = map_rw(self->collector, BYTES);
 	int side, fd, opened = 0;
 
-	self->p[0] = 42;
 	for (side = 0; side < 2; side++) {
 		char *m = side ? q : self->p;
 
+		self->p[0] = 42;
 		snprintf(path, sizeof(path), "/proc/self/map_files/%lx-%llx", (unsigned long)m,
 			 (unsigned long)m + BYTES);
 		fd = open(path, O_RDWR | O_CLOEXEC);
@@ -269,8 +270,8 @@ TEST_F(mapping, map_files)
 			fault_of(m + BYTES - PAGE, true);
 			munmap(m, BYTES);
 		}
-		if (ftruncate(fd, 0) || ftruncate(fd, 4 * (off_t)BYTES))
-			TH_LOG("ftruncate: %s", strerror(errno));
+		EXPECT_EQ(-1, ftruncate(fd, 0));
+		EXPECT_EQ(-1, ftruncate(fd, 4 * (off_t)BYTES));
 		fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, PAGE);
 		close(fd);
 	}

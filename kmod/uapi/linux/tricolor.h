@@ -35,12 +35,13 @@
  *	ENXIO		no arena yet: TRICOLOR_IOC_CREATE comes first
  *	EBUSY		there is an arena already (TRICOLOR_IOC_CREATE)
  *	EFBIG		the arena would be larger than the module's limit for one, or than RLIMIT_FSIZE
- *	EDQUOT		the user would have more arenas, or bytes of them, than the module's limits allow
+ *	EDQUOT		the user would have more arenas, or bytes of them, than the module's limits
+ *			allow without CAP_SYS_RESOURCE
  *	EOPNOTSUPP	not on this kernel, or not with this arena's pages; TRICOLOR_IOC_QUERY tells
  *	ENODATA		dirty pages are collected, but nobody said TRICOLOR_DIRTY_START
- *	ENOENT		no arena has that number
- *	EPERM		not yours to do: neither CAP_SYS_ADMIN nor the group of /dev/tricolorctl, or
- *			an arena whose owner admits no foreign collectors
+ *	ENOENT		no arena has that number, or its owner is gone
+ *	EPERM		opening /dev/tricolorctl: neither CAP_SYS_ADMIN nor its group (a descriptor that
+ *			is passed on carries the right); or the arena's owner admits no strangers
  *	ENOMEM		no memory
  *	ESHUTDOWN	the owner is gone, and its memory with it
  *	EINTR		a fatal signal; `done` says how far it came
