@@ -31,6 +31,8 @@
 /* Each round but the last marks something; a heap that takes more makes it up. */
 #define ROUNDS_MAX 100000
 
+#define ASSIST_MOST_Q16 (1000000ull << 16)
+
 #define LATE_SLACK_BYTES (8ull << 20)
 #define HEAP_MINIMUM_MAX_BYTES (4 * PACER_HEAP_MINIMUM_BYTES)
 
@@ -172,7 +174,8 @@ static void revise(void *arg)
 				    mark_scan_bytes(&a->marker), 0);
 
 	/* 0 says that nothing is being marked. */
-	tri_write(&ctl->assist_q16, ratio > 1e6 ? (uint64_t)1e6 << 16 : (uint64_t)(ratio * 65536) + 1);
+	tri_write(&ctl->assist_q16, ratio * 65536 < ASSIST_MOST_Q16 ? (uint64_t)(ratio * 65536) + 1 :
+				    ASSIST_MOST_Q16);
 }
 
 /* Phases 3 and 4. */
@@ -184,11 +187,14 @@ static bool mark(struct arena *a, uint64_t *termination_ns, uint64_t *terminatio
 
 	for (;;) {
 		drain_full(a);
+		revise(a);
 		mark_drain(m);
 		wall = clock_ns();
 		cpu = clock_cpu_ns();
 		before = mark_objects(m);
 		m->supplied = false;
+		/* Credit is of no use now: past the goal, only the end of the cycle is. */
+		tri_write(&a->view.ctl->assist_q16, ASSIST_MOST_Q16);
 		if (!arena_handshake(a, TRI_HANDSHAKE_COLLECT, &answer))
 			return false;
 		drain_slots(a);
@@ -247,6 +253,9 @@ static void end_pacing(struct arena *a, uint64_t black_at, uint64_t end_at, bool
 	a->live_bytes = end.marked_bytes;
 	a->live_at_bytes = end_at;
 	tri_write(&ctl->live_bytes, a->live_bytes);
+	/* Before the sweep: threads past the old goal wait for the new one. */
+	publish_trigger(a);
+	mark_wake_assists(&a->marker);
 }
 
 /**
@@ -287,7 +296,6 @@ bool cycle_run(struct arena *a, bool forced)
 
 	wall += f->wall_ns[PHASE_BARRIER];
 	cpu += f->cpu_ns[PHASE_BARRIER];
-	revise(a);
 	if (!mark(a, &termination, &t_cpu))
 		return false;
 	f->wall_ns[PHASE_MARK] = clock_ns() - wall - termination;
@@ -313,7 +321,6 @@ bool cycle_run(struct arena *a, bool forced)
 	sweep_all(a);
 	f->wall_ns[PHASE_SWEEP] = clock_ns() - wall;
 	f->cpu_ns[PHASE_SWEEP] = clock_cpu_ns() - cpu;
-	publish_trigger(a);
 	adapt_minimum(a);
 
 	for (i = 0; i < PHASES; i++)

@@ -22,10 +22,15 @@ int tri_gc_wait(tri_au32 *wanted, tri_au32 *done, uint32_t wake)
 	uint64_t without;
 	int err = 0;
 
-	tri_agent_wake(wake);
-	/* This frame, with the registers in it, stays until the wait is over. */
+	/* What the caller has dropped must not be found in what it left behind. */
+	tri_forget_registers();
+	/*
+	 * This frame, with the registers in it, stays until the wait is over.  Blocked before the agent
+	 * is told: it need not interrupt us then, and finds no stale registers in a signal frame.
+	 */
 	if (!t->blocking_depth++)
 		tri_thread_block(t, sp, sp);
+	tri_agent_wake(wake);
 	while ((int32_t)((seen = tri_read_acquire(done)) - mine) < 0) {
 		tri_futex_wait(done, seen, 100000000);
 		without = tri_read(&tri_g.without_collector_ns);

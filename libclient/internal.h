@@ -78,6 +78,7 @@ struct tri_thread {
 	uint64_t debt_bytes;		/* allocated and not yet paid for by an assist */
 	uint64_t futile_ns;		/* waits in vain, in a row: see assist.c */
 	uint32_t futile_waits, quanta;
+	uint64_t waits_ns, waits_cycle;	/* all waits after that many cycles */
 
 	/* Written by the agent, read by the thread. */
 	_Alignas(64) tri_au32 pending;
@@ -223,6 +224,7 @@ void tri_flush_buffer(struct tri_thread *t) TRI_HIDDEN;
 /* scan.c */
 void tri_scan_range(struct tri_thread *to, uintptr_t lo, uintptr_t hi, bool all) TRI_HIDDEN;
 void tri_scan_frame(struct tri_thread *to, uintptr_t lo, uintptr_t hi, bool all) TRI_HIDDEN;
+void tri_forget_registers(void);
 void tri_scan_stack(struct tri_thread *t, struct tri_thread *to, uintptr_t sp, bool all) TRI_HIDDEN;
 
 /* root.c */
