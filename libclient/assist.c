@@ -280,7 +280,6 @@ void tri_assist(struct tri_thread *t)
 			t->debt_bytes += debt < DEBT_MAX_BYTES ? debt : DEBT_MAX_BYTES;
 		tri_thread_unblock(t);
 	}
-	atomic_fetch_add_explicit(&tri_g.interruptions.assist_ns, tri_now_ns() - began,
-				  memory_order_relaxed);
+	atomic_fetch_add_explicit(&ctl->assist_ns, tri_now_ns() - began, memory_order_relaxed);
 	tri_interrupted(began);
 }

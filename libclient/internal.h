@@ -113,7 +113,6 @@ struct tri_interruptions {
 	tri_au64 max_ns, total_ns;
 	tri_au32 count;
 	tri_au64 all_max_ns, all_total_ns, all_count;
-	tri_au64 assist_ns;
 };
 
 struct tri_mapping {
@@ -122,13 +121,20 @@ struct tri_mapping {
 	struct tri_layout layout;
 };
 
+/* What is not chosen, the collector's configuration may. */
+enum { TRI_CHOSEN_GC_PERCENT = 1, TRI_CHOSEN_MEMORY_LIMIT = 2, TRI_CHOSEN_LIMIT_POLICY = 4 };
+
 struct tri_settings {
 	uint64_t arena_bytes;
 	int64_t memory_limit_bytes;
-	int gc_percent;
+	uint32_t limit_policy;		/* enum tri_limit_policy */
+	int32_t gc_percent;
+	tri_au32 chosen;		/* TRI_CHOSEN_*: by the program or its environment; any thread */
 	enum tri_backing backing;
 	int signal;
-	bool trace_gc, checkmark, clobberfree, no_membarrier, no_rseq;
+	bool trace_gc, trace_pacer, trace_scav, trace_limit;
+	bool prints;			/* one of these, or checkmark: lines for standard error */
+	bool checkmark, clobberfree, no_membarrier, no_rseq, no_control;
 	char socket[108];
 	char daemon[256];
 };
@@ -254,9 +260,16 @@ void tri_last_thread_ends(void) TRI_HIDDEN;
 
 /* connect.c: run by the agent */
 int tri_connect(void) TRI_HIDDEN;
+uint32_t tri_unchosen(void) TRI_HIDDEN;
 
 /* assist.c */
 void tri_assist(struct tri_thread *t) TRI_HIDDEN;
+
+/* pressure.c */
+bool tri_refusing(void) TRI_HIDDEN;
+bool tri_refused(void) TRI_HIDDEN;
+void tri_pressure_reset(void) TRI_HIDDEN;
+int tri_pressure_threads(void) TRI_HIDDEN;
 
 /* gc.c */
 int tri_gc_wait(tri_au32 *wanted, tri_au32 *done, uint32_t wake) TRI_HIDDEN;

@@ -134,6 +134,8 @@ uint32_t tri_pageheap_take(uint32_t pages, uint32_t align_pages, bool *backed)
 	uint64_t page, top, i, left;
 	int64_t used;
 
+	if (tri_refusing())
+		return 0;
 	tri_lock(&lock);
 	do {
 		page = pages <= TRI_CHUNK_PAGES ? find_in_chunks(pages, align_pages) : 0;
