@@ -14,6 +14,7 @@ WERROR	?= 1
 V	?= 0
 
 PREFIX	?= /usr/local
+bindir	= $(PREFIX)/bin
 sbindir	= $(PREFIX)/sbin
 libdir	= $(PREFIX)/lib
 includedir = $(PREFIX)/include
@@ -53,6 +54,7 @@ endif
 LIB_SRCS	:= $(wildcard libclient/*.c)
 CORE_SRCS	:= $(wildcard libclient/core/*.c)
 DAEMON_SRCS	:= $(wildcard daemon/*.c)
+TOOL_SRCS	:= $(wildcard tools/*.c)
 UNIT_SRCS	:= $(wildcard selftests/unit/test_*.c)
 INTEGRATION_SRCS := $(wildcard selftests/integration/test_*.c)
 PLUGIN_SRCS	:= $(wildcard selftests/integration/plugin_*.c)
@@ -75,7 +77,9 @@ UNIT_OBJS	:= $(patsubst %.c,$(O)/obj/%.o,$(UNIT_SRCS))
 INTEGRATION_OBJS := $(patsubst %.c,$(O)/obj/%.o,$(INTEGRATION_SRCS))
 PLUGIN_OBJS	:= $(patsubst %.c,$(O)/pic/%.o,$(PLUGIN_SRCS))
 WORDINDEX_OBJS	:= $(patsubst %.c,$(O)/obj/%.o,$(WORDINDEX_SRCS))
-OBJS	:= $(LIB_OBJS) $(CORE_OBJS) $(DAEMON_OBJS) $(DAEMON_MAIN) $(UNIT_OBJS) \
+TOOL_OBJS	:= $(patsubst %.c,$(O)/obj/%.o,$(filter-out tools/tricolor.c,$(TOOL_SRCS)))
+TOOL_MAIN	:= $(patsubst %.c,$(O)/obj/%.o,$(filter tools/tricolor.c,$(TOOL_SRCS)))
+OBJS	:= $(LIB_OBJS) $(CORE_OBJS) $(DAEMON_OBJS) $(DAEMON_MAIN) $(TOOL_OBJS) $(TOOL_MAIN) $(UNIT_OBJS) \
 	   $(INTEGRATION_OBJS) $(PLUGIN_OBJS) $(WORDINDEX_OBJS)
 
 LIB_FILE	:= $(O)/lib/$(SONAME)
@@ -84,6 +88,8 @@ LIB_STATIC	:= $(O)/lib/libtricolor.a
 CORE_LIB	:= $(O)/libcore.a
 DAEMON_LIB	:= $(O)/libtricolord.a
 DAEMON_BIN	:= $(O)/sbin/tricolord
+TOOL_LIB	:= $(O)/libtool.a
+TOOL_BIN	:= $(O)/bin/tricolor
 UNIT_TESTS	:= $(patsubst selftests/%.c,$(O)/tests/%,$(UNIT_SRCS))
 INTEGRATION_TESTS := $(patsubst selftests/%.c,$(O)/tests/%,$(INTEGRATION_SRCS))
 PLUGINS		:= $(patsubst selftests/%.c,$(O)/tests/%.so,$(PLUGIN_SRCS))
@@ -91,6 +97,7 @@ WORDINDEX	:= $(if $(WORDINDEX_SRCS),$(O)/examples/wordindex)
 
 LIB	:= $(if $(LIB_SRCS),$(LIB_FILE) $(LIB_LINK) $(LIB_STATIC))
 DAEMON	:= $(if $(DAEMON_MAIN),$(DAEMON_BIN))
+TOOL	:= $(if $(TOOL_MAIN),$(TOOL_BIN))
 
 # --------------------------------------------------------------------------------------------
 # Flags
@@ -116,29 +123,30 @@ COMPILE	= $(CC) $(C_FLAGS) $(INCLUDES) $(DEFINES) $(CPPFLAGS) $(CFLAGS) $(SAN) $
 LINK	= $(CC) $(CFLAGS) $(SAN) $(L_FLAGS) $(LDFLAGS)
 
 # iquote: a header of ours may have the name of one of the system.
-INCLUDES = -Ilibclient/include -iquote libclient -iquote daemon -iquote selftests
+INCLUDES = -Ilibclient/include -iquote libclient -iquote daemon -iquote selftests -iquote tools
 
 # Examples and plugins of tests see what a user of the library sees.
 $(WORDINDEX_OBJS) $(PLUGIN_OBJS): INCLUDES = -Ilibclient/include -iquote selftests
 
-# Where the library looks for the collector if there is none at ../sbin from its own place.  Only
-# the files that use it are built again for another PREFIX.
-PATH_OBJS := $(if $(LIB_SRCS),$(patsubst %.c,$(O)/pic/%.o, \
-		$(shell grep -l TRICOLORD_PATH $(LIB_SRCS))))
+# Where library and command look for the collector if there is none at ../sbin from their own place.
+# Only the files that use it are built again for another PREFIX.
+PATH_OBJS := $(patsubst %.c,$(O)/pic/%.o,$(shell grep -ls TRICOLORD_PATH $(LIB_SRCS) /dev/null)) \
+	     $(patsubst %.c,$(O)/obj/%.o,$(shell grep -ls TRICOLORD_PATH $(TOOL_SRCS) /dev/null))
 $(PATH_OBJS): DEFINES = -DTRICOLORD_PATH='"$(sbindir)/tricolord"'
 
 # --------------------------------------------------------------------------------------------
 # Building
 # --------------------------------------------------------------------------------------------
 
-.PHONY: all lib daemon tests unit-tests integration-tests examples
-all: lib daemon examples
+.PHONY: all lib daemon tool tests unit-tests integration-tests examples
+all: lib daemon tool examples
 lib: $(LIB)
 daemon: $(DAEMON)
+tool: $(TOOL)
 examples: $(WORDINDEX)
 tests: unit-tests integration-tests
 unit-tests: $(UNIT_TESTS)
-integration-tests: $(INTEGRATION_TESTS) $(PLUGINS) $(LIB) $(DAEMON)
+integration-tests: $(INTEGRATION_TESTS) $(PLUGINS) $(LIB) $(DAEMON) $(TOOL)
 
 # What was built with other flags, or from other files, is not up to date: each of these files holds
 # what its users were built with, and is written only when that changes.
@@ -149,7 +157,7 @@ $(1): FORCE
 endef
 
 FLAGS	= $(shell $(CC) -dumpfullversion) $(COMPILE) $(LINK)
-SOURCES	= $(LIB_SRCS) $(CORE_SRCS) $(DAEMON_SRCS) $(WORDINDEX_SRCS)
+SOURCES	= $(LIB_SRCS) $(CORE_SRCS) $(DAEMON_SRCS) $(TOOL_SRCS) $(WORDINDEX_SRCS)
 $(eval $(call remember,$(O)/.flags,$$(FLAGS)))
 $(eval $(call remember,$(O)/.sources,$$(SOURCES)))
 $(eval $(call remember,$(O)/.prefix,$$(sbindir)))
@@ -159,7 +167,7 @@ FORCE:
 
 $(OBJS): $(O)/.flags
 $(PATH_OBJS): $(O)/.prefix
-$(LIB_FILE) $(LIB_STATIC) $(CORE_LIB) $(DAEMON_LIB) $(WORDINDEX): $(O)/.sources
+$(LIB_FILE) $(LIB_STATIC) $(CORE_LIB) $(DAEMON_LIB) $(TOOL_LIB) $(WORDINDEX): $(O)/.sources
 
 $(O)/obj/%.o: %.c
 	@mkdir -p $(@D)
@@ -183,7 +191,8 @@ $(LIB_LINK): $(LIB_FILE)
 $(LIB_STATIC): $(LIB_OBJS)
 $(CORE_LIB): $(CORE_OBJS)
 $(DAEMON_LIB): $(DAEMON_OBJS)
-$(LIB_STATIC) $(CORE_LIB) $(DAEMON_LIB):
+$(TOOL_LIB): $(TOOL_OBJS)
+$(LIB_STATIC) $(CORE_LIB) $(DAEMON_LIB) $(TOOL_LIB):
 	@mkdir -p $(@D); rm -f $@
 	$(call say,AR,$@)$(AR) rcs $@ $(filter %.o,$^)
 
@@ -191,9 +200,14 @@ $(DAEMON_BIN): $(DAEMON_MAIN) $(DAEMON_LIB) $(CORE_LIB)
 	@mkdir -p $(@D)
 	$(call say,LD,$@)$(LINK) -o $@ $(filter %.o %.a,$^) -lm -lpthread
 
-$(UNIT_TESTS): $(O)/tests/%: $(O)/obj/selftests/%.o $(DAEMON_LIB) $(CORE_LIB)
+# The command uses what the daemon knows about cgroups.
+$(TOOL_BIN): $(TOOL_MAIN) $(TOOL_LIB) $(DAEMON_LIB) $(CORE_LIB)
 	@mkdir -p $(@D)
-	$(call say,LD,$@)$(LINK) -o $@ $(filter %.o %.a,$^) -lm -lpthread
+	$(call say,LD,$@)$(LINK) -o $@ $(filter %.o %.a,$^) -ljson-c
+
+$(UNIT_TESTS): $(O)/tests/%: $(O)/obj/selftests/%.o $(TOOL_LIB) $(DAEMON_LIB) $(CORE_LIB)
+	@mkdir -p $(@D)
+	$(call say,LD,$@)$(LINK) -o $@ $(filter %.o %.a,$^) -lm -lpthread -ljson-c
 
 # Programs in the build tree find the library relative to themselves.
 $(INTEGRATION_TESTS): $(O)/tests/%: $(O)/obj/selftests/%.o $(LIB_FILE) $(LIB_LINK)

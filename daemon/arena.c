@@ -28,9 +28,11 @@
 #include <unistd.h>
 
 #include "clock.h"
+#include "config.h"
 #include "core/slice.h"
 #include "cpus.h"
 #include "log.h"
+#include "registry.h"
 #include "tricolor.h"
 
 #define STRING_(x) #x
@@ -166,8 +168,9 @@ static bool attach(struct arena *a)
 	uint64_t heap_va = 0;
 	uint32_t debug;
 
-	if (!getsockopt(a->sock, SOL_SOCKET, SO_PEERCRED, &cred, &len))
-		a->pid = cred.pid;
+	if (getsockopt(a->sock, SOL_SOCKET, SO_PEERCRED, &cred, &len))
+		return false;
+	a->pid = cred.pid;
 	if (!receive_hello(a, &hello) || !check_file(a, &layout, &heap_va))
 		return false;
 	if (pread(a->fd, &debug, sizeof(debug), offsetof(struct tri_ctl, debug)) == sizeof(debug)) {
@@ -179,6 +182,10 @@ static bool attach(struct arena *a)
 	if (marker_init(&a->marker, &a->view, a->fd))
 		return refuse(a, ENOMEM, "no memory to mark another heap");
 	a->trace_gc = hello.a & TRI_HELLO_TRACE_GC;
+	arena_find_defaults(a, hello.a);
+	a->trace_pacer = hello.a & TRI_HELLO_TRACE_PACER;
+	a->trace_scav = hello.a & TRI_HELLO_TRACE_SCAV;
+	a->trace_limit = hello.a & TRI_HELLO_TRACE_LIMIT;
 	a->cycle = hello.cycle;
 	a->fresh = true;
 	a->heap_minimum_bytes = PACER_HEAP_MINIMUM_BYTES;
@@ -188,12 +195,18 @@ static bool attach(struct arena *a)
 	/* How much of it lives nobody knows after a predecessor's death: at most what is in use. */
 	a->live_bytes = arena_used_bytes(a);
 	a->live_at_bytes = tri_read(&a->view.ctl->allocated_bytes);
+	a->registry = registry_enter(cred.pid, cred.uid, cred.gid, a->view.heap_pages << TRI_PAGE_SHIFT);
+	if (!a->registry)
+		return refuse(a, errno, "no memory or descriptor for another arena: %s",
+			      strerror(errno));
+	registry_set_file(a->registry, a->fd);
 	if (!arena_send(a, &welcome))
 		return false;
 	/* What it left unswept must be swept before a cycle. */
 	sweep_all(a);
 	pacer_init(&a->pacer, &config);
-	cycle_settings(a);
+	limit_init(a);
+	arena_defaults(a);
 	return true;
 }
 
@@ -219,21 +232,29 @@ static bool periodic_due(const struct arena *a)
 
 static void serve(struct arena *a)
 {
-	struct pollfd p = { .fd = a->sock, .events = POLLIN };
+	struct pollfd p[] = {
+		{ .fd = a->sock, .events = POLLIN },
+		{ .fd = a->registry->order_fd, .events = POLLIN },
+	};
 	struct tri_msg msg;
 
-	for (;;) {
-		bool asked = a->gc_wanted != a->gc_done || a->free_wanted != a->free_done;
+	while (!a->stop) {
+		bool asked = a->gc_wanted != a->gc_done || a->free_wanted != a->free_done ||
+			     arena_cycle_ordered(a);
 		bool periodic = periodic_due(a);
 
-		if (asked || periodic || cycle_due(a)) {
+		if (asked || periodic || ((cycle_due(a) || limit_hurry(a)) && !limit_hold(a))) {
 			if (!cycle_run(a, asked || periodic))
 				return;
 			continue;
 		}
 		if (a->scavenge_ns && a->scavenge_ns <= clock_ns())
 			scavenge_step(a);
-		if (poll(&p, 1, next_timeout(a)) > 0 && !arena_hear(a, &msg))
+		if (poll(p, 2, next_timeout(a)) <= 0)
+			continue;
+		if (p[1].revents)
+			arena_orders(a);
+		if (p[0].revents && !arena_hear(a, &msg))
 			return;
 	}
 }
@@ -251,6 +272,8 @@ void arena_serve(int sock)
 	tri_short_slice();
 	if (attach(a))
 		serve(a);
+	if (a->registry)
+		registry_leave(a->registry);
 	if (a->marker.self)
 		marker_exit(&a->marker);
 	if (a->base)

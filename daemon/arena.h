@@ -11,8 +11,11 @@
 
 #include "core/layout.h"
 #include "core/proto.h"
+#include "limit.h"
 #include "mark.h"
 #include "pacer.h"
+
+struct registry_arena;
 
 /* What a cycle's phases cost, for the trace. */
 enum phase { PHASE_BARRIER, PHASE_MARK, PHASE_TERMINATION, PHASE_SWEEP, PHASES };
@@ -35,11 +38,13 @@ struct arena {
 	int fd;				/* the memfd */
 	int sock;
 	int32_t pid;			/* SO_PEERCRED */
-	bool trace_gc, checkmark, clobberfree;
+	struct registry_arena *registry;	/* what others see of it; see orders.c */
+	bool trace_gc, trace_pacer, trace_scav, trace_limit, checkmark, clobberfree;
 	bool fresh;			/* no cycle yet: a predecessor may have left marks */
 
 	uint32_t cycle;			/* completed; the same in the client */
 	struct pacer pacer;
+	struct limit limit;
 	uint64_t heap_minimum_bytes;	/* least goal at GOGC 100: see adapt_minimum() */
 	struct marker marker;
 
@@ -47,6 +52,13 @@ struct arena {
 	bool triggered;
 	uint32_t gc_wanted, free_wanted;
 	uint32_t gc_done, free_done;
+	uint32_t order_gc, order_free;	/* newest orders of the registry; met: see there */
+	/* Nobody has chosen, the configuration's holds; and what the control page says then. */
+	bool gc_percent_default, limit_default, policy_default;
+	int32_t gc_percent_seen;
+	int64_t limit_seen;
+	uint32_t policy_seen;
+	bool stop;			/* let go of the client as soon as no cycle is under way */
 
 	uint64_t attached_ns;
 	uint64_t cycle_end_ns;		/* of the last one; 0: none */
@@ -59,6 +71,9 @@ struct arena {
 	double use_now, use_before;	/* most that was used of a goal, in this window and the last */
 	uint64_t use_window_ns;
 	struct cycle_figures now;
+	struct cycle_figures last;	/* of the last cycle that ended */
+	uint64_t interrupted_max_ns, interrupted_total_ns, interruptions;	/* all cycles */
+	uint32_t threads;		/* at the last handshake */
 
 	uint16_t drained[TRI_BUFFERS];	/* entries of each buffer that this cycle has seen */
 };
@@ -84,6 +99,14 @@ bool arena_hear(struct arena *a, struct tri_msg *msg);
 bool arena_handshake(struct arena *a, enum tri_handshake kind, struct tri_msg *answer);
 bool arena_send(struct arena *a, const struct tri_msg *msg);
 
+/* orders.c */
+void arena_publish(struct arena *a);
+void arena_orders(struct arena *a);
+void arena_find_defaults(struct arena *a, uint64_t unchosen);
+void arena_defaults(struct arena *a);
+bool arena_cycle_ordered(const struct arena *a);
+void arena_cycle_over(struct arena *a, uint32_t order_gc, uint32_t order_free);
+
 /* sweep.c */
 void sweep_all(struct arena *a);
 void sweep_clear_marks(struct arena *a);
@@ -92,6 +115,7 @@ void sweep_clear_marks(struct arena *a);
 void scavenge_note_use(struct arena *a, uint64_t goal_bytes);
 void scavenge_begin(struct arena *a);
 uint64_t scavenge(struct arena *a, uint64_t bytes);
+uint64_t scavenge_free_bytes(const struct arena *a);
 void scavenge_step(struct arena *a);
 
 /* checkmark.c */
@@ -99,6 +123,8 @@ bool checkmark_run(struct arena *a);
 
 /* trace.c */
 void trace_cycle(struct arena *a, bool forced);
+void trace_pacer(struct arena *a);
+void trace_scavenger(struct arena *a);
 void trace_line(struct arena *a, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
 #endif

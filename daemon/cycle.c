@@ -27,9 +27,13 @@
 #include "core/buffer.h"
 #include "cpus.h"
 #include "log.h"
+#include "registry.h"
+#include "watch.h"
 
 /* Each round but the last marks something; a heap that takes more makes it up. */
 #define ROUNDS_MAX 100000
+
+#define ASSIST_MOST_Q16 (1000000ull << 16)
 
 #define LATE_SLACK_BYTES (8ull << 20)
 #define HEAP_MINIMUM_MAX_BYTES (4 * PACER_HEAP_MINIMUM_BYTES)
@@ -54,11 +58,15 @@ static void publish_trigger(struct arena *a)
 	struct tri_ctl *ctl = a->view.ctl;
 	uint64_t goal = pacer_goal_bytes(&a->pacer), slack;
 
-	a->trigger_bytes = counter_at(a, pacer_trigger_bytes(&a->pacer));
 	tri_write(&ctl->goal_bytes, goal);
 	/* Small heaps get some slack: there a cycle's wake-ups take as long as filling the heap does. */
 	slack = goal / 2 < LATE_SLACK_BYTES ? goal / 2 : LATE_SLACK_BYTES;
-	tri_write(&ctl->late_bytes, counter_at(a, goal == PACER_NEVER ? goal : goal + slack));
+	/* A limit that gives way is no reason to wait. */
+	tri_write(&ctl->late_bytes, counter_at(a, goal == PACER_NEVER || a->limit.held ?
+						  PACER_NEVER : goal + slack));
+	if (a->pacer.marking)
+		return;			/* the next trigger is the end of marking's business */
+	a->trigger_bytes = limit_trigger(a, counter_at(a, pacer_trigger_bytes(&a->pacer)));
 	tri_write(&ctl->trigger_bytes, a->trigger_bytes);
 	/* Then cycle_due() reads the counter: pairs with tri_count_allocated(). */
 	atomic_thread_fence(memory_order_seq_cst);
@@ -70,7 +78,7 @@ void cycle_settings(struct arena *a)
 	struct tri_ctl *ctl = a->view.ctl;
 	struct pacer_config config = {
 		.gc_percent = tri_read(&ctl->gc_percent),
-		.memory_limit_bytes = tri_read(&ctl->memory_limit_bytes),
+		.memory_limit_bytes = limit_update(a),
 		.procs = cpus_online(),
 		.heap_minimum_bytes = a->heap_minimum_bytes,
 	};
@@ -168,11 +176,19 @@ static void revise(void *arg)
 {
 	struct arena *a = arg;
 	struct tri_ctl *ctl = a->view.ctl;
-	double ratio = pacer_revise(&a->pacer, live_now(a, tri_read(&ctl->allocated_bytes)),
-				    mark_scan_bytes(&a->marker), 0);
+	double ratio;
+
+	limit_progress(a);
+	ratio = pacer_revise(&a->pacer, live_now(a, tri_read(&ctl->allocated_bytes)),
+			     mark_scan_bytes(&a->marker), 0);
+	if (a->limit.held)
+		ratio = 0;
 
 	/* 0 says that nothing is being marked. */
-	tri_write(&ctl->assist_q16, ratio > 1e6 ? (uint64_t)1e6 << 16 : (uint64_t)(ratio * 65536) + 1);
+	tri_write(&ctl->assist_q16, ratio * 65536 < ASSIST_MOST_Q16 ? (uint64_t)(ratio * 65536) + 1 :
+				    ASSIST_MOST_Q16);
+	if (atomic_load_explicit(&a->registry->rung, memory_order_relaxed))
+		arena_orders(a);
 }
 
 /* Phases 3 and 4. */
@@ -184,11 +200,14 @@ static bool mark(struct arena *a, uint64_t *termination_ns, uint64_t *terminatio
 
 	for (;;) {
 		drain_full(a);
+		revise(a);
 		mark_drain(m);
 		wall = clock_ns();
 		cpu = clock_cpu_ns();
 		before = mark_objects(m);
 		m->supplied = false;
+		/* Credit is of no use now: past the goal, only the end of the cycle is. */
+		tri_write(&a->view.ctl->assist_q16, ASSIST_MOST_Q16);
 		if (!arena_handshake(a, TRI_HANDSHAKE_COLLECT, &answer))
 			return false;
 		drain_slots(a);
@@ -232,9 +251,9 @@ static void end_pacing(struct arena *a, uint64_t black_at, uint64_t end_at, bool
 		.globals_scan_bytes = f->root_bytes,
 		.gc_utilization = (double)mark_cpu / ((double)mark_ns * cpus_online()),
 		.memory = {
-			.mapped_bytes = arena_used_bytes(a) + tri_read(&ctl->free_backed_bytes),
+			.mapped_bytes = limit_resident_bytes(a),
 			.heap_alloc_bytes = live_now(a, end_at),
-			.heap_free_bytes = tri_read(&ctl->free_backed_bytes),
+			.heap_free_bytes = scavenge_free_bytes(a),
 		},
 		.forced = forced,
 	};
@@ -247,6 +266,9 @@ static void end_pacing(struct arena *a, uint64_t black_at, uint64_t end_at, bool
 	a->live_bytes = end.marked_bytes;
 	a->live_at_bytes = end_at;
 	tri_write(&ctl->live_bytes, a->live_bytes);
+	/* Before the sweep: threads past the old goal wait for the new one. */
+	publish_trigger(a);
+	mark_wake_assists(&a->marker);
 }
 
 /**
@@ -258,12 +280,15 @@ bool cycle_run(struct arena *a, bool forced)
 	struct cycle_figures *f = &a->now;
 	struct tri_ctl *ctl = a->view.ctl;
 	uint32_t gc_wanted = a->gc_wanted, free_wanted = a->free_wanted;
+	uint32_t order_gc = a->order_gc, order_free = a->order_free;
 	uint64_t wall = clock_ns(), cpu = clock_cpu_ns(), allocated, black_at, termination, t_cpu;
 	struct pacer_start start;
 	struct tri_msg answer;
 	int i;
 
 	memset(f, 0, sizeof(*f));
+	registry_phase(a->registry, PHASE_BARRIER);
+	watch_wake();
 	a->triggered = false;
 	if (a->fresh)
 		sweep_clear_marks(a);
@@ -278,6 +303,7 @@ bool cycle_run(struct arena *a, bool forced)
 		return false;
 	black_at = answer.b;
 	f->root_bytes = answer.root_bytes;
+	registry_phase(a->registry, PHASE_MARK);
 	mark_begin(&a->marker, a->cycle + 1);
 	memset(a->drained, 0, sizeof(a->drained));
 	a->marker.progress = revise;
@@ -287,7 +313,6 @@ bool cycle_run(struct arena *a, bool forced)
 
 	wall += f->wall_ns[PHASE_BARRIER];
 	cpu += f->cpu_ns[PHASE_BARRIER];
-	revise(a);
 	if (!mark(a, &termination, &t_cpu))
 		return false;
 	f->wall_ns[PHASE_MARK] = clock_ns() - wall - termination;
@@ -298,6 +323,7 @@ bool cycle_run(struct arena *a, bool forced)
 	if (a->checkmark && !checkmark_run(a))
 		return false;
 
+	registry_phase(a->registry, PHASE_TERMINATION);
 	wall = clock_ns();
 	cpu = clock_cpu_ns();
 	tri_write(&ctl->assist_q16, 0);
@@ -308,13 +334,14 @@ bool cycle_run(struct arena *a, bool forced)
 	f->cpu_ns[PHASE_TERMINATION] = t_cpu + clock_cpu_ns() - cpu;
 	end_pacing(a, black_at, answer.b, forced);
 
+	registry_phase(a->registry, PHASE_SWEEP);
 	wall = clock_ns();
 	cpu = clock_cpu_ns();
 	sweep_all(a);
 	f->wall_ns[PHASE_SWEEP] = clock_ns() - wall;
 	f->cpu_ns[PHASE_SWEEP] = clock_cpu_ns() - cpu;
-	publish_trigger(a);
 	adapt_minimum(a);
+	limit_cycle_end(a);
 
 	for (i = 0; i < PHASES; i++)
 		a->gc_cpu_ns += f->cpu_ns[i];
@@ -322,17 +349,23 @@ bool cycle_run(struct arena *a, bool forced)
 	atomic_fetch_add(&ctl->cycles, 1);
 	atomic_fetch_add(&ctl->forced_cycles, forced);
 	tri_write(&ctl->mark_cpu_ns, a->gc_cpu_ns);
-	if (free_wanted != a->free_done) {
+	if (free_wanted != a->free_done || order_free != registry_met(a->registry, ORDER_FREE))
 		scavenge(a, UINT64_MAX);
+	if (free_wanted != a->free_done) {
 		a->free_done = free_wanted;
 		wake(&ctl->free_done, free_wanted);
 	}
 	scavenge_begin(a);
 	if (a->trace_gc)
 		trace_cycle(a, forced);
+	if (a->trace_pacer)
+		trace_pacer(a);
+	if (a->trace_scav)
+		trace_scavenger(a);
 	if (gc_wanted != a->gc_done) {
 		a->gc_done = gc_wanted;
 		wake(&ctl->gc_done, gc_wanted);
 	}
+	arena_cycle_over(a, order_gc, order_free);
 	return true;
 }

@@ -2,7 +2,7 @@
 /*
  * handshake.c - the collector's half of the conversation with an agent
  *
- * One handshake at a time.  While its answer is awaited, requests may come; they are noted.
+ * One handshake at a time.  While its answer is awaited, requests and orders may come; they are noted.
  */
 #include <errno.h>
 #include <poll.h>
@@ -11,6 +11,7 @@
 
 #include "arena.h"
 #include "log.h"
+#include "registry.h"
 
 bool arena_send(struct arena *a, const struct tri_msg *msg)
 {
@@ -25,21 +26,32 @@ static void note_request(struct arena *a, const struct tri_msg *msg)
 		a->gc_wanted = (uint32_t)msg->b;
 	if (msg->a & TRI_REQUEST_FREE)
 		a->free_wanted = (uint32_t)(msg->b >> 32);
-	if (msg->a & TRI_REQUEST_SETTINGS)
+	if (msg->a & TRI_REQUEST_SETTINGS) {
+		a->gc_percent_default &= (msg->kind & TRI_HELLO_DEFAULT_GC_PERCENT) != 0;
+		a->limit_default &= (msg->kind & TRI_HELLO_DEFAULT_MEMORY_LIMIT) != 0;
+		a->policy_default &= (msg->kind & TRI_HELLO_DEFAULT_LIMIT_POLICY) != 0;
 		cycle_settings(a);
+		arena_publish(a);
+	}
 }
 
 /**
- * Receive one message, waiting for it.  Requests are noted here.
+ * Receive one message, waiting for it.  Requests are noted here, and orders that come meanwhile.
  * False: the client is gone, or what it sent is not the protocol.
  */
 bool arena_hear(struct arena *a, struct tri_msg *msg)
 {
+	struct pollfd p[] = {
+		{ .fd = a->sock, .events = POLLIN },
+		{ .fd = a->registry->order_fd, .events = POLLIN },
+	};
 	ssize_t n;
 
-	do
-		n = recv(a->sock, msg, sizeof(*msg), 0);
-	while (n < 0 && errno == EINTR);
+	do {
+		if (poll(p, 2, -1) > 0 && p[1].revents)
+			arena_orders(a);
+		n = recv(a->sock, msg, sizeof(*msg), MSG_DONTWAIT);
+	} while (n < 0 && (errno == EINTR || errno == EAGAIN));
 	if (n == 0 || (n < 0 && errno == ECONNRESET))
 		return false;
 	if (n != sizeof(*msg) ||
@@ -79,6 +91,8 @@ bool arena_handshake(struct arena *a, enum tri_handshake kind, struct tri_msg *a
 		f->interrupted_max_ns = answer->interrupted_max_ns;
 	f->interrupted_total_ns += answer->interrupted_total_ns;
 	f->interruptions += answer->interruptions;
+	a->threads = answer->threads;
+	limit_interrupted(a, answer->interrupted_total_ns);
 	/* It lost a pointer for want of a buffer: this cycle must free nothing. */
 	return !answer->a;
 }

@@ -3,17 +3,27 @@
 #include "log.h"
 
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
-void log_line(const char *fmt, ...)
+static _Atomic(int) highest = LOG_INFO;
+
+void log_set_level(enum log_level level)
+{
+	atomic_store_explicit(&highest, (int)level, memory_order_relaxed);
+}
+
+void log_at(enum log_level level, const char *fmt, ...)
 {
 	char line[1024];
 	size_t at;
 	va_list args;
 	int n;
 
+	if ((int)level > atomic_load_explicit(&highest, memory_order_relaxed))
+		return;
 	strcpy(line, "tricolord: ");
 	at = strlen(line);
 	va_start(args, fmt);

@@ -3,7 +3,22 @@
 #ifndef TRICOLOR_LOG_H
 #define TRICOLOR_LOG_H
 
-/** "tricolord: " and a line.  Thread-safe. */
-void log_line(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+enum log_level {
+	LOG_ERROR,			/* it can't do what it is for */
+	LOG_WARNING,			/* something is wrong with a client or a setting */
+	LOG_INFO,			/* what an administrator wants to know; the default */
+	LOG_DEBUG,			/* what control clients do, connections turned away, … */
+};
+
+/** Lines of a level above @level are dropped from now on.  Any thread. */
+void log_set_level(enum log_level level);
+
+/** "tricolord: " and a line, in one write.  Thread-safe. */
+void log_at(enum log_level level, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+#define log_error(...)	log_at(LOG_ERROR, __VA_ARGS__)
+#define log_warning(...) log_at(LOG_WARNING, __VA_ARGS__)
+#define log_line(...)	log_at(LOG_INFO, __VA_ARGS__)
+#define log_debug(...)	log_at(LOG_DEBUG, __VA_ARGS__)
 
 #endif

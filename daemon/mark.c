@@ -181,6 +181,16 @@ static void scan_piece(struct mark_worker *w)
 		scan_range(w, p.offset, p.bytes, p.typed);
 }
 
+/** Threads that wait for credit, or for the end of the cycle, are to look again. */
+void mark_wake_assists(struct marker *m)
+{
+	struct tri_ctl *ctl = m->v->ctl;
+
+	atomic_fetch_add(&ctl->work_seq, 1);
+	if (tri_read(&ctl->waiting))
+		syscall(SYS_futex, &ctl->work_seq, FUTEX_WAKE, INT_MAX, NULL, NULL, 0);
+}
+
 /* Work done is credit for allocating threads. */
 static void credit(struct mark_worker *w)
 {
@@ -189,9 +199,7 @@ static void credit(struct mark_worker *w)
 
 	w->credited_bytes = w->k.scan_bytes;
 	atomic_fetch_add_explicit(&ctl->credit_bytes, (int64_t)bytes, memory_order_relaxed);
-	atomic_fetch_add_explicit(&ctl->work_seq, 1, memory_order_relaxed);
-	if (tri_read(&ctl->waiting))
-		syscall(SYS_futex, &ctl->work_seq, FUTEX_WAKE, INT_MAX, NULL, NULL, 0);
+	mark_wake_assists(w->m);
 	if (w->k.scan_bytes > 2 * w->k.limit + (64ull << 20))
 		w->failed = true;
 	if (w == w->m->self && w->m->progress)

@@ -56,6 +56,7 @@ void mark_begin(struct marker *m, uint32_t cycle);
 void mark_entry(struct marker *m, uint64_t entry);
 
 /** Scan until nothing known is left to scan, with helpers if they are to be had. */
+void mark_wake_assists(struct marker *m);
 void mark_drain(struct marker *m);
 
 /** Objects marked so far in this cycle, by all who are not at work right now. */

@@ -130,19 +130,26 @@ static uint64_t percent_goal(const struct pacer *p)
 	return max_u64(goal, scale_sat(p->config.heap_minimum_bytes, percent, 100));
 }
 
-static uint64_t limit_goal(const struct pacer *p)
+uint64_t pacer_overhead_bytes(const struct pacer *p)
 {
 	const struct pacer_memory *m = &p->memory;
-	uint64_t limit = (uint64_t)p->config.memory_limit_bytes;
+
+	return sub_sat(m->mapped_bytes, add_sat(m->heap_free_bytes, m->heap_alloc_bytes));
+}
+
+static uint64_t goal_under(const struct pacer *p, int64_t memory_limit_bytes)
+{
+	const struct pacer_memory *m = &p->memory;
+	uint64_t limit = memory_limit_bytes < 0 ? 0 : (uint64_t)memory_limit_bytes;
 	uint64_t other, over, goal, headroom;
 
-	if (p->config.memory_limit_bytes == PACER_NO_LIMIT)
+	if (memory_limit_bytes == PACER_NO_LIMIT)
 		return PACER_NEVER;
 	/*
 	 * Free pages are memory for the heap to grow into, so they take nothing away from it.  What
 	 * is over the limit counts twice: that is the push that brings it back under.
 	 */
-	other = sub_sat(m->mapped_bytes, add_sat(m->heap_free_bytes, m->heap_alloc_bytes));
+	other = pacer_overhead_bytes(p);
 	over = sub_sat(m->mapped_bytes, limit);
 	goal = sub_sat(limit, add_sat(other, over));
 	if (!goal)
@@ -151,6 +158,23 @@ static uint64_t limit_goal(const struct pacer *p)
 	headroom = max_u64(goal / 100 * LIMIT_HEADROOM_PERCENT, LIMIT_HEADROOM_MIN_BYTES);
 	goal = max_u64(sub_sat(goal, headroom), headroom);
 	return max_u64(goal, p->marked_bytes);
+}
+
+static uint64_t limit_goal(const struct pacer *p)
+{
+	return goal_under(p, p->config.memory_limit_bytes);
+}
+
+bool pacer_limited(const struct pacer *p, int64_t memory_limit_bytes)
+{
+	return goal_under(p, memory_limit_bytes) < p->percent_goal_bytes;
+}
+
+bool pacer_overfull(const struct pacer *p, int64_t memory_limit_bytes)
+{
+	uint64_t goal = goal_under(p, memory_limit_bytes);
+
+	return goal != PACER_NEVER && goal <= p->marked_bytes;
 }
 
 /* The goal now, and in @trigger_min a bound for the trigger, which is never above the goal. */

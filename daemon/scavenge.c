@@ -46,6 +46,12 @@ static uint64_t free_backed(const struct tri_view *v)
 	return n << TRI_PAGE_SHIFT;
 }
 
+/** Free pages that have memory. */
+uint64_t scavenge_free_bytes(const struct arena *a)
+{
+	return free_backed(&a->view);
+}
+
 /* Forget what is older than the last window; true if no cycle is left to remember. */
 static bool turn_windows(struct arena *a, uint64_t now)
 {
@@ -200,6 +206,7 @@ void scavenge_step(struct arena *a)
 	bytes = excess(a);
 	if (bytes && !scavenge(a, bytes < STEP_BYTES ? bytes : STEP_BYTES))
 		bytes = 0;
+	arena_publish(a);
 	pause = (clock_ns() - before) * PAUSE_FACTOR;
 	a->scavenge_next_ns = clock_ns() + (pause > PAUSE_MIN_NS ? pause : PAUSE_MIN_NS);
 	schedule(a, bytes != 0);

@@ -34,6 +34,31 @@ static double mib(uint64_t bytes)
 	return (double)bytes / (1 << 20);
 }
 
+/* How the next cycle was set up. */
+void trace_pacer(struct arena *a)
+{
+	const struct pacer *p = &a->pacer;
+	uint64_t goal = pacer_goal_bytes(p), trigger = pacer_trigger_bytes(p);
+
+	trace_line(a, "tricolor %d pacer %u: %.1f MiB live, trigger %.1f, goal %.1f (by %s), runway %.1f, "
+		   "cons/mark %.3f, overhead %.1f, assisted %.2f bytes a byte",
+		   a->pid, a->cycle, mib(p->marked_bytes), trigger == PACER_NEVER ? -1 : mib(trigger),
+		   goal == PACER_NEVER ? -1 : mib(goal),
+		   pacer_limited(p, p->config.memory_limit_bytes) ? "limit" : "GOGC",
+		   mib(p->runway_bytes), p->cons_mark, mib(pacer_overhead_bytes(p)), p->assist_ratio);
+}
+
+/* What there is to release, and what has been. */
+void trace_scavenger(struct arena *a)
+{
+	const struct tri_ctl *ctl = a->view.ctl;
+
+	trace_line(a, "tricolor %d scav %u: %.1f MiB in spans, %.1f free with memory, %.1f released so far, "
+		   "%.1f resident", a->pid, a->cycle, mib(arena_used_bytes(a)),
+		   mib(tri_read(&ctl->free_backed_bytes)), mib(tri_read(&ctl->released_bytes)),
+		   mib(limit_resident_bytes(a)));
+}
+
 void trace_cycle(struct arena *a, bool forced)
 {
 	const struct cycle_figures *f = &a->now;

@@ -28,6 +28,9 @@
 #include "internal.h"
 #include "trace.h"
 
+/* Half of what a process can address: larger ones could not be mapped. */
+#define ARENA_MAX_BYTES (1ull << 46)
+
 static DEFINE_MUTEX(arenas_lock);
 static DEFINE_XARRAY_ALLOC1(arenas);	/* number to arena; NULL while it is being made */
 static u32 last_id;
@@ -95,9 +98,9 @@ static int check_size(const struct tricolor_create *args)
 	u64 unit = args->flags & TRICOLOR_CREATE_HUGE ? 1ull << HUGE_SHIFT : PAGE_SIZE;
 	u64 max = READ_ONCE(tricolor_max_arena_bytes);
 
-	if (!args->bytes || args->bytes & (unit - 1) || args->bytes > MAX_LFS_FILESIZE)
+	if (!args->bytes || args->bytes & (unit - 1))
 		return -EINVAL;
-	if (max && args->bytes > max)
+	if (args->bytes > ARENA_MAX_BYTES || (max && args->bytes > max))
 		return -EFBIG;
 	return args->bytes > rlimit(RLIMIT_FSIZE) ? -EFBIG : 0;
 }

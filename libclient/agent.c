@@ -50,7 +50,7 @@ void tri_agent_wake(uint32_t what)
 
 static void own_descriptors(void)
 {
-	if (!tri_g.settings.trace_gc && !tri_g.settings.checkmark) {
+	if (!tri_g.settings.prints) {
 		close_range(0, ~0u, CLOSE_RANGE_UNSHARE);
 		return;
 	}
@@ -109,6 +109,7 @@ static bool pass_on(uint32_t wake)
 	if (freed != tri_read(&tri_g.view.ctl->free_done))
 		msg.a |= TRI_REQUEST_FREE;
 	msg.b = (uint64_t)freed << 32 | gc;
+	msg.kind = tri_unchosen();
 	return !msg.a || send_msg(&msg);
 }
 
@@ -143,7 +144,7 @@ static void print_line(char *text)
 {
 	size_t n = strlen(text);
 
-	if (!tri_g.settings.trace_gc && !tri_g.settings.checkmark)
+	if (!tri_g.settings.prints)
 		return;
 	text[n] = '\n';
 	if (write(2, text, n + 1) < 0)

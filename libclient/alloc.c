@@ -55,14 +55,19 @@ static void write_type(const void *object, size_t slot_bytes, const struct tri_t
 		put_bits(map, at, end - at < 64 ? (unsigned int)(end - at) : 64, 0);
 }
 
-/* The heap is full.  True if a cycle has run and it is worth another try. */
+/*
+ * No pages.  True if a cycle has run and it is worth another try.  One that the limit refuses is
+ * refused at once: the collector has all the CPU time that it may take.
+ */
 static bool emergency(void)
 {
-	return tri_gc_wait(&tri_g.gc_wanted, &tri_g.view.ctl->gc_done, TRI_WAKE_GC) == 0;
+	return !tri_refusing() && tri_gc_wait(&tri_g.gc_wanted, &tri_g.view.ctl->gc_done, TRI_WAKE_GC) == 0;
 }
 
 static void *out_of_memory(void)
 {
+	if (tri_refused())
+		return NULL;
 	tri_fail(ENOMEM, "tricolor: the arena of %llu MiB is full and a collection freed too little; "
 		 "set TRICOLOR_ARENA_SIZE or tri_options.arena_bytes higher",
 		 (unsigned long long)(tri_g.view.heap_pages >> (20 - TRI_PAGE_SHIFT)));
@@ -142,6 +147,9 @@ static uint32_t take_large(struct tri_thread *t, uint32_t pages, uint32_t align,
 	tri_write(&v->marks[t->gen & 1][page][0], 1);
 	tri_write(&v->marks[~t->gen & 1][page][0], t->black);
 	tri_write(&v->scanned[page][0], t->black);
+	tri_write(&v->queued[page], 0);
+	for (i = 0; i < pages && kind == TRI__TYPED; i++)
+		(void)tri_read(&v->ptrmap[page + i][0]);
 	tri_write(&v->spans[page].pages, pages);
 	tri_write(&v->spans[page].place, 0);
 	/* What is zeroed below has no holes: see the marker. */

@@ -14,18 +14,20 @@
  *  3. if there is nothing to scan and the heap is past its goal, by waiting for credit, for a
  *     turn at a time.
  *
- * A cycle that is due takes a few wake-ups of agent and collector to begin, and then every thread
- * has to answer before anything is marked.  A thread does not wait for that while the heap is
- * below its goal; beyond it, it does, since on CPUs that are short nothing else would hold the
- * program back, and those that have yet to answer need the CPU.
+ * A thread whose heap is past its goal waits also when nothing is marked: from the trigger until
+ * the next goal is known a cycle is under way, however long agent and collector wait for a CPU, and on CPUs
+ * that are short nothing else holds the program back.  While it ends (rounds of termination) credit
+ * is of no use, and the ratio says so.
  *
  * A wait is an interruption, and so a short one; but the debt stays, and the thread waits again
  * after its next few allocations until it is paid.  It yields meanwhile: a collector that wants
- * this CPU gets it. Only when the heap is twice its goal, or threads are many, does it sleep, for
- * STEPS times STEP_NS.
+ * this CPU gets it.  Only when the heap is twice its goal, or threads are many, does it sleep:
+ * hundreds of threads that yield to each other would leave the agent, one of them, nothing, and those
+ * that were preempted inside would keep it waiting.
  *
- * A collector that is slow, stopped or dead must not hold the program up.  After PATIENCE_NS of
- * waits in which it has done nothing, debts are forgiven, and each further wait in vain halves
+ * A collector that is slow, stopped or dead must not hold the program up.  work_seq says that
+ * collector or agent have done something.  After PATIENCE_NS of waits in which they have not, or
+ * CYCLE_PATIENCE_NS of waits for one cycle, debts are forgiven, and each further wait in vain halves
  * how often the thread tries again, down to once in 1 MiB.
  */
 #include <sched.h>
@@ -37,11 +39,13 @@
 #define QUANTUM_BYTES 16384
 #define DEBT_MAX_BYTES (1ull << 20)
 #define TURN_NS 40000		/* of scanning or waiting, at a time */
-#define STEP_NS 1000000
-#define STEPS 2
+#define LONG_NS 2000000
+#define MANY_LONG_NS 20000000
+#define MANY_PATIENCE_NS 100000000
 #define SLACK_BYTES (16ull << 20)	/* past twice the goal before a wait is a long one */
 #define MANY_THREADS 16
 #define PATIENCE_NS 20000000	/* of waits in vain, in a row; then less often */
+#define CYCLE_PATIENCE_NS 2000000000	/* of waits for one cycle, whatever is done in it */
 #define BACKOFF_MAX 6
 #define LOCAL 64
 
@@ -135,6 +139,7 @@ static int64_t scan_some(struct tri_thread *t, int64_t want, uint64_t began_ns)
 				  memory_order_relaxed);
 	atomic_fetch_add_explicit(&v->ctl->assist_scan_bytes, a.k.scan_bytes, memory_order_relaxed);
 	atomic_fetch_add_explicit(&v->ctl->assist_objects, a.k.objects, memory_order_relaxed);
+	tri_forget_registers();
 	tri_leave(t);
 	return (int64_t)a.k.scan_bytes;
 }
@@ -147,9 +152,9 @@ static bool worth_waiting(struct tri_thread *t)
 	return !(t->quanta++ & ((1u << backoff) - 1));
 }
 
-static bool cycle_due(const struct tri_ctl *ctl)
+static bool many(void)
 {
-	return tri_read(&ctl->allocated_bytes) > tri_read(&ctl->trigger_bytes);
+	return tri_g.nthreads > MANY_THREADS;
 }
 
 /* Bytes by which the heap is past its goal. */
@@ -167,7 +172,7 @@ static bool relieved(struct tri_thread *t, struct tri_ctl *ctl, int64_t want)
 
 	if (want)
 		return !marking || take_credit(ctl, want);
-	return marking ? tri_read(&ctl->assist_q16) != 0 : !cycle_due(ctl);
+	return marking ? tri_read(&ctl->assist_q16) != 0 : !overshoot(ctl);
 }
 
 /*
@@ -184,19 +189,21 @@ static bool wait_turn(struct tri_thread *t, int64_t want, uint64_t began_ns)
 	return false;
 }
 
-static bool wait_long(struct tri_thread *t, int64_t want)
+static bool wait_long(struct tri_thread *t, int64_t want, uint64_t began_ns)
 {
 	struct tri_ctl *ctl = tri_g.view.ctl;
-	bool done = false;
-	int step;
+	uint64_t longest = many() ? MANY_LONG_NS : LONG_NS;
+	bool done;
 
 	atomic_fetch_add(&ctl->waiting, 1);
-	for (step = 0; step < STEPS && !done; step++) {
+	for (;;) {
 		uint32_t seq = tri_read_acquire(&ctl->work_seq);
+		uint64_t waited = tri_now_ns() - began_ns;
 
 		done = relieved(t, ctl, want);
-		if (!done)
-			tri_futex_wait(&ctl->work_seq, seq, STEP_NS);
+		if (done || waited >= longest)
+			break;
+		tri_futex_wait(&ctl->work_seq, seq, longest - waited);
 	}
 	atomic_fetch_sub(&ctl->waiting, 1);
 	return done;
@@ -207,18 +214,23 @@ static bool wait_bounded(struct tri_thread *t, int64_t want, uint64_t began_ns)
 {
 	struct tri_ctl *ctl = tri_g.view.ctl;
 	/* Among many threads that yield to each other the collector would be one of many. */
-	bool far = overshoot(ctl) > tri_read(&ctl->goal_bytes) + SLACK_BYTES ||
-		   tri_g.nthreads > MANY_THREADS, done;
+	bool far = many() || overshoot(ctl) > tri_read(&ctl->goal_bytes) + SLACK_BYTES, done;
 	uint32_t seq = tri_read(&ctl->work_seq);
+	uint64_t waited;
 
-	done = far ? wait_long(t, want) : wait_turn(t, want, began_ns);
-	if (done || tri_read(&ctl->work_seq) != seq) {
+	done = far ? wait_long(t, want, began_ns) : wait_turn(t, want, began_ns);
+	waited = tri_now_ns() - began_ns;
+	if (t->waits_cycle != tri_read(&ctl->cycles))
+		t->waits_ns = 0;
+	t->waits_cycle = tri_read(&ctl->cycles);
+	t->waits_ns += waited;
+	if (t->waits_ns < CYCLE_PATIENCE_NS && (done || tri_read(&ctl->work_seq) != seq)) {
 		t->futile_waits = 0;
 		t->futile_ns = 0;
 		return done;
 	}
-	t->futile_ns += tri_now_ns() - began_ns;
-	if (t->futile_ns < PATIENCE_NS)
+	t->futile_ns += waited;
+	if (!done && t->futile_ns < (many() ? MANY_PATIENCE_NS : PATIENCE_NS))
 		return false;
 	t->futile_waits++;
 	return true;
@@ -248,8 +260,6 @@ void tri_assist(struct tri_thread *t)
 		want = (int64_t)((unsigned __int128)debt * tri_read(&ctl->assist_q16) >> 16);
 		if (want && take_credit(ctl, want))
 			return;
-	} else if (!cycle_due(ctl)) {
-		return;
 	}
 	/* Nothing owed: the cycle is due or begins, and other threads have yet to answer, or it ends. */
 	if (!want && !overshoot(ctl))
@@ -270,7 +280,6 @@ void tri_assist(struct tri_thread *t)
 			t->debt_bytes += debt < DEBT_MAX_BYTES ? debt : DEBT_MAX_BYTES;
 		tri_thread_unblock(t);
 	}
-	atomic_fetch_add_explicit(&tri_g.interruptions.assist_ns, tri_now_ns() - began,
-				  memory_order_relaxed);
+	atomic_fetch_add_explicit(&ctl->assist_ns, tri_now_ns() - began, memory_order_relaxed);
 	tri_interrupted(began);
 }

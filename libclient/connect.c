@@ -145,11 +145,12 @@ static void pick_environment(char **envp, size_t room)
 static int spawn_private(void)
 {
 	static char path[512];
-	static char *argv[] = { path, "--private", "3", NULL };
+	static char *argv[] = { path, "--private", "3", NULL, NULL };
 	static char *envp[8];
 	static struct spawn s;
 	int pair[2], nul, subreaper = 0, status, fd;
 
+	argv[3] = tri_g.settings.no_control ? "--no-control" : NULL;
 	find_daemon(path, sizeof(path));
 	pick_environment(envp, sizeof(envp) / sizeof(envp[0]));
 	if (middle > 0 && waitpid(middle, &status, __WCLONE | WNOHANG) == middle)
@@ -208,13 +209,26 @@ static int spawn_private(void)
 	return fd;
 }
 
+/** TRI_HELLO_DEFAULT_*: the settings that the collector's configuration may choose. */
+uint32_t tri_unchosen(void)
+{
+	uint32_t chosen = tri_read(&tri_g.settings.chosen);
+
+	return (chosen & TRI_CHOSEN_GC_PERCENT ? 0 : TRI_HELLO_DEFAULT_GC_PERCENT) |
+	       (chosen & TRI_CHOSEN_MEMORY_LIMIT ? 0 : TRI_HELLO_DEFAULT_MEMORY_LIMIT) |
+	       (chosen & TRI_CHOSEN_LIMIT_POLICY ? 0 : TRI_HELLO_DEFAULT_LIMIT_POLICY);
+}
+
 static int say_hello(int fd)
 {
 	struct tri_msg hello = {
 		.type = TRI_MSG_HELLO,
 		.version = TRI_PROTO_ID,
 		.cycle = tri_g.gen,
-		.a = tri_g.settings.trace_gc ? TRI_HELLO_TRACE_GC : 0,
+		.a = (tri_g.settings.trace_gc ? TRI_HELLO_TRACE_GC : 0u) |
+		     (tri_g.settings.trace_pacer ? TRI_HELLO_TRACE_PACER : 0u) |
+		     (tri_g.settings.trace_scav ? TRI_HELLO_TRACE_SCAV : 0u) |
+		     (tri_g.settings.trace_limit ? TRI_HELLO_TRACE_LIMIT : 0u) | tri_unchosen(),
 	}, reply;
 	char control[CMSG_SPACE(sizeof(int))];
 	struct iovec iov = { &hello, sizeof(hello) };

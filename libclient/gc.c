@@ -22,10 +22,15 @@ int tri_gc_wait(tri_au32 *wanted, tri_au32 *done, uint32_t wake)
 	uint64_t without;
 	int err = 0;
 
-	tri_agent_wake(wake);
-	/* This frame, with the registers in it, stays until the wait is over. */
+	/* What the caller has dropped must not be found in what it left behind. */
+	tri_forget_registers();
+	/*
+	 * This frame, with the registers in it, stays until the wait is over.  Blocked before the agent
+	 * is told: it need not interrupt us then, and finds no stale registers in a signal frame.
+	 */
 	if (!t->blocking_depth++)
 		tri_thread_block(t, sp, sp);
+	tri_agent_wake(wake);
 	while ((int32_t)((seen = tri_read_acquire(done)) - mine) < 0) {
 		tri_futex_wait(done, seen, 100000000);
 		without = tri_read(&tri_g.without_collector_ns);
@@ -60,6 +65,8 @@ TRI_EXPORT int tri_set_gc_percent(int percent)
 
 	if (tri_start(NULL))
 		return tri_g.settings.gc_percent;
+	/* First: a collector that attaches now must not set its default over it. */
+	atomic_fetch_or(&tri_g.settings.chosen, TRI_CHOSEN_GC_PERCENT);
 	old = atomic_exchange(&tri_g.view.ctl->gc_percent, percent < 0 ? -1 : percent);
 	tri_agent_wake(TRI_WAKE_SETTINGS);
 	return old;
@@ -70,9 +77,10 @@ TRI_EXPORT int64_t tri_set_memory_limit(int64_t bytes)
 	int64_t old;
 
 	if (tri_start(NULL))
-		return INT64_MAX;
+		return TRI_LIMIT_NONE;
 	if (bytes < 0)
 		return tri_read(&tri_g.view.ctl->memory_limit_bytes);
+	atomic_fetch_or(&tri_g.settings.chosen, TRI_CHOSEN_MEMORY_LIMIT);
 	old = atomic_exchange(&tri_g.view.ctl->memory_limit_bytes, bytes);
 	tri_agent_wake(TRI_WAKE_SETTINGS);
 	return old;
@@ -107,11 +115,17 @@ TRI_EXPORT int tri_read_stats(struct tri_stats *stats)
 		.interruption_max_ns = tri_read(&i->all_max_ns),
 		.interruption_total_ns = tri_read(&i->all_total_ns),
 		.interruptions = tri_read(&i->all_count),
-		.assist_ns = tri_read(&i->assist_ns),
+		.assist_ns = tri_read(&ctl->assist_ns),
 		.mark_cpu_ns = tri_read(&ctl->mark_cpu_ns),
 		.threads = tri_g.nthreads,
 		.collector_pid = tri_read(&tri_g.collector_pid),
 		.reconnects = tri_read(&tri_g.reconnects),
+		.limit_bytes = (uint64_t)tri_read(&ctl->limit_bytes),
+		.pressure = tri_pressure(),
+		.limit_events = tri_read(&ctl->limit_events),
+		.limited_gc_ns = tri_read(&ctl->limited_gc_ns),
+		.limited_program_ns = tri_read(&ctl->limited_program_ns),
+		.refused = tri_read(&ctl->refused),
 	};
 	return 0;
 }

@@ -118,6 +118,12 @@ void tri_fence_unload(void)
 		tri_answer(self);
 }
 
+/* For waiting assists: the cycle is held up by the program's own threads, not by its collector. */
+static void note_progress(void)
+{
+	atomic_fetch_add_explicit(&tri_g.view.ctl->work_seq, 1, memory_order_relaxed);
+}
+
 /* list_lock, after fence_all(). */
 static void quiesce(void)
 {
@@ -132,6 +138,7 @@ static void quiesce(void)
 		for (tries = 0; tri_read_acquire(&t->visits) == visits; tries++) {
 			struct timespec pause = { 0, 20000 };
 
+			note_progress();
 			if (tries < 20)
 				sched_yield();
 			else
@@ -159,7 +166,7 @@ static void undivert(void)
 		t->tls->caches = t->caches;
 }
 
-/* Threads that wait for the cycle to begin, or while it marks for credit: see assist.c. */
+/* Threads that wait for credit, or for the end of the cycle: see assist.c. */
 static void wake_assists(void)
 {
 	struct tri_ctl *ctl = tri_g.view.ctl;
@@ -192,7 +199,6 @@ static void barrier_on(uint32_t cycle)
 		tri_unlock(&t->cache_lock);
 	}
 	pthread_mutex_unlock(&tri_g.list_lock);
-	wake_assists();
 }
 
 /* A blocked thread's answer.  True if it was blocked; it stays held for a stop. */
@@ -269,6 +275,7 @@ static void ask_all(uint32_t what)
 		if (resend)
 			asked = now - PATIENCE_NS - 1;
 		pthread_mutex_unlock(&tri_g.list_lock);
+		note_progress();
 		tri_futex_wait(&tri_g.answers, answers, signalled ? RESEND_NS : PATIENCE_NS);
 		pthread_mutex_lock(&tri_g.list_lock);
 	}

@@ -71,6 +71,7 @@ static void forked(void)
 	tri_threads_reset();
 	tri_roots_reset();
 	tri_starting_reset();
+	tri_pressure_reset();
 	memset(&tri_g, 0, sizeof(tri_g));
 	pthread_mutex_init(&tri_g.list_lock, NULL);
 	pthread_mutex_init(&start_lock, NULL);
@@ -111,6 +112,8 @@ static void fill_ctl(void)
 	ctl->pid = (uint32_t)tri_g.pid;
 	tri_write(&ctl->gc_percent, s->gc_percent);
 	tri_write(&ctl->memory_limit_bytes, s->memory_limit_bytes);
+	tri_write(&ctl->limit_policy, s->limit_policy);
+	tri_write(&ctl->limit_bytes, INT64_MAX);
 	tri_write(&ctl->debug, (s->checkmark ? TRI_DEBUG_CHECKMARK : 0u) |
 		  (s->clobberfree ? TRI_DEBUG_CLOBBERFREE : 0u));
 	/* The collector has better ones when it attaches. */

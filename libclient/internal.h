@@ -78,6 +78,7 @@ struct tri_thread {
 	uint64_t debt_bytes;		/* allocated and not yet paid for by an assist */
 	uint64_t futile_ns;		/* waits in vain, in a row: see assist.c */
 	uint32_t futile_waits, quanta;
+	uint64_t waits_ns, waits_cycle;	/* all waits after that many cycles */
 
 	/* Written by the agent, read by the thread. */
 	_Alignas(64) tri_au32 pending;
@@ -112,7 +113,6 @@ struct tri_interruptions {
 	tri_au64 max_ns, total_ns;
 	tri_au32 count;
 	tri_au64 all_max_ns, all_total_ns, all_count;
-	tri_au64 assist_ns;
 };
 
 struct tri_mapping {
@@ -121,13 +121,20 @@ struct tri_mapping {
 	struct tri_layout layout;
 };
 
+/* What is not chosen, the collector's configuration may. */
+enum { TRI_CHOSEN_GC_PERCENT = 1, TRI_CHOSEN_MEMORY_LIMIT = 2, TRI_CHOSEN_LIMIT_POLICY = 4 };
+
 struct tri_settings {
 	uint64_t arena_bytes;
 	int64_t memory_limit_bytes;
-	int gc_percent;
+	uint32_t limit_policy;		/* enum tri_limit_policy */
+	int32_t gc_percent;
+	tri_au32 chosen;		/* TRI_CHOSEN_*: by the program or its environment; any thread */
 	enum tri_backing backing;
 	int signal;
-	bool trace_gc, checkmark, clobberfree, no_membarrier, no_rseq;
+	bool trace_gc, trace_pacer, trace_scav, trace_limit;
+	bool prints;			/* one of these, or checkmark: lines for standard error */
+	bool checkmark, clobberfree, no_membarrier, no_rseq, no_control;
 	char socket[108];
 	char daemon[256];
 };
@@ -223,6 +230,7 @@ void tri_flush_buffer(struct tri_thread *t) TRI_HIDDEN;
 /* scan.c */
 void tri_scan_range(struct tri_thread *to, uintptr_t lo, uintptr_t hi, bool all) TRI_HIDDEN;
 void tri_scan_frame(struct tri_thread *to, uintptr_t lo, uintptr_t hi, bool all) TRI_HIDDEN;
+void tri_forget_registers(void);
 void tri_scan_stack(struct tri_thread *t, struct tri_thread *to, uintptr_t sp, bool all) TRI_HIDDEN;
 
 /* root.c */
@@ -252,9 +260,16 @@ void tri_last_thread_ends(void) TRI_HIDDEN;
 
 /* connect.c: run by the agent */
 int tri_connect(void) TRI_HIDDEN;
+uint32_t tri_unchosen(void) TRI_HIDDEN;
 
 /* assist.c */
 void tri_assist(struct tri_thread *t) TRI_HIDDEN;
+
+/* pressure.c */
+bool tri_refusing(void) TRI_HIDDEN;
+bool tri_refused(void) TRI_HIDDEN;
+void tri_pressure_reset(void) TRI_HIDDEN;
+int tri_pressure_threads(void) TRI_HIDDEN;
 
 /* gc.c */
 int tri_gc_wait(tri_au32 *wanted, tri_au32 *done, uint32_t wake) TRI_HIDDEN;

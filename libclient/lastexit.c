@@ -41,10 +41,10 @@ static int threads_alive(void)
 	return p ? atoi(p) - ended : 0;
 }
 
-/** End the process if only @ours threads are left in it. */
+/** End the process if only @ours threads are left in it, and what the library has started. */
 void tri_exit_if_alone(int ours)
 {
-	if (threads_alive() == ours)
+	if (threads_alive() == ours + tri_pressure_threads())
 		exit(0);
 }
 

@@ -103,3 +103,35 @@ void tri_scan_stack(struct tri_thread *t, struct tri_thread *to, uintptr_t sp, b
 	if (t->tls_lo)
 		tri_scan_range(to, t->tls_lo, t->tls_hi, all);
 }
+
+/*
+ * Nothing that a caller has is in these registers across a call.  What is left there is stale: of the
+ * marking kernel, or of a memcpy() of the program's, which on large machines uses vector registers
+ * that nothing else does.  A signal frame shows them all to scan_words(), and one that the thread
+ * does not use again would keep what it points at for good.
+ */
+__attribute__((noinline))
+void tri_forget_registers(void)
+{
+#ifdef __AVX512F__
+#define HIGH_CLOBBERS , "xmm16", "xmm17", "xmm18", "xmm19", "xmm20", "xmm21", "xmm22", "xmm23", \
+		"xmm24", "xmm25", "xmm26", "xmm27", "xmm28", "xmm29", "xmm30", "xmm31"
+#else
+#define HIGH_CLOBBERS
+#endif
+#define LOW_CLOBBERS "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", \
+		"xmm9", "xmm10", "xmm11", "xmm12", "xmm13", "xmm14", "xmm15"
+	if (__builtin_cpu_supports("avx512f"))
+		__asm__ volatile(".irp r,16,17,18,19,20,21,22,23,24,25,26,27,28,29,30,31\n\t"
+				 "vpxorq %%zmm\\r, %%zmm\\r, %%zmm\\r\n\t"
+				 ".endr" : : : "memory" HIGH_CLOBBERS);
+	if (__builtin_cpu_supports("avx"))
+		__asm__ volatile("vzeroall" : : : LOW_CLOBBERS);
+	else
+		__asm__ volatile(".irp r,0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15\n\t"
+				 "pxor %%xmm\\r, %%xmm\\r\n\t"
+				 ".endr" : : : LOW_CLOBBERS);
+	__asm__ volatile(".irp r,eax,ecx,edx,esi,edi,r8d,r9d,r10d,r11d\n\t"
+			 "xorl %%\\r, %%\\r\n\t"
+			 ".endr" : : : "rax", "rcx", "rdx", "rsi", "rdi", "r8", "r9", "r10", "r11", "cc");
+}

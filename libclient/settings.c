@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/size.h"
 #include "internal.h"
 
 #define DEFAULT_ARENA_BYTES (64ull << 30)
@@ -19,30 +20,6 @@
 static int bad(const char *name, const char *value, const char *want)
 {
 	return tri_fail(EINVAL, "tricolor: %s=%s: want %s", name, value, want);
-}
-
-/* A number of bytes: digits, then nothing, B, KiB, MiB, GiB or TiB. */
-static bool parse_bytes(const char *text, uint64_t *bytes)
-{
-	static const struct {
-		const char *suffix;
-		int shift;
-	} units[] = { { "", 0 }, { "B", 0 }, { "KiB", 10 }, { "MiB", 20 }, { "GiB", 30 }, { "TiB", 40 } };
-	unsigned long long n;
-	char *end;
-	size_t i;
-
-	if (*text < '0' || *text > '9')
-		return false;
-	errno = 0;
-	n = strtoull(text, &end, 10);
-	for (i = 0; !errno && i < sizeof(units) / sizeof(units[0]); i++) {
-		if (!strcmp(end, units[i].suffix)) {
-			*bytes = n << units[i].shift;
-			return *bytes >> units[i].shift == n && *bytes <= INT64_MAX;
-		}
-	}
-	return false;
 }
 
 /* The words of a comma-separated list, each of which sets a flag. */
@@ -78,41 +55,36 @@ static int parse_path(const char *name, const char *text, char *path, size_t roo
 	return 0;
 }
 
-static int parse_percent(const char *text, int *percent)
-{
-	char *end;
-	long n;
-
-	if (!strcmp(text, "off")) {
-		*percent = -1;
-		return 0;
-	}
-	errno = 0;
-	n = strtol(text, &end, 10);
-	if (errno || end == text || *end || n < 0 || n > 1000000)
-		return bad("TRICOLOR_GC_PERCENT", text, "a percentage of 0 or more, or off");
-	*percent = (int)n;
-	return 0;
-}
-
 static int read_environment(struct tri_settings *s, const char **trace, const char **debug)
 {
 	const char *e;
 	char *end;
-	uint64_t bytes;
 	int err = 0;
 
 	e = secure_getenv("TRICOLOR_GC_PERCENT");
-	if (e && *e)
-		err = parse_percent(e, &s->gc_percent);
+	if (e && *e) {
+		if (!tri_parse_percent(e, &s->gc_percent))
+			return bad("TRICOLOR_GC_PERCENT", e, "a percentage of 0 or more, or off");
+		s->chosen |= TRI_CHOSEN_GC_PERCENT;
+	}
 	e = secure_getenv("TRICOLOR_MEMORY_LIMIT");
-	if (!err && e && *e && strcmp(e, "off")) {
-		if (!parse_bytes(e, &bytes))
-			return bad("TRICOLOR_MEMORY_LIMIT", e, "a size such as 512MiB, or off");
-		s->memory_limit_bytes = (int64_t)bytes;
+	if (e && *e) {
+		if (!tri_parse_limit(e, &s->memory_limit_bytes))
+			return bad("TRICOLOR_MEMORY_LIMIT", e, "a size such as 512MiB, auto or off");
+		s->chosen |= TRI_CHOSEN_MEMORY_LIMIT;
+	}
+	e = secure_getenv("TRICOLOR_LIMIT_POLICY");
+	if (e && *e) {
+		s->chosen |= TRI_CHOSEN_LIMIT_POLICY;
+		if (!strcmp(e, "continue"))
+			s->limit_policy = TRI_LIMIT_CONTINUE;
+		else if (!strcmp(e, "fail-fast"))
+			s->limit_policy = TRI_LIMIT_FAIL_FAST;
+		else
+			return bad("TRICOLOR_LIMIT_POLICY", e, "continue or fail-fast");
 	}
 	e = secure_getenv("TRICOLOR_ARENA_SIZE");
-	if (!err && e && *e && !parse_bytes(e, &s->arena_bytes))
+	if (e && *e && !tri_parse_bytes(e, &s->arena_bytes))
 		return bad("TRICOLOR_ARENA_SIZE", e, "a size such as 64GiB");
 	e = secure_getenv("TRICOLOR_BACKING");
 	if (!err && e && *e) {
@@ -142,6 +114,12 @@ static int read_environment(struct tri_settings *s, const char **trace, const ch
 		return bad("TRICOLOR_DAEMON", e, "an absolute path");
 	if (!err && e && *e)
 		err = parse_path("TRICOLOR_DAEMON", e, s->daemon, sizeof(s->daemon));
+	e = secure_getenv("TRICOLOR_CONTROL");
+	if (!err && e && *e) {
+		if (strcmp(e, "on") && strcmp(e, "off"))
+			return bad("TRICOLOR_CONTROL", e, "on or off");
+		s->no_control = !strcmp(e, "off");
+	}
 	*trace = secure_getenv("TRICOLOR_TRACE");
 	*debug = secure_getenv("TRICOLOR_DEBUG");
 	return err;
@@ -150,18 +128,25 @@ static int read_environment(struct tri_settings *s, const char **trace, const ch
 static int read_options(struct tri_settings *s, const struct tri_options *o, const char **trace,
 			const char **debug)
 {
-	if (o->size < sizeof(*o) || o->reserved)
-		return tri_fail(EINVAL, "tricolor: tri_options.size must be sizeof(struct tri_options), "
-				"and what is reserved 0");
+	if (o->size < sizeof(*o))
+		return tri_fail(EINVAL, "tricolor: tri_options.size must be sizeof(struct tri_options)");
 	if (o->backing > TRI_BACKING_DEV || o->handshake_signal < 0 || o->handshake_signal > SIGRTMAX ||
-	    o->memory_limit_bytes < 0 || o->gc_percent < -1)
+	    o->memory_limit_bytes < 0 || o->gc_percent < -1 || o->limit_policy > TRI_LIMIT_FAIL_FAST)
 		return tri_fail(EINVAL, "tricolor: an option of tri_init() is out of range");
 	if (o->arena_bytes)
 		s->arena_bytes = o->arena_bytes;
-	if (o->memory_limit_bytes)
+	if (o->memory_limit_bytes) {
 		s->memory_limit_bytes = o->memory_limit_bytes;
-	if (o->gc_percent)
+		s->chosen |= TRI_CHOSEN_MEMORY_LIMIT;
+	}
+	if (o->limit_policy) {
+		s->limit_policy = o->limit_policy;
+		s->chosen |= TRI_CHOSEN_LIMIT_POLICY;
+	}
+	if (o->gc_percent) {
 		s->gc_percent = o->gc_percent;
+		s->chosen |= TRI_CHOSEN_GC_PERCENT;
+	}
 	if (o->backing)
 		s->backing = (enum tri_backing)o->backing;
 	if (o->handshake_signal)
@@ -175,7 +160,10 @@ static int read_options(struct tri_settings *s, const struct tri_options *o, con
 
 int tri_settings_read(struct tri_settings *s, const struct tri_options *opts)
 {
-	const struct word traces[] = { { "gc", &s->trace_gc }, { NULL, NULL } };
+	const struct word traces[] = {
+		{ "gc", &s->trace_gc }, { "pacer", &s->trace_pacer }, { "scav", &s->trace_scav },
+		{ "limit", &s->trace_limit }, { NULL, NULL },
+	};
 	const struct word debugs[] = {
 		{ "checkmark", &s->checkmark }, { "clobberfree", &s->clobberfree },
 		{ "nomembarrier", &s->no_membarrier }, { "norseq", &s->no_rseq }, { NULL, NULL },
@@ -185,7 +173,8 @@ int tri_settings_read(struct tri_settings *s, const struct tri_options *opts)
 
 	memset(s, 0, sizeof(*s));
 	s->arena_bytes = DEFAULT_ARENA_BYTES;
-	s->memory_limit_bytes = INT64_MAX;
+	s->memory_limit_bytes = TRI_LIMIT_AUTO;
+	s->limit_policy = TRI_LIMIT_CONTINUE;
 	s->gc_percent = 100;
 	s->signal = SIGURG;
 	strcpy(s->socket, DEFAULT_SOCKET);
@@ -193,10 +182,12 @@ int tri_settings_read(struct tri_settings *s, const struct tri_options *opts)
 	if (!err && opts)
 		err = read_options(s, opts, &trace, &debug);
 	if (!err && trace)
-		err = parse_words("TRICOLOR_TRACE", trace, traces, "gc");
+		err = parse_words("TRICOLOR_TRACE", trace, traces,
+				  "a list of gc, pacer, scav, limit");
 	if (!err && debug)
 		err = parse_words("TRICOLOR_DEBUG", debug, debugs,
 				  "a list of checkmark, clobberfree, nomembarrier, norseq");
+	s->prints = s->trace_gc || s->trace_pacer || s->trace_scav || s->trace_limit || s->checkmark;
 	if (!err && s->signal == SIGKILL)
 		err = tri_fail(EINVAL, "tricolor: signal %d can't be caught; choose another one", SIGKILL);
 	if (!err && (s->arena_bytes >> TRI_PAGE_SHIFT < TRI_MIN_HEAP_PAGES ||

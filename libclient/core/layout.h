@@ -45,7 +45,7 @@
 #include <stdint.h>
 
 #define TRI_MAGIC		0x726f6c6f63697274ull	/* "tricolor" */
-#define TRI_LAYOUT_VERSION	2u
+#define TRI_LAYOUT_VERSION	3u
 
 #define TRI_PAGE_SHIFT		13
 #define TRI_PAGE_BYTES		(1ull << TRI_PAGE_SHIFT)
@@ -86,10 +86,14 @@ struct tri_ctl {
 	uint32_t pid;
 	uint32_t reserved;
 
-	/* Settings: written by the client, read by the collector at cycle boundaries. */
+	/*
+	 * Settings: written by the client, and by the collector where the client has chosen none or
+	 * its user orders it; read by the collector when it is told of a change.
+	 */
 	_Alignas(64) tri_as32 gc_percent;	/* -1: off */
 	tri_au32 debug;				/* TRI_DEBUG_* */
-	tri_as64 memory_limit_bytes;		/* INT64_MAX: none */
+	tri_as64 memory_limit_bytes;		/* TRI_LIMIT_AUTO; INT64_MAX: none */
+	tri_au32 limit_policy;			/* enum tri_limit_policy */
 
 	/* Counters of the client; any of its threads, by atomic addition. */
 	_Alignas(64) tri_au64 allocated_bytes;	/* handed to thread caches since the start */
@@ -140,6 +144,16 @@ struct tri_ctl {
 	tri_au64 assist_scan_bytes;
 	tri_au64 assist_objects;
 	tri_au32 grey_count;			/* hint: about how many are on offer; both */
+	tri_au64 assist_ns;			/* time that threads spent on it: statistics, CPU limiter */
+
+	/* The limit in force: written by the collector, but for `refused`. */
+	_Alignas(64) tri_as64 limit_bytes;	/* INT64_MAX: none */
+	tri_au32 pressure;			/* enum tri_pressure; futex of tri_on_pressure() */
+	tri_au32 refuse;			/* fail-fast: no more pages until what lives fits again */
+	tri_au64 limit_events;			/* times that the limit had to give way */
+	tri_au64 limited_gc_ns;			/* under a limit: CPU time of the collector and for it … */
+	tri_au64 limited_program_ns;		/* … and of the program for itself */
+	tri_au64 refused;			/* allocations; any thread of the client */
 };
 
 enum { TRI_DEBUG_CHECKMARK = 1, TRI_DEBUG_CLOBBERFREE = 2 };
@@ -262,6 +276,7 @@ _Static_assert(offsetof(struct tri_ctl, pid) == 40, "layout");
 _Static_assert(offsetof(struct tri_ctl, gc_percent) == 64, "layout");
 _Static_assert(offsetof(struct tri_ctl, debug) == 68, "layout");
 _Static_assert(offsetof(struct tri_ctl, memory_limit_bytes) == 72, "layout");
+_Static_assert(offsetof(struct tri_ctl, limit_policy) == 80, "layout");
 _Static_assert(offsetof(struct tri_ctl, allocated_bytes) == 128, "layout");
 _Static_assert(offsetof(struct tri_ctl, top_pages) == 136, "layout");
 _Static_assert(offsetof(struct tri_ctl, peak_pages) == 144, "layout");
@@ -291,7 +306,12 @@ _Static_assert(offsetof(struct tri_ctl, assist_marked_bytes) == 640, "layout");
 _Static_assert(offsetof(struct tri_ctl, assist_scan_bytes) == 648, "layout");
 _Static_assert(offsetof(struct tri_ctl, assist_objects) == 656, "layout");
 _Static_assert(offsetof(struct tri_ctl, grey_count) == 664, "layout");
-_Static_assert(sizeof(struct tri_ctl) == 704, "layout");
+_Static_assert(offsetof(struct tri_ctl, assist_ns) == 672, "layout");
+_Static_assert(offsetof(struct tri_ctl, limit_bytes) == 704, "layout");
+_Static_assert(offsetof(struct tri_ctl, pressure) == 712, "layout");
+_Static_assert(offsetof(struct tri_ctl, refuse) == 716, "layout");
+_Static_assert(offsetof(struct tri_ctl, refused) == 744, "layout");
+_Static_assert(sizeof(struct tri_ctl) == 768, "layout");
 _Static_assert(sizeof(struct tri_slot) == 64, "layout");
 _Static_assert(sizeof(struct tri_buffer) == 4096, "layout");
 _Static_assert(offsetof(struct tri_buffer, entry) == 16, "layout");

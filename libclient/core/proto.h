@@ -2,7 +2,8 @@
 /*
  * proto.h - messages between a client's agent and its collector
  *
- * SOCK_SEQPACKET on a unix socket, one struct tri_msg a packet.  The agent says HELLO with the arena's
+ * SOCK_SEQPACKET on a unix socket, one struct tri_msg a packet.  (On the same socket a peer may speak
+ * another protocol: daemon/control_proto.h.)  The agent says HELLO with the arena's
  * descriptor; the collector says WELCOME or REFUSE.  From then on the collector asks for handshakes
  * one at a time and the agent answers each with ANSWER; the agent may send REQUEST at any time.
  * An end of file is the death of the other side.
@@ -21,7 +22,8 @@ enum tri_msg_type {
 	TRI_MSG_REFUSE,		/* collector: a = errno, text = what to do */
 	TRI_MSG_HANDSHAKE,	/* collector: kind, cycle */
 	TRI_MSG_ANSWER,		/* client: kind, cycle, figures */
-	TRI_MSG_REQUEST,	/* client: a = TRI_REQUEST_*, b = tri_gc() number */
+	TRI_MSG_REQUEST,	/* client: a = TRI_REQUEST_*, b = tri_gc() number, kind = which of
+				 * TRI_HELLO_DEFAULT_* still holds */
 	TRI_MSG_TRACE,		/* collector: text, a line for the client's standard error */
 };
 
@@ -43,7 +45,16 @@ enum {
 	TRI_REQUEST_SETTINGS = 8,	/* ctl->gc_percent or memory_limit_bytes changed */
 };
 
-enum { TRI_HELLO_TRACE_GC = 1 };
+enum {
+	TRI_HELLO_TRACE_GC = 1,
+	TRI_HELLO_TRACE_PACER = 2,
+	TRI_HELLO_TRACE_SCAV = 4,
+	TRI_HELLO_TRACE_LIMIT = 8,
+	/* Neither the program nor its environment have chosen one: the collector may. */
+	TRI_HELLO_DEFAULT_GC_PERCENT = 16,
+	TRI_HELLO_DEFAULT_MEMORY_LIMIT = 32,
+	TRI_HELLO_DEFAULT_LIMIT_POLICY = 64,
+};
 
 struct tri_msg {
 	uint32_t type;

@@ -54,6 +54,19 @@ enum tri_backing {
 	TRI_BACKING_DEV = 2,	/**< /dev/tricolor */
 };
 
+/** What tri_set_memory_limit() and tri_options.memory_limit_bytes take beside bytes. */
+#define TRI_LIMIT_AUTO 0		/**< what the container allows; the default */
+#define TRI_LIMIT_NONE INT64_MAX	/**< no limit */
+
+/**
+ * What happens when more lives than the limit allows, and collecting more would take over half of
+ * the program's CPU time.
+ */
+enum tri_limit_policy {
+	TRI_LIMIT_CONTINUE = 1,	/**< the limit gives way: the heap grows; the default */
+	TRI_LIMIT_FAIL_FAST = 2,	/**< allocations that need more memory fail with ENOMEM */
+};
+
 /**
  * Options of tri_init().  Set @size to sizeof(struct tri_options), zero the rest, and fill in what
  * you want: zero means the default, which the environment variable of that name may set
@@ -62,11 +75,11 @@ enum tri_backing {
 struct tri_options {
 	size_t size;			/**< sizeof(struct tri_options) */
 	uint64_t arena_bytes;		/**< address space for the heap; default 64 GiB, sparse */
-	int64_t memory_limit_bytes;	/**< soft limit; 0: none */
+	int64_t memory_limit_bytes;	/**< soft limit; TRI_LIMIT_NONE: none */
 	int32_t gc_percent;		/**< GOGC: 100 is the default, -1 is off */
 	uint32_t backing;		/**< enum tri_backing */
 	int32_t handshake_signal;	/**< default SIGURG */
-	uint32_t reserved;		/**< must be 0 */
+	uint32_t limit_policy;		/**< enum tri_limit_policy */
 	const char *socket;		/**< path of a shared tricolord's socket */
 	const char *trace;		/**< as TRICOLOR_TRACE */
 	const char *debug;		/**< as TRICOLOR_DEBUG */
@@ -491,8 +504,34 @@ int tri_free_os_memory(void);
 /** Set GOGC in per cent; -1 is off.  Takes effect at once.  Returns the old value. */
 int tri_set_gc_percent(int percent);
 
-/** Set the soft memory limit in bytes; INT64_MAX is none, negative only asks.  Returns the old. */
+/**
+ * Set the soft memory limit of this heap in bytes, TRI_LIMIT_AUTO or TRI_LIMIT_NONE; negative only
+ * asks.  Takes effect at once.  Returns the old one.
+ */
 int64_t tri_set_memory_limit(int64_t bytes);
+
+/** How near the heap is to its limit. */
+enum tri_pressure {
+	TRI_PRESSURE_NONE = 0,	/**< there is room */
+	TRI_PRESSURE_NEAR = 1,	/**< its container is past 90 % of its limit: drop what can be had again */
+	TRI_PRESSURE_OVER = 2,	/**< the limit can't be kept with half of the CPU time: shed load */
+};
+
+/** The pressure now.  A load and a comparison; async-signal-safe. */
+enum tri_pressure tri_pressure(void);
+
+/**
+ * Have @fn called with each new pressure, and with @arg.  NULL: no longer.
+ *
+ * It is called in a thread of its own, which the first call of this function starts: never in a
+ * signal handler, never in two threads at once, and with no lock of the library held.  It may
+ * allocate, store, and take locks of the program.  While it runs, further changes are not queued:
+ * it is called again with what is true then.  The change to NULL does not wait for a call that is
+ * under way.  A child of fork() has no such thread and no @fn.
+ *
+ * Returns 0, -EAGAIN if there can be no thread, or as tri_init().
+ */
+int tri_on_pressure(void (*fn)(enum tri_pressure pressure, void *arg), void *arg);
 
 /**
  * Figures about the heap, for programs and tests.  Set @size before the call; a newer library
@@ -517,6 +556,12 @@ struct tri_stats {
 	uint64_t threads;		/**< attached now */
 	uint64_t collector_pid;		/**< 0: none at the moment */
 	uint64_t reconnects;		/**< times that a collector was lost */
+	uint64_t limit_bytes;		/**< memory limit in force; INT64_MAX: none */
+	uint64_t pressure;		/**< enum tri_pressure */
+	uint64_t limit_events;		/**< times that the limit had to give way */
+	uint64_t limited_gc_ns;		/**< while there was a limit: CPU time of collecting, assists included */
+	uint64_t limited_program_ns;	/**< while there was a limit: CPU time of the program for itself */
+	uint64_t refused;		/**< allocations that failed by TRI_LIMIT_FAIL_FAST */
 };
 
 /** Fill in @stats.  Returns 0, -EINVAL for a size that is too small, or as tri_init(). */

@@ -127,11 +127,10 @@ static inline int proc_entries(pid_t pid, const char *folder)
 	return n - 2;
 }
 
-/* The collector of the build tree that this program is in. */
-static inline const char *daemon_path(void)
+/* A program of the build tree that this one is in. */
+static inline char *built_path(const char *name, char *path, size_t room)
 {
-	static char path[512];
-	ssize_t n = readlink("/proc/self/exe", path, sizeof(path) - 64);
+	ssize_t n = readlink("/proc/self/exe", path, room - 64);
 	char *slash;
 	int up;
 
@@ -144,10 +143,19 @@ static inline const char *daemon_path(void)
 			ksft_exit_fail_msg("%s is not in a build tree\n", path);
 		*slash = 0;
 	}
-	strcat(path, "/sbin/tricolord");
+	strcat(path, name);
 	if (access(path, X_OK))
 		ksft_exit_fail_msg("%s: %s\n", path, strerror(errno));
 	return path;
+}
+
+/* The collector: TRICOLOR_DAEMON, else that of the build tree. */
+static inline const char *daemon_path(void)
+{
+	static char path[512];
+	const char *given = getenv("TRICOLOR_DAEMON");
+
+	return given && *given ? given : built_path("/sbin/tricolord", path, sizeof(path));
 }
 
 static inline bool can_connect(const char *socket_path)

@@ -580,7 +580,7 @@ static bool percent_works(void)
 static bool memory_limit(void)
 {
 	tri_set_gc_percent(-1);
-	if (tri_set_memory_limit(-1) != INT64_MAX || tri_set_memory_limit(32 << 20) != INT64_MAX ||
+	if (tri_set_memory_limit(-1) != TRI_LIMIT_AUTO || tri_set_memory_limit(32 << 20) != TRI_LIMIT_AUTO ||
 	    tri_set_memory_limit(-1) != 32 << 20)
 		return false;
 	collect();
@@ -629,7 +629,7 @@ static bool bad_options(void)
 {
 	const struct tri_options bad[] = {
 		{ .size = 0 },
-		{ .size = sizeof(bad[0]), .reserved = 1 },
+		{ .size = sizeof(bad[0]), .limit_policy = 3 },
 		{ .size = sizeof(bad[0]), .gc_percent = -2 },
 		{ .size = sizeof(bad[0]), .memory_limit_bytes = -1 },
 		{ .size = sizeof(bad[0]), .backing = 3 },

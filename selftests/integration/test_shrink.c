@@ -10,10 +10,15 @@
  *	large		the same with objects that have spans of their own
  *	fragmented	keeps one object in a thousand: pages in between must go
  *	again		grows and shrinks several times, and must get zeroed memory each time
+ *	loaded		the same, while more processes want the CPUs than there are: threads are then stopped
+ *			at any place, and what they left in registers there must not keep anything
  *
  * Metadata stays: some 2 % of the burst.
  */
 #include <poll.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
 
 #include "arena_look.h"
 #include "process.h"
@@ -28,6 +33,7 @@ struct shared {
 	_Atomic uint32_t step;		/* the client: 1 grown, 2 dropped, 3 shrunk */
 	_Atomic uint32_t go;		/* the tester: as far as it may go */
 	uint64_t bad, free_bytes, heap_bytes, released_bytes, kept;
+	uint32_t whole;			/* times that a dropped list was still there */
 };
 
 struct cell {
@@ -123,13 +129,13 @@ static __attribute__((noinline)) void wipe_stack(void)
 	tri_keep_alive((const void *)junk);
 }
 
-enum kind { BACKGROUND, AT_ONCE, LARGE, FRAGMENTED, AGAIN };
+enum kind { BACKGROUND, AT_ONCE, LARGE, FRAGMENTED, AGAIN, LOADED };
 
 static int client(enum kind kind)
 {
 	int i;
 
-	for (i = 0; i < (kind == AGAIN ? 3 : 1); i++) {
+	for (i = 0; i < (kind == AGAIN ? 3 : kind == LOADED ? 10 : 1); i++) {
 		if (kind == LARGE)
 			grow_large();
 		else
@@ -137,6 +143,9 @@ static int client(enum kind kind)
 		wipe_stack();
 		if (kind == BACKGROUND ? tri_gc() : tri_free_os_memory())
 			return 9;
+		note_stats();
+		if (shared->heap_bytes > burst / 2)
+			shared->whole++;
 	}
 	note_stats();
 	wait_go(2);
@@ -208,16 +217,45 @@ static void test(const char *name, enum kind kind, uint64_t mib, unsigned int ke
 		       (unsigned long long)shared->kept);
 	ksft_test_result(!status && grown && full_kb > (long)(burst >> 10), "%s: grew (status %d)\n", name,
 			 status);
-	ksft_test_result(!status && shrunk, "%s: shrank\n", name);
+	ksft_test_result(!status && shrunk && (kind == FRAGMENTED || !shared->whole),
+			 "%s: shrank, and did each time (%u not)\n", name, shared->whole);
 	ksft_test_result(!status && !shared->bad &&
 			 (kind == BACKGROUND ? shared->released_bytes > 0 : !shared->free_bytes),
 			 "%s: contents are right, and so are the figures\n", name);
 }
 
+#define HOGS 4
+
+static void start_hogs(pid_t *hog)
+{
+	int i;
+
+	for (i = 0; i < HOGS; i++) {
+		hog[i] = fork();
+		if (!hog[i]) {
+			prctl(PR_SET_PDEATHSIG, SIGKILL);
+			for (;;)
+				;
+		}
+	}
+}
+
+static void stop_hogs(const pid_t *hog)
+{
+	int i;
+
+	for (i = 0; i < HOGS; i++) {
+		kill(hog[i], SIGKILL);
+		waitpid(hog[i], NULL, 0);
+	}
+}
+
 int main(void)
 {
+	pid_t hog[HOGS];
+
 	ksft_print_header();
-	ksft_set_plan(15);
+	ksft_set_plan(18);
 	shared = shared_memory(sizeof(*shared));
 	setenv("TRICOLOR_SOCKET", "off", 1);
 	/* One page in ten of the fragmented heap holds an object that lives. */
@@ -226,5 +264,8 @@ int main(void)
 	test("large", LARGE, 256, 0);
 	test("fragmented", FRAGMENTED, 128, 11);
 	test("again", AGAIN, 128, 0);
+	start_hogs(hog);
+	test("loaded", LOADED, 32, 0);
+	stop_hogs(hog);
 	ksft_finished();
 }

@@ -17,6 +17,12 @@
 #include "../../libclient/pageheap.c"
 
 struct tri_global tri_g;
+static bool refusing;
+
+bool tri_refusing(void)
+{
+	return refusing;
+}
 
 #define PAGES (TRI_CHUNK_PAGES * 8)
 
@@ -305,15 +311,33 @@ static void test_backed(void)
 	ksft_test_result(!wrong, "a run with a page that was used before is not known to be zero\n");
 }
 
+/* While the limit refuses pages none is taken, and nothing has changed afterwards. */
+static void test_refusal(void)
+{
+	const struct tri_view *v = fresh_arena();
+	uint64_t top = tri_read(&v->ctl->top_pages);
+	bool backed;
+	uint32_t page;
+
+	refusing = true;
+	page = tri_pageheap_take(1, 1, &backed);
+	ksft_test_result(!page && !tri_read(&v->ctl->used_pages) && tri_read(&v->ctl->top_pages) == top,
+			 "no pages while the limit refuses them\n");
+	refusing = false;
+	page = tri_pageheap_take(1, 1, &backed);
+	ksft_test_result(page == 1 && tri_read(&v->ctl->used_pages) == 1, "pages again\n");
+}
+
 int main(void)
 {
 	ksft_print_header();
-	ksft_set_plan(9);
+	ksft_set_plan(11);
 	tri_classes_init();
 	test_random();
 	test_exhaustion();
 	test_threads();
 	test_recovery();
 	test_backed();
+	test_refusal();
 	ksft_finished();
 }

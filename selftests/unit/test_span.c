@@ -195,7 +195,7 @@ static void test_settings(void)
 	static const struct { const char *text; int64_t bytes; } sizes[] = {
 		{ "512MiB", 512ll << 20 }, { "1GiB", 1ll << 30 }, { "12345", 12345 }, { "7B", 7 },
 		{ "3KiB", 3072 }, { "2TiB", 2ll << 40 }, { "off", INT64_MAX },
-		{ "", INT64_MAX }, { "0", 0 }, { "9223372036854775807", INT64_MAX },
+		{ "", TRI_LIMIT_AUTO }, { "auto", TRI_LIMIT_AUTO }, { "0", -1 }, { "9223372036854775807", INT64_MAX },
 		{ "512MB", -1 }, { "-1", -1 }, { "MiB", -1 }, { "1 MiB", -1 }, { " 1MiB", -1 },
 		{ "1.5GiB", -1 }, { "9223372036854775808", -1 }, { "8388608TiB", -1 },
 		{ "99999999999999999999", -1 }, { "0x10", -1 }, { "+1", -1 }, { "1MiBx", -1 },
@@ -208,7 +208,7 @@ static void test_settings(void)
 		{ "TRICOLOR_ARENA_SIZE", "1MiB" }, { "TRICOLOR_ARENA_SIZE", "2TiB" },
 		{ "TRICOLOR_ARENA_SIZE", "off" }, { "TRICOLOR_BACKING", "disk" },
 		{ "TRICOLOR_SIGNAL", "0" }, { "TRICOLOR_SIGNAL", "99" }, { "TRICOLOR_SIGNAL", "9" },
-		{ "TRICOLOR_TRACE", "gc,nonsense" }, { "TRICOLOR_DEBUG", "checkmark,x" },
+		{ "TRICOLOR_TRACE", "gc,nonsense" }, { "TRICOLOR_LIMIT_POLICY", "fail" }, { "TRICOLOR_DEBUG", "checkmark,x" },
 	};
 	struct tri_options o = { .size = sizeof(o) };
 	unsigned int wrong = 0;
@@ -224,6 +224,9 @@ static void test_settings(void)
 			wrong++;
 		}
 	}
+	wrong += !settings("TRICOLOR_LIMIT_POLICY", "fail-fast", &s) ||
+		 s.limit_policy != TRI_LIMIT_FAIL_FAST ||
+		 !settings("TRICOLOR_LIMIT_POLICY", "", &s) || s.limit_policy != TRI_LIMIT_CONTINUE;
 	ksft_test_result(!wrong, "sizes\n");
 	for (wrong = 0, i = 0; i < sizeof(percents) / sizeof(percents[0]); i++) {
 		bool ok = settings("TRICOLOR_GC_PERCENT", percents[i].text, &s);
@@ -241,14 +244,16 @@ static void test_settings(void)
 	path[sizeof(path) - 1] = 0;
 	wrong += settings("TRICOLOR_SOCKET", path, &s);
 	ksft_test_result(!wrong, "what makes no sense is refused\n");
-	wrong = !settings("TRICOLOR_DEBUG", "checkmark,clobberfree,norseq", &s) || !s.checkmark ||
+	wrong = !settings("TRICOLOR_TRACE", "scav,limit", &s) || !s.trace_scav || !s.trace_limit ||
+		!s.prints || s.trace_gc || s.trace_pacer;
+	wrong += !settings("TRICOLOR_DEBUG", "checkmark,clobberfree,norseq", &s) || !s.checkmark ||
 		!s.clobberfree || !s.no_rseq || s.no_membarrier;
 	o.gc_percent = 77;
 	setenv("TRICOLOR_GC_PERCENT", "50", 1);
 	wrong += tri_settings_read(&s, &o) || s.gc_percent != 77;
 	o.size = 4;
 	wrong += !tri_settings_read(&s, &o);
-	o = (struct tri_options){ .size = sizeof(o), .reserved = 1 };
+	o = (struct tri_options){ .size = sizeof(o), .limit_policy = 3 };
 	wrong += !tri_settings_read(&s, &o);
 	ksft_test_result(!wrong, "lists of words, and options that win over variables\n");
 }

@@ -214,14 +214,18 @@ static void *lru_thread(void *arg)
 
 static void lru_init(uint64_t capacity)
 {
+	pthread_mutexattr_t spins;
 	uint64_t buckets = 1;
 
+	pthread_mutexattr_init(&spins);
+	pthread_mutexattr_settype(&spins, PTHREAD_MUTEX_ADAPTIVE_NP);
 	while (buckets < capacity / LRU_SHARDS)
 		buckets *= 2;
 	for (unsigned int s = 0; s < LRU_SHARDS; s++) {
 		struct lru_shard *shard = &lru_shards[s];
 
-		pthread_mutex_init(&shard->lock, NULL);
+		/* Go's mutex spins before it sleeps: so does this one. */
+		pthread_mutex_init(&shard->lock, &spins);
 		shard->mask = buckets - 1;
 		shard->capacity = capacity / LRU_SHARDS;
 		bind_store(&shard->buckets, bind_alloc_zeroed(buckets * sizeof(void *)));

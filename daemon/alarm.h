@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* alarm.h - what the kernel tells about a control group without being asked: see alarm.c */
+#ifndef TRICOLOR_ALARM_H
+#define TRICOLOR_ALARM_H
+
+#include <poll.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "cgroup.h"
+
+/* The alarms of one group; the watcher's. */
+struct alarm {
+	unsigned int version;
+	int pressure_fd;		/* v2: memory.pressure itself; v1: an eventfd; -1: none */
+	int use_fd;			/* v1: an eventfd for thresholds of use; -1: none */
+	uint64_t threshold[2];		/* that are set */
+};
+
+#define ALARM_FDS 2
+
+/** An inotify descriptor for alarm_on_limits(); negative: -errno. */
+int alarm_limits_open(void);
+
+/** Read what has come there, and forget it. */
+void alarm_limits_drain(int fd);
+
+/** Have @fd readable when a limit of @cg or of a group above is written, or memory.events changes. */
+void alarm_on_limits(int fd, const struct cgroup *cg);
+
+void alarm_open(struct alarm *a, const char *dir, unsigned int version);
+void alarm_close(struct alarm *a);
+
+/** v1: be told when use passes either of these. */
+void alarm_thresholds(struct alarm *a, const char *dir, uint64_t low, uint64_t high);
+
+/** Fill in what to poll, ALARM_FDS entries; and see afterwards whether there is an alarm. */
+void alarm_poll(const struct alarm *a, struct pollfd *p);
+bool alarm_rang(struct alarm *a, const struct pollfd *p);
+
+#endif

@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* control.h - answering tricolor(1) */
+#ifndef TRICOLOR_CONTROL_H
+#define TRICOLOR_CONTROL_H
+
+#include <stdbool.h>
+#include <sys/types.h>
+
+/** Answer the requests that come at @sock until the peer is gone, silent, or makes no sense. */
+void control_serve(int sock);
+
+
+#endif

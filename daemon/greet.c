@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * greet.c - a connection's first message says who is there
+ *
+ *  1. Each connection gets a thread, which waits for the first message: of a client, or of tricolor(1).
+ *     The library sends its HELLO as it connects; who says nothing for ten seconds is hung up on.
+ *  2. A guest is a connection that is not a client's: one that has said nothing yet, or asks.  Each
+ *     user may have a few of them, and root as many as it likes, so that nobody keeps others out or
+ *     makes us threads without end.
+ *  3. A private collector has its one client already: there, a HELLO is hung up on.
+ */
+#include "greet.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "arena.h"
+#include "config.h"
+#include "control.h"
+#include "control_proto.h"
+#include "log.h"
+
+#define STACK_BYTES (256u << 10)
+#define GUESTS_OF_A_USER 64
+#define USERS 256
+
+/* Users that have guests.  Under the lock, which no arena's thread takes after its first message. */
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static struct {
+	uid_t uid;
+	unsigned int guests;		/* 0: unused */
+} users[USERS];
+
+struct connection {
+	int sock;
+	uid_t uid;
+};
+
+static bool guest_enter(uid_t uid)
+{
+	unsigned int i, unused = USERS;
+	bool ok = false;
+
+	pthread_mutex_lock(&lock);
+	for (i = 0; i < USERS; i++) {
+		if (users[i].guests && users[i].uid == uid)
+			break;
+		if (!users[i].guests && unused == USERS)
+			unused = i;
+	}
+	if (i == USERS)
+		i = unused;
+	if (i < USERS && (users[i].guests < GUESTS_OF_A_USER || uid == 0)) {
+		users[i].uid = uid;
+		users[i].guests++;
+		ok = true;
+	}
+	pthread_mutex_unlock(&lock);
+	return ok;
+}
+
+static void guest_leave(uid_t uid)
+{
+	unsigned int i;
+
+	pthread_mutex_lock(&lock);
+	for (i = 0; i < USERS; i++)
+		if (users[i].guests && users[i].uid == uid)
+			break;
+	if (i < USERS)
+		users[i].guests--;
+	pthread_mutex_unlock(&lock);
+}
+
+/* The type of the first message, which stays where it is; 0: there was none. */
+static uint32_t first_type(int sock)
+{
+	struct pollfd p = { .fd = sock, .events = POLLIN };
+	uint32_t type = 0;
+	int n;
+
+	do
+		n = poll(&p, 1, CONTROL_SILENCE_S * 1000);
+	while (n < 0 && errno == EINTR);
+	if (n <= 0 || recv(sock, &type, sizeof(type), MSG_PEEK | MSG_DONTWAIT) < (ssize_t)sizeof(type))
+		return 0;
+	return type;
+}
+
+static void *serve(void *arg)
+{
+	struct connection c = *(struct connection *)arg;
+	uint32_t type = first_type(c.sock);
+
+	free(arg);
+	if (type == CONTROL_TYPE) {
+		control_serve(c.sock);
+	} else if (type && !config_is_private()) {
+		guest_leave(c.uid);
+		/* What is no HELLO is refused there. */
+		arena_serve(c.sock);
+		return NULL;
+	}
+	close(c.sock);
+	guest_leave(c.uid);
+	return NULL;
+}
+
+void greet(int sock)
+{
+	struct connection *c = malloc(sizeof(*c));
+	struct ucred cred;
+	socklen_t len = sizeof(cred);
+	pthread_attr_t attr;
+	pthread_t thread;
+	int err = ENOMEM;
+
+	if (!c || getsockopt(sock, SOL_SOCKET, SO_PEERCRED, &cred, &len))
+		goto turn_away;
+	if (!guest_enter(cred.uid)) {
+		err = EUSERS;
+		goto turn_away;
+	}
+	c->sock = sock;
+	c->uid = cred.uid;
+	pthread_attr_init(&attr);
+	pthread_attr_setstacksize(&attr, STACK_BYTES);
+	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
+	err = pthread_create(&thread, &attr, serve, c);
+	pthread_attr_destroy(&attr);
+	if (!err)
+		return;
+	guest_leave(cred.uid);
+turn_away:
+	/* Not at a length that somebody could fill a disk with, at the usual level. */
+	log_debug("a connection was turned away: %s", err == EUSERS ?
+		  "its user has too many that are no clients'" : strerror(err));
+	close(sock);
+	free(c);
+}

@@ -1,0 +1,418 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * limit.c - one arena and its memory limit
+ *
+ *  1. Which.  The client's own (TRICOLOR_MEMORY_LIMIT, tri_set_memory_limit(), an order), its share
+ *     of the budget of all arenas in its cgroup, which the watcher orders (watch.c), or the lesser if
+ *     there are both.  The pacer keeps it.
+ *
+ *  2. What it may cost.  While there is a limit all CPU time goes into a bucket (limiter.c): on one
+ *     side the arena's thread, whatever it does, helpers, and what the program's threads did for the
+ *     collector; on the other what the program did for itself, by the CPU clock of its process.  A
+ *     thread that waits for the collector counts as one that works for it: its time is gone too.
+ *
+ *     What finds no room in the bucket is owed.  Go forgives it, since there the collector's part in
+ *     the background is 25 % at most; our thread takes a whole CPU, and a cycle may be longer than
+ *     the bucket is deep.
+ *
+ *  3. Giving way.  If the bucket is full and the limit sets the goal, the limit is held: cycles start
+ *     by GOGC alone and nobody assists, until the program has had its half.  A client that allocates
+ *     makes us look again every so often, by the trigger; one that doesn't needs nothing.
+ *
+ *  4. Telling.  The client learns it by a futex in its control page, the log and the trace by a line,
+ *     when it begins and when it is over.  With the policy fail-fast, and if what lives does not fit,
+ *     the client is to take no more pages until a cycle has found that it fits again.
+ *
+ *  5. Releasing.  Memory above the limit goes back at once: the limit is what others are promised.
+ */
+#include "limit.h"
+
+#include <limits.h>
+#include <linux/futex.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "arena.h"
+#include "clock.h"
+#include "cpus.h"
+#include "log.h"
+#include "tricolor.h"
+
+#define QUOTA_NS 1000000000ull		/* look at the client's CPU quota this often */
+#define THINK_MIN_BYTES (1ull << 20)	/* allocation after which putting off is thought over … */
+#define THINK_MAX_BYTES (64ull << 20)
+#define THINK_PARTS 64			/* … this part of the limit, within these bounds */
+#define HURRY_MIN_BYTES (1ull << 20)	/* less new allocation is not worth a cycle … */
+#define HURRY_PARTS 16			/* … nor is less than this part of what lives */
+#define CAP_FACTOR 1.15			/* for the scavenger's tenth, the pacer's headroom, late ends */
+#define KEEP_PERCENT 95			/* released down to here */
+#define AT_ONCE_BYTES (16ull << 20)	/* while there is marking to be done */
+
+static bool limited(const struct arena *a)
+{
+	return a->limit.in_force_bytes != PACER_NO_LIMIT;
+}
+
+uint64_t limit_resident_bytes(const struct arena *a)
+{
+	const struct tri_ctl *ctl = a->view.ctl;
+	uint64_t used = arena_used_bytes(a);
+	struct stat st;
+
+	if (!fstat(a->fd, &st) && S_ISREG(st.st_mode))
+		return (uint64_t)st.st_blocks * 512;
+	return used + tri_read(&ctl->free_backed_bytes) + used / 32;
+}
+
+/* ------------------------------------------------------------------------------------------ */
+/* CPU time                                                                                   */
+/* ------------------------------------------------------------------------------------------ */
+
+static uint64_t client_cpu_ns(const struct limit *l)
+{
+	struct timespec ts;
+
+	if (!l->client_seen || clock_gettime(l->client_clock, &ts))
+		return 0;
+	return (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
+}
+
+static uint32_t client_cpu_milli(const struct arena *a)
+{
+	double cpus = cpus_online(), quota = a->pid > 0 ? cpus_quota(a->pid) : 0;
+
+	if (quota > 0 && quota < cpus)
+		cpus = quota;
+	return (uint32_t)(cpus * 1000);
+}
+
+static void start_accounts(struct arena *a)
+{
+	struct limit *l = &a->limit;
+
+	limiter_init(&l->limiter, client_cpu_milli(a), clock_ns());
+	l->quota_ns = clock_ns();
+	l->own_cpu_ns = clock_cpu_ns();
+	l->assist_ns = tri_read(&a->view.ctl->assist_ns);
+	l->client_cpu_ns = client_cpu_ns(l);
+	l->owed_cpu_ns = 0;
+	l->unreported_ns = 0;
+}
+
+static uint64_t passed(uint64_t *reading, uint64_t now)
+{
+	uint64_t since = now > *reading ? now - *reading : 0;
+
+	*reading = now;
+	return since;
+}
+
+static uint64_t less(uint64_t a, uint64_t b)
+{
+	return a > b ? a - b : 0;
+}
+
+static void account(struct arena *a)
+{
+	struct limit *l = &a->limit;
+	struct tri_ctl *ctl = a->view.ctl;
+	uint64_t now = clock_ns(), overflow = l->limiter.overflow_cpu_ns, total, gc, program, assist;
+
+	assist = passed(&l->assist_ns, tri_read(&ctl->assist_ns));
+	gc = passed(&l->own_cpu_ns, clock_cpu_ns()) + assist + l->unreported_ns;
+	l->unreported_ns = 0;
+	total = (uint64_t)((double)less(now, l->limiter.updated_ns) * l->limiter.cpu_milli / 1000);
+	/* A client that we can't see is taken to use what is left. */
+	program = l->client_seen ? less(passed(&l->client_cpu_ns, client_cpu_ns(l)), assist) :
+		  less(total, gc);
+	l->gc_ns += gc;
+	l->program_ns += program;
+	tri_write(&ctl->limited_gc_ns, l->gc_ns);
+	tri_write(&ctl->limited_program_ns, l->program_ns);
+	/* What is owed is paid first: that part of the program's time drains nothing. */
+	if (program > gc && l->owed_cpu_ns) {
+		uint64_t pays = program - gc < l->owed_cpu_ns ? program - gc : l->owed_cpu_ns;
+
+		l->owed_cpu_ns -= pays;
+		program -= pays;
+	}
+	limiter_add_assist(&l->limiter, gc);
+	limiter_add_idle(&l->limiter, less(less(total, gc), program));
+	limiter_update(&l->limiter, now);
+	l->owed_cpu_ns += l->limiter.overflow_cpu_ns - overflow;
+}
+
+void limit_interrupted(struct arena *a, uint64_t ns)
+{
+	struct limit *l = &a->limit;
+	uint64_t assist = passed(&l->answered_assist_ns, tri_read(&a->view.ctl->assist_ns));
+
+	/* Assists are counted as they happen. */
+	if (limited(a))
+		l->unreported_ns += less(ns, assist);
+}
+
+static bool limiting(const struct limit *l)
+{
+	return l->owed_cpu_ns || limiter_limiting(&l->limiter);
+}
+
+/* ------------------------------------------------------------------------------------------ */
+/* Telling                                                                                    */
+/* ------------------------------------------------------------------------------------------ */
+
+static double mib(uint64_t bytes)
+{
+	return (double)bytes / (1 << 20);
+}
+
+static void trace_limit(struct arena *a, const char *what)
+{
+	const struct limit *l = &a->limit;
+
+	if (!a->trace_limit)
+		return;
+	trace_line(a, "tricolor %d limit @%.3fs: %s: %.1f MiB in force, %.1f live, %.1f resident, "
+		   "cpu %.1f ms gc %.1f ms program %.1f ms owed",
+		   a->pid, (double)(clock_ns() - a->attached_ns) / 1e9, what,
+		   limited(a) ? mib((uint64_t)l->in_force_bytes) : -1, mib(a->live_bytes),
+		   mib(limit_resident_bytes(a)), (double)l->gc_ns / 1e6, (double)l->program_ns / 1e6,
+		   (double)l->owed_cpu_ns / 1e6);
+}
+
+static void tell(struct arena *a)
+{
+	struct tri_ctl *ctl = a->view.ctl;
+	uint32_t pressure = a->limit.over ? (uint32_t)TRI_PRESSURE_OVER : a->limit.group_pressure;
+
+	tri_write(&ctl->refuse, a->limit.over &&
+		  tri_read(&ctl->limit_policy) == TRI_LIMIT_FAIL_FAST &&
+		  pacer_overfull(&a->pacer, a->limit.in_force_bytes));
+	if (tri_read(&ctl->pressure) == pressure)
+		return;
+	tri_write_release(&ctl->pressure, pressure);
+	syscall(SYS_futex, &ctl->pressure, FUTEX_WAKE, INT_MAX, NULL, NULL, 0);
+}
+
+static void set_over(struct arena *a, bool over)
+{
+	struct limit *l = &a->limit;
+
+	if (over && !l->over) {
+		atomic_fetch_add(&a->view.ctl->limit_events, 1);
+		log_line("client %d: %.1f MiB live under a limit of %.1f MiB: keeping it would take over "
+			 "half of the CPU time, so it gives way; raise the limit, or let the program "
+			 "hold on to less", a->pid, mib(a->live_bytes), mib((uint64_t)l->in_force_bytes));
+	} else if (!over && l->over) {
+		log_line("client %d: %.1f MiB live: the limit is kept again", a->pid,
+			 mib(a->live_bytes));
+	}
+	if (over != l->over)
+		trace_limit(a, over ? "gives way" : "kept again");
+	l->over = over;
+	tell(a);
+}
+
+/* ------------------------------------------------------------------------------------------ */
+/* The limit                                                                                  */
+/* ------------------------------------------------------------------------------------------ */
+
+void limit_init(struct arena *a)
+{
+	struct limit *l = &a->limit;
+
+	l->share_bytes = PACER_NO_LIMIT;
+	l->in_force_bytes = PACER_NO_LIMIT;
+	l->answered_assist_ns = tri_read(&a->view.ctl->assist_ns);
+	l->client_seen = a->pid > 0 && !clock_getcpuclockid(a->pid, &l->client_clock);
+}
+
+/* A client that takes no limit takes none from its container either. */
+static int64_t choose(const struct arena *a)
+{
+	int64_t own = tri_read(&a->view.ctl->memory_limit_bytes), share = a->limit.share_bytes;
+
+	if (own == TRI_LIMIT_NONE)
+		return PACER_NO_LIMIT;
+	if (own <= TRI_LIMIT_AUTO)
+		return share;
+	return own < share ? own : share;
+}
+
+int64_t limit_update(struct arena *a)
+{
+	struct limit *l = &a->limit;
+	int64_t bytes = choose(a);
+
+	if (bytes != l->in_force_bytes) {
+		bool was_limited = limited(a);
+
+		l->in_force_bytes = bytes;
+		if (!was_limited)
+			start_accounts(a);
+		/* What was in the way may be no more. */
+		if (l->held && !pacer_limited(&a->pacer, bytes))
+			l->held = false;
+		if (bytes == PACER_NO_LIMIT) {
+			l->held_in_cycle = false;
+			set_over(a, false);
+		}
+		trace_limit(a, "changed");
+	}
+	tri_write(&a->view.ctl->limit_bytes, bytes);
+	tell(a);
+	return l->held ? PACER_NO_LIMIT : bytes;
+}
+
+uint64_t limit_cap(const struct arena *a)
+{
+	uint64_t goal = a->pacer.percent_goal_bytes, own;
+	double cap;
+
+	own = (uint64_t)tri_read(&a->view.ctl->memory_limit_bytes);
+	if (goal == PACER_NEVER)
+		return own > 0 && own < (uint64_t)INT64_MAX ? own : PACER_NEVER;
+	cap = ((double)goal + (double)pacer_overhead_bytes(&a->pacer)) * CAP_FACTOR;
+	if (own > 0 && own < (uint64_t)INT64_MAX && (double)own < cap)
+		return own;
+	return cap < 0x1p62 ? (uint64_t)cap : PACER_NEVER;
+}
+
+/* Give memory back until what there is is a little below the limit. */
+static void release(struct arena *a, uint64_t at_most)
+{
+	uint64_t keep, have;
+
+	if (!limited(a))
+		return;
+	keep = (uint64_t)a->limit.in_force_bytes / 100 * KEEP_PERCENT;
+	have = limit_resident_bytes(a);
+	if (have > keep)
+		scavenge(a, have - keep < at_most ? have - keep : at_most);
+}
+
+void limit_share(struct arena *a, int64_t bytes)
+{
+	a->limit.share_bytes = bytes;
+	cycle_settings(a);
+	if (limited(a) && limit_resident_bytes(a) > (uint64_t)a->limit.in_force_bytes)
+		release(a, a->pacer.marking ? AT_ONCE_BYTES : UINT64_MAX);
+}
+
+void limit_pressure(struct arena *a, uint32_t pressure)
+{
+	a->limit.group_pressure = pressure;
+	trace_limit(a, pressure ? "container is short of memory" : "container has room");
+	tell(a);
+}
+
+void limit_urge(struct arena *a)
+{
+	a->limit.urgent = true;
+	trace_limit(a, "urgent");
+	release(a, a->pacer.marking ? AT_ONCE_BYTES : UINT64_MAX);
+}
+
+/* ------------------------------------------------------------------------------------------ */
+/* Giving way                                                                                 */
+/* ------------------------------------------------------------------------------------------ */
+
+static void begin_hold(struct arena *a)
+{
+	a->limit.held = true;
+	a->limit.held_in_cycle = true;
+	cycle_settings(a);
+	set_over(a, true);
+}
+
+void limit_progress(struct arena *a)
+{
+	struct limit *l = &a->limit;
+
+	if (!limited(a) || !limiter_stale(&l->limiter, clock_ns()))
+		return;
+	account(a);
+	if (!l->held && limiting(l) && pacer_limited(&a->pacer, l->in_force_bytes))
+		begin_hold(a);
+}
+
+bool limit_hurry(struct arena *a)
+{
+	uint64_t since = tri_read(&a->view.ctl->allocated_bytes) - a->live_at_bytes;
+
+	/* Refused pages, it asks what has become of the limit. */
+	if (a->triggered && tri_read(&a->view.ctl->refuse))
+		return true;
+	if (!a->limit.urgent)
+		return false;
+	if ((int64_t)since >= (int64_t)HURRY_MIN_BYTES && since >= a->live_bytes / HURRY_PARTS)
+		return true;
+	a->limit.urgent = false;
+	return false;
+}
+
+bool limit_hold(struct arena *a)
+{
+	struct limit *l = &a->limit;
+
+	if (!limited(a))
+		return false;
+	account(a);
+	if (!limiting(l)) {
+		if (!l->held)
+			return false;
+		/* The program has had its half.  The limit counts again, and may make a cycle due. */
+		l->held = false;
+		cycle_settings(a);
+		return !cycle_due(a) && !tri_read(&a->view.ctl->refuse);
+	}
+	l->urgent = false;
+	a->triggered = false;
+	if (!l->held) {
+		if (!pacer_limited(&a->pacer, l->in_force_bytes))
+			return false;
+		begin_hold(a);
+	} else {
+		cycle_settings(a);
+	}
+	/* It may be due without any limit. */
+	return !cycle_due(a);
+}
+
+uint64_t limit_trigger(const struct arena *a, uint64_t trigger_bytes)
+{
+	uint64_t think = (uint64_t)a->limit.in_force_bytes / THINK_PARTS, at;
+
+	if (!a->limit.held)
+		return trigger_bytes;
+	if (think < THINK_MIN_BYTES)
+		think = THINK_MIN_BYTES;
+	if (think > THINK_MAX_BYTES)
+		think = THINK_MAX_BYTES;
+	at = tri_read(&a->view.ctl->allocated_bytes) + think;
+	return at < trigger_bytes ? at : trigger_bytes;
+}
+
+void limit_cycle_end(struct arena *a)
+{
+	struct limit *l = &a->limit;
+	uint64_t now = clock_ns();
+
+	if (!limited(a))
+		return;
+	l->unreported_ns += a->marker.helper_cpu_ns;
+	account(a);
+	if (now - l->quota_ns > QUOTA_NS) {
+		limiter_set_cpus(&l->limiter, client_cpu_milli(a), now);
+		l->quota_ns = now;
+	}
+	if (l->over && !l->held_in_cycle && !pacer_overfull(&a->pacer, l->in_force_bytes))
+		set_over(a, false);
+	else
+		tell(a);
+	l->held_in_cycle = l->held;
+	if (l->urgent || limit_resident_bytes(a) > (uint64_t)l->in_force_bytes)
+		release(a, UINT64_MAX);
+	l->urgent = false;
+}

@@ -1,0 +1,162 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * shared.c - the life of a collector that serves whoever connects
+ *
+ *  1. Listen; say READY.
+ *  2. The main thread accepts connections, which greet.c takes, and reads signals.  SIGHUP: the
+ *     configuration is read again; if there is a mistake in it, what is in force stays.
+ *  3. SIGTERM or SIGINT: nobody new is let in, and arenas are let go of when the cycle that is under
+ *     way has ended.  After two seconds we go anyway: a client survives its collector at any moment.
+ *  4. --until FD: FD at its end means that nobody new will come.  With the last client we stop.
+ */
+#include "shared.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "clock.h"
+#include "greet.h"
+#include "listen.h"
+#include "notify.h"
+#include "registry.h"
+#include "watch.h"
+
+#define STOP_NS 2000000000ull
+
+enum { POLL_LISTENER, POLL_SIGNALS, POLL_UNTIL, POLL_ARENAS, POLLS };
+
+static void signals(sigset_t *set)
+{
+	sigemptyset(set);
+	sigaddset(set, SIGTERM);
+	sigaddset(set, SIGINT);
+	sigaddset(set, SIGHUP);
+}
+
+void shared_block_signals(void)
+{
+	sigset_t set;
+
+	signals(&set);
+	pthread_sigmask(SIG_BLOCK, &set, NULL);
+}
+
+/* @kind to all arenas.  Those that come meanwhile know already. */
+static void order_all(enum registry_order kind)
+{
+	size_t room = registry_count() + 64, n, i;
+	struct registry_arena **list = calloc(room, sizeof(*list));
+
+	if (!list)
+		return;
+	n = registry_all(list, room);
+	for (i = 0; i < n && i < room; i++) {
+		registry_order(list[i], kind, 0);
+		registry_put(list[i]);
+	}
+	free(list);
+}
+
+static void reload(const struct options *o, struct config *c)
+{
+	struct config next;
+
+	notify_reloading();
+	if (!options_config(o, &next)) {
+		log_error("the configuration stays as it was");
+	} else {
+		config_keep(c, &next);
+		if (!config_compare(c, &next))
+			log_line("configuration read again: no change");
+		*c = next;
+		config_enforce(c);
+		watch_set_total((uint64_t)c->total_limit_bytes);
+		order_all(ORDER_DEFAULTS);
+	}
+	notify("READY=1");
+}
+
+static void accept_one(int listener)
+{
+	int sock = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
+
+	if (sock >= 0)
+		greet(sock);
+	else if (errno == EMFILE || errno == ENFILE)
+		log_warning("a client waits: %s; raise the limit of open files", strerror(errno));
+}
+
+/* Who is in force until a signal or --until ends it: then its reason. */
+static const char *serve(const struct options *o, struct config *c, struct pollfd *p)
+{
+	static char reason[64];
+	struct signalfd_siginfo info;
+	char byte;
+	uint64_t n;
+
+	for (;;) {
+		if (poll(p, POLLS, -1) < 0)
+			continue;
+		if (p[POLL_SIGNALS].revents &&
+		    read(p[POLL_SIGNALS].fd, &info, sizeof(info)) == sizeof(info)) {
+			if (info.ssi_signo != SIGHUP) {
+				snprintf(reason, sizeof(reason), "signal %u", info.ssi_signo);
+				return reason;
+			}
+			reload(o, c);
+		}
+		if (p[POLL_UNTIL].revents && read(p[POLL_UNTIL].fd, &byte, 1) <= 0) {
+			/* From now on the list's changes count.  The other end may want to know. */
+			p[POLL_UNTIL].fd = -1;
+			p[POLL_ARENAS].fd = registry_watch();
+			if (registry_count() && send(o->until_fd, "u", 1, MSG_NOSIGNAL) < 0 &&
+			    errno != ENOTSOCK && errno != EPIPE)
+				log_debug("descriptor %d: %s", o->until_fd, strerror(errno));
+		}
+		if (p[POLL_ARENAS].revents && read(p[POLL_ARENAS].fd, &n, sizeof(n)) < 0)
+			continue;
+		if (o->until_fd >= 0 && p[POLL_UNTIL].fd < 0 && !registry_count())
+			return "the end of its last client";
+		if (p[POLL_LISTENER].revents)
+			accept_one(p[POLL_LISTENER].fd);
+	}
+}
+
+int shared_run(const struct options *o, struct config *c)
+{
+	struct pollfd p[POLLS];
+	const char *reason;
+	size_t left;
+	sigset_t set;
+	int i;
+
+	signals(&set);
+	for (i = 0; i < POLLS; i++)
+		p[i] = (struct pollfd){ .fd = -1, .events = POLLIN };
+	p[POLL_LISTENER].fd = listen_at(c->socket);
+	if (p[POLL_LISTENER].fd < 0)
+		return 1;
+	p[POLL_SIGNALS].fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	p[POLL_UNTIL].fd = o->until_fd;
+	log_line("listening on %s", c->socket);
+	notify("READY=1\nSTATUS=Listening on %s", c->socket);
+
+	reason = serve(o, c, p);
+
+	notify("STOPPING=1\nSTATUS=Letting clients go");
+	unlink(c->socket);
+	close(p[POLL_LISTENER].fd);
+	order_all(ORDER_STOP);
+	left = registry_wait_empty(clock_ns() + STOP_NS);
+	if (left)
+		log_line("%zu clients were in the middle of a cycle", left);
+	log_line("stopped by %s", reason);
+	return 0;
+}

@@ -1,0 +1,700 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * watch.c - the thread that knows what memory there is, and splits it among arenas
+ *
+ *  1. Each client is in a control group, its *place*; the group from there upwards that has the
+ *     tightest limit is what its memory is counted in.  All clients of such a *group* share what its
+ *     limit leaves.
+ *
+ *	soft limit	nine tenths of the group's limit, or what somebody has chosen
+ *	others		what the group uses, less inactive file cache, less the arenas
+ *	budget		soft limit − others
+ *
+ *  2. A *tick* of a group looks at its arenas from outside (size of the file, counters in the control
+ *     page, figures that their threads publish), splits the budget (budget.c) and orders each
+ *     arena's thread to keep its share.  Who is to give gets its order first.
+ *
+ *  3. Ticks come by the clock while any arena of a limited group is at work: often if parts are still
+ *     moving, seldom if not.  When nobody is at work the watcher sleeps without a timer: shares are
+ *     reserved, so what an arena does within its share concerns nobody.  It is woken by an arena that
+ *     starts a cycle, by clients that come and go, and by the kernel (alarm.c), if a limit is
+ *     written or memory is getting short.
+ *
+ *  4. If the group is half-way from its soft limit to the real one, its arenas are urged: they
+ *     release at once what they have in free pages, and collect if there is anything to be had.
+ *
+ * Nobody waits for the watcher.  It holds no lock but the registry's, for moments.  What arenas say
+ * is not believed beyond budget.c, where any figure is harmless: an arena can claim a larger part, as
+ * it could by allocating, but no more than leaves the others their floors.
+ *
+ * Where a group can't be seen (no cgroups, another container) and somebody has chosen a limit, what
+ * is known of the clients themselves is counted: their arenas, and their private memory.
+ */
+#include "watch.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "alarm.h"
+#include "arena.h"
+#include "budget.h"
+#include "cgroup.h"
+#include "clock.h"
+#include "log.h"
+#include "registry.h"
+#include "tricolor.h"
+
+#define STACK_BYTES (256u << 10)
+#define MS 1000000ull
+#define TICK_MIN_NS (10 * MS)		/* no two ticks are nearer, whatever rings */
+#define TICK_SHORT_NS (20 * MS)		/* above the soft limit */
+#define TICK_NS (100 * MS)		/* while parts are moving */
+#define TICK_LONG_NS (400 * MS)		/* while they are not */
+#define TICKS_IDLE 3			/* without anybody at work: then sleep */
+#define PLACE_NS (5000 * MS)		/* clients may be moved to another group, and nothing tells */
+#define LIMIT_NS (1000 * MS)		/* limits are read again, in case inotify does not work there */
+#define URGE_NS (50 * MS)
+#define SOFT_PARTS 10			/* the soft limit is a tenth below the real one */
+#define NEAR_TICKS 2			/* above the soft limit before clients are told … */
+#define ROOM_TICKS 10			/* … and well below it before they are told that it is over */
+
+struct group {
+	char dir[PATH_MAX];		/* its folder; "": can't be seen */
+	unsigned int version;
+	uint64_t limit_bytes;		/* CGROUP_NONE */
+	struct alarm alarm;
+	uint32_t pressure;		/* as ordered */
+	unsigned int near_ticks, room_ticks, idle_ticks;
+	uint64_t other_bytes, ticked_ns, next_ns, period_ns, urged_ns;
+	bool rang;
+	struct group *next;
+};
+
+struct place {
+	struct cgroup cg;
+	struct group *group;
+	struct place *next;
+};
+
+struct member {
+	struct registry_arena *r;	/* a reference */
+	struct place *place;
+	uint64_t placed_ns;
+	bool present;			/* met while the list was read */
+
+	/* As of the last tick. */
+	struct budget_pace pace;
+	uint64_t allocated_bytes, cycles, looked_ns;
+	uint64_t resident_bytes, private_bytes;
+	bool active, exempt;
+	uint64_t share_bytes;		/* as ordered; UINT64_MAX: none */
+	uint32_t pressure;
+	struct member *next;
+};
+
+/* All of the watcher's thread but for what is atomic. */
+static struct {
+	int wake_fd, limits_fd;
+	struct member *members;
+	struct place *places;
+	struct group *groups;
+	_Atomic(bool) asleep;
+	_Atomic(uint64_t) total_bytes;
+} watch = { .wake_fd = -1, .limits_fd = -1 };
+
+void watch_wake(void)
+{
+	uint64_t one = 1;
+
+	/* pairs with fall_asleep() */
+	if (atomic_load(&watch.asleep) && atomic_exchange(&watch.asleep, false) &&
+	    write(watch.wake_fd, &one, sizeof(one)) < 0)
+		return;
+}
+
+void watch_set_total(uint64_t total_bytes)
+{
+	uint64_t one = 1;
+
+	atomic_store(&watch.total_bytes, total_bytes);
+	if (watch.wake_fd >= 0 && write(watch.wake_fd, &one, sizeof(one)) < 0)
+		return;
+}
+
+/* ------------------------------------------------------------------------------------------ */
+/* Who is where                                                                               */
+/* ------------------------------------------------------------------------------------------ */
+
+static struct group *group_of(const struct cgroup *cg, const struct cgroup_limit *limit)
+{
+	struct group *g;
+
+	for (g = watch.groups; g; g = g->next)
+		if (!strcmp(g->dir, limit->dir))
+			return g;
+	g = calloc(1, sizeof(*g));
+	if (!g)
+		return NULL;
+	strcpy(g->dir, limit->dir);
+	g->version = cg->version;
+	g->limit_bytes = CGROUP_NONE;
+	g->period_ns = TICK_NS;
+	alarm_open(&g->alarm, g->dir, g->version);
+	g->next = watch.groups;
+	watch.groups = g;
+	return g;
+}
+
+static void set_limit(struct group *g, const struct cgroup_limit *limit)
+{
+	if (g->limit_bytes == limit->limit_bytes)
+		return;
+	g->limit_bytes = limit->limit_bytes;
+	g->next_ns = 0;
+	if (limit->limit_bytes == CGROUP_NONE)
+		log_line("%s: no memory limit", g->dir);
+	else
+		log_line("%s: memory limit %.1f MiB%s", g->dir, (double)limit->limit_bytes / (1 << 20),
+			 limit->hidden ? ", of a group above that can't be seen from here" : "");
+}
+
+/* Read the limits of a place again: which group counts its memory. */
+static void look_at_place(struct place *p)
+{
+	struct cgroup_limit limit = { .limit_bytes = CGROUP_NONE };
+	struct group *g;
+
+	if (p->cg.version)
+		cgroup_tightest(&p->cg, &limit);
+	g = group_of(&p->cg, &limit);
+	if (!g)
+		return;
+	p->group = g;
+	set_limit(g, &limit);
+}
+
+static struct place *place_of(const struct registry_arena *r)
+{
+	struct cgroup cg;
+	struct place *p;
+
+	cgroup_find("", r->pid, "memory", &cg);
+	for (p = watch.places; p; p = p->next)
+		if (!strcmp(p->cg.dir, cg.dir))
+			return p;
+	p = calloc(1, sizeof(*p));
+	if (!p)
+		return NULL;
+	p->cg = cg;
+	p->next = watch.places;
+	watch.places = p;
+	if (!cg.version)
+		log_line("client %d: its memory limit can't be seen: %s", r->pid, cg.why);
+	alarm_on_limits(watch.limits_fd, &p->cg);
+	look_at_place(p);
+	return p;
+}
+
+static void place(struct member *m, uint64_t now)
+{
+	struct place *p = place_of(m->r);
+
+	m->placed_ns = now;
+	if (!p || p == m->place)
+		return;
+	m->place = p;
+	if (p->cg.version)
+		registry_set_cgroup(m->r, p->cg.dir);
+	if (p->group)
+		p->group->next_ns = 0;
+}
+
+static void drop_member(struct member **at)
+{
+	struct member *m = *at;
+
+	*at = m->next;
+	if (m->place && m->place->group)
+		m->place->group->next_ns = 0;
+	registry_put(m->r);
+	free(m);
+}
+
+/* Take those that have come, and let go of those that have left. */
+static void meet(uint64_t now)
+{
+	size_t n, room = registry_count() + 16, i;
+	struct registry_arena **list = calloc(room, sizeof(*list));
+	struct member *m, **at;
+
+	if (!list)
+		return;
+	n = registry_all(list, room);
+	for (m = watch.members; m; m = m->next)
+		m->present = false;
+	for (i = 0; i < (n < room ? n : room); i++) {
+		for (m = watch.members; m && m->r != list[i]; m = m->next)
+			;
+		if (m) {
+			registry_put(list[i]);
+		} else {
+			m = calloc(1, sizeof(*m));
+			if (!m) {
+				registry_put(list[i]);
+				continue;
+			}
+			m->r = list[i];
+			m->share_bytes = UINT64_MAX;
+			m->looked_ns = list[i]->attached_ns;
+			m->next = watch.members;
+			watch.members = m;
+			place(m, now);
+		}
+		m->present = true;
+	}
+	/* More than there was room for: the list has rung again by now. */
+	for (at = &watch.members; *at && n <= room;)
+		if ((*at)->present)
+			at = &(*at)->next;
+		else
+			drop_member(at);
+	free(list);
+}
+
+/* Places and groups that nobody is in any more. */
+static void tidy(void)
+{
+	struct place **p = &watch.places;
+	struct group **g = &watch.groups;
+	struct member *m;
+
+	while (*p) {
+		struct place *old = *p;
+
+		for (m = watch.members; m && m->place != old; m = m->next)
+			;
+		if (m) {
+			p = &old->next;
+		} else {
+			*p = old->next;
+			free(old);
+		}
+	}
+	while (*g) {
+		struct group *old = *g;
+		struct place *in;
+
+		for (in = watch.places; in && in->group != old; in = in->next)
+			;
+		if (in) {
+			g = &old->next;
+		} else {
+			*g = old->next;
+			alarm_close(&old->alarm);
+			free(old);
+		}
+	}
+}
+
+/* ------------------------------------------------------------------------------------------ */
+/* A tick                                                                                     */
+/* ------------------------------------------------------------------------------------------ */
+
+static uint64_t soft_limit(const struct group *g)
+{
+	uint64_t total = atomic_load(&watch.total_bytes);
+
+	if (total)
+		return total;
+	return g->limit_bytes == CGROUP_NONE ? CGROUP_NONE : g->limit_bytes - g->limit_bytes / SOFT_PARTS;
+}
+
+/* What must not be reached. */
+static uint64_t hard_limit(const struct group *g, uint64_t soft)
+{
+	return g->limit_bytes != CGROUP_NONE && g->limit_bytes > soft ? g->limit_bytes :
+	       soft + soft / (SOFT_PARTS - 1);
+}
+
+static bool in_group(const struct member *m, const struct group *g)
+{
+	return m->place && m->place->group == g;
+}
+
+/* Private memory of a process beside its arena: anonymous pages. */
+static uint64_t private_bytes(pid_t pid)
+{
+	unsigned long long resident = 0, shared = 0;
+	char dir[32], text[128];
+
+	snprintf(dir, sizeof(dir), "/proc/%d", pid);
+	if (pid <= 0 || !cgroup_read(dir, "statm", text, sizeof(text)) ||
+	    sscanf(text, "%*s %llu %llu", &resident, &shared) != 2 || resident < shared)
+		return 0;
+	return (resident - shared) * (uint64_t)sysconf(_SC_PAGESIZE);
+}
+
+/* Whether the arena has allocated since it was looked at. */
+static bool look_at_counters(struct member *m, struct tri_ctl *ctl)
+{
+	int fd = atomic_load(&m->r->file);
+
+	if (fd < 0 || pread(fd, ctl, sizeof(*ctl), 0) != sizeof(*ctl))
+		memset(ctl, 0, sizeof(*ctl));
+	return tri_read(&ctl->allocated_bytes) != m->allocated_bytes;
+}
+
+/* An arena as it is seen from outside; nothing of it has to wake up for that. */
+static void look(struct member *m, struct budget_arena *b, uint64_t now)
+{
+	struct registry_figures f;
+	struct tri_ctl ctl;
+	struct stat st;
+	uint64_t allocated;
+	int fd = atomic_load(&m->r->file);
+
+	registry_read(m->r, &f);
+	m->active = look_at_counters(m, &ctl) || f.cycles != m->cycles;
+	allocated = tri_read(&ctl.allocated_bytes);
+	m->exempt = tri_read(&ctl.memory_limit_bytes) == TRI_LIMIT_NONE;
+	m->resident_bytes = fd >= 0 && !fstat(fd, &st) && S_ISREG(st.st_mode) ?
+			    (uint64_t)st.st_blocks * 512 : f.heap_bytes + f.free_bytes;
+	budget_note_allocation(&m->pace, allocated > m->allocated_bytes ?
+			       allocated - m->allocated_bytes : 0, now - m->looked_ns);
+	if (f.cycles > m->cycles)
+		budget_note_cycle(&m->pace, f.live_bytes, f.cycle_cpu_ns);
+	m->allocated_bytes = allocated;
+	m->cycles = f.cycles;
+	m->looked_ns = now;
+	b->live_bytes = f.live_bytes + f.overhead_bytes;
+	b->cap_bytes = f.cap_bytes;
+	b->weight = budget_weight(&m->pace, f.live_bytes);
+}
+
+static void order_share(struct member *m, uint64_t bytes)
+{
+	m->share_bytes = bytes;
+	registry_order(m->r, ORDER_SHARE, bytes > INT64_MAX ? PACER_NO_LIMIT : (int64_t)bytes);
+}
+
+static void order_pressure(struct member *m, uint32_t pressure)
+{
+	if (m->pressure == pressure)
+		return;
+	m->pressure = pressure;
+	registry_order(m->r, ORDER_PRESSURE, pressure);
+}
+
+/* Use of the group, file cache that nobody misses left out. */
+static uint64_t usage(const struct group *g, uint64_t arenas, uint64_t private)
+{
+	uint64_t used = g->version ? cgroup_usage(g->dir, g->version) : CGROUP_NONE;
+
+	return used == CGROUP_NONE ? arenas + private : used;
+}
+
+static void judge_pressure(struct group *g, uint64_t used, uint64_t soft, uint64_t urgent)
+{
+	if (used > soft) {
+		g->near_ticks++;
+		g->room_ticks = 0;
+	} else {
+		g->near_ticks = 0;
+		g->room_ticks += used < soft - soft / 20;
+	}
+	if (used > urgent || g->near_ticks >= NEAR_TICKS)
+		g->pressure = TRI_PRESSURE_NEAR;
+	else if (g->room_ticks >= ROOM_TICKS)
+		g->pressure = TRI_PRESSURE_NONE;
+}
+
+/* Order what has changed, the ones that give first. */
+static size_t send_shares(struct member **list, const uint64_t *share, size_t n)
+{
+	size_t sent = 0, i;
+	int gives;
+
+	for (gives = 1; gives >= 0; gives--) {
+		for (i = 0; i < n; i++) {
+			uint64_t had = list[i]->share_bytes;
+
+			if (share[i] == had || (share[i] < had) != gives)
+				continue;
+			order_share(list[i], share[i]);
+			sent++;
+		}
+	}
+	return sent;
+}
+
+struct split {
+	struct member **list;
+	struct budget_arena *arenas;
+	uint64_t *share;
+};
+
+static size_t count_members(void)
+{
+	struct member *m;
+	size_t n = 0;
+
+	for (m = watch.members; m; m = m->next)
+		n++;
+	return n;
+}
+
+static bool make_room(struct split *s, size_t n)
+{
+	s->list = calloc(n, sizeof(*s->list));
+	s->arenas = calloc(n, sizeof(*s->arenas));
+	s->share = calloc(n, sizeof(*s->share));
+	return s->list && s->arenas && s->share;
+}
+
+static void tick_members(struct group *g, struct split *s, uint64_t soft, uint64_t now)
+{
+	uint64_t arenas = 0, exempt = 0, private = 0, used, other, budget, hard, urgent;
+	size_t n = 0, i, sent;
+	bool active = false;
+	struct member *m;
+
+	for (m = watch.members; m; m = m->next) {
+		if (!in_group(m, g))
+			continue;
+		look(m, &s->arenas[n], now);
+		active |= m->active;
+		arenas += m->resident_bytes;
+		if (!g->version)
+			private += private_bytes(m->r->pid);
+		if (m->exempt) {
+			exempt += m->resident_bytes;
+			if (m->share_bytes != UINT64_MAX)
+				order_share(m, UINT64_MAX);
+			continue;
+		}
+		s->list[n++] = m;
+	}
+	/* After the arenas: what grows in between is taken for somebody else's, and the budget for less. */
+	used = usage(g, arenas, private);
+	other = (used > arenas ? used - arenas : 0) + exempt;
+	budget = soft > other ? soft - other : 0;
+	for (i = 0; i < n; i++)
+		s->share[i] = s->list[i]->share_bytes == UINT64_MAX ? 0 : s->list[i]->share_bytes;
+	budget_split(s->arenas, n, budget);
+	budget_settle(s->arenas, n, budget, s->share);
+	sent = send_shares(s->list, s->share, n);
+
+	hard = hard_limit(g, soft);
+	urgent = soft + (hard - soft) / 2;
+	judge_pressure(g, used, soft, urgent);
+	if ((used > urgent || (g->rang && used > soft)) && now - g->urged_ns >= URGE_NS) {
+		g->urged_ns = now;
+		for (i = 0; i < n; i++)
+			registry_order(s->list[i]->r, ORDER_URGENT, 0);
+	}
+	for (m = watch.members; m; m = m->next)
+		if (in_group(m, g))
+			order_pressure(m, g->pressure);
+	alarm_thresholds(&g->alarm, g->dir, soft, urgent);
+
+	/* When to look again. */
+	if (sent)
+		g->period_ns = TICK_NS;
+	else if (g->period_ns < TICK_LONG_NS)
+		g->period_ns *= 2;
+	if (other > g->other_bytes && now > g->ticked_ns && g->ticked_ns) {
+		/* Somebody else grows: look before half of what is left is gone at that pace. */
+		double pace = (double)(other - g->other_bytes) / (double)(now - g->ticked_ns);
+		double left = used < hard ? (double)(hard - used) / pace / 2 : 0;
+
+		if (left < (double)g->period_ns)
+			g->period_ns = left > TICK_SHORT_NS ? (uint64_t)left : TICK_SHORT_NS;
+	}
+	if (used > soft)
+		g->period_ns = TICK_SHORT_NS;
+	g->other_bytes = other;
+	g->idle_ticks = active || sent ? 0 : g->idle_ticks + 1;
+}
+
+static void tick(struct group *g, uint64_t now)
+{
+	uint64_t soft = soft_limit(g);
+	struct split s = { NULL, NULL, NULL };
+	struct member *m;
+
+	if (soft == CGROUP_NONE) {
+		for (m = watch.members; m; m = m->next) {
+			if (!in_group(m, g))
+				continue;
+			if (m->share_bytes != UINT64_MAX)
+				order_share(m, UINT64_MAX);
+			order_pressure(m, TRI_PRESSURE_NONE);
+		}
+		g->pressure = TRI_PRESSURE_NONE;
+		g->next_ns = UINT64_MAX;
+		return;
+	}
+	if (make_room(&s, count_members() + 1))
+		tick_members(g, &s, soft, now);
+	free(s.list);
+	free(s.arenas);
+	free(s.share);
+	g->rang = false;
+	g->ticked_ns = now;
+	g->next_ns = g->idle_ticks >= TICKS_IDLE ? UINT64_MAX : now + g->period_ns;
+}
+
+/* ------------------------------------------------------------------------------------------ */
+/* The thread                                                                                 */
+/* ------------------------------------------------------------------------------------------ */
+
+/*
+ * Whether to sleep until somebody rings.  An arena's thread that starts a cycle reads `asleep` after
+ * its client has counted what made the cycle due: either it sees that we sleep, and rings, or we see
+ * the counter.
+ */
+static bool fall_asleep(void)
+{
+	struct tri_ctl ctl;
+	struct member *m;
+	struct group *g;
+	bool limited = false;
+
+	for (g = watch.groups; g; g = g->next) {
+		if (g->next_ns != UINT64_MAX)
+			return false;
+		limited |= soft_limit(g) != CGROUP_NONE;
+	}
+	/* Cycles are nothing to us. */
+	if (!limited)
+		return true;
+	/* pairs with watch_wake() */
+	atomic_store(&watch.asleep, true);
+	for (m = watch.members; m; m = m->next) {
+		if (!m->place || !m->place->group || soft_limit(m->place->group) == CGROUP_NONE ||
+		    !look_at_counters(m, &ctl))
+			continue;
+		m->place->group->next_ns = 0;
+		atomic_store(&watch.asleep, false);
+		return false;
+	}
+	return true;
+}
+
+static int next_timeout(uint64_t now)
+{
+	uint64_t due = UINT64_MAX;
+	struct group *g;
+
+	for (g = watch.groups; g; g = g->next)
+		if (g->next_ns < due)
+			due = g->next_ns;
+	if (due == UINT64_MAX)
+		return -1;
+	return due <= now ? 0 : (int)((due - now + MS - 1) / MS);
+}
+
+/* Wait, and note who has rung.  Returns whether a limit may have changed. */
+static bool wait_for_news(void)
+{
+	struct pollfd *p;
+	struct group *g;
+	size_t n = 2;
+	uint64_t times;
+	bool limits, sleeping = fall_asleep();
+
+	for (g = watch.groups; g; g = g->next)
+		n += ALARM_FDS;
+	p = calloc(n, sizeof(*p));
+	if (!p) {
+		poll(NULL, 0, 100);
+		return true;
+	}
+	p[0] = (struct pollfd){ .fd = watch.wake_fd, .events = POLLIN };
+	p[1] = (struct pollfd){ .fd = watch.limits_fd, .events = POLLIN };
+	for (g = watch.groups, n = 2; g; g = g->next, n += ALARM_FDS)
+		alarm_poll(&g->alarm, &p[n]);
+	if (poll(p, n, sleeping ? -1 : next_timeout(clock_ns())) < 0)
+		memset(p, 0, n * sizeof(*p));
+	atomic_store(&watch.asleep, false);
+	limits = p[1].revents != 0;
+	if (limits)
+		alarm_limits_drain(watch.limits_fd);
+	if (p[0].revents && read(watch.wake_fd, &times, sizeof(times)) > 0) {
+		for (g = watch.groups; g; g = g->next) {
+			g->next_ns = 0;
+			g->idle_ticks = 0;
+		}
+	}
+	for (g = watch.groups, n = 2; g; g = g->next, n += ALARM_FDS) {
+		if (alarm_rang(&g->alarm, &p[n])) {
+			g->rang = true;
+			g->next_ns = 0;
+		}
+	}
+	free(p);
+	return limits;
+}
+
+static void *watcher(void *unused)
+{
+	uint64_t limits_ns = 0, tidy_ns = 0;
+
+	(void)unused;
+	for (;;) {
+		bool limits = wait_for_news();
+		uint64_t now = clock_ns();
+		struct member *m;
+		struct place *p;
+		struct group *g;
+
+		meet(now);
+		if (limits || now - limits_ns >= LIMIT_NS) {
+			limits_ns = now;
+			for (p = watch.places; p; p = p->next)
+				look_at_place(p);
+		}
+		for (m = watch.members; m; m = m->next)
+			if (!m->place || now - m->placed_ns >= PLACE_NS)
+				place(m, now);
+		if (now - tidy_ns >= PLACE_NS) {
+			tidy_ns = now;
+			tidy();
+		}
+		for (g = watch.groups; g; g = g->next) {
+			if (g->next_ns > now)
+				continue;
+			if (g->next_ns || now - g->ticked_ns >= TICK_MIN_NS)
+				tick(g, now);
+			else
+				g->next_ns = g->ticked_ns + TICK_MIN_NS;
+		}
+	}
+	return NULL;
+}
+
+void watch_start(uint64_t total_bytes)
+{
+	pthread_attr_t attr;
+	pthread_t thread;
+	int err;
+
+	atomic_store(&watch.total_bytes, total_bytes);
+	watch.wake_fd = registry_watch();
+	watch.limits_fd = alarm_limits_open();
+	pthread_attr_init(&attr);
+	pthread_attr_setstacksize(&attr, STACK_BYTES);
+	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
+	err = watch.wake_fd < 0 ? -watch.wake_fd : pthread_create(&thread, &attr, watcher, NULL);
+	pthread_attr_destroy(&attr);
+	if (err)
+		log_line("memory limits of containers are not kept: no thread to watch them: %s",
+			 strerror(err));
+}

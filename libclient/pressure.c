@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * pressure.c - what the program learns of its memory limit
+ *
+ * The collector writes the pressure to the control page, a futex, and wakes who waits there: no
+ * agent, no signal, nothing polls.  tri_on_pressure() has a thread that waits, and calls the
+ * program.  It is an ordinary thread of the program but for this: it takes no signals, and when
+ * only it is left the process ends.
+ *
+ * With the policy fail-fast the collector may refuse pages.  It is believed only if the program has
+ * chosen that policy, and as long as the collector is there.
+ */
+#include <errno.h>
+
+#include "futex.h"
+#include "internal.h"
+
+#define ASK_NS 10000000ull		/* a program that is refused asks for a cycle this often */
+#define STACK_BYTES (256ul << 10)
+
+static struct {
+	pthread_mutex_t lock;
+	void (*fn)(enum tri_pressure pressure, void *arg);	/* lock */
+	void *arg;						/* lock */
+	bool started;						/* lock */
+	tri_au32 threads;		/* of ours that the process has */
+} waiter = { .lock = PTHREAD_MUTEX_INITIALIZER };
+
+static tri_au64 asked_ns;
+
+/* The collector's word, as one of those that programs know. */
+static enum tri_pressure known(uint32_t word)
+{
+	return word <= TRI_PRESSURE_OVER ? (enum tri_pressure)word : TRI_PRESSURE_OVER;
+}
+
+TRI_EXPORT enum tri_pressure tri_pressure(void)
+{
+	return tri_read_acquire(&tri_g.state) == TRI_STATE_READY ?
+	       known(tri_read(&tri_g.view.ctl->pressure)) : TRI_PRESSURE_NONE;
+}
+
+static void *wait_for_pressure(void *unused)
+{
+	tri_au32 *word = &tri_g.view.ctl->pressure;
+	uint32_t told = TRI_PRESSURE_NONE;
+
+	(void)unused;
+	for (;;) {
+		uint32_t now = tri_read(word);
+		void (*fn)(enum tri_pressure pressure, void *arg);
+		void *arg;
+
+		if (now == told) {
+			/* It may have come to know the heap in a call: then it is scanned for us. */
+			tri_blocking_enter();
+			tri_futex_wait(word, now, -1);
+			tri_blocking_exit();
+			continue;
+		}
+		told = now;
+		pthread_mutex_lock(&waiter.lock);
+		fn = waiter.fn;
+		arg = waiter.arg;
+		pthread_mutex_unlock(&waiter.lock);
+		if (fn)
+			fn(known(now), arg);
+	}
+	return NULL;
+}
+
+TRI_EXPORT int tri_on_pressure(void (*fn)(enum tri_pressure pressure, void *arg), void *arg)
+{
+	pthread_attr_t attr;
+	pthread_t thread;
+	sigset_t all, old;
+	int err = tri_start(NULL);
+
+	if (err)
+		return err;
+	pthread_mutex_lock(&waiter.lock);
+	waiter.fn = fn;
+	waiter.arg = arg;
+	if (!waiter.started && fn) {
+		pthread_attr_init(&attr);
+		pthread_attr_setstacksize(&attr, STACK_BYTES);
+		pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
+		sigfillset(&all);
+		pthread_sigmask(SIG_SETMASK, &all, &old);
+		err = pthread_create(&thread, &attr, wait_for_pressure, NULL);
+		pthread_sigmask(SIG_SETMASK, &old, NULL);
+		pthread_attr_destroy(&attr);
+		waiter.started = !err;
+		atomic_fetch_add(&waiter.threads, !err);
+		if (err) {
+			waiter.fn = NULL;
+			err = tri_fail(EAGAIN, "tricolor: no thread for tri_on_pressure(): %s",
+				       strerror(err));
+		}
+	}
+	pthread_mutex_unlock(&waiter.lock);
+	return err;
+}
+
+/* Threads that would go on for ever when the program's have ended. */
+int tri_pressure_threads(void)
+{
+	return (int)tri_read(&waiter.threads);
+}
+
+/* In the child of a fork(). */
+void tri_pressure_reset(void)
+{
+	pthread_mutex_init(&waiter.lock, NULL);
+	waiter.fn = NULL;
+	waiter.started = false;
+	tri_write(&waiter.threads, 0);
+}
+
+/** Whether an allocation that needs fresh pages fails for the limit's sake. */
+bool tri_refusing(void)
+{
+	return unlikely(tri_read(&tri_g.view.ctl->refuse)) &&
+	       tri_read(&tri_g.view.ctl->limit_policy) == TRI_LIMIT_FAIL_FAST &&
+	       tri_read(&tri_g.collector_pid);
+}
+
+/**
+ * An allocation has failed: was it for the limit?  Then errno and tri_error() are set, and the
+ * collector is asked to look again: without allocation nothing else would make it.
+ */
+bool tri_refused(void)
+{
+	struct tri_ctl *ctl = tri_g.view.ctl;
+	uint64_t now, then = tri_read(&asked_ns);
+
+	if (!tri_refusing())
+		return false;
+	atomic_fetch_add(&ctl->refused, 1);
+	now = tri_now_ns();
+	if (now - then >= ASK_NS && atomic_compare_exchange_strong(&asked_ns, &then, now))
+		tri_agent_wake(TRI_WAKE_TRIGGER);
+	tri_fail(ENOMEM, "tricolor: %llu MiB live, more than the memory limit of %lld MiB allows; free "
+		 "something, raise the limit, or set TRICOLOR_LIMIT_POLICY=continue",
+		 (unsigned long long)(tri_read(&ctl->live_bytes) >> 20),
+		 (long long)(tri_read(&ctl->limit_bytes) >> 20));
+	errno = ENOMEM;
+	return true;
+}

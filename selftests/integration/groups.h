@@ -1,0 +1,163 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * groups.h - control groups of a test's own, v1 or v2
+ *
+ * A test makes them where it may; where it may not it skips with the reason in group_why().
+ */
+#ifndef TRICOLOR_SELFTESTS_GROUPS_H
+#define TRICOLOR_SELFTESTS_GROUPS_H
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+struct group {
+	unsigned int version;
+	char dir[256];
+};
+
+static char group_reason[256];
+
+static inline const char *group_why(void)
+{
+	return group_reason;
+}
+
+static inline bool group_write(const char *dir, const char *name, const char *text)
+{
+	char path[512];
+	int fd;
+	bool ok;
+
+	snprintf(path, sizeof(path), "%s/%s", dir, name);
+	fd = open(path, O_WRONLY | O_CLOEXEC);
+	ok = fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text);
+	if (!ok)
+		snprintf(group_reason, sizeof(group_reason), "%.180s: %s", path, strerror(errno));
+	if (fd >= 0)
+		close(fd);
+	return ok;
+}
+
+static inline bool group_read(const char *dir, const char *name, char *text, size_t room)
+{
+	char path[512];
+	ssize_t n;
+	int fd;
+
+	snprintf(path, sizeof(path), "%s/%s", dir, name);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	n = fd < 0 ? -1 : read(fd, text, room - 1);
+	if (fd >= 0)
+		close(fd);
+	text[n > 0 ? n : 0] = 0;
+	return n > 0;
+}
+
+/* A number in a file, or behind a word in it; 0 if there is none. */
+static inline uint64_t group_number(const struct group *g, const char *name, const char *word)
+{
+	char text[8192], *at = text;
+
+	if (!group_read(g->dir, name, text, sizeof(text)))
+		return 0;
+	while (word && at && (strncmp(at, word, strlen(word)) || at[strlen(word)] != ' ')) {
+		at = strchr(at, '\n');
+		at = at ? at + 1 : NULL;
+	}
+	return at ? strtoull(word ? at + strlen(word) : at, NULL, 10) : 0;
+}
+
+/* A group of @controller ("memory", "cpu"), named after this process. */
+static inline bool group_make(struct group *g, const char *controller, const char *name)
+{
+	char base[128], text[512];
+	struct stat st;
+
+	snprintf(base, sizeof(base), "/sys/fs/cgroup/%s", controller);
+	if (!stat(base, &st)) {
+		g->version = 1;
+	} else {
+		strcpy(base, "/sys/fs/cgroup");
+		g->version = 2;
+		if (!group_read(base, "cgroup.controllers", text, sizeof(text)) ||
+		    !strstr(text, controller)) {
+			snprintf(group_reason, sizeof(group_reason),
+				 "no control groups of %s at /sys/fs/cgroup", controller);
+			return false;
+		}
+		snprintf(text, sizeof(text), "+%s", controller);
+		if (!group_write(base, "cgroup.subtree_control", text))
+			return false;
+	}
+	snprintf(g->dir, sizeof(g->dir), "%s/tricolor-test-%d-%s", base, getpid(), name);
+	if (mkdir(g->dir, 0755)) {
+		snprintf(group_reason, sizeof(group_reason), "%.180s: %s", g->dir, strerror(errno));
+		return false;
+	}
+	return true;
+}
+
+static inline bool group_limit(const struct group *g, uint64_t bytes)
+{
+	char text[32];
+
+	snprintf(text, sizeof(text), "%llu", (unsigned long long)bytes);
+	return group_write(g->dir, g->version == 2 ? "memory.max" : "memory.limit_in_bytes", text);
+}
+
+/* CPU time for the group: @percent of one CPU. */
+static inline bool group_cpus(const struct group *g, unsigned int percent)
+{
+	char text[64];
+
+	if (g->version == 2) {
+		snprintf(text, sizeof(text), "%u 100000", percent * 1000);
+		return group_write(g->dir, "cpu.max", text);
+	}
+	snprintf(text, sizeof(text), "%u", percent * 1000);
+	return group_write(g->dir, "cpu.cfs_period_us", "100000") &&
+	       group_write(g->dir, "cpu.cfs_quota_us", text);
+}
+
+static inline bool group_enter(const struct group *g, pid_t pid)
+{
+	char text[32];
+
+	snprintf(text, sizeof(text), "%d", pid);
+	return group_write(g->dir, "cgroup.procs", text);
+}
+
+static inline uint64_t group_usage(const struct group *g)
+{
+	return group_number(g, g->version == 2 ? "memory.current" : "memory.usage_in_bytes", NULL);
+}
+
+static inline uint64_t group_peak(const struct group *g)
+{
+	return group_number(g, g->version == 2 ? "memory.peak" : "memory.max_usage_in_bytes", NULL);
+}
+
+static inline uint64_t group_kills(const struct group *g)
+{
+	return g->version == 2 ? group_number(g, "memory.events", "oom_kill") :
+				 group_number(g, "memory.oom_control", "oom_kill");
+}
+
+/* Its processes may take a moment to be gone. */
+static inline void group_remove(const struct group *g)
+{
+	int i;
+
+	for (i = 0; i < 1000 && rmdir(g->dir) && errno == EBUSY; i++)
+		usleep(10000);
+}
+
+#endif

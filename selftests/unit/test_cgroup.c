@@ -1,0 +1,307 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * test_cgroup.c - finding a process's control group, its limit and its use
+ *
+ * Folders of fixtures stand for /proc and the mounts: v2, v1, hybrid, containers with and without a
+ * namespace of their own, a daemon elsewhere than the client.  The random part feeds the parsers with
+ * broken copies of real texts; run it under the address sanitizer.
+ *
+ * usage: test_cgroup [SEED]	repeats the random part of a run that failed
+ */
+#include <errno.h>
+#include <ftw.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "cgroup.h"
+#include "kselftest.h"
+
+#define MIB (1ull << 20)
+
+static unsigned int failures;
+static char root[64];
+
+#define check(condition)						\
+	do {								\
+		if (!(condition)) {					\
+			ksft_print_msg("line %d: %s\n", __LINE__, #condition); \
+			failures++;					\
+		}							\
+	} while (0)
+
+static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
+{
+	(void)st;
+	(void)type;
+	(void)ftw;
+	return remove(path);
+}
+
+static void result(const char *name)
+{
+	ksft_test_result(!failures, "%s\n", name);
+	failures = 0;
+	nftw(root, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+	mkdir(root, 0700);
+}
+
+/* Write @text to root/@path, making its folders. */
+static void put(const char *path, const char *text)
+{
+	char full[512], *p;
+	FILE *f;
+
+	snprintf(full, sizeof(full), "%s/%s", root, path);
+	for (p = full + strlen(root) + 1; (p = strchr(p, '/')); p++) {
+		*p = 0;
+		mkdir(full, 0700);
+		*p = '/';
+	}
+	f = fopen(full, "w");
+	if (!f || fputs(text, f) < 0 || fclose(f))
+		ksft_exit_fail_msg("%s: %s\n", full, strerror(errno));
+}
+
+static bool find(const char *controller, struct cgroup *cg)
+{
+	return cgroup_find(root, 42, controller, cg);
+}
+
+static bool is(const char *dir, const char *want)
+{
+	return !strcmp(dir + strlen(root), want);
+}
+
+static void test_numbers(void)
+{
+	uint64_t n = 7;
+
+	check(cgroup_parse_number("max\n", &n) && n == CGROUP_NONE);
+	check(cgroup_parse_number("-1\n", &n) && n == CGROUP_NONE);
+	check(cgroup_parse_number("9223372036854771712\n", &n) && n == CGROUP_NONE);
+	check(cgroup_parse_number("0\n", &n) && n == 0);
+	check(cgroup_parse_number("536870912", &n) && n == 512 * MIB);
+	check(!cgroup_parse_number("", &n));
+	check(!cgroup_parse_number("maximum\n", &n));
+	check(!cgroup_parse_number("12k\n", &n));
+	check(!cgroup_parse_number("99999999999999999999999\n", &n));
+	check(cgroup_parse_stat("anon 5\ninactive_file 77\nfile 3\n", "inactive_file", &n) && n == 77);
+	check(cgroup_parse_stat("total_inactive_file 1\ninactive_file 2\n", "inactive_file", &n) &&
+	      n == 2);
+	check(!cgroup_parse_stat("inactive_files 77\n", "inactive_file", &n));
+	check(!cgroup_parse_stat("", "inactive_file", &n));
+	result("numbers");
+}
+
+static void test_membership(void)
+{
+	char path[64];
+
+	check(cgroup_parse_membership("0::/a/b\n", "memory", path, sizeof(path)) == 2 &&
+	      !strcmp(path, "/a/b"));
+	check(cgroup_parse_membership("5:cpu,cpuacct:/c\n4:memory:/m\n0::/u\n", "memory", path,
+				      sizeof(path)) == 1 && !strcmp(path, "/m"));
+	check(cgroup_parse_membership("0::/u\n5:cpu,cpuacct:/c\n", "cpuacct", path,
+				      sizeof(path)) == 1 && !strcmp(path, "/c"));
+	/* Hybrid: what no hierarchy of v1 has is v2's. */
+	check(cgroup_parse_membership("3:pids:/p\n0::/u\n", "memory", path, sizeof(path)) == 2 &&
+	      !strcmp(path, "/u"));
+	check(!cgroup_parse_membership("3:pids:/p\n1:name=memory:/x\n", "memory", path, sizeof(path)));
+	check(!cgroup_parse_membership("0::/longer/than/the/room\n", "memory", path, 10));
+	check(cgroup_parse_membership("0::/with:colons:in it\n", "memory", path, sizeof(path)) == 2 &&
+	      !strcmp(path, "/with:colons:in it"));
+	check(!strcmp(cgroup_below("/a/b", "/"), "/a/b"));
+	check(!strcmp(cgroup_below("/", "/"), ""));
+	check(!strcmp(cgroup_below("/a/b", "/a"), "/b"));
+	check(!cgroup_below("/ab", "/a"));
+	check(!cgroup_below("/../x", "/"));
+	check(!cgroup_below("/a", "/.."));
+	result("membership");
+}
+
+static const char v2_mount[] =
+	"22 1 8:1 / / rw shared:1 - ext4 /dev/root rw\n"
+	"30 22 0:26 / /sys/fs/cgroup rw,nosuid shared:4 - cgroup2 cgroup2 rw,nsdelegate\n";
+
+static void test_v2(void)
+{
+	struct cgroup_limit limit;
+	struct cgroup cg;
+
+	put("proc/42/cgroup", "0::/app/web\n");
+	put("proc/self/mountinfo", v2_mount);
+	put("sys/fs/cgroup/memory.stat", "inactive_file 1\n");
+	put("sys/fs/cgroup/app/memory.max", "536870912\n");
+	put("sys/fs/cgroup/app/memory.high", "402653184\n");
+	put("sys/fs/cgroup/app/memory.current", "104857600\n");
+	put("sys/fs/cgroup/app/memory.stat", "anon 1\nfile 41943040\ninactive_file 31457280\n");
+	put("sys/fs/cgroup/app/web/memory.max", "max\n");
+	put("sys/fs/cgroup/app/web/memory.high", "max\n");
+	check(find("memory", &cg) && cg.version == 2 && is(cg.dir, "/sys/fs/cgroup/app/web"));
+	cgroup_tightest(&cg, &limit);
+	check(limit.limit_bytes == 384 * MIB && is(limit.dir, "/sys/fs/cgroup/app") && !limit.hidden);
+	check(cgroup_usage(limit.dir, 2) == 70 * MIB);
+	/* The group's own is tighter. */
+	put("sys/fs/cgroup/app/web/memory.max", "104857600\n");
+	cgroup_tightest(&cg, &limit);
+	check(limit.limit_bytes == 100 * MIB && is(limit.dir, "/sys/fs/cgroup/app/web"));
+	check(cgroup_usage(limit.dir, 2) == CGROUP_NONE);
+	/* No limit anywhere. */
+	put("sys/fs/cgroup/app/web/memory.max", "max\n");
+	put("sys/fs/cgroup/app/memory.max", "max\n");
+	put("sys/fs/cgroup/app/memory.high", "max\n");
+	cgroup_tightest(&cg, &limit);
+	check(limit.limit_bytes == CGROUP_NONE && is(limit.dir, "/sys/fs/cgroup/app/web"));
+	/* More cache than use: the two were read at different times. */
+	put("sys/fs/cgroup/app/memory.current", "1048576\n");
+	put("sys/fs/cgroup/app/memory.stat", "inactive_file 31457280\n");
+	strcpy(limit.dir, root);
+	strcat(limit.dir, "/sys/fs/cgroup/app");
+	check(cgroup_usage(limit.dir, 2) == 0);
+	/* CPUs. */
+	put("sys/fs/cgroup/app/cpu.max", "50000 100000\n");
+	put("sys/fs/cgroup/app/web/cpu.max", "max 100000\n");
+	check(find("cpu", &cg) && cgroup_cpu_quota(&cg) == 0.5);
+	result("v2");
+}
+
+static void test_v1(void)
+{
+	struct cgroup_limit limit;
+	struct cgroup cg;
+
+	put("proc/42/cgroup", "9:name=systemd:/\n4:memory:/jobs/a\n1:cpu,cpuacct:/jobs\n0::/\n");
+	put("proc/self/mountinfo",
+	    "32 31 0:29 / /sys/fs/cgroup/cpu,cpuacct rw - cgroup cgroup rw,cpu,cpuacct\n"
+	    "35 31 0:32 / /sys/fs/cgroup/memory rw,relatime - cgroup cgroup rw,memory\n"
+	    "41 31 0:38 / /sys/fs/cgroup/unified rw,relatime - cgroup2 cgroup2 rw\n");
+	put("sys/fs/cgroup/memory/memory.limit_in_bytes", "9223372036854771712\n");
+	put("sys/fs/cgroup/memory/jobs/memory.limit_in_bytes", "1073741824\n");
+	put("sys/fs/cgroup/memory/jobs/memory.usage_in_bytes", "209715200\n");
+	put("sys/fs/cgroup/memory/jobs/memory.stat",
+	    "inactive_file 5\nhierarchical_memory_limit 1073741824\ntotal_inactive_file 104857600\n");
+	put("sys/fs/cgroup/memory/jobs/a/memory.limit_in_bytes", "9223372036854771712\n");
+	put("sys/fs/cgroup/memory/jobs/a/memory.stat", "hierarchical_memory_limit 1073741824\n");
+	check(find("memory", &cg) && cg.version == 1 && is(cg.dir, "/sys/fs/cgroup/memory/jobs/a"));
+	cgroup_tightest(&cg, &limit);
+	check(limit.limit_bytes == 1024 * MIB && is(limit.dir, "/sys/fs/cgroup/memory/jobs") &&
+	      !limit.hidden);
+	check(cgroup_usage(limit.dir, 1) == 100 * MIB);
+	put("sys/fs/cgroup/cpu,cpuacct/jobs/cpu.cfs_quota_us", "5000\n");
+	put("sys/fs/cgroup/cpu,cpuacct/jobs/cpu.cfs_period_us", "100000\n");
+	check(find("cpu", &cg) && cg.version == 1 && cgroup_cpu_quota(&cg) == 0.05);
+	put("sys/fs/cgroup/cpu,cpuacct/jobs/cpu.cfs_quota_us", "-1\n");
+	check(cgroup_cpu_quota(&cg) == 0);
+	/* A limit above the mounted part, which only the sum of all tells. */
+	put("proc/42/cgroup", "4:memory:/docker/c1\n");
+	put("proc/self/mountinfo",
+	    "35 31 0:32 /docker/c1 /sys/fs/cgroup/memory ro - cgroup cgroup rw,memory\n");
+	put("sys/fs/cgroup/memory/memory.stat", "hierarchical_memory_limit 268435456\n");
+	check(find("memory", &cg) && is(cg.dir, "/sys/fs/cgroup/memory"));
+	cgroup_tightest(&cg, &limit);
+	check(limit.limit_bytes == 256 * MIB && is(limit.dir, "/sys/fs/cgroup/memory") && limit.hidden);
+	result("v1, hybrid");
+}
+
+static void test_elsewhere(void)
+{
+	struct cgroup cg;
+
+	/* The client's container is not below what we see of the hierarchy … */
+	put("proc/42/cgroup", "0::/../c2\n");
+	put("proc/self/mountinfo", v2_mount);
+	put("sys/fs/cgroup/memory.max", "max\n");
+	check(!find("memory", &cg) && !cg.version && strstr(cg.why, "/../c2"));
+	/* … and with our namespace's root mounted we see it by its name. */
+	put("proc/42/cgroup", "0::/pods/c2\n");
+	put("sys/fs/cgroup/pods/c2/memory.max", "1048576\n");
+	check(find("memory", &cg) && is(cg.dir, "/sys/fs/cgroup/pods/c2"));
+	/* Nothing is mounted with us, but the client has a mount of its part, and lets us look. */
+	put("proc/self/mountinfo", "22 1 8:1 / / rw shared:1 - ext4 /dev/root rw\n");
+	check(!find("memory", &cg) && strstr(cg.why, "not mounted"));
+	put("proc/42/mountinfo",
+	    "50 49 0:26 /pods/c2 /my\\040cgroups ro - cgroup2 cgroup rw\n");
+	put("proc/42/root/my cgroups/memory.max", "1048576\n");
+	check(find("memory", &cg) && is(cg.dir, "/proc/42/root/my cgroups") &&
+	      cg.mount_len == strlen(cg.dir));
+	check(!cgroup_up(cg.dir, cg.mount_len));
+	/* Its process is gone, or not in our pid namespace, or in no group. */
+	check(!cgroup_find(root, 43, "memory", &cg) && strstr(cg.why, "can't be read"));
+	check(!cgroup_find(root, 0, "memory", &cg) && strstr(cg.why, "pid namespace"));
+	put("proc/42/cgroup", "1:name=systemd:/\n");
+	check(!find("memory", &cg) && strstr(cg.why, "no group"));
+	/* The folder that the name leads to is not there. */
+	put("proc/42/cgroup", "0::/gone\n");
+	put("proc/self/mountinfo", v2_mount);
+	check(!find("memory", &cg) && cg.why[0]);
+	result("containers");
+}
+
+static uint64_t random_state;
+
+static uint64_t rnd(void)
+{
+	random_state ^= random_state >> 12;
+	random_state ^= random_state << 25;
+	random_state ^= random_state >> 27;
+	return random_state * 0x2545f4914f6cdd1dull;
+}
+
+/* Broken texts: whatever comes out fits its room and ends. */
+static void test_broken(void)
+{
+	static const char *const texts[] = {
+		"9:name=systemd:/\n4:memory:/jobs/a\n1:cpu,cpuacct:/jobs\n0::/\n", v2_mount,
+		"35 31 0:32 /d\\0401 /sys/fs/cgroup/memory ro - cgroup cgroup rw,memory\n",
+		"inactive_file 5\nhierarchical_memory_limit 1073741824\n", "max\n",
+	};
+	char mounted[PATH_MAX], at[PATH_MAX], path[32];
+	unsigned int round, i;
+
+	for (round = 0; round < 200000; round++) {
+		const char *from = texts[rnd() % (sizeof(texts) / sizeof(texts[0]))];
+		size_t len = rnd() % (strlen(from) + 1);
+		char *text = malloc(len + 1);
+		uint64_t value;
+
+		memcpy(text, from, len);
+		text[len] = 0;
+		for (i = rnd() % 5; i && len; i--)
+			text[rnd() % len] = ":/\\ \n-,0m\x80"[rnd() % 10];
+		path[sizeof(path) - 1] = 1;
+		if (cgroup_parse_membership(text, "memory", path, sizeof(path) - 1))
+			check(path[0] == '/' && strlen(path) < sizeof(path) - 1);
+		check(path[sizeof(path) - 1] == 1);
+		for (i = 1; i <= 2; i++)
+			if (cgroup_parse_mountinfo(text, i, "memory", mounted, at))
+				check(mounted[0] == '/' && at[0] == '/');
+		cgroup_parse_stat(text, "inactive_file", &value);
+		cgroup_parse_number(text, &value);
+		cgroup_below(text, "/");
+		free(text);
+	}
+	result("broken texts");
+}
+
+int main(int argc, char **argv)
+{
+	random_state = argc > 1 ? strtoull(argv[1], NULL, 0) : (uint64_t)time(NULL) << 20 | 1;
+	ksft_print_header();
+	ksft_print_msg("seed %#llx\n", (unsigned long long)random_state);
+	ksft_set_plan(6);
+	strcpy(root, "/tmp/test_cgroup.XXXXXX");
+	if (!mkdtemp(root))
+		ksft_exit_fail_msg("%s: %s\n", root, strerror(errno));
+	test_numbers();
+	test_membership();
+	test_v2();
+	test_v1();
+	test_elsewhere();
+	test_broken();
+	rmdir(root);
+	ksft_finished();
+}

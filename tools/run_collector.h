@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* run_collector.h - a collector for the length of one `tricolor run` */
+#ifndef TRICOLOR_RUN_COLLECTOR_H
+#define TRICOLOR_RUN_COLLECTOR_H
+
+#include <signal.h>
+#include <stdbool.h>
+#include <sys/types.h>
+
+struct run_collector {
+	char folder[80];		/* for us alone; "": not made */
+	char socket[108];		/* in it; what TRICOLOR_SOCKET is to be */
+	char notify[108];		/* beside it; what the collector says about itself */
+	pid_t pid;
+	int notify_fd;			/* open as long as it may say something */
+	int until_fd;			/* it serves as long as this is open, or has clients */
+};
+
+/**
+ * Start it and wait until it listens.  @settings: options for it, ends with NULL.  @mask: the signals
+ * that are to be blocked in it.  False: what stood in the way was said.
+ */
+bool run_collector_start(struct run_collector *c, const char *const *settings, const sigset_t *mask);
+
+/** No more clients will come.  True: it has ended; false: some are left, and it ends with them. */
+bool run_collector_release(struct run_collector *c);
+
+/** After that: wait until it has ended. */
+void run_collector_wait(struct run_collector *c);
+
+/** Remove what it has left behind. */
+void run_collector_clean(struct run_collector *c);
+
+#endif
