@@ -159,6 +159,7 @@ void arena_orders(struct arena *a)
 			continue;
 		case ORDER_SHARE:
 			limit_share(a, value);
+			arena_publish(a);
 			break;
 		case ORDER_PRESSURE:
 			limit_pressure(a, (uint32_t)value);
