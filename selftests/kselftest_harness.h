@@ -116,7 +116,7 @@ static inline void th_fail(bool fatal)
 	} while (0)
 
 /* Values of different signs are compared as C does; that is what a test of a result means. */
-#define TH_COMPARE(expected, seen, op, fatal)						\
+#define TH_COMPARE(expected, expected_text, seen, seen_text, op, fatal)			\
 	do {										\
 		_Pragma("GCC diagnostic push")						\
 		_Pragma("GCC diagnostic ignored \"-Wsign-compare\"")			\
@@ -125,8 +125,8 @@ static inline void th_fail(bool fatal)
 		int errno_ = errno;							\
 											\
 		if (!(e_ op s_)) {							\
-			TH_LOG("expected %s (%#llx) %s %s (%#llx); errno %d", #expected,	\
-			       (unsigned long long)(uintptr_t)e_, #op, #seen,		\
+			TH_LOG("expected %s (%#llx) %s %s (%#llx); errno %d", expected_text, \
+			       (unsigned long long)(uintptr_t)e_, #op, seen_text,	\
 			       (unsigned long long)(uintptr_t)s_, errno_);		\
 			th_fail(fatal);							\
 		}									\
@@ -143,24 +143,25 @@ static inline void th_fail(bool fatal)
 		}									\
 	} while (0)
 
-#define EXPECT_EQ(expected, seen)	TH_COMPARE(expected, seen, ==, false)
-#define EXPECT_NE(expected, seen)	TH_COMPARE(expected, seen, !=, false)
-#define EXPECT_LT(expected, seen)	TH_COMPARE(expected, seen, <, false)
-#define EXPECT_LE(expected, seen)	TH_COMPARE(expected, seen, <=, false)
-#define EXPECT_GT(expected, seen)	TH_COMPARE(expected, seen, >, false)
-#define EXPECT_GE(expected, seen)	TH_COMPARE(expected, seen, >=, false)
-#define EXPECT_TRUE(seen)		EXPECT_NE(0, seen)
-#define EXPECT_FALSE(seen)		EXPECT_EQ(0, seen)
+/* The texts are made here, before the preprocessor has looked into the arguments. */
+#define EXPECT_EQ(expected, seen)	TH_COMPARE(expected, #expected, seen, #seen, ==, false)
+#define EXPECT_NE(expected, seen)	TH_COMPARE(expected, #expected, seen, #seen, !=, false)
+#define EXPECT_LT(expected, seen)	TH_COMPARE(expected, #expected, seen, #seen, <, false)
+#define EXPECT_LE(expected, seen)	TH_COMPARE(expected, #expected, seen, #seen, <=, false)
+#define EXPECT_GT(expected, seen)	TH_COMPARE(expected, #expected, seen, #seen, >, false)
+#define EXPECT_GE(expected, seen)	TH_COMPARE(expected, #expected, seen, #seen, >=, false)
+#define EXPECT_TRUE(seen)	TH_COMPARE(0, "0", seen, #seen, !=, false)
+#define EXPECT_FALSE(seen)	TH_COMPARE(0, "0", seen, #seen, ==, false)
 #define EXPECT_STREQ(expected, seen)	TH_COMPARE_TEXT(expected, seen, ==, false)
 #define EXPECT_STRNE(expected, seen)	TH_COMPARE_TEXT(expected, seen, !=, false)
-#define ASSERT_EQ(expected, seen)	TH_COMPARE(expected, seen, ==, true)
-#define ASSERT_NE(expected, seen)	TH_COMPARE(expected, seen, !=, true)
-#define ASSERT_LT(expected, seen)	TH_COMPARE(expected, seen, <, true)
-#define ASSERT_LE(expected, seen)	TH_COMPARE(expected, seen, <=, true)
-#define ASSERT_GT(expected, seen)	TH_COMPARE(expected, seen, >, true)
-#define ASSERT_GE(expected, seen)	TH_COMPARE(expected, seen, >=, true)
-#define ASSERT_TRUE(seen)		ASSERT_NE(0, seen)
-#define ASSERT_FALSE(seen)		ASSERT_EQ(0, seen)
+#define ASSERT_EQ(expected, seen)	TH_COMPARE(expected, #expected, seen, #seen, ==, true)
+#define ASSERT_NE(expected, seen)	TH_COMPARE(expected, #expected, seen, #seen, !=, true)
+#define ASSERT_LT(expected, seen)	TH_COMPARE(expected, #expected, seen, #seen, <, true)
+#define ASSERT_LE(expected, seen)	TH_COMPARE(expected, #expected, seen, #seen, <=, true)
+#define ASSERT_GT(expected, seen)	TH_COMPARE(expected, #expected, seen, #seen, >, true)
+#define ASSERT_GE(expected, seen)	TH_COMPARE(expected, #expected, seen, #seen, >=, true)
+#define ASSERT_TRUE(seen)	TH_COMPARE(0, "0", seen, #seen, !=, true)
+#define ASSERT_FALSE(seen)	TH_COMPARE(0, "0", seen, #seen, ==, true)
 #define ASSERT_STREQ(expected, seen)	TH_COMPARE_TEXT(expected, seen, ==, true)
 #define ASSERT_STRNE(expected, seen)	TH_COMPARE_TEXT(expected, seen, !=, true)
 
@@ -364,6 +365,8 @@ static inline int th_main(int argc, char **argv)
 	ksft_print_header();
 	if (th.reason == MAP_FAILED)
 		ksft_exit_fail_msg("no shared memory: %s\n", strerror(errno));
+	if (!th_for_each(false, false, argc, argv))
+		ksft_exit_fail_msg("no test has such a name\n");
 	ksft_set_plan(th_for_each(false, false, argc, argv));
 	th_for_each(true, false, argc, argv);
 	ksft_finished();

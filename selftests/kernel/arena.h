@@ -235,6 +235,7 @@ static UNUSED int wait_child(pid_t pid)
 		pid_t child_ = fork();				\
 								\
 		if (!child_) {					\
+			th.failed = false;			\
 			__VA_ARGS__;				\
 			_exit(th.failed ? KSFT_FAIL : 0);	\
 		}						\

@@ -89,7 +89,8 @@ static int act(int fd, char what)
 	}
 }
 
-static struct actor start_actor(const struct cgroup *c, int fd)
+/* It has @fd, and not @foreign: what one side holds must not keep what the other drops. */
+static struct actor start_actor(const struct cgroup *c, int fd, int foreign)
 {
 	struct actor a;
 	int pair[2];
@@ -100,6 +101,7 @@ static struct actor start_actor(const struct cgroup *c, int fd)
 	ASSERT_LE(0, a.pid);
 	if (!a.pid) {
 		close(pair[0]);
+		close(foreign);
 		cgroup_enter(c);
 		while (read(pair[1], &what, 1) == 1) {
 			what = (char)act(fd, what);
@@ -142,8 +144,8 @@ FIXTURE_SETUP(cgroup)
 	self->fd = new_arena(BYTES, 0, NULL);
 	cgroup_leave();
 	self->collector = new_collector(self->fd);
-	self->owner = start_actor(&self->a, self->fd);
-	self->other = start_actor(&self->b, self->collector);
+	self->owner = start_actor(&self->a, self->fd, self->collector);
+	self->other = start_actor(&self->b, self->collector, self->fd);
 	EXPECT_EQ(0, tell(&self->owner, 'm'));
 	EXPECT_EQ(0, tell(&self->other, 'm'));
 }
@@ -195,7 +197,7 @@ TEST_F(cgroup, the_owner_pays)
 
 TEST_F(cgroup, populate_charges_the_owner_whoever_asks)
 {
-	struct actor third = start_actor(&self->b, self->fd);
+	struct actor third = start_actor(&self->b, self->fd, self->collector);
 	uint64_t a = usage(&self->a), b = usage(&self->b);
 
 	EXPECT_EQ(0, tell(&third, 'p'));
@@ -323,7 +325,7 @@ TEST_F(cgroup, owner_killed_for_memory)
 /* POPULATE beyond the limit fails or has the owner killed, but charges nobody else. */
 TEST_F(cgroup, populate_beyond_the_limit)
 {
-	struct actor third = start_actor(&self->b, self->fd);
+	struct actor third = start_actor(&self->b, self->fd, self->collector);
 	uint64_t b = usage(&self->b);
 
 	cgroup_set(&self->a, "memory.swap.max", "0");

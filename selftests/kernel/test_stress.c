@@ -328,6 +328,7 @@ TEST_F(stress, under_a_limit)
 	if (!pid) {
 		int fd;
 
+		th.failed = false;
 		cgroup_enter(&c);
 		/* Its own arena: the one of the set-up was made outside. */
 		fd = new_arena(BYTES, 0, NULL);

@@ -77,7 +77,10 @@ FNR == NR {
 
 /^1\.\.[0-9]+/ {
 	planned = substr($1, 4) + 0
-	if (planned == 0) {
+	if (planned == 0 && !/SKIP/) {
+		failed++
+		point(0, name ": planned no point")
+	} else if (planned == 0) {
 		sub(/^[^#]*#? *(SKIP *)?/, "")
 		skipped++
 		points++
