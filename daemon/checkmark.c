@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include "arena.h"
 #include "core/buffer.h"
@@ -92,6 +93,16 @@ static void scan(struct check *c, const struct tri_object *o)
 	for (at = 0; at < bytes; at += 8) {
 		uint64_t bit = (offset + at) / 8;
 
+		/* As scan_sparse() in mark.c: a hole holds nothing, and is not to be read. */
+		if (o->class->large && !(at & 4095)) {
+			off_t page = (off_t)(v->layout.heap + offset + at);
+			off_t data = lseek(c->a->fd, page, SEEK_DATA);
+
+			if (data < 0 || (uint64_t)(data - page) >= bytes - at)
+				return;
+			at += (uint64_t)(data - page);
+			bit = (offset + at) / 8;
+		}
 		if (o->class->kind == TRI__TYPED && !(tri_read(&map[bit / 64]) >> (bit & 63) & 1))
 			continue;
 		look(c, o, at, *(const volatile uint64_t *)(v->heap + offset + at));

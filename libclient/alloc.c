@@ -147,6 +147,9 @@ static uint32_t take_large(struct tri_thread *t, uint32_t pages, uint32_t align,
 	tri_write(&v->marks[t->gen & 1][page][0], 1);
 	tri_write(&v->marks[~t->gen & 1][page][0], t->black);
 	tri_write(&v->scanned[page][0], t->black);
+	tri_write(&v->queued[page], 0);
+	for (i = 0; i < pages && kind == TRI__TYPED; i++)
+		(void)tri_read(&v->ptrmap[page + i][0]);
 	tri_write(&v->spans[page].pages, pages);
 	tri_write(&v->spans[page].place, 0);
 	/* What is zeroed below has no holes: see the marker. */

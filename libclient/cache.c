@@ -19,6 +19,22 @@
 
 #define RUN_PAGES 16			/* taken from the page heap at once, at most */
 
+/*
+ * The collector may scan any slot of an open window, written or not, and must not be the first to
+ * touch its memory: it would pay for it on one backing, and fault on the other.
+ */
+static void touch_window(const struct tri_class *c, char *base, uint32_t objects, bool fresh)
+{
+	char *end = base + (size_t)objects * c->size, *at;
+
+	for (at = base; at < end; at = (char *)(((uintptr_t)at | 4095) + 1)) {
+		if (fresh)
+			*(volatile char *)at = 0;
+		else
+			(void)*(volatile char *)at;
+	}
+}
+
 /* Make the entry's free bits those of window @w.  False if the window is full. */
 static bool open_window(struct tri_thread *t, unsigned int byte, uint32_t w)
 {
@@ -28,13 +44,17 @@ static bool open_window(struct tri_thread *t, unsigned int byte, uint32_t w)
 	uint32_t page = t->spans[byte].page;
 	tri_au64 *allocated = &v->marks[t->gen & 1][page][w];
 	uint64_t free = ~tri_read(allocated) & tri_objects_mask(c->objects, w);
+	bool fresh = !tri_read(&v->spans[page].needs_zero);
 
 	t->spans[byte].window = w;
 	if (!free)
 		return false;
+	if (c->kind != TRI__LEAF)
+		touch_window(c, v->heap + ((uint64_t)page << TRI_PAGE_SHIFT) + (size_t)w * 64 * c->size,
+			     c->objects - w * 64 < 64 ? c->objects - w * 64 : 64, fresh);
 	tri_write(allocated, ~0ull);
 	/* A thread that is stopped before it has zeroed a black slot must not show old pointers there. */
-	if (tri_g.settings.checkmark && tri_read(&v->spans[page].needs_zero)) {
+	if (tri_g.settings.checkmark && !fresh) {
 		char *base = v->heap + ((uint64_t)page << TRI_PAGE_SHIFT) + (size_t)w * 64 * c->size;
 		uint64_t todo;
 
@@ -47,7 +67,7 @@ static bool open_window(struct tri_thread *t, unsigned int byte, uint32_t w)
 	}
 	cache->base = v->heap + ((uint64_t)page << TRI_PAGE_SHIFT) + (size_t)w * 64 * c->size;
 	cache->size = c->size;
-	cache->zeroed = !tri_read(&v->spans[page].needs_zero);
+	cache->zeroed = fresh;
 	cache->free = free;
 	return true;
 }
@@ -93,6 +113,12 @@ static void make_span(struct tri_thread *t, unsigned int byte, uint32_t page, bo
 		tri_write(&v->scanned[page][w], 0);
 	}
 	tri_write(&v->queued[page], 0);
+	/* A pointer into a slot that is not typed yet must not find a hole here. */
+	for (i = 0; i < c->pages && c->kind == TRI__TYPED; i++)
+		(void)tri_read(&v->ptrmap[page + i][0]);
+	/* The collector writes into free slots then. */
+	if (tri_g.settings.clobberfree)
+		touch_window(c, v->heap + ((uint64_t)page << TRI_PAGE_SHIFT), c->objects, false);
 	tri_write(&v->spans[page].pages, c->pages);
 	tri_write(&v->spans[page].needs_zero, needs_zero);
 	tri_write_release(&v->spans[page].state,

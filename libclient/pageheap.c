@@ -23,6 +23,8 @@ void tri_pageheap_init(void)
 	/* Page 0 stands for "no span". */
 	atomic_fetch_or(&tri_g.view.used[0], 1);
 	tri_write(&tri_g.view.page_map[0], 0);
+	/* The collector writes there before any thread does, and must not be the first to touch it. */
+	tri_write(&tri_g.view.grey[0], 0);
 	tri_write(&tri_g.view.ctl->top_pages, 1);
 }
 
@@ -154,6 +156,9 @@ uint32_t tri_pageheap_take(uint32_t pages, uint32_t align_pages, bool *backed)
 		i += here;
 		left -= here;
 	}
+	/* Where the collector will hint that they are free.  A search has looked at some of it only. */
+	for (i = page / TRI_CHUNK_PAGES; i <= (page + pages - 1) / TRI_CHUNK_PAGES; i++)
+		(void)tri_read(&v->chunks[i]);
 	for (i = 0; i < pages; i++)
 		tri_write(&v->page_map[page + i], TRI_BYTE_TAKEN);
 	top = tri_read(&v->ctl->top_pages);

@@ -1,0 +1,359 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * arena.c - making arenas, finding them, and their end
+ *
+ *  1. An arena's memory is a shmem file of our own mount (one with 4 KiB pages, one with 2 MiB
+ *     pages, so that the system's setting for shared memory does not matter).  The file gets a copy
+ *     of shmem's operations that names this module as owner and has a release function.
+ *  2. References to the arena are references to that file.  arenas[] holds none: under arenas_lock
+ *     an arena that is found there may be on its way out, and then its count is 0 already, but
+ *     its memory stays until release has taken it from the list, which needs the lock.
+ *  3. When the last owner goes (tricolor_owner_put()), all memory is freed and the file's size
+ *     becomes 0: whoever still has it mapped gets SIGBUS.  That includes root, who can reopen it
+ *     through /proc/PID/map_files without us.
+ *  4. When the last reference goes, release takes the arena from list and sysfs.
+ */
+#include <linux/cred.h>
+#include <linux/fcntl.h>
+#include <linux/file.h>
+#include <linux/module.h>
+#include <linux/mount.h>
+#include <linux/pid.h>
+#include <linux/pid_namespace.h>
+#include <linux/sched/signal.h>
+#include <linux/shmem_fs.h>
+#include <linux/slab.h>
+#include <linux/xarray.h>
+
+#include "internal.h"
+#include "trace.h"
+
+/* Half of what a process can address: larger ones could not be mapped. */
+#define ARENA_MAX_BYTES (1ull << 46)
+
+static DEFINE_MUTEX(arenas_lock);
+static DEFINE_XARRAY_ALLOC1(arenas);	/* number to arena; NULL while it is being made */
+static u32 last_id;
+static atomic64_t changes;		/* arenas made and gone */
+DECLARE_WAIT_QUEUE_HEAD(tricolor_arenas_wait);
+
+static struct vfsmount *small_mount, *huge_mount;
+bool tricolor_have_huge;
+
+static struct file_operations shm_fops;	/* shmem's, and what shm_release() adds */
+
+static void arena_free(struct device *dev)
+{
+	struct tricolor_arena *arena = container_of(dev, struct tricolor_arena, dev);
+
+	put_pid(arena->owner_pid);
+	mem_cgroup_put(arena->memcg);
+	kfree(arena);
+}
+
+static void note_change(void)
+{
+	atomic64_inc(&changes);
+	wake_up_all(&tricolor_arenas_wait);
+}
+
+u64 tricolor_arena_changes(void)
+{
+	return atomic64_read(&changes);
+}
+
+static int shm_release(struct inode *inode, struct file *shm)
+{
+	struct tricolor_arena *arena = shm->private_data;
+
+	mutex_lock(&arenas_lock);
+	xa_erase(&arenas, arena->id);
+	tricolor_user_uncharge(arena->user, arena->bytes);
+	mutex_unlock(&arenas_lock);
+
+	tricolor_sysfs_del(arena);
+	tricolor_lazy_drop(arena);
+	trace_tricolor_arena_gone(arena);
+	tricolor_netlink_event(arena, TRICOLOR_CMD_ARENA_GONE);
+	note_change();
+	put_device(&arena->dev);
+	return 0;
+}
+
+/*
+ * From here on shm_release() undoes everything.  The reference to the module is the file's: it is put
+ * after release, with the file's operations.
+ */
+static void adopt(struct tricolor_arena *arena)
+{
+	/* Nor will what root reopens behind our back change the size, or grow it after the end. */
+	SHMEM_I(file_inode(arena->shm))->seals = F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW;
+	__module_get(THIS_MODULE);
+	arena->shm->private_data = arena;
+	arena->shm->f_op = &shm_fops;
+}
+
+static int check_size(const struct tricolor_create *args)
+{
+	u64 unit = args->flags & TRICOLOR_CREATE_HUGE ? 1ull << HUGE_SHIFT : PAGE_SIZE;
+	u64 max = READ_ONCE(tricolor_max_arena_bytes);
+
+	if (!args->bytes || args->bytes & (unit - 1))
+		return -EINVAL;
+	if (args->bytes > ARENA_MAX_BYTES || (max && args->bytes > max))
+		return -EFBIG;
+	return args->bytes > rlimit(RLIMIT_FSIZE) ? -EFBIG : 0;
+}
+
+static struct tricolor_arena *alloc_arena(const struct tricolor_create *args)
+{
+	bool huge = args->flags & TRICOLOR_CREATE_HUGE;
+	struct tricolor_arena *arena = kzalloc(sizeof(*arena), GFP_KERNEL_ACCOUNT);
+
+	if (!arena)
+		return NULL;
+	device_initialize(&arena->dev);
+	arena->dev.release = arena_free;
+	arena->bytes = args->bytes;
+	arena->create_flags = args->flags;
+	arena->unit_shift = huge ? HUGE_SHIFT : PAGE_SHIFT;
+	arena->chunk_shift = huge ? 0 : 5;
+	arena->owner_pid = get_pid(task_tgid(current));
+	arena->owner_uid = current_uid();
+	arena->memcg = get_mem_cgroup_from_mm(current->mm);
+	atomic_set(&arena->owners, 1);
+	init_waitqueue_head(&arena->wait);
+	init_waitqueue_head(&arena->purge_wait);
+	spin_lock_init(&arena->lazy_lock);
+	arena->chunks = RB_ROOT;
+	mutex_init(&arena->dirty_lock);
+	tricolor_pacer_init(arena);
+	return arena;
+}
+
+/* A number and a place in the user's limits; the place in the list stays empty for now. */
+static int enlist(struct tricolor_arena *arena)
+{
+	struct tricolor_user *user;
+	int err;
+
+	mutex_lock(&arenas_lock);
+	user = tricolor_user_charge(arena->owner_uid, arena->bytes);
+	err = PTR_ERR_OR_ZERO(user);
+	if (!err) {
+		err = xa_alloc_cyclic(&arenas, &arena->id, NULL, XA_LIMIT(1, INT_MAX), &last_id,
+				      GFP_KERNEL_ACCOUNT);
+		if (err < 0)
+			tricolor_user_uncharge(user, arena->bytes);
+		else
+			arena->user = user;
+	}
+	mutex_unlock(&arenas_lock);
+	/* 1: the numbers have wrapped. */
+	return err < 0 ? err : 0;
+}
+
+static void delist(struct tricolor_arena *arena)
+{
+	mutex_lock(&arenas_lock);
+	xa_erase(&arenas, arena->id);
+	tricolor_user_uncharge(arena->user, arena->bytes);
+	mutex_unlock(&arenas_lock);
+}
+
+/**
+ * tricolor_arena_create - an arena for the calling process
+ *
+ * Returned with one owner and one reference; tricolor_owner_put() and then tricolor_arena_put().
+ */
+struct tricolor_arena *tricolor_arena_create(const struct tricolor_create *args)
+{
+	struct tricolor_arena *arena;
+	struct file *shm;
+	int err;
+
+	if (args->flags & ~(TRICOLOR_CREATE_HUGE | TRICOLOR_CREATE_OWNER_ONLY) || args->reserved)
+		return ERR_PTR(-EINVAL);
+	if (args->flags & TRICOLOR_CREATE_HUGE && !tricolor_have_huge)
+		return ERR_PTR(-EOPNOTSUPP);
+	err = check_size(args);
+	if (err)
+		return ERR_PTR(err);
+
+	arena = alloc_arena(args);
+	if (!arena)
+		return ERR_PTR(-ENOMEM);
+	err = enlist(arena);
+	if (err)
+		goto err_put_device;
+	shm = shmem_file_setup_with_mnt(args->flags & TRICOLOR_CREATE_HUGE ? huge_mount : small_mount,
+					"tricolor", (loff_t)arena->bytes, VM_NORESERVE);
+	if (IS_ERR(shm)) {
+		err = PTR_ERR(shm);
+		goto err_delist;
+	}
+	arena->shm = shm;
+	err = tricolor_sysfs_add(arena);
+	if (err)
+		goto err_fput;
+	adopt(arena);
+	trace_tricolor_arena_new(arena);
+	/* Now it can be found. */
+	mutex_lock(&arenas_lock);
+	xa_store(&arenas, arena->id, arena, GFP_KERNEL);
+	mutex_unlock(&arenas_lock);
+	tricolor_netlink_event(arena, TRICOLOR_CMD_ARENA_NEW);
+	note_change();
+	return arena;
+
+err_fput:
+	fput(shm);
+err_delist:
+	delist(arena);
+err_put_device:
+	put_device(&arena->dev);
+	return ERR_PTR(err);
+}
+
+/** tricolor_arena_get - the arena of that number, with a reference; NULL: none */
+struct tricolor_arena *tricolor_arena_get(u32 id)
+{
+	struct tricolor_arena *arena;
+
+	mutex_lock(&arenas_lock);
+	arena = xa_load(&arenas, id);
+	if (arena && !tricolor_get_file(arena->shm))
+		arena = NULL;
+	mutex_unlock(&arenas_lock);
+	return arena;
+}
+
+/** tricolor_arena_next - the first arena from that number on, with a reference; NULL: none */
+struct tricolor_arena *tricolor_arena_next(u32 from)
+{
+	struct tricolor_arena *arena, *found = NULL;
+	unsigned long id;
+
+	mutex_lock(&arenas_lock);
+	xa_for_each_start(&arenas, id, arena, from) {
+		if (tricolor_get_file(arena->shm)) {
+			found = arena;
+			break;
+		}
+	}
+	mutex_unlock(&arenas_lock);
+	return found;
+}
+
+void tricolor_arena_put(struct tricolor_arena *arena)
+{
+	fput(arena->shm);
+}
+
+/**
+ * tricolor_owner_put - one descriptor or mapping of the owner less
+ *
+ * Called with the mmap_lock of the process whose mapping it was.  That rules out the inode's lock
+ * here, within which others take mmap_lock; shmem needs none to truncate, and on a 64-bit machine
+ * a size is one store.
+ */
+void tricolor_owner_put(struct tricolor_arena *arena)
+{
+	struct address_space *mapping = tricolor_mapping(arena);
+
+	if (!atomic_dec_and_test(&arena->owners))
+		return;
+	WRITE_ONCE(arena->orphan, true);
+	i_size_write(mapping->host, 0);
+	/* A fault that still saw the old size looks at it again once it has its page. */
+	unmap_mapping_range(mapping, 0, 0, 1);
+	shmem_truncate_range(mapping->host, 0, (loff_t)-1);
+	tricolor_lazy_drop(arena);
+	trace_tricolor_arena_orphan(arena);
+	wake_up_all(&arena->wait);
+}
+
+/** tricolor_arena_list - numbers from @from on, in order; @total: how many there are. */
+u32 tricolor_arena_list(u32 from, u32 *ids, u32 nr, u32 *total)
+{
+	struct tricolor_arena *arena;
+	unsigned long id;
+	u32 filled = 0;
+
+	*total = 0;
+	mutex_lock(&arenas_lock);
+	xa_for_each_start(&arenas, id, arena, from) {
+		if (filled < nr)
+			ids[filled++] = (u32)id;
+		++*total;
+	}
+	mutex_unlock(&arenas_lock);
+	return filled;
+}
+
+/** tricolor_arena_info - what the reader's namespaces may see of it; does not write @info->size. */
+void tricolor_arena_info(struct tricolor_arena *arena, struct tricolor_info *info)
+{
+	info->id = arena->id;
+	info->create_flags = arena->create_flags;
+	info->state = (tricolor_is_orphan(arena) ? TRICOLOR_STATE_ORPHAN : 0) |
+		      (READ_ONCE(arena->dirty_tracked) ? TRICOLOR_STATE_DIRTY : 0);
+	info->collectors = atomic_read(&arena->collectors);
+	info->owner_pid = pid_vnr(arena->owner_pid);
+	info->owner_uid = from_kuid_munged(current_user_ns(), arena->owner_uid);
+	info->bytes = arena->bytes;
+	info->resident_bytes = tricolor_resident_bytes(arena);
+	info->lazy_bytes = READ_ONCE(arena->lazy_bytes);
+	info->reclaimed_bytes = atomic64_read(&arena->reclaimed_bytes);
+	info->purged_bytes = READ_ONCE(arena->purged_bytes);
+	info->reused_bytes = READ_ONCE(arena->reused_bytes);
+}
+
+static struct vfsmount *mount(const char *options)
+{
+	struct file_system_type *type = get_fs_type("tmpfs");
+	struct vfsmount *mnt;
+	char *copy;
+
+	/* It is no module: the reference counts nothing. */
+	if (!type)
+		return ERR_PTR(-ENODEV);
+	/* The parser writes into it. */
+	copy = kstrdup(options, GFP_KERNEL);
+	mnt = copy ? vfs_kern_mount(type, SB_KERNMOUNT, "tricolor", copy) : ERR_PTR(-ENOMEM);
+	kfree(copy);
+	return mnt;
+}
+
+int tricolor_arena_init(void)
+{
+	struct file *probe;
+
+	small_mount = mount("huge=never");
+	/* A kernel without huge pages does not know the option. */
+	if (IS_ERR(small_mount))
+		small_mount = mount("");
+	if (IS_ERR(small_mount))
+		return PTR_ERR(small_mount);
+	huge_mount = mount("huge=always");
+	tricolor_have_huge = IS_ENABLED(CONFIG_TRANSPARENT_HUGEPAGE) && !IS_ERR(huge_mount);
+
+	/* shmem does not export its operations, but they are in every file of its. */
+	probe = shmem_file_setup_with_mnt(small_mount, "tricolor", PAGE_SIZE, VM_NORESERVE);
+	if (IS_ERR(probe)) {
+		tricolor_arena_exit();
+		return PTR_ERR(probe);
+	}
+	shm_fops = *probe->f_op;
+	shm_fops.owner = THIS_MODULE;
+	shm_fops.release = shm_release;
+	fput(probe);
+	return 0;
+}
+
+void tricolor_arena_exit(void)
+{
+	if (!IS_ERR(huge_mount))
+		kern_unmount(huge_mount);
+	kern_unmount(small_mount);
+}

@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * compat.h - what differs between Linux 6.1 and 6.12, and nothing else
+ *
+ * The code is written for the newer one.
+ */
+#ifndef TRICOLOR_COMPAT_H
+#define TRICOLOR_COMPAT_H
+
+#include <linux/fs.h>
+#include <linux/list_lru.h>
+#include <linux/memcontrol.h>
+#include <linux/mm.h>
+#include <linux/pagemap.h>
+#include <linux/shrinker.h>
+#include <linux/swap.h>
+#include <linux/version.h>
+
+#ifndef CONFIG_64BIT
+#error "tricolor needs a 64-bit kernel"
+#endif
+
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 3, 0)
+#define vm_flags_set(vma, flags) ((vma)->vm_flags |= (flags))
+#define vm_flags_clear(vma, flags) ((vma)->vm_flags &= ~(flags))
+#endif
+
+/* 6.4: class_create() takes a name only; reclaim outside of the LRU has a function to report. */
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 4, 0)
+#define tricolor_class_create(name) class_create(THIS_MODULE, name)
+
+static inline void mm_account_reclaimed_pages(unsigned long pages)
+{
+	if (current->reclaim_state)
+		current->reclaim_state->reclaimed_slab += pages;
+}
+#else
+#define tricolor_class_create(name) class_create(name)
+#endif
+
+/* 6.4: no folio is an error pointer. */
+static inline struct folio *tricolor_lock_folio(struct address_space *mapping, pgoff_t index)
+{
+	struct folio *folio = filemap_lock_folio(mapping, index);
+
+	return IS_ERR(folio) ? NULL : folio;
+}
+
+/* 6.5: the cgroup v2 kernel memory switch was renamed. */
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 5, 0)
+#define memcg_kmem_online memcg_kmem_enabled
+#endif
+
+/* 6.8: list_lru functions want node and cgroup; the old ones have a new name. */
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 8, 0)
+#define list_lru_add_obj list_lru_add
+#define list_lru_del_obj list_lru_del
+#endif
+
+/*
+ * 6.7: shrinkers are allocated.  Before, one that is aware of cgroups gets its number when it is
+ * registered, which a list_lru wants to know before there is something to shrink.
+ */
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 7, 0)
+struct tricolor_shrinker {
+	struct shrinker shrinker;
+};
+
+static inline struct shrinker *tricolor_shrinker_alloc(struct tricolor_shrinker *s)
+{
+	s->shrinker.flags = SHRINKER_MEMCG_AWARE | SHRINKER_NUMA_AWARE;
+	return &s->shrinker;
+}
+
+static inline int tricolor_shrinker_register(struct shrinker *s)
+{
+	return register_shrinker(s, "tricolor-lazy");
+}
+
+#define tricolor_shrinker_unregister(s) unregister_shrinker(s)
+#define TRICOLOR_SHRINKER_BEFORE_LRU 1
+#else
+struct tricolor_shrinker {
+	char unused;
+};
+
+static inline struct shrinker *tricolor_shrinker_alloc(struct tricolor_shrinker *s)
+{
+	return shrinker_alloc(SHRINKER_MEMCG_AWARE | SHRINKER_NUMA_AWARE, "tricolor-lazy");
+}
+
+static inline int tricolor_shrinker_register(struct shrinker *s)
+{
+	shrinker_register(s);
+	return 0;
+}
+
+#define tricolor_shrinker_unregister(s) shrinker_free(s)
+#define TRICOLOR_SHRINKER_BEFORE_LRU 0
+#endif
+
+/*
+ * A reference to a file that may be on its way out; the caller keeps its memory from being freed.
+ * 6.13 counts differently.
+ */
+static inline bool tricolor_get_file(struct file *file)
+{
+	return atomic_long_inc_not_zero(&file->f_count);
+}
+
+#endif

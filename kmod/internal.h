@@ -1,0 +1,193 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * internal.h - objects of the module, their lifetimes and locks
+ *
+ * Lifetime.  An arena is a shmem file that nobody sees, with our release function.  Descriptors
+ * (owner's and collectors') and mappings hold references to that file, the latter because it is
+ * their vm_file; so arena and memory go with the last of them, in any order, and the file's
+ * operations keep the module loaded until then.  The *owners* are the owner's descriptor and its
+ * mappings: when the last of them is gone, the arena is an orphan.  It loses its memory at once,
+ * although a collector may hold the file for as long as it likes.
+ *
+ * Lock order, outermost first:
+ *
+ *	tricolor_file.lock	creation, once a descriptor
+ *	tricolor_arena.dirty_lock
+ *	arenas_lock		(arena.c) list of arenas, users
+ *	the kernel's own: inode's i_mmap_rwsem, folio lock, i_pages
+ *	tricolor_arena.lazy_lock
+ *	list_lru's lock
+ *	tricolor_arena.pacer_lock	innermost; nothing is called under it
+ *
+ * The shrinker is called with any lock of the kernel held below which memory may be allocated, and
+ * possibly with ours of the first three, below which we allocate.  It takes none of these.  It holds
+ * list_lru's lock when it wants lazy_lock, against the order, and therefore only tries.  While it
+ * takes a chunk's memory away it holds no lock at all: see lazy.c.
+ */
+#ifndef TRICOLOR_INTERNAL_H
+#define TRICOLOR_INTERNAL_H
+
+#include <linux/device.h>
+#include <linux/fs.h>
+#include <linux/mutex.h>
+#include <linux/rbtree.h>
+#include <linux/spinlock.h>
+#include <linux/uidgid.h>
+#include <linux/wait.h>
+#include <linux/tricolor.h>
+#include <linux/tricolor_netlink.h>
+
+#include "compat.h"
+
+#define HUGE_SHIFT 21
+
+struct tricolor_user;
+
+struct tricolor_arena {
+	/* Set before anyone else can see the arena, and never changed. */
+	struct device dev;			/* sysfs; its reference count is this memory's */
+	struct file *shm;			/* counts references to the arena: see above */
+	struct mem_cgroup *memcg;		/* the owner's when it made the arena */
+	struct tricolor_user *user;
+	struct pid *owner_pid;
+	kuid_t owner_uid;
+	u32 id;
+	u32 create_flags;			/* TRICOLOR_CREATE_* */
+	u64 bytes;
+	unsigned int unit_shift;		/* smallest lazy range: 4 KiB or 2 MiB */
+	unsigned int chunk_shift;		/* units of a chunk, see lazy.c */
+
+	atomic_t owners;			/* owner's descriptor and mappings */
+	atomic_t collectors;			/* descriptors */
+	bool orphan;				/* set once, when owners becomes 0 */
+	wait_queue_head_t wait;			/* poll() on any descriptor */
+	atomic64_t reclaimed_bytes;
+
+	/* lazy.c: all under lazy_lock, but counters are read without. */
+	spinlock_t lazy_lock;
+	struct rb_root chunks;
+	wait_queue_head_t purge_wait;		/* for chunks that the shrinker is purging */
+	u64 lazy_bytes, purged_bytes, reused_bytes;
+	u64 told_purged_bytes;			/* netlink.c's worker */
+
+	struct mutex dirty_lock;
+	bool dirty_tracked;			/* under dirty_lock */
+
+	/* pacer.c: what the collector publishes, and what it is asked to do. */
+	spinlock_t pacer_lock;
+	struct tricolor_pacer pacer;
+	struct tricolor_tunables tunables;
+	u64 gc_percent_sequence, memory_limit_sequence;	/* tunables.sequence when last set */
+};
+
+/*
+ * Behind a descriptor of any kind.  Freed with it; calls on a descriptor hold that.
+ */
+struct tricolor_file {
+	unsigned int kind;			/* KIND_*; one bit */
+	struct mutex lock;			/* owner: one creation at a time */
+	struct tricolor_arena *arena;		/* owner: once created; with a reference to shm */
+	u64 seen;				/* value of what poll() compares: see dev.c */
+};
+
+#define KIND_OWNER	1u
+#define KIND_COLLECTOR	2u
+#define KIND_CONTROL	4u
+
+/*
+ * One call.  A descriptor that it makes is installed when its results have reached the caller.
+ */
+struct tricolor_call {
+	struct tricolor_file *tf;
+	struct tricolor_arena *arena;		/* of tf; NULL: none yet */
+	struct file *new_file;
+	int new_fd;
+};
+
+/* dev.c */
+int tricolor_dev_init(void);
+void tricolor_dev_exit(void);
+long tricolor_ioctl(struct file *file, unsigned int cmd, unsigned long arg);
+u64 tricolor_feature_bits(void);
+
+/* collector.c */
+int tricolor_collector_open(struct tricolor_call *call, struct tricolor_arena *arena, s32 *fd);
+
+/* arena.c */
+int tricolor_arena_init(void);
+void tricolor_arena_exit(void);
+struct tricolor_arena *tricolor_arena_create(const struct tricolor_create *args);
+struct tricolor_arena *tricolor_arena_get(u32 id);
+struct tricolor_arena *tricolor_arena_next(u32 from);
+void tricolor_arena_put(struct tricolor_arena *arena);
+void tricolor_owner_put(struct tricolor_arena *arena);
+u32 tricolor_arena_list(u32 from, u32 *ids, u32 nr, u32 *total);
+void tricolor_arena_info(struct tricolor_arena *arena, struct tricolor_info *info);
+u64 tricolor_arena_changes(void);
+extern wait_queue_head_t tricolor_arenas_wait;
+extern bool tricolor_have_huge;
+
+static inline struct address_space *tricolor_mapping(const struct tricolor_arena *arena)
+{
+	return arena->shm->f_mapping;
+}
+
+static inline u64 tricolor_resident_bytes(const struct tricolor_arena *arena)
+{
+	return (u64)READ_ONCE(tricolor_mapping(arena)->nrpages) << PAGE_SHIFT;
+}
+
+static inline bool tricolor_is_orphan(const struct tricolor_arena *arena)
+{
+	return READ_ONCE(arena->orphan);
+}
+
+/* user.c: with arenas_lock held. */
+extern unsigned long tricolor_max_arena_bytes, tricolor_max_user_bytes;
+extern unsigned int tricolor_max_user_arenas;
+struct tricolor_user *tricolor_user_charge(kuid_t uid, u64 bytes);
+void tricolor_user_uncharge(struct tricolor_user *user, u64 bytes);
+
+/* pages.c */
+u64 tricolor_present(struct tricolor_arena *arena, pgoff_t first, pgoff_t nr, unsigned long *bitmap,
+		     bool swapped);
+
+/* mmap.c */
+int tricolor_mmap(struct tricolor_arena *arena, struct vm_area_struct *vma, bool collector);
+
+/* reclaim.c */
+int tricolor_reclaim(struct tricolor_arena *arena, struct tricolor_ranges *args);
+int tricolor_reuse(struct tricolor_arena *arena, struct tricolor_ranges *args);
+int tricolor_populate(struct tricolor_arena *arena, struct tricolor_ranges *args);
+u64 tricolor_free_pages(struct tricolor_arena *arena, u64 offset, u64 length);
+
+/* lazy.c */
+int tricolor_lazy_init(void);
+void tricolor_lazy_exit(void);
+int tricolor_lazy_note(struct tricolor_arena *arena, u64 offset, u64 length, u64 *bytes, bool *eager);
+int tricolor_lazy_take(struct tricolor_arena *arena, u64 offset, u64 length, bool reuse);
+void tricolor_lazy_drop(struct tricolor_arena *arena);
+
+/* dirty.c */
+int tricolor_dirty(struct tricolor_arena *arena, struct tricolor_dirty *args);
+
+/* pacer.c */
+void tricolor_pacer_init(struct tricolor_arena *arena);
+int tricolor_publish(struct tricolor_arena *arena, const struct tricolor_pacer *args);
+void tricolor_pacer_read(struct tricolor_arena *arena, struct tricolor_pacer *pacer);
+void tricolor_tunables_read(struct tricolor_arena *arena, struct tricolor_tunables *tunables, u64 since);
+int tricolor_tunables_set(struct tricolor_arena *arena, u32 set, s32 gc_percent, s64 limit_bytes);
+
+/* sysfs.c */
+int tricolor_sysfs_init(void);
+void tricolor_sysfs_exit(void);
+int tricolor_sysfs_add(struct tricolor_arena *arena);
+void tricolor_sysfs_del(struct tricolor_arena *arena);
+
+/* netlink.c */
+int tricolor_netlink_init(void);
+void tricolor_netlink_exit(void);
+void tricolor_netlink_event(struct tricolor_arena *arena, u8 cmd);
+void tricolor_netlink_purged(void);
+
+#endif

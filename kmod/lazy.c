@@ -1,0 +1,454 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * lazy.c - memory that the kernel may take when it needs some
+ *
+ *  1. A *chunk* notes which of 32 neighbouring pages (or one 2 MiB page) are lazy.  It is in its
+ *     arena's tree, and on a list_lru that is aware of cgroups, in the list of the cgroup that pays
+ *     for the arena: the list is found by who was charged for the chunk itself, which is allocated
+ *     on that cgroup's account.  So a cgroup that reaches its limit gets its own lazy pages taken.
+ *  2. Under lazy_lock a chunk is in one of two states.
+ *       LAZY     in the tree and on the list.  Freeing lazily sets bits, reusing clears bits, and
+ *                whoever clears the last takes the chunk off both and frees it.
+ *       PURGING  in the tree, off the list, the shrinker's.  Its bits do not change.
+ *     The shrinker makes a chunk PURGING with list_lru's lock and lazy_lock held, frees the pages with
+ *     neither, then takes the chunk out of the tree, wakes who waits, and frees it.  Everyone
+ *     else who meets a PURGING chunk waits until it is out of the tree.
+ *  3. Why nothing is lost: pages are freed only for bits of a PURGING chunk.  A bit is set by freeing
+ *     lazily, and only in a chunk that is not PURGING.  Reuse returns when there is no bit for its pages
+ *     in any chunk, LAZY or PURGING.  Therefore no page is freed between the return from
+ *     reuse (when it looks whether the pages are there) and the next time that it is freed lazily.
+ *     Freeing eagerly waits just so: else a purge that began before would take what is
+ *     written after.
+ *  4. Waiting ends: the shrinker holds no lock of ours while it purges, and waits only for folio
+ *     locks and i_mmap_rwsem, as page reclaim itself does.  Who waits here holds neither.
+ *  5. The arena outlives the purge: the shrinker takes a reference to it while the chunk is still on
+ *     the list, which the last reference's release takes all chunks off, under list_lru's lock.
+ *     Putting a reference is left to a task work or a worker by fput(), so that no arena is
+ *     released within reclaim.
+ *
+ * fallocate() has no place here: reclaim may run within one, which has the inode's lock.
+ */
+#include <linux/list_lru.h>
+#include <linux/sched/mm.h>
+#include <linux/shrinker.h>
+#include <linux/slab.h>
+
+#include "internal.h"
+#include "trace.h"
+
+#define CHUNK_UNITS 32
+/* Less than the default 128: a chunk is 32 pages, and what is taken needlessly has to come back. */
+#define SHRINK_BATCH_PAGES 128
+
+struct tricolor_chunk {
+	struct list_head lru;		/* list_lru's lock; PURGING: the shrinker's */
+	struct rb_node node;		/* lazy_lock, as all below */
+	struct tricolor_arena *arena;
+	u64 index;			/* first unit >> chunk_shift */
+	u32 mask;			/* lazy units; not 0 */
+	bool purging;
+};
+
+static struct kmem_cache *chunk_cache;
+static struct list_lru lazy_lru;
+static struct tricolor_shrinker shrinker_memory;
+static struct shrinker *shrinker;
+static bool ready;			/* the list may be looked at */
+static atomic64_t all_pages, all_chunks;	/* of all arenas, to tell chunks in pages */
+
+static struct tricolor_chunk *find(struct tricolor_arena *arena, u64 index)
+{
+	struct rb_node *node = arena->chunks.rb_node;
+
+	while (node) {
+		struct tricolor_chunk *chunk = rb_entry(node, struct tricolor_chunk, node);
+
+		if (index == chunk->index)
+			return chunk;
+		node = index < chunk->index ? node->rb_left : node->rb_right;
+	}
+	return NULL;
+}
+
+static void insert(struct tricolor_arena *arena, struct tricolor_chunk *chunk)
+{
+	struct rb_node **link = &arena->chunks.rb_node, *parent = NULL;
+
+	while (*link) {
+		parent = *link;
+		link = chunk->index < rb_entry(parent, struct tricolor_chunk, node)->index ?
+		       &parent->rb_left : &parent->rb_right;
+	}
+	rb_link_node(&chunk->node, parent, link);
+	rb_insert_color(&chunk->node, &arena->chunks);
+}
+
+/* On the account of the arena's owner, which decides whose list it will be on. */
+static struct tricolor_chunk *chunk_alloc(struct tricolor_arena *arena, u64 index)
+{
+	struct mem_cgroup *old = set_active_memcg(arena->memcg);
+	struct tricolor_chunk *chunk;
+
+	/* No OOM kill for a note: the range is freed at once then. */
+	chunk = kmem_cache_alloc_lru(chunk_cache, &lazy_lru,
+				     GFP_KERNEL_ACCOUNT | __GFP_NORETRY | __GFP_NOWARN);
+	set_active_memcg(old);
+	if (!chunk)
+		return NULL;
+	INIT_LIST_HEAD(&chunk->lru);
+	chunk->arena = arena;
+	chunk->index = index;
+	chunk->mask = 0;
+	chunk->purging = false;
+	return chunk;
+}
+
+/* @n units more, or less, are lazy.  With lazy_lock. */
+static void count(struct tricolor_arena *arena, long n)
+{
+	s64 bytes = (s64)n << arena->unit_shift;
+
+	lockdep_assert_held(&arena->lazy_lock);
+	arena->lazy_bytes += bytes;
+	atomic64_add(bytes >> PAGE_SHIFT, &all_pages);
+}
+
+static bool is_purging(struct tricolor_arena *arena, u64 index)
+{
+	struct tricolor_chunk *chunk;
+	bool purging;
+
+	spin_lock(&arena->lazy_lock);
+	chunk = find(arena, index);
+	purging = chunk && chunk->purging;
+	spin_unlock(&arena->lazy_lock);
+	return purging;
+}
+
+/*
+ * The chunk of that index, or NULL, with lazy_lock held and after any purge of it is over; or an error
+ * pointer, without the lock, if a fatal signal came while waiting.
+ */
+static struct tricolor_chunk *find_lock(struct tricolor_arena *arena, u64 index)
+{
+	struct tricolor_chunk *chunk;
+	int err;
+
+	for (;;) {
+		spin_lock(&arena->lazy_lock);
+		chunk = find(arena, index);
+		if (!chunk || !chunk->purging)
+			return chunk;
+		spin_unlock(&arena->lazy_lock);
+		err = wait_event_killable(arena->purge_wait, !is_purging(arena, index));
+		if (err)
+			return ERR_PTR(-EINTR);
+	}
+}
+
+/* The bits of chunk @index that lie in units [@first, @end). */
+static u32 bits(const struct tricolor_arena *arena, u64 index, u64 first, u64 end)
+{
+	u64 begin = index << arena->chunk_shift, per_chunk = 1ull << arena->chunk_shift;
+	u64 from = max(first, begin) - begin, to = min(end, begin + per_chunk) - begin;
+
+	return (u32)GENMASK_ULL(to - 1, from);
+}
+
+/* Those units of @mask that have any contents: of others there is nothing to take. */
+static u32 present(struct tricolor_arena *arena, u64 index, u32 mask)
+{
+	pgoff_t first = (index << arena->chunk_shift) << (arena->unit_shift - PAGE_SHIFT);
+	pgoff_t from = __ffs(mask), nr = __fls(mask) - from + 1;
+	unsigned long bitmap = 0;
+
+	if (arena->create_flags & TRICOLOR_CREATE_HUGE)
+		return tricolor_present(arena, first, 1ul << (HUGE_SHIFT - PAGE_SHIFT), NULL, false) ? mask : 0;
+	tricolor_present(arena, first + from, nr, &bitmap, false);
+	return (u32)(bitmap << from) & mask;
+}
+
+static int note_chunk(struct tricolor_arena *arena, u64 index, u32 mask, u64 *bytes, bool *eager)
+{
+	struct tricolor_chunk *chunk, *spare = NULL;
+	u64 begin = index << arena->chunk_shift;
+
+	mask = present(arena, index, mask);
+	if (!mask)
+		return 0;
+	for (;;) {
+		chunk = find_lock(arena, index);
+		if (IS_ERR(chunk))
+			break;
+		if (chunk || spare)
+			break;
+		spin_unlock(&arena->lazy_lock);
+		spare = chunk_alloc(arena, index);
+		if (spare)
+			continue;
+		*eager = true;
+		tricolor_free_pages(arena, (begin + __ffs(mask)) << arena->unit_shift,
+				    (u64)(__fls(mask) - __ffs(mask) + 1) << arena->unit_shift);
+		return 0;
+	}
+	if (IS_ERR(chunk)) {
+		if (spare)
+			kmem_cache_free(chunk_cache, spare);
+		return PTR_ERR(chunk);
+	}
+	if (!chunk) {
+		chunk = spare;
+		spare = NULL;
+		insert(arena, chunk);
+		list_lru_add_obj(&lazy_lru, &chunk->lru);
+		atomic64_inc(&all_chunks);
+	}
+	count(arena, hweight32(mask & ~chunk->mask));
+	chunk->mask |= mask;
+	spin_unlock(&arena->lazy_lock);
+	*bytes += (u64)hweight32(mask) << arena->unit_shift;
+	if (spare)
+		kmem_cache_free(chunk_cache, spare);
+	return 0;
+}
+
+/**
+ * tricolor_lazy_note - the kernel may take these pages from now on
+ *
+ * Adds to @bytes what there is to be taken.  @eager is set if some of them were freed at once, for want
+ * of memory to note them.
+ */
+int tricolor_lazy_note(struct tricolor_arena *arena, u64 offset, u64 length, u64 *bytes, bool *eager)
+{
+	u64 first = offset >> arena->unit_shift, end = (offset + length) >> arena->unit_shift, index;
+	int err;
+
+	for (index = first >> arena->chunk_shift; index << arena->chunk_shift < end; index++) {
+		err = note_chunk(arena, index, bits(arena, index, first, end), bytes, eager);
+		if (err)
+			return err;
+	}
+	/* The owner may have gone since the call began, and nobody drops what was noted after. */
+	if (tricolor_is_orphan(arena))
+		tricolor_lazy_drop(arena);
+	return 0;
+}
+
+/* Off tree and list.  With lazy_lock; the caller frees it without. */
+static void unlink(struct tricolor_arena *arena, struct tricolor_chunk *chunk)
+{
+	lockdep_assert_held(&arena->lazy_lock);
+	WARN_ON_ONCE(chunk->purging);
+	rb_erase(&chunk->node, &arena->chunks);
+	list_lru_del_obj(&lazy_lru, &chunk->lru);
+	atomic64_dec(&all_chunks);
+}
+
+/**
+ * tricolor_lazy_take - these pages are no longer lazy
+ *
+ * When it returns 0, no purge of any of them is under way, nor will one begin until they are noted
+ * again.  @reuse: to be counted as reused.
+ */
+int tricolor_lazy_take(struct tricolor_arena *arena, u64 offset, u64 length, bool reuse)
+{
+	/* An eager range may begin and end within a huge page: that is lazy or not as a whole. */
+	u64 first = offset >> arena->unit_shift;
+	u64 end = (offset + length + (1ull << arena->unit_shift) - 1) >> arena->unit_shift, index;
+
+	/* The caller knows what it has noted, and PURGING chunks are in the tree too. */
+	if (RB_EMPTY_ROOT(&arena->chunks))
+		return 0;
+	for (index = first >> arena->chunk_shift; index << arena->chunk_shift < end; index++) {
+		struct tricolor_chunk *chunk = find_lock(arena, index), *empty = NULL;
+		u32 mask;
+
+		if (IS_ERR(chunk))
+			return PTR_ERR(chunk);
+		if (chunk) {
+			mask = chunk->mask & bits(arena, index, first, end);
+			chunk->mask &= ~mask;
+			count(arena, -(long)hweight32(mask));
+			if (reuse)
+				arena->reused_bytes += (u64)hweight32(mask) << arena->unit_shift;
+			if (!chunk->mask) {
+				unlink(arena, chunk);
+				empty = chunk;
+			}
+		}
+		spin_unlock(&arena->lazy_lock);
+		if (empty)
+			kmem_cache_free(chunk_cache, empty);
+	}
+	return 0;
+}
+
+/**
+ * tricolor_lazy_drop - forget all chunks; the memory goes with the arena
+ *
+ * Those that are being purged are the shrinker's, which has a reference to the arena.
+ */
+void tricolor_lazy_drop(struct tricolor_arena *arena)
+{
+	struct tricolor_chunk *chunk, *next;
+	LIST_HEAD(dead);
+
+	spin_lock(&arena->lazy_lock);
+	rbtree_postorder_for_each_entry_safe(chunk, next, &arena->chunks, node) {
+		if (chunk->purging)
+			continue;
+		list_lru_del_obj(&lazy_lru, &chunk->lru);
+		list_add(&chunk->lru, &dead);
+	}
+	/* Not in the loop: erasing rebalances the tree. */
+	list_for_each_entry(chunk, &dead, lru) {
+		rb_erase(&chunk->node, &arena->chunks);
+		count(arena, -(long)hweight32(chunk->mask));
+		atomic64_dec(&all_chunks);
+	}
+	spin_unlock(&arena->lazy_lock);
+	list_for_each_entry_safe(chunk, next, &dead, lru)
+		kmem_cache_free(chunk_cache, chunk);
+}
+
+/* ------------------------------------------------------------------------------------------ */
+
+/* With list_lru's lock, which keeps the chunk from being freed, and so its arena. */
+static enum lru_status isolate(struct list_head *item, struct list_lru_one *lru, spinlock_t *lock,
+			       void *victims)
+{
+	struct tricolor_chunk *chunk = container_of(item, struct tricolor_chunk, lru);
+	struct tricolor_arena *arena = chunk->arena;
+
+	if (!spin_trylock(&arena->lazy_lock))
+		return LRU_SKIP;
+	if (!tricolor_get_file(arena->shm)) {
+		/* Being released: that frees it. */
+		spin_unlock(&arena->lazy_lock);
+		return LRU_SKIP;
+	}
+	chunk->purging = true;
+	list_lru_isolate_move(lru, item, victims);
+	spin_unlock(&arena->lazy_lock);
+	return LRU_REMOVED;
+}
+
+/* Take the pages away, then the chunk.  Returns the number of pages. */
+static unsigned long purge(struct tricolor_chunk *chunk)
+{
+	struct tricolor_arena *arena = chunk->arena;
+	u64 begin = chunk->index << arena->chunk_shift, bytes = 0;
+	unsigned long mask = chunk->mask;
+	unsigned int from, to;
+
+	for (from = 0; (from = find_next_bit(&mask, CHUNK_UNITS, from)) < CHUNK_UNITS; from = to) {
+		to = find_next_zero_bit(&mask, CHUNK_UNITS, from);
+		bytes += tricolor_free_pages(arena, (begin + from) << arena->unit_shift,
+					     (u64)(to - from) << arena->unit_shift);
+	}
+	spin_lock(&arena->lazy_lock);
+	rb_erase(&chunk->node, &arena->chunks);
+	count(arena, -(long)hweight32(chunk->mask));
+	arena->purged_bytes += (u64)hweight32(chunk->mask) << arena->unit_shift;
+	atomic64_dec(&all_chunks);
+	spin_unlock(&arena->lazy_lock);
+	/* pairs with is_purging(): it looks again after this, with lazy_lock. */
+	wake_up_all(&arena->purge_wait);
+	wake_up_all(&arena->wait);
+	trace_tricolor_purge(arena, bytes);
+	kmem_cache_free(chunk_cache, chunk);
+	tricolor_arena_put(arena);
+	return bytes >> PAGE_SHIFT;
+}
+
+static unsigned long pages_a_chunk(void)
+{
+	s64 pages = atomic64_read(&all_pages), chunks = atomic64_read(&all_chunks);
+
+	return pages > chunks && chunks > 0 ? pages / chunks : 1;
+}
+
+static unsigned long count_lazy(struct shrinker *s, struct shrink_control *sc)
+{
+	unsigned long chunks;
+
+	if (!READ_ONCE(ready))
+		return SHRINK_EMPTY;
+	chunks = list_lru_shrink_count(&lazy_lru, sc);
+	return chunks ? chunks * pages_a_chunk() : SHRINK_EMPTY;
+}
+
+static unsigned long scan_lazy(struct shrinker *s, struct shrink_control *sc)
+{
+	unsigned long per_chunk = pages_a_chunk(), want, walk, freed = 0;
+	struct tricolor_chunk *chunk, *next;
+	LIST_HEAD(victims);
+
+	/* Pages have to be locked, and another file system may be waiting with some locked. */
+	if (!READ_ONCE(ready) || !(sc->gfp_mask & __GFP_FS))
+		return SHRINK_STOP;
+	want = walk = DIV_ROUND_UP(sc->nr_to_scan, per_chunk);
+	list_lru_walk_one(&lazy_lru, sc->nid, sc->memcg, isolate, &victims, &walk);
+	sc->nr_scanned = (want - walk) * per_chunk;
+	list_for_each_entry_safe(chunk, next, &victims, lru)
+		freed += purge(chunk);
+	/* They come from the page cache, but not by way of its LRU. */
+	mm_account_reclaimed_pages(freed);
+	if (want != walk)
+		tricolor_netlink_purged();
+	return want == walk ? SHRINK_STOP : freed;
+}
+
+static int init_lru(void)
+{
+	int err = list_lru_init_memcg(&lazy_lru, shrinker);
+
+	/* pairs with READ_ONCE() in count_lazy() and scan_lazy() */
+	if (!err)
+		smp_store_release(&ready, true);
+	return err;
+}
+
+int tricolor_lazy_init(void)
+{
+	int err;
+
+	chunk_cache = kmem_cache_create("tricolor_chunk", sizeof(struct tricolor_chunk), 0,
+					SLAB_ACCOUNT, NULL);
+	if (!chunk_cache)
+		return -ENOMEM;
+	err = -ENOMEM;
+	shrinker = tricolor_shrinker_alloc(&shrinker_memory);
+	if (!shrinker)
+		goto err_destroy_cache;
+	shrinker->count_objects = count_lazy;
+	shrinker->scan_objects = scan_lazy;
+	shrinker->seeks = DEFAULT_SEEKS;
+	shrinker->batch = SHRINK_BATCH_PAGES;
+	if (TRICOLOR_SHRINKER_BEFORE_LRU) {
+		err = tricolor_shrinker_register(shrinker);
+		if (err)
+			goto err_destroy_cache;
+		err = init_lru();
+	} else {
+		err = init_lru();
+		if (!err)
+			tricolor_shrinker_register(shrinker);
+	}
+	if (err)
+		goto err_unregister;
+	return 0;
+
+err_unregister:
+	tricolor_shrinker_unregister(shrinker);
+err_destroy_cache:
+	kmem_cache_destroy(chunk_cache);
+	return err;
+}
+
+void tricolor_lazy_exit(void)
+{
+	tricolor_shrinker_unregister(shrinker);
+	list_lru_destroy(&lazy_lru);
+	kmem_cache_destroy(chunk_cache);
+}

@@ -1,0 +1,237 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * netlink.c - the generic netlink family "tricolor"
+ *
+ * As Documentation/netlink/tricolor.yaml specifies it.  Requests look at arenas and ask collectors for
+ * other settings; events tell of arenas that come and go, of settings, and of lazy memory that was
+ * taken.  The latter happens within reclaim, where no message should be made: a worker sees to
+ * it a little later, once for many.
+ */
+#include <linux/capability.h>
+#include <linux/module.h>
+#include <linux/workqueue.h>
+#include <net/genetlink.h>
+
+#include "internal.h"
+
+static struct genl_family family;
+
+static const struct nla_policy get_policy[TRICOLOR_A_ARENA_MAX + 1] = {
+	[TRICOLOR_A_ARENA_ID] = { .type = NLA_U32 },
+};
+
+static const struct nla_policy set_policy[TRICOLOR_A_ARENA_MAX + 1] = {
+	[TRICOLOR_A_ARENA_ID] = { .type = NLA_U32 },
+	[TRICOLOR_A_ARENA_GC_PERCENT] = NLA_POLICY_MIN(NLA_S32, -1),
+	[TRICOLOR_A_ARENA_MEMORY_LIMIT_BYTES] = NLA_POLICY_MIN(NLA_S64, 0),
+};
+
+static int put_bytes(struct sk_buff *skb, int attr, u64 bytes)
+{
+	return nla_put_u64_64bit(skb, attr, bytes, TRICOLOR_A_ARENA_PAD);
+}
+
+static int put_arena(struct sk_buff *skb, struct tricolor_arena *arena)
+{
+	struct tricolor_info info = {};
+	struct tricolor_pacer pacer;
+
+	tricolor_arena_info(arena, &info);
+	tricolor_pacer_read(arena, &pacer);
+	if (nla_put_u32(skb, TRICOLOR_A_ARENA_ID, info.id) ||
+	    nla_put_s32(skb, TRICOLOR_A_ARENA_OWNER_PID, info.owner_pid) ||
+	    nla_put_u32(skb, TRICOLOR_A_ARENA_OWNER_UID, info.owner_uid) ||
+	    nla_put_u32(skb, TRICOLOR_A_ARENA_FLAGS, info.create_flags) ||
+	    nla_put_u32(skb, TRICOLOR_A_ARENA_STATE, info.state) ||
+	    nla_put_u32(skb, TRICOLOR_A_ARENA_COLLECTORS, info.collectors) ||
+	    put_bytes(skb, TRICOLOR_A_ARENA_BYTES, info.bytes) ||
+	    put_bytes(skb, TRICOLOR_A_ARENA_RESIDENT_BYTES, info.resident_bytes) ||
+	    put_bytes(skb, TRICOLOR_A_ARENA_LAZY_BYTES, info.lazy_bytes) ||
+	    put_bytes(skb, TRICOLOR_A_ARENA_RECLAIMED_BYTES, info.reclaimed_bytes) ||
+	    put_bytes(skb, TRICOLOR_A_ARENA_PURGED_BYTES, info.purged_bytes) ||
+	    nla_put_s32(skb, TRICOLOR_A_ARENA_GC_PERCENT, pacer.gc_percent) ||
+	    nla_put_s64(skb, TRICOLOR_A_ARENA_MEMORY_LIMIT_BYTES, pacer.memory_limit_bytes,
+			TRICOLOR_A_ARENA_PAD))
+		return -EMSGSIZE;
+	return 0;
+}
+
+static int fill(struct sk_buff *skb, u32 portid, u32 seq, int flags, u8 cmd,
+		struct tricolor_arena *arena)
+{
+	void *header = genlmsg_put(skb, portid, seq, &family, flags, cmd);
+
+	if (!header)
+		return -EMSGSIZE;
+	if (put_arena(skb, arena)) {
+		genlmsg_cancel(skb, header);
+		return -EMSGSIZE;
+	}
+	genlmsg_end(skb, header);
+	return 0;
+}
+
+static struct tricolor_arena *get_named(struct genl_info *info, int *err)
+{
+	struct nlattr *id = info->attrs[TRICOLOR_A_ARENA_ID];
+	struct tricolor_arena *arena;
+
+	if (!id) {
+		NL_SET_ERR_MSG(info->extack, "which arena? attribute id is missing");
+		*err = -EINVAL;
+		return NULL;
+	}
+	arena = tricolor_arena_get(nla_get_u32(id));
+	if (!arena) {
+		NL_SET_ERR_MSG_ATTR(info->extack, id, "no arena has that number");
+		*err = -ENOENT;
+	}
+	return arena;
+}
+
+static int get_doit(struct sk_buff *skb, struct genl_info *info)
+{
+	struct tricolor_arena *arena;
+	struct sk_buff *reply;
+	int err = 0;
+
+	arena = get_named(info, &err);
+	if (!arena)
+		return err;
+	reply = genlmsg_new(NLMSG_GOODSIZE, GFP_KERNEL);
+	if (!reply)
+		err = -ENOMEM;
+	else
+		err = fill(reply, info->snd_portid, info->snd_seq, 0, TRICOLOR_CMD_ARENA_GET, arena);
+	tricolor_arena_put(arena);
+	if (err) {
+		nlmsg_free(reply);
+		return err;
+	}
+	return genlmsg_reply(reply, info);
+}
+
+static int get_dumpit(struct sk_buff *skb, struct netlink_callback *cb)
+{
+	struct tricolor_arena *arena;
+	int err = 0;
+
+	while (!err && (arena = tricolor_arena_next((u32)cb->args[0]))) {
+		err = fill(skb, NETLINK_CB(cb->skb).portid, cb->nlh->nlmsg_seq, NLM_F_MULTI,
+			   TRICOLOR_CMD_ARENA_GET, arena);
+		if (!err)
+			cb->args[0] = arena->id + 1ul;
+		tricolor_arena_put(arena);
+	}
+	/* Full: what is left comes with the next message. */
+	return skb->len;
+}
+
+static int set_doit(struct sk_buff *skb, struct genl_info *info)
+{
+	struct nlattr *percent = info->attrs[TRICOLOR_A_ARENA_GC_PERCENT];
+	struct nlattr *limit = info->attrs[TRICOLOR_A_ARENA_MEMORY_LIMIT_BYTES];
+	struct tricolor_arena *arena;
+	int err = 0;
+
+	if (!netlink_capable(skb, CAP_SYS_ADMIN))
+		return -EPERM;
+	if (!percent && !limit) {
+		NL_SET_ERR_MSG(info->extack, "nothing to set: gc-percent, memory-limit-bytes");
+		return -EINVAL;
+	}
+	arena = get_named(info, &err);
+	if (!arena)
+		return err;
+	err = tricolor_tunables_set(arena, (percent ? TRICOLOR_TUNABLE_GC_PERCENT : 0) |
+				    (limit ? TRICOLOR_TUNABLE_MEMORY_LIMIT : 0),
+				    percent ? nla_get_s32(percent) : 0,
+				    limit ? nla_get_s64(limit) : 0);
+	tricolor_arena_put(arena);
+	return err;
+}
+
+static const struct genl_ops ops[] = {
+	{
+		.cmd = TRICOLOR_CMD_ARENA_GET,
+		.doit = get_doit,
+		.dumpit = get_dumpit,
+		.policy = get_policy,
+		.maxattr = TRICOLOR_A_ARENA_MAX,
+	}, {
+		.cmd = TRICOLOR_CMD_ARENA_SET,
+		.doit = set_doit,
+		.policy = set_policy,
+		.maxattr = TRICOLOR_A_ARENA_MAX,
+	},
+};
+
+static const struct genl_multicast_group groups[] = {
+	{ .name = TRICOLOR_MCGRP_EVENTS },
+};
+
+/* Arenas belong to the machine: in the first network namespace only. */
+static struct genl_family family __ro_after_init = {
+	.name = TRICOLOR_FAMILY_NAME,
+	.version = TRICOLOR_FAMILY_VERSION,
+	.maxattr = TRICOLOR_A_ARENA_MAX,
+	.module = THIS_MODULE,
+	.ops = ops,
+	.n_ops = ARRAY_SIZE(ops),
+	.resv_start_op = TRICOLOR_CMD_ARENA_GET,
+	.mcgrps = groups,
+	.n_mcgrps = ARRAY_SIZE(groups),
+};
+
+/** tricolor_netlink_event - tell the group; nobody may be listening, and no memory is no error */
+void tricolor_netlink_event(struct tricolor_arena *arena, u8 cmd)
+{
+	struct sk_buff *skb;
+
+	if (!genl_has_listeners(&family, &init_net, 0))
+		return;
+	skb = genlmsg_new(NLMSG_GOODSIZE, GFP_KERNEL);
+	if (!skb)
+		return;
+	if (fill(skb, 0, 0, 0, cmd, arena))
+		nlmsg_free(skb);
+	else
+		genlmsg_multicast(&family, skb, 0, 0, GFP_KERNEL);
+}
+
+static void tell_purges(struct work_struct *work)
+{
+	struct tricolor_arena *arena;
+	u32 from = 0;
+
+	while ((arena = tricolor_arena_next(from))) {
+		u64 purged = READ_ONCE(arena->purged_bytes);
+
+		from = arena->id + 1;
+		/* Only here, and here never twice at a time. */
+		if (purged != arena->told_purged_bytes) {
+			arena->told_purged_bytes = purged;
+			tricolor_netlink_event(arena, TRICOLOR_CMD_PURGE);
+		}
+		tricolor_arena_put(arena);
+	}
+}
+static DECLARE_DELAYED_WORK(purge_work, tell_purges);
+
+/** tricolor_netlink_purged - lazy memory was taken; called within reclaim */
+void tricolor_netlink_purged(void)
+{
+	schedule_delayed_work(&purge_work, HZ / 10);
+}
+
+int tricolor_netlink_init(void)
+{
+	return genl_register_family(&family);
+}
+
+void tricolor_netlink_exit(void)
+{
+	/* No arena is left, and the shrinker finds nothing that could queue it again. */
+	cancel_delayed_work_sync(&purge_work);
+	genl_unregister_family(&family);
+}

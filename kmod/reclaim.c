@@ -1,0 +1,167 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * reclaim.c - vectors of ranges: freeing memory at once, and giving some
+ *
+ * Unmapping a range before it is truncated costs one walk over the reverse mapping where truncating
+ * alone does one a page.  Nothing of ours is locked meanwhile: threads that fault in the range get
+ * a new page before or after, as with any hole that is punched.
+ */
+#include <linux/fs.h>
+#include <linux/falloc.h>
+#include <linux/mm.h>
+#include <linux/sched/mm.h>
+#include <linux/sched/signal.h>
+#include <linux/shmem_fs.h>
+#include <linux/uaccess.h>
+
+#include "internal.h"
+#include "trace.h"
+
+#define BATCH 32		/* ranges; on the stack */
+
+/* What is done with a range; the result goes into it, and bytes are added to @bytes. */
+typedef void range_fn(struct tricolor_arena *arena, struct tricolor_range *range, u64 *bytes);
+
+/**
+ * tricolor_free_pages - make holes of whole pages
+ *
+ * Also called by the shrinker: takes only locks of the kernel below which reclaim may run.  Returns
+ * about how many bytes were freed.
+ */
+u64 tricolor_free_pages(struct tricolor_arena *arena, u64 offset, u64 length)
+{
+	struct address_space *mapping = tricolor_mapping(arena);
+	u64 before = tricolor_resident_bytes(arena), after;
+
+	unmap_mapping_range(mapping, (loff_t)offset, (loff_t)length, 0);
+	shmem_truncate_range(mapping->host, (loff_t)offset, (loff_t)(offset + length - 1));
+	/* Others fault and free at the same time. */
+	after = tricolor_resident_bytes(arena);
+	return before > after ? min(before - after, length) : 0;
+}
+
+static bool is_valid(const struct tricolor_arena *arena, const struct tricolor_range *range,
+		     unsigned int shift)
+{
+	u64 mask = (1ull << shift) - 1;
+
+	return !((range->offset | range->length) & mask) && range->offset <= arena->bytes &&
+	       range->length <= arena->bytes - range->offset;
+}
+
+static void free_eagerly(struct tricolor_arena *arena, struct tricolor_range *range, u64 *bytes)
+{
+	if (!is_valid(arena, range, PAGE_SHIFT)) {
+		range->result = -EINVAL;
+		return;
+	}
+	if (!range->length)
+		return;
+	range->result = tricolor_lazy_take(arena, range->offset, range->length, false);
+	if (!range->result)
+		*bytes += tricolor_free_pages(arena, range->offset, range->length);
+}
+
+static void free_lazily(struct tricolor_arena *arena, struct tricolor_range *range, u64 *bytes)
+{
+	bool eager = false;
+
+	if (!is_valid(arena, range, arena->unit_shift)) {
+		range->result = -EINVAL;
+		return;
+	}
+	if (!range->length)
+		return;
+	range->result = tricolor_lazy_note(arena, range->offset, range->length, bytes, &eager);
+	if (eager)
+		range->flags |= TRICOLOR_RANGE_EAGER;
+}
+
+static void reuse(struct tricolor_arena *arena, struct tricolor_range *range, u64 *bytes)
+{
+	u64 present;
+
+	if (!is_valid(arena, range, arena->unit_shift)) {
+		range->result = -EINVAL;
+		return;
+	}
+	if (!range->length)
+		return;
+	range->result = tricolor_lazy_take(arena, range->offset, range->length, true);
+	if (range->result)
+		return;
+	/* From here on nobody takes them. */
+	present = tricolor_present(arena, range->offset >> PAGE_SHIFT, range->length >> PAGE_SHIFT,
+				   NULL, false) << PAGE_SHIFT;
+	if (present != range->length)
+		range->flags |= TRICOLOR_RANGE_GONE;
+	*bytes += present;
+}
+
+static void populate(struct tricolor_arena *arena, struct tricolor_range *range, u64 *bytes)
+{
+	struct mem_cgroup *old;
+
+	if (!is_valid(arena, range, PAGE_SHIFT)) {
+		range->result = -EINVAL;
+		return;
+	}
+	if (!range->length)
+		return;
+	old = set_active_memcg(arena->memcg);
+	range->result = vfs_fallocate(arena->shm, FALLOC_FL_KEEP_SIZE, (loff_t)range->offset,
+				      (loff_t)range->length);
+	set_active_memcg(old);
+}
+
+static int for_ranges(struct tricolor_arena *arena, struct tricolor_ranges *args, range_fn *fn)
+{
+	struct tricolor_range __user *user = u64_to_user_ptr(args->ranges);
+	struct tricolor_range ranges[BATCH];
+	u32 i, n;
+
+	while (args->done < args->nr) {
+		n = min_t(u32, args->nr - args->done, BATCH);
+		if (copy_from_user(ranges, user + args->done, n * sizeof(*ranges)))
+			return -EFAULT;
+		for (i = 0; i < n && !fatal_signal_pending(current); i++) {
+			ranges[i].result = 0;
+			ranges[i].flags = 0;
+			fn(arena, &ranges[i], &args->bytes);
+			cond_resched();
+		}
+		if (copy_to_user(user + args->done, ranges, i * sizeof(*ranges)))
+			return -EFAULT;
+		args->done += i;
+		if (i < n)
+			return -EINTR;
+	}
+	return 0;
+}
+
+int tricolor_reclaim(struct tricolor_arena *arena, struct tricolor_ranges *args)
+{
+	bool lazy = args->flags & TRICOLOR_RECLAIM_LAZY;
+	int err = for_ranges(arena, args, lazy ? free_lazily : free_eagerly);
+
+	if (!lazy)
+		atomic64_add(args->bytes, &arena->reclaimed_bytes);
+	if (lazy)
+		trace_tricolor_reclaim_lazy(arena, args->done, args->bytes);
+	else
+		trace_tricolor_reclaim(arena, args->done, args->bytes);
+	return err;
+}
+
+int tricolor_reuse(struct tricolor_arena *arena, struct tricolor_ranges *args)
+{
+	int err = for_ranges(arena, args, reuse);
+
+	trace_tricolor_reuse(arena, args->done, args->bytes);
+	return err;
+}
+
+int tricolor_populate(struct tricolor_arena *arena, struct tricolor_ranges *args)
+{
+	return for_ranges(arena, args, populate);
+}

@@ -1,0 +1,329 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * arena.h - what tests of the module need: descriptors of each kind, calls, mappings, facts
+ *
+ * Calls return 0 or -errno.  What can't fail in a test that makes sense is asserted here.
+ */
+#ifndef TRICOLOR_SELFTESTS_ARENA_H
+#define TRICOLOR_SELFTESTS_ARENA_H
+
+#include <fcntl.h>
+#include <limits.h>
+#include <poll.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+#include <linux/tricolor.h>
+
+#include "kselftest_harness.h"
+
+#define DEV "/dev/tricolor"
+#define CTL "/dev/tricolorctl"
+
+#define PAGE 4096ull
+#define HUGE (2ull << 20)
+#define MiB (1ull << 20)
+
+#define UNUSED __attribute__((unused))
+
+/* Where there is no module the tests skip; in the VM its absence is a failure. */
+#define REQUIRE_MODULE()							\
+	do {									\
+		if (access(DEV, F_OK) && !getenv("TRICOLOR_IN_VM"))		\
+			SKIP(return, "no " DEV ": the module is not loaded");	\
+		ASSERT_EQ(0, access(DEV, F_OK));				\
+	} while (0)
+
+static inline int call(int fd, unsigned long nr, void *argument)
+{
+	return ioctl(fd, nr, argument) < 0 ? -errno : 0;
+}
+
+static inline int open_dev(void)
+{
+	int fd = open(DEV, O_RDWR | O_CLOEXEC);
+
+	ASSERT_LE(0, fd);
+	return fd;
+}
+
+static inline int open_ctl(void)
+{
+	int fd = open(CTL, O_RDWR | O_CLOEXEC);
+
+	ASSERT_LE(0, fd);
+	return fd;
+}
+
+static inline int create(int fd, uint64_t bytes, uint32_t flags, uint32_t *id)
+{
+	struct tricolor_create c = { .size = sizeof(c), .flags = flags, .bytes = bytes };
+	int err = call(fd, TRICOLOR_IOC_CREATE, &c);
+
+	if (id)
+		*id = c.id;
+	return err;
+}
+
+/* An arena of @bytes; returns its owner's descriptor. */
+static UNUSED int new_arena(uint64_t bytes, uint32_t flags, uint32_t *id)
+{
+	int fd = open_dev();
+
+	ASSERT_EQ(0, create(fd, bytes, flags, id));
+	return fd;
+}
+
+/* A collector's descriptor of the owner's @fd. */
+static UNUSED int new_collector(int fd)
+{
+	struct tricolor_collector c = { .size = sizeof(c), .fd = -1 };
+
+	ASSERT_EQ(0, call(fd, TRICOLOR_IOC_COLLECTOR, &c));
+	ASSERT_LE(0, c.fd);
+	return c.fd;
+}
+
+static inline int attach(int ctl, uint32_t id, int *fd)
+{
+	struct tricolor_attach a = { .size = sizeof(a), .id = id, .fd = -1 };
+	int err = call(ctl, TRICOLOR_IOC_ATTACH, &a);
+
+	*fd = a.fd;
+	return err;
+}
+
+static UNUSED char *map(int fd, uint64_t bytes, int protection)
+{
+	char *p = mmap(NULL, bytes, protection, MAP_SHARED, fd, 0);
+
+	ASSERT_NE(MAP_FAILED, p);
+	return p;
+}
+
+static UNUSED char *map_rw(int fd, uint64_t bytes)
+{
+	return map(fd, bytes, PROT_READ | PROT_WRITE);
+}
+
+static UNUSED struct tricolor_info info(int fd)
+{
+	struct tricolor_info i = { .size = sizeof(i) };
+
+	ASSERT_EQ(0, call(fd, TRICOLOR_IOC_INFO, &i));
+	return i;
+}
+
+static UNUSED struct tricolor_query query(void)
+{
+	struct tricolor_query q = { .size = sizeof(q) };
+	int fd = open_dev();
+
+	ASSERT_EQ(0, call(fd, TRICOLOR_IOC_QUERY, &q));
+	close(fd);
+	return q;
+}
+
+static UNUSED bool has_feature(uint64_t feature)
+{
+	return query().features & feature;
+}
+
+/* One of the vectored calls; @done is as returned. */
+static inline int ranges_call(int fd, unsigned long nr, uint32_t flags, struct tricolor_range *r,
+			      uint32_t n, struct tricolor_ranges *result)
+{
+	struct tricolor_ranges v = { .size = sizeof(v), .flags = flags, .nr = n,
+				     .ranges = (uintptr_t)r };
+	int err = call(fd, nr, &v);
+
+	if (result)
+		*result = v;
+	return err;
+}
+
+/* The same with one range, whose own result counts. */
+static UNUSED int range_call(int fd, unsigned long nr, uint32_t flags, uint64_t offset,
+			     uint64_t length, uint32_t *range_flags)
+{
+	struct tricolor_range r = { .offset = offset, .length = length };
+	int err = ranges_call(fd, nr, flags, &r, 1, NULL);
+
+	if (range_flags)
+		*range_flags = r.flags;
+	return err ? err : r.result;
+}
+
+static inline int reclaim(int fd, uint64_t offset, uint64_t length)
+{
+	return range_call(fd, TRICOLOR_IOC_RECLAIM, 0, offset, length, NULL);
+}
+
+static inline int reclaim_lazy(int fd, uint64_t offset, uint64_t length)
+{
+	return range_call(fd, TRICOLOR_IOC_RECLAIM, TRICOLOR_RECLAIM_LAZY, offset, length, NULL);
+}
+
+static inline int reuse(int fd, uint64_t offset, uint64_t length, bool *gone)
+{
+	uint32_t flags = 0;
+	int err = range_call(fd, TRICOLOR_IOC_REUSE, 0, offset, length, &flags);
+
+	if (gone)
+		*gone = flags & TRICOLOR_RANGE_GONE;
+	return err;
+}
+
+static inline int dirty_call(int fd, uint32_t flags, uint64_t offset, uint64_t length,
+			     uint64_t *bitmap, uint64_t *pages)
+{
+	struct tricolor_dirty d = { .size = sizeof(d), .flags = flags, .offset = offset,
+				    .length = length, .bitmap = (uintptr_t)bitmap };
+	int err = call(fd, TRICOLOR_IOC_DIRTY, &d);
+
+	if (pages)
+		*pages = d.dirty_pages;
+	return err;
+}
+
+/* The page's number and the seed decide what is in it, all through. */
+static UNUSED void fill_page(char *page, uint64_t number)
+{
+	uint64_t *w = (uint64_t *)page;
+	size_t i;
+
+	for (i = 0; i < PAGE / sizeof(*w); i++)
+		w[i] = (number + 1) * 0x9e3779b97f4a7c15ull + i;
+}
+
+static UNUSED bool page_is(const char *page, uint64_t number)
+{
+	const uint64_t *w = (const uint64_t *)page;
+	size_t i;
+
+	for (i = 0; i < PAGE / sizeof(*w); i++)
+		if (w[i] != (number + 1) * 0x9e3779b97f4a7c15ull + i)
+			return false;
+	return true;
+}
+
+static UNUSED bool page_is_zero(const char *page)
+{
+	return !page[0] && !memcmp(page, page + 1, PAGE - 1);
+}
+
+/* A child's exit status, or 128 + the signal that killed it. */
+static UNUSED int wait_child(pid_t pid)
+{
+	int status;
+
+	while (waitpid(pid, &status, 0) < 0)
+		if (errno != EINTR)
+			return -1;
+	return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+}
+
+/* Run statements in a child; what it ended with, as wait_child() says. */
+#define IN_CHILD(...)						\
+	({							\
+		pid_t child_ = fork();				\
+								\
+		if (!child_) {					\
+			th.failed = false;			\
+			__VA_ARGS__;				\
+			_exit(th.failed ? KSFT_FAIL : 0);	\
+		}						\
+		ASSERT_LT(0, child_);				\
+		wait_child(child_);				\
+	})
+
+/* Give up all that root may do.  For a child: there is no way back. */
+static UNUSED void become_nobody(void)
+{
+	ASSERT_EQ(0, setgid(65534));
+	ASSERT_EQ(0, setuid(65534));
+}
+
+static UNUSED uint64_t now_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
+}
+
+/* Wait until @condition holds, for far longer than that can take. */
+#define WAIT_FOR(condition)								\
+	({										\
+		uint64_t end_ = now_ns() + 20000000000ull;				\
+		bool holds_;								\
+											\
+		while (!(holds_ = (condition)) && now_ns() < end_)			\
+			usleep(2000);							\
+		holds_;									\
+	})
+
+/* xorshift64*: a seed gives the same numbers again. */
+static UNUSED uint64_t draw(uint64_t *state)
+{
+	*state ^= *state >> 12;
+	*state ^= *state << 25;
+	*state ^= *state >> 27;
+	return *state * 0x2545f4914f6cdd1dull;
+}
+
+static UNUSED uint64_t draw_below(uint64_t *state, uint64_t n)
+{
+	return (draw(state) >> 11) % n;
+}
+
+/* SEED in the environment repeats a run, as far as threads allow. */
+static UNUSED uint64_t test_seed(void)
+{
+	const char *e = getenv("SEED");
+	uint64_t seed = e ? strtoull(e, NULL, 0) : now_ns() | 1;
+
+	ksft_print_msg("SEED=%#llx\n", (unsigned long long)seed);
+	return seed ? seed : 1;
+}
+
+/* The text of a file below 4 KiB, without its last newline; false if it can't be read. */
+static UNUSED bool read_text(const char *path, char *text, size_t size)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	ssize_t n;
+
+	*text = 0;
+	if (fd < 0)
+		return false;
+	n = read(fd, text, size - 1);
+	if (n >= 0)
+		text[n] = 0;
+	else
+		*text = 0;
+	if (n > 0 && text[n - 1] == '\n')
+		text[n - 1] = 0;
+	close(fd);
+	return n >= 0;
+}
+
+/* 0 or -errno. */
+static UNUSED int write_text(const char *path, const char *text)
+{
+	int fd = open(path, O_WRONLY | O_CLOEXEC);
+	int err = fd < 0 ? -errno : 0;
+
+	if (!err && write(fd, text, strlen(text)) < 0)
+		err = -errno;
+	if (fd >= 0)
+		close(fd);
+	return err;
+}
+
+#endif

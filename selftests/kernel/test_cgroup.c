@@ -1,0 +1,386 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * test_cgroup.c - who pays for an arena's memory, and what happens when it is too much
+ *
+ * The test itself stays outside.  The owner is a child in cgroup A, the collector one in cgroup B;
+ * they do what they are told over a socket, a letter at a time, so that the test can look at both
+ * cgroups between two steps.
+ */
+#include <sys/socket.h>
+#include <sys/wait.h>
+
+#include "cgroup.h"
+
+#define BYTES (64 * MiB)
+/* Charges are counted in batches for each CPU, and processes have stacks and tables. */
+#define SLACK (3 * MiB)
+
+struct actor {
+	pid_t pid;
+	int socket;
+};
+
+FIXTURE(cgroup)
+{
+	struct cgroup a, b;
+	int fd, collector;
+	struct actor owner, other;
+};
+
+/* ------------------------------------------------------------------------------------------ */
+/* Actors                                                                                     */
+/* ------------------------------------------------------------------------------------------ */
+
+static char *mapped;
+
+static void touch(uint64_t from, uint64_t bytes)
+{
+	uint64_t i;
+
+	for (i = from; i < from + bytes; i += PAGE)
+		*(volatile char *)(mapped + i) = (char)(i / PAGE) | 1;
+}
+
+static void read_all(void)
+{
+	uint64_t i;
+
+	for (i = 0; i < BYTES; i += PAGE)
+		(void)*(volatile char *)(mapped + i);
+}
+
+static void take_anonymous(uint64_t bytes)
+{
+	char *p = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	if (p == MAP_FAILED)
+		_exit(1);
+	madvise(p, bytes, MADV_NOHUGEPAGE);
+	memset(p, 1, bytes);
+	munmap(p, bytes);
+}
+
+static int act(int fd, char what)
+{
+	switch (what) {
+	case 'm':
+		mapped = mmap(NULL, BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+		return mapped == MAP_FAILED;
+	case 't':
+		touch(0, BYTES);
+		return 0;
+	case 'h':
+		touch(0, BYTES / 2);
+		return 0;
+	case 'r':
+		read_all();
+		return 0;
+	case 'p':
+		return -range_call(fd, TRICOLOR_IOC_POPULATE, 0, 0, BYTES, NULL);
+	case 'l':
+		return -reclaim_lazy(fd, 0, BYTES);
+	case 'e':
+		return -reclaim(fd, 0, BYTES);
+	case 'a':
+		take_anonymous(BYTES);
+		return 0;
+	default:
+		return 1;
+	}
+}
+
+/* It has @fd, and not @foreign: what one side holds must not keep what the other drops. */
+static struct actor start_actor(const struct cgroup *c, int fd, int foreign)
+{
+	struct actor a;
+	int pair[2];
+	char what;
+
+	ASSERT_EQ(0, socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair));
+	a.pid = fork();
+	ASSERT_LE(0, a.pid);
+	if (!a.pid) {
+		close(pair[0]);
+		close(foreign);
+		cgroup_enter(c);
+		while (read(pair[1], &what, 1) == 1) {
+			what = (char)act(fd, what);
+			if (write(pair[1], &what, 1) != 1)
+				break;
+		}
+		_exit(0);
+	}
+	close(pair[1]);
+	a.socket = pair[0];
+	return a;
+}
+
+/* 0, or what the actor says went wrong; -1 if it is dead. */
+static int tell(const struct actor *a, char what)
+{
+	if (send(a->socket, &what, 1, MSG_NOSIGNAL) != 1 || read(a->socket, &what, 1) != 1)
+		return -1;
+	return (unsigned char)what;
+}
+
+static void end_actor(struct actor *a)
+{
+	if (a->pid <= 0)
+		return;
+	kill(a->pid, SIGKILL);
+	wait_child(a->pid);
+	close(a->socket);
+	a->pid = 0;
+}
+
+FIXTURE_SETUP(cgroup)
+{
+	REQUIRE_MODULE();
+	REQUIRE_CGROUPS();
+	self->a = cgroup_new("a");
+	self->b = cgroup_new("b");
+	/* Made by a process of A: it is A's arena. */
+	cgroup_enter(&self->a);
+	self->fd = new_arena(BYTES, 0, NULL);
+	cgroup_leave();
+	self->collector = new_collector(self->fd);
+	self->owner = start_actor(&self->a, self->fd, self->collector);
+	self->other = start_actor(&self->b, self->collector, self->fd);
+	EXPECT_EQ(0, tell(&self->owner, 'm'));
+	EXPECT_EQ(0, tell(&self->other, 'm'));
+}
+
+FIXTURE_TEARDOWN(cgroup)
+{
+	end_actor(&self->owner);
+	end_actor(&self->other);
+	close(self->fd);
+	close(self->collector);
+	/* Nothing of the module's keeps a cgroup. */
+	EXPECT_TRUE(cgroup_remove(&self->a));
+	EXPECT_TRUE(cgroup_remove(&self->b));
+}
+
+static uint64_t usage(const struct cgroup *c)
+{
+	return cgroup_get(c, "memory.current", NULL);
+}
+
+#define EXPECT_NEAR(expected, seen)				\
+	do {							\
+		uint64_t value_ = (seen);			\
+								\
+		EXPECT_LE((expected), value_ + SLACK);		\
+		EXPECT_LE(value_, (expected) + SLACK);		\
+	} while (0)
+
+/* ------------------------------------------------------------------------------------------ */
+/* Charges                                                                                    */
+/* ------------------------------------------------------------------------------------------ */
+
+TEST_F(cgroup, the_owner_pays)
+{
+	uint64_t a = usage(&self->a), b = usage(&self->b);
+
+	EXPECT_EQ(0, tell(&self->owner, 't'));
+	EXPECT_NEAR(a + BYTES, usage(&self->a));
+	/* The collector reads it all, and pays for its page tables only. */
+	EXPECT_EQ(0, tell(&self->other, 'r'));
+	EXPECT_EQ(0, tell(&self->other, 't'));
+	EXPECT_NEAR(a + BYTES, usage(&self->a));
+	EXPECT_NEAR(b, usage(&self->b));
+	/* Freed by the collector, it is the owner's relief. */
+	EXPECT_EQ(0, tell(&self->other, 'e'));
+	EXPECT_NEAR(a, usage(&self->a));
+	EXPECT_NEAR(b, usage(&self->b));
+}
+
+TEST_F(cgroup, populate_charges_the_owner_whoever_asks)
+{
+	struct actor third = start_actor(&self->b, self->fd, self->collector);
+	uint64_t a = usage(&self->a), b = usage(&self->b);
+
+	EXPECT_EQ(0, tell(&third, 'p'));
+	EXPECT_EQ(BYTES, info(self->fd).resident_bytes);
+	EXPECT_NEAR(a + BYTES, usage(&self->a));
+	EXPECT_NEAR(b, usage(&self->b));
+	end_actor(&third);
+}
+
+TEST_F(cgroup, all_is_given_back_at_the_end)
+{
+	uint64_t a = usage(&self->a);
+
+	EXPECT_EQ(0, tell(&self->owner, 't'));
+	EXPECT_EQ(0, tell(&self->other, 'l'));
+	close(self->fd);
+	end_actor(&self->owner);
+	/* The collector looks on, and holds nothing of it. */
+	EXPECT_TRUE(WAIT_FOR(usage(&self->a) <= a));
+	EXPECT_EQ(TRICOLOR_STATE_ORPHAN, info(self->collector).state);
+}
+
+/* ------------------------------------------------------------------------------------------ */
+/* Too much                                                                                   */
+/* ------------------------------------------------------------------------------------------ */
+
+/* As much again as is lazy, under a limit that has room for one and a half. */
+static void fill_beside_lazy_pages(struct cgroup_self *self, const char *limit)
+{
+	struct tricolor_info i;
+
+	cgroup_set_bytes(&self->a, limit, BYTES + BYTES / 2);
+	EXPECT_EQ(0, tell(&self->owner, 't'));
+	EXPECT_EQ(0, tell(&self->other, 'l'));
+	EXPECT_EQ(BYTES, info(self->fd).lazy_bytes);
+	EXPECT_EQ(0, tell(&self->owner, 'a'));
+	i = info(self->fd);
+	EXPECT_LT(0, i.purged_bytes);
+	EXPECT_EQ(BYTES, i.purged_bytes + i.lazy_bytes);
+	EXPECT_EQ(i.lazy_bytes, i.resident_bytes);
+	EXPECT_EQ(0, cgroup_get(&self->a, "memory.events", "oom_kill"));
+}
+
+TEST_F(cgroup, lazy_pages_make_room_below_max)
+{
+	if (!has_feature(TRICOLOR_FEATURE_LAZY_MEMCG))
+		SKIP(return, "lazy pages do not know cgroups here (cgroup.memory=nokmem?)");
+	fill_beside_lazy_pages(self, "memory.max");
+}
+
+TEST_F(cgroup, lazy_pages_make_room_below_high)
+{
+	if (!has_feature(TRICOLOR_FEATURE_LAZY_MEMCG))
+		SKIP(return, "lazy pages do not know cgroups here (cgroup.memory=nokmem?)");
+	fill_beside_lazy_pages(self, "memory.high");
+}
+
+/* Lazy pages noted by an owner that is itself at its limit, by the owner, with all of it in use. */
+TEST_F(cgroup, lazy_at_the_limit)
+{
+	struct tricolor_info i;
+
+	cgroup_set_bytes(&self->a, "memory.max", BYTES + 4 * MiB);
+	EXPECT_EQ(0, tell(&self->owner, 't'));
+	EXPECT_EQ(0, tell(&self->owner, 'l'));
+	i = info(self->fd);
+	EXPECT_EQ(BYTES, i.purged_bytes + i.lazy_bytes + i.reclaimed_bytes);
+	EXPECT_EQ(0, tell(&self->owner, 'a'));
+	EXPECT_EQ(0, cgroup_get(&self->a, "memory.events", "oom_kill"));
+	/* Again and again: what is written to a lazy page makes it no less lazy. */
+	EXPECT_EQ(0, tell(&self->owner, 't'));
+	EXPECT_EQ(0, tell(&self->owner, 'l'));
+	EXPECT_EQ(0, tell(&self->owner, 'a'));
+	EXPECT_EQ(0, cgroup_get(&self->a, "memory.events", "oom_kill"));
+}
+
+TEST_F(cgroup, asked_for_memory)
+{
+	struct tricolor_info i;
+
+	if (!has_feature(TRICOLOR_FEATURE_LAZY_MEMCG))
+		SKIP(return, "lazy pages do not know cgroups here (cgroup.memory=nokmem?)");
+	EXPECT_EQ(0, tell(&self->owner, 't'));
+	EXPECT_EQ(0, tell(&self->other, 'l'));
+	/* EAGAIN says that it was less; the pages are what counts. */
+	cgroup_set(&self->a, "memory.reclaim", "8M");
+	i = info(self->fd);
+	EXPECT_LT(0, i.purged_bytes);
+	TH_LOG("8 MiB asked for, %llu KiB purged", (unsigned long long)i.purged_bytes >> 10);
+}
+
+/* The neighbour's trouble is not ours. */
+TEST_F(cgroup, pressure_next_door)
+{
+	uint64_t kills = cgroup_get(&self->b, "memory.events", "oom_kill");
+
+	if (!has_feature(TRICOLOR_FEATURE_LAZY_MEMCG))
+		SKIP(return, "lazy pages do not know cgroups here (cgroup.memory=nokmem?)");
+	EXPECT_EQ(0, tell(&self->owner, 't'));
+	EXPECT_EQ(0, tell(&self->other, 'l'));
+	cgroup_set(&self->b, "memory.swap.max", "0");
+	cgroup_set_bytes(&self->b, "memory.max", 16 * MiB);
+	EXPECT_EQ(-1, tell(&self->other, 'a'));
+	EXPECT_EQ(kills + 1, cgroup_get(&self->b, "memory.events", "oom_kill"));
+	EXPECT_EQ(0, info(self->fd).purged_bytes);
+	EXPECT_EQ(BYTES, info(self->fd).lazy_bytes);
+}
+
+/* An owner that takes more than it may is killed; its collector sees that, and lives. */
+TEST_F(cgroup, owner_killed_for_memory)
+{
+	struct pollfd pfd = { .fd = self->collector, .events = POLLIN };
+
+	cgroup_set(&self->a, "memory.swap.max", "0");
+	cgroup_set_bytes(&self->a, "memory.max", BYTES / 2);
+	close(self->fd);
+	EXPECT_EQ(-1, tell(&self->owner, 't'));
+	EXPECT_EQ(1, poll(&pfd, 1, 20000));
+	EXPECT_TRUE(pfd.revents & POLLHUP);
+	EXPECT_EQ(1, cgroup_get(&self->a, "memory.events", "oom_kill"));
+	EXPECT_EQ(1, info(self->collector).collectors);
+	EXPECT_EQ(0, info(self->collector).resident_bytes);
+}
+
+/* POPULATE beyond the limit fails or has the owner killed, but charges nobody else. */
+TEST_F(cgroup, populate_beyond_the_limit)
+{
+	struct actor third = start_actor(&self->b, self->fd, self->collector);
+	uint64_t b = usage(&self->b);
+
+	cgroup_set(&self->a, "memory.swap.max", "0");
+	cgroup_set_bytes(&self->a, "memory.max", BYTES / 2);
+	EXPECT_NE(0, tell(&third, 'p'));
+	EXPECT_LE(info(self->fd).resident_bytes, BYTES / 2);
+	EXPECT_LE(usage(&self->b), b + SLACK);
+	end_actor(&third);
+}
+
+/* ------------------------------------------------------------------------------------------ */
+/* Cgroups that go                                                                            */
+/* ------------------------------------------------------------------------------------------ */
+
+/* The owner has moved on, and its old cgroup is removed while pages noted there are still lazy. */
+TEST_F(cgroup, removed_under_lazy_pages)
+{
+	bool gone;
+
+	EXPECT_EQ(0, tell(&self->owner, 't'));
+	EXPECT_EQ(0, tell(&self->other, 'l'));
+	end_actor(&self->owner);
+	EXPECT_TRUE(cgroup_remove(&self->a));
+	EXPECT_EQ(0, reuse(self->fd, 0, BYTES / 4, &gone));
+	ASSERT_EQ(0, write_text("/proc/sys/vm/drop_caches", "2"));
+	EXPECT_EQ(0, reuse(self->fd, 0, BYTES / 2, &gone));
+	EXPECT_EQ(0, reclaim_lazy(self->fd, 0, BYTES));
+	ASSERT_EQ(0, write_text("/proc/sys/vm/drop_caches", "2"));
+	EXPECT_EQ(0, reclaim(self->fd, 0, BYTES));
+	EXPECT_EQ(0, info(self->fd).lazy_bytes);
+}
+
+/* Pressure on the whole machine, as drop_caches makes it. */
+TEST_F(cgroup, pressure_everywhere)
+{
+	uint64_t i, filled = 0;
+	bool gone;
+	char *p = map_rw(self->fd, BYTES);
+
+	for (i = 0; i < BYTES / PAGE; i++)
+		fill_page(p + i * PAGE, i);
+	EXPECT_EQ(0, reclaim_lazy(self->collector, BYTES / 2, BYTES / 2));
+	EXPECT_TRUE(WAIT_FOR(!write_text("/proc/sys/vm/drop_caches", "2") &&
+			     info(self->fd).purged_bytes));
+	for (i = 0; i < BYTES / 2 / PAGE; i++)
+		ASSERT_TRUE(page_is(p + i * PAGE, i));
+	EXPECT_EQ(0, reuse(self->collector, BYTES / 2, BYTES / 2, &gone));
+	EXPECT_TRUE(gone);
+	for (i = BYTES / 2 / PAGE; i < BYTES / PAGE; i++) {
+		if (page_is(p + i * PAGE, i))
+			filled++;
+		else
+			ASSERT_TRUE(page_is_zero(p + i * PAGE));
+	}
+	EXPECT_EQ(BYTES / 2, info(self->fd).purged_bytes + filled * PAGE);
+}
+
+TEST_HARNESS_MAIN

@@ -1,0 +1,390 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * test_mmap.c - mappings of owners and collectors, and what else can be done to them
+ */
+#include <sys/syscall.h>
+#include <sys/uio.h>
+#include <sys/wait.h>
+
+#include "arena.h"
+
+#define BYTES (8 * MiB)
+
+FIXTURE(mapping)
+{
+	int fd, collector;
+	char *p;			/* the owner's */
+};
+
+FIXTURE_VARIANT(mapping)
+{
+	uint32_t flags;
+};
+
+FIXTURE_VARIANT_ADD(mapping, small) { .flags = 0 };
+FIXTURE_VARIANT_ADD(mapping, huge) { .flags = TRICOLOR_CREATE_HUGE };
+
+FIXTURE_SETUP(mapping)
+{
+	REQUIRE_MODULE();
+	if (variant->flags && !has_feature(TRICOLOR_FEATURE_HUGE))
+		SKIP(return, "no 2 MiB pages on this kernel");
+	self->fd = new_arena(BYTES, variant->flags, NULL);
+	self->collector = new_collector(self->fd);
+	self->p = map_rw(self->fd, BYTES);
+}
+
+FIXTURE_TEARDOWN(mapping)
+{
+}
+
+static sigjmp_buf fault_return;
+static volatile int fault_signal;
+
+static void on_fault(int sig)
+{
+	fault_signal = sig;
+	siglongjmp(fault_return, 1);
+}
+
+/* The signal that an access brings, or 0. */
+static int fault_of(volatile char *p, bool write)
+{
+	signal(SIGBUS, on_fault);
+	signal(SIGSEGV, on_fault);
+	fault_signal = 0;
+	if (!sigsetjmp(fault_return, 1)) {
+		if (write)
+			*p = 1;
+		else
+			(void)*p;
+	}
+	return fault_signal;
+}
+
+TEST_F(mapping, fresh_memory_is_zero_and_keeps_what_is_written)
+{
+	uint64_t i;
+
+	for (i = 0; i < BYTES / PAGE; i++)
+		EXPECT_TRUE(page_is_zero(self->p + i * PAGE));
+	for (i = 0; i < BYTES / PAGE; i++)
+		fill_page(self->p + i * PAGE, i);
+	for (i = 0; i < BYTES / PAGE; i++)
+		EXPECT_TRUE(page_is(self->p + i * PAGE, i));
+	EXPECT_EQ(BYTES, info(self->fd).resident_bytes);
+}
+
+TEST_F(mapping, both_see_the_same)
+{
+	char *q = map_rw(self->collector, BYTES);
+	uint64_t i;
+
+	for (i = 0; i < BYTES / PAGE; i++)
+		fill_page(self->p + i * PAGE, i);
+	for (i = 0; i < BYTES / PAGE; i++)
+		EXPECT_TRUE(page_is(q + i * PAGE, i));
+	/* A collector writes mark bits. */
+	fill_page(q + 3 * PAGE, 99);
+	EXPECT_TRUE(page_is(self->p + 3 * PAGE, 99));
+}
+
+TEST_F(mapping, a_collector_allocates_nothing)
+{
+	char *q = map_rw(self->collector, BYTES), *buffer;
+	uint64_t unit = variant->flags ? HUGE : PAGE, pages = BYTES / unit, i;
+	int null = open("/dev/zero", O_RDONLY), sink[2];
+
+	ASSERT_EQ(0, pipe(sink));
+	self->p[unit] = 1;
+	EXPECT_EQ(unit, info(self->fd).resident_bytes);
+	for (i = 0; i < pages; i++) {
+		EXPECT_EQ(i == 1 ? 0 : SIGBUS, fault_of(q + i * unit, false));
+		EXPECT_EQ(i == 1 ? 0 : SIGBUS, fault_of(q + i * unit, true));
+	}
+	/* In system calls, in both directions. */
+	EXPECT_EQ(-1, write(sink[1], q, 1));
+	EXPECT_EQ(EFAULT, errno);
+	EXPECT_EQ(-1, read(null, q, 1));
+	EXPECT_EQ(EFAULT, errno);
+	EXPECT_EQ(1, write(sink[1], q + unit, 1));
+	/* By prefaulting. */
+	EXPECT_EQ(-1, madvise(q, BYTES, MADV_POPULATE_READ));
+	EXPECT_EQ(-1, madvise(q, BYTES, MADV_POPULATE_WRITE));
+	EXPECT_EQ(0, madvise(q, BYTES, MADV_WILLNEED) && errno != EINVAL);
+	munmap(q, BYTES);
+	q = mmap(NULL, BYTES, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, self->collector, 0);
+	if (q != MAP_FAILED)
+		munmap(q, BYTES);
+	q = map_rw(self->collector, BYTES);
+	mlock(q, BYTES);
+	/* By reading. */
+	buffer = malloc(BYTES);
+	ASSERT_NE(NULL, buffer);
+	memset(buffer, 0xff, BYTES);
+	EXPECT_EQ(BYTES, pread(self->collector, buffer, BYTES, 0));
+	EXPECT_TRUE(page_is_zero(buffer));
+	EXPECT_EQ(1, buffer[unit]);
+	EXPECT_TRUE(page_is_zero(buffer + BYTES - PAGE));
+	EXPECT_EQ(unit, info(self->fd).resident_bytes);
+}
+
+TEST_F(mapping, holes_can_be_found)
+{
+	uint64_t unit = variant->flags ? HUGE : PAGE;
+
+	self->p[unit] = 1;
+	EXPECT_EQ(unit, lseek(self->collector, 0, SEEK_DATA));
+	EXPECT_EQ(2 * unit, lseek(self->collector, (off_t)unit, SEEK_HOLE));
+	EXPECT_EQ(0, lseek(self->collector, 0, SEEK_HOLE));
+	EXPECT_EQ(-1, lseek(self->collector, 2 * (off_t)unit, SEEK_DATA));
+	EXPECT_EQ(ENXIO, errno);
+}
+
+TEST_F(mapping, huge_pages_are_huge)
+{
+	if (!variant->flags)
+		return;
+	self->p[0] = 1;
+	EXPECT_EQ(HUGE, info(self->fd).resident_bytes);
+	EXPECT_EQ(0, (uintptr_t)self->p % HUGE);
+}
+
+TEST_F(mapping, a_child_does_not_have_it)
+{
+	EXPECT_EQ(0, fault_of(self->p, true));
+	EXPECT_EQ(0, IN_CHILD(EXPECT_EQ(SIGSEGV, fault_of(self->p, false))));
+	/* That can't be undone by the program: neither with a collector's mapping nor the owner's. */
+	if (!madvise(self->p, BYTES, MADV_DOFORK))
+		TH_LOG("MADV_DOFORK is allowed: a child then shares the memory");
+	EXPECT_EQ(0, IN_CHILD({
+		int sig = fault_of(self->p, false);
+
+		EXPECT_TRUE(sig == SIGSEGV || sig == 0);
+	}));
+	EXPECT_EQ(1, self->p[0]);
+}
+
+TEST_F(mapping, private_and_executable)
+{
+	char *q = mmap(NULL, BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE, self->fd, 0);
+
+	EXPECT_EQ(MAP_FAILED, q);
+	q = mmap(NULL, BYTES, PROT_READ, MAP_PRIVATE, self->collector, 0);
+	EXPECT_EQ(MAP_FAILED, q);
+	EXPECT_EQ(-1, mprotect(self->p, BYTES, PROT_READ | PROT_EXEC));
+}
+
+TEST_F(mapping, beyond_the_end)
+{
+	char *q;
+
+	EXPECT_EQ(MAP_FAILED, mmap(NULL, BYTES + PAGE, PROT_READ, MAP_SHARED, self->fd, 0));
+	EXPECT_EQ(MAP_FAILED, mmap(NULL, PAGE, PROT_READ, MAP_SHARED, self->fd, BYTES));
+	EXPECT_EQ(MAP_FAILED, mmap(NULL, BYTES, PROT_READ, MAP_SHARED, self->fd, PAGE));
+	EXPECT_EQ(MAP_FAILED, mmap(NULL, PAGE, PROT_READ, MAP_SHARED, self->fd,
+				   (off_t)((1ull << 63) - PAGE)));
+	/* The last page is there. */
+	q = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, self->fd, BYTES - PAGE);
+	ASSERT_NE(MAP_FAILED, q);
+	*q = 5;
+	EXPECT_EQ(5, self->p[BYTES - PAGE]);
+}
+
+/* A mapping may be moved; one that was made longer leads beyond the arena, and to no memory. */
+TEST_F(mapping, mremap)
+{
+	char *q, *r;
+
+	fill_page(self->p, 1);
+	q = mremap(self->p, BYTES, 2 * BYTES, MREMAP_MAYMOVE);
+	if (q == MAP_FAILED) {
+		q = mremap(self->p, BYTES, BYTES, MREMAP_MAYMOVE | MREMAP_FIXED,
+			   mmap(NULL, BYTES, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
+		ASSERT_NE(MAP_FAILED, q);
+	} else {
+		EXPECT_EQ(SIGBUS, fault_of(q + BYTES, false));
+		EXPECT_EQ(SIGBUS, fault_of(q + 2 * BYTES - 1, true));
+	}
+	EXPECT_TRUE(page_is(q, 1));
+	munmap(q + BYTES, BYTES);
+	q = mremap(q, BYTES, PAGE, 0);
+	ASSERT_NE(MAP_FAILED, q);
+	EXPECT_TRUE(page_is(q, 1));
+	/* Old length 0 makes a second mapping of a shared one. */
+	r = mremap(q, 0, PAGE, MREMAP_MAYMOVE);
+	if (r != MAP_FAILED) {
+		EXPECT_TRUE(page_is(r, 1));
+		munmap(q, PAGE);
+		EXPECT_TRUE(page_is(r, 1));
+		close(self->fd);
+		EXPECT_EQ(0, info(self->collector).state);
+		munmap(r, PAGE);
+		EXPECT_EQ(TRICOLOR_STATE_ORPHAN, info(self->collector).state);
+	}
+}
+
+/* A collector's mapping stays one, in parts, moved and doubled. */
+TEST_F(mapping, mremap_of_a_collector)
+{
+	char *q = map_rw(self->collector, BYTES), *r;
+
+	self->p[0] = 1;
+	r = mremap(q, 0, BYTES, MREMAP_MAYMOVE);
+	if (r != MAP_FAILED) {
+		EXPECT_EQ(0, fault_of(r, false));
+		EXPECT_EQ(SIGBUS, fault_of(r + BYTES - PAGE, true));
+	}
+	ASSERT_EQ(0, munmap(q + BYTES / 2, PAGE));
+	EXPECT_EQ(SIGBUS, fault_of(q + BYTES - PAGE, true));
+	r = mremap(q, BYTES / 2, BYTES, MREMAP_MAYMOVE);
+	if (r != MAP_FAILED)
+		EXPECT_EQ(SIGBUS, fault_of(r + BYTES - PAGE, true));
+	EXPECT_EQ(variant->flags ? HUGE : PAGE, info(self->fd).resident_bytes);
+}
+
+/* Root can open what is mapped by another door: /proc/PID/map_files, and /proc/PID/fd. */
+TEST_F(mapping, map_files)
+{
+	char path[96], byte = 0;
+	char *q = map_rw(self->collector, BYTES);
+	int side, fd, opened = 0;
+
+	for (side = 0; side < 2; side++) {
+		char *m = side ? q : self->p;
+
+		self->p[0] = 42;
+		snprintf(path, sizeof(path), "/proc/self/map_files/%lx-%llx", (unsigned long)m,
+			 (unsigned long)m + BYTES);
+		fd = open(path, O_RDWR | O_CLOEXEC);
+		if (fd < 0) {
+			TH_LOG("%s: %s", path, strerror(errno));
+			continue;
+		}
+		opened++;
+		/* Whatever it can do: the memory is accounted, and gone with the arena. */
+		if (pread(fd, &byte, 1, 0) == 1)
+			EXPECT_EQ(42, byte);
+		m = mmap(NULL, BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+		if (m != MAP_FAILED) {
+			fault_of(m + BYTES - PAGE, true);
+			munmap(m, BYTES);
+		}
+		EXPECT_EQ(-1, ftruncate(fd, 0));
+		EXPECT_EQ(-1, ftruncate(fd, 4 * (off_t)BYTES));
+		fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, PAGE);
+		close(fd);
+	}
+	EXPECT_EQ(BYTES, info(self->fd).bytes);
+	EXPECT_EQ(0, reclaim(self->fd, 0, BYTES));
+	EXPECT_EQ(0, info(self->fd).resident_bytes);
+	TH_LOG("%d of 2 could be opened", opened);
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", self->fd);
+	fd = open(path, O_RDWR | O_CLOEXEC);
+	if (fd >= 0)
+		/* The device again, and so a descriptor without an arena. */
+		EXPECT_EQ(0, create(fd, PAGE, 0, NULL));
+}
+
+/* Held open by map_files alone, an arena whose owner is gone has no memory. */
+TEST_F(mapping, map_files_after_the_end)
+{
+	char path[96], byte = 1;
+	int fd;
+	char *q;
+
+	memset(self->p, 1, BYTES);
+	snprintf(path, sizeof(path), "/proc/self/map_files/%lx-%llx", (unsigned long)self->p,
+		 (unsigned long)self->p + BYTES);
+	fd = open(path, O_RDWR | O_CLOEXEC);
+	if (fd < 0)
+		SKIP(return, "map_files can't be opened here: %s", strerror(errno));
+	munmap(self->p, BYTES);
+	close(self->fd);
+	q = mmap(NULL, BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	if (info(self->collector).state & TRICOLOR_STATE_ORPHAN) {
+		EXPECT_EQ(0, info(self->collector).resident_bytes);
+		EXPECT_FALSE(pread(fd, &byte, 1, 0) == 1 && byte);
+		if (q != MAP_FAILED)
+			fault_of(q, true);
+		EXPECT_EQ(0, info(self->collector).resident_bytes);
+	}
+	if (q != MAP_FAILED)
+		munmap(q, BYTES);
+	close(fd);
+	EXPECT_TRUE(info(self->collector).state & TRICOLOR_STATE_ORPHAN);
+	EXPECT_EQ(0, info(self->collector).resident_bytes);
+}
+
+/* What a program may say about its memory keeps working as far as the kernel lets it. */
+TEST_F(mapping, madvise)
+{
+	uint64_t i;
+
+	for (i = 0; i < BYTES / PAGE; i++)
+		fill_page(self->p + i * PAGE, i);
+	/* Only drops the page tables' entries: the memory is shared. */
+	EXPECT_EQ(0, madvise(self->p, BYTES, MADV_DONTNEED));
+	for (i = 0; i < BYTES / PAGE; i++)
+		EXPECT_TRUE(page_is(self->p + i * PAGE, i));
+	EXPECT_EQ(-1, madvise(self->p, BYTES, MADV_FREE));
+	EXPECT_EQ(0, madvise(self->p, HUGE, MADV_REMOVE));
+	for (i = 0; i < HUGE / PAGE; i++)
+		EXPECT_TRUE(page_is_zero(self->p + i * PAGE));
+	EXPECT_TRUE(page_is(self->p + HUGE, HUGE / PAGE));
+	EXPECT_EQ(0, madvise(self->p, BYTES, MADV_PAGEOUT));
+	EXPECT_TRUE(page_is(self->p + HUGE, HUGE / PAGE));
+}
+
+/* Another process reads and writes through the kernel, as debuggers do. */
+TEST_F(mapping, foreign_access)
+{
+	char *q = map_rw(self->collector, BYTES), byte = 0;
+	struct iovec here = { &byte, 1 }, there = { self->p, 1 };
+
+	self->p[0] = 77;
+	EXPECT_EQ(0, IN_CHILD({
+		EXPECT_EQ(1, process_vm_readv(getppid(), &here, 1, &there, 1, 0));
+		EXPECT_EQ(77, byte);
+		/* A hole of a collector's mapping gives an error, and no page. */
+		there.iov_base = q + HUGE;
+		EXPECT_EQ(-1, process_vm_readv(getppid(), &here, 1, &there, 1, 0));
+		EXPECT_EQ(-1, process_vm_writev(getppid(), &here, 1, &there, 1, 0));
+	}));
+	EXPECT_EQ(variant->flags ? HUGE : PAGE, info(self->fd).resident_bytes);
+}
+
+/* Many mappings of parts, in any order, and what is left when they are gone. */
+TEST_F(mapping, parts)
+{
+	uint64_t seed = test_seed(), offset, length;
+	char *parts[64] = { 0 };
+	uint64_t lengths[64];
+	int round, slot, fd;
+
+	for (round = 0; round < 2000; round++) {
+		slot = (int)draw_below(&seed, 64);
+		if (parts[slot]) {
+			munmap(parts[slot], lengths[slot]);
+			parts[slot] = NULL;
+			continue;
+		}
+		offset = draw_below(&seed, BYTES / PAGE) * PAGE;
+		length = (draw_below(&seed, (BYTES - offset) / PAGE) + 1) * PAGE;
+		fd = draw_below(&seed, 2) ? self->fd : self->collector;
+		parts[slot] = mmap(NULL, length, PROT_READ | PROT_WRITE, MAP_SHARED, fd,
+				   (off_t)offset);
+		ASSERT_NE(MAP_FAILED, parts[slot]);
+		lengths[slot] = length;
+		fault_of(parts[slot] + draw_below(&seed, length), draw_below(&seed, 2));
+	}
+	for (slot = 0; slot < 64; slot++)
+		if (parts[slot])
+			munmap(parts[slot], lengths[slot]);
+	munmap(self->p, BYTES);
+	EXPECT_EQ(0, info(self->collector).state);
+	close(self->fd);
+	EXPECT_EQ(TRICOLOR_STATE_ORPHAN, info(self->collector).state);
+}
+
+TEST_HARNESS_MAIN

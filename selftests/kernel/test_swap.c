@@ -1,0 +1,251 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * test_swap.c - nothing is lost, and nothing comes back, when arenas are swapped out
+ *
+ * Swaps to the device that TRICOLOR_SWAP names, whose contents are lost (in the VM: /dev/zram0), and
+ * only for as long as this runs.
+ */
+#include <sys/swap.h>
+
+#include "cgroup.h"
+
+#define BYTES (64 * MiB)
+#define PAGES (BYTES / PAGE)
+#define SWAP_BYTES (512 * MiB)
+/* The test's own memory is swapped out as well, since it is in the same cgroup. */
+#define OWN_BYTES (4 * MiB)
+
+static const char *swap_device(void)
+{
+	const char *e = getenv("TRICOLOR_SWAP");
+
+	return e ? e : getenv("TRICOLOR_IN_VM") ? "/dev/zram0" : NULL;
+}
+
+/* What mkswap writes: a first page with the version, the last page's number, and the magic. */
+static void make_swap(const char *device)
+{
+	static char page[PAGE];
+	uint32_t *header = (uint32_t *)(page + 1024);
+	int fd = open(device, O_WRONLY | O_CLOEXEC);
+
+	ASSERT_LE(0, fd);
+	memset(page, 0, sizeof(page));
+	header[0] = 1;
+	header[1] = SWAP_BYTES / PAGE - 1;
+	memcpy(page + PAGE - 10, "SWAPSPACE2", 10);
+	ASSERT_EQ(PAGE, pwrite(fd, page, PAGE, 0));
+	close(fd);
+}
+
+FIXTURE(swap)
+{
+	int fd, collector;
+	char *p;
+	struct cgroup c;
+	bool on;
+};
+
+static uint64_t swapped(struct swap_self *self)
+{
+	return cgroup_get(&self->c, "memory.swap.current", NULL);
+}
+
+FIXTURE_SETUP(swap)
+{
+	const char *device = swap_device();
+	char size[32];
+
+	REQUIRE_MODULE();
+	REQUIRE_CGROUPS();
+	if (!device)
+		SKIP(return, "no swap device: set TRICOLOR_SWAP to one whose contents may go");
+	if (!strcmp(device, "/dev/zram0") && getenv("TRICOLOR_IN_VM")) {
+		snprintf(size, sizeof(size), "%llu", (unsigned long long)SWAP_BYTES);
+		write_text("/sys/block/zram0/reset", "1");
+		ASSERT_EQ(0, write_text("/sys/block/zram0/disksize", size));
+	}
+	make_swap(device);
+	ASSERT_EQ(0, swapon(device, 0));
+	self->on = true;
+	self->c = cgroup_new("swap");
+	cgroup_enter(&self->c);
+	self->fd = new_arena(BYTES, 0, NULL);
+	self->collector = new_collector(self->fd);
+	self->p = map_rw(self->fd, BYTES);
+}
+
+FIXTURE_TEARDOWN(swap)
+{
+	if (!self->on)
+		return;
+	munmap(self->p, BYTES);
+	close(self->fd);
+	close(self->collector);
+	cgroup_leave();
+	/* Before the device goes: swapoff reads everything back that is still there. */
+	EXPECT_TRUE(WAIT_FOR(swapped(self) < OWN_BYTES));
+	EXPECT_EQ(0, swapoff(swap_device()));
+	EXPECT_TRUE(cgroup_remove(&self->c));
+}
+
+static void fill(struct swap_self *self)
+{
+	uint64_t i;
+
+	for (i = 0; i < PAGES; i++)
+		fill_page(self->p + i * PAGE, i);
+}
+
+/* Ask that most of it be swapped out; returns how much is. */
+static uint64_t swap_out(struct swap_self *self)
+{
+	EXPECT_EQ(0, madvise(self->p, BYTES, MADV_PAGEOUT));
+	cgroup_set(&self->c, "memory.reclaim", "48M");
+	return swapped(self);
+}
+
+TEST_F(swap, contents_survive)
+{
+	char *q = map(self->collector, BYTES, PROT_READ);
+	uint64_t i;
+
+	fill(self);
+	ASSERT_LT(BYTES / 2, swap_out(self));
+	EXPECT_LT(info(self->fd).resident_bytes, BYTES / 2);
+	/* The collector reads one half, the owner the other. */
+	for (i = 0; i < PAGES / 2; i++)
+		ASSERT_TRUE(page_is(q + i * PAGE, i));
+	for (i = PAGES / 2; i < PAGES; i++)
+		ASSERT_TRUE(page_is(self->p + i * PAGE, i));
+}
+
+TEST_F(swap, swapped_pages_are_data)
+{
+	fill(self);
+	ASSERT_LT(BYTES / 2, swap_out(self));
+	EXPECT_EQ(0, lseek(self->collector, 0, SEEK_DATA));
+	EXPECT_EQ(BYTES, lseek(self->collector, 0, SEEK_HOLE));
+}
+
+TEST_F(swap, reclaim_frees_swap_too)
+{
+	uint64_t i;
+
+	fill(self);
+	ASSERT_LT(BYTES / 2, swap_out(self));
+	ASSERT_EQ(0, reclaim(self->collector, 0, BYTES));
+	EXPECT_EQ(0, info(self->fd).resident_bytes);
+	EXPECT_TRUE(WAIT_FOR(swapped(self) < OWN_BYTES));
+	for (i = 0; i < PAGES; i += 5)
+		ASSERT_TRUE(page_is_zero(self->p + i * PAGE));
+}
+
+/* A collector in another cgroup brings pages in, and does not pay for them. */
+TEST_F(swap, the_owner_pays_for_what_comes_back)
+{
+	struct cgroup b = cgroup_new("other");
+
+	fill(self);
+	ASSERT_LT(BYTES / 2, swap_out(self));
+	EXPECT_EQ(0, IN_CHILD({
+		char *q;
+		uint64_t i, before;
+
+		cgroup_enter(&b);
+		before = cgroup_get(&b, "memory.current", NULL);
+		q = map(self->collector, BYTES, PROT_READ);
+		for (i = 0; i < PAGES; i++)
+			ASSERT_TRUE(page_is(q + i * PAGE, i));
+		EXPECT_LT(cgroup_get(&b, "memory.current", NULL), before + 8 * MiB);
+	}));
+	EXPECT_TRUE(cgroup_remove(&b));
+}
+
+/* Lazy pages: each is as it was or zero, whether the kernel purged it or swapped it out. */
+TEST_F(swap, lazy_pages)
+{
+	uint64_t i, filled = 0;
+	bool gone;
+
+	fill(self);
+	ASSERT_EQ(0, reclaim_lazy(self->collector, 0, BYTES / 2));
+	swap_out(self);
+	for (i = PAGES / 2; i < PAGES; i++)
+		ASSERT_TRUE(page_is(self->p + i * PAGE, i));
+	ASSERT_EQ(0, reuse(self->collector, 0, BYTES / 2, &gone));
+	for (i = 0; i < PAGES / 2; i++) {
+		if (page_is(self->p + i * PAGE, i))
+			filled++;
+		else
+			ASSERT_TRUE(page_is_zero(self->p + i * PAGE));
+	}
+	EXPECT_EQ(gone, filled != PAGES / 2);
+	TH_LOG("%llu of %llu lazy pages kept, %llu KiB purged", (unsigned long long)filled,
+	       PAGES / 2, (unsigned long long)info(self->fd).purged_bytes >> 10);
+	/* Kept for good now. */
+	fill(self);
+	swap_out(self);
+	for (i = 0; i < PAGES; i++)
+		ASSERT_TRUE(page_is(self->p + i * PAGE, i));
+}
+
+TEST_F(swap, dirty_tracking_loses_nothing)
+{
+	static uint64_t bits[PAGES / 64];
+	uint64_t i, round;
+
+	if (!has_feature(TRICOLOR_FEATURE_DIRTY))
+		SKIP(return, "no dirty tracking on this kernel");
+	fill(self);
+	ASSERT_EQ(0, dirty_call(self->collector, TRICOLOR_DIRTY_START, 0, BYTES, NULL, NULL));
+	for (round = 1; round <= 3; round++) {
+		ASSERT_EQ(0, dirty_call(self->collector, 0, 0, BYTES, bits, NULL));
+		ASSERT_LT(BYTES / 2, swap_out(self));
+		/* Read back, so that pages are clean copies of what is in swap, and write a few. */
+		for (i = 0; i < PAGES; i++)
+			ASSERT_TRUE(page_is(self->p + i * PAGE, i % 3 ? i : i * round));
+		for (i = 0; i < PAGES; i += 3)
+			fill_page(self->p + i * PAGE, i * (round + 1));
+		ASSERT_EQ(0, dirty_call(self->collector, 0, 0, BYTES, bits, NULL));
+		for (i = 0; i < PAGES; i += 3)
+			ASSERT_TRUE(bits[i / 64] >> (i % 64) & 1);
+	}
+}
+
+/* The owner dies while most of its memory is in swap. */
+TEST_F(swap, orphan)
+{
+	fill(self);
+	ASSERT_LT(BYTES / 2, swap_out(self));
+	munmap(self->p, BYTES);
+	close(self->fd);
+	EXPECT_EQ(TRICOLOR_STATE_ORPHAN, info(self->collector).state);
+	EXPECT_TRUE(WAIT_FOR(swapped(self) < OWN_BYTES));
+	EXPECT_EQ(0, info(self->collector).resident_bytes);
+}
+
+/* swapoff brings everything back, while it is used. */
+TEST_F(swap, swapoff_under_load)
+{
+	uint64_t i, seed = test_seed();
+	pid_t pid;
+
+	fill(self);
+	ASSERT_LT(BYTES / 2, swap_out(self));
+	pid = fork();
+	if (!pid)
+		_exit(swapoff(swap_device()) ? 1 : 0);
+	while (!waitpid(pid, NULL, WNOHANG)) {
+		i = draw_below(&seed, PAGES);
+		ASSERT_TRUE(page_is(self->p + i * PAGE, i));
+		i = draw_below(&seed, PAGES / 2);
+		ASSERT_EQ(0, reclaim(self->collector, i * PAGE, PAGE));
+		fill_page(self->p + i * PAGE, i);
+	}
+	for (i = 0; i < PAGES; i++)
+		ASSERT_TRUE(page_is(self->p + i * PAGE, i));
+	ASSERT_EQ(0, swapon(swap_device(), 0));
+}
+
+TEST_HARNESS_MAIN

@@ -1,0 +1,41 @@
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# lib.mk - build and run the tests of a folder, with the variables of the kernel's selftests
+#
+# A folder's Makefile sets TEST_GEN_PROGS (programs built from a .c file each) and includes this.
+# OUTPUT is where programs go; `run_tests` runs them on this very system, each for as long as the
+# folder's `settings` says, and ends with the total.
+
+SELF	:= $(dir $(lastword $(MAKEFILE_LIST)))
+OUTPUT	?= $(CURDIR)/../../build/tests/$(notdir $(CURDIR))
+ifeq ($(origin CC),default)
+CC	:= gcc
+endif
+CFLAGS	?= -O2 -g
+WERROR	?= 1
+
+TEST_PROGRAMS := $(addprefix $(OUTPUT)/,$(TEST_GEN_PROGS))
+TIMEOUT	:= $(shell sed -n 's/^timeout=//p' settings 2>/dev/null)
+
+.DEFAULT_GOAL := all
+.PHONY: all run_tests clean list
+all: $(TEST_PROGRAMS)
+
+$(OUTPUT)/%: %.c
+	@mkdir -p $(@D)
+	@printf '  %-7s %s\n' CC $(notdir $@)
+	@$(CC) -std=gnu11 -D_GNU_SOURCE= -Wall -Wextra -Wstrict-prototypes -fno-strict-aliasing \
+		$(if $(filter 1,$(WERROR)),-Werror) -I$(SELF) $(CPPFLAGS) $(CFLAGS) \
+		-MMD -MP -MF $@.d -o $@ $< $(LDLIBS) $(LDLIBS_$(*F))
+
+run_tests: all
+	@sh $(SELF)run.sh -o $(OUTPUT)/results -l $(notdir $(CURDIR)) -t $(or $(TIMEOUT),45) \
+		$(TEST_PROGRAMS)
+
+list:
+	@printf '%s\n' $(TEST_GEN_PROGS)
+
+clean:
+	rm -f $(TEST_PROGRAMS) $(TEST_PROGRAMS:=.d)
+
+-include $(TEST_PROGRAMS:=.d)

@@ -1,0 +1,187 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# run.sh - run tests in a virtual machine with one of Debian's kernels and our module; TAP
+#
+#	run.sh SERIES LEVEL [PATTERN]	LEVEL is quick, or full: every line of the manifest;
+#					of these only names that match PATTERN (grep -E)
+#	run.sh SERIES shell		a shell in the VM instead, on this terminal
+#
+# SERIES is 6.1, 6.12, or debug for the kernel of debug-kernel.sh.  The module is built against that
+# kernel, and the VM's root is a small initramfs: process 1 (init.c), the built programs of the
+# manifest with their libraries, busybox.  Software emulation: needs no privilege.
+#
+# Environment: O, the build folder (default build); SEED, to repeat a run; VM_SECONDS, the hard limit.
+#
+# What each program printed is in build/vm/SERIES/results.log, the kernel's console in console.log.
+
+set -u
+
+usage()
+{
+	sed -n 's/^#\t\(run.sh\)/usage: \1/p' "$0" >&2
+	exit 2
+}
+
+[ $# -ge 2 ] || usage
+series=$1 level=$2 pattern=${3:-.}
+case $level in
+quick) limit=${VM_SECONDS:-420} ;;
+full) limit=${VM_SECONDS:-3000} ;;
+shell) limit=86400 ;;
+*) usage ;;
+esac
+cd "$(dirname "$0")/../.." || exit 1
+O=${O:-build}
+here=selftests/vm
+vm=build/vm/$series
+
+skip()
+{
+	echo "1..0 # SKIP $*"
+	exit 4
+}
+
+fail()
+{
+	echo "1..1"
+	echo "not ok 1 $*"
+	exit 1
+}
+
+if [ "$series" = debug ]; then
+	[ -e $vm/release ] || skip "no debug kernel: sh $here/debug-kernel.sh builds one"
+else
+	why=$(sh $here/kernel.sh why "$series") && skip "$why"
+fi
+for tool in qemu-system-x86_64:qemu-system-x86 cpio:cpio busybox:busybox-static; do
+	command -v ${tool%:*} >/dev/null || skip "no ${tool%:*} (package ${tool#*:})"
+done
+
+# Its kernel's own build folder.  O by way of the environment: on the command line it would reach the
+# kernel's build, where it means something else.
+build_module()
+{
+	rm -f $vm/kmod/tricolor.ko
+	MAKEFLAGS='' O=$PWD/$vm/kmod ${MAKE:-make} -C kmod KVER="$(cat $vm/release)" \
+		KDIR="$PWD/$vm/kdir" modules >$vm/module.log 2>&1 || return 1
+	[ -e $vm/kmod/tricolor.ko ] && ! grep -i 'warning' $vm/module.log
+}
+
+if [ -e kmod/Kbuild ]; then
+	build_module || {
+		sed 's/^/# /' $vm/module.log
+		fail "the module does not build against $(cat $vm/release), or not without warnings"
+	}
+fi
+
+# --------------------------------------------------------------------------------------------
+# The VM's root
+# --------------------------------------------------------------------------------------------
+
+root=$vm/initramfs
+rm -rf $root
+mkdir -p $root/bin $root/sbin $root/dev $root/proc $root/sys $root/tmp $root/run $root/etc \
+	$root/lib/modules $root/b/tests $root/b/sbin $root/b/lib || exit 1
+
+${CC:-gcc} -std=gnu11 -D_GNU_SOURCE= -O2 -Wall -Wextra -static -o $root/init $here/*.c ||
+	fail "process 1 does not build (is libc6-dev there?)"
+
+cp "$(command -v busybox)" $root/bin/busybox
+for applet in $(busybox --list); do
+	[ "$applet" = busybox ] || ln -s busybox $root/bin/"$applet"
+done
+echo 'root:x:0:0:root:/tmp:/bin/sh' >$root/etc/passwd
+printf 'root:x:0:\ntricolor:x:60:\n' >$root/etc/group
+
+# Modules for swap in memory, those that they need first.
+for module in zsmalloc lzo lzo_compress lzo-rle lz4_compress zram; do
+	file=$(find $vm/modules/kernel -name "$module.ko*" 2>/dev/null | sed 1q)
+	[ -n "$file" ] || continue
+	case $file in
+	*.xz) xz -dc "$file" >$root/lib/modules/$module.ko ;;
+	*) cp "$file" $root/lib/modules/ ;;
+	esac
+	echo "/lib/modules/$module.ko" >>$root/etc/modules
+done
+[ ! -e $vm/kmod/tricolor.ko ] || cp $vm/kmod/tricolor.ko $root/lib/modules/
+
+# The build tree's layout, in which programs find their library and collector.
+cp -P "$O"/lib/*.so* $root/b/lib/ 2>/dev/null
+cp "$O"/sbin/* $root/b/sbin/ 2>/dev/null
+if [ $level != shell ]; then
+	awk -v level=$level '
+		/^(quick|full)[ \t]/ && (level == "full" || $1 == level) { $1 = ""; print }' \
+		$here/manifest | awk -v p="$pattern" '$2 ~ p' >$vm/chosen
+	[ -s $vm/chosen ] || fail "no test of the manifest matches $pattern"
+else
+	awk '/^(quick|full)[ \t]/ { print $2, $3 }' $here/manifest >$vm/chosen
+fi
+while read -r seconds name rest; do
+	program=${name%%:*}
+	[ -x "$O/tests/$program" ] || fail "$O/tests/$program is not built"
+	mkdir -p "$root/b/tests/${program%/*}"
+	cp "$O/tests/$program" "$root/b/tests/$program"
+	# Names of the form PROGRAM:CASE run one program in several ways.
+	set -- $rest
+	vars=
+	while [ $# -gt 0 ]; do
+		case $1 in
+		*=*) vars="$vars $1" && shift ;;
+		*) break ;;
+		esac
+	done
+	echo "$seconds $name${SEED:+ SEED=$SEED}$vars /b/tests/$program $*"
+done <$vm/chosen >$root/etc/tests
+cp "$O"/tests/integration/*.so $root/b/tests/integration/ 2>/dev/null
+
+# Libraries from outside the tree, at the places where they are here.
+find $root/b -type f | while read -r file; do
+	ldd "$file" 2>/dev/null
+done | awk '/=> \// { print $3 } /^\t\/lib.*ld-/ { print $1 }' | sort -u |
+	while read -r library; do
+		case $library in
+		"$PWD"/*) continue ;;
+		esac
+		mkdir -p "$root${library%/*}"
+		cp -L "$library" "$root$library"
+	done
+
+(cd $root && find . -print0 | cpio --null --quiet -o -H newc) >$vm/initramfs.cpio || exit 1
+
+# --------------------------------------------------------------------------------------------
+# Running it
+# --------------------------------------------------------------------------------------------
+
+# mitigations=off: what they guard against is not emulated, and they triple the price of a call.
+# la57=off: one level less of tables to walk.  The stall warnings are for hardware: the emulator's
+# CPUs share with everything else on the machine.  Our slab objects are poisoned when freed.
+append="panic=-1 mitigations=off nokaslr tsc=reliable random.trust_cpu=on
+	rcupdate.rcu_cpu_stall_timeout=180 watchdog_thresh=60 slub_debug=FZP,tricolor*,kmalloc-*"
+
+run_qemu()
+{
+	timeout -k 5 "$limit" qemu-system-x86_64 -accel tcg,thread=multi,tb-size=256 \
+		-cpu max,la57=off -smp 2 -m 2G -nodefaults -no-user-config -no-reboot -display none \
+		-device isa-debug-exit,iobase=0xf4,iosize=0x04 \
+		-kernel $vm/vmlinuz -initrd $vm/initramfs.cpio "$@"
+}
+
+if [ $level = shell ]; then
+	exec 3<&0
+	run_qemu -serial mon:stdio -append "console=ttyS0 $append rdinit=/init" <&3
+	exit
+fi
+
+rm -f $vm/results.log $vm/console.log
+run_qemu -serial file:$vm/console.log -serial file:$vm/results.log \
+	-append "console=ttyS0 loglevel=4 $append" </dev/null >$vm/qemu.log 2>&1
+status=$?
+awk -f $here/tap.awk -v status=$status -v limit="$limit" -v release="$(cat $vm/release)" \
+	$root/etc/tests $vm/results.log
+result=$?
+if [ $status -ne 33 ]; then
+	echo "# the end of the console ($vm/console.log):"
+	tail -n 60 $vm/console.log $vm/qemu.log | sed 's/^/# /'
+fi
+exit $result
