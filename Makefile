@@ -268,9 +268,11 @@ check-install:
 # over: they run as they are, served by a collector with the sanitizer.  The thread sanitizer can't be
 # in a process whose sigaction() and pthread_create() are ours, and knows neither restartable sequences
 # nor a signal in the middle of a loop: it sees the unit tests, and the collector of ordinary programs.
-ASAN_CLIENTS := $(filter %/test_mutate %/test_barrier_region %/test_daemon_killed,$(INTEGRATION_TESTS))
+ASAN_CLIENTS := $(filter %/test_mutate %/test_barrier_region %/test_daemon_killed %/test_control \
+	%/test_command %/test_service %/test_run,$(INTEGRATION_TESTS))
 ASAN_SERVED := $(filter %/test_alloc %/test_roots %/test_threads,$(INTEGRATION_TESTS))
-TSAN_SERVED := $(filter %/test_alloc %/test_roots %/test_threads,$(INTEGRATION_TESTS))
+TSAN_SERVED := $(filter %/test_alloc %/test_roots %/test_threads %/test_control %/test_service, \
+	$(INTEGRATION_TESTS))
 ASAN	:= O=$(O)/asan SANITIZE=address,undefined
 TSAN	:= O=$(O)/tsan SANITIZE=thread
 
