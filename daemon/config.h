@@ -15,7 +15,11 @@
 #include "core/size.h"
 #include "log.h"
 
+/* As installed: see sysconfdir in the Makefile. */
+#ifndef CONFIG_FILE
 #define CONFIG_FILE "/etc/tricolor/tricolord.conf"
+#endif
+
 #define CONFIG_GC_PERCENT_MAX TRI_GC_PERCENT_MAX
 
 /* Default that the library has as well. */

@@ -195,6 +195,9 @@ void run_collector_clean(struct run_collector *c)
 {
 	if (!c->folder[0])
 		return;
+	/* Ours, or init's by now. */
+	if (c->pid > 0)
+		waitpid(c->pid, NULL, 0);
 	if (c->notify_fd >= 0)
 		close(c->notify_fd);
 	unlink(c->notify);
