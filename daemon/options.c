@@ -38,7 +38,7 @@ static const struct argp_option argp_options[] = {
 	{ "memory-limit", KEY_SETTING + CONFIG_DEFAULT_MEMORY_LIMIT, "SIZE", 0,
 	  "Of clients that have not chosen one", 2 },
 	{ "total-memory-limit", KEY_SETTING + CONFIG_TOTAL_LIMIT, "SIZE", 0,
-	  "Of all clients together, instead of their cgroup's", 2 },
+	  "Of all clients of a cgroup together", 2 },
 	{ "limit-policy", KEY_SETTING + CONFIG_LIMIT_POLICY, "POLICY", 0, "continue or fail-fast", 2 },
 	{ "log-level", KEY_SETTING + CONFIG_LOG_LEVEL, "LEVEL", 0, "error, warning, info or debug", 2 },
 	{ "private", 'p', "FD", 0, "Serve the one client at descriptor FD, and end with it", 3 },
