@@ -30,7 +30,8 @@ static const char *const names[CONFIG_KEYS] = {
 
 static const struct argp_option argp_options[] = {
 	{ "config", 'c', "FILE", 0, "Read FILE and FILE.d/*.conf (default " CONFIG_FILE ")", 1 },
-	{ "dry-run", KEY_DRY_RUN, NULL, 0, "Print the settings and check what they need, and exit", 1 },
+	{ "dry-run", KEY_DRY_RUN, NULL, 0, "Print the settings and check what they need, and exit",
+	  1 },
 	{ "socket", 's', "PATH", 0, "Listen at PATH", 2 },
 	{ "workers", 'w', "N", 0, "Mark with at most N threads", 2 },
 	{ "gc-percent", KEY_SETTING + CONFIG_DEFAULT_GC_PERCENT, "N", 0,
@@ -39,8 +40,10 @@ static const struct argp_option argp_options[] = {
 	  "Of clients that have not chosen one", 2 },
 	{ "total-memory-limit", KEY_SETTING + CONFIG_TOTAL_LIMIT, "SIZE", 0,
 	  "Of all clients of a cgroup together", 2 },
-	{ "limit-policy", KEY_SETTING + CONFIG_LIMIT_POLICY, "POLICY", 0, "continue or fail-fast", 2 },
-	{ "log-level", KEY_SETTING + CONFIG_LOG_LEVEL, "LEVEL", 0, "error, warning, info or debug", 2 },
+	{ "limit-policy", KEY_SETTING + CONFIG_LIMIT_POLICY, "POLICY", 0, "continue or fail-fast",
+	  2 },
+	{ "log-level", KEY_SETTING + CONFIG_LOG_LEVEL, "LEVEL", 0, "error, warning, info or debug",
+	  2 },
 	{ "private", 'p', "FD", 0, "Serve the one client at descriptor FD, and end with it", 3 },
 	{ "no-control", KEY_NO_CONTROL, NULL, 0, "With --private: tricolor(1) can't ask", 3 },
 	{ "until", KEY_UNTIL, "FD", 0, "End when FD is at its end and no client is left", 3 },
