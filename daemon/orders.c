@@ -4,8 +4,8 @@
  *
  *  1. Settings that are ordered go to the client's control page, as if the client had made them
  *     there, and to the pacer: at once, also in the middle of a handshake or of marking.
- *  2. A cycle that is ordered begins as soon as no other is under way; it answers for all orders that
- *     came before it began.
+ *  2. A cycle that is ordered begins as soon as no other is under way; it answers for all orders
+ *     that came before it began.
  *  3. Figures are published when something has changed them: a cycle's end, a setting, memory that
  *     was released; and when somebody asks.  An idle arena costs nothing.
  */
@@ -14,6 +14,7 @@
 #include "arena.h"
 #include "clock.h"
 #include "config.h"
+#include "device.h"
 #include "registry.h"
 #include "tricolor.h"
 
@@ -63,9 +64,11 @@ void arena_publish(struct arena *a)
 	};
 
 	registry_publish(a->registry, &f);
+	device_publish(a);
 }
 
-static void set(struct arena *a, enum registry_order kind, int64_t value)
+/** Make a setting: ORDER_GC_PERCENT, ORDER_MEMORY_LIMIT. */
+void arena_set(struct arena *a, enum registry_order kind, int64_t value)
 {
 	struct tri_ctl *ctl = a->view.ctl;
 
@@ -81,8 +84,8 @@ static void set(struct arena *a, enum registry_order kind, int64_t value)
 }
 
 /**
- * A client has come; @unchosen: TRI_HELLO_DEFAULT_*.  What is not as in a new arena, a predecessor was
- * told to set, and it stays.
+ * A client has come; @unchosen: TRI_HELLO_DEFAULT_*.  What is not as in a new arena, a predecessor
+ * was told to set, and it stays.
  */
 void arena_find_defaults(struct arena *a, uint64_t unchosen)
 {
@@ -93,7 +96,8 @@ void arena_find_defaults(struct arena *a, uint64_t unchosen)
 	a->policy_seen = tri_read(&ctl->limit_policy);
 	a->gc_percent_default = unchosen & TRI_HELLO_DEFAULT_GC_PERCENT &&
 				a->gc_percent_seen == CONFIG_GC_PERCENT;
-	a->limit_default = unchosen & TRI_HELLO_DEFAULT_MEMORY_LIMIT && a->limit_seen == TRI_LIMIT_AUTO;
+	a->limit_default =
+		unchosen & TRI_HELLO_DEFAULT_MEMORY_LIMIT && a->limit_seen == TRI_LIMIT_AUTO;
 	a->policy_default = unchosen & TRI_HELLO_DEFAULT_LIMIT_POLICY &&
 			    a->policy_seen == TRI_LIMIT_CONTINUE;
 }
@@ -110,8 +114,8 @@ void arena_defaults(struct arena *a)
 	uint32_t policy = config_limit_policy();
 
 	if (a->gc_percent_default) {
-		a->gc_percent_default = atomic_compare_exchange_strong(&ctl->gc_percent,
-								       &a->gc_percent_seen, percent);
+		a->gc_percent_default = atomic_compare_exchange_strong(
+			&ctl->gc_percent, &a->gc_percent_seen, percent);
 		a->gc_percent_seen = percent;
 	}
 	if (a->limit_default) {
@@ -159,6 +163,7 @@ void arena_orders(struct arena *a)
 			continue;
 		case ORDER_SHARE:
 			limit_share(a, value);
+			arena_publish(a);
 			break;
 		case ORDER_PRESSURE:
 			limit_pressure(a, (uint32_t)value);
@@ -173,7 +178,7 @@ void arena_orders(struct arena *a)
 			arena_defaults(a);
 			break;
 		default:
-			set(a, kind, value);
+			arena_set(a, kind, value);
 			break;
 		}
 		registry_done(r, kind, number);
@@ -198,6 +203,7 @@ void arena_cycle_over(struct arena *a, uint32_t order_gc, uint32_t order_free)
 	a->interrupted_total_ns += a->last.interrupted_total_ns;
 	a->interruptions += a->last.interruptions;
 	registry_phase(r, PHASES);
+	device_phase(a, PHASES);
 	arena_publish(a);
 	/* After the figures: who has waited for the cycle finds it in them. */
 	if (order_gc != registry_met(r, ORDER_GC))

@@ -3,7 +3,7 @@
 #
 # setup.sh - install what is missing, then build and run
 #
-#	sh tools/setup.sh build		the library and the daemon
+#	sh tools/setup.sh build		the library, the daemon and the command
 #	sh tools/setup.sh demo		an index of real files, on two collected heaps
 #	sh tools/setup.sh check		all tests
 #	sh tools/setup.sh bench		comparison with other allocators and collectors
@@ -26,11 +26,12 @@ fail()
 
 case ${1:-} in
 build | demo | bench)
-	packages='make gcc libc6-dev'
+	# libjson-c-dev: what the command prints for programs.
+	packages='make gcc libc6-dev libjson-c-dev'
 	;;
 check)
 	# g++ for the test that the header is C++ too, spin for the model of the protocol.
-	packages='make gcc g++ libc6-dev binutils spin'
+	packages='make gcc g++ libc6-dev libjson-c-dev binutils spin'
 	;;
 *)
 	sed -n 's/^#\t/usage: /p' "$0" >&2
@@ -46,6 +47,7 @@ is_installed()
 	# It may be here without a package, such as a compiler in /usr/local.
 	case $1 in
 	libc6-dev) [ -e /usr/include/stdlib.h ] && [ -e /usr/include/linux/types.h ] ;;
+	libjson-c-dev) [ -e /usr/include/json-c/json.h ] ;;
 	binutils) command -v nm >/dev/null ;;
 	*) command -v "$1" >/dev/null ;;
 	esac

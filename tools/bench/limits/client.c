@@ -137,10 +137,14 @@ static int run(struct client *c, const struct group *group)
 
 void client_start(struct client *c, const struct group *group)
 {
+	pid_t pid;
+
 	fflush(stdout);
-	c->pid = fork();
-	if (c->pid)
+	pid = fork();
+	if (pid) {
+		c->pid = pid;		/* not in the child: it is shared */
 		return;
+	}
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	_exit(run(c, group));
 }

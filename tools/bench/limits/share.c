@@ -34,12 +34,12 @@ struct outcome {
 static void set_up(struct client *c, double seconds)
 {
 	c[0] = (struct client){ .kind = GROWING, .from_bytes = 16 * MIB, .live_bytes = 96 * MIB,
-				.pace = 500e3, .steps = (uint64_t)(500e3 * seconds) };
+				.pace = 800e3, .steps = (uint64_t)(800e3 * seconds) };
 	c[1] = (struct client){ .kind = STEADY, .live_bytes = 32 * MIB,
-				.pace = 250e3, .steps = (uint64_t)(250e3 * seconds) };
+				.pace = 400e3, .steps = (uint64_t)(400e3 * seconds) };
 	/* It works a third of the time, at three times the pace. */
 	c[2] = (struct client){ .kind = BURSTY, .from_bytes = 8 * MIB, .live_bytes = 48 * MIB,
-				.pace = 600e3, .steps = (uint64_t)(200e3 * seconds) };
+				.pace = 960e3, .steps = (uint64_t)(320e3 * seconds) };
 }
 
 static bool run_mode(const char *build, enum mode mode, double seconds, struct outcome *o)
@@ -79,12 +79,16 @@ static bool run_mode(const char *build, enum mode mode, double seconds, struct o
 		o->failed += c[i].status != 0 || c[i].errors || c[i].refused;
 		o->gc_s += gc;
 		o->program_s += (double)(c[i].ended.limited_program_ns - c[i].begun.limited_program_ns) / 1e9;
+		if (c[i].status) {
+			printf("  %-12s %-8s killed, or failed, after %.1f of %.1f M steps\n", mode_names[mode],
+			       names[i], (double)c[i].done / 1e6, (double)c[i].steps / 1e6);
+			continue;
+		}
 		printf("  %-12s %-8s %8.2f s GC CPU, %4llu cycles, assists %.2f s, live %.0f MiB, limit at the "
-		       "end %.0f MiB%s\n", mode_names[mode], names[i], gc,
+		       "end %.0f MiB\n", mode_names[mode], names[i], gc,
 		       (unsigned long long)(c[i].ended.cycles - c[i].begun.cycles),
 		       (double)(c[i].ended.assist_ns - c[i].begun.assist_ns) / 1e9,
-		       (double)c[i].ended.live_bytes / MIB, (double)c[i].ended.limit_bytes / MIB,
-		       c[i].status ? " (killed)" : "");
+		       (double)c[i].ended.live_bytes / MIB, (double)c[i].ended.limit_bytes / MIB);
 	}
 	o->late_s = (double)(now_ns() - began) / 1e9;
 	o->peak_mib = (double)group_peak(&g) / MIB;
