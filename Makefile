@@ -123,7 +123,8 @@ COMPILE	= $(CC) $(C_FLAGS) $(INCLUDES) $(DEFINES) $(CPPFLAGS) $(CFLAGS) $(SAN) $
 LINK	= $(CC) $(CFLAGS) $(SAN) $(L_FLAGS) $(LDFLAGS)
 
 # iquote: a header of ours may have the name of one of the system.
-INCLUDES = -Ilibclient/include -iquote libclient -iquote daemon -iquote selftests -iquote tools
+# The module's interface is this tree's, whatever is installed.
+INCLUDES = -Ilibclient/include -iquote libclient -Ikmod/uapi -iquote daemon -iquote selftests -iquote tools
 
 # Examples and plugins of tests see what a user of the library sees.
 $(WORDINDEX_OBJS) $(PLUGIN_OBJS): INCLUDES = -Ilibclient/include -iquote selftests

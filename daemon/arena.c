@@ -2,10 +2,9 @@
 /*
  * arena.c - attaching a client, and serving it until it is gone
  *
- *  1. HELLO brings the memfd.  It is refused unless it is sealed against shrinking and growing (else
- *     the client could take pages away under us), has the size that its own header implies, and
- *     speaks our versions.  The header is read with pread() into our own memory; from then on only
- *     those numbers count.
+ *  1. HELLO brings the file.  It is refused unless it is one of those in backing.c, has the size that
+ *     its own header implies, and speaks our versions.  The header is read with pread() into our own
+ *     memory; from then on only those numbers count.
  *  2. Metadata is mapped to be written, the heap to be read only.
  *  3. The arena's thread then waits for requests, the scavenger's next step, or the two-minute rule,
  *     and runs the cycles.
@@ -15,7 +14,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/magic.h>
 #include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -23,14 +21,15 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/vfs.h>
 #include <unistd.h>
 
+#include "backing.h"
 #include "clock.h"
 #include "config.h"
 #include "core/slice.h"
 #include "cpus.h"
+#include "device.h"
+#include "fault.h"
 #include "log.h"
 #include "registry.h"
 #include "tricolor.h"
@@ -38,8 +37,6 @@
 #define STRING_(x) #x
 #define STRING(x) STRING_(x)
 #define VERSION STRING(TRI_VERSION_MAJOR) "." STRING(TRI_VERSION_MINOR) "." STRING(TRI_VERSION_PATCH)
-
-#define SEALS (F_SEAL_SHRINK | F_SEAL_GROW)
 
 /* Refuse the client with an errno and a sentence. */
 static bool refuse(struct arena *a, int err, const char *fmt, ...)
@@ -108,24 +105,21 @@ static bool receive_hello(struct arena *a, struct tri_msg *hello)
 static bool check_file(struct arena *a, struct tri_layout *layout, uint64_t *heap_va)
 {
 	struct tri_ctl ctl;
-	struct statfs fs;
-	struct stat st;
-	int seals = fcntl(a->fd, F_GET_SEALS);
+	const char *why;
+	uint64_t bytes;
+	int err = backing_check(a->fd, &a->is_device, &bytes, &why);
 
-	/* Huge pages may run out, and then a touch is a bus error. */
-	if (fstatfs(a->fd, &fs) || fs.f_type != TMPFS_MAGIC)
-		return refuse(a, EMEDIUMTYPE, "the arena is no memfd of ordinary memory");
-	if (seals < 0 || (seals & SEALS) != SEALS)
-		return refuse(a, EPERM, "the arena's memfd is not sealed against shrinking and growing");
-	if (fstat(a->fd, &st) || pread(a->fd, &ctl, sizeof(ctl), 0) != sizeof(ctl))
+	if (err)
+		return refuse(a, err, "%s", why);
+	if (pread(a->fd, &ctl, sizeof(ctl), 0) != sizeof(ctl))
 		return refuse(a, EIO, "the arena can't be read: %s", strerror(errno));
 	if (ctl.magic != TRI_MAGIC || ctl.layout_version != TRI_LAYOUT_VERSION ||
 	    ctl.ctl_bytes != sizeof(ctl))
 		return refuse(a, EINVAL, "the arena has layout %u, this daemon has %u",
 			      ctl.layout_version, TRI_LAYOUT_VERSION);
-	if (tri_layout_init(layout, ctl.heap_pages) || (uint64_t)st.st_size != layout->file_bytes)
-		return refuse(a, EINVAL, "the arena's size of %lld bytes does not fit its header",
-			      (long long)st.st_size);
+	if (tri_layout_init(layout, ctl.heap_pages) || bytes != layout->file_bytes)
+		return refuse(a, EINVAL, "the arena's size of %llu bytes does not fit its header",
+			      (unsigned long long)bytes);
 	if (ctl.heap_va % TRI_PAGE_BYTES || ctl.heap_va >> 47 ||
 	    (ctl.heap_va + (ctl.heap_pages << TRI_PAGE_SHIFT)) >> 47)
 		return refuse(a, EINVAL, "the heap's address of %#llx is none",
@@ -145,6 +139,9 @@ static bool map(struct arena *a, const struct tri_layout *layout, uint64_t heap_
 		return refuse(a, ENOMEM, "no address space for another arena of %llu MiB",
 			      (unsigned long long)(layout->file_bytes >> 20));
 	}
+	a->guard = fault_guard(a->base, layout->file_bytes);
+	if (!a->guard)
+		return refuse(a, ENOMEM, "no memory to watch over another arena");
 	/* For this process the heap is there to be read. */
 	mprotect((char *)a->base + layout->heap, layout->file_bytes - layout->heap, heap_prot);
 	madvise(a->base, layout->file_bytes, MADV_DONTDUMP);
@@ -235,10 +232,11 @@ static void serve(struct arena *a)
 	struct pollfd p[] = {
 		{ .fd = a->sock, .events = POLLIN },
 		{ .fd = a->registry->order_fd, .events = POLLIN },
+		{ .fd = a->is_device ? a->fd : -1, .events = POLLPRI },
 	};
 	struct tri_msg msg;
 
-	while (!a->stop) {
+	while (!a->stop && !arena_lost(a)) {
 		bool asked = a->gc_wanted != a->gc_done || a->free_wanted != a->free_done ||
 			     arena_cycle_ordered(a);
 		bool periodic = periodic_due(a);
@@ -250,8 +248,13 @@ static void serve(struct arena *a)
 		}
 		if (a->scavenge_ns && a->scavenge_ns <= clock_ns())
 			scavenge_step(a);
-		if (poll(p, 2, next_timeout(a)) <= 0)
+		if (poll(p, 3, next_timeout(a)) <= 0)
 			continue;
+		/* Gone, with its memory, whoever may still have a copy of the socket. */
+		if (p[2].revents & POLLHUP)
+			return;
+		if (p[2].revents)
+			device_tunables(a);
 		if (p[1].revents)
 			arena_orders(a);
 		if (p[0].revents && !arena_hear(a, &msg))
@@ -269,6 +272,7 @@ void arena_serve(int sock)
 	}
 	a->sock = sock;
 	a->fd = -1;
+	a->phase = PHASES;
 	tri_short_slice();
 	if (attach(a))
 		serve(a);
@@ -276,6 +280,8 @@ void arena_serve(int sock)
 		registry_leave(a->registry);
 	if (a->marker.self)
 		marker_exit(&a->marker);
+	if (a->guard)
+		fault_unguard(a->guard);
 	if (a->base)
 		munmap(a->base, a->view.layout.file_bytes);
 	if (a->fd >= 0)

@@ -14,8 +14,9 @@
 #include "limit.h"
 #include "mark.h"
 #include "pacer.h"
+#include "registry.h"
 
-struct registry_arena;
+struct fault_guard;
 
 /* What a cycle's phases cost, for the trace. */
 enum phase { PHASE_BARRIER, PHASE_MARK, PHASE_TERMINATION, PHASE_SWEEP, PHASES };
@@ -35,7 +36,15 @@ struct cycle_figures {
 struct arena {
 	struct tri_view view;		/* geometry: our own copies */
 	void *base;
-	int fd;				/* the memfd */
+	int fd;				/* the memfd, or a collector's of /dev/tricolor */
+	bool is_device;
+	struct fault_guard *guard;	/* of the mapping */
+	enum phase phase;		/* PHASES: between cycles */
+	/* What the module has been told: see device.c. */
+	int64_t told_limit_bytes;
+	uint64_t told_budget_bytes;
+	int32_t told_gc_percent;
+	uint32_t told_limiter;
 	int sock;
 	int32_t pid;			/* SO_PEERCRED */
 	struct registry_arena *registry;	/* what others see of it; see orders.c */
@@ -98,9 +107,11 @@ void cycle_settings(struct arena *a);
 bool arena_hear(struct arena *a, struct tri_msg *msg);
 bool arena_handshake(struct arena *a, enum tri_handshake kind, struct tri_msg *answer);
 bool arena_send(struct arena *a, const struct tri_msg *msg);
+bool arena_lost(struct arena *a);
 
 /* orders.c */
 void arena_publish(struct arena *a);
+void arena_set(struct arena *a, enum registry_order kind, int64_t value);
 void arena_orders(struct arena *a);
 void arena_find_defaults(struct arena *a, uint64_t unchosen);
 void arena_defaults(struct arena *a);

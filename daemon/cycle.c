@@ -26,6 +26,7 @@
 #include "clock.h"
 #include "core/buffer.h"
 #include "cpus.h"
+#include "device.h"
 #include "log.h"
 #include "registry.h"
 #include "watch.h"
@@ -271,6 +272,12 @@ static void end_pacing(struct arena *a, uint64_t black_at, uint64_t end_at, bool
 	mark_wake_assists(&a->marker);
 }
 
+static void enter(struct arena *a, enum phase phase)
+{
+	registry_phase(a->registry, phase);
+	device_phase(a, phase);
+}
+
 /**
  * Run a cycle to its end.  False: the client is gone, or the cycle can't be trusted; then the
  * caller closes the connection, and the client's agent goes on as after the death of a collector.
@@ -287,7 +294,7 @@ bool cycle_run(struct arena *a, bool forced)
 	int i;
 
 	memset(f, 0, sizeof(*f));
-	registry_phase(a->registry, PHASE_BARRIER);
+	enter(a, PHASE_BARRIER);
 	watch_wake();
 	a->triggered = false;
 	if (a->fresh)
@@ -303,7 +310,7 @@ bool cycle_run(struct arena *a, bool forced)
 		return false;
 	black_at = answer.b;
 	f->root_bytes = answer.root_bytes;
-	registry_phase(a->registry, PHASE_MARK);
+	enter(a, PHASE_MARK);
 	mark_begin(&a->marker, a->cycle + 1);
 	memset(a->drained, 0, sizeof(a->drained));
 	a->marker.progress = revise;
@@ -323,7 +330,7 @@ bool cycle_run(struct arena *a, bool forced)
 	if (a->checkmark && !checkmark_run(a))
 		return false;
 
-	registry_phase(a->registry, PHASE_TERMINATION);
+	enter(a, PHASE_TERMINATION);
 	wall = clock_ns();
 	cpu = clock_cpu_ns();
 	tri_write(&ctl->assist_q16, 0);
@@ -334,7 +341,7 @@ bool cycle_run(struct arena *a, bool forced)
 	f->cpu_ns[PHASE_TERMINATION] = t_cpu + clock_cpu_ns() - cpu;
 	end_pacing(a, black_at, answer.b, forced);
 
-	registry_phase(a->registry, PHASE_SWEEP);
+	enter(a, PHASE_SWEEP);
 	wall = clock_ns();
 	cpu = clock_cpu_ns();
 	sweep_all(a);

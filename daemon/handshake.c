@@ -10,6 +10,7 @@
 #include <sys/socket.h>
 
 #include "arena.h"
+#include "fault.h"
 #include "log.h"
 #include "registry.h"
 
@@ -65,6 +66,19 @@ bool arena_hear(struct arena *a, struct tri_msg *msg)
 	return true;
 }
 
+/**
+ * Whether a page of the arena was missing when somebody touched it.  What was seen of it since is
+ * nothing to rely on.
+ */
+bool arena_lost(struct arena *a)
+{
+	if (!fault_happened(a->guard))
+		return false;
+	log_warning("client %d: gave up: arena corrupt, or the client is ending: a page that must be there "
+		    "is none", a->pid);
+	return true;
+}
+
 /** Ask for a handshake and wait for its answer.  False as arena_hear(). */
 bool arena_handshake(struct arena *a, enum tri_handshake kind, struct tri_msg *answer)
 {
@@ -76,7 +90,7 @@ bool arena_handshake(struct arena *a, enum tri_handshake kind, struct tri_msg *a
 	};
 	struct cycle_figures *f = &a->now;
 
-	if (!arena_send(a, &ask))
+	if (arena_lost(a) || !arena_send(a, &ask))
 		return false;
 	do {
 		if (!arena_hear(a, answer))

@@ -29,11 +29,11 @@
 
 #include <limits.h>
 #include <linux/futex.h>
-#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include "arena.h"
+#include "backing.h"
 #include "clock.h"
 #include "cpus.h"
 #include "log.h"
@@ -58,11 +58,8 @@ uint64_t limit_resident_bytes(const struct arena *a)
 {
 	const struct tri_ctl *ctl = a->view.ctl;
 	uint64_t used = arena_used_bytes(a);
-	struct stat st;
 
-	if (!fstat(a->fd, &st) && S_ISREG(st.st_mode))
-		return (uint64_t)st.st_blocks * 512;
-	return used + tri_read(&ctl->free_backed_bytes) + used / 32;
+	return backing_resident_bytes(a->fd, used + tri_read(&ctl->free_backed_bytes) + used / 32);
 }
 
 /* ------------------------------------------------------------------------------------------ */

@@ -9,6 +9,7 @@
 #include "config.h"
 #include "core/sizeclass.h"
 #include "cpus.h"
+#include "fault.h"
 #include "dry_run.h"
 #include "listen.h"
 #include "mark.h"
@@ -41,6 +42,7 @@ int main(int argc, char **argv)
 		return dry_run(&c);
 	config_enforce(&c);
 	signal(SIGPIPE, SIG_IGN);
+	fault_init();
 	if (!getrlimit(RLIMIT_NOFILE, &files)) {
 		files.rlim_cur = files.rlim_max;
 		setrlimit(RLIMIT_NOFILE, &files);

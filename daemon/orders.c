@@ -14,6 +14,7 @@
 #include "arena.h"
 #include "clock.h"
 #include "config.h"
+#include "device.h"
 #include "registry.h"
 #include "tricolor.h"
 
@@ -63,9 +64,11 @@ void arena_publish(struct arena *a)
 	};
 
 	registry_publish(a->registry, &f);
+	device_publish(a);
 }
 
-static void set(struct arena *a, enum registry_order kind, int64_t value)
+/** Make a setting: ORDER_GC_PERCENT, ORDER_MEMORY_LIMIT. */
+void arena_set(struct arena *a, enum registry_order kind, int64_t value)
 {
 	struct tri_ctl *ctl = a->view.ctl;
 
@@ -173,7 +176,7 @@ void arena_orders(struct arena *a)
 			arena_defaults(a);
 			break;
 		default:
-			set(a, kind, value);
+			arena_set(a, kind, value);
 			break;
 		}
 		registry_done(r, kind, number);
@@ -198,6 +201,7 @@ void arena_cycle_over(struct arena *a, uint32_t order_gc, uint32_t order_free)
 	a->interrupted_total_ns += a->last.interrupted_total_ns;
 	a->interruptions += a->last.interruptions;
 	registry_phase(r, PHASES);
+	device_phase(a, PHASES);
 	arena_publish(a);
 	/* After the figures: who has waited for the cycle finds it in them. */
 	if (order_gc != registry_met(r, ORDER_GC))

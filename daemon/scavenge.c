@@ -14,11 +14,11 @@
  *     they are free again and without memory.  See core/pages.h for what happens if we die.
  */
 #include <errno.h>
-#include <fcntl.h>
 #include <string.h>
 #include <time.h>
 
 #include "arena.h"
+#include "backing.h"
 #include "clock.h"
 #include "core/pages.h"
 #include "log.h"
@@ -29,6 +29,7 @@
 #define PAUSE_FACTOR 99
 #define PAUSE_MIN_NS 1000000ull
 #define CLAIM_WORDS 64			/* 32 MiB of heap at a time */
+#define RANGES_MAX 64			/* of them released at once */
 
 static uint64_t words_in_use(const struct tri_view *v)
 {
@@ -116,29 +117,32 @@ void scavenge_begin(struct arena *a)
  */
 static uint64_t punch(struct arena *a, uint64_t from, const uint64_t *mask, uint64_t n)
 {
-	bool ok = true;
 	uint64_t page, end = (from + n) * 64, run = 0, released = 0;
+	struct backing_range ranges[RANGES_MAX];
+	unsigned int nranges = 0;
+	int err = 0;
 
 	for (page = from * 64; page <= end; page++) {
 		bool in = page < end && mask[page / 64 - from] >> (page & 63) & 1;
 
 		if (in) {
 			run++;
-			continue;
-		}
-		if (!run)
-			continue;
-		if (fallocate(a->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
-			      (off_t)(a->view.layout.heap + ((page - run) << TRI_PAGE_SHIFT)),
-			      (off_t)(run << TRI_PAGE_SHIFT)))
-			ok = false;
-		else
+		} else if (run) {
+			ranges[nranges].offset = a->view.layout.heap + ((page - run) << TRI_PAGE_SHIFT);
+			ranges[nranges++].bytes = run << TRI_PAGE_SHIFT;
 			released += run << TRI_PAGE_SHIFT;
-		run = 0;
+			run = 0;
+		}
+		if (nranges == RANGES_MAX || (nranges && page == end)) {
+			int failed = backing_release(a->fd, a->is_device, ranges, nranges);
+
+			err = failed ? failed : err;
+			nranges = 0;
+		}
 	}
-	if (!ok)
-		log_line("client %d: can't release memory: %s", a->pid, strerror(errno));
-	return ok ? released : 0;
+	if (err)
+		log_line("client %d: can't release memory: %s", a->pid, strerror(err));
+	return err ? 0 : released;
 }
 
 /* Claim and release up to @bytes in words [@from, @from + @n). */

@@ -39,11 +39,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "alarm.h"
 #include "arena.h"
+#include "backing.h"
 #include "budget.h"
 #include "cgroup.h"
 #include "clock.h"
@@ -356,7 +356,6 @@ static void look(struct member *m, struct budget_arena *b, uint64_t now)
 {
 	struct registry_figures f;
 	struct tri_ctl ctl;
-	struct stat st;
 	uint64_t allocated;
 	int fd = atomic_load(&m->r->file);
 
@@ -364,8 +363,7 @@ static void look(struct member *m, struct budget_arena *b, uint64_t now)
 	m->active = look_at_counters(m, &ctl) || f.cycles != m->cycles;
 	allocated = tri_read(&ctl.allocated_bytes);
 	m->exempt = tri_read(&ctl.memory_limit_bytes) == TRI_LIMIT_NONE;
-	m->resident_bytes = fd >= 0 && !fstat(fd, &st) && S_ISREG(st.st_mode) ?
-			    (uint64_t)st.st_blocks * 512 : f.heap_bytes + f.free_bytes;
+	m->resident_bytes = backing_resident_bytes(fd, f.heap_bytes + f.free_bytes);
 	budget_note_allocation(&m->pace, allocated > m->allocated_bytes ?
 			       allocated - m->allocated_bytes : 0, now - m->looked_ns);
 	if (f.cycles > m->cycles)

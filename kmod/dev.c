@@ -130,11 +130,11 @@ static int do_publish(struct tricolor_call *call, union args *args)
 
 static int do_tunables(struct tricolor_call *call, union args *args)
 {
-	if (args->tunables.flags)
+	if (args->tunables.flags || args->tunables.reserved)
 		return -EINVAL;
 	if (tricolor_is_orphan(call->arena))
 		return -ESHUTDOWN;
-	tricolor_tunables_read(call->arena, &args->tunables);
+	tricolor_tunables_read(call->arena, &args->tunables, READ_ONCE(call->tf->seen));
 	WRITE_ONCE(call->tf->seen, args->tunables.sequence);
 	return 0;
 }
@@ -203,7 +203,7 @@ static const struct ioctl {
 	IOCTL(POPULATE, do_populate, KIND_OWNER, tricolor_ranges, bytes),
 	IOCTL(DIRTY, do_dirty, BOTH, tricolor_dirty, dirty_pages),
 	IOCTL(PUBLISH, do_publish, KIND_COLLECTOR, tricolor_pacer, reserved),
-	IOCTL(TUNABLES, do_tunables, KIND_COLLECTOR, tricolor_tunables, sequence),
+	IOCTL(TUNABLES, do_tunables, KIND_COLLECTOR, tricolor_tunables, reserved),
 	IOCTL(LIST, do_list, KIND_CONTROL, tricolor_list, reserved),
 	IOCTL(ATTACH, do_attach, KIND_CONTROL, tricolor_attach, fd),
 };

@@ -77,6 +77,7 @@ struct tricolor_arena {
 	spinlock_t pacer_lock;
 	struct tricolor_pacer pacer;
 	struct tricolor_tunables tunables;
+	u64 gc_percent_sequence, memory_limit_sequence;	/* tunables.sequence when last set */
 };
 
 /*
@@ -174,7 +175,7 @@ int tricolor_dirty(struct tricolor_arena *arena, struct tricolor_dirty *args);
 void tricolor_pacer_init(struct tricolor_arena *arena);
 int tricolor_publish(struct tricolor_arena *arena, const struct tricolor_pacer *args);
 void tricolor_pacer_read(struct tricolor_arena *arena, struct tricolor_pacer *pacer);
-void tricolor_tunables_read(struct tricolor_arena *arena, struct tricolor_tunables *tunables);
+void tricolor_tunables_read(struct tricolor_arena *arena, struct tricolor_tunables *tunables, u64 since);
 int tricolor_tunables_set(struct tricolor_arena *arena, u32 set, s32 gc_percent, s64 limit_bytes);
 
 /* sysfs.c */

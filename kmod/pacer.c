@@ -48,13 +48,17 @@ void tricolor_pacer_read(struct tricolor_arena *arena, struct tricolor_pacer *pa
 	spin_unlock(&arena->pacer_lock);
 }
 
-/* Does not write @tunables->size. */
-void tricolor_tunables_read(struct tricolor_arena *arena, struct tricolor_tunables *tunables)
+/* @since: sequence that the reader has seen.  Does not write @tunables->size. */
+void tricolor_tunables_read(struct tricolor_arena *arena, struct tricolor_tunables *tunables,
+			    u64 since)
 {
 	u32 size = tunables->size;
 
 	spin_lock(&arena->pacer_lock);
 	*tunables = arena->tunables;
+	tunables->changed =
+		(arena->gc_percent_sequence > since ? TRICOLOR_TUNABLE_GC_PERCENT : 0) |
+		(arena->memory_limit_sequence > since ? TRICOLOR_TUNABLE_MEMORY_LIMIT : 0);
 	spin_unlock(&arena->pacer_lock);
 	tunables->size = size;
 }
@@ -68,12 +72,16 @@ int tricolor_tunables_set(struct tricolor_arena *arena, u32 set, s32 gc_percent,
 	if (tricolor_is_orphan(arena))
 		return -ESHUTDOWN;
 	spin_lock(&arena->pacer_lock);
-	if (set & TRICOLOR_TUNABLE_GC_PERCENT)
-		arena->tunables.gc_percent = gc_percent;
-	if (set & TRICOLOR_TUNABLE_MEMORY_LIMIT)
-		arena->tunables.memory_limit_bytes = limit_bytes;
 	arena->tunables.set |= set;
 	arena->tunables.sequence++;
+	if (set & TRICOLOR_TUNABLE_GC_PERCENT) {
+		arena->tunables.gc_percent = gc_percent;
+		arena->gc_percent_sequence = arena->tunables.sequence;
+	}
+	if (set & TRICOLOR_TUNABLE_MEMORY_LIMIT) {
+		arena->tunables.memory_limit_bytes = limit_bytes;
+		arena->memory_limit_sequence = arena->tunables.sequence;
+	}
 	spin_unlock(&arena->pacer_lock);
 	wake_up_all(&arena->wait);
 	trace_tricolor_tunables(arena, set, gc_percent, limit_bytes);

@@ -324,8 +324,7 @@ int tri_agent_start(void)
 	while (!tri_read_acquire(&arena_made))
 		tri_futex_wait(&arena_made, 0, -1);
 	if (arena_error)
-		return tri_fail(-arena_error, "tricolor: can't make an arena: %s%s",
-				strerror(-arena_error), arena_error == -ENODEV ?
-				" (/dev/tricolor can't be used; set TRICOLOR_BACKING=memfd or auto)" : "");
+		return tri_fail(-arena_error, "tricolor: can't make an arena: %s",
+				tri_backing_why(&tri_g.settings, arena_error));
 	return 0;
 }

@@ -238,17 +238,25 @@ static int say_hello(int fd)
 	};
 	struct cmsghdr *c = CMSG_FIRSTHDR(&msg);
 	struct timeval timeout = { HELLO_TIMEOUT_S, 0 };
+	int arena = tri_backing_pass(&tri_g.mapping);
 	ssize_t n;
 
+	if (arena < 0)
+		return arena;
 	strcpy(hello.text, tri_version());
 	memset(control, 0, sizeof(control));
 	c->cmsg_level = SOL_SOCKET;
 	c->cmsg_type = SCM_RIGHTS;
 	c->cmsg_len = CMSG_LEN(sizeof(int));
-	memcpy(CMSG_DATA(c), &tri_g.mapping.fd, sizeof(int));
+	memcpy(CMSG_DATA(c), &arena, sizeof(int));
 	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof(timeout));
-	if (sendmsg(fd, &msg, MSG_NOSIGNAL) != sizeof(hello))
-		return -errno;
+	n = sendmsg(fd, &msg, MSG_NOSIGNAL);
+	if (n != sizeof(hello)) {
+		n = n < 0 ? -errno : -EIO;
+		tri_backing_passed(&tri_g.mapping, arena);
+		return (int)n;
+	}
+	tri_backing_passed(&tri_g.mapping, arena);
 	n = recv(fd, &reply, sizeof(reply), 0);
 	if (n != sizeof(reply))
 		return n < 0 ? -errno : -ECONNRESET;

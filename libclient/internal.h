@@ -117,6 +117,7 @@ struct tri_interruptions {
 
 struct tri_mapping {
 	int fd;				/* in the agent's descriptor table; -1 after it was lost */
+	bool is_device;			/* an owner's of /dev/tricolor; else a memfd */
 	void *base;
 	struct tri_layout layout;
 };
@@ -190,6 +191,9 @@ int tri_settings_read(struct tri_settings *s, const struct tri_options *opts) TR
 /* backing.c: the only part that knows what an arena lives in */
 int tri_backing_open(struct tri_mapping *m, const struct tri_settings *s) TRI_HIDDEN;
 void tri_backing_close(struct tri_mapping *m) TRI_HIDDEN;
+int tri_backing_pass(const struct tri_mapping *m) TRI_HIDDEN;
+void tri_backing_passed(const struct tri_mapping *m, int fd) TRI_HIDDEN;
+const char *tri_backing_why(const struct tri_settings *s, int err) TRI_HIDDEN;
 
 /* thread.c */
 struct tri_thread *tri_attach_self(void) TRI_HIDDEN;

@@ -261,6 +261,9 @@ struct tricolor_tunables {
 	__s32 gc_percent;		/* (out) -1: off */
 	__s64 memory_limit_bytes;	/* (out) S64_MAX: none */
 	__u64 sequence;			/* (out) number of times that something was set */
+	__u32 changed;			/* (out) TRICOLOR_TUNABLE_*: those set since the last call on this
+					 * descriptor */
+	__u32 reserved;
 };
 
 struct tricolor_list {

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * backing.h - what an arena lives in: a memfd, or an arena of /dev/tricolor
+ */
+#ifndef TRICOLOR_BACKING_H
+#define TRICOLOR_BACKING_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* Bytes of the heap file. */
+struct backing_range {
+	uint64_t offset, bytes;
+};
+
+/**
+ * Whether @fd is something that an arena may live in, of @bytes (out).
+ * Returns 0, or an errno and in @why what is wrong with it, a string constant.
+ */
+int backing_check(int fd, bool *is_device, uint64_t *bytes, const char **why);
+
+/** Memory that @fd holds, in bytes; @otherwise if that can't be told. */
+uint64_t backing_resident_bytes(int fd, uint64_t otherwise);
+
+/** Make holes of @n ranges.  Returns 0, or an errno if any of them could not be. */
+int backing_release(int fd, bool is_device, const struct backing_range *ranges, unsigned int n);
+
+#endif

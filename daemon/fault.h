@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * fault.h - arenas that lose a page while they are read
+ */
+#ifndef TRICOLOR_FAULT_H
+#define TRICOLOR_FAULT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+struct fault_guard;
+
+/** Install the handler.  Before there are threads. */
+void fault_init(void);
+
+/** Watch the mapping of @bytes at @base.  NULL: no memory. */
+struct fault_guard *fault_guard(void *base, size_t bytes);
+
+/** Before the mapping goes. */
+void fault_unguard(struct fault_guard *g);
+
+/** Whether a page was missing.  From then on all of the mapping is private zeros. */
+bool fault_happened(const struct fault_guard *g);
+
+#endif
