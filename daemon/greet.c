@@ -2,8 +2,9 @@
 /*
  * greet.c - a connection's first message says who is there
  *
- *  1. Each connection gets a thread, which waits for the first message: of a client, or of tricolor(1).
- *     The library sends its HELLO as it connects; who says nothing for ten seconds is hung up on.
+ *  1. Each connection gets a thread, which waits for the first message: of a client, or of
+ *     tricolor(1). The library sends its HELLO as it connects; who says nothing for ten seconds is
+ *     hung up on.
  *  2. A guest is a connection that is not a client's: one that has said nothing yet, or asks.  Each
  *     user may have a few of them, and root as many as it likes, so that nobody keeps others out or
  *     makes us threads without end.
@@ -31,7 +32,7 @@
 #define GUESTS_OF_A_USER 64
 #define USERS 256
 
-/* Users that have guests.  Under the lock, which no arena's thread takes after its first message. */
+/* Users that have guests.  Under the lock, which no arena's thread takes once it is one. */
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct {
 	uid_t uid;
@@ -89,7 +90,8 @@ static uint32_t first_type(int sock)
 	do
 		n = poll(&p, 1, CONTROL_SILENCE_S * 1000);
 	while (n < 0 && errno == EINTR);
-	if (n <= 0 || recv(sock, &type, sizeof(type), MSG_PEEK | MSG_DONTWAIT) < (ssize_t)sizeof(type))
+	if (n <= 0 ||
+	    recv(sock, &type, sizeof(type), MSG_PEEK | MSG_DONTWAIT) < (ssize_t)sizeof(type))
 		return 0;
 	return type;
 }

@@ -6,9 +6,12 @@
  *     tightest limit is what its memory is counted in.  All clients of such a *group* share what its
  *     limit leaves.
  *
- *	soft limit	nine tenths of the group's limit, or what somebody has chosen
+ *	soft limit	nine tenths of the group's limit
  *	others		what the group uses, less inactive file cache, less the arenas
  *	budget		soft limit − others, which include arenas that have a limit of their own
+ *
+ *     Somebody may have chosen a limit for the clients of a group together.  Against that, what is
+ *     private memory of theirs is others, and what else is in the group is not.  The tighter holds.
  *
  *  2. A *tick* of a group looks at its arenas from outside (size of the file, counters in the control
  *     page, figures that their threads publish), splits the budget (budget.c) and orders each
@@ -308,20 +311,21 @@ static void tidy(void)
 /* A tick                                                                                     */
 /* ------------------------------------------------------------------------------------------ */
 
-static uint64_t soft_limit(const struct group *g)
-{
-	uint64_t total = atomic_load(&watch.total_bytes);
+/*
+ * A limit, and what counts against it.  There may be two: the group's, against which all counts that
+ * is in the group; and one that somebody has chosen for the clients, against which they count alone,
+ * with their arenas and their private memory.
+ */
+struct bounds {
+	uint64_t soft_bytes;		/* CGROUP_NONE: there is no such limit */
+	uint64_t hard_bytes;		/* what must not be reached */
+	uint64_t used_bytes;
+	uint64_t other_bytes;		/* of that, what is no arena that has a share */
+};
 
-	if (total)
-		return total;
-	return g->limit_bytes == CGROUP_NONE ? CGROUP_NONE : g->limit_bytes - g->limit_bytes / SOFT_PARTS;
-}
-
-/* What must not be reached. */
-static uint64_t hard_limit(const struct group *g, uint64_t soft)
+static bool limited(const struct group *g)
 {
-	return g->limit_bytes != CGROUP_NONE && g->limit_bytes > soft ? g->limit_bytes :
-	       soft + soft / (SOFT_PARTS - 1);
+	return g->limit_bytes != CGROUP_NONE || atomic_load(&watch.total_bytes);
 }
 
 static bool in_group(const struct member *m, const struct group *g)
@@ -392,12 +396,36 @@ static void order_pressure(struct member *m, uint32_t pressure)
 	registry_order(m->r, ORDER_PRESSURE, pressure);
 }
 
-/* Use of the group, file cache that nobody misses left out. */
-static uint64_t usage(const struct group *g, uint64_t arenas, uint64_t private)
+static uint64_t room(const struct bounds *b)
 {
-	uint64_t used = g->version ? cgroup_usage(g->dir, g->version) : CGROUP_NONE;
+	return b->soft_bytes > b->other_bytes ? b->soft_bytes - b->other_bytes : 0;
+}
 
-	return used == CGROUP_NONE ? arenas + private : used;
+/* The tighter one.  @arenas: of all clients; @exempt: of those that have no share. */
+static struct bounds bounds_of(const struct group *g, uint64_t arenas, uint64_t exempt, uint64_t private)
+{
+	uint64_t total = atomic_load(&watch.total_bytes);
+	struct bounds group = { .soft_bytes = CGROUP_NONE }, chosen = {
+		.soft_bytes = total,
+		.hard_bytes = total + total / (SOFT_PARTS - 1),
+		.used_bytes = arenas + private,
+		.other_bytes = exempt + private,
+	};
+
+	if (g->limit_bytes != CGROUP_NONE) {
+		/* File cache that nobody misses is left out. */
+		uint64_t used = g->version ? cgroup_usage(g->dir, g->version) : CGROUP_NONE;
+
+		if (used == CGROUP_NONE)
+			used = arenas + private;
+		group = (struct bounds){
+			.soft_bytes = g->limit_bytes - g->limit_bytes / SOFT_PARTS,
+			.hard_bytes = g->limit_bytes,
+			.used_bytes = used,
+			.other_bytes = (used > arenas ? used - arenas : 0) + exempt,
+		};
+	}
+	return !total || (group.soft_bytes != CGROUP_NONE && room(&group) < room(&chosen)) ? group : chosen;
 }
 
 static void judge_pressure(struct group *g, uint64_t used, uint64_t soft, uint64_t urgent)
@@ -458,11 +486,12 @@ static bool make_room(struct split *s, size_t n)
 	return s->list && s->arenas && s->share;
 }
 
-static void tick_members(struct group *g, struct split *s, uint64_t soft, uint64_t now)
+static void tick_members(struct group *g, struct split *s, uint64_t now)
 {
-	uint64_t arenas = 0, exempt = 0, private = 0, used, other, budget, hard, urgent;
+	uint64_t arenas = 0, exempt = 0, private = 0, used, other, budget, soft, hard, urgent;
+	bool active = false, chosen = atomic_load(&watch.total_bytes);
+	struct bounds bounds;
 	size_t n = 0, i, sent;
-	bool active = false;
 	struct member *m;
 
 	for (m = watch.members; m; m = m->next) {
@@ -471,7 +500,7 @@ static void tick_members(struct group *g, struct split *s, uint64_t soft, uint64
 		look(m, &s->arenas[n], now);
 		active |= m->active;
 		arenas += m->resident_bytes;
-		if (!g->version)
+		if (!g->version || chosen)
 			private += private_bytes(m->r->pid);
 		if (m->exempt) {
 			exempt += m->resident_bytes;
@@ -482,16 +511,18 @@ static void tick_members(struct group *g, struct split *s, uint64_t soft, uint64
 		s->list[n++] = m;
 	}
 	/* After the arenas: what grows in between is taken for somebody else's, and the budget for less. */
-	used = usage(g, arenas, private);
-	other = (used > arenas ? used - arenas : 0) + exempt;
-	budget = soft > other ? soft - other : 0;
+	bounds = bounds_of(g, arenas, exempt, private);
+	used = bounds.used_bytes;
+	other = bounds.other_bytes;
+	soft = bounds.soft_bytes;
+	hard = bounds.hard_bytes;
+	budget = room(&bounds);
 	for (i = 0; i < n; i++)
 		s->share[i] = s->list[i]->share_bytes == UINT64_MAX ? 0 : s->list[i]->share_bytes;
 	budget_split(s->arenas, n, budget);
 	budget_settle(s->arenas, n, budget, s->share);
 	sent = send_shares(s->list, s->share, n);
 
-	hard = hard_limit(g, soft);
 	urgent = soft + (hard - soft) / 2;
 	judge_pressure(g, used, soft, urgent);
 	if ((used > urgent || (g->rang && used > soft)) && now - g->urged_ns >= URGE_NS) {
@@ -502,7 +533,9 @@ static void tick_members(struct group *g, struct split *s, uint64_t soft, uint64
 	for (m = watch.members; m; m = m->next)
 		if (in_group(m, g))
 			order_pressure(m, g->pressure);
-	alarm_thresholds(&g->alarm, g->dir, soft, urgent);
+	/* The kernel counts what is in the group. */
+	if (hard == g->limit_bytes)
+		alarm_thresholds(&g->alarm, g->dir, soft, urgent);
 
 	/* When to look again. */
 	if (sent)
@@ -525,11 +558,10 @@ static void tick_members(struct group *g, struct split *s, uint64_t soft, uint64
 
 static void tick(struct group *g, uint64_t now)
 {
-	uint64_t soft = soft_limit(g);
 	struct split s = { NULL, NULL, NULL };
 	struct member *m;
 
-	if (soft == CGROUP_NONE) {
+	if (!limited(g)) {
 		for (m = watch.members; m; m = m->next) {
 			if (!in_group(m, g))
 				continue;
@@ -542,7 +574,7 @@ static void tick(struct group *g, uint64_t now)
 		return;
 	}
 	if (make_room(&s, count_members() + 1))
-		tick_members(g, &s, soft, now);
+		tick_members(g, &s, now);
 	free(s.list);
 	free(s.arenas);
 	free(s.share);
@@ -565,20 +597,20 @@ static bool fall_asleep(void)
 	struct tri_ctl ctl;
 	struct member *m;
 	struct group *g;
-	bool limited = false;
+	bool any = false;
 
 	for (g = watch.groups; g; g = g->next) {
 		if (g->next_ns != UINT64_MAX)
 			return false;
-		limited |= soft_limit(g) != CGROUP_NONE;
+		any |= limited(g);
 	}
 	/* Cycles are nothing to us. */
-	if (!limited)
+	if (!any)
 		return true;
 	/* pairs with watch_wake() */
 	atomic_store(&watch.asleep, true);
 	for (m = watch.members; m; m = m->next) {
-		if (!m->place || !m->place->group || soft_limit(m->place->group) == CGROUP_NONE ||
+		if (!m->place || !m->place->group || !limited(m->place->group) ||
 		    !look_at_counters(m, &ctl))
 			continue;
 		m->place->group->next_ns = 0;

@@ -6,9 +6,9 @@
 #include <stdint.h>
 
 /**
- * Start the watcher.  @total_bytes: limit of all clients together that somebody has chosen, instead of
- * nine tenths of their cgroup's; 0: none was.  Without a watcher (no thread, no memory: logged)
- * clients have no limits but their own.
+ * Start the watcher.  @total_bytes: limit of all clients of a cgroup together that somebody has
+ * chosen, beside nine tenths of the cgroup's own; 0: none was.  Without a watcher (no thread, no
+ * memory: logged) clients have no limits but their own.
  */
 void watch_start(uint64_t total_bytes);
 

@@ -57,8 +57,8 @@ int cmd_list(int argc, char **argv)
 	struct list l = { 0 };
 
 	target_options_parse(&o, 0, NULL,
-			     "Heaps on this system that you may see: your own, and for root all.", argc,
-			     argv);
+			     "Heaps on this system that you may see: your own, and for root all.",
+			     argc, argv);
 	if (collectors_each(o.socket, add, &l))
 		return 1;
 	if (l.n)

@@ -2,8 +2,8 @@
 /*
  * served.h - a client that does what it is told, and programs whose output is looked at
  *
- * The client is a forked child with a heap.  It reads commands of one letter, does them, and answers
- * with a line of numbers, so that a test knows when and how something is done.
+ * The client is a forked child with a heap.  It reads commands of one letter, does them, and
+ * answers with a line of numbers, so that a test knows when and how something is done.
  */
 #ifndef TRICOLOR_SELFTESTS_SERVED_H
 #define TRICOLOR_SELFTESTS_SERVED_H

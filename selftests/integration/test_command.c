@@ -20,22 +20,26 @@ static void test_usage(void)
 {
 	struct output *o = run(tool, NULL);
 
-	ksft_test_result(o->status == 64 && strstr(o->err, "Usage: tricolor"), "no command: usage, 64\n");
+	ksft_test_result(o->status == 64 && strstr(o->err, "Usage: tricolor"),
+			 "no command: usage, 64\n");
 	o = run(tool, "--help", NULL);
 	ksft_test_result(!o->status && strstr(o->out, "  list ") && !o->err[0], "--help\n");
 	o = run(tool, "help", "set", NULL);
 	ksft_test_result(!o->status && strstr(o->out, "Usage: tricolor set"), "help set\n");
 	o = run(tool, "--version", NULL);
-	ksft_test_result(!o->status && !strncmp(o->out, "tricolor ", 9) && strstr(o->out, tri_version()),
+	ksft_test_result(!o->status && !strncmp(o->out, "tricolor ", 9) &&
+				 strstr(o->out, tri_version()),
 			 "--version\n");
 	o = run(tool, "frobnicate", NULL);
 	ksft_test_result(o->status == 64 && strstr(o->err, "'frobnicate'"), "an unknown command\n");
 	o = run(tool, "stat", NULL);
-	ksft_test_result(o->status == 64 && strstr(o->err, "tricolor stat: too few"), "no argument\n");
+	ksft_test_result(o->status == 64 && strstr(o->err, "tricolor stat: too few"),
+			 "no argument\n");
 	o = run(tool, "list", "1", NULL);
 	ksft_test_result(o->status == 64, "too many arguments\n");
 	o = run(tool, "stat", "12x", NULL);
-	ksft_test_result(o->status == 1 && strstr(o->err, "'12x' is neither"), "neither PID nor ID\n");
+	ksft_test_result(o->status == 1 && strstr(o->err, "'12x' is neither"),
+			 "neither PID nor ID\n");
 	o = run(tool, "list", "--socket", "/nonexistent/s", NULL);
 	ksft_test_result(o->status == 1 && strstr(o->err, "/nonexistent/s: No such file"),
 			 "no such socket\n");
@@ -46,12 +50,14 @@ static void test_list(struct served *shared, struct served *private)
 	struct output *o = run(tool, "list", "--socket", socket_path, NULL);
 
 	ksft_test_result(!o->status && !strncmp(o->out, "ID ", 3) &&
-			 strstr(o->out, number(shared->pid)) && !strstr(o->out, number(private->pid)),
+				 strstr(o->out, number(shared->pid)) &&
+				 !strstr(o->out, number(private->pid)),
 			 "list of one collector\n");
 	setenv("TRICOLOR_SOCKET", socket_path, 1);
 	o = run(tool, "list", NULL);
 	ksft_test_result(!o->status && strstr(o->out, number(shared->pid)) &&
-			 strstr(o->out, number(private->pid)), "list of all, private ones included\n");
+				 strstr(o->out, number(private->pid)),
+			 "list of all, private ones included\n");
 	o = run(tool, "list", "--json", NULL);
 	ksft_test_result(!o->status && o->out[0] == '{' && json_number(o->out, "hidden") == 0 &&
 			 strstr(o->out, "\"private\": true"), "the same as JSON\n");
@@ -84,9 +90,11 @@ static void test_stat(struct served *c, pid_t collector)
 			 "stat ID\n");
 	o = run(tool, "stat", "--json", "--socket", socket_path, pid, NULL);
 	ksft_test_result(!o->status && json_number(o->out, "pid") == c->pid &&
-			 json_number(o->out, "cycles") >= 1 && json_number(o->out, "live_bytes") >= 640000 &&
-			 json_number(o->out, "gc_percent") == 100 &&
-			 json_number(o->out, "figures_age_ns") < 10000000000ll, "stat --json PID\n");
+				 json_number(o->out, "cycles") >= 1 &&
+				 json_number(o->out, "live_bytes") >= 640000 &&
+				 json_number(o->out, "gc_percent") == 100 &&
+				 json_number(o->out, "figures_age_ns") < 10000000000ll,
+			 "stat --json PID\n");
 	o = run(tool, "stat", "--socket", socket_path, "1", NULL);
 	ksft_test_result(o->status == 1 && strstr(o->err, "no heap of process 1"), "not there\n");
 	o = run(tool, "stat", "--socket", socket_path, "1.1", NULL);
@@ -101,26 +109,30 @@ static void test_changes(struct served *c, const char *what)
 	struct output *o;
 
 	o = run(tool, "set", pid, "gc-percent", "50", NULL);
-	ksft_test_result(!o->status && strstr(o->out, "gc-percent is 50"), "%s: set gc-percent\n", what);
+	ksft_test_result(!o->status && strstr(o->out, "gc-percent is 50"), "%s: set gc-percent\n",
+			 what);
 	o = run(tool, "set", pid, "memory-limit", "100MiB", NULL);
 	ksft_test_result(!o->status, "%s: set memory-limit\n", what);
 	o = run(tool, "stat", "--json", pid, NULL);
 	cycles = json_number(o->out, "cycles");
 	released = json_number(o->out, "released_bytes");
 	ksft_test_result(json_number(o->out, "gc_percent") == 50 &&
-			 json_number(o->out, "memory_limit_bytes") == 100 << 20, "%s: both hold\n", what);
+				 json_number(o->out, "memory_limit_bytes") == 100 << 20,
+			 "%s: both hold\n", what);
 	o = run(tool, "gc", pid, NULL);
-	ksft_test_result(!o->status && strstr(o->out, "MiB live") == NULL && strstr(o->out, "KiB live"),
+	ksft_test_result(!o->status && strstr(o->out, "MiB live") == NULL &&
+				 strstr(o->out, "KiB live"),
 			 "%s: gc\n", what);
-	ksft_test_result((long long)served_tell(c, 's').cycles > cycles, "%s: the client has seen it\n",
-			 what);
+	ksft_test_result((long long)served_tell(c, 's').cycles > cycles,
+			 "%s: the client has seen it\n", what);
 	served_tell(c, 'a');
 	o = run(tool, "free", "--json", pid, NULL);
 	ksft_test_result(!o->status && json_number(o->out, "free_bytes") == 0 &&
 			 json_number(o->out, "released_bytes") > released, "%s: free\n", what);
 	o = run(tool, "set", pid, "gc-percent", "off", NULL);
 	o = run(tool, "stat", "--json", pid, NULL);
-	ksft_test_result(strstr(o->out, "\"gc_percent\": null") && strstr(o->out, "\"command\": \""),
+	ksft_test_result(strstr(o->out, "\"gc_percent\": null") &&
+				 strstr(o->out, "\"command\": \""),
 			 "%s: off is null\n", what);
 }
 
@@ -133,7 +145,8 @@ static void test_mistakes(struct served *c)
 	o = run(tool, "set", pid, "memory-limit", "10MB", NULL);
 	ksft_test_result(o->status == 64 && strstr(o->err, "want a size such as"), "no size\n");
 	o = run(tool, "set", pid, "colour", "red", NULL);
-	ksft_test_result(o->status == 64 && strstr(o->err, "no setting 'colour'"), "no such setting\n");
+	ksft_test_result(o->status == 64 && strstr(o->err, "no setting 'colour'"),
+			 "no such setting\n");
 	o = run(tool, "set", pid, "gc-percent", NULL);
 	ksft_test_result(o->status == 64, "no value\n");
 }
@@ -155,7 +168,8 @@ static void test_stranger(struct served *c)
 		ksft_test_result_skip("another user can't run %s\n", tool);
 		return;
 	}
-	ksft_test_result(o->status == 1 && strstr(o->err, "you are user 23456"), "not another user's\n");
+	ksft_test_result(o->status == 1 && strstr(o->err, "you are user 23456"),
+			 "not another user's\n");
 	o = run_as(STRANGER, list);
 	ksft_test_result(!o->status && strstr(o->out, "more of other users") &&
 			 !strstr(o->out, number(c->pid)), "it is only counted in a list\n");

@@ -17,7 +17,7 @@ static char tool[512], self[512], folder[64];
 
 static volatile sig_atomic_t caught;
 
-static void catch(int sig)
+static void note_signal(int sig)
 {
 	caught = sig;
 }
@@ -40,7 +40,7 @@ static int heap(void)
 
 	if (tri_gc())
 		return 1;
-	/* The collector's watcher says what there is for this heap some time after it has attached. */
+	/* The collector's watcher says a moment later what there is for this heap. */
 	WAIT_FOR(tri_read_stats(&s) || !getenv("TEST_LIMIT") || s.limit_bytes != INT64_MAX, 1000000,
 		 PATIENCE_NS);
 	snprintf(text, sizeof(text), "%s %llu %lld\n", getenv("TRICOLOR_SOCKET"),
@@ -63,7 +63,7 @@ static int be_run(char **argv)
 		return heap();
 	if (!strcmp(what, "catch")) {
 		sig = atoi(argv[2]);
-		signal(sig, catch);
+		signal(sig, note_signal);
 		snprintf(text, sizeof(text), "%d\n", getpid());
 		say("ready", text);
 		while (!caught)
@@ -117,7 +117,8 @@ static void test_status(void)
 {
 	struct output *o = run(tool, "run", "--", self, "exit", "7", NULL);
 
-	ksft_test_result(o->status == 7 && !o->out[0] && !o->err[0], "its exit status, and no word\n");
+	ksft_test_result(o->status == 7 && !o->out[0] && !o->err[0],
+			 "its exit status, and no word\n");
 	o = run(tool, "run", self, "exit", "0", NULL);
 	ksft_test_result(o->status == 0, "0 as well, and without --\n");
 	o = run(tool, "run", self, "die", "15", NULL);
@@ -133,7 +134,8 @@ static void test_status(void)
 	ksft_test_result(o->status == 125 && strstr(o->err, "512MiB"), "125: no size\n");
 	setenv("TRICOLOR_DAEMON", "/nonexistent/tricolord", 1);
 	o = run(tool, "run", self, "exit", "0", NULL);
-	ksft_test_result(o->status == 125 && strstr(o->err, "/nonexistent/tricolord"), "125: no collector\n");
+	ksft_test_result(o->status == 125 && strstr(o->err, "/nonexistent/tricolord"),
+			 "125: no collector\n");
 	unsetenv("TRICOLOR_DAEMON");
 }
 
@@ -156,7 +158,8 @@ static void test_collector(void)
 /* Whether there may be cgroups for it here. */
 static bool have_groups(void)
 {
-	struct output *o = run(tool, "run", "-v", "--memory-limit", "64MiB", self, "exit", "0", NULL);
+	struct output *o =
+		run(tool, "run", "-v", "--memory-limit", "64MiB", self, "exit", "0", NULL);
 
 	snprintf(group_reason, sizeof(group_reason), "%.200s", o->err);
 	return strstr(o->err, "the limit is that of ") != NULL;
@@ -180,8 +183,10 @@ static void test_limit(void)
 			sscanf(at, "the limit is that of %511s", group);
 		sscanf(said("heap"), "%127s %d %lld", socket, &collector, &limit);
 		ksft_test_result(!o->status && group[0] && limit > 0 && limit <= LIMIT_BYTES,
-				 "a cgroup of its own: %s, %lld bytes for its heap\n", group, limit);
-		ksft_test_result(access(group, F_OK) && errno == ENOENT, "which is removed with it\n");
+				 "a cgroup of its own: %s, %lld bytes for its heap\n", group,
+				 limit);
+		ksft_test_result(access(group, F_OK) && errno == ENOENT,
+				 "which is removed with it\n");
 		forget("heap");
 	}
 	setenv("TEST_LIMIT", "", 1);
@@ -221,7 +226,8 @@ static void test_signals(void)
 		said("ready");
 		forget("ready");
 		kill(pid, signals[i]);
-		ksft_test_result(wait_status(pid) == 40, "%s is passed on\n", strsignal(signals[i]));
+		ksft_test_result(wait_status(pid) == 40, "%s is passed on\n",
+				 strsignal(signals[i]));
 	}
 }
 
@@ -239,8 +245,8 @@ static void test_children(bool group, const char *what)
 	pid = start(argv);
 	/* The child opens its end when its parent has gone, or before. */
 	fd = open(fifo, O_RDWR);
-	ksft_test_result(wait_status(pid) == 5, "%s: it ends with the program, not with its children\n",
-			 what);
+	ksft_test_result(wait_status(pid) == 5,
+			 "%s: it ends with the program, not with its children\n", what);
 	sscanf(said("heap"), "%127s %d %lld", socket, &collector, &limit);
 	ksft_test_result(collector > 0 && !gone(collector) && !access(socket, F_OK),
 			 "%s: they have the collector still\n", what);
@@ -257,10 +263,16 @@ static void test_children(bool group, const char *what)
 static void test_environment(void)
 {
 	struct output *o;
-	char *const argv[] = { tool, (char *)"run", (char *)"--memory-limit=64MiB",
-			       (char *)"--gc-percent=50", (char *)"--cgroup=none", (char *)"/bin/sh",
-			       (char *)"-c", (char *)"echo \"$TRICOLOR_GC_PERCENT|$TRICOLOR_MEMORY_LIMIT|"
-			       "$NOTIFY_SOCKET|$OTHER\"", NULL };
+	char *const argv[] = { tool,
+			       (char *)"run",
+			       (char *)"--memory-limit=64MiB",
+			       (char *)"--gc-percent=50",
+			       (char *)"--cgroup=none",
+			       (char *)"/bin/sh",
+			       (char *)"-c",
+			       (char *)"echo \"$TRICOLOR_GC_PERCENT|$TRICOLOR_MEMORY_LIMIT|"
+				       "$NOTIFY_SOCKET|$OTHER\"",
+			       NULL };
 
 	setenv("TRICOLOR_GC_PERCENT", "20", 1);
 	setenv("TRICOLOR_MEMORY_LIMIT", "1GiB", 1);

@@ -6,7 +6,8 @@
  */
 #include "served.h"
 
-static char folder_path[64], tool[512], config_path[128], drop_ins[128], socket_path[108], log_path[128];
+static char folder_path[64], tool[512], config_path[128], drop_ins[128], socket_path[108],
+	log_path[128];
 static int notified = -1;		/* NOTIFY_SOCKET's other end */
 
 static char *in_folder(const char *name, char *path, size_t room)
@@ -50,13 +51,15 @@ static void test_dry_run(void)
 	struct output *o;
 	char text[512], path[192];
 
-	snprintf(text, sizeof(text), "# a comment\n\n  socket = %s\ngc-percent=200\nmemory-limit = 1GiB\n",
+	snprintf(text, sizeof(text),
+		 "# a comment\n\n  socket = %s\ngc-percent=200\nmemory-limit = 1GiB\n",
 		 socket_path);
 	write_text(config_path, text);
 	o = run(daemon_path(), "--config", config_path, "--dry-run", NULL);
 	ksft_test_result(!o->status && strstr(o->out, "gc-percent = 200\n") &&
-			 strstr(o->out, "memory-limit = 1GiB\n") && strstr(o->out, socket_path) &&
-			 strstr(o->out, ":4\ngc-percent"), "--dry-run says what holds, and from where\n");
+				 strstr(o->out, "memory-limit = 1GiB\n") &&
+				 strstr(o->out, socket_path) && strstr(o->out, ":4\ngc-percent"),
+			 "--dry-run says what holds, and from where\n");
 	ksft_test_result(access(socket_path, F_OK) && strstr(o->out, "nothing is missing"),
 			 "and does nothing\n");
 
@@ -69,7 +72,8 @@ static void test_dry_run(void)
 	write_text(path, "nonsense\n");
 	o = run(daemon_path(), "--config", config_path, "--dry-run", NULL);
 	ksft_test_result(!o->status && strstr(o->out, "20-b.conf:1\ngc-percent = 30\n") &&
-			 strstr(o->out, "workers = 1\n"), "drop-ins win, the later ones over the earlier\n");
+				 strstr(o->out, "workers = 1\n"),
+			 "drop-ins win, the later ones over the earlier\n");
 	o = run(daemon_path(), "--config", config_path, "--gc-percent", "70", "--dry-run", NULL);
 	ksft_test_result(!o->status && strstr(o->out, "# command line\ngc-percent = 70\n"),
 			 "the command line wins over all\n");
@@ -79,7 +83,8 @@ static void test_dry_run(void)
 	snprintf(path, sizeof(path), "%s/10-a.conf", drop_ins);
 	unlink(path);
 
-	o = run(daemon_path(), "--socket", "/nonexistent/s", "--config", "/dev/null", "--dry-run", NULL);
+	o = run(daemon_path(), "--socket", "/nonexistent/s", "--config", "/dev/null", "--dry-run",
+		NULL);
 	ksft_test_result(o->status == 1 && strstr(o->err, "/nonexistent: No such file"),
 			 "a folder that is missing\n");
 	o = run(daemon_path(), "--config", "/nonexistent/c", "--dry-run", NULL);
@@ -110,7 +115,8 @@ static long long setting(struct served *c, const char *name)
 	char pid[16];
 
 	snprintf(pid, sizeof(pid), "%d", c->pid);
-	return json_number(run(tool, "stat", "--json", "--socket", socket_path, pid, NULL)->out, name);
+	return json_number(run(tool, "stat", "--json", "--socket", socket_path, pid, NULL)->out,
+			   name);
 }
 
 static void configure(pid_t pid, const char *more)
@@ -129,7 +135,8 @@ static void test_reload(pid_t pid)
 	struct served by_variable = served_start(socket_path, 0, "TRICOLOR_GC_PERCENT=100");
 	struct served by_call = served_start(socket_path, 0, NULL), later;
 
-	ksft_test_result(setting(&plain, "gc_percent") == 200 && setting(&by_variable, "gc_percent") == 100,
+	ksft_test_result(setting(&plain, "gc_percent") == 200 &&
+				 setting(&by_variable, "gc_percent") == 100,
 			 "a default is for those that have not chosen\n");
 	ksft_test_result(setting(&plain, "memory_limit_bytes") == 1 << 30, "a limit as well\n");
 	served_tell(&by_call, '5');
@@ -139,18 +146,21 @@ static void test_reload(pid_t pid)
 	configure(pid, "gc-percent = 300\nmemory-limit = 1GiB\n");
 	ksft_test_result(WAIT_FOR(setting(&plain, "gc_percent") == 300, 10000000, PATIENCE_NS),
 			 "a new default is for those that are there\n");
-	ksft_test_result(setting(&by_variable, "gc_percent") == 100 && setting(&by_call, "gc_percent") == 50,
+	ksft_test_result(setting(&by_variable, "gc_percent") == 100 &&
+				 setting(&by_call, "gc_percent") == 50,
 			 "but for those that have chosen\n");
 	later = served_start(socket_path, 0, NULL);
 	ksft_test_result(setting(&later, "gc_percent") == 300, "and for those that come\n");
 	ksft_test_result(strstr(read_text(log_path), "gc-percent: 300, was 200") != NULL,
 			 "the log says what has changed\n");
 	configure(pid, "gc-percent = 300\nmemory-limit = 1GiB\nworkers = 1\n");
-	ksft_test_result(strstr(read_text(log_path), "workers stays auto: 1 takes a restart") != NULL,
+	ksft_test_result(strstr(read_text(log_path), "workers stays auto: 1 takes a restart") !=
+				 NULL,
 			 "and what can't\n");
 	configure(pid, "gc-percent = lots\n");
 	ksft_test_result(strstr(read_text(log_path), "gc-percent = lots: want") &&
-			 setting(&later, "gc_percent") == 300, "with a mistake all stays as it was\n");
+				 setting(&later, "gc_percent") == 300,
+			 "with a mistake all stays as it was\n");
 	served_end(&plain);
 	served_end(&by_variable);
 	served_end(&by_call);
@@ -168,7 +178,8 @@ static void test_stop(pid_t pid)
 	kill(pid, SIGTERM);
 	ksft_test_result(heard("STOPPING=1")[0] != 0, "SIGTERM: STOPPING=1\n");
 	status = wait_status(pid);
-	ksft_test_result(!status && access(socket_path, F_OK), "it ends with 0, and without its socket\n");
+	ksft_test_result(!status && access(socket_path, F_OK),
+			 "it ends with 0, and without its socket\n");
 	for (i = 0; i < 3; i++) {
 		a = served_tell(&c[i], 'g');
 		gone_on += !a.error && a.collector_pid && a.collector_pid != (uint64_t)pid;
@@ -193,8 +204,8 @@ static void test_until(void)
 		fd = open(log_path, O_WRONLY | O_CREAT | O_TRUNC, 0600);
 		dup2(fd, 2);
 		dup2(pair[1], 9);
-		execl(daemon_path(), "tricolord", "--config", "/dev/null", "--socket", socket_path, "--until",
-		      "9", NULL);
+		execl(daemon_path(), "tricolord", "--config", "/dev/null", "--socket", socket_path,
+		      "--until", "9", NULL);
 		_exit(127);
 	}
 	close(pair[1]);
@@ -205,7 +216,8 @@ static void test_until(void)
 			 "--until: it says that it has users still\n");
 	ksft_test_result(served_tell(&c, 'g').collector_pid == (uint64_t)pid, "and serves them\n");
 	served_end(&c);
-	ksft_test_result(recv(pair[0], &byte, 1, 0) == 0 && !wait_status(pid), "and ends with the last\n");
+	ksft_test_result(recv(pair[0], &byte, 1, 0) == 0 && !wait_status(pid),
+			 "and ends with the last\n");
 	close(pair[0]);
 }
 
@@ -238,7 +250,8 @@ int main(void)
 	test_mistakes();
 	listen_for_notifications();
 	pid = start();
-	ksft_test_result(strstr(heard("READY=1"), socket_path) != NULL, "READY=1 when it listens\n");
+	ksft_test_result(strstr(heard("READY=1"), socket_path) != NULL,
+			 "READY=1 when it listens\n");
 	test_reload(pid);
 	test_stop(pid);
 	test_until();

@@ -19,13 +19,28 @@ static void test_sizes(void)
 		const char *text;
 		uint64_t bytes;		/* UINT64_MAX: it is none */
 	} sizes[] = {
-		{ "0", 0 }, { "1", 1 }, { "17B", 17 }, { "3KiB", 3 << 10 }, { "512MiB", 512 << 20 },
-		{ "2GiB", 2ull << 30 }, { "1TiB", 1ull << 40 }, { "9223372036854775807", INT64_MAX },
-		{ "9223372036854775808", UINT64_MAX }, { "8388608TiB", UINT64_MAX },
-		{ "18446744073709551616", UINT64_MAX }, { "16777216TiB", UINT64_MAX },
-		{ "", UINT64_MAX }, { " 1", UINT64_MAX }, { "-1", UINT64_MAX }, { "+1", UINT64_MAX },
-		{ "1MB", UINT64_MAX }, { "1 MiB", UINT64_MAX }, { "1mib", UINT64_MAX },
-		{ "1.5GiB", UINT64_MAX }, { "MiB", UINT64_MAX }, { "0x10", UINT64_MAX },
+		{ "0", 0 },
+		{ "1", 1 },
+		{ "17B", 17 },
+		{ "3KiB", 3 << 10 },
+		{ "512MiB", 512 << 20 },
+		{ "2GiB", 2ull << 30 },
+		{ "1TiB", 1ull << 40 },
+		{ "9223372036854775807", INT64_MAX },
+		{ "9223372036854775808", UINT64_MAX },
+		{ "8388608TiB", UINT64_MAX },
+		{ "18446744073709551616", UINT64_MAX },
+		{ "16777216TiB", UINT64_MAX },
+		{ "", UINT64_MAX },
+		{ " 1", UINT64_MAX },
+		{ "-1", UINT64_MAX },
+		{ "+1", UINT64_MAX },
+		{ "1MB", UINT64_MAX },
+		{ "1 MiB", UINT64_MAX },
+		{ "1mib", UINT64_MAX },
+		{ "1.5GiB", UINT64_MAX },
+		{ "MiB", UINT64_MAX },
+		{ "0x10", UINT64_MAX },
 	};
 	unsigned int wrong = 0;
 	uint64_t n;
@@ -51,11 +66,13 @@ static void test_limits(void)
 			 tri_parse_limit("auto", &n) && n == TRI_LIMIT_AUTO &&
 			 tri_parse_limit("1KiB", &n) && n == 1024 && !tri_parse_limit("0", &n) &&
 			 !tri_parse_limit("offf", &n) && !tri_parse_limit("", &n), "limits\n");
-	ksft_test_result(tri_parse_percent("off", &p) && p == -1 && tri_parse_percent("0", &p) && !p &&
-			 tri_parse_percent("1000000", &p) && p == 1000000 &&
-			 !tri_parse_percent("1000001", &p) && !tri_parse_percent("-1", &p) &&
-			 !tri_parse_percent("", &p) && !tri_parse_percent("5%", &p) &&
-			 !tri_parse_percent("99999999999999999999", &p), "percentages\n");
+	ksft_test_result(tri_parse_percent("off", &p) && p == -1 && tri_parse_percent("0", &p) &&
+				 !p && tri_parse_percent("1000000", &p) && p == 1000000 &&
+				 !tri_parse_percent("1000001", &p) &&
+				 !tri_parse_percent("-1", &p) && !tri_parse_percent("", &p) &&
+				 !tri_parse_percent("5%", &p) &&
+				 !tri_parse_percent("99999999999999999999", &p),
+			 "percentages\n");
 }
 
 static void test_values(void)
@@ -64,19 +81,35 @@ static void test_values(void)
 		const char *key, *value;
 		bool ok;
 	} tries[] = {
-		{ "socket", "/run/x", true }, { "socket", "x", false }, { "socket", "", false },
-		{ "workers", "auto", true }, { "workers", "1", true }, { "workers", "1024", true },
-		{ "workers", "0", false }, { "workers", "1025", false }, { "workers", "-1", false },
-		{ "workers", "2x", false }, { "workers", "", false },
-		{ "gc-percent", "50", true }, { "gc-percent", "off", true }, { "gc-percent", "x", false },
-		{ "memory-limit", "1GiB", true }, { "memory-limit", "auto", true },
-		{ "memory-limit", "off", true }, { "memory-limit", "1GB", false },
-		{ "total-memory-limit", "1GiB", true }, { "total-memory-limit", "auto", true },
+		{ "socket", "/run/x", true },
+		{ "socket", "x", false },
+		{ "socket", "", false },
+		{ "workers", "auto", true },
+		{ "workers", "1", true },
+		{ "workers", "1024", true },
+		{ "workers", "0", false },
+		{ "workers", "1025", false },
+		{ "workers", "-1", false },
+		{ "workers", "2x", false },
+		{ "workers", "", false },
+		{ "gc-percent", "50", true },
+		{ "gc-percent", "off", true },
+		{ "gc-percent", "x", false },
+		{ "memory-limit", "1GiB", true },
+		{ "memory-limit", "auto", true },
+		{ "memory-limit", "off", true },
+		{ "memory-limit", "1GB", false },
+		{ "total-memory-limit", "1GiB", true },
+		{ "total-memory-limit", "auto", true },
 		{ "total-memory-limit", "off", false },
-		{ "limit-policy", "continue", true }, { "limit-policy", "fail-fast", true },
-		{ "limit-policy", "", false }, { "limit-policy", "fail", false },
-		{ "log-level", "debug", true }, { "log-level", "loud", false },
-		{ "gc_percent", "50", false }, { "", "50", false },
+		{ "limit-policy", "continue", true },
+		{ "limit-policy", "fail-fast", true },
+		{ "limit-policy", "", false },
+		{ "limit-policy", "fail", false },
+		{ "log-level", "debug", true },
+		{ "log-level", "loud", false },
+		{ "gc_percent", "50", false },
+		{ "", "50", false },
 	};
 	struct config c, before;
 	unsigned int wrong = 0;
@@ -92,9 +125,12 @@ static void test_values(void)
 		}
 	}
 	ksft_test_result(!wrong, "values are taken, or refused and nothing changed\n");
-	ksft_test_result(c.workers == 1024 && c.gc_percent == -1 && c.memory_limit_bytes == TRI_LIMIT_NONE &&
-			 c.total_limit_bytes == TRI_LIMIT_AUTO && c.limit_policy == TRI_LIMIT_FAIL_FAST &&
-			 c.log_level == LOG_DEBUG && !strcmp(c.socket, "/run/x"), "the last one holds\n");
+	ksft_test_result(c.workers == 1024 && c.gc_percent == -1 &&
+				 c.memory_limit_bytes == TRI_LIMIT_NONE &&
+				 c.total_limit_bytes == TRI_LIMIT_AUTO &&
+				 c.limit_policy == TRI_LIMIT_FAIL_FAST &&
+				 c.log_level == LOG_DEBUG && !strcmp(c.socket, "/run/x"),
+			 "the last one holds\n");
 }
 
 static void write_file(const char *name, const char *text, size_t n)
@@ -119,12 +155,17 @@ static void test_lines(void)
 
 	ksft_test_result(reads("", &c) && c.gc_percent == CONFIG_GC_PERCENT, "an empty file\n");
 	ksft_test_result(reads("\n \t \n# c\n  # c = d\n; c\n", &c), "comments and blanks\n");
-	ksft_test_result(reads("  gc-percent\t=  70 \r\n", &c) && c.gc_percent == 70, "blanks around\n");
-	ksft_test_result(reads("gc-percent=71", &c) && c.gc_percent == 71, "no newline at the end\n");
+	ksft_test_result(reads("  gc-percent\t=  70 \r\n", &c) && c.gc_percent == 70,
+			 "blanks around\n");
+	ksft_test_result(reads("gc-percent=71", &c) && c.gc_percent == 71,
+			 "no newline at the end\n");
 	ksft_test_result(reads("gc-percent=1\ngc-percent=72\n", &c) && c.gc_percent == 72 &&
-			 strstr(c.origin[CONFIG_DEFAULT_GC_PERCENT], ":2"), "the later line holds\n");
-	ksft_test_result(!reads("gc-percent\n", &c) && !reads("= 3\n", &c) && !reads("gc-percent =\n", &c) &&
-			 !reads("gc-percent = 3 # three\n", &c), "lines that are none\n");
+				 strstr(c.origin[CONFIG_DEFAULT_GC_PERCENT], ":2"),
+			 "the later line holds\n");
+	ksft_test_result(!reads("gc-percent\n", &c) && !reads("= 3\n", &c) &&
+				 !reads("gc-percent =\n", &c) &&
+				 !reads("gc-percent = 3 # three\n", &c),
+			 "lines that are none\n");
 	ksft_test_result(!reads("nonsense\ngc-percent = 73\n", &c) && c.gc_percent == 73,
 			 "the rest is read after a mistake\n");
 	memset(longest, '#', 4000);
@@ -157,7 +198,8 @@ static void test_drop_ins(void)
 	snprintf(name, sizeof(name), "%s/c.conf~", drop_ins);
 	write_file(name, "backup\n", 7);
 	ksft_test_result(reads("gc-percent = 9\nlog-level = error\n", &c) && c.gc_percent == 2 &&
-			 c.workers == 3 && c.log_level == LOG_ERROR, "drop-ins in the order of their names\n");
+				 c.workers == 3 && c.log_level == LOG_ERROR,
+			 "drop-ins in the order of their names\n");
 	unlink(name);
 	snprintf(name, sizeof(name), "%s/.c.conf", drop_ins);
 	unlink(name);
@@ -185,7 +227,8 @@ static void test_print(void)
 	config_print(&c, f);
 	fclose(f);
 	ksft_test_result(reads(text, &again) && again.memory_limit_bytes == 1536 << 20 &&
-			 again.total_limit_bytes == 4097 && again.gc_percent == -1 && again.workers == 5,
+				 again.total_limit_bytes == 4097 && again.gc_percent == -1 &&
+				 again.workers == 5,
 			 "what is printed reads as it was\n");
 	unlink(path);
 }
@@ -205,8 +248,10 @@ static void test_reload(void)
 			 next.gc_percent == 30 && config_compare(&now, &next) == 1,
 			 "socket and workers stay as they were, the rest changes\n");
 	config_enforce(&next);
-	ksft_test_result(config_gc_percent() == 30 && config_memory_limit_bytes() == TRI_LIMIT_AUTO &&
-			 config_limit_policy() == TRI_LIMIT_CONTINUE, "and is in force\n");
+	ksft_test_result(config_gc_percent() == 30 &&
+				 config_memory_limit_bytes() == TRI_LIMIT_AUTO &&
+				 config_limit_policy() == TRI_LIMIT_CONTINUE,
+			 "and is in force\n");
 }
 
 /* The sample has all settings, and all of them as they are without it. */
@@ -232,8 +277,8 @@ static void test_sample(void)
 	}
 	config_defaults(&defaults);
 	ksft_test_result(settings == CONFIG_KEYS && reads(uncommented, &c) &&
-			 !config_compare(&defaults, &c), "tricolord.conf: its %u comments are the defaults\n",
-			 settings);
+				 !config_compare(&defaults, &c),
+			 "tricolord.conf: its %u comments are the defaults\n", settings);
 	unlink(path);
 	free(uncommented);
 	free(text);
