@@ -39,6 +39,7 @@
 #include "cpus.h"
 #include "log.h"
 #include "tricolor.h"
+#include "watch.h"
 
 #define QUOTA_NS 1000000000ull		/* look at the client's CPU quota this often */
 #define THINK_MIN_BYTES (1ull << 20)	/* allocation after which putting off is thought over … */
@@ -424,6 +425,8 @@ void limit_cycle_end(struct arena *a)
 		limiter_set_cpus(&l->limiter, client_cpu_milli(a), now);
 		l->quota_ns = now;
 	}
+	if (overfull(a) && l->share_bytes == l->in_force_bytes)
+		watch_hurry();
 	if (overfull(a) && fails_fast(a))
 		set_over(a, true);
 	else if (l->over && !l->held_in_cycle && !overfull(a))

@@ -63,7 +63,8 @@
 #define TICKS_IDLE 3			/* without anybody at work: then sleep */
 #define PLACE_NS (5000 * MS)		/* clients may be moved to another group, and nothing tells */
 #define LIMIT_NS (1000 * MS)		/* limits are read again, in case inotify does not work there */
-#define URGE_NS (50 * MS)
+#define URGE_NS (50 * MS)		/* urged again after so long, if it has not helped … */
+#define URGE_MAX_NS (2000 * MS)		/* … and less and less often */
 #define SOFT_PARTS 10			/* the soft limit is a tenth below the real one */
 #define NEAR_TICKS 2			/* above the soft limit before clients are told … */
 #define ROOM_TICKS 10			/* … and well below it before they are told that it is over */
@@ -75,7 +76,7 @@ struct group {
 	struct alarm alarm;
 	uint32_t pressure;		/* as ordered */
 	unsigned int near_ticks, room_ticks, idle_ticks;
-	uint64_t other_bytes, ticked_ns, next_ns, period_ns, urged_ns;
+	uint64_t other_bytes, ticked_ns, next_ns, period_ns, urged_ns, urge_ns;
 	bool rang;
 	struct group *next;
 };
@@ -120,6 +121,14 @@ void watch_wake(void)
 	/* pairs with fall_asleep() */
 	if (atomic_load(&watch.asleep) && atomic_exchange(&watch.asleep, false) &&
 	    write(watch.wake_fd, &one, sizeof(one)) < 0)
+		return;
+}
+
+void watch_hurry(void)
+{
+	uint64_t one = 1;
+
+	if (watch.wake_fd >= 0 && write(watch.wake_fd, &one, sizeof(one)) < 0)
 		return;
 }
 
@@ -377,7 +386,9 @@ static void look(struct member *m, struct budget_arena *b, uint64_t now)
 	m->cycles = f.cycles;
 	m->looked_ns = now;
 	b->live_bytes = f.live_bytes + f.overhead_bytes;
-	b->bound_bytes = f.bound_bytes;
+	/* What a newcomer has filled may all be alive: its first cycle will tell. */
+	b->bound_bytes = f.cycles < 2 && m->resident_bytes > f.bound_bytes ? m->resident_bytes :
+			 f.bound_bytes;
 	b->cap_bytes = f.cap_bytes;
 	b->weight = budget_weight(&m->pace, f.live_bytes);
 }
@@ -525,8 +536,11 @@ static void tick_members(struct group *g, struct split *s, uint64_t now)
 
 	urgent = soft + (hard - soft) / 2;
 	judge_pressure(g, used, soft, urgent);
-	if ((used > urgent || (g->rang && used > soft)) && now - g->urged_ns >= URGE_NS) {
+	if (used <= soft)
+		g->urge_ns = URGE_NS;
+	if ((used > urgent || (g->rang && used > soft)) && now - g->urged_ns >= g->urge_ns) {
 		g->urged_ns = now;
+		g->urge_ns = g->urge_ns * 2 < URGE_MAX_NS ? g->urge_ns * 2 : URGE_MAX_NS;
 		for (i = 0; i < n; i++)
 			registry_order(s->list[i]->r, ORDER_URGENT, 0);
 	}

@@ -205,7 +205,10 @@ static void test_moved(void)
 	end("moved");
 }
 
-/* Takes @bytes in ten parts of a second, and holds them until it is killed. */
+/*
+ * Takes @bytes in some four seconds, and holds them until it is killed.  Objects do not move: a heap
+ * that has filled all it may gives pages back as fast as it replaces what is in them.
+ */
 static pid_t start_neighbour(uint64_t bytes, _Atomic uint32_t *full)
 {
 	pid_t pid = fork();
@@ -221,7 +224,7 @@ static pid_t start_neighbour(uint64_t bytes, _Atomic uint32_t *full)
 	for (i = 0; i < bytes; i += 4096) {
 		p[i] = 1;
 		if (i % (bytes / 50) < 4096)
-			pause_ns(20000000);
+			pause_ns(80000000);
 	}
 	*full = 1;
 	for (;;)
