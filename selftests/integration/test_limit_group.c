@@ -10,6 +10,8 @@
  *	shared		three clients of one collector: parts that fit together, none starved
  *
  * Each client is forked into the group before it has a heap; so its private collector is in there too.
+ *
+ * usage: test_limit_group [PART]
  */
 #include <pthread.h>
 #include <linux/futex.h>
@@ -186,7 +188,7 @@ static void test_moved(void)
 		return;
 	}
 	setenv("TRICOLOR_GC_PERCENT", "100", 1);
-	pid = start_client(r, 22 * MIB);
+	pid = start_client(r, 16 * MIB);
 	moved = ready(r) && collected(r, 3);
 	for (round = 0; round < 5 && moved; round++) {
 		moved &= group_limit(&group, 80 * MIB);
@@ -271,21 +273,27 @@ static void test_neighbour(void)
 	end("neighbour");
 }
 
-static bool read_file(const char *path, uint64_t bytes)
-{
-	static char block[1 << 20];
-	int fd = open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-	uint64_t at;
-	bool ok = fd >= 0;
+static char block[1 << 20];
 
-	for (at = 0; ok && at < bytes; at += sizeof(block))
-		ok = write(fd, block, sizeof(block)) == sizeof(block);
-	ok = ok && !fsync(fd) && !posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED) && !lseek(fd, 0, SEEK_SET);
-	for (at = 0; ok && at < bytes; at += sizeof(block))
-		ok = read(fd, block, sizeof(block)) == sizeof(block);
-	if (fd >= 0)
-		close(fd);
-	return ok;
+/* On the disk, and not in memory. */
+static bool write_file(int fd, uint64_t bytes)
+{
+	uint64_t at;
+
+	for (at = 0; at < bytes; at += sizeof(block))
+		if (write(fd, block, sizeof(block)) != sizeof(block))
+			return false;
+	return !fsync(fd) && !posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
+}
+
+static bool read_file(int fd, uint64_t bytes)
+{
+	uint64_t at;
+
+	for (at = 0; at < bytes; at += sizeof(block))
+		if (pread(fd, block, sizeof(block), (off_t)at) != sizeof(block))
+			return false;
+	return true;
 }
 
 /* Times that all threads of @pid gave up a CPU, which is once a wake-up. */
@@ -340,11 +348,12 @@ static void test_cache(void)
 	int status, reader, fd = mkstemp(path);
 	pid_t pid, child;
 
-	if (fd >= 0)
-		close(fd);
+	unlink(path);
+	if (fd < 0 || !write_file(fd, 192 * MIB))
+		ksft_exit_fail_msg("%s: %s\n", path, strerror(errno));
 	if (!begin("cache", 128 * MIB)) {
 		skip("cache", 3);
-		unlink(path);
+		close(fd);
 		return;
 	}
 	setenv("TRICOLOR_GC_PERCENT", "off", 1);
@@ -358,7 +367,7 @@ static void test_cache(void)
 	limit = r->limit_bytes;
 	child = fork();
 	if (!child)
-		_exit(!(group_enter(&group, getpid()) && read_file(path, 192 * MIB)));
+		_exit(!(group_enter(&group, getpid()) && read_file(fd, 192 * MIB)));
 	reader = wait_status(child);
 	end_use = group_usage(&group);
 	ksft_test_result(filled && asleep, "idle: neither client nor collector wakes up\n");
@@ -376,7 +385,7 @@ static void test_cache(void)
 	ksft_test_result(!status && !r->errors && !group_kills(&group),
 			 "cache: nobody is killed (status %d)\n", status);
 	end("cache");
-	unlink(path);
+	close(fd);
 }
 
 /* A hog that lets its heap grow as far as it may, a steady client, and a small one. */
@@ -445,16 +454,27 @@ static void test_shared(void)
 	rmdir(folder);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
+	static const struct {
+		const char *name;
+		void (*run)(void);
+		unsigned int points;
+	} parts[] = {
+		{ "churn", test_churn, 2 }, { "moved", test_moved, 2 }, { "neighbour", test_neighbour, 3 },
+		{ "cache", test_cache, 3 }, { "shared", test_shared, 3 },
+	};
+	unsigned int points = 0;
+	size_t i;
+
 	ksft_print_header();
-	ksft_set_plan(13);
+	for (i = 0; i < sizeof(parts) / sizeof(parts[0]); i++)
+		points += argc < 2 || !strcmp(argv[1], parts[i].name) ? parts[i].points : 0;
+	ksft_set_plan(points);
 	reports = shared_memory(sizeof(*reports) * CLIENTS);
 	setenv("TRICOLOR_SOCKET", "off", 1);
-	test_churn();
-	test_moved();
-	test_neighbour();
-	test_cache();
-	test_shared();
+	for (i = 0; i < sizeof(parts) / sizeof(parts[0]); i++)
+		if (argc < 2 || !strcmp(argv[1], parts[i].name))
+			parts[i].run();
 	ksft_finished();
 }
