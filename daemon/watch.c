@@ -3,8 +3,8 @@
  * watch.c - the thread that knows what memory there is, and splits it among arenas
  *
  *  1. Each client is in a control group, its *place*; the group from there upwards that has the
- *     tightest limit is what its memory is counted in.  All clients of such a *group* share what its
- *     limit leaves.
+ *     tightest limit is what its memory is counted in.  All clients of such a *group* share what
+ *     its limit leaves.
  *
  *	soft limit	nine tenths of the group's limit
  *	others		what the group uses, less inactive file cache, less the arenas
@@ -13,22 +13,22 @@
  *     Somebody may have chosen a limit for the clients of a group together.  Against that, what is
  *     private memory of theirs is others, and what else is in the group is not.  The tighter holds.
  *
- *  2. A *tick* of a group looks at its arenas from outside (size of the file, counters in the control
- *     page, figures that their threads publish), splits the budget (budget.c) and orders each
- *     arena's thread to keep its share.  Who is to give gets its order first.
+ *  2. A *tick* of a group looks at its arenas from outside (size of the file, counters in the
+ *     control page, figures that their threads publish), splits the budget (budget.c) and orders
+ *     each arena's thread to keep its share.  Who is to give gets its order first.
  *
- *  3. Ticks come by the clock while any arena of a limited group is at work: often if parts are still
- *     moving, seldom if not.  When nobody is at work the watcher sleeps without a timer: shares are
- *     reserved, so what an arena does within its share concerns nobody.  It is woken by an arena that
- *     starts a cycle, by clients that come and go, and by the kernel (alarm.c), if a limit is
- *     written or memory is getting short.
+ *  3. Ticks come by the clock while any arena of a limited group is at work: often if parts are
+ *     still moving, seldom if not.  When nobody is at work the watcher sleeps without a timer:
+ *     shares are reserved, so what an arena does within its share concerns nobody.  It is woken by
+ *     an arena that starts a cycle, by clients that come and go, and by the kernel (alarm.c), if a
+ *     limit is written or memory is getting short.
  *
  *  4. If the group is half-way from its soft limit to the real one, its arenas are urged: they
  *     release at once what they have in free pages, and collect if there is anything to be had.
  *
  * Nobody waits for the watcher.  It holds no lock but the registry's, for moments.  What arenas say
- * is not believed beyond budget.c, where any figure is harmless: an arena can claim a larger part, as
- * it could by allocating, but no more than leaves the others their floors.
+ * is not believed beyond budget.c, where any figure is harmless: an arena can claim a larger part,
+ * as it could by allocating, but no more than leaves the others their floors.
  *
  * Where a group can't be seen (no cgroups, another container) and somebody has chosen a limit, what
  * is known of the clients themselves is counted: their arenas, and their private memory.
@@ -174,7 +174,8 @@ static void set_limit(struct group *g, const struct cgroup_limit *limit)
 	if (limit->limit_bytes == CGROUP_NONE)
 		log_line("%s: no memory limit", g->dir);
 	else
-		log_line("%s: memory limit %.1f MiB%s", g->dir, (double)limit->limit_bytes / (1 << 20),
+		log_line("%s: memory limit %.1f MiB%s", g->dir,
+			 (double)limit->limit_bytes / (1 << 20),
 			 limit->hidden ? ", of a group above that can't be seen from here" : "");
 }
 
@@ -321,9 +322,9 @@ static void tidy(void)
 /* ------------------------------------------------------------------------------------------ */
 
 /*
- * A limit, and what counts against it.  There may be two: the group's, against which all counts that
- * is in the group; and one that somebody has chosen for the clients, against which they count alone,
- * with their arenas and their private memory.
+ * A limit, and what counts against it.  There may be two: the group's, against which all counts
+ * that is in the group; and one that somebody has chosen for the clients, against which they count
+ * alone, with their arenas and their private memory.
  */
 struct bounds {
 	uint64_t soft_bytes;		/* CGROUP_NONE: there is no such limit */
@@ -413,7 +414,8 @@ static uint64_t room(const struct bounds *b)
 }
 
 /* The tighter one.  @arenas: of all clients; @exempt: of those that have no share. */
-static struct bounds bounds_of(const struct group *g, uint64_t arenas, uint64_t exempt, uint64_t private)
+static struct bounds bounds_of(const struct group *g, uint64_t arenas, uint64_t exempt,
+			       uint64_t private)
 {
 	uint64_t total = atomic_load(&watch.total_bytes);
 	struct bounds group = { .soft_bytes = CGROUP_NONE }, chosen = {
@@ -436,7 +438,8 @@ static struct bounds bounds_of(const struct group *g, uint64_t arenas, uint64_t 
 			.other_bytes = (used > arenas ? used - arenas : 0) + exempt,
 		};
 	}
-	return !total || (group.soft_bytes != CGROUP_NONE && room(&group) < room(&chosen)) ? group : chosen;
+	return !total || (group.soft_bytes != CGROUP_NONE && room(&group) < room(&chosen)) ? group :
+											     chosen;
 }
 
 static void judge_pressure(struct group *g, uint64_t used, uint64_t soft, uint64_t urgent)
@@ -602,9 +605,9 @@ static void tick(struct group *g, uint64_t now)
 /* ------------------------------------------------------------------------------------------ */
 
 /*
- * Whether to sleep until somebody rings.  An arena's thread that starts a cycle reads `asleep` after
- * its client has counted what made the cycle due: either it sees that we sleep, and rings, or we see
- * the counter.
+ * Whether to sleep until somebody rings.  An arena's thread that starts a cycle reads `asleep`
+ * after its client has counted what made the cycle due: either it sees that we sleep, and rings, or
+ * we see the counter.
  */
 static bool fall_asleep(void)
 {

@@ -9,7 +9,8 @@
  *	idle		then neither client nor collector wakes up
  *	shared		three clients of one collector: parts that fit together, none starved
  *
- * Each client is forked into the group before it has a heap; so its private collector is in there too.
+ * Each client is forked into the group before it has a heap; so its private collector is in there
+ * too.
  *
  * usage: test_limit_group [PART]
  */
@@ -165,10 +166,11 @@ static void test_churn(void)
 	ran = ready(r) && collected(r, 60);
 	r->go = 1;
 	status = wait_status(pid);
-	ksft_print_msg("churn: %llu cycles, %llu MiB live, limit %llu MiB, gc %.1f s program %.1f s\n",
-		       (unsigned long long)r->cycles, (unsigned long long)(r->live_bytes >> 20),
-		       (unsigned long long)(r->limit_bytes >> 20),
-		       (double)r->stats.limited_gc_ns / 1e9, (double)r->stats.limited_program_ns / 1e9);
+	ksft_print_msg(
+		"churn: %llu cycles, %llu MiB live, limit %llu MiB, gc %.1f s program %.1f s\n",
+		(unsigned long long)r->cycles, (unsigned long long)(r->live_bytes >> 20),
+		(unsigned long long)(r->limit_bytes >> 20), (double)r->stats.limited_gc_ns / 1e9,
+		(double)r->stats.limited_program_ns / 1e9);
 	ksft_test_result(!status && ran && !r->errors && !group_kills(&group),
 			 "churn: nobody is killed (status %d)\n", status);
 	ksft_test_result(r->limit_bytes > 96 * MIB && r->limit_bytes < 128 * MIB * 9 / 10,
@@ -192,10 +194,11 @@ static void test_moved(void)
 	moved = ready(r) && collected(r, 3);
 	for (round = 0; round < 5 && moved; round++) {
 		moved &= group_limit(&group, 80 * MIB);
-		halved &= WAIT_FOR(r->limit_bytes < 72 * MIB, 1000000, PATIENCE_NS) && collected(r, 3);
+		halved &= WAIT_FOR(r->limit_bytes < 72 * MIB, 1000000, PATIENCE_NS) &&
+			  collected(r, 3);
 		moved &= group_limit(&group, 160 * MIB);
-		doubled &= WAIT_FOR(r->limit_bytes > 120 * MIB && r->limit_bytes < 144 * MIB, 1000000,
-				    PATIENCE_NS);
+		doubled &= WAIT_FOR(r->limit_bytes > 120 * MIB && r->limit_bytes < 144 * MIB,
+				    1000000, PATIENCE_NS);
 	}
 	if (!moved)
 		ksft_print_msg("moved: %s\n", group_why());
@@ -208,8 +211,8 @@ static void test_moved(void)
 }
 
 /*
- * Takes @bytes in some four seconds, and holds them until it is killed.  Objects do not move: a heap
- * that has filled all it may gives pages back as fast as it replaces what is in them.
+ * Takes @bytes in some four seconds, and holds them until it is killed.  Objects do not move: a
+ * heap that has filled all it may gives pages back as fast as it replaces what is in them.
  */
 static pid_t start_neighbour(uint64_t bytes, _Atomic uint32_t *full)
 {
@@ -254,7 +257,8 @@ static void test_neighbour(void)
 	released = r->released_bytes;
 	neighbour = start_neighbour(192 * MIB * 3 / 10, full);
 	came = WAIT_FOR(*full || !alive(neighbour), 1000000, 6 * PATIENCE_NS) && *full;
-	came &= WAIT_FOR(r->limit_bytes < before - 50 * MIB, 1000000, PATIENCE_NS) && collected(r, 3);
+	came &= WAIT_FOR(r->limit_bytes < before - 50 * MIB, 1000000, PATIENCE_NS) &&
+		collected(r, 3);
 	with = r->limit_bytes;
 	released = r->released_bytes - released;
 	kill(neighbour, SIGKILL);
@@ -263,9 +267,10 @@ static void test_neighbour(void)
 	after = r->limit_bytes;
 	r->go = 1;
 	status = wait_status(pid);
-	ksft_print_msg("neighbour: limit %llu, with it %llu, after it %llu MiB; %llu MiB released\n",
-		       (unsigned long long)(before >> 20), (unsigned long long)(with >> 20),
-		       (unsigned long long)(after >> 20), (unsigned long long)(released >> 20));
+	ksft_print_msg(
+		"neighbour: limit %llu, with it %llu, after it %llu MiB; %llu MiB released\n",
+		(unsigned long long)(before >> 20), (unsigned long long)(with >> 20),
+		(unsigned long long)(after >> 20), (unsigned long long)(released >> 20));
 	ksft_test_result(!status && filled && !r->errors && !group_kills(&group),
 			 "neighbour: nobody is killed (status %d)\n", status);
 	ksft_test_result(came && released > 20 * MIB, "neighbour: the heap makes room\n");
@@ -374,10 +379,11 @@ static void test_cache(void)
 	r->pause = 0;
 	syscall(SYS_futex, &r->pause, FUTEX_WAKE, 1, NULL, NULL, 0);
 	filled &= WAIT_FOR(r->awake, 1000000, PATIENCE_NS);
-	ksft_print_msg("cache: use %llu, then %llu MiB; cycles %llu, then %llu; limit %llu, then %llu MiB\n",
-		       (unsigned long long)(use >> 20), (unsigned long long)(end_use >> 20),
-		       (unsigned long long)cycles, (unsigned long long)r->cycles_asleep,
-		       (unsigned long long)(limit >> 20), (unsigned long long)(r->limit_bytes >> 20));
+	ksft_print_msg(
+		"cache: use %llu, then %llu MiB; cycles %llu, then %llu; limit %llu, then %llu MiB\n",
+		(unsigned long long)(use >> 20), (unsigned long long)(end_use >> 20),
+		(unsigned long long)cycles, (unsigned long long)r->cycles_asleep,
+		(unsigned long long)(limit >> 20), (unsigned long long)(r->limit_bytes >> 20));
 	ksft_test_result(filled && !reader && end_use > 115 * MIB && r->cycles_asleep == cycles,
 			 "cache: a file that is read collects nothing\n");
 	r->go = 1;
@@ -423,26 +429,28 @@ static void test_shared(void)
 		if (sum < 192 * MIB * 95 / 100 && small >= reports[2].live_bytes + 3 * MIB)
 			continue;
 		fits = false;
-		ksft_print_msg("shared: parts of %llu MiB in all; the small one has %llu, and %llu live\n",
-			       (unsigned long long)(sum >> 20), (unsigned long long)(small >> 20),
-			       (unsigned long long)(reports[2].live_bytes >> 20));
+		ksft_print_msg(
+			"shared: parts of %llu MiB in all; the small one has %llu, and %llu live\n",
+			(unsigned long long)(sum >> 20), (unsigned long long)(small >> 20),
+			(unsigned long long)(reports[2].live_bytes >> 20));
 	}
 	for (i = 0; i < CLIENTS; i++)
 		reports[i].go = 1;
 	for (i = 0; i < CLIENTS; i++) {
 		status |= wait_status(pids[i]);
 		ran &= !reports[i].errors;
-		ksft_print_msg("shared: %llu MiB live, limit %llu, %llu cycles, gc %.2f s program %.2f s\n",
-			       (unsigned long long)(reports[i].live_bytes >> 20),
-			       (unsigned long long)(reports[i].limit_bytes >> 20),
-			       (unsigned long long)reports[i].cycles,
-			       (double)reports[i].stats.limited_gc_ns / 1e9,
-			       (double)reports[i].stats.limited_program_ns / 1e9);
+		ksft_print_msg(
+			"shared: %llu MiB live, limit %llu, %llu cycles, gc %.2f s program %.2f s\n",
+			(unsigned long long)(reports[i].live_bytes >> 20),
+			(unsigned long long)(reports[i].limit_bytes >> 20),
+			(unsigned long long)reports[i].cycles,
+			(double)reports[i].stats.limited_gc_ns / 1e9,
+			(double)reports[i].stats.limited_program_ns / 1e9);
 	}
 	kill(daemon, SIGTERM);
 	wait_status(daemon);
-	ksft_test_result(!status && ran && !group_kills(&group), "shared: nobody is killed (status %d)\n",
-			 status);
+	ksft_test_result(!status && ran && !group_kills(&group),
+			 "shared: nobody is killed (status %d)\n", status);
 	ksft_test_result(fits && most > 192 * MIB / 2,
 			 "shared: parts fit together, and the small one has what it needs\n");
 	ksft_test_result(reports[0].limit_bytes > reports[1].limit_bytes &&
@@ -461,8 +469,9 @@ int main(int argc, char **argv)
 		void (*run)(void);
 		unsigned int points;
 	} parts[] = {
-		{ "churn", test_churn, 2 }, { "moved", test_moved, 2 }, { "neighbour", test_neighbour, 3 },
-		{ "cache", test_cache, 3 }, { "shared", test_shared, 3 },
+		{ "churn", test_churn, 2 },	    { "moved", test_moved, 2 },
+		{ "neighbour", test_neighbour, 3 }, { "cache", test_cache, 3 },
+		{ "shared", test_shared, 3 },
 	};
 	unsigned int points = 0;
 	size_t i;
