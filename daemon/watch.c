@@ -159,6 +159,7 @@ static struct group *group_of(const struct cgroup *cg, const struct cgroup_limit
 	g->version = cg->version;
 	g->limit_bytes = CGROUP_NONE;
 	g->period_ns = TICK_NS;
+	g->urge_ns = URGE_NS;
 	alarm_open(&g->alarm, g->dir, g->version);
 	g->next = watch.groups;
 	watch.groups = g;
@@ -500,9 +501,49 @@ static bool make_room(struct split *s, size_t n)
 	return s->list && s->arenas && s->share;
 }
 
+/* Half-way from soft to real limit: less and less often, if it does not help. */
+static void urge(struct group *g, struct member **list, size_t n, const struct bounds *bounds,
+		 uint64_t urgent_bytes, uint64_t now)
+{
+	size_t i;
+
+	if (bounds->used_bytes <= bounds->soft_bytes) {
+		g->urge_ns = URGE_NS;
+		return;
+	}
+	if ((bounds->used_bytes <= urgent_bytes && !g->rang) || now - g->urged_ns < g->urge_ns)
+		return;
+	g->urged_ns = now;
+	g->urge_ns = g->urge_ns * 2 < URGE_MAX_NS ? g->urge_ns * 2 : URGE_MAX_NS;
+	for (i = 0; i < n; i++)
+		registry_order(list[i]->r, ORDER_URGENT, 0);
+}
+
+/* When to look again. */
+static void set_period(struct group *g, const struct bounds *bounds, bool moved, uint64_t now)
+{
+	uint64_t other = bounds->other_bytes, left = bounds->hard_bytes - bounds->used_bytes;
+
+	if (moved)
+		g->period_ns = TICK_NS;
+	else if (g->period_ns < TICK_LONG_NS)
+		g->period_ns *= 2;
+	if (other > g->other_bytes && g->ticked_ns && bounds->used_bytes < bounds->hard_bytes) {
+		/* Somebody else grows: look before half of what is left is gone at that pace. */
+		double pace = (double)(other - g->other_bytes) / (double)(now - g->ticked_ns);
+		double half_ns = (double)left / pace / 2;
+
+		if (half_ns < (double)g->period_ns)
+			g->period_ns = half_ns > TICK_SHORT_NS ? (uint64_t)half_ns : TICK_SHORT_NS;
+	}
+	if (bounds->used_bytes > bounds->soft_bytes)
+		g->period_ns = TICK_SHORT_NS;
+	g->other_bytes = other;
+}
+
 static void tick_members(struct group *g, struct split *s, uint64_t now)
 {
-	uint64_t arenas = 0, exempt = 0, private = 0, used, other, budget, soft, hard, urgent;
+	uint64_t arenas = 0, exempt = 0, private = 0, budget, urgent;
 	bool active = false, chosen = atomic_load(&watch.total_bytes);
 	struct bounds bounds;
 	size_t n = 0, i, sent;
@@ -526,10 +567,6 @@ static void tick_members(struct group *g, struct split *s, uint64_t now)
 	}
 	/* After the arenas: what grows in between is taken for somebody else's, and the budget for less. */
 	bounds = bounds_of(g, arenas, exempt, private);
-	used = bounds.used_bytes;
-	other = bounds.other_bytes;
-	soft = bounds.soft_bytes;
-	hard = bounds.hard_bytes;
 	budget = room(&bounds);
 	for (i = 0; i < n; i++)
 		s->share[i] = s->list[i]->share_bytes == UINT64_MAX ? 0 : s->list[i]->share_bytes;
@@ -537,39 +574,16 @@ static void tick_members(struct group *g, struct split *s, uint64_t now)
 	budget_settle(s->arenas, n, budget, s->share);
 	sent = send_shares(s->list, s->share, n);
 
-	urgent = soft + (hard - soft) / 2;
-	judge_pressure(g, used, soft, urgent);
-	if (used <= soft)
-		g->urge_ns = URGE_NS;
-	if ((used > urgent || (g->rang && used > soft)) && now - g->urged_ns >= g->urge_ns) {
-		g->urged_ns = now;
-		g->urge_ns = g->urge_ns * 2 < URGE_MAX_NS ? g->urge_ns * 2 : URGE_MAX_NS;
-		for (i = 0; i < n; i++)
-			registry_order(s->list[i]->r, ORDER_URGENT, 0);
-	}
+	urgent = bounds.soft_bytes + (bounds.hard_bytes - bounds.soft_bytes) / 2;
+	judge_pressure(g, bounds.used_bytes, bounds.soft_bytes, urgent);
+	urge(g, s->list, n, &bounds, urgent, now);
 	for (m = watch.members; m; m = m->next)
 		if (in_group(m, g))
 			order_pressure(m, g->pressure);
 	/* The kernel counts what is in the group. */
-	if (hard == g->limit_bytes)
-		alarm_thresholds(&g->alarm, g->dir, soft, urgent);
-
-	/* When to look again. */
-	if (sent)
-		g->period_ns = TICK_NS;
-	else if (g->period_ns < TICK_LONG_NS)
-		g->period_ns *= 2;
-	if (other > g->other_bytes && now > g->ticked_ns && g->ticked_ns) {
-		/* Somebody else grows: look before half of what is left is gone at that pace. */
-		double pace = (double)(other - g->other_bytes) / (double)(now - g->ticked_ns);
-		double left = used < hard ? (double)(hard - used) / pace / 2 : 0;
-
-		if (left < (double)g->period_ns)
-			g->period_ns = left > TICK_SHORT_NS ? (uint64_t)left : TICK_SHORT_NS;
-	}
-	if (used > soft)
-		g->period_ns = TICK_SHORT_NS;
-	g->other_bytes = other;
+	if (bounds.hard_bytes == g->limit_bytes)
+		alarm_thresholds(&g->alarm, g->dir, bounds.soft_bytes, urgent);
+	set_period(g, &bounds, sent != 0, now);
 	g->idle_ticks = active || sent ? 0 : g->idle_ticks + 1;
 }
 
