@@ -4,8 +4,8 @@
  *
  * The collector writes the pressure to the control page, a futex, and wakes who waits there: no
  * agent, no signal, nothing polls.  tri_on_pressure() has a thread that waits, and calls the
- * program.  It is an ordinary thread of the program but for this: it takes no signals, and when
- * only it is left the process ends.
+ * program.  It takes no signals but ours, is attached to the heap only while it is in a call, and
+ * when only it and the agent are left the process ends.
  *
  * With the policy fail-fast the collector may refuse pages.  It is believed only if the program has
  * chosen that policy, and as long as the collector is there.
@@ -52,10 +52,7 @@ static void *wait_for_pressure(void *unused)
 		void *arg;
 
 		if (now == told) {
-			/* It may have come to know the heap in a call: then it is scanned for us. */
-			tri_blocking_enter();
 			tri_futex_wait(word, now, -1);
-			tri_blocking_exit();
 			continue;
 		}
 		told = now;
@@ -65,6 +62,8 @@ static void *wait_for_pressure(void *unused)
 		pthread_mutex_unlock(&waiter.lock);
 		if (fn)
 			fn(known(now), arg);
+		/* If it has met the heap: between calls there is nothing of it to be scanned. */
+		tri_thread_detach();
 	}
 	return NULL;
 }
@@ -87,7 +86,7 @@ TRI_EXPORT int tri_on_pressure(void (*fn)(enum tri_pressure pressure, void *arg)
 		pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
 		sigfillset(&all);
 		pthread_sigmask(SIG_SETMASK, &all, &old);
-		err = pthread_create(&thread, &attr, wait_for_pressure, NULL);
+		err = tri_real_pthread_create(&thread, &attr, wait_for_pressure, NULL);
 		pthread_sigmask(SIG_SETMASK, &old, NULL);
 		pthread_attr_destroy(&attr);
 		waiter.started = !err;

@@ -40,8 +40,15 @@ static void read_stats(struct tri_stats *s)
 		_exit(9);
 }
 
+static void *told_object;		/* of the callback */
+
 static void told(enum tri_pressure pressure, void *arg)
 {
+	void *object = tri_alloc(64);
+
+	if (!object)
+		return;
+	tri_store(&told_object, object);
 	report->told++;
 	report->told_over += pressure == TRI_PRESSURE_OVER && arg == &churn;
 }
@@ -160,6 +167,51 @@ static void test_over(void)
 	kill(daemon, SIGTERM);
 	wait_status(daemon);
 	unsetenv("TRICOLOR_TRACE");
+}
+
+/* ---- the callback's thread ---- */
+
+/* Ends as a program does whose threads end one by one; with the callback's there is one too many. */
+static int client_leaves(void)
+{
+	if (tri_on_pressure(told, &churn) || tri_on_pressure(NULL, NULL) ||
+	    tri_on_pressure(told, &churn))
+		return 1;
+	pthread_exit(NULL);
+}
+
+/* A child has a heap of its own and no callback, until it asks for one. */
+static int client_forks(void)
+{
+	int status;
+	pid_t pid;
+
+	if (tri_on_pressure(told, &churn))
+		return 1;
+	pid = fork();
+	if (!pid)
+		_exit(!tri_alloc(64) || tri_pressure() != TRI_PRESSURE_NONE ||
+		      tri_on_pressure(told, &churn));
+	return waitpid(pid, &status, 0) != pid || status;
+}
+
+static bool ends(int (*body)(void))
+{
+	pid_t pid = fork_client(body);
+	int status = -1;
+
+	if (!WAIT_FOR(waitpid(pid, &status, WNOHANG) == pid, 1000000, PATIENCE_NS)) {
+		kill(pid, SIGKILL);
+		wait_status(pid);
+	}
+	return status == 0;
+}
+
+static void test_callback(void)
+{
+	setenv("TRICOLOR_SOCKET", "off", 1);
+	ksft_test_result(ends(client_leaves), "callback: its thread does not keep the process\n");
+	ksft_test_result(ends(client_forks), "callback: a child of fork() begins anew\n");
 }
 
 /* ---- fail-fast ---- */
@@ -360,13 +412,14 @@ static void test_killed(void)
 int main(void)
 {
 	ksft_print_header();
-	ksft_set_plan(13);
+	ksft_set_plan(15);
 	report = shared_memory(sizeof(*report));
 	strcpy(folder, temporary_folder());
 	snprintf(socket_path, sizeof(socket_path), "%s/sock", folder);
 	snprintf(log_path, sizeof(log_path), "%s/log", folder);
 	snprintf(trace_path, sizeof(trace_path), "%s/trace", folder);
 	test_over();
+	test_callback();
 	test_fail_fast();
 	test_slow();
 	test_stopped();
