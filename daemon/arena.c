@@ -112,7 +112,7 @@ static bool check_file(struct arena *a, struct tri_layout *layout, uint64_t *hea
 	if (err)
 		return refuse(a, err, "%s", why);
 	if (pread(a->fd, &ctl, sizeof(ctl), 0) != sizeof(ctl))
-		return refuse(a, EIO, "the arena can't be read: %s", strerror(errno));
+		return refuse(a, EIO, "the arena has no header to read; is the client ending?");
 	if (ctl.magic != TRI_MAGIC || ctl.layout_version != TRI_LAYOUT_VERSION ||
 	    ctl.ctl_bytes != sizeof(ctl))
 		return refuse(a, EINVAL, "the arena has layout %u, this daemon has %u",

@@ -29,6 +29,7 @@ struct fault_guard {
 	_Atomic(uintptr_t) base;		/* 0: unused; written under lock, read by the handler */
 	_Atomic(size_t) bytes;			/* written while base is 0 */
 	atomic_bool happened;			/* the handler */
+	_Atomic(size_t) offset;			/* the handler, before that */
 };
 
 static _Atomic(struct fault_guard *) guards;
@@ -55,6 +56,8 @@ static void on_bus_error(int sig, siginfo_t *info, void *context)
 	int err = errno;
 
 	(void)context;
+	if (g && !atomic_load(&g->happened))
+		atomic_store(&g->offset, (uintptr_t)info->si_addr - atomic_load(&g->base));
 	if (g && mmap((void *)atomic_load(&g->base), atomic_load(&g->bytes), PROT_READ | PROT_WRITE,
 		      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0) != MAP_FAILED)
 		atomic_store(&g->happened, true);
@@ -107,5 +110,10 @@ void fault_unguard(struct fault_guard *g)
 
 bool fault_happened(const struct fault_guard *g)
 {
-	return atomic_load_explicit(&g->happened, memory_order_relaxed);
+	return atomic_load_explicit(&g->happened, memory_order_acquire);
+}
+
+size_t fault_offset(const struct fault_guard *g)
+{
+	return atomic_load(&g->offset);
 }

@@ -22,4 +22,7 @@ void fault_unguard(struct fault_guard *g);
 /** Whether a page was missing.  From then on all of the mapping is private zeros. */
 bool fault_happened(const struct fault_guard *g);
 
+/** Where in the mapping that was. */
+size_t fault_offset(const struct fault_guard *g);
+
 #endif

@@ -74,8 +74,10 @@ bool arena_lost(struct arena *a)
 {
 	if (!fault_happened(a->guard))
 		return false;
-	log_warning("client %d: gave up: arena corrupt, or the client is ending: a page that must be there "
-		    "is none", a->pid);
+	log_warning("client %d: gave up: arena corrupt, or the client is ending: there is no page at offset "
+		    "%#zx of its %s", a->pid, fault_offset(a->guard) < a->view.layout.heap ?
+		    fault_offset(a->guard) : fault_offset(a->guard) - a->view.layout.heap,
+		    fault_offset(a->guard) < a->view.layout.heap ? "tables" : "heap");
 	return true;
 }
 

@@ -25,6 +25,7 @@ void tri_pageheap_init(void)
 	tri_write(&tri_g.view.page_map[0], 0);
 	/* The collector writes there before any thread does, and must not be the first to touch it. */
 	tri_write(&tri_g.view.grey[0], 0);
+	tri_write(&tri_g.view.backed[0], 0);
 	tri_write(&tri_g.view.ctl->top_pages, 1);
 }
 
