@@ -279,6 +279,22 @@ uint64_t limit_cap(const struct arena *a)
 	return cap < 0x1p62 ? (uint64_t)cap : PACER_NEVER;
 }
 
+/*
+ * What the pacer is to think of memory.  The peak, when marking ended, tells how much is bound beside
+ * objects: later there are gaps in spans, which will be filled.  But what is above the limit is what is
+ * above it now, when what was free has been released.  It counts twice, as in Go: a heap that has
+ * overshot is to fill its gaps, and not to take more pages.
+ */
+static void settle_memory(struct arena *a)
+{
+	uint64_t have = limit_resident_bytes(a), overhead = pacer_overhead_bytes(&a->pacer);
+	struct pacer_memory memory = { .mapped_bytes = have > overhead ? have : overhead };
+
+	memory.heap_alloc_bytes = memory.mapped_bytes - overhead;
+	a->limit.bound_bytes = less(have, scavenge_free_bytes(a));
+	pacer_set_memory(&a->pacer, &memory);
+}
+
 /* Give memory back until what there is is a little below the limit. */
 static void release(struct arena *a, uint64_t at_most)
 {
@@ -296,8 +312,9 @@ void limit_share(struct arena *a, int64_t bytes)
 {
 	a->limit.share_bytes = bytes;
 	cycle_settings(a);
-	if (limited(a) && limit_resident_bytes(a) > (uint64_t)a->limit.in_force_bytes)
-		release(a, a->pacer.marking ? AT_ONCE_BYTES : UINT64_MAX);
+	if (!limited(a) || limit_resident_bytes(a) <= (uint64_t)a->limit.in_force_bytes)
+		return;
+	release(a, a->pacer.marking ? AT_ONCE_BYTES : UINT64_MAX);
 }
 
 void limit_pressure(struct arena *a, uint32_t pressure)
@@ -417,4 +434,6 @@ void limit_cycle_end(struct arena *a)
 	if (l->urgent || limit_resident_bytes(a) > (uint64_t)l->in_force_bytes)
 		release(a, UINT64_MAX);
 	l->urgent = false;
+	settle_memory(a);
+	cycle_settings(a);
 }

@@ -377,6 +377,7 @@ static void look(struct member *m, struct budget_arena *b, uint64_t now)
 	m->cycles = f.cycles;
 	m->looked_ns = now;
 	b->live_bytes = f.live_bytes + f.overhead_bytes;
+	b->bound_bytes = f.bound_bytes;
 	b->cap_bytes = f.cap_bytes;
 	b->weight = budget_weight(&m->pace, f.live_bytes);
 }
