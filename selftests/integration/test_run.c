@@ -38,7 +38,7 @@ static int heap(void)
 	struct tri_stats s = { .size = sizeof(s) };
 	char text[256];
 
-	if (!tri_alloc(64) || tri_gc()) {
+	if (tri_gc()) {
 		fprintf(stderr, "%s\n", tri_error());
 		return 1;
 	}
