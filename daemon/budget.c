@@ -2,16 +2,16 @@
 /*
  * budget.c - the square-root rule (MemBalancer, OOPSLA 2022), with floors and caps
  *
- *  1. A heap with L bytes alive, that allocates g bytes a second and whose cycle takes T CPU-seconds,
- *     costs g·T / (M − L) CPU if it may have M.  For a given sum of all M the sum of all costs is
- *     least if each gets
+ *  1. A heap with L bytes alive, that allocates g bytes a second and whose cycle takes T
+ *     CPU-seconds, costs g·T / (M − L) CPU if it may have M.  For a given sum of all M the sum of
+ *     all costs is least if each gets
  *
  *	M = L + (B − ΣL) · w/Σw,	w = √(g·T)
  *
  *     An idle heap has nothing to lose, and gets nothing beyond L.
  *
- *  2. Floor: L + 4 MiB or an equal part of B, whichever is less.  The sum of all floors is at most B,
- *     and no neighbour, however hungry, can push a heap below it.
+ *  2. Floor: L + 4 MiB or an equal part of B, whichever is less.  The sum of all floors is at
+ *     most B, and no neighbour, however hungry, can push a heap below it.
  *
  *  3. Cap: with GOGC a heap collects before it has used a large part.  What it would leave goes to
  *     the others.  If nobody needs it, all have it in proportion.
@@ -19,12 +19,12 @@
  *     With floors and caps, M = L + λ·w within floor … cap; λ such that the sum is B.  The sum
  *     rises with λ, which is found by bisection.
  *
- *  4. Objects do not move: where a few live in every span there is much that can't be given back soon,
- *     however often it is collected.  A part is at least 95 % of it, so that it becomes less, but not
- *     by force.
+ *  4. Objects do not move: where a few live in every span there is much that can't be given back
+ *     soon, however often it is collected.  A part is at least 95 % of it, so that it becomes less,
+ *     but not by force.
  *
- *  5. If all live bytes together are more than B, the floors stand, and those above theirs share the
- *     want in proportion to what they have above them.
+ *  5. If all live bytes together are more than B, the floors stand, and those above theirs share
+ *     the want in proportion to what they have above them.
  *
  *  6. A change of less than 1/32 is not made: each costs a wake-up, and estimates have noise.  But
  *     where the sum would be above B, whoever is to give gives all of it.  Then each part is either

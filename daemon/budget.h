@@ -20,8 +20,8 @@
 #define BUDGET_SPEED_DEFAULT	1e9		/* bytes a CPU-second */
 
 /*
- * What an arena's pace is judged by.  Bytes and durations are smoothed each by itself: an average of
- * quotients would let one short, wild interval count as much as a long quiet one.
+ * What an arena's pace is judged by.  Bytes and durations are smoothed each by itself: an average
+ * of quotients would let one short, wild interval count as much as a long quiet one.
  */
 struct budget_pace {
 	double allocated_bytes, allocated_s;	/* of the last ten seconds or so */

@@ -147,7 +147,8 @@ bool tri_refused(void)
 	now = tri_now_ns();
 	if (now - then >= ASK_NS && atomic_compare_exchange_strong(&asked_ns, &then, now))
 		tri_agent_wake(TRI_WAKE_TRIGGER);
-	tri_fail(ENOMEM, "tricolor: %llu MiB live, more than the memory limit of %lld MiB allows; free "
+	tri_fail(ENOMEM,
+		 "tricolor: %llu MiB live, more than the memory limit of %lld MiB allows; free "
 		 "something, raise the limit, or set TRICOLOR_LIMIT_POLICY=continue",
 		 (unsigned long long)(tri_read(&ctl->live_bytes) >> 20),
 		 (long long)(tri_read(&ctl->limit_bytes) >> 20));
