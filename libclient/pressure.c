@@ -7,8 +7,8 @@
  * program.  It takes no signals but ours, is attached to the heap only while it is in a call, and
  * when only it and the agent are left the process ends.
  *
- * With the policy fail-fast the collector may refuse pages.  It is believed only if the program has
- * chosen that policy, and as long as the collector is there.
+ * With the policy fail-fast the collector may refuse pages.  It is believed only as long as it is
+ * there, and if the program has chosen that policy, or has left the choice to it.
  */
 #include <errno.h>
 
@@ -116,12 +116,19 @@ void tri_pressure_reset(void)
 	tri_write(&waiter.threads, 0);
 }
 
+/* The program's choice is where a collector can't write. */
+static uint32_t limit_policy(void)
+{
+	if (tri_read(&tri_g.settings.chosen) & TRI_CHOSEN_LIMIT_POLICY)
+		return tri_g.settings.limit_policy;
+	return tri_read(&tri_g.view.ctl->limit_policy);
+}
+
 /** Whether an allocation that needs fresh pages fails for the limit's sake. */
 bool tri_refusing(void)
 {
 	return unlikely(tri_read(&tri_g.view.ctl->refuse)) &&
-	       tri_read(&tri_g.view.ctl->limit_policy) == TRI_LIMIT_FAIL_FAST &&
-	       tri_read(&tri_g.collector_pid);
+	       limit_policy() == TRI_LIMIT_FAIL_FAST && tri_read(&tri_g.collector_pid);
 }
 
 /**
