@@ -8,7 +8,8 @@
  *  2. A guest is a connection that is not a client's: one that has said nothing yet, or asks.  Each
  *     user may have a few of them, and root as many as it likes, so that nobody keeps others out or
  *     makes us threads without end.
- *  3. A private collector has its one client already: there, a HELLO is hung up on.
+ *  3. A private collector has its one client already: there, a HELLO is hung up on, and others than
+ *     its user may have no more connections than it takes to be told that they may not.
  */
 #include "greet.h"
 
@@ -30,6 +31,7 @@
 
 #define STACK_BYTES (256u << 10)
 #define GUESTS_OF_A_USER 64
+#define GUESTS_OF_A_STRANGER 4
 #define USERS 256
 
 /* Users that have guests.  Under the lock, which no arena's thread takes once it is one. */
@@ -47,6 +49,8 @@ struct connection {
 static bool guest_enter(uid_t uid)
 {
 	unsigned int i, unused = USERS;
+	unsigned int most = config_is_private() && uid != geteuid() ? GUESTS_OF_A_STRANGER
+								    : GUESTS_OF_A_USER;
 	bool ok = false;
 
 	pthread_mutex_lock(&lock);
@@ -58,7 +62,7 @@ static bool guest_enter(uid_t uid)
 	}
 	if (i == USERS)
 		i = unused;
-	if (i < USERS && (users[i].guests < GUESTS_OF_A_USER || uid == 0)) {
+	if (i < USERS && (users[i].guests < most || uid == 0)) {
 		users[i].uid = uid;
 		users[i].guests++;
 		ok = true;

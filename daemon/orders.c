@@ -55,6 +55,7 @@ void arena_publish(struct arena *a)
 		.cycle_objects = c->objects,
 		.cycle_root_bytes = c->root_bytes,
 		.overhead_bytes = pacer_overhead_bytes(&a->pacer),
+		.bound_bytes = a->limit.bound_bytes,
 		.cap_bytes = limit_cap(a),
 		.pressure = tri_read(&ctl->pressure),
 		.limit_policy = tri_read(&ctl->limit_policy),

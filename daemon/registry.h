@@ -47,6 +47,7 @@ struct registry_figures {
 	uint64_t cycle_cpu_ns;		/* … and what it cost, with it */
 	uint64_t cycle_scan_bytes, cycle_objects, cycle_root_bytes;
 	uint64_t overhead_bytes;	/* beside objects and free pages, after the last cycle */
+	uint64_t bound_bytes;		/* after the last cycle: memory that can't be released */
 	uint64_t cap_bytes;		/* GOGC lets it use no more; PACER_NEVER */
 	uint64_t pressure;		/* enum tri_pressure, as its client is told */
 	uint64_t limit_events;		/* times that the limit had to give way */

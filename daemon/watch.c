@@ -3,8 +3,8 @@
  * watch.c - the thread that knows what memory there is, and splits it among arenas
  *
  *  1. Each client is in a control group, its *place*; the group from there upwards that has the
- *     tightest limit is what its memory is counted in.  All clients of such a *group* share what its
- *     limit leaves.
+ *     tightest limit is what its memory is counted in.  All clients of such a *group* share what
+ *     its limit leaves.
  *
  *	soft limit	nine tenths of the group's limit
  *	others		what the group uses, less inactive file cache, less the arenas
@@ -13,22 +13,22 @@
  *     Somebody may have chosen a limit for the clients of a group together.  Against that, what is
  *     private memory of theirs is others, and what else is in the group is not.  The tighter holds.
  *
- *  2. A *tick* of a group looks at its arenas from outside (size of the file, counters in the control
- *     page, figures that their threads publish), splits the budget (budget.c) and orders each
- *     arena's thread to keep its share.  Who is to give gets its order first.
+ *  2. A *tick* of a group looks at its arenas from outside (size of the file, counters in the
+ *     control page, figures that their threads publish), splits the budget (budget.c) and orders
+ *     each arena's thread to keep its share.  Who is to give gets its order first.
  *
- *  3. Ticks come by the clock while any arena of a limited group is at work: often if parts are still
- *     moving, seldom if not.  When nobody is at work the watcher sleeps without a timer: shares are
- *     reserved, so what an arena does within its share concerns nobody.  It is woken by an arena that
- *     starts a cycle, by clients that come and go, and by the kernel (alarm.c), if a limit is
- *     written or memory is getting short.
+ *  3. Ticks come by the clock while any arena of a limited group is at work: often if parts are
+ *     still moving, seldom if not.  When nobody is at work the watcher sleeps without a timer:
+ *     shares are reserved, so what an arena does within its share concerns nobody.  It is woken by
+ *     an arena that starts a cycle, by clients that come and go, and by the kernel (alarm.c), if a
+ *     limit is written or memory is getting short.
  *
  *  4. If the group is half-way from its soft limit to the real one, its arenas are urged: they
  *     release at once what they have in free pages, and collect if there is anything to be had.
  *
  * Nobody waits for the watcher.  It holds no lock but the registry's, for moments.  What arenas say
- * is not believed beyond budget.c, where any figure is harmless: an arena can claim a larger part, as
- * it could by allocating, but no more than leaves the others their floors.
+ * is not believed beyond budget.c, where any figure is harmless: an arena can claim a larger part,
+ * as it could by allocating, but no more than leaves the others their floors.
  *
  * Where a group can't be seen (no cgroups, another container) and somebody has chosen a limit, what
  * is known of the clients themselves is counted: their arenas, and their private memory.
@@ -63,7 +63,8 @@
 #define TICKS_IDLE 3			/* without anybody at work: then sleep */
 #define PLACE_NS (5000 * MS)		/* clients may be moved to another group, and nothing tells */
 #define LIMIT_NS (1000 * MS)		/* limits are read again, in case inotify does not work there */
-#define URGE_NS (50 * MS)
+#define URGE_NS (50 * MS)		/* urged again after so long, if it has not helped … */
+#define URGE_MAX_NS (2000 * MS)		/* … and less and less often */
 #define SOFT_PARTS 10			/* the soft limit is a tenth below the real one */
 #define NEAR_TICKS 2			/* above the soft limit before clients are told … */
 #define ROOM_TICKS 10			/* … and well below it before they are told that it is over */
@@ -75,7 +76,7 @@ struct group {
 	struct alarm alarm;
 	uint32_t pressure;		/* as ordered */
 	unsigned int near_ticks, room_ticks, idle_ticks;
-	uint64_t other_bytes, ticked_ns, next_ns, period_ns, urged_ns;
+	uint64_t other_bytes, ticked_ns, next_ns, period_ns, urged_ns, urge_ns;
 	bool rang;
 	struct group *next;
 };
@@ -123,6 +124,14 @@ void watch_wake(void)
 		return;
 }
 
+void watch_hurry(void)
+{
+	uint64_t one = 1;
+
+	if (watch.wake_fd >= 0 && write(watch.wake_fd, &one, sizeof(one)) < 0)
+		return;
+}
+
 void watch_set_total(uint64_t total_bytes)
 {
 	uint64_t one = 1;
@@ -150,6 +159,7 @@ static struct group *group_of(const struct cgroup *cg, const struct cgroup_limit
 	g->version = cg->version;
 	g->limit_bytes = CGROUP_NONE;
 	g->period_ns = TICK_NS;
+	g->urge_ns = URGE_NS;
 	alarm_open(&g->alarm, g->dir, g->version);
 	g->next = watch.groups;
 	watch.groups = g;
@@ -165,7 +175,8 @@ static void set_limit(struct group *g, const struct cgroup_limit *limit)
 	if (limit->limit_bytes == CGROUP_NONE)
 		log_line("%s: no memory limit", g->dir);
 	else
-		log_line("%s: memory limit %.1f MiB%s", g->dir, (double)limit->limit_bytes / (1 << 20),
+		log_line("%s: memory limit %.1f MiB%s", g->dir,
+			 (double)limit->limit_bytes / (1 << 20),
 			 limit->hidden ? ", of a group above that can't be seen from here" : "");
 }
 
@@ -312,9 +323,9 @@ static void tidy(void)
 /* ------------------------------------------------------------------------------------------ */
 
 /*
- * A limit, and what counts against it.  There may be two: the group's, against which all counts that
- * is in the group; and one that somebody has chosen for the clients, against which they count alone,
- * with their arenas and their private memory.
+ * A limit, and what counts against it.  There may be two: the group's, against which all counts
+ * that is in the group; and one that somebody has chosen for the clients, against which they count
+ * alone, with their arenas and their private memory.
  */
 struct bounds {
 	uint64_t soft_bytes;		/* CGROUP_NONE: there is no such limit */
@@ -377,6 +388,9 @@ static void look(struct member *m, struct budget_arena *b, uint64_t now)
 	m->cycles = f.cycles;
 	m->looked_ns = now;
 	b->live_bytes = f.live_bytes + f.overhead_bytes;
+	/* What a newcomer has filled may all be alive: its first cycle will tell. */
+	b->bound_bytes = f.cycles < 2 && m->resident_bytes > f.bound_bytes ? m->resident_bytes :
+			 f.bound_bytes;
 	b->cap_bytes = f.cap_bytes;
 	b->weight = budget_weight(&m->pace, f.live_bytes);
 }
@@ -401,7 +415,8 @@ static uint64_t room(const struct bounds *b)
 }
 
 /* The tighter one.  @arenas: of all clients; @exempt: of those that have no share. */
-static struct bounds bounds_of(const struct group *g, uint64_t arenas, uint64_t exempt, uint64_t private)
+static struct bounds bounds_of(const struct group *g, uint64_t arenas, uint64_t exempt,
+			       uint64_t private)
 {
 	uint64_t total = atomic_load(&watch.total_bytes);
 	struct bounds group = { .soft_bytes = CGROUP_NONE }, chosen = {
@@ -424,7 +439,8 @@ static struct bounds bounds_of(const struct group *g, uint64_t arenas, uint64_t 
 			.other_bytes = (used > arenas ? used - arenas : 0) + exempt,
 		};
 	}
-	return !total || (group.soft_bytes != CGROUP_NONE && room(&group) < room(&chosen)) ? group : chosen;
+	return !total || (group.soft_bytes != CGROUP_NONE && room(&group) < room(&chosen)) ? group :
+											     chosen;
 }
 
 static void judge_pressure(struct group *g, uint64_t used, uint64_t soft, uint64_t urgent)
@@ -485,9 +501,49 @@ static bool make_room(struct split *s, size_t n)
 	return s->list && s->arenas && s->share;
 }
 
+/* Half-way from soft to real limit: less and less often, if it does not help. */
+static void urge(struct group *g, struct member **list, size_t n, const struct bounds *bounds,
+		 uint64_t urgent_bytes, uint64_t now)
+{
+	size_t i;
+
+	if (bounds->used_bytes <= bounds->soft_bytes) {
+		g->urge_ns = URGE_NS;
+		return;
+	}
+	if ((bounds->used_bytes <= urgent_bytes && !g->rang) || now - g->urged_ns < g->urge_ns)
+		return;
+	g->urged_ns = now;
+	g->urge_ns = g->urge_ns * 2 < URGE_MAX_NS ? g->urge_ns * 2 : URGE_MAX_NS;
+	for (i = 0; i < n; i++)
+		registry_order(list[i]->r, ORDER_URGENT, 0);
+}
+
+/* When to look again. */
+static void set_period(struct group *g, const struct bounds *bounds, bool moved, uint64_t now)
+{
+	uint64_t other = bounds->other_bytes, left = bounds->hard_bytes - bounds->used_bytes;
+
+	if (moved)
+		g->period_ns = TICK_NS;
+	else if (g->period_ns < TICK_LONG_NS)
+		g->period_ns *= 2;
+	if (other > g->other_bytes && g->ticked_ns && bounds->used_bytes < bounds->hard_bytes) {
+		/* Somebody else grows: look before half of what is left is gone at that pace. */
+		double pace = (double)(other - g->other_bytes) / (double)(now - g->ticked_ns);
+		double half_ns = (double)left / pace / 2;
+
+		if (half_ns < (double)g->period_ns)
+			g->period_ns = half_ns > TICK_SHORT_NS ? (uint64_t)half_ns : TICK_SHORT_NS;
+	}
+	if (bounds->used_bytes > bounds->soft_bytes)
+		g->period_ns = TICK_SHORT_NS;
+	g->other_bytes = other;
+}
+
 static void tick_members(struct group *g, struct split *s, uint64_t now)
 {
-	uint64_t arenas = 0, exempt = 0, private = 0, used, other, budget, soft, hard, urgent;
+	uint64_t arenas = 0, exempt = 0, private = 0, budget, urgent;
 	bool active = false, chosen = atomic_load(&watch.total_bytes);
 	struct bounds bounds;
 	size_t n = 0, i, sent;
@@ -511,10 +567,6 @@ static void tick_members(struct group *g, struct split *s, uint64_t now)
 	}
 	/* After the arenas: what grows in between is taken for somebody else's, and the budget for less. */
 	bounds = bounds_of(g, arenas, exempt, private);
-	used = bounds.used_bytes;
-	other = bounds.other_bytes;
-	soft = bounds.soft_bytes;
-	hard = bounds.hard_bytes;
 	budget = room(&bounds);
 	for (i = 0; i < n; i++)
 		s->share[i] = s->list[i]->share_bytes == UINT64_MAX ? 0 : s->list[i]->share_bytes;
@@ -522,36 +574,16 @@ static void tick_members(struct group *g, struct split *s, uint64_t now)
 	budget_settle(s->arenas, n, budget, s->share);
 	sent = send_shares(s->list, s->share, n);
 
-	urgent = soft + (hard - soft) / 2;
-	judge_pressure(g, used, soft, urgent);
-	if ((used > urgent || (g->rang && used > soft)) && now - g->urged_ns >= URGE_NS) {
-		g->urged_ns = now;
-		for (i = 0; i < n; i++)
-			registry_order(s->list[i]->r, ORDER_URGENT, 0);
-	}
+	urgent = bounds.soft_bytes + (bounds.hard_bytes - bounds.soft_bytes) / 2;
+	judge_pressure(g, bounds.used_bytes, bounds.soft_bytes, urgent);
+	urge(g, s->list, n, &bounds, urgent, now);
 	for (m = watch.members; m; m = m->next)
 		if (in_group(m, g))
 			order_pressure(m, g->pressure);
 	/* The kernel counts what is in the group. */
-	if (hard == g->limit_bytes)
-		alarm_thresholds(&g->alarm, g->dir, soft, urgent);
-
-	/* When to look again. */
-	if (sent)
-		g->period_ns = TICK_NS;
-	else if (g->period_ns < TICK_LONG_NS)
-		g->period_ns *= 2;
-	if (other > g->other_bytes && now > g->ticked_ns && g->ticked_ns) {
-		/* Somebody else grows: look before half of what is left is gone at that pace. */
-		double pace = (double)(other - g->other_bytes) / (double)(now - g->ticked_ns);
-		double left = used < hard ? (double)(hard - used) / pace / 2 : 0;
-
-		if (left < (double)g->period_ns)
-			g->period_ns = left > TICK_SHORT_NS ? (uint64_t)left : TICK_SHORT_NS;
-	}
-	if (used > soft)
-		g->period_ns = TICK_SHORT_NS;
-	g->other_bytes = other;
+	if (bounds.hard_bytes == g->limit_bytes)
+		alarm_thresholds(&g->alarm, g->dir, bounds.soft_bytes, urgent);
+	set_period(g, &bounds, sent != 0, now);
 	g->idle_ticks = active || sent ? 0 : g->idle_ticks + 1;
 }
 
@@ -587,9 +619,9 @@ static void tick(struct group *g, uint64_t now)
 /* ------------------------------------------------------------------------------------------ */
 
 /*
- * Whether to sleep until somebody rings.  An arena's thread that starts a cycle reads `asleep` after
- * its client has counted what made the cycle due: either it sees that we sleep, and rings, or we see
- * the counter.
+ * Whether to sleep until somebody rings.  An arena's thread that starts a cycle reads `asleep`
+ * after its client has counted what made the cycle due: either it sees that we sleep, and rings, or
+ * we see the counter.
  */
 static bool fall_asleep(void)
 {

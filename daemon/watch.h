@@ -15,6 +15,9 @@ void watch_start(uint64_t total_bytes);
 /** The limit of all clients together has been changed, by a new configuration.  Any thread. */
 void watch_set_total(uint64_t total_bytes);
 
+/** An arena does not fit into its share: look at once whether it can have more. */
+void watch_hurry(void);
+
 /** An arena's thread is at work: if the watcher sleeps because nobody was, it looks again. */
 void watch_wake(void);
 

@@ -152,11 +152,14 @@ static void finish(struct run_group *g, struct run_collector *c)
 	if (fork() != 0)
 		return;
 	setsid();
-	/* Nobody is to wait for the end of our output. */
+	/* Nobody is to wait for the end of our output, or of anything else that we have open. */
 	null = open("/dev/null", O_RDWR | O_CLOEXEC);
 	dup2(null, 0);
 	dup2(null, 1);
 	dup2(null, 2);
+	run_collector_only(c);
+	if (chdir("/"))
+		_exit(EXIT_OURS);
 	if (g->dir[0])
 		run_group_wait_empty(g);
 	if (!run_collector_release(c))

@@ -192,6 +192,21 @@ void run_collector_wait(struct run_collector *c)
 		errno = 0;
 }
 
+void run_collector_only(const struct run_collector *c)
+{
+	unsigned int low = (unsigned int)c->until_fd, high = (unsigned int)c->notify_fd;
+
+	if (low > high) {
+		low = high;
+		high = (unsigned int)c->until_fd;
+	}
+	if (low > 3)
+		close_range(3, low - 1, 0);
+	if (high > low + 1)
+		close_range(low + 1, high - 1, 0);
+	close_range(high + 1, ~0u, 0);
+}
+
 void run_collector_clean(struct run_collector *c)
 {
 	if (!c->folder[0])

@@ -213,6 +213,47 @@ static void test_squatter(void)
 	wait_status(pid);
 }
 
+/* Somebody's collector that has a heap of ours: it is believed if it is named. */
+static void test_doubt(const char *folder)
+{
+	char place[128], path[160];
+	struct served c;
+	struct output *o;
+	bool shown;
+	pid_t pid;
+
+	if (geteuid()) {
+		ksft_test_result_skip("another user: not root\n");
+		ksft_test_result_skip("another user: not root\n");
+		return;
+	}
+	snprintf(place, sizeof(place), "%s/other", folder);
+	snprintf(path, sizeof(path), "%s/tricolord.sock", place);
+	if (mkdir(place, 0755) || chown(place, STRANGER, STRANGER))
+		ksft_exit_fail_msg("%s: %s\n", place, strerror(errno));
+	pid = fork();
+	if (pid == 0) {
+		if (setresgid(STRANGER, STRANGER, STRANGER) || setresuid(STRANGER, STRANGER, STRANGER))
+			_exit(3);
+		close(2);
+		execl(daemon_path(), "tricolord", "--config", "/dev/null", "--socket", path, NULL);
+		_exit(127);
+	}
+	if (!WAIT_FOR(can_connect(path), 1000000, PATIENCE_NS))
+		ksft_exit_fail_msg("no collector of another user\n");
+	c = served_start(path, 0, NULL);
+	o = run(tool, "list", NULL);
+	ksft_test_result(!strstr(o->out, number(c.pid)) && strstr(o->err, "user 23456's collector"),
+			 "what another user's collector says of our heaps is not believed\n");
+	o = run(tool, "list", "--socket", path, NULL);
+	shown = strstr(o->out, number(c.pid)) != NULL;
+	ksft_test_result(shown && !o->err[0], "unless it is named\n");
+	served_end(&c);
+	kill(pid, SIGTERM);
+	wait_status(pid);
+	rmdir(place);
+}
+
 int main(void)
 {
 	char *folder = temporary_folder();
@@ -220,7 +261,7 @@ int main(void)
 	pid_t collector;
 
 	ksft_print_header();
-	ksft_set_plan(38);
+	ksft_set_plan(40);
 	unsetenv("TRICOLOR_SOCKET");
 	built_path("/bin/tricolor", tool, sizeof(tool));
 	chmod(folder, 0755);
@@ -239,6 +280,7 @@ int main(void)
 	test_mistakes(&shared);
 	test_stranger(&private);
 	test_squatter();
+	test_doubt(folder);
 
 	served_end(&private);
 	served_end(&shared);

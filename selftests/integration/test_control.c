@@ -407,7 +407,8 @@ static void test_idle(void)
 	}
 	/* The scavenger has its work to do first; then nothing is left that would wake it. */
 	ksft_test_result(WAIT_FOR(is_quiet(pid), 1, 3 * PATIENCE_NS),
-			 "an idle private collector does not wake up (%ld times so far)\n", wakeups(pid));
+			 "an idle private collector does not wake up (%ld times so far)\n",
+			 wakeups(pid));
 	served_end(&c);
 }
 

@@ -40,8 +40,15 @@ static void read_stats(struct tri_stats *s)
 		_exit(9);
 }
 
+static void *told_object;		/* of the callback */
+
 static void told(enum tri_pressure pressure, void *arg)
 {
+	void *object = tri_alloc(64);
+
+	if (!object)
+		return;
+	tri_store(&told_object, object);
 	report->told++;
 	report->told_over += pressure == TRI_PRESSURE_OVER && arg == &churn;
 }
@@ -73,7 +80,8 @@ static bool spent_enough(void)
 
 	read_stats(&s);
 	/* Since the limit gave way the program has had as much again as the bucket holds. */
-	return s.limit_events && s.limited_program_ns > report->later.limited_program_ns + burst_ns();
+	return s.limit_events &&
+	       s.limited_program_ns > report->later.limited_program_ns + burst_ns();
 }
 
 static int client_over(void)
@@ -136,25 +144,74 @@ static void test_over(void)
 	setenv("TRICOLOR_MEMORY_LIMIT", "32MiB", 1);
 	setenv("TRICOLOR_TRACE", "limit", 1);
 	status = wait_status(fork_client(client_over));
-	ksft_print_msg("over: gc %.2f s, program %.2f s, %llu cycles, gave way %llu times, %llu MiB\n",
-		       (double)s->limited_gc_ns / 1e9, (double)s->limited_program_ns / 1e9,
-		       (unsigned long long)s->cycles, (unsigned long long)s->limit_events,
-		       (unsigned long long)(s->heap_bytes >> 20));
-	cycle_ns = s->cycles ? (double)(s->mark_cpu_ns + s->assist_ns) / (double)s->cycles : INFINITY;
+	ksft_print_msg(
+		"over: gc %.2f s, program %.2f s, %llu cycles, gave way %llu times, %llu MiB\n",
+		(double)s->limited_gc_ns / 1e9, (double)s->limited_program_ns / 1e9,
+		(unsigned long long)s->cycles, (unsigned long long)s->limit_events,
+		(unsigned long long)(s->heap_bytes >> 20));
+	cycle_ns =
+		s->cycles ? (double)(s->mark_cpu_ns + s->assist_ns) / (double)s->cycles : INFINITY;
 	ksft_test_result(!status && !report->errors && s->live_bytes > 60 * MIB &&
-			 s->limit_bytes == 32 * MIB, "over: the client goes on (status %d)\n", status);
+				 s->limit_bytes == 32 * MIB,
+			 "over: the client goes on (status %d)\n", status);
 	/* What it may exceed its half by: the bucket, and the cycle under way, which may be a long one. */
 	ksft_test_result(!status && (double)s->limited_gc_ns <= (double)s->limited_program_ns +
 			 (double)burst_ns() * 1.01 + 8 * cycle_ns,
 			 "over: collecting took less than half of the CPU time\n");
 	ksft_test_result(!status && s->limit_events >= 1 && s->pressure == TRI_PRESSURE_OVER &&
 			 s->refused == 0, "over: statistics say it\n");
-	ksft_test_result(!status && report->told_over > 100, "over: tri_on_pressure() and tri_pressure()\n");
+	ksft_test_result(!status && report->told_over > 100,
+			 "over: tri_on_pressure() and tri_pressure()\n");
 	ksft_test_result(file_has(log_path, "it gives way"), "over: the log says it\n");
 	ksft_test_result(file_has(trace_path, "gives way"), "over: the trace says it\n");
 	kill(daemon, SIGTERM);
 	wait_status(daemon);
 	unsetenv("TRICOLOR_TRACE");
+}
+
+/* ---- the callback's thread ---- */
+
+/* Ends as a program does whose threads end one by one; with the callback's there is one too many. */
+static int client_leaves(void)
+{
+	if (tri_on_pressure(told, &churn) || tri_on_pressure(NULL, NULL) ||
+	    tri_on_pressure(told, &churn))
+		return 1;
+	pthread_exit(NULL);
+}
+
+/* A child has a heap of its own and no callback, until it asks for one. */
+static int client_forks(void)
+{
+	int status;
+	pid_t pid;
+
+	if (tri_on_pressure(told, &churn))
+		return 1;
+	pid = fork();
+	if (!pid)
+		_exit(!tri_alloc(64) || tri_pressure() != TRI_PRESSURE_NONE ||
+		      tri_on_pressure(told, &churn));
+	return waitpid(pid, &status, 0) != pid || status;
+}
+
+static bool ends(int (*body)(void))
+{
+	pid_t pid = fork_client(body);
+	int status = -1;
+
+	if (!WAIT_FOR(waitpid(pid, &status, WNOHANG) == pid, 1000000, PATIENCE_NS)) {
+		kill(pid, SIGKILL);
+		wait_status(pid);
+	}
+	return status == 0;
+}
+
+static void test_callback(void)
+{
+	setenv("TRICOLOR_SOCKET", "off", 1);
+	ksft_test_result(ends(client_leaves), "callback: its thread does not keep the process\n");
+	ksft_test_result(ends(client_forks), "callback: a child of fork() begins anew\n");
 }
 
 /* ---- fail-fast ---- */
@@ -203,15 +260,17 @@ static void test_fail_fast(void)
 	setenv("TRICOLOR_MEMORY_LIMIT", "32MiB", 1);
 	setenv("TRICOLOR_LIMIT_POLICY", "fail-fast", 1);
 	status = wait_status(fork_client(client_fail_fast));
-	ksft_print_msg("fail-fast: %llu refused, first after %llu objects of 4 KiB, limit events %llu\n",
-		       (unsigned long long)report->stats.refused,
-		       (unsigned long long)report->later.heap_bytes,
-		       (unsigned long long)report->stats.limit_events);
+	ksft_print_msg(
+		"fail-fast: %llu refused, first after %llu objects of 4 KiB, limit events %llu\n",
+		(unsigned long long)report->stats.refused,
+		(unsigned long long)report->later.heap_bytes,
+		(unsigned long long)report->stats.limit_events);
 	ksft_test_result(!status && report->stats.refused > 0 && !report->wrong_errno &&
 			 report->sentence && report->refused_again &&
 			 report->later.heap_bytes < 32 * MIB / 4096,
 			 "fail-fast: ENOMEM, and a sentence (status %d)\n", status);
-	ksft_test_result(!status && report->recovered, "fail-fast: memory again, once there is some\n");
+	ksft_test_result(!status && report->recovered,
+			 "fail-fast: memory again, once there is some\n");
 	unsetenv("TRICOLOR_LIMIT_POLICY");
 }
 
@@ -313,8 +372,8 @@ static void test_stopped(void)
 	ksft_print_msg("stopped: peak %llu MiB, %llu cycles\n",
 		       (unsigned long long)(report->stats.peak_heap_bytes >> 20),
 		       (unsigned long long)report->stats.cycles);
-	ksft_test_result(!status && went && !report->errors, "stopped: the client goes on (status %d)\n",
-			 status);
+	ksft_test_result(!status && went && !report->errors,
+			 "stopped: the client goes on (status %d)\n", status);
 	ksft_test_result(!status && collected && report->stats.reconnects == 0,
 			 "stopped: and is within its limit again afterwards\n");
 	kill(daemon, SIGTERM);
@@ -344,8 +403,8 @@ static void test_killed(void)
 	ksft_print_msg("killed: %llu reconnects, peak %llu MiB\n",
 		       (unsigned long long)report->stats.reconnects,
 		       (unsigned long long)(report->stats.peak_heap_bytes >> 20));
-	ksft_test_result(!status && went && !report->errors, "killed: the client goes on (status %d)\n",
-			 status);
+	ksft_test_result(!status && went && !report->errors,
+			 "killed: the client goes on (status %d)\n", status);
 	ksft_test_result(!status && collected && report->stats.reconnects >= 10,
 			 "killed: and is within its limit again afterwards\n");
 }
@@ -353,13 +412,14 @@ static void test_killed(void)
 int main(void)
 {
 	ksft_print_header();
-	ksft_set_plan(13);
+	ksft_set_plan(15);
 	report = shared_memory(sizeof(*report));
 	strcpy(folder, temporary_folder());
 	snprintf(socket_path, sizeof(socket_path), "%s/sock", folder);
 	snprintf(log_path, sizeof(log_path), "%s/log", folder);
 	snprintf(trace_path, sizeof(trace_path), "%s/trace", folder);
 	test_over();
+	test_callback();
 	test_fail_fast();
 	test_slow();
 	test_stopped();

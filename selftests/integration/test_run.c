@@ -38,8 +38,10 @@ static int heap(void)
 	struct tri_stats s = { .size = sizeof(s) };
 	char text[256];
 
-	if (tri_gc())
+	if (tri_gc()) {
+		fprintf(stderr, "%s\n", tri_error());
 		return 1;
+	}
 	/* The collector's watcher says a moment later what there is for this heap. */
 	WAIT_FOR(tri_read_stats(&s) || !getenv("TEST_LIMIT") || s.limit_bytes != INT64_MAX, 1000000,
 		 PATIENCE_NS);
@@ -94,8 +96,17 @@ static const char *said(const char *name)
 	char path[128];
 
 	snprintf(path, sizeof(path), "%s/%s", folder, name);
-	WAIT_FOR(!access(path, F_OK), 1000000, PATIENCE_NS);
+	if (!WAIT_FOR(!access(path, F_OK), 1000000, PATIENCE_NS))
+		ksft_exit_fail_msg("the program has not said its %s\n", name);
 	return read_text(path);
+}
+
+/* The same of one that has ended, and what it said otherwise. */
+static const char *said_in(const struct output *o, const char *name)
+{
+	if (o->status)
+		show_output(o);
+	return said(name);
 }
 
 static void forget(const char *name)
@@ -146,7 +157,7 @@ static void test_collector(void)
 	long long limit = 0;
 	struct output *o = run(tool, "run", self, "heap", NULL);
 
-	sscanf(said("heap"), "%127s %d %lld", socket, &collector, &limit);
+	sscanf(said_in(o, "heap"), "%127s %d %lld", socket, &collector, &limit);
 	ksft_test_result(!o->status && strstr(socket, "/tricolor-run.") && collector > 0,
 			 "its heap has a collector of its own: %s\n", socket);
 	ksft_test_result(gone(collector), "which ends with it\n");
@@ -181,7 +192,7 @@ static void test_limit(void)
 		at = strstr(o->err, "the limit is that of ");
 		if (at)
 			sscanf(at, "the limit is that of %511s", group);
-		sscanf(said("heap"), "%127s %d %lld", socket, &collector, &limit);
+		sscanf(said_in(o, "heap"), "%127s %d %lld", socket, &collector, &limit);
 		ksft_test_result(!o->status && group[0] && limit > 0 && limit <= LIMIT_BYTES,
 				 "a cgroup of its own: %s, %lld bytes for its heap\n", group,
 				 limit);
@@ -192,7 +203,7 @@ static void test_limit(void)
 	setenv("TEST_LIMIT", "", 1);
 	o = run(tool, "run", "--cgroup=none", "--memory-limit", "64MiB", self, "heap", NULL);
 	unsetenv("TEST_LIMIT");
-	sscanf(said("heap"), "%127s %d %lld", socket, &collector, &limit);
+	sscanf(said_in(o, "heap"), "%127s %d %lld", socket, &collector, &limit);
 	ksft_test_result(!o->status && !o->err[0] && limit > 0 && limit <= LIMIT_BYTES,
 			 "without one the collector keeps it: %lld bytes for its heap\n", limit);
 	forget("heap");

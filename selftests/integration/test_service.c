@@ -119,6 +119,15 @@ static long long setting(struct served *c, const char *name)
 			   name);
 }
 
+static bool fails_fast(struct served *c)
+{
+	char pid[16];
+
+	snprintf(pid, sizeof(pid), "%d", c->pid);
+	return strstr(run(tool, "stat", "--json", "--socket", socket_path, pid, NULL)->out,
+		      "\"limit_policy\": \"fail-fast\"") != NULL;
+}
+
 static void configure(pid_t pid, const char *more)
 {
 	char text[512];
@@ -133,7 +142,7 @@ static void test_reload(pid_t pid)
 {
 	struct served plain = served_start(socket_path, 0, NULL);
 	struct served by_variable = served_start(socket_path, 0, "TRICOLOR_GC_PERCENT=100");
-	struct served by_call = served_start(socket_path, 0, NULL), later;
+	struct served by_call = served_start(socket_path, 0, NULL), later, stays;
 
 	ksft_test_result(setting(&plain, "gc_percent") == 200 &&
 				 setting(&by_variable, "gc_percent") == 100,
@@ -157,6 +166,10 @@ static void test_reload(pid_t pid)
 	ksft_test_result(strstr(read_text(log_path), "workers stays auto: 1 takes a restart") !=
 				 NULL,
 			 "and what can't\n");
+	configure(pid, "gc-percent = 300\nmemory-limit = 1GiB\nlimit-policy = fail-fast\n");
+	stays = served_start(socket_path, 0, "TRICOLOR_LIMIT_POLICY=continue");
+	ksft_test_result(WAIT_FOR(fails_fast(&later), 10000000, PATIENCE_NS) && !fails_fast(&stays),
+			 "a policy is for those that have not chosen\n");
 	configure(pid, "gc-percent = lots\n");
 	ksft_test_result(strstr(read_text(log_path), "gc-percent = lots: want") &&
 				 setting(&later, "gc_percent") == 300,
@@ -165,6 +178,7 @@ static void test_reload(pid_t pid)
 	served_end(&by_variable);
 	served_end(&by_call);
 	served_end(&later);
+	served_end(&stays);
 }
 
 static void test_stop(pid_t pid)
@@ -238,7 +252,7 @@ int main(void)
 	pid_t pid;
 
 	ksft_print_header();
-	ksft_set_plan(26);
+	ksft_set_plan(27);
 	snprintf(folder_path, sizeof(folder_path), "%s", temporary_folder());
 	built_path("/bin/tricolor", tool, sizeof(tool));
 	in_folder("c", config_path, sizeof(config_path));

@@ -2,9 +2,9 @@
 /*
  * arenas.c - fifty arenas whose parts of one budget move all the time: what a tick costs
  *
- * Each client works in bursts of a random length, so that at every tick other arenas are hungry.  The
- * watcher's thread is found by its name; CPU time and ticks are the scheduler's: /proc/…/schedstat and
- * the number of times that it went to sleep.
+ * Each client works in bursts of a random length, so that at every tick other arenas are hungry.
+ * The watcher's thread is found by its name; CPU time and ticks are the scheduler's:
+ * /proc/…/schedstat and the number of times that it went to sleep.
  */
 #include <dirent.h>
 #include <stdio.h>
@@ -41,7 +41,8 @@ static bool read_watcher(pid_t pid, struct reading *r)
 	snprintf(dir, sizeof(dir), "/proc/%d/task", pid);
 	d = opendir(dir);
 	while (d && !found && (e = readdir(d))) {
-		if (e->d_name[0] == '.' || !read_thread(pid, e->d_name, "comm", text, sizeof(text)) ||
+		if (e->d_name[0] == '.' ||
+		    !read_thread(pid, e->d_name, "comm", text, sizeof(text)) ||
 		    strcmp(text, "tricolord-watch\n"))
 			continue;
 		found = read_thread(pid, e->d_name, "schedstat", text, sizeof(text));
@@ -76,8 +77,10 @@ int arenas(const char *build, double seconds)
 	setenv("TRICOLOR_GC_PERCENT", "off", 1);
 	unsetenv("TRICOLOR_MEMORY_LIMIT");
 	for (i = 0; i < ARENAS; i++) {
-		c[i] = (struct client){ .kind = BURSTY, .from_bytes = 2 * MIB,
-					.live_bytes = (4 + i % 8) * MIB, .pace = 10e3 + 2e3 * (i % 13) };
+		c[i] = (struct client){ .kind = BURSTY,
+					.from_bytes = 2 * MIB,
+					.live_bytes = (4 + i % 8) * MIB,
+					.pace = 10e3 + 2e3 * (i % 13) };
 		client_start(&c[i], &g);
 	}
 	for (i = 0; i < ARENAS; i++)

@@ -33,7 +33,8 @@ static void curve(FILE *f, const struct plot *p, const double *v, double max, co
 
 	fprintf(f, "<path fill=\"none\" stroke=\"%s\" stroke-width=\"2\" d=\"", color);
 	for (i = 0; i < p->n; i++) {
-		double x = LEFT + (p->xs[i] - p->x_min) / (p->x_max - p->x_min) * (WIDTH - LEFT - RIGHT);
+		double x = LEFT +
+			   (p->xs[i] - p->x_min) / (p->x_max - p->x_min) * (WIDTH - LEFT - RIGHT);
 		double y = HEIGHT - BOTTOM - v[i] / max * (HEIGHT - TOP - BOTTOM);
 
 		if (isnan(v[i])) {
@@ -52,11 +53,11 @@ static void scale(FILE *f, double x, const char *anchor, double max, const char 
 	int i;
 
 	for (i = 0; i <= STEPS; i++)
-		fprintf(f, "<text x=\"%.0f\" y=\"%.0f\" text-anchor=\"%s\" fill=\"%s\">%g</text>\n", x,
-			HEIGHT - BOTTOM - (double)i / STEPS * (HEIGHT - TOP - BOTTOM) + 4, anchor, color,
-			max * i / STEPS);
-	fprintf(f, "<text x=\"%.0f\" y=\"%d\" text-anchor=\"%s\" fill=\"%s\">%s</text>\n", x, TOP - 12,
-		anchor, color, name);
+		fprintf(f, "<text x=\"%.0f\" y=\"%.0f\" text-anchor=\"%s\" fill=\"%s\">%g</text>\n",
+			x, HEIGHT - BOTTOM - (double)i / STEPS * (HEIGHT - TOP - BOTTOM) + 4,
+			anchor, color, max * i / STEPS);
+	fprintf(f, "<text x=\"%.0f\" y=\"%d\" text-anchor=\"%s\" fill=\"%s\">%s</text>\n", x,
+		TOP - 12, anchor, color, name);
 }
 
 bool plot_write(const char *path, const struct plot *p)
@@ -67,19 +68,22 @@ bool plot_write(const char *path, const struct plot *p)
 
 	if (!f)
 		return false;
-	fprintf(f, "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"%d\" height=\"%d\" "
+	fprintf(f,
+		"<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"%d\" height=\"%d\" "
 		"font-family=\"sans-serif\" font-size=\"11\">\n<rect width=\"100%%\" height=\"100%%\" "
 		"fill=\"#fff\"/>\n<text x=\"%d\" y=\"18\" text-anchor=\"middle\" font-size=\"13\">%s</text>\n",
 		WIDTH, HEIGHT, WIDTH / 2, p->title);
 	for (i = 0; i <= STEPS; i++)
 		fprintf(f, "<path stroke=\"#ddd\" d=\"M%d %.1fH%d\"/>\n", LEFT,
-			HEIGHT - BOTTOM - (double)i / STEPS * (HEIGHT - TOP - BOTTOM), WIDTH - RIGHT);
+			HEIGHT - BOTTOM - (double)i / STEPS * (HEIGHT - TOP - BOTTOM),
+			WIDTH - RIGHT);
 	for (i = 0; i < p->n; i++)
 		fprintf(f, "<text x=\"%.1f\" y=\"%d\" text-anchor=\"middle\">%g</text>\n",
-			LEFT + (p->xs[i] - p->x_min) / (p->x_max - p->x_min) * (WIDTH - LEFT - RIGHT),
+			LEFT + (p->xs[i] - p->x_min) / (p->x_max - p->x_min) *
+					(WIDTH - LEFT - RIGHT),
 			HEIGHT - BOTTOM + 18, p->xs[i]);
-	fprintf(f, "<text x=\"%d\" y=\"%d\" text-anchor=\"middle\">%s</text>\n", WIDTH / 2, HEIGHT - 14,
-		p->x);
+	fprintf(f, "<text x=\"%d\" y=\"%d\" text-anchor=\"middle\">%s</text>\n", WIDTH / 2,
+		HEIGHT - 14, p->x);
 	scale(f, LEFT - 8, "end", left, p->left, "#1f5fa8");
 	scale(f, WIDTH - RIGHT + 8, "start", right, p->right, "#b3421e");
 	curve(f, p, p->lefts, left, "#1f5fa8");

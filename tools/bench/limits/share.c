@@ -6,8 +6,8 @@
  *	equal parts	each client has a third of that, by TRICOLOR_MEMORY_LIMIT
  *	none		each believes that the whole of it is its own
  *
- * All do the same steps at the same pace, so CPU time for collecting can be compared.  GOGC is off: memory
- * is there to be used.
+ * All do the same steps at the same pace, so CPU time for collecting can be compared.  GOGC is off:
+ * memory is there to be used.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -42,6 +42,26 @@ static void set_up(struct client *c, double seconds)
 				.pace = 960e3, .steps = (uint64_t)(320e3 * seconds) };
 }
 
+/* A client's figures, and in the sum; one that was killed has left none. */
+static void add_up(struct outcome *o, const struct client *c, const char *mode, const char *name)
+{
+	double gc = (double)(c->ended.limited_gc_ns - c->begun.limited_gc_ns) / 1e9;
+	double program = (double)(c->ended.limited_program_ns - c->begun.limited_program_ns) / 1e9;
+
+	o->failed += c->status || c->errors || c->refused;
+	if (c->status) {
+		printf("  %-12s %-8s killed, or failed, after %.1f of %.1f M steps\n", mode, name,
+		       (double)c->done / 1e6, (double)c->steps / 1e6);
+		return;
+	}
+	o->gc_s += gc;
+	o->program_s += program;
+	printf("  %-12s %-8s %6.2f s GC CPU, %4llu cycles, assists %.2f s, %.0f MiB live, limit at end "
+	       "%.0f MiB\n", mode, name, gc, (unsigned long long)(c->ended.cycles - c->begun.cycles),
+	       (double)(c->ended.assist_ns - c->begun.assist_ns) / 1e9,
+	       (double)c->ended.live_bytes / MIB, (double)c->ended.limit_bytes / MIB);
+}
+
 static bool run_mode(const char *build, enum mode mode, double seconds, struct outcome *o)
 {
 	struct client *c = mmap(NULL, CLIENTS * sizeof(*c), PROT_READ | PROT_WRITE,
@@ -61,7 +81,8 @@ static bool run_mode(const char *build, enum mode mode, double seconds, struct o
 	daemon = collector_start(build, socket);
 	setenv("TRICOLOR_SOCKET", socket, 1);
 	setenv("TRICOLOR_GC_PERCENT", "off", 1);
-	snprintf(limit, sizeof(limit), "%lluMiB", LIMIT_MIB * 9ull / 10 / (mode == EQUAL ? CLIENTS : 1));
+	snprintf(limit, sizeof(limit), "%lluMiB",
+		 LIMIT_MIB * 9ull / 10 / (mode == EQUAL ? CLIENTS : 1));
 	setenv("TRICOLOR_MEMORY_LIMIT", mode == BUDGET ? "auto" : limit, 1);
 	set_up(c, seconds);
 	for (i = 0; i < CLIENTS; i++)
@@ -73,23 +94,8 @@ static bool run_mode(const char *build, enum mode mode, double seconds, struct o
 		c[i].go = true;
 	for (i = 0; i < CLIENTS; i++)
 		client_wait(&c[i]);
-	for (i = 0; i < CLIENTS; i++) {
-		double gc = (double)(c[i].ended.limited_gc_ns - c[i].begun.limited_gc_ns) / 1e9;
-
-		o->failed += c[i].status != 0 || c[i].errors || c[i].refused;
-		o->gc_s += gc;
-		o->program_s += (double)(c[i].ended.limited_program_ns - c[i].begun.limited_program_ns) / 1e9;
-		if (c[i].status) {
-			printf("  %-12s %-8s killed, or failed, after %.1f of %.1f M steps\n", mode_names[mode],
-			       names[i], (double)c[i].done / 1e6, (double)c[i].steps / 1e6);
-			continue;
-		}
-		printf("  %-12s %-8s %8.2f s GC CPU, %4llu cycles, assists %.2f s, live %.0f MiB, limit at the "
-		       "end %.0f MiB\n", mode_names[mode], names[i], gc,
-		       (unsigned long long)(c[i].ended.cycles - c[i].begun.cycles),
-		       (double)(c[i].ended.assist_ns - c[i].begun.assist_ns) / 1e9,
-		       (double)c[i].ended.live_bytes / MIB, (double)c[i].ended.limit_bytes / MIB);
-	}
+	for (i = 0; i < CLIENTS; i++)
+		add_up(o, &c[i], mode_names[mode], names[i]);
 	o->late_s = (double)(now_ns() - began) / 1e9;
 	o->peak_mib = (double)group_peak(&g) / MIB;
 	o->kills = group_kills(&g);
@@ -107,10 +113,12 @@ int share(const char *build, double seconds)
 	for (m = 0; m < MODES; m++)
 		if (!run_mode(build, m, seconds, &o[m]))
 			return 4;
-	printf("%-12s %9s %12s %8s %9s %s\n", "", "GC CPU s", "program s", "wall s", "peak MiB", "killed");
+	printf("%-12s %9s %12s %8s %9s %s\n", "", "GC CPU s", "program s", "wall s", "peak MiB",
+	       "killed");
 	for (m = 0; m < MODES; m++)
-		printf("%-12s %9.2f %12.2f %8.1f %9.0f %llu\n", mode_names[m], o[m].gc_s, o[m].program_s,
-		       o[m].late_s, o[m].peak_mib, (unsigned long long)o[m].kills);
+		printf("%-12s %9.2f %12.2f %8.1f %9.0f %llu%s\n", mode_names[m], o[m].gc_s,
+		       o[m].program_s, o[m].late_s, o[m].peak_mib, (unsigned long long)o[m].kills,
+		       o[m].failed ? " (figures of the others)" : "");
 	printf("one budget against equal parts: %+.0f %% GC CPU at %+.0f %% peak memory\n",
 	       100 * (o[BUDGET].gc_s / o[EQUAL].gc_s - 1),
 	       100 * (o[BUDGET].peak_mib / o[EQUAL].peak_mib - 1));

@@ -66,8 +66,8 @@ static double gc_share(const struct client *c, double *seconds)
 	return gc + program > 0 ? gc / (gc + program) : NAN;
 }
 
-static void line(const char *name, const struct client *c, uint64_t peak, uint64_t kills, double rate,
-		 double share)
+static void line(const char *name, const struct client *c, uint64_t peak, uint64_t kills,
+		 double rate, double share)
 {
 	printf("%9s %9.0f %8.1f %10.2f %7.1f %8llu %8.1f %9.1f %s\n", name,
 	       (double)c->live_bytes / MIB, (double)c->ended.limit_bytes < 1e18 ?
@@ -80,8 +80,8 @@ static void line(const char *name, const struct client *c, uint64_t peak, uint64
 
 static void head(void)
 {
-	printf("%9s %9s %8s %10s %7s %8s %8s %9s\n", "live/lim", "live MiB", "heap may", "M steps/s",
-	       "GC CPU%", "cycles", "max ms", "peak MiB");
+	printf("%9s %9s %8s %10s %7s %8s %8s %9s\n", "live/lim", "live MiB", "heap may",
+	       "M steps/s", "GC CPU%", "cycles", "max ms", "peak MiB");
 }
 
 int sweep(const char *build, double seconds)
@@ -93,19 +93,21 @@ int sweep(const char *build, double seconds)
 	unsigned int i;
 
 	setenv("TRICOLOR_SOCKET", "off", 1);
-	printf("One client in a group of %d MiB, a private collector, %g s each\n", LIMIT_MIB, seconds);
+	printf("One client in a group of %d MiB, a private collector, %g s each\n", LIMIT_MIB,
+	       seconds);
 	head();
 	setenv("TRICOLOR_GC_PERCENT", "100", 1);
 	peak = run_one(c, 0, LIMIT_MIB * MIB / 2, seconds, &kills);
 	if (!peak)
 		return 4;
-	line("no limit", c, peak, kills, (double)c->done / ((double)(c->ended_ns - c->began_ns) / 1e9),
-	     NAN);
+	line("no limit", c, peak, kills,
+	     (double)c->done / ((double)(c->ended_ns - c->began_ns) / 1e9), NAN);
 	setenv("TRICOLOR_GC_PERCENT", "off", 1);
 	for (i = 0; i < 10; i++) {
 		unsigned int percent = 50 + 5 * i;
 
-		peak = run_one(c, LIMIT_MIB * MIB, LIMIT_MIB * MIB * percent / 100, seconds, &kills);
+		peak = run_one(c, LIMIT_MIB * MIB, LIMIT_MIB * MIB * percent / 100, seconds,
+			       &kills);
 		if (!peak)
 			return 4;
 		xs[i] = percent;
@@ -116,10 +118,16 @@ int sweep(const char *build, double seconds)
 		line(name, c, peak, kills, rates[i] * 1e6, shares[i] / 100);
 	}
 	snprintf(path, sizeof(path), "%s/bench/limits.svg", build);
-	if (!plot_write(path, &(struct plot){
-			.title = "Live heap near its limit", .x = "live heap, per cent of the group's limit",
-			.left = "M steps/s", .right = "GC CPU %", .xs = xs, .lefts = rates,
-			.rights = shares, .n = 10, .x_min = 45, .x_max = 100 }))
+	if (!plot_write(path, &(struct plot){ .title = "Live heap near its limit",
+					      .x = "live heap, per cent of the group's limit",
+					      .left = "M steps/s",
+					      .right = "GC CPU %",
+					      .xs = xs,
+					      .lefts = rates,
+					      .rights = shares,
+					      .n = 10,
+					      .x_min = 45,
+					      .x_max = 100 }))
 		fprintf(stderr, "limits: %s can't be written\n", path);
 	return 0;
 }
@@ -133,7 +141,8 @@ int keep(const char *build, double seconds)
 	(void)build;
 	setenv("TRICOLOR_SOCKET", "off", 1);
 	setenv("TRICOLOR_GC_PERCENT", "off", 1);
-	printf("One client that lives with 75 %% of its group's %d MiB, %g s\n", LIMIT_MIB, seconds);
+	printf("One client that lives with 75 %% of its group's %d MiB, %g s\n", LIMIT_MIB,
+	       seconds);
 	head();
 	peak = run_one(c, LIMIT_MIB * MIB, LIMIT_MIB * MIB * 3 / 4, seconds, &kills);
 	if (!peak)
