@@ -244,7 +244,8 @@ bench-curves bench-scale: bench-%: all
 # Test programs run one after the other, whatever -j says: many of them measure time.
 RUN	= sh selftests/run.sh -o $(O)/results
 
-.PHONY: check check-unit check-integration check-model check-sanitize check-install
+.PHONY: check check-unit check-integration check-model check-sanitize check-install check-vm \
+	check-vm-all kernel-tests
 check-unit: unit-tests
 	$(Q)$(RUN) -l unit -t 60 $(UNIT_TESTS)
 
@@ -256,6 +257,18 @@ check-model:
 
 check-install:
 	$(Q)$(RUN) -l install -t 300 "sh selftests/install/run.sh"
+
+# The kernel module, in a virtual machine with one of Debian's kernels, which tools/setup.sh has
+# fetched: without one, or without the emulator, these skip and say so.
+kernel-tests:
+	$(Q)$(MAKE) -C selftests/kernel OUTPUT=$(abspath $(O))/tests/kernel
+check-vm: all tests kernel-tests
+	$(Q)$(RUN) -l vm-6.1 -t 900 "sh selftests/vm/run.sh 6.1 quick"
+check-vm-all: all tests kernel-tests
+	$(Q)$(RUN) -b
+	$(Q)$(RUN) -a -l vm-6.1 -t 5400 "sh selftests/vm/run.sh 6.1 full"
+	$(Q)$(RUN) -a -l vm-6.12 -t 5400 "sh selftests/vm/run.sh 6.12 full"
+	$(Q)$(RUN) -e
 
 # Under the address sanitizer: the unit tests, and clients and collectors of the tests that mutate, kill
 # and interrupt.  The other integration tests say that what is dead is freed, which a conservative scan
@@ -292,10 +305,11 @@ check-sanitize: build-asan build-tsan integration-tests
 	$(Q)$(RUN) -e
 
 # All is built before anything runs: what does not compile is known soonest.
-check: all tests build-asan build-tsan
+check: all tests kernel-tests build-asan build-tsan
 	$(Q)$(RUN) -b
 	$(Q)$(RUN) -a -l unit -t 60 $(UNIT_TESTS)
 	$(Q)$(RUN) -a -l integration -t 300 $(INTEGRATION_TESTS)
+	$(Q)$(RUN) -a -l vm-6.1 -t 900 "sh selftests/vm/run.sh 6.1 quick"
 	$(Q)$(RUN) -a -l model -t 1200 "sh selftests/model/run.sh small"
 	$(Q)$(RUN) -a -l install -t 300 "sh selftests/install/run.sh"
 	$(Q)$(RUN) -a -l fuzz -t 300 "sh selftests/fuzz/run.sh 20"
@@ -341,12 +355,14 @@ help:
 	@printf '%s\n' \
 	'all (default)      library, daemon and example, into build/' \
 	'demo               build, then run the example on real files' \
-	'check              every test: unit, integration, models, install, sanitizers' \
+	'check              every test: unit, integration, module, models, install, sanitizers' \
 	'check-unit         unit tests only; seconds' \
 	'check-integration  tests with real processes' \
 	'check-model        the protocol model in its large sizes; hours, several GB' \
 	'check-sanitize     unit and integration tests under the sanitizers' \
 	'check-install      install into a folder, and build and run against that' \
+	'check-vm           the kernel module, in a virtual machine with Linux 6.1' \
+	'check-vm-all       the same at length, with Linux 6.1 and 6.12' \
 	'bench              compare with other allocators and collectors' \
 	'bench-curves       the same against the size of the heap, up to 4 GiB' \
 	'bench-scale        an idle client, 1,000 threads, 100 clients on one daemon' \

@@ -6,6 +6,8 @@
 #	sh tools/setup.sh build		the library and the daemon
 #	sh tools/setup.sh demo		an index of real files, on two collected heaps
 #	sh tools/setup.sh check		all tests
+#	sh tools/setup.sh check-vm	only those of the kernel module, in a virtual machine
+#	sh tools/setup.sh check-vm-all	the same at length, with each of the two kernels
 #	sh tools/setup.sh bench		comparison with other allocators and collectors
 #
 # Needs nothing but what the smallest Debian 12 has.  Packages are installed only if they are
@@ -28,9 +30,12 @@ case ${1:-} in
 build | demo | bench)
 	packages='make gcc libc6-dev'
 	;;
-check)
-	# g++ for the test that the header is C++ too, spin for the model of the protocol.
-	packages='make gcc g++ libc6-dev binutils spin'
+check | check-vm | check-vm-all)
+	# g++ for the test that the header is C++ too, spin for the model of the protocol, and what
+	# the virtual machine needs: an emulator and a file system, and to build a module pahole, for
+	# its types, and libelf, for the kernel's own tools.
+	packages="make gcc g++ libc6-dev binutils spin qemu-system-x86 busybox-static cpio xz-utils
+		pahole libelf1 libnl-genl-3-dev"
 	;;
 *)
 	sed -n 's/^#\t/usage: /p' "$0" >&2
@@ -45,6 +50,11 @@ is_installed()
 	[ "$(dpkg-query -W -f='${db:Status-Status}' "$1" 2>/dev/null)" = installed ] && return
 	# It may be here without a package, such as a compiler in /usr/local.
 	case $1 in
+	libnl-genl-3-dev) [ -e /usr/include/libnl3/netlink/genl/genl.h ] ;;
+	libelf1) ldconfig -p | grep -q 'libelf\.so\.1' ;;
+	qemu-system-x86) command -v qemu-system-x86_64 >/dev/null ;;
+	busybox-static) command -v busybox >/dev/null ;;
+	xz-utils) command -v xz >/dev/null ;;
 	libc6-dev) [ -e /usr/include/stdlib.h ] && [ -e /usr/include/linux/types.h ] ;;
 	binutils) command -v nm >/dev/null ;;
 	*) command -v "$1" >/dev/null ;;
@@ -101,6 +111,13 @@ if [ -n "$missing" ]; then
 	install_packages
 	say "installed"
 fi
+
+# The virtual machine's kernels: fetched once and unpacked below build/, never installed.  Where that
+# fails the tests that need one skip, and say why.
+case $target in
+check | check-vm) sh selftests/vm/kernel.sh fetch 6.1 ;;
+check-vm-all) sh selftests/vm/kernel.sh fetch 6.1 && sh selftests/vm/kernel.sh fetch 6.12 ;;
+esac
 
 [ "$target" = build ] && target=all
 say "make $target"

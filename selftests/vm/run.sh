@@ -94,16 +94,23 @@ done
 echo 'root:x:0:0:root:/tmp:/bin/sh' >$root/etc/passwd
 printf 'root:x:0:\ntricolor:x:60:\n' >$root/etc/group
 
-# Modules for swap in memory, those that they need first.
-for module in zsmalloc lzo lzo_compress lzo-rle lz4_compress zram; do
-	file=$(find $vm/modules/kernel -name "$module.ko*" 2>/dev/null | sed 1q)
-	[ -n "$file" ] || continue
+# A module of Debian's with those that it needs, which come first: it says so itself.
+add_module()
+{
+	[ ! -e "$root/lib/modules/$1.ko" ] || return 0
+	file=$(find $vm/modules/kernel -name "$1.ko*" -o -name "$(echo "$1" | tr _ -).ko*" | sed 1q)
+	[ -n "$file" ] || return 0		# built in
 	case $file in
-	*.xz) xz -dc "$file" >$root/lib/modules/$module.ko ;;
-	*) cp "$file" $root/lib/modules/ ;;
+	*.xz) xz -dc "$file" >"$root/lib/modules/$1.ko" ;;
+	*) cp "$file" "$root/lib/modules/$1.ko" ;;
 	esac
-	echo "/lib/modules/$module.ko" >>$root/etc/modules
-done
+	for needed in $(tr '\0' '\n' <"$root/lib/modules/$1.ko" | sed -n 's/^depends=//p' | tr , ' '); do
+		add_module "$needed"
+	done
+	echo "/lib/modules/$1.ko" >>$root/etc/modules
+}
+add_module zram
+
 [ ! -e $vm/kmod/tricolor.ko ] || cp $vm/kmod/tricolor.ko $root/lib/modules/
 
 # The build tree's layout, in which programs find their library and collector.
