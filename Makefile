@@ -262,7 +262,10 @@ check-model:
 	$(Q)$(RUN) -l model -t 7200 "sh selftests/model/run.sh large"
 
 check-install:
-	$(Q)$(RUN) -l install -t 300 "sh selftests/install/run.sh"
+	$(Q)$(RUN) -b
+	$(Q)$(RUN) -a -l install -t 300 "sh selftests/install/run.sh"
+	$(Q)$(RUN) -a -l install-module -t 300 "sh selftests/install/module.sh"
+	$(Q)$(RUN) -e
 
 # The kernel module, in a virtual machine with one of Debian's kernels, which tools/setup.sh has
 # fetched: without one, or without the emulator, these skip and say so.
@@ -318,6 +321,7 @@ check: all tests kernel-tests build-asan build-tsan
 	$(Q)$(RUN) -a -l vm-6.1 -t 900 "sh selftests/vm/run.sh 6.1 quick"
 	$(Q)$(RUN) -a -l model -t 1200 "sh selftests/model/run.sh small"
 	$(Q)$(RUN) -a -l install -t 300 "sh selftests/install/run.sh"
+	$(Q)$(RUN) -a -l install-module -t 300 "sh selftests/install/module.sh"
 	$(Q)$(RUN) -a -l fuzz -t 300 "sh selftests/fuzz/run.sh 20"
 	$(run_sanitize)
 	$(Q)$(RUN) -e
@@ -353,6 +357,38 @@ uninstall:
 		$(DESTDIR)$(includedir)/tricolor.h $(DESTDIR)$(sbindir)/tricolord \
 		$(DESTDIR)$(mandir)/man7/tricolor.7 $(DESTDIR)$(mandir)/man8/tricolord.8
 
+# The module is built for one kernel: KVER, or the running one.  DESTDIR goes before all of it.
+KMOD_ARGS := $(if $(KVER),KVER=$(KVER)) $(if $(KDIR),KDIR=$(KDIR)) $(if $(KMOD_O),O=$(KMOD_O))
+DKMS_SRC := /usr/src/tricolor-$(VERSION)
+docdir	= $(PREFIX)/share/doc/tricolor
+
+.PHONY: modules modules_install modules_uninstall dkms_install
+modules:
+	$(Q)O= $(MAKE) -C kmod $(KMOD_ARGS) modules
+
+modules_install: modules
+	$(Q)O= $(MAKE) -C kmod $(KMOD_ARGS) INSTALL_MOD_PATH=$(DESTDIR) INSTALL_MOD_DIR=updates $@
+	$(Q)$(MAKE) kmod-dist
+
+# The sources, for DKMS to build.
+dkms_install: kmod-dist
+	$(Q)install -d $(DESTDIR)$(DKMS_SRC)
+	$(Q)cp -r kmod/Kbuild kmod/dkms.conf kmod/uapi $(wildcard kmod/*.[ch]) $(DESTDIR)$(DKMS_SRC)
+
+.PHONY: kmod-dist
+kmod-dist:
+	$(Q)install -D -m 644 kmod/dist/60-tricolor.rules \
+		$(DESTDIR)$(PREFIX)/lib/udev/rules.d/60-tricolor.rules
+	$(Q)install -D -m 644 kmod/dist/sysusers.conf $(DESTDIR)$(PREFIX)/lib/sysusers.d/tricolor.conf
+	$(Q)install -D -m 644 kmod/dist/modprobe.conf $(DESTDIR)$(docdir)/modprobe.conf
+	$(Q)install -D -m 644 kmod/dist/modules-load.conf $(DESTDIR)$(docdir)/modules-load.conf
+
+modules_uninstall:
+	$(Q)rm -rf $(DESTDIR)$(DKMS_SRC) $(DESTDIR)$(docdir)
+	$(Q)rm -f $(DESTDIR)/lib/modules/*/updates/tricolor.ko* \
+		$(DESTDIR)$(PREFIX)/lib/udev/rules.d/60-tricolor.rules \
+		$(DESTDIR)$(PREFIX)/lib/sysusers.d/tricolor.conf
+
 .PHONY: clean help
 clean:
 	$(Q)rm -rf build
@@ -374,6 +410,9 @@ help:
 	'bench-scale        an idle client, 1,000 threads, 100 clients on one daemon' \
 	'style              formatting, licence lines, line length' \
 	'install, uninstall honour DESTDIR, PREFIX (default /usr/local), libdir, sbindir' \
+	'modules            the kernel module, for KVER (default: the running kernel)' \
+	'modules_install    that, udev rule and group; dkms_install: sources for DKMS' \
+	'modules_uninstall  both again' \
 	'clean              remove build/' \
 	'' \
 	'V=1                print commands' \
