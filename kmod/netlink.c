@@ -2,9 +2,9 @@
 /*
  * netlink.c - the generic netlink family "tricolor"
  *
- * As Documentation/netlink/tricolor.yaml specifies it.  Requests look at arenas and ask collectors for
- * other settings; events tell of arenas that come and go, of settings, and of lazy memory that was
- * taken.  The latter happens within reclaim, where no message should be made: a worker sees to
+ * As Documentation/netlink/tricolor.yaml specifies it.  Requests look at arenas and ask collectors
+ * for other settings; events tell of arenas that come and go, of settings, and of lazy memory that
+ * was taken.  The latter happens within reclaim, where no message should be made: a worker sees to
  * it a little later, once for many.
  */
 #include <linux/capability.h>
@@ -102,7 +102,8 @@ static int get_doit(struct sk_buff *skb, struct genl_info *info)
 	if (!reply)
 		err = -ENOMEM;
 	else
-		err = fill(reply, info->snd_portid, info->snd_seq, 0, TRICOLOR_CMD_ARENA_GET, arena);
+		err = fill(reply, info->snd_portid, info->snd_seq, 0, TRICOLOR_CMD_ARENA_GET,
+			   arena);
 	tricolor_arena_put(arena);
 	if (err) {
 		nlmsg_free(reply);
