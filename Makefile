@@ -118,6 +118,10 @@ SAN	:= -fsanitize=$(SANITIZE) -fno-omit-frame-pointer \
 	   $(if $(findstring thread,$(SANITIZE)),-Wno-tsan)
 endif
 
+# The collector hears the module's netlink events where this library is there to be built with.
+GENL	:= $(wildcard /usr/include/libnl3/netlink/genl/genl.h)
+GENL_LIBS := $(if $(GENL),-lnl-genl-3 -lnl-3)
+
 DEPS	= -MMD -MP
 COMPILE	= $(CC) $(C_FLAGS) $(INCLUDES) $(DEFINES) $(CPPFLAGS) $(CFLAGS) $(SAN) $(DEPS)
 LINK	= $(CC) $(CFLAGS) $(SAN) $(L_FLAGS) $(LDFLAGS)
@@ -125,6 +129,8 @@ LINK	= $(CC) $(CFLAGS) $(SAN) $(L_FLAGS) $(LDFLAGS)
 # iquote: a header of ours may have the name of one of the system.
 # The module's interface is this tree's, whatever is installed.
 INCLUDES = -Ilibclient/include -iquote libclient -Ikmod/uapi -iquote daemon -iquote selftests -iquote tools
+
+$(O)/obj/daemon/genl.o: DEFINES = $(if $(GENL),-DHAVE_LIBNL_GENL -I/usr/include/libnl3)
 
 # Examples and plugins of tests see what a user of the library sees.
 $(WORDINDEX_OBJS) $(PLUGIN_OBJS): INCLUDES = -Ilibclient/include -iquote selftests
@@ -199,7 +205,7 @@ $(LIB_STATIC) $(CORE_LIB) $(DAEMON_LIB) $(TOOL_LIB):
 
 $(DAEMON_BIN): $(DAEMON_MAIN) $(DAEMON_LIB) $(CORE_LIB)
 	@mkdir -p $(@D)
-	$(call say,LD,$@)$(LINK) -o $@ $(filter %.o %.a,$^) -lm -lpthread
+	$(call say,LD,$@)$(LINK) -o $@ $(filter %.o %.a,$^) -lm -lpthread $(GENL_LIBS)
 
 # The command uses what the daemon knows about cgroups.
 $(TOOL_BIN): $(TOOL_MAIN) $(TOOL_LIB) $(DAEMON_LIB) $(CORE_LIB)
@@ -208,7 +214,7 @@ $(TOOL_BIN): $(TOOL_MAIN) $(TOOL_LIB) $(DAEMON_LIB) $(CORE_LIB)
 
 $(UNIT_TESTS): $(O)/tests/%: $(O)/obj/selftests/%.o $(TOOL_LIB) $(DAEMON_LIB) $(CORE_LIB)
 	@mkdir -p $(@D)
-	$(call say,LD,$@)$(LINK) -o $@ $(filter %.o %.a,$^) -lm -lpthread -ljson-c
+	$(call say,LD,$@)$(LINK) -o $@ $(filter %.o %.a,$^) -lm -lpthread -ljson-c $(GENL_LIBS)
 
 # Programs in the build tree find the library relative to themselves.
 $(INTEGRATION_TESTS): $(O)/tests/%: $(O)/obj/selftests/%.o $(LIB_FILE) $(LIB_LINK)

@@ -2,8 +2,7 @@
 #
 # lib.mk - build and run the tests of a folder, with the variables of the kernel's selftests
 #
-# A folder's Makefile sets TEST_GEN_PROGS (programs built from a .c file each), and
-# TEST_GEN_PROGS_EXTENDED (built too, but no tests), and includes this.
+# A folder's Makefile sets TEST_GEN_PROGS (programs built from a .c file each) and includes this.
 # OUTPUT is where programs go; `run_tests` runs them on this very system, each for as long as the
 # folder's `settings` says, and ends with the total.
 
@@ -16,12 +15,13 @@ CFLAGS	?= -O2 -g
 WERROR	?= 1
 
 TEST_PROGRAMS := $(addprefix $(OUTPUT)/,$(TEST_GEN_PROGS))
-EXTENDED_PROGRAMS := $(addprefix $(OUTPUT)/,$(TEST_GEN_PROGS_EXTENDED))
+# Built, and not run with the tests.
+EXTENDED := $(addprefix $(OUTPUT)/,$(TEST_GEN_PROGS_EXTENDED))
 TIMEOUT	:= $(shell sed -n 's/^timeout=//p' settings 2>/dev/null)
 
 .DEFAULT_GOAL := all
 .PHONY: all run_tests clean list
-all: $(TEST_PROGRAMS) $(EXTENDED_PROGRAMS)
+all: $(TEST_PROGRAMS) $(EXTENDED)
 
 $(OUTPUT)/%: %.c
 	@mkdir -p $(@D)
@@ -38,6 +38,6 @@ list:
 	@printf '%s\n' $(TEST_GEN_PROGS)
 
 clean:
-	rm -f $(TEST_PROGRAMS) $(EXTENDED_PROGRAMS) $(addsuffix .d,$(TEST_PROGRAMS) $(EXTENDED_PROGRAMS))
+	rm -f $(TEST_PROGRAMS) $(EXTENDED) $(addsuffix .d,$(TEST_PROGRAMS) $(EXTENDED))
 
--include $(addsuffix .d,$(TEST_PROGRAMS) $(EXTENDED_PROGRAMS))
+-include $(addsuffix .d,$(TEST_PROGRAMS) $(EXTENDED))
