@@ -232,7 +232,7 @@ int tricolor_netlink_init(void)
 
 void tricolor_netlink_exit(void)
 {
-	/* No arena is left, and the shrinker finds nothing that could queue it again. */
+	/* The shrinker is gone: nobody queues it again. */
 	cancel_delayed_work_sync(&purge_work);
 	genl_unregister_family(&family);
 }
