@@ -275,6 +275,7 @@ check-vm: all tests kernel-tests
 	$(Q)$(RUN) -l vm-6.1 -t 900 "sh selftests/vm/run.sh 6.1 quick"
 check-vm-all: all tests kernel-tests
 	$(Q)$(RUN) -b
+	$(Q)$(RUN) -a -l vm-harness -t 300 "sh selftests/vm/harness/run.sh"
 	$(Q)$(RUN) -a -l vm-6.1 -t 5400 "sh selftests/vm/run.sh 6.1 full"
 	$(Q)$(RUN) -a -l vm-6.12 -t 5400 "sh selftests/vm/run.sh 6.12 full"
 	$(Q)$(RUN) -e

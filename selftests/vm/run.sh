@@ -11,7 +11,8 @@
 # kernel, and the VM's root is a small initramfs: process 1 (init.c), the built programs of the
 # manifest with their libraries, busybox.  Software emulation: needs no privilege.
 #
-# Environment: O, the build folder (default build); SEED, to repeat a run; VM_SECONDS, the hard limit.
+# Environment: O, the build folder (default build); SEED, to repeat a run; VM_SECONDS, the hard limit;
+# MANIFEST, another one.
 #
 # What each program printed is in build/vm/SERIES/results.log, the kernel's console in console.log.
 
@@ -35,6 +36,7 @@ esac
 cd "$(dirname "$0")/../.." || exit 1
 O=${O:-build}
 here=selftests/vm
+manifest=${MANIFEST:-$here/manifest}
 vm=build/vm/$series
 
 skip()
@@ -124,13 +126,13 @@ list_programs()
 	for source in selftests/kernel/test_*.c selftests/integration/test_*.c; do
 		name=${source#selftests/}
 		name=${name%.c}
-		grep -qE "^[a-z]+[[:blank:]]+[0-9]+[[:blank:]]+$name(:|[[:blank:]]|\$)" $here/manifest && continue
+		grep -qE "^[a-z]+[[:blank:]]+[0-9]+[[:blank:]]+$name(:|[[:blank:]]|\$)" "$manifest" && continue
 		case $name in
 		kernel/*) echo "quick 120 $name" ;;
 		*) echo "full 900 $name TRICOLOR_BACKING=dev" ;;
 		esac
 	done
-	grep -v '^#' $here/manifest
+	grep -v '^#' "$manifest"
 }
 case $level in
 quick) levels='quick|never' ;;
@@ -161,10 +163,12 @@ while read -r seconds name rest; do
 done <$vm/chosen >$root/etc/tests
 cp "$O"/tests/integration/*.so $root/b/tests/integration/ 2>/dev/null
 
-# Libraries from outside the tree, at the places where they are here.
-find $root/b -type f | while read -r file; do
-	ldd "$file" 2>/dev/null
-done | awk '/=> \// { print $3 } /^\t\/lib.*ld-/ { print $1 }' | sort -u |
+# Libraries from outside the tree, at the places where they are here; and the one that pthread_exit()
+# loads by itself.
+{
+	PATH=$PATH:/usr/sbin:/sbin ldconfig -p | awk '/libgcc_s\.so\.1 .*x86-64/ { print "\t" $1, "=>", $NF }'
+	find $root/b -type f -exec ldd {} ';' 2>/dev/null
+} | awk '/=> \// { print $3 } /^\t\/lib.*ld-/ { print $1 }' | sort -u |
 	while read -r library; do
 		case $library in
 		"$PWD"/*) continue ;;
