@@ -231,7 +231,8 @@ int tricolor_lazy_note(struct tricolor_arena *arena, u64 offset, u64 length, u64
 {
 	u64 first = offset >> arena->unit_shift, end = (offset + length) >> arena->unit_shift;
 	unsigned int page_shift = arena->chunk_shift + arena->unit_shift - PAGE_SHIFT;
-	unsigned long page = offset >> PAGE_SHIFT, last_page = ((offset + length) >> PAGE_SHIFT) - 1;
+	unsigned long page = offset >> PAGE_SHIFT;
+	unsigned long last_page = ((offset + length) >> PAGE_SHIFT) - 1;
 	int err;
 
 	/* From chunk to chunk that has contents: an arena may be far larger than what is in it. */
