@@ -121,6 +121,10 @@ SAN	:= -fsanitize=$(SANITIZE) -fno-omit-frame-pointer \
 	   $(if $(findstring thread,$(SANITIZE)),-Wno-tsan)
 endif
 
+# The collector hears the module's netlink events where this library is there to be built with.
+GENL	:= $(wildcard /usr/include/libnl3/netlink/genl/genl.h)
+GENL_LIBS := $(if $(GENL),-lnl-genl-3 -lnl-3)
+
 DEPS	= -MMD -MP
 COMPILE	= $(CC) $(C_FLAGS) $(INCLUDES) $(DEFINES) $(CPPFLAGS) $(CFLAGS) $(SAN) $(DEPS)
 LINK	= $(CC) $(CFLAGS) $(SAN) $(L_FLAGS) $(LDFLAGS)
@@ -128,6 +132,8 @@ LINK	= $(CC) $(CFLAGS) $(SAN) $(L_FLAGS) $(LDFLAGS)
 # iquote: a header of ours may have the name of one of the system.
 # The module's interface is this tree's, whatever is installed.
 INCLUDES = -Ilibclient/include -iquote libclient -Ikmod/uapi -iquote daemon -iquote selftests -iquote tools
+
+$(O)/obj/daemon/genl.o: DEFINES = $(if $(GENL),-DHAVE_LIBNL_GENL -I/usr/include/libnl3)
 
 # Examples and plugins of tests see what a user of the library sees.
 $(WORDINDEX_OBJS) $(PLUGIN_OBJS): INCLUDES = -Ilibclient/include -iquote selftests
@@ -205,7 +211,7 @@ $(LIB_STATIC) $(CORE_LIB) $(DAEMON_LIB) $(TOOL_LIB):
 
 $(DAEMON_BIN): $(DAEMON_MAIN) $(DAEMON_LIB) $(CORE_LIB)
 	@mkdir -p $(@D)
-	$(call say,LD,$@)$(LINK) -o $@ $(filter %.o %.a,$^) -lm -lpthread
+	$(call say,LD,$@)$(LINK) -o $@ $(filter %.o %.a,$^) -lm -lpthread $(GENL_LIBS)
 
 # The command uses what the daemon knows about cgroups.
 $(TOOL_BIN): $(TOOL_MAIN) $(TOOL_LIB) $(DAEMON_LIB) $(CORE_LIB)
@@ -214,7 +220,7 @@ $(TOOL_BIN): $(TOOL_MAIN) $(TOOL_LIB) $(DAEMON_LIB) $(CORE_LIB)
 
 $(UNIT_TESTS): $(O)/tests/%: $(O)/obj/selftests/%.o $(TOOL_LIB) $(DAEMON_LIB) $(CORE_LIB)
 	@mkdir -p $(@D)
-	$(call say,LD,$@)$(LINK) -o $@ $(filter %.o %.a,$^) -lm -lpthread -ljson-c
+	$(call say,LD,$@)$(LINK) -o $@ $(filter %.o %.a,$^) -lm -lpthread -ljson-c $(GENL_LIBS)
 
 # Programs in the build tree find the library relative to themselves.
 $(INTEGRATION_TESTS): $(O)/tests/%: $(O)/obj/selftests/%.o $(LIB_FILE) $(LIB_LINK)
@@ -274,7 +280,10 @@ check-model:
 	$(Q)$(RUN) -l model -t 7200 "sh selftests/model/run.sh large"
 
 check-install:
-	$(Q)$(RUN) -l install -t 300 "sh selftests/install/run.sh"
+	$(Q)$(RUN) -b
+	$(Q)$(RUN) -a -l install -t 300 "sh selftests/install/run.sh"
+	$(Q)$(RUN) -a -l install-module -t 300 "sh selftests/install/module.sh"
+	$(Q)$(RUN) -e
 
 # The kernel module, in a virtual machine with one of Debian's kernels, which tools/setup.sh has
 # fetched: without one, or without the emulator, these skip and say so.
@@ -284,6 +293,7 @@ check-vm: all tests kernel-tests
 	$(Q)$(RUN) -l vm-6.1 -t 900 "sh selftests/vm/run.sh 6.1 quick"
 check-vm-all: all tests kernel-tests
 	$(Q)$(RUN) -b
+	$(Q)$(RUN) -a -l vm-harness -t 300 "sh selftests/vm/harness/run.sh"
 	$(Q)$(RUN) -a -l vm-6.1 -t 5400 "sh selftests/vm/run.sh 6.1 full"
 	$(Q)$(RUN) -a -l vm-6.12 -t 5400 "sh selftests/vm/run.sh 6.12 full"
 	$(Q)$(RUN) -e
@@ -332,6 +342,7 @@ check: all tests kernel-tests build-asan build-tsan
 	$(Q)$(RUN) -a -l vm-6.1 -t 900 "sh selftests/vm/run.sh 6.1 quick"
 	$(Q)$(RUN) -a -l model -t 1200 "sh selftests/model/run.sh small"
 	$(Q)$(RUN) -a -l install -t 300 "sh selftests/install/run.sh"
+	$(Q)$(RUN) -a -l install-module -t 300 "sh selftests/install/module.sh"
 	$(Q)$(RUN) -a -l fuzz -t 300 "sh selftests/fuzz/run.sh 20"
 	$(run_sanitize)
 	$(Q)$(RUN) -e
@@ -380,6 +391,38 @@ uninstall:
 		$(DESTDIR)$(bindir)/tricolor $(DESTDIR)$(bashcompdir)/tricolor \
 		$(DESTDIR)$(unitdir)/tricolord.service
 
+# The module is built for one kernel: KVER, or the running one.  DESTDIR goes before all of it.
+KMOD_ARGS := $(if $(KVER),KVER=$(KVER)) $(if $(KDIR),KDIR=$(KDIR)) $(if $(KMOD_O),O=$(KMOD_O))
+DKMS_SRC := /usr/src/tricolor-$(VERSION)
+docdir	= $(PREFIX)/share/doc/tricolor
+
+.PHONY: modules modules_install modules_uninstall dkms_install
+modules:
+	$(Q)O= $(MAKE) -C kmod $(KMOD_ARGS) modules
+
+modules_install: modules
+	$(Q)O= $(MAKE) -C kmod $(KMOD_ARGS) INSTALL_MOD_PATH=$(DESTDIR) INSTALL_MOD_DIR=updates $@
+	$(Q)$(MAKE) kmod-dist
+
+# The sources, for DKMS to build.
+dkms_install: kmod-dist
+	$(Q)install -d $(DESTDIR)$(DKMS_SRC)
+	$(Q)cp -r kmod/Kbuild kmod/dkms.conf kmod/uapi $(wildcard kmod/*.[ch]) $(DESTDIR)$(DKMS_SRC)
+
+.PHONY: kmod-dist
+kmod-dist:
+	$(Q)install -D -m 644 kmod/dist/60-tricolor.rules \
+		$(DESTDIR)$(PREFIX)/lib/udev/rules.d/60-tricolor.rules
+	$(Q)install -D -m 644 kmod/dist/sysusers.conf $(DESTDIR)$(PREFIX)/lib/sysusers.d/tricolor.conf
+	$(Q)install -D -m 644 kmod/dist/modprobe.conf $(DESTDIR)$(docdir)/modprobe.conf
+	$(Q)install -D -m 644 kmod/dist/modules-load.conf $(DESTDIR)$(docdir)/modules-load.conf
+
+modules_uninstall:
+	$(Q)rm -rf $(DESTDIR)$(DKMS_SRC) $(DESTDIR)$(docdir)
+	$(Q)rm -f $(DESTDIR)/lib/modules/*/updates/tricolor.ko* \
+		$(DESTDIR)$(PREFIX)/lib/udev/rules.d/60-tricolor.rules \
+		$(DESTDIR)$(PREFIX)/lib/sysusers.d/tricolor.conf
+
 .PHONY: clean help
 clean:
 	$(Q)rm -rf build
@@ -403,6 +446,9 @@ help:
 	'style              formatting, licence lines, line length' \
 	'install, uninstall honour DESTDIR, PREFIX (default /usr/local), bindir, sbindir, libdir,' \
 	'                   sysconfdir (/etc for /usr and /usr/local, else PREFIX/etc), unitdir' \
+	'modules            the kernel module, for KVER (default: the running kernel)' \
+	'modules_install    that, udev rule and group; dkms_install: sources for DKMS' \
+	'modules_uninstall  both again' \
 	'clean              remove build/' \
 	'' \
 	'V=1                print commands' \

@@ -23,6 +23,7 @@
 #include <unistd.h>
 
 #include "clock.h"
+#include "genl.h"
 #include "greet.h"
 #include "listen.h"
 #include "notify.h"
@@ -31,7 +32,7 @@
 
 #define STOP_NS 2000000000ull
 
-enum { POLL_LISTENER, POLL_SIGNALS, POLL_UNTIL, POLL_ARENAS, POLLS };
+enum { POLL_LISTENER, POLL_SIGNALS, POLL_UNTIL, POLL_ARENAS, POLL_GENL, POLLS };
 
 static void signals(sigset_t *set)
 {
@@ -121,6 +122,8 @@ static const char *serve(const struct options *o, struct config *c, struct pollf
 			    errno != ENOTSOCK && errno != EPIPE)
 				log_debug("descriptor %d: %s", o->until_fd, strerror(errno));
 		}
+		if (p[POLL_GENL].revents)
+			genl_read();
 		if (p[POLL_ARENAS].revents && read(p[POLL_ARENAS].fd, &n, sizeof(n)) < 0)
 			continue;
 		if (o->until_fd >= 0 && p[POLL_UNTIL].fd < 0 && !registry_count())
@@ -146,6 +149,7 @@ int shared_run(const struct options *o, struct config *c)
 		return 1;
 	p[POLL_SIGNALS].fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 	p[POLL_UNTIL].fd = o->until_fd;
+	p[POLL_GENL].fd = genl_open();
 	log_line("listening on %s", c->socket);
 	notify("READY=1\nSTATUS=Listening on %s", c->socket);
 

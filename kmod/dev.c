@@ -236,6 +236,9 @@ long tricolor_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 		return -EFAULT;
 	if (size < ioctl->first_size)
 		return -EINVAL;
+	/* None will ever be that large, and the rest would have to be looked through for zeros. */
+	if (size > PAGE_SIZE)
+		return -E2BIG;
 	/* -E2BIG if the rest is not 0. */
 	err = copy_struct_from_user(&args, ioctl->size, uargs, size);
 	if (err)
@@ -330,7 +333,6 @@ static const struct file_operations owner_fops = {
 	.poll = owner_poll,
 	.unlocked_ioctl = tricolor_ioctl,
 	.compat_ioctl = compat_ptr_ioctl,
-	.llseek = noop_llseek,
 };
 
 /*
@@ -365,7 +367,6 @@ static const struct file_operations control_fops = {
 	.poll = control_poll,
 	.unlocked_ioctl = tricolor_ioctl,
 	.compat_ioctl = compat_ptr_ioctl,
-	.llseek = noop_llseek,
 };
 
 static struct miscdevice owner_device = {

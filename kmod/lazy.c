@@ -10,19 +10,19 @@
  *       LAZY     in the tree and on the list.  Freeing lazily sets bits, reusing clears bits, and
  *                whoever clears the last takes the chunk off both and frees it.
  *       PURGING  in the tree, off the list, the shrinker's.  Its bits do not change.
- *     The shrinker makes a chunk PURGING with list_lru's lock and lazy_lock held, frees the pages with
- *     neither, then takes the chunk out of the tree, wakes who waits, and frees it.  Everyone
+ *     The shrinker makes a chunk PURGING with list_lru's lock and lazy_lock held, frees the pages
+ *     with neither, then takes the chunk out of the tree, wakes who waits, and frees it.  Everyone
  *     else who meets a PURGING chunk waits until it is out of the tree.
- *  3. Why nothing is lost: pages are freed only for bits of a PURGING chunk.  A bit is set by freeing
- *     lazily, and only in a chunk that is not PURGING.  Reuse returns when there is no bit for its pages
- *     in any chunk, LAZY or PURGING.  Therefore no page is freed between the return from
- *     reuse (when it looks whether the pages are there) and the next time that it is freed lazily.
- *     Freeing eagerly waits just so: else a purge that began before would take what is
+ *  3. Why nothing is lost: pages are freed only for bits of a PURGING chunk.  A bit is set by
+ *     freeing lazily, and only in a chunk that is not PURGING.  Reuse returns when there is no bit
+ *     for its pages in any chunk, LAZY or PURGING.  Therefore no page is freed between the return
+ *     from reuse (when it looks whether the pages are there) and the next time that it is freed
+ *     lazily.  Freeing eagerly waits just so: else a purge that began before would take what is
  *     written after.
  *  4. Waiting ends: the shrinker holds no lock of ours while it purges, and waits only for folio
  *     locks and i_mmap_rwsem, as page reclaim itself does.  Who waits here holds neither.
- *  5. The arena outlives the purge: the shrinker takes a reference to it while the chunk is still on
- *     the list, which the last reference's release takes all chunks off, under list_lru's lock.
+ *  5. The arena outlives the purge: the shrinker takes a reference to it while the chunk is still
+ *     on the list, which the last reference's release takes all chunks off, under list_lru's lock.
  *     Putting a reference is left to a task work or a worker by fput(), so that no arena is
  *     released within reclaim.
  *
@@ -30,8 +30,10 @@
  */
 #include <linux/list_lru.h>
 #include <linux/sched/mm.h>
+#include <linux/sched/signal.h>
 #include <linux/shrinker.h>
 #include <linux/slab.h>
+#include <linux/xarray.h>
 
 #include "internal.h"
 #include "trace.h"
@@ -56,18 +58,23 @@ static struct shrinker *shrinker;
 static bool ready;			/* the list may be looked at */
 static atomic64_t all_pages, all_chunks;	/* of all arenas, to tell chunks in pages */
 
-static struct tricolor_chunk *find(struct tricolor_arena *arena, u64 index)
+/* The first chunk of those with numbers from @index to @last, or NULL. */
+static struct tricolor_chunk *find(struct tricolor_arena *arena, u64 index, u64 last)
 {
 	struct rb_node *node = arena->chunks.rb_node;
+	struct tricolor_chunk *first = NULL;
 
 	while (node) {
 		struct tricolor_chunk *chunk = rb_entry(node, struct tricolor_chunk, node);
 
-		if (index == chunk->index)
-			return chunk;
-		node = index < chunk->index ? node->rb_left : node->rb_right;
+		if (chunk->index < index) {
+			node = node->rb_right;
+		} else {
+			first = chunk;
+			node = node->rb_left;
+		}
 	}
-	return NULL;
+	return first && first->index <= last ? first : NULL;
 }
 
 static void insert(struct tricolor_arena *arena, struct tricolor_chunk *chunk)
@@ -119,29 +126,29 @@ static bool is_purging(struct tricolor_arena *arena, u64 index)
 	bool purging;
 
 	spin_lock(&arena->lazy_lock);
-	chunk = find(arena, index);
+	chunk = find(arena, index, index);
 	purging = chunk && chunk->purging;
 	spin_unlock(&arena->lazy_lock);
 	return purging;
 }
 
 /*
- * The chunk of that index, or NULL, with lazy_lock held and after any purge of it is over; or an error
+ * As find(), with lazy_lock held on return, and after any purge of the chunk is over; or an error
  * pointer, without the lock, if a fatal signal came while waiting.
  */
-static struct tricolor_chunk *find_lock(struct tricolor_arena *arena, u64 index)
+static struct tricolor_chunk *find_lock(struct tricolor_arena *arena, u64 index, u64 last)
 {
 	struct tricolor_chunk *chunk;
-	int err;
+	u64 purged;
 
 	for (;;) {
 		spin_lock(&arena->lazy_lock);
-		chunk = find(arena, index);
+		chunk = find(arena, index, last);
 		if (!chunk || !chunk->purging)
 			return chunk;
+		purged = chunk->index;
 		spin_unlock(&arena->lazy_lock);
-		err = wait_event_killable(arena->purge_wait, !is_purging(arena, index));
-		if (err)
+		if (wait_event_killable(arena->purge_wait, !is_purging(arena, purged)))
 			return ERR_PTR(-EINTR);
 	}
 }
@@ -163,7 +170,8 @@ static u32 present(struct tricolor_arena *arena, u64 index, u32 mask)
 	unsigned long bitmap = 0;
 
 	if (arena->create_flags & TRICOLOR_CREATE_HUGE)
-		return tricolor_present(arena, first, 1ul << (HUGE_SHIFT - PAGE_SHIFT), NULL, false) ? mask : 0;
+		return tricolor_present(arena, first, 1ul << (HUGE_SHIFT - PAGE_SHIFT), NULL,
+					false) ? mask : 0;
 	tricolor_present(arena, first + from, nr, &bitmap, false);
 	return (u32)(bitmap << from) & mask;
 }
@@ -177,7 +185,7 @@ static int note_chunk(struct tricolor_arena *arena, u64 index, u32 mask, u64 *by
 	if (!mask)
 		return 0;
 	for (;;) {
-		chunk = find_lock(arena, index);
+		chunk = find_lock(arena, index, index);
 		if (IS_ERR(chunk))
 			break;
 		if (chunk || spare)
@@ -215,18 +223,30 @@ static int note_chunk(struct tricolor_arena *arena, u64 index, u32 mask, u64 *by
 /**
  * tricolor_lazy_note - the kernel may take these pages from now on
  *
- * Adds to @bytes what there is to be taken.  @eager is set if some of them were freed at once, for want
- * of memory to note them.
+ * Adds to @bytes what there is to be taken.  @eager is set if some of them were freed at once, for
+ * want of memory to note them.
  */
-int tricolor_lazy_note(struct tricolor_arena *arena, u64 offset, u64 length, u64 *bytes, bool *eager)
+int tricolor_lazy_note(struct tricolor_arena *arena, u64 offset, u64 length, u64 *bytes,
+		       bool *eager)
 {
-	u64 first = offset >> arena->unit_shift, end = (offset + length) >> arena->unit_shift, index;
+	u64 first = offset >> arena->unit_shift, end = (offset + length) >> arena->unit_shift;
+	unsigned int page_shift = arena->chunk_shift + arena->unit_shift - PAGE_SHIFT;
+	unsigned long page = offset >> PAGE_SHIFT;
+	unsigned long last_page = ((offset + length) >> PAGE_SHIFT) - 1;
 	int err;
 
-	for (index = first >> arena->chunk_shift; index << arena->chunk_shift < end; index++) {
+	/* From chunk to chunk that has contents: an arena may be far larger than what is in it. */
+	while (page <= last_page &&
+	       xa_find(&tricolor_mapping(arena)->i_pages, &page, last_page, XA_PRESENT)) {
+		u64 index = page >> page_shift;
+
 		err = note_chunk(arena, index, bits(arena, index, first, end), bytes, eager);
 		if (err)
 			return err;
+		if (fatal_signal_pending(current))
+			return -EINTR;
+		cond_resched();
+		page = (index + 1) << page_shift;
 	}
 	/* The owner may have gone since the call began, and nobody drops what was noted after. */
 	if (tricolor_is_orphan(arena))
@@ -254,31 +274,38 @@ int tricolor_lazy_take(struct tricolor_arena *arena, u64 offset, u64 length, boo
 {
 	/* An eager range may begin and end within a huge page: that is lazy or not as a whole. */
 	u64 first = offset >> arena->unit_shift;
-	u64 end = (offset + length + (1ull << arena->unit_shift) - 1) >> arena->unit_shift, index;
+	u64 end = (offset + length + (1ull << arena->unit_shift) - 1) >> arena->unit_shift;
+	u64 index = first >> arena->chunk_shift, last = (end - 1) >> arena->chunk_shift;
 
 	/* The caller knows what it has noted, and PURGING chunks are in the tree too. */
 	if (RB_EMPTY_ROOT(&arena->chunks))
 		return 0;
-	for (index = first >> arena->chunk_shift; index << arena->chunk_shift < end; index++) {
-		struct tricolor_chunk *chunk = find_lock(arena, index), *empty = NULL;
+	for (; index <= last; index++) {
+		struct tricolor_chunk *chunk = find_lock(arena, index, last), *empty = NULL;
 		u32 mask;
 
 		if (IS_ERR(chunk))
 			return PTR_ERR(chunk);
-		if (chunk) {
-			mask = chunk->mask & bits(arena, index, first, end);
-			chunk->mask &= ~mask;
-			count(arena, -(long)hweight32(mask));
-			if (reuse)
-				arena->reused_bytes += (u64)hweight32(mask) << arena->unit_shift;
-			if (!chunk->mask) {
-				unlink(arena, chunk);
-				empty = chunk;
-			}
+		if (!chunk) {
+			spin_unlock(&arena->lazy_lock);
+			break;
+		}
+		index = chunk->index;
+		mask = chunk->mask & bits(arena, index, first, end);
+		chunk->mask &= ~mask;
+		count(arena, -(long)hweight32(mask));
+		if (reuse)
+			arena->reused_bytes += (u64)hweight32(mask) << arena->unit_shift;
+		if (!chunk->mask) {
+			unlink(arena, chunk);
+			empty = chunk;
 		}
 		spin_unlock(&arena->lazy_lock);
 		if (empty)
 			kmem_cache_free(chunk_cache, empty);
+		if (fatal_signal_pending(current))
+			return -EINTR;
+		cond_resched();
 	}
 	return 0;
 }

@@ -15,11 +15,13 @@ CFLAGS	?= -O2 -g
 WERROR	?= 1
 
 TEST_PROGRAMS := $(addprefix $(OUTPUT)/,$(TEST_GEN_PROGS))
+# Built, and not run with the tests.
+EXTENDED := $(addprefix $(OUTPUT)/,$(TEST_GEN_PROGS_EXTENDED))
 TIMEOUT	:= $(shell sed -n 's/^timeout=//p' settings 2>/dev/null)
 
 .DEFAULT_GOAL := all
 .PHONY: all run_tests clean list
-all: $(TEST_PROGRAMS)
+all: $(TEST_PROGRAMS) $(EXTENDED)
 
 $(OUTPUT)/%: %.c
 	@mkdir -p $(@D)
@@ -36,6 +38,6 @@ list:
 	@printf '%s\n' $(TEST_GEN_PROGS)
 
 clean:
-	rm -f $(TEST_PROGRAMS) $(TEST_PROGRAMS:=.d)
+	rm -f $(TEST_PROGRAMS) $(EXTENDED) $(addsuffix .d,$(TEST_PROGRAMS) $(EXTENDED))
 
--include $(TEST_PROGRAMS:=.d)
+-include $(addsuffix .d,$(TEST_PROGRAMS) $(EXTENDED))

@@ -52,7 +52,7 @@ is_installed()
 	# It may be here without a package, such as a compiler in /usr/local.
 	case $1 in
 	libnl-genl-3-dev) [ -e /usr/include/libnl3/netlink/genl/genl.h ] ;;
-	libelf1) ldconfig -p | grep -q 'libelf\.so\.1' ;;
+	libelf1) PATH=$PATH:/usr/sbin:/sbin ldconfig -p | grep -q 'libelf\.so\.1' ;;
 	qemu-system-x86) command -v qemu-system-x86_64 >/dev/null ;;
 	busybox-static) command -v busybox >/dev/null ;;
 	xz-utils) command -v xz >/dev/null ;;

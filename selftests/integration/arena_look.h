@@ -2,8 +2,9 @@
 /*
  * arena_look.h - a test's own look at the arena of its process, past the library
  *
- * The mapping is found in /proc/self/maps, the layout computed from the control page, as a collector
- * does it.  arena_faults() counts what contradicts itself while nobody uses the heap.
+ * The mapping (of a memfd, or of /dev/tricolor) is found in /proc/self/maps, the layout computed from
+ * the control page, as a collector does it.  arena_faults() counts what contradicts itself while
+ * nobody uses the heap.
  */
 #ifndef TRICOLOR_SELFTESTS_ARENA_LOOK_H
 #define TRICOLOR_SELFTESTS_ARENA_LOOK_H
@@ -28,7 +29,7 @@ static inline bool arena_find(struct tri_view *v)
 		uintptr_t lo, hi;
 		uint64_t offset;
 
-		if (!strstr(line, "memfd:tricolor") ||
+		if (!strstr(line, "tricolor (deleted)") ||
 		    sscanf(line, "%" SCNxPTR "-%" SCNxPTR " %*s %" SCNx64, &lo, &hi, &offset) != 3 ||
 		    offset)
 			continue;

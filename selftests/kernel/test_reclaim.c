@@ -317,6 +317,35 @@ TEST_F(reclaim, parts_of_huge_pages)
 	EXPECT_EQ((HUGE - 4 * PAGE) / PAGE, count_filled(self->p, 4 * PAGE, HUGE - 4 * PAGE));
 }
 
+/* What a call costs depends on what is there, and not on how much might be. */
+TEST_TIMEOUT(a_vast_arena, 30)
+{
+	const uint64_t bytes = 32ull << 40, places[] = { 0, 1ull << 30, bytes / 2, bytes - PAGE };
+	struct tricolor_info i;
+	bool gone;
+	char *p;
+	int fd, k;
+
+	REQUIRE_MODULE();
+	fd = new_arena(bytes, 0, NULL);
+	p = map_rw(fd, bytes);
+	for (k = 0; k < 4; k++)
+		fill_page(p + places[k], (uint64_t)k);
+	ASSERT_EQ(0, reclaim_lazy(fd, 0, bytes));
+	i = info(fd);
+	EXPECT_EQ(4 * PAGE, i.lazy_bytes + i.purged_bytes);
+	ASSERT_EQ(0, reuse(fd, PAGE, bytes - PAGE, &gone));
+	EXPECT_TRUE(gone);
+	i = info(fd);
+	EXPECT_LE(i.lazy_bytes, PAGE);
+	if (!i.purged_bytes)
+		EXPECT_EQ(PAGE, i.lazy_bytes);
+	ASSERT_EQ(0, reclaim(fd, 0, bytes));
+	i = info(fd);
+	EXPECT_EQ(0, i.lazy_bytes);
+	EXPECT_EQ(0, i.resident_bytes);
+}
+
 /* A signal that kills is not kept waiting by a long vector. */
 TEST_F(reclaim, a_fatal_signal_ends_a_call)
 {

@@ -3,15 +3,16 @@
 #
 # run.sh - run tests in a virtual machine with one of Debian's kernels and our module; TAP
 #
-#	run.sh SERIES LEVEL [PATTERN]	LEVEL is quick, or full: every line of the manifest;
-#					of these only names that match PATTERN (grep -E)
+#	run.sh SERIES LEVEL [PATTERN]	LEVEL is quick, full or bench: see the manifest; of
+#					these only names that match PATTERN, as awk does
 #	run.sh SERIES shell		a shell in the VM instead, on this terminal
 #
 # SERIES is 6.1, 6.12, or debug for the kernel of debug-kernel.sh.  The module is built against that
 # kernel, and the VM's root is a small initramfs: process 1 (init.c), the built programs of the
 # manifest with their libraries, busybox.  Software emulation: needs no privilege.
 #
-# Environment: O, the build folder (default build); SEED, to repeat a run; VM_SECONDS, the hard limit.
+# Environment: O, the build folder (default build); SEED, to repeat a run; VM_SECONDS, the hard limit;
+# MANIFEST, another one.
 #
 # What each program printed is in build/vm/SERIES/results.log, the kernel's console in console.log.
 
@@ -27,13 +28,15 @@ usage()
 series=$1 level=$2 pattern=${3:-.}
 case $level in
 quick) limit=${VM_SECONDS:-420} ;;
-full) limit=${VM_SECONDS:-3000} ;;
+full) limit=${VM_SECONDS:-5000} ;;
+bench) limit=${VM_SECONDS:-900} ;;
 shell) limit=86400 ;;
 *) usage ;;
 esac
 cd "$(dirname "$0")/../.." || exit 1
 O=${O:-build}
 here=selftests/vm
+manifest=${MANIFEST:-$here/manifest}
 vm=build/vm/$series
 
 skip()
@@ -98,6 +101,7 @@ printf 'root:x:0:\ntricolor:x:60:\n' >$root/etc/group
 add_module()
 {
 	[ ! -e "$root/lib/modules/$1.ko" ] || return 0
+	[ -d $vm/modules/kernel ] || return 0
 	file=$(find $vm/modules/kernel -name "$1.ko*" -o -name "$(echo "$1" | tr _ -).ko*" | sed 1q)
 	[ -n "$file" ] || return 0		# built in
 	case $file in
@@ -117,14 +121,31 @@ add_module zram
 cp -P "$O"/lib/*.so* $root/b/lib/ 2>/dev/null
 cp "$O"/bin/* $root/b/bin/ 2>/dev/null
 cp "$O"/sbin/* $root/b/sbin/ 2>/dev/null
-if [ $level != shell ]; then
-	awk -v level=$level '
-		/^(quick|full)[ \t]/ && (level == "full" || $1 == level) { $1 = ""; print }' \
-		$here/manifest | awk -v p="$pattern" '$2 ~ p' >$vm/chosen
-	[ -s $vm/chosen ] || fail "no test of the manifest matches $pattern"
-else
-	awk '/^(quick|full)[ \t]/ { print $2, $3 }' $here/manifest >$vm/chosen
-fi
+# The manifest's lines for the programs that there are, and one for each that it does not name.
+list_programs()
+{
+	for source in selftests/kernel/test_*.c selftests/integration/test_*.c; do
+		name=${source#selftests/}
+		name=${name%.c}
+		grep -qE "^[a-z]+[[:blank:]]+[0-9]+[[:blank:]]+$name(:|[[:blank:]]|\$)" "$manifest" && continue
+		case $name in
+		kernel/*) echo "quick 120 $name" ;;
+		*) echo "full 900 $name TRICOLOR_BACKING=dev" ;;
+		esac
+	done
+	grep -v '^#' "$manifest"
+}
+case $level in
+quick) levels='quick|never' ;;
+full) levels='quick|full|never' ;;
+bench) levels=bench ;;
+shell) levels='quick|full|bench' ;;
+esac
+[ "$series" != debug ] || levels="$levels|debug"
+list_programs | grep -E "^($levels)[[:blank:]]" | awk -v p="$pattern" '$3 ~ p' >$vm/chosen.all
+grep -v '^never' $vm/chosen.all | sed 's/^[a-z]*[[:blank:]]*//' >$vm/chosen
+grep '^never' $vm/chosen.all | sed 's/^[a-z]*[[:blank:]]*[0-9]*[[:blank:]]*//' >$vm/never
+[ -s $vm/chosen ] || fail "no test matches $pattern"
 while read -r seconds name rest; do
 	program=${name%%:*}
 	[ -x "$O/tests/$program" ] || fail "$O/tests/$program is not built"
@@ -143,10 +164,12 @@ while read -r seconds name rest; do
 done <$vm/chosen >$root/etc/tests
 cp "$O"/tests/integration/*.so $root/b/tests/integration/ 2>/dev/null
 
-# Libraries from outside the tree, at the places where they are here.
-find $root/b -type f | while read -r file; do
-	ldd "$file" 2>/dev/null
-done | awk '/=> \// { print $3 } /^\t\/lib.*ld-/ { print $1 }' | sort -u |
+# Libraries from outside the tree, at the places where they are here; and the one that pthread_exit()
+# loads by itself.
+{
+	PATH=$PATH:/usr/sbin:/sbin ldconfig -p | awk '/libgcc_s\.so\.1 .*x86-64/ { print "\t" $1, "=>", $NF }'
+	find $root/b -type f -exec ldd {} ';' 2>/dev/null
+} | awk '/=> \// { print $3 } /^\t\/lib.*ld-/ { print $1 }' | sort -u |
 	while read -r library; do
 		case $library in
 		"$PWD"/*) continue ;;
@@ -186,6 +209,7 @@ run_qemu -serial file:$vm/console.log -serial file:$vm/results.log \
 	-append "console=ttyS0 loglevel=4 $append" </dev/null >$vm/qemu.log 2>&1
 status=$?
 awk -f $here/tap.awk -v status=$status -v limit="$limit" -v release="$(cat $vm/release)" \
+	-v never=$vm/never \
 	$root/etc/tests $vm/results.log
 result=$?
 if [ $status -ne 33 ]; then

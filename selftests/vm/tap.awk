@@ -132,6 +132,11 @@ END {
 		point(0, "the VM ended by itself, with status " status " of the emulator")
 	else if (!done)
 		point(0, "the VM was turned off early")
+	while ((getline line < never) > 0) {
+		split(line, words)
+		sub(/^[^ \t]+[ \t]*/, "", line)
+		print "ok " ++points " # SKIP " words[1] ": " line
+	}
 	print "1.." points
 	exit failures != 0
 }

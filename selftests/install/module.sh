@@ -1,0 +1,170 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# module.sh - install the kernel module into a folder, and look at what is there
+#
+# For the kernel that the VM has (selftests/vm/kernel.sh): without one, only what needs no kernel is
+# tested.  DKMS itself is not needed: what dkms.conf tells it to do is done as it would.
+
+set -u
+cd "$(dirname "$0")/../.." || exit 1
+
+# Settings of the make that runs us are not meant for the ones that we run.
+unset MAKEFLAGS MFLAGS MAKELEVEL MAKEOVERRIDES DESTDIR PREFIX SANITIZE O KVER KDIR KMOD_O
+
+work=$(mktemp -d) || exit 1
+trap 'rm -rf "$work"' EXIT
+dest=$work/dest
+points=0
+failures=0
+
+# Run "$2"... and report whether it succeeded; show what it said if not.
+point()
+{
+	what=$1
+	shift
+	points=$((points + 1))
+	if "$@" >"$work/output" 2>&1; then
+		echo "ok $points $what"
+	else
+		sed 's/^/# /' "$work/output"
+		echo "not ok $points $what"
+		failures=$((failures + 1))
+	fi
+}
+
+version=$(awk '/define TRI_VERSION_(MAJOR|MINOR|PATCH)/ { v = v dot $3; dot = "." }
+	END { print v }' libclient/include/tricolor.h)
+kdir=$PWD/build/vm/6.1/kdir
+release=$(cat build/vm/6.1/release 2>/dev/null)
+
+# What depmod writes, where there is one, is not ours to list.
+files_below()
+{
+	(cd "$1" && find . ! -type d ! -name 'modules.*' | sort)
+}
+
+dist_files()
+{
+	cat <<-END
+	./usr/local/lib/sysusers.d/tricolor.conf
+	./usr/local/lib/udev/rules.d/60-tricolor.rules
+	./usr/local/share/doc/tricolor/modprobe.conf
+	./usr/local/share/doc/tricolor/modules-load.conf
+	END
+}
+
+install_modules()
+{
+	make KVER="$release" KDIR="$kdir" KMOD_O="$work/module" DESTDIR="$dest" modules_install
+}
+
+expect_installed()
+{
+	{ dist_files && echo "./lib/modules/$release/updates/tricolor.ko"; } | sort >"$work/expected"
+	files_below "$dest" | diff "$work/expected" -
+}
+
+# What the module says of itself: its name, for which kernel, under which licence.
+module_field()
+{
+	tr '\0' '\n' <"$dest/lib/modules/$release/updates/tricolor.ko" | sed -n "s/^$1=//p" | sed 1q
+}
+
+module_is_right()
+{
+	echo "$(module_field name), $(module_field vermagic), $(module_field license)"
+	[ "$(module_field name)" = tricolor ] && [ "$(module_field license)" = GPL ] &&
+		case $(module_field vermagic) in "$release "*) ;; *) false ;; esac
+}
+
+uninstalls()
+{
+	make DESTDIR="$1" modules_uninstall && [ -z "$(files_below "$1")" ] || { files_below "$1"; false; }
+}
+
+# Every device that the module makes has a rule with the mode that it is made with.
+rules_match_devices()
+{
+	awk '/\.name = "/ { gsub(/[",]/, "", $3); name = $3 }
+		/\.mode = / { sub(",", "", $3); print name, $3 }' kmod/dev.c | sort >"$work/devices"
+	tr -d '",' <kmod/dist/60-tricolor.rules |
+		sed -n 's/.*KERNEL==\([a-z]*\) .*MODE=\([0-7]*\).*/\1 \2/p' | sort >"$work/rules"
+	cat "$work/devices"
+	[ -s "$work/devices" ] && diff "$work/devices" "$work/rules"
+}
+
+# The example sets parameters that there are, to what they take.
+parameters_exist()
+{
+	sed -n 's/^options tricolor //p' kmod/dist/modprobe.conf | tr ' ' '\n' >"$work/set"
+	[ -s "$work/set" ] || return 1
+	while IFS='=' read -r name value; do
+		echo "$name=$value"
+		grep -q "module_param_named($name," kmod/*.c && [ "$value" -ge 0 ] || return 1
+	done <"$work/set"
+}
+
+# dkms.conf is a part of a script of bash's, with variables of DKMS's.
+dkms_variable()
+{
+	kernel_source_dir=$kdir dkms_tree=$work/dkms bash -c '. "$1"; eval "echo \"\$$2\""' - \
+		"$dkms/dkms.conf" "$1"
+}
+
+dkms_build()
+{
+	build=$work/dkms/tricolor/$version/build
+	mkdir -p "$build" && cp -r "$dkms/." "$build/" || return 1
+	eval "$(dkms_variable '{MAKE[0]}')" || return 1
+	[ -s "$build/$(dkms_variable '{BUILT_MODULE_NAME[0]}').ko" ]
+}
+
+dkms_is_right()
+{
+	[ "$(dkms_variable PACKAGE_NAME)-$(dkms_variable PACKAGE_VERSION)" = "tricolor-$version" ]
+}
+
+dkms_takes()
+{
+	echo "$1" | grep -qE "$(dkms_variable BUILD_EXCLUSIVE_KERNEL)"
+}
+
+dkms_takes_kernels()
+{
+	dkms_takes 6.1.0-56-amd64 && dkms_takes 6.12.95+deb12-amd64 && ! dkms_takes 5.10.0-30-amd64 &&
+		! dkms_takes 6.13.1 && ! dkms_takes 6.0.12
+}
+
+skip()
+{
+	points=$((points + 1))
+	echo "ok $points # SKIP $1"
+}
+
+echo "TAP version 13"
+echo "1..10"
+why=$(sh selftests/vm/kernel.sh why 6.1) || why=
+if [ -n "$why" ]; then
+	skip "$why"
+	skip "$why"
+	skip "$why"
+	skip "$why"
+else
+	point "make modules_install DESTDIR=..." install_modules
+	point "what modules_install installs" expect_installed
+	point "what the module says of itself" module_is_right
+	point "make modules_uninstall" uninstalls "$dest"
+fi
+dkms=$work/src/usr/src/tricolor-$version
+point "make dkms_install DESTDIR=..." make DESTDIR="$work/src" dkms_install
+point "dkms.conf: name and version" dkms_is_right
+point "dkms.conf: kernels" dkms_takes_kernels
+if [ -n "$why" ]; then
+	skip "$why"
+else
+	point "dkms.conf: it builds" dkms_build
+fi
+point "the udev rule fits the devices" rules_match_devices
+point "the example of modprobe.d" parameters_exist
+[ $failures -eq 0 ]
