@@ -9,8 +9,8 @@
  *  2. What it may cost.  While there is a limit all CPU time goes into a bucket (limiter.c): on one
  *     side the arena's thread, whatever it does, helpers, and what the program's threads did for
  *     the collector; on the other what the program did for itself, by the CPU clock of its
- *     process.  A thread that waits for the collector counts as one that works for it: its time is
- *     gone too.
+ *     process.  A thread that waits for the collector for a moment spins, and counts as one that
+ *     works for it.
  *
  *     What finds no room in the bucket is owed.  Go forgives it, since there the collector's part
  *     in the background is 25 % at most; our thread takes a whole CPU, and a cycle may be longer
@@ -69,6 +69,19 @@ uint64_t limit_resident_bytes(const struct arena *a)
 /* CPU time                                                                                   */
 /* ------------------------------------------------------------------------------------------ */
 
+static uint64_t less(uint64_t a, uint64_t b)
+{
+	return a > b ? a - b : 0;
+}
+
+/* Of the program's threads for the collector.  Short waits spin and yield; long ones cost no CPU. */
+static uint64_t assist_cpu_ns(const struct tri_ctl *ctl)
+{
+	uint64_t slept = tri_read(&ctl->assist_slept_ns);
+
+	return less(tri_read(&ctl->assist_ns), slept);
+}
+
 static uint64_t client_cpu_ns(const struct limit *l)
 {
 	struct timespec ts;
@@ -94,7 +107,7 @@ static void start_accounts(struct arena *a)
 	limiter_init(&l->limiter, client_cpu_milli(a), clock_ns());
 	l->quota_ns = clock_ns();
 	l->own_cpu_ns = clock_cpu_ns();
-	l->assist_ns = tri_read(&a->view.ctl->assist_ns);
+	l->assist_ns = assist_cpu_ns(a->view.ctl);
 	l->client_cpu_ns = client_cpu_ns(l);
 	l->owed_cpu_ns = 0;
 	l->unreported_ns = 0;
@@ -108,11 +121,6 @@ static uint64_t passed(uint64_t *reading, uint64_t now)
 	return since;
 }
 
-static uint64_t less(uint64_t a, uint64_t b)
-{
-	return a > b ? a - b : 0;
-}
-
 static void account(struct arena *a)
 {
 	struct limit *l = &a->limit;
@@ -120,7 +128,7 @@ static void account(struct arena *a)
 	uint64_t now = clock_ns(), overflow = l->limiter.overflow_cpu_ns, total, gc, program,
 		 assist;
 
-	assist = passed(&l->assist_ns, tri_read(&ctl->assist_ns));
+	assist = passed(&l->assist_ns, assist_cpu_ns(ctl));
 	gc = passed(&l->own_cpu_ns, clock_cpu_ns()) + assist + l->unreported_ns;
 	l->unreported_ns = 0;
 	total = (uint64_t)((double)less(now, l->limiter.updated_ns) * l->limiter.cpu_milli / 1000);
@@ -430,6 +438,10 @@ void limit_cycle_end(struct arena *a)
 		limiter_set_cpus(&l->limiter, client_cpu_milli(a), now);
 		l->quota_ns = now;
 	}
+	if (l->urgent || limit_resident_bytes(a) > (uint64_t)l->in_force_bytes)
+		release(a, UINT64_MAX);
+	l->urgent = false;
+	settle_memory(a);
 	if (overfull(a) && l->share_bytes == l->in_force_bytes)
 		watch_hurry();
 	if (overfull(a) && fails_fast(a))
@@ -439,9 +451,5 @@ void limit_cycle_end(struct arena *a)
 	else
 		tell(a);
 	l->held_in_cycle = l->held;
-	if (l->urgent || limit_resident_bytes(a) > (uint64_t)l->in_force_bytes)
-		release(a, UINT64_MAX);
-	l->urgent = false;
-	settle_memory(a);
 	cycle_settings(a);
 }

@@ -66,7 +66,7 @@
 #define URGE_NS (50 * MS)		/* urged again after so long, if it has not helped … */
 #define URGE_MAX_NS (2000 * MS)		/* … and less and less often */
 #define SOFT_PARTS 10			/* the soft limit is a tenth below the real one */
-#define NEAR_TICKS 2			/* above the soft limit before clients are told … */
+#define NEAR_TICKS 2			/* a quarter into the reserve before clients are told … */
 #define ROOM_TICKS 10			/* … and well below it before they are told that it is over */
 
 struct group {
@@ -443,9 +443,10 @@ static struct bounds bounds_of(const struct group *g, uint64_t arenas, uint64_t 
 											     chosen;
 }
 
-static void judge_pressure(struct group *g, uint64_t used, uint64_t soft, uint64_t urgent)
+static void judge_pressure(struct group *g, uint64_t used, uint64_t soft, uint64_t near,
+			   uint64_t urgent)
 {
-	if (used > soft) {
+	if (used > near) {
 		g->near_ticks++;
 		g->room_ticks = 0;
 	} else {
@@ -543,7 +544,7 @@ static void set_period(struct group *g, const struct bounds *bounds, bool moved,
 
 static void tick_members(struct group *g, struct split *s, uint64_t now)
 {
-	uint64_t arenas = 0, exempt = 0, private = 0, budget, urgent;
+	uint64_t arenas = 0, exempt = 0, private = 0, budget, reserve, near, urgent;
 	bool active = false, chosen = atomic_load(&watch.total_bytes);
 	struct bounds bounds;
 	size_t n = 0, i, sent;
@@ -574,15 +575,17 @@ static void tick_members(struct group *g, struct split *s, uint64_t now)
 	budget_settle(s->arenas, n, budget, s->share);
 	sent = send_shares(s->list, s->share, n);
 
-	urgent = bounds.soft_bytes + (bounds.hard_bytes - bounds.soft_bytes) / 2;
-	judge_pressure(g, bounds.used_bytes, bounds.soft_bytes, urgent);
+	reserve = bounds.hard_bytes - bounds.soft_bytes;
+	near = bounds.soft_bytes + reserve / 4;
+	urgent = bounds.soft_bytes + reserve / 2;
+	judge_pressure(g, bounds.used_bytes, bounds.soft_bytes, near, urgent);
 	urge(g, s->list, n, &bounds, urgent, now);
 	for (m = watch.members; m; m = m->next)
 		if (in_group(m, g))
 			order_pressure(m, g->pressure);
 	/* The kernel counts what is in the group. */
 	if (bounds.hard_bytes == g->limit_bytes)
-		alarm_thresholds(&g->alarm, g->dir, bounds.soft_bytes, urgent);
+		alarm_thresholds(&g->alarm, g->dir, near, urgent);
 	set_period(g, &bounds, sent != 0, now);
 	g->idle_ticks = active || sent ? 0 : g->idle_ticks + 1;
 }

@@ -228,6 +228,8 @@ static bool wait_bounded(struct tri_thread *t, int64_t want, uint64_t began_ns)
 
 	done = far ? wait_long(t, want, began_ns) : wait_turn(t, want, began_ns);
 	waited = tri_now_ns() - began_ns;
+	if (far)
+		atomic_fetch_add_explicit(&ctl->assist_slept_ns, waited, memory_order_relaxed);
 	if (t->waits_cycle != tri_read(&ctl->cycles))
 		t->waits_ns = 0;
 	t->waits_cycle = tri_read(&ctl->cycles);

@@ -145,7 +145,8 @@ struct tri_ctl {
 	tri_au64 assist_scan_bytes;
 	tri_au64 assist_objects;
 	tri_au32 grey_count;			/* hint: about how many are on offer; both */
-	tri_au64 assist_ns;			/* time that threads spent on it: statistics, CPU limiter */
+	tri_au64 assist_ns;			/* time that threads spent on it: statistics, CPU limiter … */
+	tri_au64 assist_slept_ns;		/* … and how much of it they were asleep */
 
 	/* The limit in force: written by the collector, but for `refused`. */
 	_Alignas(64) tri_as64 limit_bytes;	/* INT64_MAX: none */
@@ -309,6 +310,7 @@ _Static_assert(offsetof(struct tri_ctl, assist_scan_bytes) == 648, "layout");
 _Static_assert(offsetof(struct tri_ctl, assist_objects) == 656, "layout");
 _Static_assert(offsetof(struct tri_ctl, grey_count) == 664, "layout");
 _Static_assert(offsetof(struct tri_ctl, assist_ns) == 672, "layout");
+_Static_assert(offsetof(struct tri_ctl, assist_slept_ns) == 680, "layout");
 _Static_assert(offsetof(struct tri_ctl, limit_bytes) == 704, "layout");
 _Static_assert(offsetof(struct tri_ctl, pressure) == 712, "layout");
 _Static_assert(offsetof(struct tri_ctl, refuse) == 716, "layout");
