@@ -33,8 +33,8 @@ static bool add(struct collector *c, void *arg)
 	}
 	l->hidden += reply.hidden;
 	if (c->doubted)
-		complain("user %u's collector at %s says that it has %u heaps of others; to believe it, "
-			 "name it with --socket", c->uid, c->where, c->doubted);
+		complain("user %u's collector at %s says that it has %u heaps of others; to believe "
+			 "it, name it with --socket", c->uid, c->where, c->doubted);
 	more = realloc(l->arenas, (l->n + reply.arenas + 1) * sizeof(*more));
 	if (more) {
 		l->arenas = more;

@@ -24,7 +24,7 @@ struct collector {
 	pid_t pid;			/* SO_PEERCRED; 0: in another namespace */
 	uid_t uid;
 	bool named;
-	unsigned int doubted;		/* arenas that it named in its last answer and was not believed */
+	unsigned int doubted;		/* arenas of its last answer that it was not believed about */
 	pid_t client;			/* of a private one, by its address; 0: it is shared */
 	char where[112];		/* path, or @name */
 };

@@ -233,7 +233,8 @@ static void test_doubt(const char *folder)
 		ksft_exit_fail_msg("%s: %s\n", place, strerror(errno));
 	pid = fork();
 	if (pid == 0) {
-		if (setresgid(STRANGER, STRANGER, STRANGER) || setresuid(STRANGER, STRANGER, STRANGER))
+		if (setresgid(STRANGER, STRANGER, STRANGER) ||
+		    setresuid(STRANGER, STRANGER, STRANGER))
 			_exit(3);
 		close(2);
 		execl(daemon_path(), "tricolord", "--config", "/dev/null", "--socket", path, NULL);
