@@ -169,8 +169,12 @@ static void client_unwritten(void)
 	for (i = 0; i < 3; i++)
 		NEED(!tri_gc());
 	s = stats();
-	NEED(s.cycles >= 3 && s.reconnects == 0 && s.live_bytes > 512 * MIB);
 	NEED(arena_of(getpid(), arena, sizeof(arena)));
+	ksft_print_msg("%llu cycles, %llu reconnects, %llu MiB live, %lld MiB resident\n",
+		       (unsigned long long)s.cycles, (unsigned long long)s.reconnects,
+		       (unsigned long long)(s.live_bytes / MIB),
+		       number(arena, "resident_bytes") / (long long)MIB);
+	NEED(s.cycles >= 3 && s.reconnects == 0 && s.live_bytes >= 512 * MIB);
 	NEED(number(arena, "resident_bytes") < (long long)(64 * MIB));
 }
 
@@ -271,8 +275,12 @@ static void test_killed(void)
 	kill(collector, SIGSTOP);
 	kill(pid, SIGKILL);
 	wait_status(pid);
+	if (!ok)
+		ksft_print_msg("the client did not come to its memory\n");
 	ok &= WAIT_FOR(is(arena, "state", "orphan"), 1000000, PATIENCE_NS) &&
 	      number(arena, "resident_bytes") == 0;
+	ksft_print_msg("%s: %lld bytes resident, %lld collectors\n", arena,
+		       number(arena, "resident_bytes"), number(arena, "collectors"));
 	ksft_test_result(ok, "a killed client's memory is gone while the collector is stopped\n");
 	kill(collector, SIGCONT);
 	snprintf(path, sizeof(path), CLASS "/%s", arena);
