@@ -153,10 +153,11 @@ static void client_sysfs(void)
 	NEED(write_value(arena, "cycles", "1") == EACCES || write_value(arena, "cycles", "1") == EIO);
 }
 
+static void *volatile roots[4000];
+
 /* Objects that nobody ever wrote: there may be no memory where the marker looks. */
 static void client_unwritten(void)
 {
-	static void *roots[4000];
 	struct tri_stats s;
 	char arena[64];
 	int i;
@@ -216,7 +217,7 @@ static void client_full(void)
 {
 	char *p;
 
-	NEED(!tri_init(NULL) && (p = tri_alloc_leaf(64 * MIB)));
+	NEED(!tri_init(NULL) && (roots[0] = p = tri_alloc_leaf(64 * MIB)));
 	memset(p, 1, 64 * MIB);
 	NEED(!tri_gc());
 	shared->stage = 1;
