@@ -2,10 +2,10 @@
 /*
  * backing.c - what an arena lives in
  *
- * A memfd has to be sealed against shrinking and growing: else the client could take pages away from
- * under us.  A collector's descriptor of /dev/tricolor has its size for good.  Its holes do not fill
- * when we touch them, so that we are never charged for a client's page; fault.c is for clients that
- * take pages away on purpose.
+ * A memfd has to be sealed against shrinking and growing: else the client could take pages away
+ * from under us.  A collector's descriptor of /dev/tricolor has its size for good.  Its holes do
+ * not fill when we touch them, so that we are never charged for a client's page; fault.c is for
+ * clients that take pages away on purpose.
  */
 #include "backing.h"
 

@@ -3,9 +3,9 @@
  * device.c - what an arena of /dev/tricolor has more than a memfd
  *
  * Its state is published to the module, for sysfs and tracepoints: with each phase, and with each
- * cycle's figures.  What somebody has written into its files in sysfs, or asked for by netlink, comes
- * as POLLPRI on the descriptor, and is followed like any other order.  Nothing here can fail in a
- * way that matters: the module may have its state a little late.
+ * cycle's figures.  What somebody has written into its files in sysfs, or asked for by netlink,
+ * comes as POLLPRI on the descriptor, and is followed like any other order.  Nothing here can fail
+ * in a way that matters: the module may have its state a little late.
  */
 #include "device.h"
 

@@ -2,14 +2,15 @@
 /*
  * fault.c - arenas that lose a page while they are read
  *
- * The collector must survive that a page which has to be there is none: a client of /dev/tricolor may
- * have punched a hole into its tables, or its end may have freed all of its memory under us; and any
- * shared memory may be out of reach when no memory is left.  Touching the page is a bus error then.
+ * The collector must survive that a page which has to be there is none: a client of /dev/tricolor
+ * may have punched a hole into its tables, or its end may have freed all of its memory under us;
+ * and any shared memory may be out of reach when no memory is left.  Touching the page is a bus
+ * error then.
  *
- * Nobody has to be prepared for it.  The handler maps zeros of our own over the whole arena and notes
- * that it did, and whoever touched it goes on, with an arena that is empty: zeros are no objects,
- * no spans and no work, so that all loops come to their ends.  The arena's thread finds the note
- * (fault_happened()) before it relies on what it has seen, and gives the arena up.
+ * Nobody has to be prepared for it.  The handler maps zeros of our own over the whole arena and
+ * notes that it did, and whoever touched it goes on, with an arena that is empty: zeros are no
+ * objects, no spans and no work, so that all loops come to their ends.  The arena's thread finds
+ * the note (fault_happened()) before it relies on what it has seen, and gives the arena up.
  *
  * Guards are never freed but used again, so that the handler may walk the list without a lock.
  */
@@ -26,7 +27,7 @@
 
 struct fault_guard {
 	struct fault_guard *next;		/* set before it is in the list */
-	_Atomic(uintptr_t) base;		/* 0: unused; written under lock, read by the handler */
+	_Atomic(uintptr_t) base;		/* 0: unused; writers hold lock */
 	_Atomic(size_t) bytes;			/* written while base is 0 */
 	atomic_bool happened;			/* the handler */
 	_Atomic(size_t) offset;			/* the handler, before that */

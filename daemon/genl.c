@@ -2,10 +2,10 @@
 /*
  * genl.c - events of the module's generic netlink family
  *
- * Documentation/netlink/tricolor.yaml specifies them.  What is set through sysfs or netlink reaches each
- * arena's thread by its own descriptor, so that only one event is of use here: `purge`, the kernel's
- * having taken memory that was freed lazily.  It is the earliest sign that memory is short, and the
- * watcher looks at once.  The others go to the log.
+ * Documentation/netlink/tricolor.yaml specifies them.  What is set through sysfs or netlink reaches
+ * each arena's thread by its own descriptor, so that only one event is of use here: `purge`, the
+ * kernel's having taken memory that was freed lazily.  It is the earliest sign that memory is
+ * short, and the watcher looks at once.  The others go to the log.
  *
  * libnl-genl-3 is needed to build this; without it the daemon works, and hears nothing.
  */
@@ -31,7 +31,7 @@ static struct nla_policy policy[TRICOLOR_A_ARENA_MAX + 1] = {
 
 static int on_event(struct nl_msg *msg, void *arg)
 {
-	struct nlattr *attrs[TRICOLOR_A_ARENA_MAX + 1];
+	struct nlattr *attrs[TRICOLOR_A_ARENA_MAX + 1], *purged;
 	struct nlmsghdr *header = nlmsg_hdr(msg);
 	unsigned int id;
 	int pid;
@@ -54,9 +54,9 @@ static int on_event(struct nl_msg *msg, void *arg)
 		log_debug("arena%u: somebody asks for other settings", id);
 		break;
 	case TRICOLOR_CMD_PURGE:
-		if (attrs[TRICOLOR_A_ARENA_PURGED_BYTES])
-			log_debug("arena%u: memory is short, the kernel has taken %llu KiB so far", id,
-				  (unsigned long long)nla_get_u64(attrs[TRICOLOR_A_ARENA_PURGED_BYTES]) >> 10);
+		purged = attrs[TRICOLOR_A_ARENA_PURGED_BYTES];
+		log_debug("arena%u: memory is short, the kernel has taken %llu KiB so far", id,
+			  purged ? (unsigned long long)nla_get_u64(purged) >> 10 : 0);
 		watch_wake();
 		break;
 	}

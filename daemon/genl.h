@@ -6,8 +6,8 @@
 #define TRICOLOR_GENL_H
 
 /**
- * Listen to the module's events.  Returns a descriptor to poll for reading, or -1 if there are none to
- * be had: no module, another network namespace, or a daemon that was built without libnl-genl-3.
+ * Listen to the module's events.  Returns a descriptor to poll for reading, or -1 if there are none
+ * to be had: no module, another network namespace, or a daemon that was built without libnl-genl-3.
  */
 int genl_open(void);
 

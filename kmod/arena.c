@@ -81,8 +81,8 @@ static int shm_release(struct inode *inode, struct file *shm)
 }
 
 /*
- * From here on shm_release() undoes everything.  The reference to the module is the file's: it is put
- * after release, with the file's operations.
+ * From here on shm_release() undoes everything.  The reference to the module is the file's: it is
+ * put after release, with the file's operations.
  */
 static void adopt(struct tricolor_arena *arena)
 {
@@ -169,6 +169,7 @@ static void delist(struct tricolor_arena *arena)
 struct tricolor_arena *tricolor_arena_create(const struct tricolor_create *args)
 {
 	struct tricolor_arena *arena;
+	struct vfsmount *mount;
 	struct file *shm;
 	int err;
 
@@ -186,8 +187,8 @@ struct tricolor_arena *tricolor_arena_create(const struct tricolor_create *args)
 	err = enlist(arena);
 	if (err)
 		goto err_put_device;
-	shm = shmem_file_setup_with_mnt(args->flags & TRICOLOR_CREATE_HUGE ? huge_mount : small_mount,
-					"tricolor", (loff_t)arena->bytes, VM_NORESERVE);
+	mount = args->flags & TRICOLOR_CREATE_HUGE ? huge_mount : small_mount;
+	shm = shmem_file_setup_with_mnt(mount, "tricolor", (loff_t)arena->bytes, VM_NORESERVE);
 	if (IS_ERR(shm)) {
 		err = PTR_ERR(shm);
 		goto err_delist;
@@ -309,7 +310,7 @@ void tricolor_arena_info(struct tricolor_arena *arena, struct tricolor_info *inf
 	info->reused_bytes = READ_ONCE(arena->reused_bytes);
 }
 
-static struct vfsmount *mount(const char *options)
+static struct vfsmount *make_mount(const char *options)
 {
 	struct file_system_type *type = get_fs_type("tmpfs");
 	struct vfsmount *mnt;
@@ -329,13 +330,13 @@ int tricolor_arena_init(void)
 {
 	struct file *probe;
 
-	small_mount = mount("huge=never");
+	small_mount = make_mount("huge=never");
 	/* A kernel without huge pages does not know the option. */
 	if (IS_ERR(small_mount))
-		small_mount = mount("");
+		small_mount = make_mount("");
 	if (IS_ERR(small_mount))
 		return PTR_ERR(small_mount);
-	huge_mount = mount("huge=always");
+	huge_mount = make_mount("huge=always");
 	tricolor_have_huge = IS_ENABLED(CONFIG_TRANSPARENT_HUGEPAGE) && !IS_ERR(huge_mount);
 
 	/* shmem does not export its operations, but they are in every file of its. */

@@ -2,9 +2,9 @@
 /*
  * collector.c - a collector's descriptor
  *
- * It shows an arena's memory (mmap(), pread(), SEEK_DATA and SEEK_HOLE) without ever adding to it, and
- * takes the same calls as the owner's, and the pacer's.  It keeps the arena's number and state, but
- * not its memory: that goes with the owner.
+ * It shows an arena's memory (mmap(), pread(), SEEK_DATA and SEEK_HOLE) without ever adding to it,
+ * and takes the same calls as the owner's, and the pacer's.  It keeps the arena's number and state,
+ * but not its memory: that goes with the owner.
  */
 #include <linux/anon_inodes.h>
 #include <linux/file.h>

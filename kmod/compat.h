@@ -46,6 +46,14 @@ static inline struct folio *tricolor_lock_folio(struct address_space *mapping, p
 	return IS_ERR(folio) ? NULL : folio;
 }
 
+/* 6.8: took a page.  Takes a locked folio out of the page cache, for the caller to put. */
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 8, 0)
+static inline int generic_error_remove_folio(struct address_space *mapping, struct folio *folio)
+{
+	return generic_error_remove_page(mapping, &folio->page);
+}
+#endif
+
 /* 6.5: the cgroup v2 kernel memory switch was renamed. */
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 5, 0)
 #define memcg_kmem_online memcg_kmem_enabled

@@ -236,7 +236,7 @@ long tricolor_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 		return -EFAULT;
 	if (size < ioctl->first_size)
 		return -EINVAL;
-	/* None will ever be that large; the rest of it would have to be looked through for zeros. */
+	/* None will ever be that large, and the rest would have to be looked through for zeros. */
 	if (size > PAGE_SIZE)
 		return -E2BIG;
 	/* -E2BIG if the rest is not 0. */

@@ -3,8 +3,8 @@
  * dirty.c - which pages were written, from the processor's dirty bits
  *
  * For each stretch of a range:
- *  1. All folios that are there are marked dirty: the dirty bits of page tables are about to go, and
- *     a folio that nobody thinks dirty is dropped by reclaim and not swapped out.
+ *  1. All folios that are there are marked dirty: the dirty bits of page tables are about to go,
+ *     and a folio that nobody thinks dirty is dropped by reclaim and not swapped out.
  *  2. clean_record_shared_mapping_range() moves the dirty bits of all mappings into a bitmap.
  *  3. What step 2 can't have seen counts as written: pages that are swapped out, and pages that are
  *     mapped nowhere, which have lost their dirty bits to the folio.
@@ -38,7 +38,7 @@ static void mark_folios(struct address_space *mapping, pgoff_t first, pgoff_t nr
 		for (i = 0; i < folio_batch_count(&batch); i++) {
 			struct folio *folio = batch.folios[i];
 			pgoff_t from = max(folio->index, first);
-			pgoff_t end = min_t(pgoff_t, folio->index + folio_nr_pages(folio), last + 1);
+			pgoff_t end = min(folio_next_index(folio), last + 1);
 
 			if (bitmap && !folio_mapped(folio) && from < end)
 				bitmap_set(bitmap, from - first, end - from);
@@ -76,7 +76,8 @@ static int walk(struct tricolor_arena *arena, struct tricolor_dirty *args, bool 
 		stretch(arena, first + done, nr, bitmap);
 		if (collect) {
 			args->dirty_pages += bitmap_weight(bitmap, nr);
-			if (copy_to_user(user + done / 64, bitmap, DIV_ROUND_UP(nr, 64) * sizeof(u64)))
+			if (copy_to_user(user + done / 64, bitmap,
+					 DIV_ROUND_UP(nr, 64) * sizeof(u64)))
 				err = -EFAULT;
 		}
 		if (fatal_signal_pending(current))

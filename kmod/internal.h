@@ -20,9 +20,9 @@
  *	tricolor_arena.pacer_lock	innermost; nothing is called under it
  *
  * The shrinker is called with any lock of the kernel held below which memory may be allocated, and
- * possibly with ours of the first three, below which we allocate.  It takes none of these.  It holds
- * list_lru's lock when it wants lazy_lock, against the order, and therefore only tries.  While it
- * takes a chunk's memory away it holds no lock at all: see lazy.c.
+ * possibly with ours of the first three, below which we allocate.  It takes none of these.  It
+ * holds list_lru's lock when it wants lazy_lock, against the order, and therefore only tries.
+ * While it takes a chunk's memory away it holds no lock at all: see lazy.c.
  */
 #ifndef TRICOLOR_INTERNAL_H
 #define TRICOLOR_INTERNAL_H
@@ -164,7 +164,8 @@ u64 tricolor_free_pages(struct tricolor_arena *arena, u64 offset, u64 length);
 /* lazy.c */
 int tricolor_lazy_init(void);
 void tricolor_lazy_exit(void);
-int tricolor_lazy_note(struct tricolor_arena *arena, u64 offset, u64 length, u64 *bytes, bool *eager);
+int tricolor_lazy_note(struct tricolor_arena *arena, u64 offset, u64 length, u64 *bytes,
+		       bool *eager);
 int tricolor_lazy_take(struct tricolor_arena *arena, u64 offset, u64 length, bool reuse);
 void tricolor_lazy_drop(struct tricolor_arena *arena);
 
@@ -175,7 +176,8 @@ int tricolor_dirty(struct tricolor_arena *arena, struct tricolor_dirty *args);
 void tricolor_pacer_init(struct tricolor_arena *arena);
 int tricolor_publish(struct tricolor_arena *arena, const struct tricolor_pacer *args);
 void tricolor_pacer_read(struct tricolor_arena *arena, struct tricolor_pacer *pacer);
-void tricolor_tunables_read(struct tricolor_arena *arena, struct tricolor_tunables *tunables, u64 since);
+void tricolor_tunables_read(struct tricolor_arena *arena, struct tricolor_tunables *tunables,
+			    u64 since);
 int tricolor_tunables_set(struct tricolor_arena *arena, u32 set, s32 gc_percent, s64 limit_bytes);
 
 /* sysfs.c */

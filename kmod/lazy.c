@@ -10,19 +10,19 @@
  *       LAZY     in the tree and on the list.  Freeing lazily sets bits, reusing clears bits, and
  *                whoever clears the last takes the chunk off both and frees it.
  *       PURGING  in the tree, off the list, the shrinker's.  Its bits do not change.
- *     The shrinker makes a chunk PURGING with list_lru's lock and lazy_lock held, frees the pages with
- *     neither, then takes the chunk out of the tree, wakes who waits, and frees it.  Everyone
+ *     The shrinker makes a chunk PURGING with list_lru's lock and lazy_lock held, frees the pages
+ *     with neither, then takes the chunk out of the tree, wakes who waits, and frees it.  Everyone
  *     else who meets a PURGING chunk waits until it is out of the tree.
- *  3. Why nothing is lost: pages are freed only for bits of a PURGING chunk.  A bit is set by freeing
- *     lazily, and only in a chunk that is not PURGING.  Reuse returns when there is no bit for its pages
- *     in any chunk, LAZY or PURGING.  Therefore no page is freed between the return from
- *     reuse (when it looks whether the pages are there) and the next time that it is freed lazily.
- *     Freeing eagerly waits just so: else a purge that began before would take what is
+ *  3. Why nothing is lost: pages are freed only for bits of a PURGING chunk.  A bit is set by
+ *     freeing lazily, and only in a chunk that is not PURGING.  Reuse returns when there is no bit
+ *     for its pages in any chunk, LAZY or PURGING.  Therefore no page is freed between the return
+ *     from reuse (when it looks whether the pages are there) and the next time that it is freed
+ *     lazily.  Freeing eagerly waits just so: else a purge that began before would take what is
  *     written after.
  *  4. Waiting ends: the shrinker holds no lock of ours while it purges, and waits only for folio
  *     locks and i_mmap_rwsem, as page reclaim itself does.  Who waits here holds neither.
- *  5. The arena outlives the purge: the shrinker takes a reference to it while the chunk is still on
- *     the list, which the last reference's release takes all chunks off, under list_lru's lock.
+ *  5. The arena outlives the purge: the shrinker takes a reference to it while the chunk is still
+ *     on the list, which the last reference's release takes all chunks off, under list_lru's lock.
  *     Putting a reference is left to a task work or a worker by fput(), so that no arena is
  *     released within reclaim.
  *
@@ -170,7 +170,8 @@ static u32 present(struct tricolor_arena *arena, u64 index, u32 mask)
 	unsigned long bitmap = 0;
 
 	if (arena->create_flags & TRICOLOR_CREATE_HUGE)
-		return tricolor_present(arena, first, 1ul << (HUGE_SHIFT - PAGE_SHIFT), NULL, false) ? mask : 0;
+		return tricolor_present(arena, first, 1ul << (HUGE_SHIFT - PAGE_SHIFT), NULL,
+					false) ? mask : 0;
 	tricolor_present(arena, first + from, nr, &bitmap, false);
 	return (u32)(bitmap << from) & mask;
 }
@@ -222,14 +223,16 @@ static int note_chunk(struct tricolor_arena *arena, u64 index, u32 mask, u64 *by
 /**
  * tricolor_lazy_note - the kernel may take these pages from now on
  *
- * Adds to @bytes what there is to be taken.  @eager is set if some of them were freed at once, for want
- * of memory to note them.
+ * Adds to @bytes what there is to be taken.  @eager is set if some of them were freed at once, for
+ * want of memory to note them.
  */
-int tricolor_lazy_note(struct tricolor_arena *arena, u64 offset, u64 length, u64 *bytes, bool *eager)
+int tricolor_lazy_note(struct tricolor_arena *arena, u64 offset, u64 length, u64 *bytes,
+		       bool *eager)
 {
 	u64 first = offset >> arena->unit_shift, end = (offset + length) >> arena->unit_shift;
 	unsigned int page_shift = arena->chunk_shift + arena->unit_shift - PAGE_SHIFT;
-	unsigned long page = offset >> PAGE_SHIFT, last_page = ((offset + length) >> PAGE_SHIFT) - 1;
+	unsigned long page = offset >> PAGE_SHIFT;
+	unsigned long last_page = ((offset + length) >> PAGE_SHIFT) - 1;
 	int err;
 
 	/* From chunk to chunk that has contents: an arena may be far larger than what is in it. */

@@ -45,10 +45,14 @@ err_lazy_exit:
 static void __exit tricolor_exit(void)
 {
 	tricolor_dev_exit();
+	/*
+	 * Not in reverse: kswapd may still be on its way out of the shrinker, after it has put the
+	 * last reference to the last arena, and on that way it wakes netlink's worker.
+	 */
+	tricolor_lazy_exit();
 	tricolor_netlink_exit();
 	tricolor_sysfs_exit();
 	tricolor_arena_exit();
-	tricolor_lazy_exit();
 }
 
 module_init(tricolor_init);

@@ -2,16 +2,16 @@
 /*
  * mmap.c - mappings of the owner and of collectors
  *
- *  1. A mapping of either descriptor becomes one of the arena's shmem file: shmem's own mmap sets it
- *     up, and vm_file is the shmem file, so that the descriptor may be closed, and madvise(),
+ *  1. A mapping of either descriptor becomes one of the arena's shmem file: shmem's own mmap sets
+ *     it up, and vm_file is the shmem file, so that the descriptor may be closed, and madvise(),
  *     swapping and huge pages work as on any shared memory.  Then it gets a copy of shmem's
  *     operations with ours added.
  *  2. The owner's are counted, open() and close(), to know when the last is gone.
- *  3. The collector's have a fault() of their own.  shmem's gives a hole a page and has the faulting
- *     process pay; ours maps what the page cache has, brings back what is swapped out (whose page
- *     is charged to whom it was charged before), and answers SIGBUS to a hole.  It never calls
- *     anything that may allocate a page for the file, so no race with reclaim can make it do so.
- *     map_pages(), which maps around a fault, only takes what is there.
+ *  3. The collector's have a fault() of their own.  shmem's gives a hole a page and has the
+ *     faulting process pay; ours maps what the page cache has, brings back what is swapped out
+ *     (whose page is charged to whom it was charged before), and answers SIGBUS to a hole.  It
+ *     never calls anything that may allocate a page for the file, so no race with reclaim can make
+ *     it do so. map_pages(), which maps around a fault, only takes what is there.
  */
 #include <linux/fs.h>
 #include <linux/highmem.h>

@@ -2,9 +2,9 @@
 /*
  * netlink.c - the generic netlink family "tricolor"
  *
- * As Documentation/netlink/tricolor.yaml specifies it.  Requests look at arenas and ask collectors for
- * other settings; events tell of arenas that come and go, of settings, and of lazy memory that was
- * taken.  The latter happens within reclaim, where no message should be made: a worker sees to
+ * As Documentation/netlink/tricolor.yaml specifies it.  Requests look at arenas and ask collectors
+ * for other settings; events tell of arenas that come and go, of settings, and of lazy memory that
+ * was taken.  The latter happens within reclaim, where no message should be made: a worker sees to
  * it a little later, once for many.
  */
 #include <linux/capability.h>
@@ -102,7 +102,8 @@ static int get_doit(struct sk_buff *skb, struct genl_info *info)
 	if (!reply)
 		err = -ENOMEM;
 	else
-		err = fill(reply, info->snd_portid, info->snd_seq, 0, TRICOLOR_CMD_ARENA_GET, arena);
+		err = fill(reply, info->snd_portid, info->snd_seq, 0, TRICOLOR_CMD_ARENA_GET,
+			   arena);
 	tricolor_arena_put(arena);
 	if (err) {
 		nlmsg_free(reply);
@@ -231,7 +232,7 @@ int tricolor_netlink_init(void)
 
 void tricolor_netlink_exit(void)
 {
-	/* No arena is left, and the shrinker finds nothing that could queue it again. */
+	/* The shrinker is gone: nobody queues it again. */
 	cancel_delayed_work_sync(&purge_work);
 	genl_unregister_family(&family);
 }

@@ -5,10 +5,16 @@
  * Unmapping a range before it is truncated costs one walk over the reverse mapping where truncating
  * alone does one a page.  Nothing of ours is locked meanwhile: threads that fault in the range get
  * a new page before or after, as with any hole that is punched.
+ *
+ * shmem's truncation looks up the edges of a range twice and passes over it twice, which for a
+ * range of a page or two is most of the cost.  Such ranges are emptied folio by folio (free_few()),
+ * and the folios of a whole vector are freed together.  What shmem counts besides (blocks of the
+ * file) it finds out the next time that it truncates anything, which is at the end of the vector.
  */
 #include <linux/fs.h>
 #include <linux/falloc.h>
 #include <linux/mm.h>
+#include <linux/pagevec.h>
 #include <linux/sched/mm.h>
 #include <linux/sched/signal.h>
 #include <linux/shmem_fs.h>
@@ -18,9 +24,18 @@
 #include "trace.h"
 
 #define BATCH 32		/* ranges; on the stack */
+#define FEW_PAGES 4
 
-/* What is done with a range; the result goes into it, and bytes are added to @bytes. */
-typedef void range_fn(struct tricolor_arena *arena, struct tricolor_range *range, u64 *bytes);
+/* One call: what it has come to, and folios that are out of the page cache and not freed yet. */
+struct vector {
+	u64 bytes;
+	struct folio_batch freed;
+	bool uncounted;			/* shmem does not know of all that are gone */
+};
+
+/* What is done with a range; the result goes into it. */
+typedef void range_fn(struct tricolor_arena *arena, struct tricolor_range *range,
+		      struct vector *vector);
 
 /**
  * tricolor_free_pages - make holes of whole pages
@@ -49,7 +64,42 @@ static bool is_valid(const struct tricolor_arena *arena, const struct tricolor_r
 	       range->length <= arena->bytes - range->offset;
 }
 
-static void free_eagerly(struct tricolor_arena *arena, struct tricolor_range *range, u64 *bytes)
+/* False: there are huge or swapped-out pages, or some are being moved; nothing is lost by that. */
+static bool free_few(struct tricolor_arena *arena, pgoff_t first, pgoff_t nr, struct vector *vector)
+{
+	struct address_space *mapping = tricolor_mapping(arena);
+	pgoff_t index;
+
+	/* A single one is unmapped as it is removed. */
+	if (nr > 1)
+		unmap_mapping_pages(mapping, first, nr, false);
+	for (index = first; index < first + nr; index++) {
+		struct folio *folio = tricolor_lock_folio(mapping, index);
+		int err;
+
+		if (!folio) {
+			if (xa_load(&mapping->i_pages, index))
+				return false;
+			continue;
+		}
+		err = -EINVAL;
+		if (!folio_test_large(folio))
+			err = generic_error_remove_folio(mapping, folio);
+		folio_unlock(folio);
+		if (err) {
+			folio_put(folio);
+			return false;
+		}
+		vector->bytes += PAGE_SIZE;
+		vector->uncounted = true;
+		if (!folio_batch_add(&vector->freed, folio))
+			folio_batch_release(&vector->freed);
+	}
+	return true;
+}
+
+static void free_eagerly(struct tricolor_arena *arena, struct tricolor_range *range,
+			 struct vector *vector)
 {
 	if (!is_valid(arena, range, PAGE_SHIFT)) {
 		range->result = -EINVAL;
@@ -58,11 +108,15 @@ static void free_eagerly(struct tricolor_arena *arena, struct tricolor_range *ra
 	if (!range->length)
 		return;
 	range->result = tricolor_lazy_take(arena, range->offset, range->length, false);
-	if (!range->result)
-		*bytes += tricolor_free_pages(arena, range->offset, range->length);
+	if (range->result)
+		return;
+	if (range->length > FEW_PAGES << PAGE_SHIFT ||
+	    !free_few(arena, range->offset >> PAGE_SHIFT, range->length >> PAGE_SHIFT, vector))
+		vector->bytes += tricolor_free_pages(arena, range->offset, range->length);
 }
 
-static void free_lazily(struct tricolor_arena *arena, struct tricolor_range *range, u64 *bytes)
+static void free_lazily(struct tricolor_arena *arena, struct tricolor_range *range,
+			struct vector *vector)
 {
 	bool eager = false;
 
@@ -72,12 +126,14 @@ static void free_lazily(struct tricolor_arena *arena, struct tricolor_range *ran
 	}
 	if (!range->length)
 		return;
-	range->result = tricolor_lazy_note(arena, range->offset, range->length, bytes, &eager);
+	range->result = tricolor_lazy_note(arena, range->offset, range->length, &vector->bytes,
+					   &eager);
 	if (eager)
 		range->flags |= TRICOLOR_RANGE_EAGER;
 }
 
-static void reuse(struct tricolor_arena *arena, struct tricolor_range *range, u64 *bytes)
+static void reuse(struct tricolor_arena *arena, struct tricolor_range *range,
+		  struct vector *vector)
 {
 	u64 present;
 
@@ -95,10 +151,11 @@ static void reuse(struct tricolor_arena *arena, struct tricolor_range *range, u6
 				   NULL, false) << PAGE_SHIFT;
 	if (present != range->length)
 		range->flags |= TRICOLOR_RANGE_GONE;
-	*bytes += present;
+	vector->bytes += present;
 }
 
-static void populate(struct tricolor_arena *arena, struct tricolor_range *range, u64 *bytes)
+static void populate(struct tricolor_arena *arena, struct tricolor_range *range,
+		     struct vector *vector)
 {
 	struct mem_cgroup *old;
 
@@ -114,7 +171,8 @@ static void populate(struct tricolor_arena *arena, struct tricolor_range *range,
 	set_active_memcg(old);
 }
 
-static int for_ranges(struct tricolor_arena *arena, struct tricolor_ranges *args, range_fn *fn)
+static int for_batches(struct tricolor_arena *arena, struct tricolor_ranges *args, range_fn *fn,
+		       struct vector *vector)
 {
 	struct tricolor_range __user *user = u64_to_user_ptr(args->ranges);
 	struct tricolor_range ranges[BATCH];
@@ -127,7 +185,7 @@ static int for_ranges(struct tricolor_arena *arena, struct tricolor_ranges *args
 		for (i = 0; i < n && !fatal_signal_pending(current); i++) {
 			ranges[i].result = 0;
 			ranges[i].flags = 0;
-			fn(arena, &ranges[i], &args->bytes);
+			fn(arena, &ranges[i], vector);
 			cond_resched();
 		}
 		if (copy_to_user(user + args->done, ranges, i * sizeof(*ranges)))
@@ -137,6 +195,23 @@ static int for_ranges(struct tricolor_arena *arena, struct tricolor_ranges *args
 			return -EINTR;
 	}
 	return 0;
+}
+
+static int for_ranges(struct tricolor_arena *arena, struct tricolor_ranges *args, range_fn *fn)
+{
+	struct inode *inode = tricolor_mapping(arena)->host;
+	struct vector vector = {};
+	int err;
+
+	folio_batch_init(&vector.freed);
+	err = for_batches(arena, args, fn, &vector);
+	folio_batch_release(&vector.freed);
+	/* Beyond the end there is nothing to truncate, but it counts. */
+	if (vector.uncounted)
+		shmem_truncate_range(inode, (loff_t)arena->bytes,
+				     (loff_t)(arena->bytes + PAGE_SIZE - 1));
+	args->bytes = vector.bytes;
+	return err;
 }
 
 int tricolor_reclaim(struct tricolor_arena *arena, struct tricolor_ranges *args)

@@ -156,7 +156,8 @@ TRACE_EVENT(tricolor_pacer,
 		__entry->interrupted_max_ns = p->interrupted_max_ns;
 		__entry->gc_cpu_ppm = p->gc_cpu_ppm;
 	),
-	TP_printk("arena=%u cycles=%llu goal_bytes=%llu trigger_bytes=%llu live_bytes=%llu mark_cpu_ns=%llu interrupted_max_ns=%llu gc_cpu_ppm=%u",
+	TP_printk("arena=%u cycles=%llu goal_bytes=%llu trigger_bytes=%llu live_bytes=%llu "
+		  "mark_cpu_ns=%llu interrupted_max_ns=%llu gc_cpu_ppm=%u",
 		  __entry->id, __entry->cycles, __entry->goal, __entry->trigger, __entry->live,
 		  __entry->mark_cpu_ns, __entry->interrupted_max_ns, __entry->gc_cpu_ppm)
 );

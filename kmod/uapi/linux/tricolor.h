@@ -4,44 +4,46 @@
  *
  * Three kinds of descriptor:
  *
- *  owner      open("/dev/tricolor"), then TRICOLOR_IOC_CREATE: one arena.  Its mappings (MAP_SHARED,
+ *  owner      open("/dev/tricolor"), then TRICOLOR_IOC_CREATE: one arena.  Its mappings (shared,
  *             not inherited by fork) allocate memory where they are touched, charged to the memory
- *             cgroup of who touches it.  The arena lives as long as the descriptor or a mapping made
- *             from it; when the last of them is gone its memory is freed, whoever else looks at it.
+ *             cgroup of who touches it.  The arena lives as long as the descriptor or a mapping
+ *             made from it; when the last of them is gone its memory is freed, whoever else looks
+ *             at it.
  *  collector  made by TRICOLOR_IOC_COLLECTOR on an owner's descriptor (to be passed to a collector
  *             with SCM_RIGHTS), or by TRICOLOR_IOC_ATTACH.  Its mappings show the same memory and
  *             never allocate any: touching a page that has none is SIGBUS, or EFAULT in a system
  *             call.  pread() reads holes as zeros; lseek() with SEEK_DATA and SEEK_HOLE finds them.
  *  control    open("/dev/tricolorctl"): lists arenas, and attaches to them by number.
  *
- * poll(): an owner's descriptor has POLLIN while there is a collector's descriptor, and POLLPRI when
- * lazily freed memory was taken since its last TRICOLOR_IOC_INFO.  A collector's has POLLPRI when
- * a tunable was set since its last TRICOLOR_IOC_TUNABLES, and POLLHUP once the owner is gone.
+ * poll(): an owner's descriptor has POLLIN while there is a collector's descriptor, and POLLPRI
+ * when lazily freed memory was taken since its last TRICOLOR_IOC_INFO.  A collector's has POLLPRI
+ * when a tunable was set since its last TRICOLOR_IOC_TUNABLES, and POLLHUP once the owner is gone.
  * A control descriptor has POLLIN when an arena was made, or has gone, since its last
  * TRICOLOR_IOC_LIST.
  *
- * Structures.  Each begins with its `size` in bytes, set by the caller to the sizeof it was compiled
- * with.  They only ever grow at the end.  A module that is newer takes missing fields as 0; one that
- * is older accepts a longer structure if what it does not know is 0.  Reserved fields must be 0.
- * Fields marked (out) are written by the module, as far as they fit into `size`.
+ * Structures.  Each begins with its `size` in bytes, set by the caller to the sizeof it was
+ * compiled with.  They only ever grow at the end.  A module that is newer takes missing fields as
+ * 0; one that is older accepts a longer structure if what it does not know is 0.  Reserved fields
+ * must be 0.  Fields marked (out) are written by the module, as far as they fit into `size`.
  *
  * Errors, of all calls:
  *
- *	EINVAL		`size` is less than the first version's; a flag is unknown, or a reserved field
- *			not 0; an offset, a length or a number is out of bounds or not aligned
+ *	EINVAL		`size` is less than the first version's; a flag is unknown, or a reserved
+ *			field not 0; an offset, a length or a number is out of bounds or not aligned
  *	E2BIG		`size` is more than the module knows, and the rest is not 0
  *	EFAULT		a pointer leads nowhere
  *	ENOTTY		no such call on this kind of descriptor
  *	ENXIO		no arena yet: TRICOLOR_IOC_CREATE comes first
  *	EBUSY		there is an arena already (TRICOLOR_IOC_CREATE)
- *	EFBIG		the arena would be larger than the module's limit for one, or than RLIMIT_FSIZE
+ *	EFBIG		the arena would be larger than the module's limit for one, or than
+ *			RLIMIT_FSIZE
  *	EDQUOT		the user would have more arenas, or bytes of them, than the module's limits
  *			allow without CAP_SYS_RESOURCE
  *	EOPNOTSUPP	not on this kernel, or not with this arena's pages; TRICOLOR_IOC_QUERY tells
  *	ENODATA		dirty pages are collected, but nobody said TRICOLOR_DIRTY_START
  *	ENOENT		no arena has that number, or its owner is gone
- *	EPERM		opening /dev/tricolorctl: neither CAP_SYS_ADMIN nor its group (a descriptor that
- *			is passed on carries the right); or the arena's owner admits no strangers
+ *	EPERM		opening /dev/tricolorctl: neither CAP_SYS_ADMIN nor its group (a descriptor
+ *			that is passed on carries the right); or an owner that admits no strangers
  *	ENOMEM		no memory
  *	ESHUTDOWN	the owner is gone, and its memory with it
  *	EINTR		a fatal signal; `done` says how far it came
@@ -55,17 +57,17 @@
 /* Raised when something changes that old users would trip over. */
 #define TRICOLOR_VERSION	1
 
-/* The size is in the structure, and not in the number of the call. */
+/* The size is in the structure, and not in the number of the call.  Both: owner and collector. */
 #define TRICOLOR_IOC(nr)	_IO(0xc7, nr)
 
 #define TRICOLOR_IOC_QUERY	TRICOLOR_IOC(0x00)	/* any: struct tricolor_query */
 #define TRICOLOR_IOC_CREATE	TRICOLOR_IOC(0x01)	/* owner: struct tricolor_create */
 #define TRICOLOR_IOC_COLLECTOR	TRICOLOR_IOC(0x02)	/* owner: struct tricolor_collector */
-#define TRICOLOR_IOC_INFO	TRICOLOR_IOC(0x03)	/* owner, collector: struct tricolor_info */
-#define TRICOLOR_IOC_RECLAIM	TRICOLOR_IOC(0x04)	/* owner, collector: struct tricolor_ranges */
-#define TRICOLOR_IOC_REUSE	TRICOLOR_IOC(0x05)	/* owner, collector: struct tricolor_ranges */
+#define TRICOLOR_IOC_INFO	TRICOLOR_IOC(0x03)	/* both: struct tricolor_info */
+#define TRICOLOR_IOC_RECLAIM	TRICOLOR_IOC(0x04)	/* both: struct tricolor_ranges */
+#define TRICOLOR_IOC_REUSE	TRICOLOR_IOC(0x05)	/* both: struct tricolor_ranges */
 #define TRICOLOR_IOC_POPULATE	TRICOLOR_IOC(0x06)	/* owner: struct tricolor_ranges */
-#define TRICOLOR_IOC_DIRTY	TRICOLOR_IOC(0x07)	/* owner, collector: struct tricolor_dirty */
+#define TRICOLOR_IOC_DIRTY	TRICOLOR_IOC(0x07)	/* both: struct tricolor_dirty */
 #define TRICOLOR_IOC_PUBLISH	TRICOLOR_IOC(0x08)	/* collector: struct tricolor_pacer */
 #define TRICOLOR_IOC_TUNABLES	TRICOLOR_IOC(0x09)	/* collector: struct tricolor_tunables */
 #define TRICOLOR_IOC_LIST	TRICOLOR_IOC(0x10)	/* control: struct tricolor_list */
@@ -74,13 +76,14 @@
 /* Bits of tricolor_query.features: what this module on this kernel can do. */
 #define TRICOLOR_FEATURE_RECLAIM	(1ull << 0)	/* TRICOLOR_IOC_RECLAIM */
 #define TRICOLOR_FEATURE_LAZY		(1ull << 1)	/* … with TRICOLOR_RECLAIM_LAZY */
-#define TRICOLOR_FEATURE_LAZY_MEMCG	(1ull << 2)	/* lazy pages are taken under a cgroup's limit
-							 * too; not with cgroup.memory=nokmem */
+#define TRICOLOR_FEATURE_LAZY_MEMCG	(1ull << 2)	/* lazy pages are taken at a cgroup's
+							 * limit too; not with
+							 * cgroup.memory=nokmem */
 #define TRICOLOR_FEATURE_DIRTY		(1ull << 3)	/* TRICOLOR_IOC_DIRTY */
 #define TRICOLOR_FEATURE_HUGE		(1ull << 4)	/* TRICOLOR_CREATE_HUGE */
 #define TRICOLOR_FEATURE_SYSFS		(1ull << 5)	/* /sys/class/tricolor */
 #define TRICOLOR_FEATURE_NETLINK	(1ull << 6)	/* the generic netlink family "tricolor" */
-#define TRICOLOR_FEATURE_SAFEPOINT	(1ull << 7)	/* signal-free safepoints; never set so far */
+#define TRICOLOR_FEATURE_SAFEPOINT	(1ull << 7)	/* signal-free safepoints: not yet */
 
 /*
  * The only call that needs no arena.  Limits are the module's parameters; 0: none.
@@ -118,7 +121,7 @@ struct tricolor_collector {
 };
 
 /* Bits of tricolor_info.state. */
-#define TRICOLOR_STATE_ORPHAN		(1u << 0)	/* the owner is gone, and all memory freed */
+#define TRICOLOR_STATE_ORPHAN		(1u << 0)	/* the owner is gone, with all memory */
 #define TRICOLOR_STATE_DIRTY		(1u << 1)	/* dirty pages are tracked */
 
 /*
@@ -131,7 +134,7 @@ struct tricolor_info {
 	__u32 create_flags;		/* (out) TRICOLOR_CREATE_* */
 	__u32 state;			/* (out) TRICOLOR_STATE_* */
 	__u32 collectors;		/* (out) descriptors of that kind */
-	__s32 owner_pid;		/* (out) who made it, in the caller's pid namespace; 0: none there */
+	__s32 owner_pid;		/* (out) who made it; 0: not in the caller's namespace */
 	__u32 owner_uid;		/* (out) in the caller's user namespace */
 	__u64 bytes;			/* (out) size */
 	__u64 resident_bytes;		/* (out) */
@@ -172,8 +175,8 @@ struct tricolor_range {
  *
  * POPULATE gives memory to holes in the ranges, charged to the owner's cgroup.
  *
- * With TRICOLOR_CREATE_HUGE, lazy ranges (and those of REUSE) are multiples of 2 MiB; others need only
- * be multiples of 4 KiB, but cut 2 MiB pages into small ones.
+ * With TRICOLOR_CREATE_HUGE, lazy ranges (and those of REUSE) are multiples of 2 MiB; others need
+ * only be multiples of 4 KiB, but cut 2 MiB pages into small ones.
  */
 struct tricolor_ranges {
 	__u32 size;
@@ -199,11 +202,11 @@ struct tricolor_ranges {
  */
 struct tricolor_dirty {
 	__u32 size;
-	__u32 flags;			/* 0: collect, or TRICOLOR_DIRTY_START, or TRICOLOR_DIRTY_STOP */
+	__u32 flags;			/* 0: collect; or TRICOLOR_DIRTY_START or _STOP */
 	__u64 offset;
 	__u64 length;			/* bytes; both multiples of 4 KiB */
-	__u64 bitmap;			/* collect: pointer to __u64[(pages + 63) / 64]; bit 0 of the
-					 * first is the page at `offset` */
+	__u64 bitmap;			/* collect: pointer to __u64[(pages + 63) / 64]; bit 0 of
+					 * the first is the page at `offset` */
 	__u64 dirty_pages;		/* (out) bits that are set */
 };
 
@@ -216,10 +219,10 @@ enum tricolor_phase {
 	TRICOLOR_PHASE_SWEEP,
 };
 
-/* Bits of tricolor_pacer.events: what made the collector publish. */
-#define TRICOLOR_EVENT_PHASE	(1u << 0)	/* a phase begins: tracepoint tricolor_phase */
-#define TRICOLOR_EVENT_PACER	(1u << 1)	/* new numbers: tracepoint tricolor_pacer */
-#define TRICOLOR_EVENT_LIMIT	(1u << 2)	/* limit or budget changed: tracepoint tricolor_limit */
+/* Bits of tricolor_pacer.events: what made the collector publish, and the tracepoint for it. */
+#define TRICOLOR_EVENT_PHASE	(1u << 0)	/* a phase begins: tricolor_phase */
+#define TRICOLOR_EVENT_PACER	(1u << 1)	/* new numbers: tricolor_pacer */
+#define TRICOLOR_EVENT_LIMIT	(1u << 2)	/* limit or budget changed: tricolor_limit */
 #define TRICOLOR_EVENT_LIMITER	(1u << 3)	/* the limiter went on or off: tricolor_limiter */
 
 /*
@@ -251,8 +254,8 @@ struct tricolor_pacer {
 #define TRICOLOR_TUNABLE_MEMORY_LIMIT	(1u << 1)
 
 /*
- * What was asked for through sysfs or netlink.  It is for the collector to follow it, and to publish
- * what it has made of it.
+ * What was asked for through sysfs or netlink.  It is for the collector to follow it, and to
+ * publish what it has made of it.
  */
 struct tricolor_tunables {
 	__u32 size;
@@ -261,8 +264,8 @@ struct tricolor_tunables {
 	__s32 gc_percent;		/* (out) -1: off */
 	__s64 memory_limit_bytes;	/* (out) S64_MAX: none */
 	__u64 sequence;			/* (out) number of times that something was set */
-	__u32 changed;			/* (out) TRICOLOR_TUNABLE_*: those set since the last call on this
-					 * descriptor */
+	__u32 changed;			/* (out) TRICOLOR_TUNABLE_*: those set since the last call
+					 * on this descriptor */
 	__u32 reserved;
 };
 
