@@ -19,6 +19,9 @@ sbindir	= $(PREFIX)/sbin
 libdir	= $(PREFIX)/lib
 includedir = $(PREFIX)/include
 mandir	= $(PREFIX)/share/man
+unitdir	= $(PREFIX)/lib/systemd/system
+bashcompdir = $(PREFIX)/share/bash-completion/completions
+sysconfdir = $(if $(filter /usr /usr/local,$(PREFIX)),/etc,$(PREFIX)/etc)
 DESTDIR	?=
 
 # SANITIZE=address,undefined or SANITIZE=thread builds all of library, daemon and tests that way,
@@ -135,11 +138,14 @@ $(O)/obj/daemon/genl.o: DEFINES = $(if $(GENL),-DHAVE_LIBNL_GENL -I/usr/include/
 # Examples and plugins of tests see what a user of the library sees.
 $(WORDINDEX_OBJS) $(PLUGIN_OBJS): INCLUDES = -Ilibclient/include -iquote selftests
 
-# Where library and command look for the collector if there is none at ../sbin from their own place.
-# Only the files that use it are built again for another PREFIX.
+# Where library and command look for the collector if there is none at ../sbin from their own place,
+# and where that has its configuration.  Only the files that use it are built again for another PREFIX.
 PATH_OBJS := $(patsubst %.c,$(O)/pic/%.o,$(shell grep -ls TRICOLORD_PATH $(LIB_SRCS) /dev/null)) \
-	     $(patsubst %.c,$(O)/obj/%.o,$(shell grep -ls TRICOLORD_PATH $(TOOL_SRCS) /dev/null))
-$(PATH_OBJS): DEFINES = -DTRICOLORD_PATH='"$(sbindir)/tricolord"'
+	     $(patsubst %.c,$(O)/obj/%.o,$(shell grep -ls 'TRICOLORD_PATH\|CONFIG_FILE' \
+		$(TOOL_SRCS) $(DAEMON_SRCS) /dev/null))
+$(PATH_OBJS): DEFINES = -DTRICOLORD_PATH='"$(sbindir)/tricolord"' \
+	-DCONFIG_FILE='"$(CONF)"'
+CONF	= $(sysconfdir)/tricolor/tricolord.conf
 
 # --------------------------------------------------------------------------------------------
 # Building
@@ -167,7 +173,7 @@ FLAGS	= $(shell $(CC) -dumpfullversion) $(COMPILE) $(LINK)
 SOURCES	= $(LIB_SRCS) $(CORE_SRCS) $(DAEMON_SRCS) $(TOOL_SRCS) $(WORDINDEX_SRCS)
 $(eval $(call remember,$(O)/.flags,$$(FLAGS)))
 $(eval $(call remember,$(O)/.sources,$$(SOURCES)))
-$(eval $(call remember,$(O)/.prefix,$$(sbindir)))
+$(eval $(call remember,$(O)/.prefix,$$(sbindir) $$(CONF)))
 
 .PHONY: FORCE
 FORCE:
@@ -237,12 +243,24 @@ $(WORDINDEX): $(WORDINDEX_OBJS) $(LIB_FILE) $(LIB_LINK)
 # Running
 # --------------------------------------------------------------------------------------------
 
-.PHONY: demo bench bench-curves bench-scale
+.PHONY: demo bench bench-curves bench-scale bench-limits
 demo: all
 	$(Q)sh libclient/examples/wordindex/demo.sh
 
 bench: all
 	$(Q)sh tools/bench/run.sh
+
+# Programs of their own: they need control groups, and no other systems to compare with.
+LIMITS_SRCS := $(wildcard tools/bench/limits/*.c)
+LIMITS	:= $(O)/bench/limits
+
+$(LIMITS): $(LIMITS_SRCS) $(wildcard tools/bench/limits/*.h selftests/integration/*.h) $(LIB_FILE)
+	@mkdir -p $(@D)
+	$(call say,CC,$@)$(CC) $(C_FLAGS) $(CFLAGS) -Ilibclient/include -iquote selftests/integration \
+		-o $@ $(LIMITS_SRCS) -L$(O)/lib -Wl,-rpath,'$$ORIGIN/../lib' -ltricolor -lm -lpthread
+
+bench-limits: all $(LIMITS)
+	$(Q)for part in sweep keep share arenas; do O=$(O) $(LIMITS) $$part || exit; echo; done
 
 bench-curves bench-scale: bench-%: all
 	$(Q)sh tools/bench/run.sh $*
@@ -286,9 +304,11 @@ check-vm-all: all tests kernel-tests
 # over: they run as they are, served by a collector with the sanitizer.  The thread sanitizer can't be
 # in a process whose sigaction() and pthread_create() are ours, and knows neither restartable sequences
 # nor a signal in the middle of a loop: it sees the unit tests, and the collector of ordinary programs.
-ASAN_CLIENTS := $(filter %/test_mutate %/test_barrier_region %/test_daemon_killed,$(INTEGRATION_TESTS))
+ASAN_CLIENTS := $(filter %/test_mutate %/test_barrier_region %/test_daemon_killed %/test_control \
+	%/test_command %/test_service %/test_run,$(INTEGRATION_TESTS))
 ASAN_SERVED := $(filter %/test_alloc %/test_roots %/test_threads,$(INTEGRATION_TESTS))
-TSAN_SERVED := $(filter %/test_alloc %/test_roots %/test_threads,$(INTEGRATION_TESTS))
+TSAN_SERVED := $(filter %/test_alloc %/test_roots %/test_threads %/test_control %/test_service, \
+	$(INTEGRATION_TESTS))
 ASAN	:= O=$(O)/asan SANITIZE=address,undefined
 TSAN	:= O=$(O)/tsan SANITIZE=thread
 
@@ -338,7 +358,7 @@ style:
 LIB_REAL := libtricolor.so.$(VERSION)
 
 .PHONY: install uninstall
-install: lib daemon
+install: lib daemon tool
 	$(Q)install -D -m 755 $(LIB_FILE) $(DESTDIR)$(libdir)/$(LIB_REAL)
 	$(Q)ln -sf $(LIB_REAL) $(DESTDIR)$(libdir)/$(SONAME)
 	$(Q)ln -sf $(SONAME) $(DESTDIR)$(libdir)/libtricolor.so
@@ -347,16 +367,29 @@ install: lib daemon
 	$(Q)install -D -m 755 $(DAEMON_BIN) $(DESTDIR)$(sbindir)/tricolord
 	$(Q)install -D -m 644 libclient/man/tricolor.7 $(DESTDIR)$(mandir)/man7/tricolor.7
 	$(Q)install -D -m 644 daemon/man/tricolord.8 $(DESTDIR)$(mandir)/man8/tricolord.8
+	$(Q)install -D -m 644 daemon/man/tricolord.conf.5 $(DESTDIR)$(mandir)/man5/tricolord.conf.5
+	$(Q)install -D -m 755 $(TOOL_BIN) $(DESTDIR)$(bindir)/tricolor
+	$(Q)install -D -m 644 tools/man/tricolor.1 $(DESTDIR)$(mandir)/man1/tricolor.1
+	$(Q)install -D -m 644 tools/completion/tricolor $(DESTDIR)$(bashcompdir)/tricolor
+	$(Q)[ -e $(DESTDIR)$(CONF) ] || install -D -m 644 daemon/dist/tricolord.conf $(DESTDIR)$(CONF)
+	$(Q)install -d $(DESTDIR)$(unitdir)
+	$(Q)sed -e 's|@SBINDIR@|$(sbindir)|' daemon/dist/tricolord.service.in \
+		>$(DESTDIR)$(unitdir)/tricolord.service
 	$(Q)install -d $(DESTDIR)$(libdir)/pkgconfig
 	$(Q)sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@LIBDIR@|$(libdir)|' -e 's|@VERSION@|$(VERSION)|' \
 		-e 's|@INCLUDEDIR@|$(includedir)|' libclient/tricolor.pc.in \
 		>$(DESTDIR)$(libdir)/pkgconfig/tricolor.pc
 
+# A configuration that somebody has changed stays.
 uninstall:
+	$(Q)! cmp -s daemon/dist/tricolord.conf $(DESTDIR)$(CONF) || rm $(DESTDIR)$(CONF)
 	$(Q)rm -f $(addprefix $(DESTDIR)$(libdir)/,$(LIB_REAL) $(SONAME) libtricolor.so \
 			libtricolor.a pkgconfig/tricolor.pc) \
 		$(DESTDIR)$(includedir)/tricolor.h $(DESTDIR)$(sbindir)/tricolord \
-		$(DESTDIR)$(mandir)/man7/tricolor.7 $(DESTDIR)$(mandir)/man8/tricolord.8
+		$(DESTDIR)$(mandir)/man7/tricolor.7 $(DESTDIR)$(mandir)/man8/tricolord.8 \
+		$(DESTDIR)$(mandir)/man5/tricolord.conf.5 $(DESTDIR)$(mandir)/man1/tricolor.1 \
+		$(DESTDIR)$(bindir)/tricolor $(DESTDIR)$(bashcompdir)/tricolor \
+		$(DESTDIR)$(unitdir)/tricolord.service
 
 # The module is built for one kernel: KVER, or the running one.  DESTDIR goes before all of it.
 KMOD_ARGS := $(if $(KVER),KVER=$(KVER)) $(if $(KDIR),KDIR=$(KDIR)) $(if $(KMOD_O),O=$(KMOD_O))
@@ -396,7 +429,7 @@ clean:
 
 help:
 	@printf '%s\n' \
-	'all (default)      library, daemon and example, into build/' \
+	'all (default)      library, daemon, command and example, into build/' \
 	'demo               build, then run the example on real files' \
 	'check              every test: unit, integration, module, models, install, sanitizers' \
 	'check-unit         unit tests only; seconds' \
@@ -408,9 +441,11 @@ help:
 	'check-vm-all       the same at length, with Linux 6.1 and 6.12' \
 	'bench              compare with other allocators and collectors' \
 	'bench-curves       the same against the size of the heap, up to 4 GiB' \
+	'bench-limits       memory limits: near them, shared by three, split among fifty' \
 	'bench-scale        an idle client, 1,000 threads, 100 clients on one daemon' \
 	'style              formatting, licence lines, line length' \
-	'install, uninstall honour DESTDIR, PREFIX (default /usr/local), libdir, sbindir' \
+	'install, uninstall honour DESTDIR, PREFIX (default /usr/local), bindir, sbindir, libdir,' \
+	'                   sysconfdir (/etc for /usr and /usr/local, else PREFIX/etc), unitdir' \
 	'modules            the kernel module, for KVER (default: the running kernel)' \
 	'modules_install    that, udev rule and group; dkms_install: sources for DKMS' \
 	'modules_uninstall  both again' \

@@ -69,7 +69,8 @@ void alarm_on_limits(int fd, const struct cgroup *cg)
 static int event_on(const char *dir, const char *name, const char *arguments)
 {
 	int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	int file = open_in(dir, name, O_RDONLY), control = open_in(dir, "cgroup.event_control", O_WRONLY);
+	int file = open_in(dir, name, O_RDONLY),
+	    control = open_in(dir, "cgroup.event_control", O_WRONLY);
 	char line[96];
 	int len = snprintf(line, sizeof(line), "%d %d %s", fd, file, arguments);
 
@@ -151,7 +152,8 @@ void alarm_thresholds(struct alarm *a, const char *dir, uint64_t low, uint64_t h
 
 void alarm_poll(const struct alarm *a, struct pollfd *p)
 {
-	p[0] = (struct pollfd){ .fd = a->pressure_fd, .events = a->version == 2 ? POLLPRI : POLLIN };
+	p[0] = (struct pollfd){ .fd = a->pressure_fd,
+				.events = a->version == 2 ? POLLPRI : POLLIN };
 	p[1] = (struct pollfd){ .fd = a->use_fd, .events = POLLIN };
 }
 

@@ -72,7 +72,8 @@ struct arena {
 	uint64_t attached_ns;
 	uint64_t cycle_end_ns;		/* of the last one; 0: none */
 	uint64_t gc_cpu_ns;		/* all cycles */
-	uint64_t live_bytes;		/* marked by the last cycle … */
+	uint64_t reached_bytes;		/* by the last cycle, from roots */
+	uint64_t live_bytes;		/* that, and what was allocated while it marked … */
 	uint64_t live_at_bytes;		/* … when allocated_bytes was this */
 	uint64_t trigger_bytes;		/* in allocated_bytes */
 	uint64_t scavenge_ns;		/* when the scavenger goes on; 0: nothing to do */

@@ -2,16 +2,16 @@
 /*
  * budget.c - the square-root rule (MemBalancer, OOPSLA 2022), with floors and caps
  *
- *  1. A heap with L bytes alive, that allocates g bytes a second and whose cycle takes T CPU-seconds,
- *     costs g·T / (M − L) CPU if it may have M.  For a given sum of all M the sum of all costs is
- *     least if each gets
+ *  1. A heap with L bytes alive, that allocates g bytes a second and whose cycle takes T
+ *     CPU-seconds, costs g·T / (M − L) CPU if it may have M.  For a given sum of all M the sum of
+ *     all costs is least if each gets
  *
  *	M = L + (B − ΣL) · w/Σw,	w = √(g·T)
  *
  *     An idle heap has nothing to lose, and gets nothing beyond L.
  *
- *  2. Floor: L + 4 MiB or an equal part of B, whichever is less.  The sum of all floors is at most B,
- *     and no neighbour, however hungry, can push a heap below it.
+ *  2. Floor: L + 4 MiB or an equal part of B, whichever is less.  The sum of all floors is at
+ *     most B, and no neighbour, however hungry, can push a heap below it.
  *
  *  3. Cap: with GOGC a heap collects before it has used a large part.  What it would leave goes to
  *     the others.  If nobody needs it, all have it in proportion.
@@ -19,10 +19,14 @@
  *     With floors and caps, M = L + λ·w within floor … cap; λ such that the sum is B.  The sum
  *     rises with λ, which is found by bisection.
  *
- *  4. If all live bytes together are more than B, the floors stand, and those above theirs share the
- *     want in proportion to what they have above them.
+ *  4. Objects do not move: where a few live in every span there is much that can't be given back
+ *     soon, however often it is collected.  A part is at least 95 % of it, so that it becomes less,
+ *     but not by force.
  *
- *  5. A change of less than 1/64 is not made: each costs a wake-up, and estimates have noise.  But
+ *  5. If all live bytes together are more than B, the floors stand, and those above theirs share
+ *     the want in proportion to what they have above them.
+ *
+ *  6. A change of less than 1/32 is not made: each costs a wake-up, and estimates have noise.  But
  *     where the sum would be above B, whoever is to give gives all of it.  Then each part is either
  *     what the split says or smaller, and so is the sum.
  */
@@ -31,10 +35,11 @@
 #include <math.h>
 #include <stdbool.h>
 
-#define MEMORY_S 1.0			/* allocation this old counts 1/e */
+#define MEMORY_S 10.0			/* allocation this old counts 1/e: longer than most pauses */
 #define CYCLE_DECAY 0.5			/* the cycle before the last counts half as much, and so on */
+#define YIELD 0.95			/* of what can't be released now */
 #define BISECTIONS 100
-#define STEP_FRACTION 64
+#define STEP_FRACTION 32
 #define STEP_MIN_BYTES (256ull << 10)
 
 /* Sums of many arenas that may say anything stay finite. */
@@ -96,6 +101,8 @@ static double part(const struct budget_arena *a, uint64_t fair, double lambda)
 
 	if (a->cap_bytes != BUDGET_NO_CAP && m > most)
 		m = most;
+	if (m < (double)clamp_bytes(a->bound_bytes) * YIELD)
+		m = (double)clamp_bytes(a->bound_bytes) * YIELD;
 	return m > least ? m : least;
 }
 

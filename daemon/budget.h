@@ -20,17 +20,18 @@
 #define BUDGET_SPEED_DEFAULT	1e9		/* bytes a CPU-second */
 
 /*
- * What an arena's pace is judged by.  Bytes and durations are smoothed each by itself: an average of
- * quotients would let one short, wild interval count as much as a long quiet one.
+ * What an arena's pace is judged by.  Bytes and durations are smoothed each by itself: an average
+ * of quotients would let one short, wild interval count as much as a long quiet one.
  */
 struct budget_pace {
-	double allocated_bytes, allocated_s;	/* of the last second or so */
+	double allocated_bytes, allocated_s;	/* of the last ten seconds or so */
 	double marked_bytes, marking_cpu_s;	/* of the last few cycles */
 };
 
 /* An arena in a group.  The caller fills in the first part; budget_split() the last. */
 struct budget_arena {
 	uint64_t live_bytes;	/* what lives, and memory that is bound to it: metadata, gaps in spans */
+	uint64_t bound_bytes;	/* what it can't release: spans that hold anything, and metadata */
 	uint64_t cap_bytes;	/* more would not be used; BUDGET_NO_CAP */
 	double weight;		/* budget_weight() */
 	uint64_t want_bytes;	/* out: its part */

@@ -251,8 +251,8 @@ static bool look_in(const char *mountinfo, const char *prefix, const char *path,
 		snprintf(cg->why, sizeof(cg->why), "the v%u hierarchy with %s is not mounted here",
 			 cg->version, controller);
 	else if (!(below = cgroup_below(path, mounted)))
-		snprintf(cg->why, sizeof(cg->why), "its group %.50s is not in what is mounted at %.50s",
-			 path, at);
+		snprintf(cg->why, sizeof(cg->why),
+			 "its group %.50s is not in what is mounted at %.50s", path, at);
 	free(text);
 	if (!below)
 		return false;
@@ -281,7 +281,8 @@ bool cgroup_find(const char *root, pid_t pid, const char *controller, struct cgr
 	}
 	snprintf(file, sizeof(file), "%s/proc/%d/cgroup", root, pid);
 	if (!read_text(file, text, sizeof(text))) {
-		snprintf(cg->why, sizeof(cg->why), "%.100s can't be read: %s", file, strerror(errno));
+		snprintf(cg->why, sizeof(cg->why), "%.100s can't be read: %s", file,
+			 strerror(errno));
 		return false;
 	}
 	cg->version = cgroup_parse_membership(text, controller, path, sizeof(path));
@@ -357,7 +358,8 @@ uint64_t cgroup_usage(const char *dir, unsigned int version)
 	if (used == CGROUP_NONE)
 		return CGROUP_NONE;
 	if (!cgroup_read(dir, "memory.stat", text, sizeof(text)) ||
-	    !cgroup_parse_stat(text, version == 2 ? "inactive_file" : "total_inactive_file", &cache) ||
+	    !cgroup_parse_stat(text, version == 2 ? "inactive_file" : "total_inactive_file",
+			       &cache) ||
 	    cache == CGROUP_NONE)
 		return used;
 	/* The two are read one after the other. */

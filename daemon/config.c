@@ -151,18 +151,18 @@ static void print_level(const struct config *c, char *text, size_t room)
 static const struct key keys[CONFIG_KEYS] = {
 	[CONFIG_SOCKET] = { "socket", "an absolute path of at most 107 characters", parse_socket,
 			    print_socket, true },
-	[CONFIG_WORKERS] = { "workers", "a number of threads from 1 to 1024, or auto", parse_workers,
-			     print_workers, true },
+	[CONFIG_WORKERS] = { "workers", "a number of threads from 1 to 1024, or auto",
+			     parse_workers, print_workers, true },
 	[CONFIG_DEFAULT_GC_PERCENT] = { "gc-percent", "a percentage from 0 to 1000000, or off",
 					parse_gc_percent, print_gc_percent, false },
 	[CONFIG_DEFAULT_MEMORY_LIMIT] = { "memory-limit", "a size such as 512MiB, auto or off",
 					  parse_memory_limit, print_memory_limit, false },
-	[CONFIG_TOTAL_LIMIT] = { "total-memory-limit", "a size such as 2GiB, or auto", parse_total_limit,
-				 print_total_limit, false },
-	[CONFIG_LIMIT_POLICY] = { "limit-policy", "continue or fail-fast", parse_policy, print_policy,
-				  false },
-	[CONFIG_LOG_LEVEL] = { "log-level", "error, warning, info or debug", parse_level, print_level,
-			       false },
+	[CONFIG_TOTAL_LIMIT] = { "total-memory-limit", "a size such as 2GiB, or auto",
+				 parse_total_limit, print_total_limit, false },
+	[CONFIG_LIMIT_POLICY] = { "limit-policy", "continue or fail-fast", parse_policy,
+				  print_policy, false },
+	[CONFIG_LOG_LEVEL] = { "log-level", "error, warning, info or debug", parse_level,
+			       print_level, false },
 };
 
 void config_defaults(struct config *c)

@@ -2,8 +2,8 @@
 /*
  * config.h - what an administrator chooses: tricolord.conf(5)
  *
- * Defaults, then the file, then its drop-ins in the order of their names, then the command line.  Keys,
- * values and their checks are the same everywhere.
+ * Defaults, then the file, then its drop-ins in the order of their names, then the command line.
+ * Keys, values and their checks are the same everywhere.
  */
 #ifndef TRICOLOR_CONFIG_H
 #define TRICOLOR_CONFIG_H
@@ -15,7 +15,11 @@
 #include "core/size.h"
 #include "log.h"
 
+/* As installed: see sysconfdir in the Makefile. */
+#ifndef CONFIG_FILE
 #define CONFIG_FILE "/etc/tricolor/tricolord.conf"
+#endif
+
 #define CONFIG_GC_PERCENT_MAX TRI_GC_PERCENT_MAX
 
 /* Default that the library has as well. */
@@ -37,7 +41,7 @@ struct config {
 	int workers;			/* most threads that mark; 0: the CPUs allowed */
 	int32_t gc_percent;		/* of clients that have not chosen; -1: off */
 	int64_t memory_limit_bytes;	/* of clients that have not chosen; TRI_LIMIT_* */
-	int64_t total_limit_bytes;	/* of all clients together; TRI_LIMIT_AUTO: their cgroup's */
+	int64_t total_limit_bytes; /* of all clients together; TRI_LIMIT_AUTO: their cgroup's */
 	uint32_t limit_policy;		/* enum tri_limit_policy; of clients that have not chosen */
 	enum log_level log_level;
 
@@ -62,7 +66,7 @@ bool config_read(struct config *c, const char *file, bool optional);
 /** As a file would say it, with where it came from in comments. */
 void config_print(const struct config *c, FILE *out);
 
-/** What differs, and can't be changed without a restart, goes to the log, and to @next from @now. */
+/** What differs and takes a restart goes to the log, and to @next from @now. */
 void config_keep(const struct config *now, struct config *next);
 
 /** What has changed goes to the log; returns how much. */

@@ -2,8 +2,8 @@
 /*
  * config_file.c - reading tricolord.conf and its drop-ins
  *
- * A line is empty, a comment that begins with # or ;, or "key = value".  Blanks around either do not
- * count.  Drop-ins are the files *.conf of the folder FILE.d, in byte order of their names.
+ * A line is empty, a comment that begins with # or ;, or "key = value".  Blanks around either do
+ * not count.  Drop-ins are the files *.conf of the folder FILE.d, in byte order of their names.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -34,15 +34,15 @@ static bool read_line(struct config *c, char *line, const char *origin)
 	if (!*key || *key == '#' || *key == ';')
 		return true;
 	if (!equals) {
-		log_error("%s: '%.40s': a line is a comment that begins with #, or key = value", origin,
-			  key);
+		log_error("%s: '%.40s': a line is a comment that begins with #, or key = value",
+			  origin, key);
 		return false;
 	}
 	*equals = 0;
 	return config_set(c, trim(key), trim(equals + 1), origin);
 }
 
-/* As fgets(), but false for a line that is too long or has a zero byte; then @line is its beginning. */
+/* False: the line is too long, or has a zero byte; then @line is its beginning. */
 static bool get_line(FILE *f, char *line, size_t room, bool *end)
 {
 	size_t n = 0;
@@ -80,7 +80,8 @@ static bool read_file(struct config *c, const char *file, bool optional)
 			break;
 		snprintf(origin, sizeof(origin), "%s:%u", file, ++number);
 		if (!whole)
-			log_error("%s: a line has at most %d bytes, and no zero byte", origin, LINE_BYTES - 1);
+			log_error("%s: a line has at most %d bytes, and no zero byte", origin,
+				  LINE_BYTES - 1);
 		if (!whole || !read_line(c, line, origin))
 			ok = false;
 		if (feof(f))

@@ -30,7 +30,8 @@
 
 #define STRING_(x) #x
 #define STRING(x) STRING_(x)
-#define VERSION STRING(TRI_VERSION_MAJOR) "." STRING(TRI_VERSION_MINOR) "." STRING(TRI_VERSION_PATCH)
+#define VERSION \
+	STRING(TRI_VERSION_MAJOR) "." STRING(TRI_VERSION_MINOR) "." STRING(TRI_VERSION_PATCH)
 
 #define NICE 10
 /* How long to wait for figures of now: those of an arena that is busy may be a cycle old. */
@@ -274,9 +275,10 @@ static bool order(const struct peer *p, struct registry_arena *r, enum registry_
 		return refuse(p, ESRCH, "process %d ended, or its arena changed collectors, before "
 			      "that was done", r->pid);
 	}
-	return refuse(p, ETIMEDOUT, "process %d has not answered the collector for %llu seconds: is it "
-		      "stopped? What was ordered will be done when it goes on", r->pid,
-		      (unsigned long long)(patience_ns / 1000000000));
+	return refuse(p, ETIMEDOUT,
+		      "process %d has not answered the collector for %llu seconds: is it "
+		      "stopped? What was ordered will be done when it goes on",
+		      r->pid, (unsigned long long)(patience_ns / 1000000000));
 }
 
 static bool about_one(const struct peer *p, const struct control_request *q)
@@ -293,9 +295,10 @@ static bool about_one(const struct peer *p, const struct control_request *q)
 			      (long long)q->pid);
 	}
 	if (!may(p, r)) {
-		ok = refuse(p, EPERM, "the arena belongs to user %u: only that user, root and the user "
-			    "of the collector (%u) may see or change it, and you are user %u", r->uid,
-			    geteuid(), p->cred.uid);
+		ok = refuse(p, EPERM,
+			    "the arena belongs to user %u: only that user, root and the user "
+			    "of the collector (%u) may see or change it, and you are user %u",
+			    r->uid, geteuid(), p->cred.uid);
 		registry_put(r);
 		return ok;
 	}
@@ -348,8 +351,10 @@ static bool answer(const struct peer *p)
 		return false;
 	}
 	if (q.size != (uint64_t)n || q.size < sizeof(q) || q.reserved) {
-		refuse(p, EINVAL, "a request of %zd bytes that says it has %u, or with something in "
-		       "what is reserved", n, q.size);
+		refuse(p, EINVAL,
+		       "a request of %zd bytes that says it has %u, or with something in "
+		       "what is reserved",
+		       n, q.size);
 		return false;
 	}
 	switch (q.op) {
@@ -362,7 +367,8 @@ static bool answer(const struct peer *p)
 	case CONTROL_FREE:
 		return about_one(p, &q);
 	}
-	return refuse(p, EOPNOTSUPP, "tricolord " VERSION " has no request %u; is tricolor newer?", q.op);
+	return refuse(p, EOPNOTSUPP, "tricolord " VERSION " has no request %u; is tricolor newer?",
+		      q.op);
 }
 
 void control_serve(int sock)

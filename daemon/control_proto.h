@@ -10,8 +10,8 @@
  *	collector  struct control_reply, and then reply.arenas times struct control_arena
  *
  * as often as the peer likes, one after the other.  The first four words of both never change their
- * meaning.  Within a version, structs grow at their end: each side says how large its own are, takes
- * what both know, and what the other did not send is 0.
+ * meaning.  Within a version, structs grow at their end: each side says how large its own are,
+ * takes what both know, and what the other did not send is 0.
  *
  * Who may: root, the user the collector runs as, and for an arena its client's user.  LIST shows
  * those arenas that the peer may see, and says how many there are beside them.

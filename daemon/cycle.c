@@ -37,6 +37,8 @@
 #define ASSIST_MOST_Q16 (1000000ull << 16)
 
 #define LATE_SLACK_BYTES (8ull << 20)
+#define LIMIT_SLACK_PARTS 128		/* under a limit: this part of it … */
+#define LIMIT_FAR_PARTS 64		/* … and past what fits, before waits are long */
 #define HEAP_MINIMUM_MAX_BYTES (4 * PACER_HEAP_MINIMUM_BYTES)
 
 static uint64_t live_now(const struct arena *a, uint64_t allocated)
@@ -58,13 +60,22 @@ static void publish_trigger(struct arena *a)
 {
 	struct tri_ctl *ctl = a->view.ctl;
 	uint64_t goal = pacer_goal_bytes(&a->pacer), slack;
+	uint64_t in_force = (uint64_t)a->limit.in_force_bytes, fits;
+	uint64_t overhead = pacer_overhead_bytes(&a->pacer);
+	bool limited = pacer_limited(&a->pacer, a->limit.in_force_bytes);
 
 	tri_write(&ctl->goal_bytes, goal);
 	/* Small heaps get some slack: there a cycle's wake-ups take as long as filling the heap does. */
 	slack = goal / 2 < LATE_SLACK_BYTES ? goal / 2 : LATE_SLACK_BYTES;
+	if (limited && slack > in_force / LIMIT_SLACK_PARTS)
+		slack = in_force / LIMIT_SLACK_PARTS;
 	/* A limit that gives way is no reason to wait. */
 	tri_write(&ctl->late_bytes, counter_at(a, goal == PACER_NEVER || a->limit.held ?
 						  PACER_NEVER : goal + slack));
+	/* A goal that is low to have gaps filled is no danger: objects that fit take no pages. */
+	fits = in_force > overhead ? in_force - overhead : 0;
+	tri_write(&ctl->far_bytes, counter_at(a, !limited || a->limit.held ? PACER_NEVER :
+						 (goal > fits ? goal : fits) + in_force / LIMIT_FAR_PARTS));
 	if (a->pacer.marking)
 		return;			/* the next trigger is the end of marking's business */
 	a->trigger_bytes = limit_trigger(a, counter_at(a, pacer_trigger_bytes(&a->pacer)));
@@ -264,6 +275,7 @@ static void end_pacing(struct arena *a, uint64_t black_at, uint64_t end_at, bool
 	scavenge_note_use(a, f->goal_bytes);
 	f->live_bytes = end.marked_bytes;
 	pacer_cycle_end(&a->pacer, &end);
+	a->reached_bytes = end.marked_bytes - black;
 	a->live_bytes = end.marked_bytes;
 	a->live_at_bytes = end_at;
 	tri_write(&ctl->live_bytes, a->live_bytes);

@@ -24,14 +24,17 @@ static bool check_arena(void)
 	int fd = memfd_create("tricolord-dry-run", MFD_CLOEXEC | MFD_ALLOW_SEALING);
 	bool ok = false;
 
-	if (fd < 0 || tri_layout_init(&layout, ARENA_PAGES) || ftruncate(fd, (off_t)layout.file_bytes)) {
+	if (fd < 0 || tri_layout_init(&layout, ARENA_PAGES) ||
+	    ftruncate(fd, (off_t)layout.file_bytes)) {
 		log_error("can't make a memfd: %s", strerror(errno));
 		goto cleanup;
 	}
-	p = mmap(NULL, layout.file_bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, fd, 0);
+	p = mmap(NULL, layout.file_bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, fd,
+		 0);
 	if (p == MAP_FAILED) {
 		log_error("can't map an arena of 64 GiB: %s; clients would have to set "
-			  "TRICOLOR_ARENA_SIZE, or a limit of address space has to go", strerror(errno));
+			  "TRICOLOR_ARENA_SIZE, or a limit of address space has to go",
+			  strerror(errno));
 		goto cleanup;
 	}
 	munmap(p, layout.file_bytes);

@@ -2,12 +2,14 @@
 /*
  * greet.c - a connection's first message says who is there
  *
- *  1. Each connection gets a thread, which waits for the first message: of a client, or of tricolor(1).
- *     The library sends its HELLO as it connects; who says nothing for ten seconds is hung up on.
+ *  1. Each connection gets a thread, which waits for the first message: of a client, or of
+ *     tricolor(1). The library sends its HELLO as it connects; who says nothing for ten seconds is
+ *     hung up on.
  *  2. A guest is a connection that is not a client's: one that has said nothing yet, or asks.  Each
  *     user may have a few of them, and root as many as it likes, so that nobody keeps others out or
  *     makes us threads without end.
- *  3. A private collector has its one client already: there, a HELLO is hung up on.
+ *  3. A private collector has its one client already: there, a HELLO is hung up on, and others than
+ *     its user may have no more connections than it takes to be told that they may not.
  */
 #include "greet.h"
 
@@ -29,9 +31,10 @@
 
 #define STACK_BYTES (256u << 10)
 #define GUESTS_OF_A_USER 64
+#define GUESTS_OF_A_STRANGER 4
 #define USERS 256
 
-/* Users that have guests.  Under the lock, which no arena's thread takes after its first message. */
+/* Users that have guests.  Under the lock, which no arena's thread takes once it is one. */
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct {
 	uid_t uid;
@@ -46,6 +49,8 @@ struct connection {
 static bool guest_enter(uid_t uid)
 {
 	unsigned int i, unused = USERS;
+	unsigned int most = config_is_private() && uid != geteuid() ? GUESTS_OF_A_STRANGER
+								    : GUESTS_OF_A_USER;
 	bool ok = false;
 
 	pthread_mutex_lock(&lock);
@@ -57,7 +62,7 @@ static bool guest_enter(uid_t uid)
 	}
 	if (i == USERS)
 		i = unused;
-	if (i < USERS && (users[i].guests < GUESTS_OF_A_USER || uid == 0)) {
+	if (i < USERS && (users[i].guests < most || uid == 0)) {
 		users[i].uid = uid;
 		users[i].guests++;
 		ok = true;
@@ -89,7 +94,8 @@ static uint32_t first_type(int sock)
 	do
 		n = poll(&p, 1, CONTROL_SILENCE_S * 1000);
 	while (n < 0 && errno == EINTR);
-	if (n <= 0 || recv(sock, &type, sizeof(type), MSG_PEEK | MSG_DONTWAIT) < (ssize_t)sizeof(type))
+	if (n <= 0 ||
+	    recv(sock, &type, sizeof(type), MSG_PEEK | MSG_DONTWAIT) < (ssize_t)sizeof(type))
 		return 0;
 	return type;
 }

@@ -2,26 +2,28 @@
 /*
  * limit.c - one arena and its memory limit
  *
- *  1. Which.  The client's own (TRICOLOR_MEMORY_LIMIT, tri_set_memory_limit(), an order), its share
- *     of the budget of all arenas in its cgroup, which the watcher orders (watch.c), or the lesser if
- *     there are both.  The pacer keeps it.
+ *  1. Which.  The client's own (TRICOLOR_MEMORY_LIMIT, tri_set_memory_limit(), an order), else its
+ *     share of the budget of all arenas in its cgroup, which the watcher orders (watch.c).  The
+ *     pacer keeps it.
  *
  *  2. What it may cost.  While there is a limit all CPU time goes into a bucket (limiter.c): on one
- *     side the arena's thread, whatever it does, helpers, and what the program's threads did for the
- *     collector; on the other what the program did for itself, by the CPU clock of its process.  A
- *     thread that waits for the collector counts as one that works for it: its time is gone too.
+ *     side the arena's thread, whatever it does, helpers, and what the program's threads did for
+ *     the collector; on the other what the program did for itself, by the CPU clock of its
+ *     process.  A thread that waits for the collector counts as one that works for it: its time is
+ *     gone too.
  *
- *     What finds no room in the bucket is owed.  Go forgives it, since there the collector's part in
- *     the background is 25 % at most; our thread takes a whole CPU, and a cycle may be longer than
- *     the bucket is deep.
+ *     What finds no room in the bucket is owed.  Go forgives it, since there the collector's part
+ *     in the background is 25 % at most; our thread takes a whole CPU, and a cycle may be longer
+ *     than the bucket is deep.
  *
- *  3. Giving way.  If the bucket is full and the limit sets the goal, the limit is held: cycles start
- *     by GOGC alone and nobody assists, until the program has had its half.  A client that allocates
- *     makes us look again every so often, by the trigger; one that doesn't needs nothing.
+ *  3. Giving way.  If the bucket is full and the limit sets the goal, the limit is held: cycles
+ *     start by GOGC alone and nobody assists, until the program has had its half.  A client that
+ *     allocates makes us look again every so often, by the trigger; one that doesn't needs nothing.
  *
- *  4. Telling.  The client learns it by a futex in its control page, the log and the trace by a line,
- *     when it begins and when it is over.  With the policy fail-fast, and if what lives does not fit,
- *     the client is to take no more pages until a cycle has found that it fits again.
+ *  4. Telling.  The client learns it by a futex in its control page, the log and the trace by a
+ *     line, when it begins and when it is over.  With the policy fail-fast it takes no more pages
+ *     as soon as a cycle has found that what lives does not fit, until one finds that it does: a
+ *     heap that grows would not live to see the limiter's bucket full.
  *
  *  5. Releasing.  Memory above the limit goes back at once: the limit is what others are promised.
  */
@@ -38,6 +40,7 @@
 #include "cpus.h"
 #include "log.h"
 #include "tricolor.h"
+#include "watch.h"
 
 #define QUOTA_NS 1000000000ull		/* look at the client's CPU quota this often */
 #define THINK_MIN_BYTES (1ull << 20)	/* allocation after which putting off is thought over … */
@@ -114,7 +117,8 @@ static void account(struct arena *a)
 {
 	struct limit *l = &a->limit;
 	struct tri_ctl *ctl = a->view.ctl;
-	uint64_t now = clock_ns(), overflow = l->limiter.overflow_cpu_ns, total, gc, program, assist;
+	uint64_t now = clock_ns(), overflow = l->limiter.overflow_cpu_ns, total, gc, program,
+		 assist;
 
 	assist = passed(&l->assist_ns, tri_read(&ctl->assist_ns));
 	gc = passed(&l->own_cpu_ns, clock_cpu_ns()) + assist + l->unreported_ns;
@@ -170,12 +174,25 @@ static void trace_limit(struct arena *a, const char *what)
 
 	if (!a->trace_limit)
 		return;
-	trace_line(a, "tricolor %d limit @%.3fs: %s: %.1f MiB in force, %.1f live, %.1f resident, "
+	trace_line(a,
+		   "tricolor %d limit @%.3fs: %s: %.1f MiB in force, %.1f live, %.1f resident, "
 		   "cpu %.1f ms gc %.1f ms program %.1f ms owed",
 		   a->pid, (double)(clock_ns() - a->attached_ns) / 1e9, what,
 		   limited(a) ? mib((uint64_t)l->in_force_bytes) : -1, mib(a->live_bytes),
-		   mib(limit_resident_bytes(a)), (double)l->gc_ns / 1e6, (double)l->program_ns / 1e6,
-		   (double)l->owed_cpu_ns / 1e6);
+		   mib(limit_resident_bytes(a)), (double)l->gc_ns / 1e6,
+		   (double)l->program_ns / 1e6, (double)l->owed_cpu_ns / 1e6);
+}
+
+/* More was reached, and bound, than the limit allows: no collection can help. */
+static bool overfull(const struct arena *a)
+{
+	return limited(a) && a->reached_bytes + pacer_overhead_bytes(&a->pacer) >
+			     (uint64_t)a->limit.in_force_bytes;
+}
+
+static bool fails_fast(const struct arena *a)
+{
+	return tri_read(&a->view.ctl->limit_policy) == TRI_LIMIT_FAIL_FAST;
 }
 
 static void tell(struct arena *a)
@@ -183,9 +200,7 @@ static void tell(struct arena *a)
 	struct tri_ctl *ctl = a->view.ctl;
 	uint32_t pressure = a->limit.over ? (uint32_t)TRI_PRESSURE_OVER : a->limit.group_pressure;
 
-	tri_write(&ctl->refuse, a->limit.over &&
-		  tri_read(&ctl->limit_policy) == TRI_LIMIT_FAIL_FAST &&
-		  pacer_overfull(&a->pacer, a->limit.in_force_bytes));
+	tri_write(&ctl->refuse, a->limit.over && fails_fast(a) && overfull(a));
 	if (tri_read(&ctl->pressure) == pressure)
 		return;
 	tri_write_release(&ctl->pressure, pressure);
@@ -198,9 +213,11 @@ static void set_over(struct arena *a, bool over)
 
 	if (over && !l->over) {
 		atomic_fetch_add(&a->view.ctl->limit_events, 1);
-		log_line("client %d: %.1f MiB live under a limit of %.1f MiB: keeping it would take over "
-			 "half of the CPU time, so it gives way; raise the limit, or let the program "
-			 "hold on to less", a->pid, mib(a->live_bytes), mib((uint64_t)l->in_force_bytes));
+		log_line(
+			"client %d: %.1f MiB live under a limit of %.1f MiB: keeping it would take over "
+			"half of the CPU time, so it gives way; raise the limit, or let the program "
+			"hold on to less",
+			a->pid, mib(a->live_bytes), mib((uint64_t)l->in_force_bytes));
 	} else if (!over && l->over) {
 		log_line("client %d: %.1f MiB live: the limit is kept again", a->pid,
 			 mib(a->live_bytes));
@@ -225,16 +242,14 @@ void limit_init(struct arena *a)
 	l->client_seen = a->pid > 0 && !clock_getcpuclockid(a->pid, &l->client_clock);
 }
 
-/* A client that takes no limit takes none from its container either. */
+/* Who has chosen a limit, or none, has that in place of a share. */
 static int64_t choose(const struct arena *a)
 {
 	int64_t own = tri_read(&a->view.ctl->memory_limit_bytes), share = a->limit.share_bytes;
 
 	if (own == TRI_LIMIT_NONE)
 		return PACER_NO_LIMIT;
-	if (own <= TRI_LIMIT_AUTO)
-		return share;
-	return own < share ? own : share;
+	return own <= TRI_LIMIT_AUTO ? share : own;
 }
 
 int64_t limit_update(struct arena *a)
@@ -264,16 +279,26 @@ int64_t limit_update(struct arena *a)
 
 uint64_t limit_cap(const struct arena *a)
 {
-	uint64_t goal = a->pacer.percent_goal_bytes, own;
-	double cap;
+	double goal = (double)a->pacer.percent_goal_bytes;
+	double cap = (goal + (double)pacer_overhead_bytes(&a->pacer)) * CAP_FACTOR;
 
-	own = (uint64_t)tri_read(&a->view.ctl->memory_limit_bytes);
-	if (goal == PACER_NEVER)
-		return own > 0 && own < (uint64_t)INT64_MAX ? own : PACER_NEVER;
-	cap = ((double)goal + (double)pacer_overhead_bytes(&a->pacer)) * CAP_FACTOR;
-	if (own > 0 && own < (uint64_t)INT64_MAX && (double)own < cap)
-		return own;
 	return cap < 0x1p62 ? (uint64_t)cap : PACER_NEVER;
+}
+
+/*
+ * What the pacer is to think of memory.  The peak, when marking ended, tells how much is bound
+ * beside objects: later there are gaps in spans, which will be filled.  But what is above the limit
+ * is what is above it now, when what was free has been released.  It counts twice, as in Go: a heap
+ * that has overshot is to fill its gaps, and not to take more pages.
+ */
+static void settle_memory(struct arena *a)
+{
+	uint64_t have = limit_resident_bytes(a), overhead = pacer_overhead_bytes(&a->pacer);
+	struct pacer_memory memory = { .mapped_bytes = have > overhead ? have : overhead };
+
+	memory.heap_alloc_bytes = memory.mapped_bytes - overhead;
+	a->limit.bound_bytes = less(have, scavenge_free_bytes(a));
+	pacer_set_memory(&a->pacer, &memory);
 }
 
 /* Give memory back until what there is is a little below the limit. */
@@ -293,8 +318,9 @@ void limit_share(struct arena *a, int64_t bytes)
 {
 	a->limit.share_bytes = bytes;
 	cycle_settings(a);
-	if (limited(a) && limit_resident_bytes(a) > (uint64_t)a->limit.in_force_bytes)
-		release(a, a->pacer.marking ? AT_ONCE_BYTES : UINT64_MAX);
+	if (!limited(a) || limit_resident_bytes(a) <= (uint64_t)a->limit.in_force_bytes)
+		return;
+	release(a, a->pacer.marking ? AT_ONCE_BYTES : UINT64_MAX);
 }
 
 void limit_pressure(struct arena *a, uint32_t pressure)
@@ -404,7 +430,11 @@ void limit_cycle_end(struct arena *a)
 		limiter_set_cpus(&l->limiter, client_cpu_milli(a), now);
 		l->quota_ns = now;
 	}
-	if (l->over && !l->held_in_cycle && !pacer_overfull(&a->pacer, l->in_force_bytes))
+	if (overfull(a) && l->share_bytes == l->in_force_bytes)
+		watch_hurry();
+	if (overfull(a) && fails_fast(a))
+		set_over(a, true);
+	else if (l->over && !l->held_in_cycle && !overfull(a))
 		set_over(a, false);
 	else
 		tell(a);
@@ -412,4 +442,6 @@ void limit_cycle_end(struct arena *a)
 	if (l->urgent || limit_resident_bytes(a) > (uint64_t)l->in_force_bytes)
 		release(a, UINT64_MAX);
 	l->urgent = false;
+	settle_memory(a);
+	cycle_settings(a);
 }

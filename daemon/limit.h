@@ -14,7 +14,8 @@ struct arena;
 /* Part of struct arena; owned by its thread. */
 struct limit {
 	int64_t share_bytes;		/* of the budget, by the watcher; PACER_NO_LIMIT: none */
-	int64_t in_force_bytes;		/* that, the client's own, or the lesser; PACER_NO_LIMIT */
+	int64_t in_force_bytes;		/* the client's own, or that; PACER_NO_LIMIT: none */
+	uint64_t bound_bytes;		/* after the last cycle: memory that can't be released */
 	uint32_t group_pressure;	/* enum tri_pressure of the client's cgroup, by the watcher */
 	bool urgent;			/* memory is short: release it, collect if there is what for */
 	bool held;			/* the limit gives way, until the collector has less than half */

@@ -2,9 +2,9 @@
 /*
  * listen.c - the sockets that a collector is reached at
  *
- * A shared one has a path.  A private one has none to serve clients at, but its user may want to ask
- * it something: it listens at an abstract address, which has no file that could be left behind.  The
- * address is free for anybody to take, so the peer looks at our credentials as we look at its.
+ * A shared one has a path.  A private one has none to serve clients at, but its user may want to
+ * ask it something: it listens at an abstract address, which has no file that could be left behind.
+ *  The address is free for anybody to take, so the peer looks at our credentials as we look at its.
  */
 #include "listen.h"
 

@@ -3,7 +3,8 @@
  * notify.c - telling the service manager how we are
  *
  * sd_notify(3) says that the protocol may be spoken without its library: a datagram to the unix
- * socket that NOTIFY_SOCKET names, where @ at the beginning is the zero byte of an abstract address.
+ * socket that NOTIFY_SOCKET names, where @ at the beginning is the zero byte of an abstract
+ * address.
  */
 #include "notify.h"
 
@@ -44,7 +45,8 @@ void notify(const char *fmt, ...)
 		addr.sun_path[0] = 0;
 	len = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + n);
 	fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	if (fd < 0 || sendto(fd, text, strlen(text), MSG_NOSIGNAL, (struct sockaddr *)&addr, len) < 0)
+	if (fd < 0 ||
+	    sendto(fd, text, strlen(text), MSG_NOSIGNAL, (struct sockaddr *)&addr, len) < 0)
 		log_warning("can't tell the service manager at %s: %s", path, strerror(errno));
 	if (fd >= 0)
 		close(fd);

@@ -4,8 +4,8 @@
  *
  *  1. Settings that are ordered go to the client's control page, as if the client had made them
  *     there, and to the pacer: at once, also in the middle of a handshake or of marking.
- *  2. A cycle that is ordered begins as soon as no other is under way; it answers for all orders that
- *     came before it began.
+ *  2. A cycle that is ordered begins as soon as no other is under way; it answers for all orders
+ *     that came before it began.
  *  3. Figures are published when something has changed them: a cycle's end, a setting, memory that
  *     was released; and when somebody asks.  An idle arena costs nothing.
  */
@@ -55,6 +55,7 @@ void arena_publish(struct arena *a)
 		.cycle_objects = c->objects,
 		.cycle_root_bytes = c->root_bytes,
 		.overhead_bytes = pacer_overhead_bytes(&a->pacer),
+		.bound_bytes = a->limit.bound_bytes,
 		.cap_bytes = limit_cap(a),
 		.pressure = tri_read(&ctl->pressure),
 		.limit_policy = tri_read(&ctl->limit_policy),
@@ -84,8 +85,8 @@ void arena_set(struct arena *a, enum registry_order kind, int64_t value)
 }
 
 /**
- * A client has come; @unchosen: TRI_HELLO_DEFAULT_*.  What is not as in a new arena, a predecessor was
- * told to set, and it stays.
+ * A client has come; @unchosen: TRI_HELLO_DEFAULT_*.  What is not as in a new arena, a predecessor
+ * was told to set, and it stays.
  */
 void arena_find_defaults(struct arena *a, uint64_t unchosen)
 {
@@ -96,7 +97,8 @@ void arena_find_defaults(struct arena *a, uint64_t unchosen)
 	a->policy_seen = tri_read(&ctl->limit_policy);
 	a->gc_percent_default = unchosen & TRI_HELLO_DEFAULT_GC_PERCENT &&
 				a->gc_percent_seen == CONFIG_GC_PERCENT;
-	a->limit_default = unchosen & TRI_HELLO_DEFAULT_MEMORY_LIMIT && a->limit_seen == TRI_LIMIT_AUTO;
+	a->limit_default =
+		unchosen & TRI_HELLO_DEFAULT_MEMORY_LIMIT && a->limit_seen == TRI_LIMIT_AUTO;
 	a->policy_default = unchosen & TRI_HELLO_DEFAULT_LIMIT_POLICY &&
 			    a->policy_seen == TRI_LIMIT_CONTINUE;
 }
@@ -113,8 +115,8 @@ void arena_defaults(struct arena *a)
 	uint32_t policy = config_limit_policy();
 
 	if (a->gc_percent_default) {
-		a->gc_percent_default = atomic_compare_exchange_strong(&ctl->gc_percent,
-								       &a->gc_percent_seen, percent);
+		a->gc_percent_default = atomic_compare_exchange_strong(
+			&ctl->gc_percent, &a->gc_percent_seen, percent);
 		a->gc_percent_seen = percent;
 	}
 	if (a->limit_default) {
@@ -162,6 +164,7 @@ void arena_orders(struct arena *a)
 			continue;
 		case ORDER_SHARE:
 			limit_share(a, value);
+			arena_publish(a);
 			break;
 		case ORDER_PRESSURE:
 			limit_pressure(a, (uint32_t)value);

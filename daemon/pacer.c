@@ -170,13 +170,6 @@ bool pacer_limited(const struct pacer *p, int64_t memory_limit_bytes)
 	return goal_under(p, memory_limit_bytes) < p->percent_goal_bytes;
 }
 
-bool pacer_overfull(const struct pacer *p, int64_t memory_limit_bytes)
-{
-	uint64_t goal = goal_under(p, memory_limit_bytes);
-
-	return goal != PACER_NEVER && goal <= p->marked_bytes;
-}
-
 /* The goal now, and in @trigger_min a bound for the trigger, which is never above the goal. */
 static uint64_t current_goal(const struct pacer *p, uint64_t *trigger_min)
 {

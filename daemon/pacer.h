@@ -150,9 +150,6 @@ uint64_t pacer_trigger_bytes(const struct pacer *p);
 /** Whether a limit of @memory_limit_bytes, and not GOGC, would set the goal. */
 bool pacer_limited(const struct pacer *p, int64_t memory_limit_bytes);
 
-/** Whether @memory_limit_bytes leaves no room beyond what the last cycle found to live. */
-bool pacer_overfull(const struct pacer *p, int64_t memory_limit_bytes);
-
 /** Memory that is neither in objects nor in free pages: metadata, gaps in spans. */
 uint64_t pacer_overhead_bytes(const struct pacer *p);
 

@@ -184,7 +184,7 @@ void registry_publish(struct registry_arena *r, const struct registry_figures *f
 
 	memcpy(words, f, sizeof(words));
 	atomic_store_explicit(&r->sequence, sequence + 1, memory_order_relaxed);
-	atomic_thread_fence(memory_order_release);	/* pairs with the fence in registry_read() */
+	atomic_thread_fence(memory_order_release); /* pairs with the fence in registry_read() */
 	for (i = 0; i < REGISTRY_WORDS; i++)
 		atomic_store_explicit(&r->figures[i], words[i], memory_order_relaxed);
 	/* pairs with the first load in registry_read() */
@@ -205,7 +205,7 @@ void registry_read(struct registry_arena *r, struct registry_figures *f)
 		if (!(before & 1) &&
 		    before == atomic_load_explicit(&r->sequence, memory_order_relaxed))
 			break;
-		/* It lost its CPU between two words: it won't get it back from a thread that spins. */
+		/* It lost its CPU between two words: a thread that spins won't give it back. */
 		sched_yield();
 	}
 	memcpy(f, words, sizeof(*f));
@@ -233,7 +233,7 @@ bool registry_take(struct registry_arena *r, enum registry_order kind, uint32_t 
 {
 	struct registry_mailbox *m = &r->mailbox[kind];
 
-	/* pairs with registry_order().  A value may be newer than its number: then it is taken twice. */
+	/* pairs with registry_order().  A value newer than its number is taken twice. */
 	*number = atomic_load_explicit(&m->asked, memory_order_acquire);
 	*value = atomic_load_explicit(&m->value, memory_order_relaxed);
 	return *number != atomic_load_explicit(&m->done, memory_order_relaxed);

@@ -7,9 +7,10 @@
  * thread takes when it gets there.
  *
  * Neither side waits for the other.  Figures are under a sequence lock: the arena's thread just
- * writes, a reader that met it reads again.  Orders are one mailbox a kind, in which the newest value
- * wins: nothing can be full.  The list's lock is taken by an arena's thread only when it enters and
- * leaves, and held by the others for a few pointers: never over I/O, a wait, or a copy of figures.
+ * writes, a reader that met it reads again.  Orders are one mailbox a kind, in which the newest
+ * value wins: nothing can be full.  The list's lock is taken by an arena's thread only when it
+ * enters and leaves, and held by the others for a few pointers: never over I/O, a wait, or a copy
+ * of figures.
  */
 #ifndef TRICOLOR_REGISTRY_H
 #define TRICOLOR_REGISTRY_H
@@ -46,6 +47,7 @@ struct registry_figures {
 	uint64_t cycle_cpu_ns;		/* … and what it cost, with it */
 	uint64_t cycle_scan_bytes, cycle_objects, cycle_root_bytes;
 	uint64_t overhead_bytes;	/* beside objects and free pages, after the last cycle */
+	uint64_t bound_bytes;		/* after the last cycle: memory that can't be released */
 	uint64_t cap_bytes;		/* GOGC lets it use no more; PACER_NEVER */
 	uint64_t pressure;		/* enum tri_pressure, as its client is told */
 	uint64_t limit_events;		/* times that the limit had to give way */
@@ -57,16 +59,16 @@ struct registry_figures {
 
 /* What an arena can be told to do.  Those with a value set it; the others do a thing once. */
 enum registry_order {
-	ORDER_GC_PERCENT,		/* value: -1: off */
-	ORDER_MEMORY_LIMIT,		/* value: PACER_NO_LIMIT: none */
-	ORDER_GC,			/* a cycle that begins after the order */
-	ORDER_FREE,			/* the same, and then free memory goes back */
-	ORDER_PUBLISH,			/* figures of now */
-	ORDER_DEFAULTS,			/* the configuration's defaults have changed */
-	ORDER_SHARE,			/* value: of the budget of its cgroup; PACER_NO_LIMIT: none */
-	ORDER_PRESSURE,			/* value: enum tri_pressure of its cgroup */
-	ORDER_URGENT,			/* memory is short: release, and collect if it is worth it */
-	ORDER_STOP,			/* the daemon ends: let go of the client after this cycle */
+	ORDER_GC_PERCENT, /* value: -1: off */
+	ORDER_MEMORY_LIMIT, /* value: PACER_NO_LIMIT: none */
+	ORDER_GC, /* a cycle that begins after the order */
+	ORDER_FREE, /* the same, and then free memory goes back */
+	ORDER_PUBLISH, /* figures of now */
+	ORDER_DEFAULTS, /* the configuration's defaults have changed */
+	ORDER_SHARE, /* value: of the budget of its cgroup; PACER_NO_LIMIT: none */
+	ORDER_PRESSURE, /* value: enum tri_pressure of its cgroup */
+	ORDER_URGENT, /* memory is short: release, and collect if it is worth it */
+	ORDER_STOP, /* the daemon ends: let go of the client after this cycle */
 	ORDERS,
 };
 
@@ -80,7 +82,7 @@ struct registry_mailbox {
 struct registry_arena {
 	/* Constant. */
 	uint64_t id;			/* never used again by this daemon */
-	int32_t pid;			/* SO_PEERCRED, as this daemon sees it; 0: not in its namespace */
+	int32_t pid; /* SO_PEERCRED, as this daemon sees it; 0: not in its namespace */
 	uint32_t uid, gid;
 	char comm[16];
 	int64_t attached_s;		/* wall clock */
@@ -124,8 +126,8 @@ static inline void registry_phase(struct registry_arena *r, unsigned int phase)
 }
 
 /**
- * Whether there is a new order of @kind: its number and value.  To be asked after order_fd was read.
- * Once the order is met, registry_done() tells those who wait for it.
+ * Whether there is a new order of @kind: its number and value.  To be asked after order_fd was
+ * read. Once the order is met, registry_done() tells those who wait for it.
  */
 bool registry_take(struct registry_arena *r, enum registry_order kind, uint32_t *number,
 		   int64_t *value);
@@ -164,7 +166,7 @@ size_t registry_count(void);
 /** An eventfd, readable after arenas came or went, for one watcher more.  Negative: -errno. */
 int registry_watch(void);
 
-/** The cgroup of @r's client.  registry_cgroup() copies it; false: not known, or longer than @room. */
+/** The cgroup of @r's client.  registry_cgroup(): false: not known, or longer than @room. */
 void registry_set_cgroup(struct registry_arena *r, const char *path);
 bool registry_cgroup(struct registry_arena *r, char *path, size_t room);
 

@@ -5,8 +5,9 @@
  *  1. Listen; say READY.
  *  2. The main thread accepts connections, which greet.c takes, and reads signals.  SIGHUP: the
  *     configuration is read again; if there is a mistake in it, what is in force stays.
- *  3. SIGTERM or SIGINT: nobody new is let in, and arenas are let go of when the cycle that is under
- *     way has ended.  After two seconds we go anyway: a client survives its collector at any moment.
+ *  3. SIGTERM or SIGINT: nobody new is let in, and arenas are let go of when the cycle that is
+ *     under way has ended.  After two seconds we go anyway: a client survives its collector at any
+ *     moment.
  *  4. --until FD: FD at its end means that nobody new will come.  With the last client we stop.
  */
 #include "shared.h"

@@ -6,7 +6,7 @@
 #include "config.h"
 #include "options.h"
 
-/** Block the signals that shared_run() reads, before there are threads: one without would die of them. */
+/** Block the signals that shared_run() reads.  Before there are threads: one would die of them. */
 void shared_block_signals(void);
 
 /** Listen and serve until a signal says to stop.  Returns the exit status. */

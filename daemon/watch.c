@@ -3,29 +3,32 @@
  * watch.c - the thread that knows what memory there is, and splits it among arenas
  *
  *  1. Each client is in a control group, its *place*; the group from there upwards that has the
- *     tightest limit is what its memory is counted in.  All clients of such a *group* share what its
- *     limit leaves.
+ *     tightest limit is what its memory is counted in.  All clients of such a *group* share what
+ *     its limit leaves.
  *
- *	soft limit	nine tenths of the group's limit, or what somebody has chosen
+ *	soft limit	nine tenths of the group's limit
  *	others		what the group uses, less inactive file cache, less the arenas
- *	budget		soft limit − others
+ *	budget		soft limit − others, which include arenas that have a limit of their own
  *
- *  2. A *tick* of a group looks at its arenas from outside (size of the file, counters in the control
- *     page, figures that their threads publish), splits the budget (budget.c) and orders each
- *     arena's thread to keep its share.  Who is to give gets its order first.
+ *     Somebody may have chosen a limit for the clients of a group together.  Against that, what is
+ *     private memory of theirs is others, and what else is in the group is not.  The tighter holds.
  *
- *  3. Ticks come by the clock while any arena of a limited group is at work: often if parts are still
- *     moving, seldom if not.  When nobody is at work the watcher sleeps without a timer: shares are
- *     reserved, so what an arena does within its share concerns nobody.  It is woken by an arena that
- *     starts a cycle, by clients that come and go, and by the kernel (alarm.c), if a limit is
- *     written or memory is getting short.
+ *  2. A *tick* of a group looks at its arenas from outside (size of the file, counters in the
+ *     control page, figures that their threads publish), splits the budget (budget.c) and orders
+ *     each arena's thread to keep its share.  Who is to give gets its order first.
+ *
+ *  3. Ticks come by the clock while any arena of a limited group is at work: often if parts are
+ *     still moving, seldom if not.  When nobody is at work the watcher sleeps without a timer:
+ *     shares are reserved, so what an arena does within its share concerns nobody.  It is woken by
+ *     an arena that starts a cycle, by clients that come and go, and by the kernel (alarm.c), if a
+ *     limit is written or memory is getting short.
  *
  *  4. If the group is half-way from its soft limit to the real one, its arenas are urged: they
  *     release at once what they have in free pages, and collect if there is anything to be had.
  *
  * Nobody waits for the watcher.  It holds no lock but the registry's, for moments.  What arenas say
- * is not believed beyond budget.c, where any figure is harmless: an arena can claim a larger part, as
- * it could by allocating, but no more than leaves the others their floors.
+ * is not believed beyond budget.c, where any figure is harmless: an arena can claim a larger part,
+ * as it could by allocating, but no more than leaves the others their floors.
  *
  * Where a group can't be seen (no cgroups, another container) and somebody has chosen a limit, what
  * is known of the clients themselves is counted: their arenas, and their private memory.
@@ -60,7 +63,8 @@
 #define TICKS_IDLE 3			/* without anybody at work: then sleep */
 #define PLACE_NS (5000 * MS)		/* clients may be moved to another group, and nothing tells */
 #define LIMIT_NS (1000 * MS)		/* limits are read again, in case inotify does not work there */
-#define URGE_NS (50 * MS)
+#define URGE_NS (50 * MS)		/* urged again after so long, if it has not helped … */
+#define URGE_MAX_NS (2000 * MS)		/* … and less and less often */
 #define SOFT_PARTS 10			/* the soft limit is a tenth below the real one */
 #define NEAR_TICKS 2			/* above the soft limit before clients are told … */
 #define ROOM_TICKS 10			/* … and well below it before they are told that it is over */
@@ -72,7 +76,7 @@ struct group {
 	struct alarm alarm;
 	uint32_t pressure;		/* as ordered */
 	unsigned int near_ticks, room_ticks, idle_ticks;
-	uint64_t other_bytes, ticked_ns, next_ns, period_ns, urged_ns;
+	uint64_t other_bytes, ticked_ns, next_ns, period_ns, urged_ns, urge_ns;
 	bool rang;
 	struct group *next;
 };
@@ -93,7 +97,8 @@ struct member {
 	struct budget_pace pace;
 	uint64_t allocated_bytes, cycles, looked_ns;
 	uint64_t resident_bytes, private_bytes;
-	bool active, exempt;
+	bool active;
+	bool exempt;			/* has a limit of its own, or wants none */
 	uint64_t share_bytes;		/* as ordered; UINT64_MAX: none */
 	uint32_t pressure;
 	struct member *next;
@@ -116,6 +121,14 @@ void watch_wake(void)
 	/* pairs with fall_asleep() */
 	if (atomic_load(&watch.asleep) && atomic_exchange(&watch.asleep, false) &&
 	    write(watch.wake_fd, &one, sizeof(one)) < 0)
+		return;
+}
+
+void watch_hurry(void)
+{
+	uint64_t one = 1;
+
+	if (watch.wake_fd >= 0 && write(watch.wake_fd, &one, sizeof(one)) < 0)
 		return;
 }
 
@@ -146,6 +159,7 @@ static struct group *group_of(const struct cgroup *cg, const struct cgroup_limit
 	g->version = cg->version;
 	g->limit_bytes = CGROUP_NONE;
 	g->period_ns = TICK_NS;
+	g->urge_ns = URGE_NS;
 	alarm_open(&g->alarm, g->dir, g->version);
 	g->next = watch.groups;
 	watch.groups = g;
@@ -161,7 +175,8 @@ static void set_limit(struct group *g, const struct cgroup_limit *limit)
 	if (limit->limit_bytes == CGROUP_NONE)
 		log_line("%s: no memory limit", g->dir);
 	else
-		log_line("%s: memory limit %.1f MiB%s", g->dir, (double)limit->limit_bytes / (1 << 20),
+		log_line("%s: memory limit %.1f MiB%s", g->dir,
+			 (double)limit->limit_bytes / (1 << 20),
 			 limit->hidden ? ", of a group above that can't be seen from here" : "");
 }
 
@@ -307,20 +322,21 @@ static void tidy(void)
 /* A tick                                                                                     */
 /* ------------------------------------------------------------------------------------------ */
 
-static uint64_t soft_limit(const struct group *g)
-{
-	uint64_t total = atomic_load(&watch.total_bytes);
+/*
+ * A limit, and what counts against it.  There may be two: the group's, against which all counts
+ * that is in the group; and one that somebody has chosen for the clients, against which they count
+ * alone, with their arenas and their private memory.
+ */
+struct bounds {
+	uint64_t soft_bytes;		/* CGROUP_NONE: there is no such limit */
+	uint64_t hard_bytes;		/* what must not be reached */
+	uint64_t used_bytes;
+	uint64_t other_bytes;		/* of that, what is no arena that has a share */
+};
 
-	if (total)
-		return total;
-	return g->limit_bytes == CGROUP_NONE ? CGROUP_NONE : g->limit_bytes - g->limit_bytes / SOFT_PARTS;
-}
-
-/* What must not be reached. */
-static uint64_t hard_limit(const struct group *g, uint64_t soft)
+static bool limited(const struct group *g)
 {
-	return g->limit_bytes != CGROUP_NONE && g->limit_bytes > soft ? g->limit_bytes :
-	       soft + soft / (SOFT_PARTS - 1);
+	return g->limit_bytes != CGROUP_NONE || atomic_load(&watch.total_bytes);
 }
 
 static bool in_group(const struct member *m, const struct group *g)
@@ -362,7 +378,7 @@ static void look(struct member *m, struct budget_arena *b, uint64_t now)
 	registry_read(m->r, &f);
 	m->active = look_at_counters(m, &ctl) || f.cycles != m->cycles;
 	allocated = tri_read(&ctl.allocated_bytes);
-	m->exempt = tri_read(&ctl.memory_limit_bytes) == TRI_LIMIT_NONE;
+	m->exempt = tri_read(&ctl.memory_limit_bytes) != TRI_LIMIT_AUTO;
 	m->resident_bytes = backing_resident_bytes(fd, f.heap_bytes + f.free_bytes);
 	budget_note_allocation(&m->pace, allocated > m->allocated_bytes ?
 			       allocated - m->allocated_bytes : 0, now - m->looked_ns);
@@ -372,6 +388,9 @@ static void look(struct member *m, struct budget_arena *b, uint64_t now)
 	m->cycles = f.cycles;
 	m->looked_ns = now;
 	b->live_bytes = f.live_bytes + f.overhead_bytes;
+	/* What a newcomer has filled may all be alive: its first cycle will tell. */
+	b->bound_bytes = f.cycles < 2 && m->resident_bytes > f.bound_bytes ? m->resident_bytes :
+			 f.bound_bytes;
 	b->cap_bytes = f.cap_bytes;
 	b->weight = budget_weight(&m->pace, f.live_bytes);
 }
@@ -390,12 +409,38 @@ static void order_pressure(struct member *m, uint32_t pressure)
 	registry_order(m->r, ORDER_PRESSURE, pressure);
 }
 
-/* Use of the group, file cache that nobody misses left out. */
-static uint64_t usage(const struct group *g, uint64_t arenas, uint64_t private)
+static uint64_t room(const struct bounds *b)
 {
-	uint64_t used = g->version ? cgroup_usage(g->dir, g->version) : CGROUP_NONE;
+	return b->soft_bytes > b->other_bytes ? b->soft_bytes - b->other_bytes : 0;
+}
 
-	return used == CGROUP_NONE ? arenas + private : used;
+/* The tighter one.  @arenas: of all clients; @exempt: of those that have no share. */
+static struct bounds bounds_of(const struct group *g, uint64_t arenas, uint64_t exempt,
+			       uint64_t private)
+{
+	uint64_t total = atomic_load(&watch.total_bytes);
+	struct bounds group = { .soft_bytes = CGROUP_NONE }, chosen = {
+		.soft_bytes = total,
+		.hard_bytes = total + total / (SOFT_PARTS - 1),
+		.used_bytes = arenas + private,
+		.other_bytes = exempt + private,
+	};
+
+	if (g->limit_bytes != CGROUP_NONE) {
+		/* File cache that nobody misses is left out. */
+		uint64_t used = g->version ? cgroup_usage(g->dir, g->version) : CGROUP_NONE;
+
+		if (used == CGROUP_NONE)
+			used = arenas + private;
+		group = (struct bounds){
+			.soft_bytes = g->limit_bytes - g->limit_bytes / SOFT_PARTS,
+			.hard_bytes = g->limit_bytes,
+			.used_bytes = used,
+			.other_bytes = (used > arenas ? used - arenas : 0) + exempt,
+		};
+	}
+	return !total || (group.soft_bytes != CGROUP_NONE && room(&group) < room(&chosen)) ? group :
+											     chosen;
 }
 
 static void judge_pressure(struct group *g, uint64_t used, uint64_t soft, uint64_t urgent)
@@ -456,11 +501,52 @@ static bool make_room(struct split *s, size_t n)
 	return s->list && s->arenas && s->share;
 }
 
-static void tick_members(struct group *g, struct split *s, uint64_t soft, uint64_t now)
+/* Half-way from soft to real limit: less and less often, if it does not help. */
+static void urge(struct group *g, struct member **list, size_t n, const struct bounds *bounds,
+		 uint64_t urgent_bytes, uint64_t now)
 {
-	uint64_t arenas = 0, exempt = 0, private = 0, used, other, budget, hard, urgent;
+	size_t i;
+
+	if (bounds->used_bytes <= bounds->soft_bytes) {
+		g->urge_ns = URGE_NS;
+		return;
+	}
+	if ((bounds->used_bytes <= urgent_bytes && !g->rang) || now - g->urged_ns < g->urge_ns)
+		return;
+	g->urged_ns = now;
+	g->urge_ns = g->urge_ns * 2 < URGE_MAX_NS ? g->urge_ns * 2 : URGE_MAX_NS;
+	for (i = 0; i < n; i++)
+		registry_order(list[i]->r, ORDER_URGENT, 0);
+}
+
+/* When to look again. */
+static void set_period(struct group *g, const struct bounds *bounds, bool moved, uint64_t now)
+{
+	uint64_t other = bounds->other_bytes, left = bounds->hard_bytes - bounds->used_bytes;
+
+	if (moved)
+		g->period_ns = TICK_NS;
+	else if (g->period_ns < TICK_LONG_NS)
+		g->period_ns *= 2;
+	if (other > g->other_bytes && g->ticked_ns && bounds->used_bytes < bounds->hard_bytes) {
+		/* Somebody else grows: look before half of what is left is gone at that pace. */
+		double pace = (double)(other - g->other_bytes) / (double)(now - g->ticked_ns);
+		double half_ns = (double)left / pace / 2;
+
+		if (half_ns < (double)g->period_ns)
+			g->period_ns = half_ns > TICK_SHORT_NS ? (uint64_t)half_ns : TICK_SHORT_NS;
+	}
+	if (bounds->used_bytes > bounds->soft_bytes)
+		g->period_ns = TICK_SHORT_NS;
+	g->other_bytes = other;
+}
+
+static void tick_members(struct group *g, struct split *s, uint64_t now)
+{
+	uint64_t arenas = 0, exempt = 0, private = 0, budget, urgent;
+	bool active = false, chosen = atomic_load(&watch.total_bytes);
+	struct bounds bounds;
 	size_t n = 0, i, sent;
-	bool active = false;
 	struct member *m;
 
 	for (m = watch.members; m; m = m->next) {
@@ -469,7 +555,7 @@ static void tick_members(struct group *g, struct split *s, uint64_t soft, uint64
 		look(m, &s->arenas[n], now);
 		active |= m->active;
 		arenas += m->resident_bytes;
-		if (!g->version)
+		if (!g->version || chosen)
 			private += private_bytes(m->r->pid);
 		if (m->exempt) {
 			exempt += m->resident_bytes;
@@ -480,54 +566,33 @@ static void tick_members(struct group *g, struct split *s, uint64_t soft, uint64
 		s->list[n++] = m;
 	}
 	/* After the arenas: what grows in between is taken for somebody else's, and the budget for less. */
-	used = usage(g, arenas, private);
-	other = (used > arenas ? used - arenas : 0) + exempt;
-	budget = soft > other ? soft - other : 0;
+	bounds = bounds_of(g, arenas, exempt, private);
+	budget = room(&bounds);
 	for (i = 0; i < n; i++)
 		s->share[i] = s->list[i]->share_bytes == UINT64_MAX ? 0 : s->list[i]->share_bytes;
 	budget_split(s->arenas, n, budget);
 	budget_settle(s->arenas, n, budget, s->share);
 	sent = send_shares(s->list, s->share, n);
 
-	hard = hard_limit(g, soft);
-	urgent = soft + (hard - soft) / 2;
-	judge_pressure(g, used, soft, urgent);
-	if ((used > urgent || (g->rang && used > soft)) && now - g->urged_ns >= URGE_NS) {
-		g->urged_ns = now;
-		for (i = 0; i < n; i++)
-			registry_order(s->list[i]->r, ORDER_URGENT, 0);
-	}
+	urgent = bounds.soft_bytes + (bounds.hard_bytes - bounds.soft_bytes) / 2;
+	judge_pressure(g, bounds.used_bytes, bounds.soft_bytes, urgent);
+	urge(g, s->list, n, &bounds, urgent, now);
 	for (m = watch.members; m; m = m->next)
 		if (in_group(m, g))
 			order_pressure(m, g->pressure);
-	alarm_thresholds(&g->alarm, g->dir, soft, urgent);
-
-	/* When to look again. */
-	if (sent)
-		g->period_ns = TICK_NS;
-	else if (g->period_ns < TICK_LONG_NS)
-		g->period_ns *= 2;
-	if (other > g->other_bytes && now > g->ticked_ns && g->ticked_ns) {
-		/* Somebody else grows: look before half of what is left is gone at that pace. */
-		double pace = (double)(other - g->other_bytes) / (double)(now - g->ticked_ns);
-		double left = used < hard ? (double)(hard - used) / pace / 2 : 0;
-
-		if (left < (double)g->period_ns)
-			g->period_ns = left > TICK_SHORT_NS ? (uint64_t)left : TICK_SHORT_NS;
-	}
-	if (used > soft)
-		g->period_ns = TICK_SHORT_NS;
-	g->other_bytes = other;
+	/* The kernel counts what is in the group. */
+	if (bounds.hard_bytes == g->limit_bytes)
+		alarm_thresholds(&g->alarm, g->dir, bounds.soft_bytes, urgent);
+	set_period(g, &bounds, sent != 0, now);
 	g->idle_ticks = active || sent ? 0 : g->idle_ticks + 1;
 }
 
 static void tick(struct group *g, uint64_t now)
 {
-	uint64_t soft = soft_limit(g);
 	struct split s = { NULL, NULL, NULL };
 	struct member *m;
 
-	if (soft == CGROUP_NONE) {
+	if (!limited(g)) {
 		for (m = watch.members; m; m = m->next) {
 			if (!in_group(m, g))
 				continue;
@@ -540,7 +605,7 @@ static void tick(struct group *g, uint64_t now)
 		return;
 	}
 	if (make_room(&s, count_members() + 1))
-		tick_members(g, &s, soft, now);
+		tick_members(g, &s, now);
 	free(s.list);
 	free(s.arenas);
 	free(s.share);
@@ -554,29 +619,29 @@ static void tick(struct group *g, uint64_t now)
 /* ------------------------------------------------------------------------------------------ */
 
 /*
- * Whether to sleep until somebody rings.  An arena's thread that starts a cycle reads `asleep` after
- * its client has counted what made the cycle due: either it sees that we sleep, and rings, or we see
- * the counter.
+ * Whether to sleep until somebody rings.  An arena's thread that starts a cycle reads `asleep`
+ * after its client has counted what made the cycle due: either it sees that we sleep, and rings, or
+ * we see the counter.
  */
 static bool fall_asleep(void)
 {
 	struct tri_ctl ctl;
 	struct member *m;
 	struct group *g;
-	bool limited = false;
+	bool any = false;
 
 	for (g = watch.groups; g; g = g->next) {
 		if (g->next_ns != UINT64_MAX)
 			return false;
-		limited |= soft_limit(g) != CGROUP_NONE;
+		any |= limited(g);
 	}
 	/* Cycles are nothing to us. */
-	if (!limited)
+	if (!any)
 		return true;
 	/* pairs with watch_wake() */
 	atomic_store(&watch.asleep, true);
 	for (m = watch.members; m; m = m->next) {
-		if (!m->place || !m->place->group || soft_limit(m->place->group) == CGROUP_NONE ||
+		if (!m->place || !m->place->group || !limited(m->place->group) ||
 		    !look_at_counters(m, &ctl))
 			continue;
 		m->place->group->next_ns = 0;
@@ -692,7 +757,9 @@ void watch_start(uint64_t total_bytes)
 	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
 	err = watch.wake_fd < 0 ? -watch.wake_fd : pthread_create(&thread, &attr, watcher, NULL);
 	pthread_attr_destroy(&attr);
-	if (err)
+	if (!err)
+		pthread_setname_np(thread, "tricolord-watch");
+	else
 		log_line("memory limits of containers are not kept: no thread to watch them: %s",
 			 strerror(err));
 }

@@ -6,14 +6,17 @@
 #include <stdint.h>
 
 /**
- * Start the watcher.  @total_bytes: limit of all clients together that somebody has chosen, instead of
- * nine tenths of their cgroup's; 0: none was.  Without a watcher (no thread, no memory: logged)
- * clients have no limits but their own.
+ * Start the watcher.  @total_bytes: limit of all clients of a cgroup together that somebody has
+ * chosen, beside nine tenths of the cgroup's own; 0: none was.  Without a watcher (no thread, no
+ * memory: logged) clients have no limits but their own.
  */
 void watch_start(uint64_t total_bytes);
 
 /** The limit of all clients together has been changed, by a new configuration.  Any thread. */
 void watch_set_total(uint64_t total_bytes);
+
+/** An arena does not fit into its share: look at once whether it can have more. */
+void watch_hurry(void);
 
 /** An arena's thread is at work: if the watcher sleeps because nobody was, it looks again. */
 void watch_wake(void);

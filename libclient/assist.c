@@ -21,7 +21,8 @@
  *
  * A wait is an interruption, and so a short one; but the debt stays, and the thread waits again
  * after its next few allocations until it is paid.  It yields meanwhile: a collector that wants
- * this CPU gets it.  Only when the heap is twice its goal, or threads are many, does it sleep:
+ * this CPU gets it.  Only when the heap is twice its goal, or past it under a memory limit by more than
+ * a little (far_bytes), or threads are many, does it sleep:
  * hundreds of threads that yield to each other would leave the agent, one of them, nothing, and those
  * that were preempted inside would keep it waiting.
  *
@@ -209,12 +210,19 @@ static bool wait_long(struct tri_thread *t, int64_t want, uint64_t began_ns)
 	return done;
 }
 
+/* Past the goal so far that a memory limit is in danger. */
+static bool in_danger(const struct tri_ctl *ctl)
+{
+	return tri_read(&ctl->allocated_bytes) > tri_read(&ctl->far_bytes);
+}
+
 /* Returns whether the debt is done with: paid, or forgiven. */
 static bool wait_bounded(struct tri_thread *t, int64_t want, uint64_t began_ns)
 {
 	struct tri_ctl *ctl = tri_g.view.ctl;
 	/* Among many threads that yield to each other the collector would be one of many. */
-	bool far = many() || overshoot(ctl) > tri_read(&ctl->goal_bytes) + SLACK_BYTES, done;
+	bool far = many() || in_danger(ctl) ||
+		   overshoot(ctl) > tri_read(&ctl->goal_bytes) + SLACK_BYTES, done;
 	uint32_t seq = tri_read(&ctl->work_seq);
 	uint64_t waited;
 
@@ -230,7 +238,7 @@ static bool wait_bounded(struct tri_thread *t, int64_t want, uint64_t began_ns)
 		return done;
 	}
 	t->futile_ns += waited;
-	if (!done && t->futile_ns < (many() ? MANY_PATIENCE_NS : PATIENCE_NS))
+	if (!done && t->futile_ns < (many() || in_danger(ctl) ? MANY_PATIENCE_NS : PATIENCE_NS))
 		return false;
 	t->futile_waits++;
 	return true;

@@ -119,6 +119,7 @@ static void fill_ctl(void)
 	/* The collector has better ones when it attaches. */
 	tri_write(&ctl->trigger_bytes, FIRST_TRIGGER_BYTES);
 	tri_write(&ctl->late_bytes, UINT64_MAX);
+	tri_write(&ctl->far_bytes, UINT64_MAX);
 	ctl->magic = TRI_MAGIC;
 }
 

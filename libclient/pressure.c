@@ -4,11 +4,11 @@
  *
  * The collector writes the pressure to the control page, a futex, and wakes who waits there: no
  * agent, no signal, nothing polls.  tri_on_pressure() has a thread that waits, and calls the
- * program.  It is an ordinary thread of the program but for this: it takes no signals, and when
- * only it is left the process ends.
+ * program.  It takes no signals but ours, is attached to the heap only while it is in a call, and
+ * when only it and the agent are left the process ends.
  *
- * With the policy fail-fast the collector may refuse pages.  It is believed only if the program has
- * chosen that policy, and as long as the collector is there.
+ * With the policy fail-fast the collector may refuse pages.  It is believed only as long as it is
+ * there, and if the program has chosen that policy, or has left the choice to it.
  */
 #include <errno.h>
 
@@ -52,10 +52,7 @@ static void *wait_for_pressure(void *unused)
 		void *arg;
 
 		if (now == told) {
-			/* It may have come to know the heap in a call: then it is scanned for us. */
-			tri_blocking_enter();
 			tri_futex_wait(word, now, -1);
-			tri_blocking_exit();
 			continue;
 		}
 		told = now;
@@ -65,6 +62,8 @@ static void *wait_for_pressure(void *unused)
 		pthread_mutex_unlock(&waiter.lock);
 		if (fn)
 			fn(known(now), arg);
+		/* If it has met the heap: between calls there is nothing of it to be scanned. */
+		tri_thread_detach();
 	}
 	return NULL;
 }
@@ -87,7 +86,7 @@ TRI_EXPORT int tri_on_pressure(void (*fn)(enum tri_pressure pressure, void *arg)
 		pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
 		sigfillset(&all);
 		pthread_sigmask(SIG_SETMASK, &all, &old);
-		err = pthread_create(&thread, &attr, wait_for_pressure, NULL);
+		err = tri_real_pthread_create(&thread, &attr, wait_for_pressure, NULL);
 		pthread_sigmask(SIG_SETMASK, &old, NULL);
 		pthread_attr_destroy(&attr);
 		waiter.started = !err;
@@ -117,12 +116,19 @@ void tri_pressure_reset(void)
 	tri_write(&waiter.threads, 0);
 }
 
+/* The program's choice is where a collector can't write. */
+static uint32_t limit_policy(void)
+{
+	if (tri_read(&tri_g.settings.chosen) & TRI_CHOSEN_LIMIT_POLICY)
+		return tri_g.settings.limit_policy;
+	return tri_read(&tri_g.view.ctl->limit_policy);
+}
+
 /** Whether an allocation that needs fresh pages fails for the limit's sake. */
 bool tri_refusing(void)
 {
 	return unlikely(tri_read(&tri_g.view.ctl->refuse)) &&
-	       tri_read(&tri_g.view.ctl->limit_policy) == TRI_LIMIT_FAIL_FAST &&
-	       tri_read(&tri_g.collector_pid);
+	       limit_policy() == TRI_LIMIT_FAIL_FAST && tri_read(&tri_g.collector_pid);
 }
 
 /**
@@ -140,7 +146,8 @@ bool tri_refused(void)
 	now = tri_now_ns();
 	if (now - then >= ASK_NS && atomic_compare_exchange_strong(&asked_ns, &then, now))
 		tri_agent_wake(TRI_WAKE_TRIGGER);
-	tri_fail(ENOMEM, "tricolor: %llu MiB live, more than the memory limit of %lld MiB allows; free "
+	tri_fail(ENOMEM,
+		 "tricolor: %llu MiB live, more than the memory limit of %lld MiB allows; free "
 		 "something, raise the limit, or set TRICOLOR_LIMIT_POLICY=continue",
 		 (unsigned long long)(tri_read(&ctl->live_bytes) >> 20),
 		 (long long)(tri_read(&ctl->limit_bytes) >> 20));

@@ -20,8 +20,10 @@ int cmd_gc(int argc, char **argv)
 	if (o.json)
 		show_arena_json(&a);
 	else
-		printf("%s (%s, process %lld): cycle %" PRIu64 ", %.1f ms, %.1f ms of CPU; %s live, "
-		       "heap %s\n", a.id, a.arena.comm, (long long)a.arena.pid, a.arena.cycles,
+		printf("%s (%s, process %lld): cycle %" PRIu64
+		       ", %.1f ms, %.1f ms of CPU; %s live, "
+		       "heap %s\n",
+		       a.id, a.arena.comm, (long long)a.arena.pid, a.arena.cycles,
 		       (double)a.arena.cycle_wall_ns / 1e6, (double)a.arena.cycle_cpu_ns / 1e6,
 		       show_bytes(a.arena.live_bytes, live), show_bytes(a.arena.heap_bytes, heap));
 	return 0;

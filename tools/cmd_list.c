@@ -32,6 +32,9 @@ static bool add(struct collector *c, void *arg)
 		return true;
 	}
 	l->hidden += reply.hidden;
+	if (c->doubted)
+		complain("user %u's collector at %s says that it has %u heaps of others; to believe it, "
+			 "name it with --socket", c->uid, c->where, c->doubted);
 	more = realloc(l->arenas, (l->n + reply.arenas + 1) * sizeof(*more));
 	if (more) {
 		l->arenas = more;
@@ -57,8 +60,8 @@ int cmd_list(int argc, char **argv)
 	struct list l = { 0 };
 
 	target_options_parse(&o, 0, NULL,
-			     "Heaps on this system that you may see: your own, and for root all.", argc,
-			     argv);
+			     "Heaps on this system that you may see: your own, and for root all.",
+			     argc, argv);
 	if (collectors_each(o.socket, add, &l))
 		return 1;
 	if (l.n)

@@ -3,8 +3,8 @@
  * cmd_run.c - tricolor run: a program, with a collector and a memory limit for it and its children
  *
  *  1. A child that waits, and a cgroup with the limit for it, where one can be made.
- *  2. A collector for whatever starts in there; it stays outside of the cgroup, so that the limit that
- *     it keeps for others neither slows it nor kills it.
+ *  2. A collector for whatever starts in there; it stays outside of the cgroup, so that the limit
+ *     that it keeps for others neither slows it nor kills it.
  *  3. The child becomes the program.  Signals go there.
  *  4. When it has ended, so do we, as it did.  Children of it that are still there keep cgroup and
  *     collector: a process that we leave behind removes both when the last is gone.
@@ -33,9 +33,10 @@ struct options {
 enum { KEY_LIMIT = 256, KEY_PERCENT, KEY_GROUP };
 
 static const struct argp_option argp_options[] = {
-	{ "memory-limit", KEY_LIMIT, "SIZE", 0, "What the program and its children may use, such as 512MiB",
-	  0 },
-	{ "gc-percent", KEY_PERCENT, "N", 0, "Growth of heaps before a collection, in per cent, or off", 0 },
+	{ "memory-limit", KEY_LIMIT, "SIZE", 0,
+	  "What the program and its children may use, such as 512MiB", 0 },
+	{ "gc-percent", KEY_PERCENT, "N", 0,
+	  "Growth of heaps before a collection, in per cent, or off", 0 },
 	{ "cgroup", KEY_GROUP, "auto|none", 0,
 	  "Whether the limit gets a cgroup of its own, where that is permitted (default auto)", 0 },
 	{ "verbose", 'v', NULL, 0, "Say what is made for the program", 0 },
@@ -50,7 +51,8 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
 	switch (key) {
 	case KEY_LIMIT:
 		if (!tri_parse_limit(arg, &o->limit_bytes))
-			argp_error(state, "--memory-limit=%s: want a size such as 512MiB, or off", arg);
+			argp_error(state, "--memory-limit=%s: want a size such as 512MiB, or off",
+				   arg);
 		/* What its container allows holds anyway. */
 		if (!o->limit_bytes)
 			o->limit_bytes = INT64_MAX;
@@ -58,8 +60,8 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
 		return 0;
 	case KEY_PERCENT:
 		if (!tri_parse_percent(arg, &percent))
-			argp_error(state, "--gc-percent=%s: want a percentage from 0 to %d, or off", arg,
-				   TRI_GC_PERCENT_MAX);
+			argp_error(state, "--gc-percent=%s: want a percentage from 0 to %d, or off",
+				   arg, TRI_GC_PERCENT_MAX);
 		o->gc_percent = arg;
 		return 0;
 	case KEY_GROUP:
@@ -83,8 +85,8 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
 static const struct argp argp = {
 	argp_options, parse_option, "PROGRAM [ARGUMENT...]",
 	"Run a program with a collector for it and its children.\v"
-	"Ends as the program does. In a cgroup of its own the kernel enforces the limit as well, and the "
-	"collector aims at nine tenths of it; without one the collector alone keeps it.",
+	"Ends as the program does. In a cgroup of its own the kernel enforces the limit as well, "
+	"and the collector aims at nine tenths of it; without one the collector alone keeps it.",
 	NULL, NULL, NULL,
 };
 
@@ -98,8 +100,8 @@ static bool make_group(const struct options *o, struct run_group *g, pid_t child
 			fprintf(stderr, "tricolor: the limit is that of %s\n", g->dir);
 		return true;
 	}
-	complain("no cgroup of its own, so the collector alone keeps the limit: %s (--cgroup=none does "
-		 "without)", g->why);
+	complain("no cgroup of its own, so the collector alone keeps the limit: %s (--cgroup=none "
+		 "does without)", g->why);
 	return false;
 }
 
@@ -150,11 +152,14 @@ static void finish(struct run_group *g, struct run_collector *c)
 	if (fork() != 0)
 		return;
 	setsid();
-	/* Nobody is to wait for the end of our output. */
+	/* Nobody is to wait for the end of our output, or of anything else that we have open. */
 	null = open("/dev/null", O_RDWR | O_CLOEXEC);
 	dup2(null, 0);
 	dup2(null, 1);
 	dup2(null, 2);
+	run_collector_only(c);
+	if (chdir("/"))
+		_exit(EXIT_OURS);
 	if (g->dir[0])
 		run_group_wait_empty(g);
 	if (!run_collector_release(c))

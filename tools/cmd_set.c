@@ -19,7 +19,8 @@ static bool parse(const char *name, const char *text, enum control_op *op, int64
 			*value = percent;
 			return true;
 		}
-		complain("gc-percent %s: want a percentage from 0 to %d, or off", text, TRI_GC_PERCENT_MAX);
+		complain("gc-percent %s: want a percentage from 0 to %d, or off", text,
+			 TRI_GC_PERCENT_MAX);
 		return false;
 	}
 	if (!strcmp(name, "memory-limit")) {
@@ -41,9 +42,10 @@ int cmd_set(int argc, char **argv)
 	int64_t value;
 	char goal[32];
 
-	target_options_parse(&o, 3, "ID|PID gc-percent PERCENT|off\nID|PID memory-limit SIZE|auto|off",
-			     "Change a setting of one heap, at once and until somebody changes it again.",
-			     argc, argv);
+	target_options_parse(
+		&o, 3, "ID|PID gc-percent PERCENT|off\nID|PID memory-limit SIZE|auto|off",
+		"Change a setting of one heap, at once and until somebody changes it again.", argc,
+		argv);
 	if (!parse(o.arguments[1], o.arguments[2], &op, &value))
 		return EXIT_ARGUMENTS;
 	if (target_ask(o.socket, o.arguments[0], op, value, &a))

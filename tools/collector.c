@@ -88,7 +88,7 @@ static bool believable(const struct collector *c, pid_t pid)
 {
 	uid_t uid;
 
-	if (c->named || c->uid == 0)
+	if (c->named || c->uid == 0 || c->uid == geteuid())
 		return true;
 	return owner_of(pid, &uid) && uid == c->uid;
 }
@@ -103,13 +103,13 @@ bool collector_private(pid_t client, struct collector *c)
 	c->client = client;
 	if (acceptable(c) && believable(c, client))
 		return true;
-	complain("somebody else (user %u, process %d) is at the address of the collector of process %d",
-		 c->uid, c->pid, client);
+	complain("somebody else (user %u, process %d) is at the address of the collector of "
+		 "process %d", c->uid, c->pid, client);
 	collector_close(c);
 	return false;
 }
 
-/* The name of a listening SOCK_SEQPACKET socket in a line of /proc/net/unix; NULL: something else. */
+/* In a line of /proc/net/unix, the name of a listening SOCK_SEQPACKET socket; NULL: no such. */
 static char *listening(char *line)
 {
 	unsigned int flags, type;
@@ -142,7 +142,8 @@ static void look_around(struct found *f, const char *named)
 		if (!n || n >= sizeof(f->names[0]) || !strcmp(name, named))
 			continue;
 		if (strncmp(name, prefix, strlen(prefix)) &&
-		    (n < strlen(SOCKET_NAME) || strcmp(name + n - strlen(SOCKET_NAME), SOCKET_NAME)))
+		    (n < strlen(SOCKET_NAME) ||
+		     strcmp(name + n - strlen(SOCKET_NAME), SOCKET_NAME)))
 			continue;
 		more = realloc(f->names, (f->n + 1) * sizeof(f->names[0]));
 		if (!more)
@@ -220,8 +221,10 @@ static int fail(struct control_reply *reply, int err, const char *fmt, ...)
 static int receive_failed(struct control_reply *reply, const struct collector *c, ssize_t n)
 {
 	if (!n)
-		return fail(reply, ECONNRESET, "the collector at %s hung up: it ends, or has too many "
-			    "connections of ours", c->where);
+		return fail(reply, ECONNRESET,
+			    "the collector at %s hung up: it ends, or has too many "
+			    "connections of ours",
+			    c->where);
 	if (errno == EAGAIN)
 		return fail(reply, ETIMEDOUT, "the collector at %s does not answer", c->where);
 	return fail(reply, errno, "the collector at %s: %s", c->where, strerror(errno));
@@ -275,9 +278,10 @@ int collector_ask(struct collector *c, const struct control_request *q, unsigned
 	if (got < 16 || reply->type != CONTROL_TYPE)
 		return fail(reply, EPROTO, "what listens at %s is no collector", c->where);
 	if (reply->version != CONTROL_VERSION)
-		return fail(reply, EPROTONOSUPPORT, "the collector at %s speaks version %u of the "
-			    "protocol, tricolor speaks %u; install the same version of both", c->where,
-			    reply->version, CONTROL_VERSION);
+		return fail(reply, EPROTONOSUPPORT,
+			    "the collector at %s speaks version %u of the "
+			    "protocol, tricolor speaks %u; install the same version of both",
+			    c->where, reply->version, CONTROL_VERSION);
 	if (reply->error)
 		return (int)reply->error;
 	if (reply->arenas > ARENAS_MAX || (reply->arenas && !reply->arena_size))
@@ -297,6 +301,7 @@ int collector_ask(struct collector *c, const struct control_request *q, unsigned
 		}
 		n += take_arena(c, reply, &arena, &(*arenas)[n]);
 	}
+	c->doubted = reply->arenas - n;
 	reply->arenas = n;
 	return 0;
 }

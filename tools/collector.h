@@ -2,10 +2,10 @@
 /*
  * collector.h - collectors on this system, and talking to one
  *
- * A collector is believed if its socket was named (--socket, TRICOLOR_SOCKET, the usual path), or if root
- * or we ourselves run it.  What is found by looking around may belong to anybody: it is asked only if
- * its user is root, we, or (if we are root) anyone, and what it says of processes is taken only if
- * they are its user's.
+ * A collector is believed if its socket was named (--socket, TRICOLOR_SOCKET, the usual path), or
+ * if root or we ourselves run it.  What is found by looking around may belong to anybody: it is
+ * asked only if its user is root, we, or (if we are root) anyone, and what it says of processes is
+ * taken only if they are its user's.
  */
 #ifndef TRICOLOR_COLLECTOR_H
 #define TRICOLOR_COLLECTOR_H
@@ -24,6 +24,7 @@ struct collector {
 	pid_t pid;			/* SO_PEERCRED; 0: in another namespace */
 	uid_t uid;
 	bool named;
+	unsigned int doubted;		/* arenas that it named in its last answer and was not believed */
 	pid_t client;			/* of a private one, by its address; 0: it is shared */
 	char where[112];		/* path, or @name */
 };

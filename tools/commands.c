@@ -7,7 +7,8 @@
 #include <string.h>
 
 const struct command commands[] = {
-	{ "run", "run a program, with a collector and a memory limit for it and its children", cmd_run },
+	{ "run", "run a program, with a collector and a memory limit for it and its children",
+	  cmd_run },
 	{ "list", "heaps on this system and their collectors", cmd_list },
 	{ "stat", "all figures of one heap", cmd_stat },
 	{ "set", "change gc-percent or memory-limit of a heap", cmd_set },

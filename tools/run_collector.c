@@ -3,8 +3,8 @@
  * run_collector.c - a collector for the length of one `tricolor run`
  *
  * It has a session of its own, so that the terminal's signals are not for it; tells us by READY=1
- * (notify.c) that it listens; and holds one end of a socket pair whose other end is ours.  When we are
- * gone, in whatever way, that is at its end, and the collector stops with its last client.
+ * (notify.c) that it listens; and holds one end of a socket pair whose other end is ours.  When we
+ * are gone, in whatever way, that is at its end, and the collector stops with its last client.
  */
 #include "run_collector.h"
 
@@ -77,8 +77,8 @@ static __attribute__((noreturn)) void exec_daemon(const struct run_collector *c,
 						  const sigset_t *mask)
 {
 	const char *argv[SETTINGS_MAX + 10] = {
-		"tricolord", "--config", "/dev/null", "--log-level", "warning", "--socket", c->socket,
-		"--until", "3",
+		"tricolord", "--config", "/dev/null", "--log-level", "warning",
+		"--socket",  c->socket,	 "--until",   "3",
 	};
 	size_t n = 9;
 	int null = open("/dev/null", O_RDWR);
@@ -115,7 +115,8 @@ static bool wait_ready(const struct run_collector *c)
 	for (;;) {
 		if (poll(p, 2, -1) < 0)
 			continue;
-		if (p[0].revents && (n = recv(c->notify_fd, text, sizeof(text) - 1, MSG_DONTWAIT)) > 0) {
+		if (p[0].revents &&
+		    (n = recv(c->notify_fd, text, sizeof(text) - 1, MSG_DONTWAIT)) > 0) {
 			text[n] = 0;
 			if (strstr(text, "READY=1"))
 				return true;
@@ -191,10 +192,28 @@ void run_collector_wait(struct run_collector *c)
 		errno = 0;
 }
 
+void run_collector_only(const struct run_collector *c)
+{
+	unsigned int low = (unsigned int)c->until_fd, high = (unsigned int)c->notify_fd;
+
+	if (low > high) {
+		low = high;
+		high = (unsigned int)c->until_fd;
+	}
+	if (low > 3)
+		close_range(3, low - 1, 0);
+	if (high > low + 1)
+		close_range(low + 1, high - 1, 0);
+	close_range(high + 1, ~0u, 0);
+}
+
 void run_collector_clean(struct run_collector *c)
 {
 	if (!c->folder[0])
 		return;
+	/* Ours, or init's by now. */
+	if (c->pid > 0)
+		waitpid(c->pid, NULL, 0);
 	if (c->notify_fd >= 0)
 		close(c->notify_fd);
 	unlink(c->notify);

@@ -17,16 +17,20 @@ struct run_collector {
 };
 
 /**
- * Start it and wait until it listens.  @settings: options for it, ends with NULL.  @mask: the signals
- * that are to be blocked in it.  False: what stood in the way was said.
+ * Start it and wait until it listens.  @settings: options for it, ends with NULL.  @mask: the
+ * signals that are to be blocked in it.  False: what stood in the way was said.
  */
-bool run_collector_start(struct run_collector *c, const char *const *settings, const sigset_t *mask);
+bool run_collector_start(struct run_collector *c, const char *const *settings,
+			 const sigset_t *mask);
 
 /** No more clients will come.  True: it has ended; false: some are left, and it ends with them. */
 bool run_collector_release(struct run_collector *c);
 
 /** After that: wait until it has ended. */
 void run_collector_wait(struct run_collector *c);
+
+/** Close all descriptors from 3 on but those of @c. */
+void run_collector_only(const struct run_collector *c);
 
 /** Remove what it has left behind. */
 void run_collector_clean(struct run_collector *c);

@@ -3,9 +3,9 @@
  * run_group.c - a memory cgroup for one program and its children
  *
  *  1. Version 1: a group below our own in the hierarchy of "memory".
- *  2. Version 2: the same, if our own group may hand "memory" down: it may not while it has processes
- *     of its own, unless it is the root.  Then a group beside our own, but only where ours has no
- *     limit itself, or the program would get out of that.
+ *  2. Version 2: the same, if our own group may hand "memory" down: it may not while it has
+ *     processes of its own, unless it is the root.  Then a group beside our own, but only where
+ *     ours has no limit itself, or the program would get out of that.
  *  3. It is empty when no process is listed.  Each that is can be waited for (pidfd_open), in both
  *     versions; their children are in the list by the time that they end.
  */
@@ -182,7 +182,8 @@ void run_group_wait_empty(const struct run_group *g)
 bool run_group_remove(struct run_group *g)
 {
 	if (rmdir(g->dir)) {
-		snprintf(g->why, sizeof(g->why), "can't remove %.150s: %s", g->dir, strerror(errno));
+		snprintf(g->why, sizeof(g->why), "can't remove %.150s: %s", g->dir,
+			 strerror(errno));
 		return false;
 	}
 	return true;

@@ -4,9 +4,9 @@
  *
  *  1. The child is there before all else, so that it can be put into its cgroup while it does
  *     nothing.  It becomes the program when it is told where the collector's socket is.
- *  2. Signals that processes send us are sent on.  Those of the terminal are for all processes in the
- *     foreground, so the program has had them itself: the kernel says which ones these are (si_code).
- *     Stopping and going on is not passed on; from a terminal it reaches both.
+ *  2. Signals that processes send us are sent on.  Those of the terminal are for all processes in
+ *     the foreground, so the program has had them itself: the kernel says which ones these are
+ *     (si_code). Stopping and going on is not passed on; from a terminal it reaches both.
  *  3. We end as it did, by the same signal if it was one, so that whoever waits for us sees that.
  */
 #include "run_program.h"

@@ -3,7 +3,7 @@
 #
 # setup.sh - install what is missing, then build and run
 #
-#	sh tools/setup.sh build		the library and the daemon
+#	sh tools/setup.sh build		the library, the daemon and the command
 #	sh tools/setup.sh demo		an index of real files, on two collected heaps
 #	sh tools/setup.sh check		all tests
 #	sh tools/setup.sh check-vm	only those of the kernel module, in a virtual machine
@@ -28,13 +28,14 @@ fail()
 
 case ${1:-} in
 build | demo | bench)
-	packages='make gcc libc6-dev'
+	# libjson-c-dev: what the command prints for programs.
+	packages='make gcc libc6-dev libjson-c-dev'
 	;;
 check | check-vm | check-vm-all)
 	# g++ for the test that the header is C++ too, spin for the model of the protocol, and what
 	# the virtual machine needs: an emulator and a file system, and to build a module pahole, for
 	# its types, and libelf, for the kernel's own tools.
-	packages="make gcc g++ libc6-dev binutils spin qemu-system-x86 busybox-static cpio xz-utils
+	packages="make gcc g++ libc6-dev libjson-c-dev binutils spin qemu-system-x86 busybox-static cpio xz-utils
 		pahole libelf1 libnl-genl-3-dev"
 	;;
 *)
@@ -56,6 +57,7 @@ is_installed()
 	busybox-static) command -v busybox >/dev/null ;;
 	xz-utils) command -v xz >/dev/null ;;
 	libc6-dev) [ -e /usr/include/stdlib.h ] && [ -e /usr/include/linux/types.h ] ;;
+	libjson-c-dev) [ -e /usr/include/json-c/json.h ] ;;
 	binutils) command -v nm >/dev/null ;;
 	*) command -v "$1" >/dev/null ;;
 	esac

@@ -99,8 +99,8 @@ void show_table(const struct arena_of *arenas, size_t n)
 	for (i = 0; i < n; i++) {
 		const struct control_arena *a = &arenas[i].arena;
 
-		printf("%-*s %7lld %-8s %-*s %9s %9s %9s %9s %4s %7" PRIu64 "  %s\n", id, arenas[i].id,
-		       (long long)a->pid, user(a->uid, t[0]), name, comm(a),
+		printf("%-*s %7lld %-8s %-*s %9s %9s %9s %9s %4s %7" PRIu64 "  %s\n", id,
+		       arenas[i].id, (long long)a->pid, user(a->uid, t[0]), name, comm(a),
 		       show_bytes(a->live_bytes, t[1]), show_bytes(a->heap_bytes, t[2]),
 		       show_bytes(a->goal_bytes, t[3]), show_bytes((uint64_t)a->limit_bytes, t[4]),
 		       percent(a->gc_percent, t[5]), a->cycles, phase(a->phase));
@@ -124,8 +124,8 @@ static void show_memory(const struct control_arena *a)
 	line("memory-limit", show_bytes((uint64_t)a->limit_bytes, t));
 	printf("  %-20s %s, at most %s so far\n", "heap in use", show_bytes(a->heap_bytes, t),
 	       show_bytes(a->peak_heap_bytes, u));
-	printf("  %-20s %s; given back so far: %s\n", "free, with memory", show_bytes(a->free_bytes, t),
-	       show_bytes(a->released_bytes, u));
+	printf("  %-20s %s; given back so far: %s\n", "free, with memory",
+	       show_bytes(a->free_bytes, t), show_bytes(a->released_bytes, u));
 	line("allocated in all", show_bytes(a->allocated_bytes, t));
 	line("address space", show_bytes(a->arena_bytes, t));
 }
@@ -150,15 +150,18 @@ static void show_limit(const struct control_arena *a)
 static void show_work(const struct control_arena *a)
 {
 	char t[32], u[32], v[32];
-	double share = a->attached_age_ns ? 100.0 * (double)a->mark_cpu_ns / (double)a->attached_age_ns
-					  : 0;
+	double share = a->attached_age_ns ?
+			       100.0 * (double)a->mark_cpu_ns / (double)a->attached_age_ns :
+			       0;
 
 	printf("  %-20s %" PRIu64 ", %" PRIu64 " of them forced\n", "cycles", a->cycles,
 	       a->forced_cycles);
-	printf("  %-20s %s, %.1f %% of one CPU\n", "collector's CPU", duration(a->mark_cpu_ns, t), share);
+	printf("  %-20s %s, %.1f %% of one CPU\n", "collector's CPU", duration(a->mark_cpu_ns, t),
+	       share);
 	line("assists", duration(a->assist_ns, t));
 	printf("  %-20s longest %s; %" PRIu64 " in all, %s\n", "interruptions",
-	       duration(a->interrupted_max_ns, t), a->interruptions, duration(a->interrupted_total_ns, u));
+	       duration(a->interrupted_max_ns, t), a->interruptions,
+	       duration(a->interrupted_total_ns, u));
 	printf("  %-20s %u\n", "threads", a->threads);
 	if (a->cycle_age_ns == UINT64_MAX) {
 		line("last cycle", "none yet by this collector");

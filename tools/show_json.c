@@ -2,8 +2,8 @@
 /*
  * show_json.c - figures of arenas for programs
  *
- * Bytes, nanoseconds and counts as whole numbers; null for what is off or not known.  Names stay, new
- * ones may come.
+ * Bytes, nanoseconds and counts as whole numbers; null for what is off or not known.  Names stay,
+ * new ones may come.
  */
 #include <json-c/json.h>
 #include <stdio.h>
@@ -60,7 +60,8 @@ static json_object *arena(const struct arena_of *of)
 	json_object_object_add(o, "gc_percent", a->gc_percent < 0 ? NULL :
 			       json_object_new_int64(a->gc_percent));
 	add_or(o, "memory_limit_bytes", (uint64_t)a->limit_bytes, INT64_MAX);
-	add_text(o, "limit_policy", a->limit_policy == TRI_LIMIT_FAIL_FAST ? "fail-fast" : "continue");
+	add_text(o, "limit_policy",
+		 a->limit_policy == TRI_LIMIT_FAIL_FAST ? "fail-fast" : "continue");
 	add_text(o, "pressure", pressures[a->pressure <= TRI_PRESSURE_OVER ? a->pressure
 									   : TRI_PRESSURE_OVER]);
 	add(o, "limit_events", a->limit_events);

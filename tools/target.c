@@ -80,7 +80,7 @@ static bool try(struct collector *c, void *arg)
 	s->request.id = s->arena;
 	s->request.pid = s->pid;
 	if (!c->named && c->uid != 0 && s->request.op != CONTROL_STAT) {
-		/* Whether it is believed about that arena is known when it has said something of it. */
+		/* Whether it is believed about that arena is seen by what it says of it. */
 		struct control_request look = s->request;
 
 		look.op = CONTROL_STAT;
@@ -115,8 +115,8 @@ int target_ask(const char *socket, const char *text, enum control_op op, int64_t
 	s.request.value = value;
 	s.seconds = op == CONTROL_GC || op == CONTROL_FREE ? CYCLE_S : ANSWER_S;
 	if (!parse(text, &s))
-		return complain("'%s' is neither the PID of a process nor an ID such as 1234.1, which "
-				"'tricolor list' prints", text);
+		return complain("'%s' is neither the PID of a process nor an ID such as 1234.1, "
+				"which 'tricolor list' prints", text);
 	/* Most have a collector of their own: no need to ask all others. */
 	if (s.pid && !socket && collector_private(s.pid, &c)) {
 		more = try(&c, &s);
@@ -127,11 +127,11 @@ int target_ask(const char *socket, const char *text, enum control_op op, int64_t
 	if (!s.done && s.pid && socket)
 		return complain("the collector at %s has no heap of process %d", socket, s.pid);
 	if (!s.done && s.pid)
-		return complain("no collector that can be asked has a heap of process %d; 'tricolor list' "
-				"shows those that there are", s.pid);
+		return complain("no collector that can be asked has a heap of process %d; "
+				"'tricolor list' shows those that there are", s.pid);
 	if (!s.done)
-		return complain("there is no collector %d that could be asked; 'tricolor list' shows those that "
-				"there are", s.collector);
+		return complain("there is no collector %d that could be asked; 'tricolor list' "
+				"shows those that there are", s.collector);
 	if (s.error)
 		return complain("%s: %s", text, s.text[0] ? s.text : strerror(s.error));
 	return 0;

@@ -18,7 +18,7 @@ struct target_options {
 	unsigned int given;
 };
 
-/** Parse; does not return for a mistake or --help.  @usage: names of the arguments; @doc: a sentence. */
+/** Does not return for a mistake or --help.  @usage: names of the arguments; @doc: a sentence. */
 void target_options_parse(struct target_options *o, unsigned int wanted, const char *usage,
 			  const char *doc, int argc, char **argv);
 

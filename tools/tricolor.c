@@ -54,7 +54,8 @@ int main(int argc, char **argv)
 	}
 	c = command_find(argv[1]);
 	if (!c) {
-		complain("there is no command '%s'; 'tricolor --help' lists those that there are", argv[1]);
+		complain("there is no command '%s'; 'tricolor --help' lists those that there are",
+			 argv[1]);
 		return EXIT_ARGUMENTS;
 	}
 	/* Messages and usage lines name the whole command. */

@@ -110,7 +110,8 @@ struct tri_ctl {
 	tri_au64 assist_q16;			/* scan bytes owed an allocated byte, × 65536 */
 	tri_au64 goal_bytes;
 	tri_au64 live_bytes;
-	tri_au64 late_bytes;		/* value of allocated_bytes from which on threads wait */
+	tri_au64 late_bytes;		/* value of allocated_bytes from which on threads wait … */
+	tri_au64 far_bytes;		/* … and from which on they wait for long */
 
 	/* Marking credit: added by the collector as it scans, taken by allocating threads. */
 	_Alignas(64) tri_as64 credit_bytes;
@@ -288,6 +289,7 @@ _Static_assert(offsetof(struct tri_ctl, assist_q16) == 264, "layout");
 _Static_assert(offsetof(struct tri_ctl, goal_bytes) == 272, "layout");
 _Static_assert(offsetof(struct tri_ctl, live_bytes) == 280, "layout");
 _Static_assert(offsetof(struct tri_ctl, late_bytes) == 288, "layout");
+_Static_assert(offsetof(struct tri_ctl, far_bytes) == 296, "layout");
 _Static_assert(offsetof(struct tri_ctl, credit_bytes) == 320, "layout");
 _Static_assert(offsetof(struct tri_ctl, work_seq) == 328, "layout");
 _Static_assert(offsetof(struct tri_ctl, waiting) == 332, "layout");

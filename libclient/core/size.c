@@ -11,7 +11,8 @@ bool tri_parse_bytes(const char *text, uint64_t *bytes)
 	static const struct {
 		const char *suffix;
 		int shift;
-	} units[] = { { "", 0 }, { "B", 0 }, { "KiB", 10 }, { "MiB", 20 }, { "GiB", 30 }, { "TiB", 40 } };
+	} units[] = { { "", 0 },     { "B", 0 },    { "KiB", 10 },
+		      { "MiB", 20 }, { "GiB", 30 }, { "TiB", 40 } };
 	unsigned long long n;
 	char *end;
 	size_t i;

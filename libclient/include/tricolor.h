@@ -58,12 +58,10 @@ enum tri_backing {
 #define TRI_LIMIT_AUTO 0		/**< what the container allows; the default */
 #define TRI_LIMIT_NONE INT64_MAX	/**< no limit */
 
-/**
- * What happens when more lives than the limit allows, and collecting more would take over half of
- * the program's CPU time.
- */
+/** What happens when more lives than the limit allows. */
 enum tri_limit_policy {
-	TRI_LIMIT_CONTINUE = 1,	/**< the limit gives way: the heap grows; the default */
+	TRI_LIMIT_CONTINUE = 1,	/**< the heap grows, and no more than half of the CPU goes to collecting it;
+				     the default */
 	TRI_LIMIT_FAIL_FAST = 2,	/**< allocations that need more memory fail with ENOMEM */
 };
 
@@ -514,7 +512,7 @@ int64_t tri_set_memory_limit(int64_t bytes);
 enum tri_pressure {
 	TRI_PRESSURE_NONE = 0,	/**< there is room */
 	TRI_PRESSURE_NEAR = 1,	/**< its container is past 90 % of its limit: drop what can be had again */
-	TRI_PRESSURE_OVER = 2,	/**< the limit can't be kept with half of the CPU time: shed load */
+	TRI_PRESSURE_OVER = 2,	/**< the limit can't be kept, or not with half of the CPU time: shed load */
 };
 
 /** The pressure now.  A load and a comparison; async-signal-safe. */

@@ -56,16 +56,23 @@ expect_files()
 	version=$(awk '/define TRI_VERSION_(MAJOR|MINOR|PATCH)/ { v = v dot $3; dot = "." }
 		END { print v }' libclient/include/tricolor.h)
 	sort >"$work/expected" <<-END
+	./bin/tricolor
 	./include/tricolor.h
 	./lib/libtricolor.a
 	./lib/libtricolor.so
 	./lib/libtricolor.so.${version%%.*}
 	./lib/libtricolor.so.$version
 	./lib/pkgconfig/tricolor.pc
+	./lib/systemd/system/tricolord.service
 	./sbin/tricolord
+	./share/bash-completion/completions/tricolor
+	./share/man/man1/tricolor.1
+	./share/man/man5/tricolord.conf.5
 	./share/man/man7/tricolor.7
 	./share/man/man8/tricolord.8
 	END
+	[ "$2" = etc ] && echo ./etc/tricolor/tricolord.conf >>"$work/expected"
+	sort -o "$work/expected" "$work/expected"
 	files_below "$1" | diff "$work/expected" -
 }
 
@@ -194,6 +201,46 @@ stage_is_not_named()
 	! grep "$work/stage" "$work/stage/usr/lib/pkgconfig/tricolor.pc"
 }
 
+# $1: the command; it is to use the collector beside it, and the library the one that it is told.
+command_runs()
+{
+	"$1" --version | grep -qx "tricolor $version" || return 1
+	env -i PATH="$PATH" "$1" run "$work/program" >"$work/said" || return 1
+	cat "$work/said"
+	grep -qx "$2" "$work/said"
+}
+
+# The collector reads what was installed, and says so.
+configuration_is_read()
+{
+	"$prefix/sbin/tricolord" --dry-run --socket "$work/s" >"$work/said" || return 1
+	grep -qx '# default' "$work/said" || return 1
+	echo 'gc-percent = 60' >>"$prefix/etc/tricolor/tricolord.conf"
+	"$prefix/sbin/tricolord" --dry-run --socket "$work/s" >"$work/said"
+	cat "$work/said"
+	grep -qx 'gc-percent = 60' "$work/said"
+}
+
+changed_configuration_stays()
+{
+	make O=build/install PREFIX="$prefix" install || return 1
+	grep -qx 'gc-percent = 60' "$prefix/etc/tricolor/tricolord.conf" || return 1
+	make O=build/install PREFIX="$prefix" uninstall || return 1
+	[ "$(files_below "$prefix")" = ./etc/tricolor/tricolord.conf ] || return 1
+	rm "$prefix/etc/tricolor/tricolord.conf"
+	make O=build/install PREFIX="$prefix" install
+}
+
+completion_works()
+{
+	PATH=$prefix/bin:$PATH bash -c '
+		. "$0" && COMP_WORDS=(tricolor s) COMP_CWORD=1 && _tricolor &&
+		[ "${COMPREPLY[*]}" = "stat set" ] &&
+		COMP_WORDS=(tricolor set 1 "") COMP_CWORD=3 && _tricolor &&
+		[ "${COMPREPLY[*]}" = "gc-percent memory-limit" ]
+	' "$prefix/share/bash-completion/completions/tricolor"
+}
+
 uninstall_leaves_nothing()
 {
 	make O=build/install PREFIX="$prefix" uninstall || return 1
@@ -206,7 +253,7 @@ if [ $failures -gt 0 ]; then
 	echo "Bail out! nothing is installed to go on with"
 	exit 1
 fi
-point "the files that it installs" expect_files "$prefix"
+point "the files that it installs" expect_files "$prefix" etc
 point "tricolor.pc" pc_is_right
 point "what the library exports" exports_are_right
 
@@ -232,6 +279,15 @@ point "a program with the static library compiles" "${CC:-gcc}" -D_GNU_SOURCE \
 	-I"$prefix/include" "$work/program.c" "$prefix/lib/libtricolor.a" -o "$work/program"
 point "it runs" run_with "$work/program" "$prefix/sbin/tricolord"
 
+point "tricolor runs it" command_runs "$prefix/bin/tricolor" "$prefix/sbin/tricolord"
+point "the configuration is read" configuration_is_read
+point "one that was changed is kept" changed_configuration_stays
+if command -v bash >/dev/null; then
+	point "completion for bash" completion_works
+else
+	skip "no bash"
+fi
+
 # Relative to the program, so that both can move.
 # shellcheck disable=SC2016
 compile "${CC:-gcc}" "$work/program.c" -Wl,-rpath,'$ORIGIN/moved/lib' -o "$work/program"
@@ -240,7 +296,8 @@ point "the tree may be moved" run_with "$work/program" "$work/moved/sbin/tricolo
 mv "$work/moved" "$prefix"
 
 point "make install DESTDIR=DIR PREFIX=/usr" install_into /usr "$work/stage"
-point "the same files in DIR/usr" expect_files "$work/stage/usr"
+point "the same files in DIR/usr" expect_files "$work/stage/usr" ''
+point "and the configuration in DIR/etc" [ -e "$work/stage/etc/tricolor/tricolord.conf" ]
 point "its tricolor.pc does not name DIR" stage_is_not_named
 point "make uninstall leaves nothing" uninstall_leaves_nothing
 echo "1..$points"

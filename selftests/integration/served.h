@@ -2,8 +2,8 @@
 /*
  * served.h - a client that does what it is told, and programs whose output is looked at
  *
- * The client is a forked child with a heap.  It reads commands of one letter, does them, and answers
- * with a line of numbers, so that a test knows when and how something is done.
+ * The client is a forked child with a heap.  It reads commands of one letter, does them, and
+ * answers with a line of numbers, so that a test knows when and how something is done.
  */
 #ifndef TRICOLOR_SELFTESTS_SERVED_H
 #define TRICOLOR_SELFTESTS_SERVED_H
@@ -27,7 +27,10 @@ struct served_answer {
 
 static void *served_kept;		/* a root */
 
-/* 'g': tri_gc(); 'a': a million bytes of garbage; '5': tri_set_gc_percent(50); 's': nothing. */
+/*
+ * 'g': tri_gc(); 'a': a million bytes of garbage; '5': tri_set_gc_percent(50); 's': nothing; 'q':
+ * the end.
+ */
 static inline int served_do(char command)
 {
 	int i;
@@ -60,7 +63,7 @@ static inline __attribute__((noreturn)) void served_main(int in, int out)
 		tri_store(cell, served_kept);
 		tri_store(&served_kept, cell);
 	}
-	while (read(in, &command, 1) == 1) {
+	while (read(in, &command, 1) == 1 && command != 'q') {
 		struct served_answer a = { .error = served_do(command) };
 		struct tri_stats s = { .size = sizeof(s) };
 
@@ -118,6 +121,9 @@ static inline struct served served_start(const char *socket, uid_t uid, const ch
 
 static inline int served_end(struct served *c)
 {
+	/* Later clients have inherited the pipe: an end of file would come with their end. */
+	if (write(c->in, "q", 1) != 1)
+		ksft_print_msg("client %d is gone\n", c->pid);
 	close(c->in);
 	close(c->out);
 	return wait_status(c->pid);

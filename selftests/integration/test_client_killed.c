@@ -213,9 +213,9 @@ int main(void)
 	snprintf(log, sizeof(log), "%s/log", folder);
 	socket_path = socket_name;
 	setenv("TRICOLOR_SOCKET", socket_path, 1);
+	daemon = start_daemon(socket_path, log);
 	/* A private collector would hide the death of the shared one. */
 	setenv("TRICOLOR_DAEMON", "/nonexistent", 1);
-	daemon = start_daemon(socket_path, log);
 	before = possessions(daemon);
 	for (n = 0; n < WARM_UP; n += AT_ONCE)
 		sacrifice(&seed);

@@ -98,10 +98,10 @@ static void test_smoothing(void)
 	budget_note_allocation(&p, 0, SECOND * 999 / 1000);
 	budget_note_allocation(&q, 100 * MIB, SECOND);
 	check(budget_weight(&p, MIB) < budget_weight(&q, MIB));
-	/* Ten quiet seconds, in one piece or in many, and nothing is left of it. */
+	/* A quiet minute, in one piece or in many, and nothing is left of it. */
 	q = p;
-	budget_note_allocation(&p, 0, 10 * SECOND);
-	for (int i = 0; i < 100; i++)
+	budget_note_allocation(&p, 0, 60 * SECOND);
+	for (int i = 0; i < 600; i++)
 		budget_note_allocation(&q, 0, SECOND / 10);
 	check(budget_weight(&p, MIB) < 0.02 * sqrt(100.0 * MIB * MIB / 1e9));
 	check(near(p.allocated_bytes, q.allocated_bytes, 1));
@@ -161,6 +161,24 @@ static void test_caps(void)
 	result("caps");
 }
 
+static void test_bound(void)
+{
+	/* The first has little alive in many spans, and nothing to do. */
+	struct budget_arena a[2] = {
+		{ .live_bytes = 10 * MIB, .bound_bytes = 100 * MIB, .cap_bytes = BUDGET_NO_CAP },
+		{ .live_bytes = 50 * MIB, .cap_bytes = BUDGET_NO_CAP, .weight = 1 },
+	};
+
+	budget_split(a, 2, 300 * MIB);
+	check(near((double)a[0].want_bytes, 95.0 * MIB, 8));
+	check(near((double)a[1].want_bytes, 205.0 * MIB, 8));
+	/* More than there is: floors stand. */
+	a[0].bound_bytes = 1000 * MIB;
+	budget_split(a, 2, 300 * MIB);
+	check(a[1].want_bytes >= 54 * MIB && sum(a, 2) <= 300 * MIB);
+	result("what can't be released");
+}
+
 static void test_hysteresis(void)
 {
 	struct budget_arena a[3] = { 0 };
@@ -173,10 +191,10 @@ static void test_hysteresis(void)
 	check(!budget_settle(a, 3, 300 * MIB, share));
 	check(share[0] == 100 * MIB && share[1] == 100 * MIB);
 	/* One gets much; the two that give little each have to give it. */
-	a[0].want_bytes = 102 * MIB;
-	a[1].want_bytes = a[2].want_bytes = 99 * MIB;
+	a[0].want_bytes = 104 * MIB;
+	a[1].want_bytes = a[2].want_bytes = 98 * MIB;
 	check(budget_settle(a, 3, 300 * MIB, share) == 3);
-	check(share[0] == 102 * MIB && share[1] == 99 * MIB && share[2] == 99 * MIB);
+	check(share[0] == 104 * MIB && share[1] == 98 * MIB && share[2] == 98 * MIB);
 	/* A newcomer has nothing yet, so anything is worth it. */
 	share[2] = 0;
 	a[2].want_bytes = MIB;
@@ -238,6 +256,7 @@ static void fill(struct budget_arena *a)
 	static const double odd[] = { NAN, INFINITY, -1, 0, 1e300 };
 
 	a->live_bytes = rnd() % 16 ? rnd_size(34) : rnd();
+	a->bound_bytes = rnd() % 4 ? 0 : rnd() % 8 ? rnd_size(34) : rnd();
 	a->cap_bytes = rnd() % 2 ? BUDGET_NO_CAP : rnd() % 8 ? a->live_bytes + rnd_size(34) : rnd();
 	a->weight = rnd() % 16 ? (double)rnd_size(40) / 1e6 : odd[rnd() % 5];
 	a->want_bytes = rnd();
@@ -320,11 +339,12 @@ int main(int argc, char **argv)
 	random_state = seed;
 	ksft_print_header();
 	ksft_print_msg("seed %#llx\n", (unsigned long long)seed);
-	ksft_set_plan(8);
+	ksft_set_plan(9);
 	test_rule();
 	test_smoothing();
 	test_floors();
 	test_caps();
+	test_bound();
 	test_hysteresis();
 	test_least_cost();
 	test_properties();

@@ -3,8 +3,8 @@
  * test_cgroup.c - finding a process's control group, its limit and its use
  *
  * Folders of fixtures stand for /proc and the mounts: v2, v1, hybrid, containers with and without a
- * namespace of their own, a daemon elsewhere than the client.  The random part feeds the parsers with
- * broken copies of real texts; run it under the address sanitizer.
+ * namespace of their own, a daemon elsewhere than the client.  The random part feeds the parsers
+ * with broken copies of real texts; run it under the address sanitizer.
  *
  * usage: test_cgroup [SEED]	repeats the random part of a run that failed
  */
@@ -89,7 +89,8 @@ static void test_numbers(void)
 	check(!cgroup_parse_number("maximum\n", &n));
 	check(!cgroup_parse_number("12k\n", &n));
 	check(!cgroup_parse_number("99999999999999999999999\n", &n));
-	check(cgroup_parse_stat("anon 5\ninactive_file 77\nfile 3\n", "inactive_file", &n) && n == 77);
+	check(cgroup_parse_stat("anon 5\ninactive_file 77\nfile 3\n", "inactive_file", &n) &&
+	      n == 77);
 	check(cgroup_parse_stat("total_inactive_file 1\ninactive_file 2\n", "inactive_file", &n) &&
 	      n == 2);
 	check(!cgroup_parse_stat("inactive_files 77\n", "inactive_file", &n));
@@ -110,9 +111,11 @@ static void test_membership(void)
 	/* Hybrid: what no hierarchy of v1 has is v2's. */
 	check(cgroup_parse_membership("3:pids:/p\n0::/u\n", "memory", path, sizeof(path)) == 2 &&
 	      !strcmp(path, "/u"));
-	check(!cgroup_parse_membership("3:pids:/p\n1:name=memory:/x\n", "memory", path, sizeof(path)));
+	check(!cgroup_parse_membership("3:pids:/p\n1:name=memory:/x\n", "memory", path,
+				       sizeof(path)));
 	check(!cgroup_parse_membership("0::/longer/than/the/room\n", "memory", path, 10));
-	check(cgroup_parse_membership("0::/with:colons:in it\n", "memory", path, sizeof(path)) == 2 &&
+	check(cgroup_parse_membership("0::/with:colons:in it\n", "memory", path, sizeof(path)) ==
+		      2 &&
 	      !strcmp(path, "/with:colons:in it"));
 	check(!strcmp(cgroup_below("/a/b", "/"), "/a/b"));
 	check(!strcmp(cgroup_below("/", "/"), ""));
@@ -143,7 +146,8 @@ static void test_v2(void)
 	put("sys/fs/cgroup/app/web/memory.high", "max\n");
 	check(find("memory", &cg) && cg.version == 2 && is(cg.dir, "/sys/fs/cgroup/app/web"));
 	cgroup_tightest(&cg, &limit);
-	check(limit.limit_bytes == 384 * MIB && is(limit.dir, "/sys/fs/cgroup/app") && !limit.hidden);
+	check(limit.limit_bytes == 384 * MIB && is(limit.dir, "/sys/fs/cgroup/app") &&
+	      !limit.hidden);
 	check(cgroup_usage(limit.dir, 2) == 70 * MIB);
 	/* The group's own is tighter. */
 	put("sys/fs/cgroup/app/web/memory.max", "104857600\n");
@@ -203,7 +207,8 @@ static void test_v1(void)
 	put("sys/fs/cgroup/memory/memory.stat", "hierarchical_memory_limit 268435456\n");
 	check(find("memory", &cg) && is(cg.dir, "/sys/fs/cgroup/memory"));
 	cgroup_tightest(&cg, &limit);
-	check(limit.limit_bytes == 256 * MIB && is(limit.dir, "/sys/fs/cgroup/memory") && limit.hidden);
+	check(limit.limit_bytes == 256 * MIB && is(limit.dir, "/sys/fs/cgroup/memory") &&
+	      limit.hidden);
 	result("v1, hybrid");
 }
 

@@ -57,8 +57,8 @@ static void test_figures(void)
 	}
 	stop = true;
 	pthread_join(t, NULL);
-	ksft_test_result(!torn && !back, "figures are never torn, nor older than before (%d reads)\n",
-			 round);
+	ksft_test_result(!torn && !back,
+			 "figures are never torn, nor older than before (%d reads)\n", round);
 	registry_leave(r);
 }
 
@@ -93,7 +93,8 @@ static void test_list(void)
 	ksft_test_result(b->id > c->id, "an id is not used again\n");
 	registry_leave(c);
 	registry_leave(b);
-	ksft_test_result(registry_wait_empty(clock_ns() + 1000) == 1, "waiting for an empty list ends\n");
+	ksft_test_result(registry_wait_empty(clock_ns() + 1000) == 1,
+			 "waiting for an empty list ends\n");
 	registry_leave(a);
 	ksft_test_result(registry_wait_empty(clock_ns() + PATIENCE_NS) == 0, "the list is empty\n");
 	close(p.fd);
@@ -151,7 +152,8 @@ static void *commander(void *arg)
 
 static void test_orders(void)
 {
-	struct registry_arena *r = registry_enter(getpid(), 0, 0, 4096), *mine = registry_get(r->id);
+	struct registry_arena *r = registry_enter(getpid(), 0, 0, 4096),
+			      *mine = registry_get(r->id);
 	struct commander c[3] = { { mine, 0 }, { mine, 0 }, { mine, 0 } };
 	struct registry_figures f;
 	uint64_t wrong = 0;

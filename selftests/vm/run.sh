@@ -85,7 +85,7 @@ fi
 root=$vm/initramfs
 rm -rf $root
 mkdir -p $root/bin $root/sbin $root/dev $root/proc $root/sys $root/tmp $root/run $root/etc \
-	$root/lib/modules $root/b/tests $root/b/sbin $root/b/lib || exit 1
+	$root/lib/modules $root/b/tests $root/b/bin $root/b/sbin $root/b/lib || exit 1
 
 ${CC:-gcc} -std=gnu11 -D_GNU_SOURCE= -O2 -Wall -Wextra -static -o $root/init $here/*.c ||
 	fail "process 1 does not build (is libc6-dev there?)"
@@ -119,6 +119,7 @@ add_module zram
 
 # The build tree's layout, in which programs find their library and collector.
 cp -P "$O"/lib/*.so* $root/b/lib/ 2>/dev/null
+cp "$O"/bin/* $root/b/bin/ 2>/dev/null
 cp "$O"/sbin/* $root/b/sbin/ 2>/dev/null
 # The manifest's lines for the programs that there are, and one for each that it does not name.
 list_programs()

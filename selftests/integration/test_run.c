@@ -1,0 +1,323 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * test_run.c - tricolor run: exit status, signals, children, limits, and nothing left behind
+ *
+ * The program that is run is mostly this one, with a word that says what to do.
+ */
+#include <sys/prctl.h>
+
+#include "groups.h"
+#include "served.h"
+
+#define LIMIT_BYTES (64ll << 20)
+
+static char tool[512], self[512], folder[64];
+
+/* ---- What is run ---- */
+
+static volatile sig_atomic_t caught;
+
+static void note_signal(int sig)
+{
+	caught = sig;
+}
+
+static int say(const char *name, const char *text)
+{
+	char path[128];
+
+	snprintf(path, sizeof(path), "%s/%s.new", getenv("TEST_FOLDER"), name);
+	write_text(path, text);
+	snprintf(folder, sizeof(folder), "%s/%s", getenv("TEST_FOLDER"), name);
+	return rename(path, folder);
+}
+
+/* A heap, and what there is to know about it, as the client's own words. */
+static int heap(void)
+{
+	struct tri_stats s = { .size = sizeof(s) };
+	char text[256];
+
+	if (tri_gc()) {
+		fprintf(stderr, "%s\n", tri_error());
+		return 1;
+	}
+	/* The collector's watcher says a moment later what there is for this heap. */
+	WAIT_FOR(tri_read_stats(&s) || !getenv("TEST_LIMIT") || s.limit_bytes != INT64_MAX, 1000000,
+		 PATIENCE_NS);
+	snprintf(text, sizeof(text), "%s %llu %lld\n", getenv("TRICOLOR_SOCKET"),
+		 (unsigned long long)s.collector_pid,
+		 s.limit_bytes == INT64_MAX ? -1ll : (long long)s.limit_bytes);
+	return say("heap", text);
+}
+
+static int be_run(char **argv)
+{
+	const char *what = argv[1];
+	char text[64];
+	int sig;
+
+	if (!strcmp(what, "exit"))
+		return atoi(argv[2]);
+	if (!strcmp(what, "die"))
+		return raise(atoi(argv[2]));
+	if (!strcmp(what, "heap"))
+		return heap();
+	if (!strcmp(what, "catch")) {
+		sig = atoi(argv[2]);
+		signal(sig, note_signal);
+		snprintf(text, sizeof(text), "%d\n", getpid());
+		say("ready", text);
+		while (!caught)
+			pause_ns(1000000);
+		return 40;
+	}
+	if (!strcmp(what, "leave")) {
+		/* A child that lives on, with a heap, until it is told to go. */
+		int fd, ready[2];
+
+		if (pipe(ready))
+			return 1;
+		if (fork())
+			return read(ready[0], text, 1) == 1 ? 5 : 1;
+		fd = open(argv[2], O_RDONLY);
+		if (heap() || write(ready[1], "", 1) != 1)
+			return 1;
+		return read(fd, text, 1) < 0;
+	}
+	return 99;
+}
+
+/* ---- The test ---- */
+
+/* "NAME" of the program's words, when it has said it. */
+static const char *said(const char *name)
+{
+	char path[128];
+
+	snprintf(path, sizeof(path), "%s/%s", folder, name);
+	if (!WAIT_FOR(!access(path, F_OK), 1000000, PATIENCE_NS))
+		ksft_exit_fail_msg("the program has not said its %s\n", name);
+	return read_text(path);
+}
+
+/* The same of one that has ended, and what it said otherwise. */
+static const char *said_in(const struct output *o, const char *name)
+{
+	if (o->status)
+		show_output(o);
+	return said(name);
+}
+
+static void forget(const char *name)
+{
+	char path[128];
+
+	snprintf(path, sizeof(path), "%s/%s", folder, name);
+	unlink(path);
+}
+
+static bool gone(pid_t pid)
+{
+	/* It may have been left to us. */
+	waitpid(pid, NULL, WNOHANG);
+	return kill(pid, 0) && errno == ESRCH;
+}
+
+static void test_status(void)
+{
+	struct output *o = run(tool, "run", "--", self, "exit", "7", NULL);
+
+	ksft_test_result(o->status == 7 && !o->out[0] && !o->err[0],
+			 "its exit status, and no word\n");
+	o = run(tool, "run", self, "exit", "0", NULL);
+	ksft_test_result(o->status == 0, "0 as well, and without --\n");
+	o = run(tool, "run", self, "die", "15", NULL);
+	ksft_test_result(o->status == 128 + SIGTERM, "the signal that it died of\n");
+	o = run(tool, "run", "/nonexistent/program", NULL);
+	ksft_test_result(o->status == 127 && strstr(o->err, "can't run /nonexistent/program"),
+			 "127: there is none\n");
+	o = run(tool, "run", "/etc/passwd", NULL);
+	ksft_test_result(o->status == 126, "126: it is no program\n");
+	o = run(tool, "run", NULL);
+	ksft_test_result(o->status == 125 && strstr(o->err, "which program?"), "125: which?\n");
+	o = run(tool, "run", "--memory-limit", "64MB", self, "exit", "0", NULL);
+	ksft_test_result(o->status == 125 && strstr(o->err, "512MiB"), "125: no size\n");
+	setenv("TRICOLOR_DAEMON", "/nonexistent/tricolord", 1);
+	o = run(tool, "run", self, "exit", "0", NULL);
+	ksft_test_result(o->status == 125 && strstr(o->err, "/nonexistent/tricolord"),
+			 "125: no collector\n");
+	unsetenv("TRICOLOR_DAEMON");
+}
+
+static void test_collector(void)
+{
+	char socket[128] = "";
+	int collector = 0;
+	long long limit = 0;
+	struct output *o = run(tool, "run", self, "heap", NULL);
+
+	sscanf(said_in(o, "heap"), "%127s %d %lld", socket, &collector, &limit);
+	ksft_test_result(!o->status && strstr(socket, "/tricolor-run.") && collector > 0,
+			 "its heap has a collector of its own: %s\n", socket);
+	ksft_test_result(gone(collector), "which ends with it\n");
+	*strrchr(socket, '/') = 0;
+	ksft_test_result(access(socket, F_OK) && errno == ENOENT, "and its folder with that\n");
+	forget("heap");
+}
+
+/* Whether there may be cgroups for it here. */
+static bool have_groups(void)
+{
+	struct output *o =
+		run(tool, "run", "-v", "--memory-limit", "64MiB", self, "exit", "0", NULL);
+
+	snprintf(group_reason, sizeof(group_reason), "%.200s", o->err);
+	return strstr(o->err, "the limit is that of ") != NULL;
+}
+
+static void test_limit(void)
+{
+	char socket[128] = "", group[512] = "", *at;
+	int collector;
+	long long limit = 0;
+	struct output *o;
+
+	if (!have_groups()) {
+		ksft_test_result_skip("no cgroup can be made: %s\n", strtok(group_reason, "\n"));
+		ksft_test_result_skip("no cgroup can be made\n");
+	} else {
+		setenv("TEST_LIMIT", "", 1);
+		o = run(tool, "run", "-v", "--memory-limit", "64MiB", self, "heap", NULL);
+		at = strstr(o->err, "the limit is that of ");
+		if (at)
+			sscanf(at, "the limit is that of %511s", group);
+		sscanf(said_in(o, "heap"), "%127s %d %lld", socket, &collector, &limit);
+		ksft_test_result(!o->status && group[0] && limit > 0 && limit <= LIMIT_BYTES,
+				 "a cgroup of its own: %s, %lld bytes for its heap\n", group,
+				 limit);
+		ksft_test_result(access(group, F_OK) && errno == ENOENT,
+				 "which is removed with it\n");
+		forget("heap");
+	}
+	setenv("TEST_LIMIT", "", 1);
+	o = run(tool, "run", "--cgroup=none", "--memory-limit", "64MiB", self, "heap", NULL);
+	unsetenv("TEST_LIMIT");
+	sscanf(said_in(o, "heap"), "%127s %d %lld", socket, &collector, &limit);
+	ksft_test_result(!o->status && !o->err[0] && limit > 0 && limit <= LIMIT_BYTES,
+			 "without one the collector keeps it: %lld bytes for its heap\n", limit);
+	forget("heap");
+}
+
+/* A run that goes on while the test looks; it is in a process group of its own, as from a shell. */
+static pid_t start(char *const argv[])
+{
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		setpgid(0, 0);
+		execv(argv[0], argv);
+		_exit(127);
+	}
+	return pid;
+}
+
+static void test_signals(void)
+{
+	char number[16];
+	char *argv[] = { tool, (char *)"run", self, (char *)"catch", number, NULL };
+	const int signals[] = { SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGWINCH };
+	size_t i;
+
+	for (i = 0; i < sizeof(signals) / sizeof(signals[0]); i++) {
+		pid_t pid;
+
+		snprintf(number, sizeof(number), "%d", signals[i]);
+		pid = start(argv);
+		said("ready");
+		forget("ready");
+		kill(pid, signals[i]);
+		ksft_test_result(wait_status(pid) == 40, "%s is passed on\n",
+				 strsignal(signals[i]));
+	}
+}
+
+static void test_children(bool group, const char *what)
+{
+	char fifo[128], socket[128] = "";
+	char *argv[] = { tool, (char *)"run", (char *)(group ? "--cgroup=auto" : "--cgroup=none"),
+			 (char *)"--memory-limit=64MiB", self, (char *)"leave", fifo, NULL };
+	int collector = 0, fd;
+	long long limit;
+	pid_t pid;
+
+	snprintf(fifo, sizeof(fifo), "%s/fifo", folder);
+	mkfifo(fifo, 0600);
+	pid = start(argv);
+	/* The child opens its end when its parent has gone, or before. */
+	fd = open(fifo, O_RDWR);
+	ksft_test_result(wait_status(pid) == 5,
+			 "%s: it ends with the program, not with its children\n", what);
+	sscanf(said("heap"), "%127s %d %lld", socket, &collector, &limit);
+	ksft_test_result(collector > 0 && !gone(collector) && !access(socket, F_OK),
+			 "%s: they have the collector still\n", what);
+	if (write(fd, "x", 1) != 1)
+		ksft_print_msg("%s: %s\n", fifo, strerror(errno));
+	*strrchr(socket, '/') = 0;
+	ksft_test_result(WAIT_FOR(gone(collector) && access(socket, F_OK), 10000000, PATIENCE_NS),
+			 "%s: it ends with the last of them\n", what);
+	close(fd);
+	unlink(fifo);
+	forget("heap");
+}
+
+static void test_environment(void)
+{
+	struct output *o;
+	char *const argv[] = { tool,
+			       (char *)"run",
+			       (char *)"--memory-limit=64MiB",
+			       (char *)"--gc-percent=50",
+			       (char *)"--cgroup=none",
+			       (char *)"/bin/sh",
+			       (char *)"-c",
+			       (char *)"echo \"$TRICOLOR_GC_PERCENT|$TRICOLOR_MEMORY_LIMIT|"
+				       "$NOTIFY_SOCKET|$OTHER\"",
+			       NULL };
+
+	setenv("TRICOLOR_GC_PERCENT", "20", 1);
+	setenv("TRICOLOR_MEMORY_LIMIT", "1GiB", 1);
+	setenv("OTHER", "other", 1);
+	o = run_as(0, argv);
+	ksft_test_result(!strcmp(o->out, "|||other\n"),
+			 "its options win over variables; others stay\n");
+	unsetenv("TRICOLOR_GC_PERCENT");
+	unsetenv("TRICOLOR_MEMORY_LIMIT");
+}
+
+int main(int argc, char **argv)
+{
+	if (argc > 1)
+		return be_run(argv);
+	ksft_print_header();
+	ksft_set_plan(27);
+	/* Those that are left by a run are ours to wait for. */
+	prctl(PR_SET_CHILD_SUBREAPER, 1);
+	unsetenv("TRICOLOR_SOCKET");
+	built_path("/bin/tricolor", tool, sizeof(tool));
+	if (readlink("/proc/self/exe", self, sizeof(self) - 1) < 0)
+		ksft_exit_fail_msg("/proc/self/exe: %s\n", strerror(errno));
+	snprintf(folder, sizeof(folder), "%s", temporary_folder());
+	setenv("TEST_FOLDER", folder, 1);
+
+	test_status();
+	test_collector();
+	test_limit();
+	test_signals();
+	test_environment();
+	test_children(false, "no cgroup");
+	test_children(true, "cgroup");
+	rmdir(folder);
+	ksft_test_result(access(folder, F_OK) != 0, "nothing is left behind\n");
+	ksft_finished();
+}

@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* limits.h - the parts of the bench of memory limits: see main.c */
+#ifndef BENCH_LIMITS_H
+#define BENCH_LIMITS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "tricolor.h"
+
+#define MIB (1ull << 20)
+#define SECOND 1000000000ull
+
+struct group;
+
+/* What a client does.  Set by the driver before it is forked. */
+enum kind {
+	STEADY,				/* live heap of `live`, replaced object by object */
+	GROWING,			/* the same, growing from `from` to `live` while it works */
+	BURSTY,				/* work for a second in three; between bursts most is let go */
+};
+
+/* Shared between driver and client. */
+struct client {
+	/* The driver's. */
+	enum kind kind;
+	uint64_t from_bytes, live_bytes;
+	uint64_t steps;			/* to do; 0: until told to stop */
+	double pace;			/* steps a second; 0: as fast as it goes */
+	_Atomic bool go, stop;
+
+	/* The client's. */
+	_Atomic bool ready;
+	_Atomic uint64_t done;		/* steps */
+	_Atomic uint64_t limit_now;	/* in force */
+	uint64_t began_ns, ended_ns;	/* of the steps, without the start */
+	uint64_t refused, errors;
+	struct tri_stats begun, ended;	/* figures then */
+
+	/* The driver's, afterwards. */
+	pid_t pid;
+	int status;
+};
+
+uint64_t now_ns(void);
+
+/* client.c */
+void client_start(struct client *c, const struct group *group);
+bool client_wait_ready(struct client *c);
+void client_wait(struct client *c);
+
+/* collector.c: a shared tricolord */
+pid_t collector_start(const char *build, const char *socket);
+void collector_end(pid_t pid, const char *socket);
+
+/* plot.c: two curves over one axis, as an SVG */
+struct plot {
+	const char *title, *x, *left, *right;
+	const double *xs, *lefts, *rights;
+	unsigned int n;
+	double x_min, x_max;
+};
+bool plot_write(const char *path, const struct plot *p);
+
+int sweep(const char *build, double seconds);
+int keep(const char *build, double seconds);
+int share(const char *build, double seconds);
+int arenas(const char *build, double seconds);
+
+#endif
