@@ -172,9 +172,9 @@ static u32 present(struct tricolor_arena *arena, u64 index, u32 mask)
 	unsigned long bitmap = 0;
 
 	if (arena->create_flags & TRICOLOR_CREATE_HUGE)
-		return tricolor_present(arena, first, 1ul << (HUGE_SHIFT - PAGE_SHIFT), NULL,
-					false) ? mask : 0;
-	tricolor_present(arena, first + from, nr, &bitmap, false);
+		return tricolor_present(arena, first, 1ul << (HUGE_SHIFT - PAGE_SHIFT), NULL) ?
+		       mask : 0;
+	tricolor_present(arena, first + from, nr, &bitmap);
 	return (u32)(bitmap << from) & mask;
 }
 
