@@ -38,6 +38,7 @@ static atomic64_t changes;		/* arenas made and gone */
 DECLARE_WAIT_QUEUE_HEAD(tricolor_arenas_wait);
 
 static struct vfsmount *small_mount, *huge_mount;
+static struct file *small_anchor, *huge_anchor;	/* a file of each with shmem's own operations */
 bool tricolor_have_huge;
 
 static struct file_operations shm_fops;	/* shmem's, and what shm_release() adds */
@@ -60,6 +61,20 @@ static void note_change(void)
 u64 tricolor_arena_changes(void)
 {
 	return atomic64_read(&changes);
+}
+
+/*
+ * Where huge pages fit, for arenas that have them.  shmem's function wants a file with its very own
+ * operations, and looks at nothing but its mount.
+ */
+static unsigned long shm_get_unmapped_area(struct file *shm, unsigned long addr, unsigned long len,
+					   unsigned long pgoff, unsigned long flags)
+{
+	struct tricolor_arena *arena = shm->private_data;
+	struct file *anchor = arena->create_flags & TRICOLOR_CREATE_HUGE ? huge_anchor :
+									   small_anchor;
+
+	return anchor->f_op->get_unmapped_area(anchor, addr, len, pgoff, flags);
 }
 
 static int shm_release(struct inode *inode, struct file *shm)
@@ -326,9 +341,14 @@ static struct vfsmount *make_mount(const char *options)
 	return mnt;
 }
 
+static struct file *make_anchor(struct vfsmount *mnt)
+{
+	return shmem_file_setup_with_mnt(mnt, "tricolor", PAGE_SIZE, VM_NORESERVE);
+}
+
 int tricolor_arena_init(void)
 {
-	struct file *probe;
+	int err;
 
 	small_mount = make_mount("huge=never");
 	/* A kernel without huge pages does not know the option. */
@@ -336,25 +356,34 @@ int tricolor_arena_init(void)
 		small_mount = make_mount("");
 	if (IS_ERR(small_mount))
 		return PTR_ERR(small_mount);
+	small_anchor = make_anchor(small_mount);
+	if (IS_ERR(small_anchor)) {
+		err = PTR_ERR(small_anchor);
+		goto err_unmount;
+	}
 	huge_mount = make_mount("huge=always");
-	tricolor_have_huge = IS_ENABLED(CONFIG_TRANSPARENT_HUGEPAGE) && !IS_ERR(huge_mount);
+	huge_anchor = IS_ERR(huge_mount) ? ERR_CAST(huge_mount) : make_anchor(huge_mount);
+	tricolor_have_huge = IS_ENABLED(CONFIG_TRANSPARENT_HUGEPAGE) && !IS_ERR(huge_anchor);
 
 	/* shmem does not export its operations, but they are in every file of its. */
-	probe = shmem_file_setup_with_mnt(small_mount, "tricolor", PAGE_SIZE, VM_NORESERVE);
-	if (IS_ERR(probe)) {
-		tricolor_arena_exit();
-		return PTR_ERR(probe);
-	}
-	shm_fops = *probe->f_op;
+	shm_fops = *small_anchor->f_op;
 	shm_fops.owner = THIS_MODULE;
 	shm_fops.release = shm_release;
-	fput(probe);
+	shm_fops.get_unmapped_area = shm_get_unmapped_area;
 	return 0;
+
+err_unmount:
+	kern_unmount(small_mount);
+	return err;
 }
 
+/* The files are put when the task returns to user mode, and keep their mounts until then. */
 void tricolor_arena_exit(void)
 {
+	if (!IS_ERR(huge_anchor))
+		fput(huge_anchor);
 	if (!IS_ERR(huge_mount))
 		kern_unmount(huge_mount);
+	fput(small_anchor);
 	kern_unmount(small_mount);
 }

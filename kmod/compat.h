@@ -34,8 +34,11 @@ static inline void mm_account_reclaimed_pages(unsigned long pages)
 	if (current->reclaim_state)
 		current->reclaim_state->reclaimed_slab += pages;
 }
+
+#define tricolor_reclaimed(state) ((state)->reclaimed_slab)
 #else
 #define tricolor_class_create(name) class_create(name)
+#define tricolor_reclaimed(state) ((state)->reclaimed)
 #endif
 
 /* 6.4: no folio is an error pointer. */

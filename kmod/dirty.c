@@ -13,10 +13,11 @@
 #include <linux/bitmap.h>
 #include <linux/mm.h>
 #include <linux/pagemap.h>
-#include <linux/pagevec.h>
+#include <linux/rcupdate_wait.h>
 #include <linux/sched/signal.h>
 #include <linux/slab.h>
 #include <linux/uaccess.h>
+#include <linux/xarray.h>
 
 #include "internal.h"
 #include "trace.h"
@@ -25,28 +26,52 @@
 
 #define STRETCH_PAGES 32768u		/* 4 KiB of bitmap */
 
-/* @bitmap: NULL, or the bits of [@first, @first + @nr), in which unmapped folios are added. */
-static void mark_folios(struct address_space *mapping, pgoff_t first, pgoff_t nr,
+/*
+ * See to it that all folios of [@first, @first + @nr) are marked dirty.  @bitmap: NULL, or their
+ * bits, in which pages are added that are swapped out or mapped nowhere.
+ */
+static void mark_folios(struct tricolor_arena *arena, pgoff_t first, pgoff_t nr,
 			unsigned long *bitmap)
 {
-	pgoff_t next = first, last = first + nr - 1;
-	struct folio_batch batch;
-	unsigned int i;
+	XA_STATE(xas, &tricolor_mapping(arena)->i_pages, first);
+	pgoff_t end = first + nr;
+	struct folio *folio;
 
-	folio_batch_init(&batch);
-	while (filemap_get_folios(mapping, &next, last, &batch)) {
-		for (i = 0; i < folio_batch_count(&batch); i++) {
-			struct folio *folio = batch.folios[i];
-			pgoff_t from = max(folio->index, first);
-			pgoff_t end = min(folio_next_index(folio), last + 1);
+	rcu_read_lock();
+	xas_for_each(&xas, folio, end - 1) {
+		bool swapped = xa_is_value(folio), unseen = swapped;
 
-			if (bitmap && !folio_mapped(folio) && from < end)
-				bitmap_set(bitmap, from - first, end - from);
-			folio_mark_dirty(folio);
+		if (xas_retry(&xas, folio))
+			continue;
+		if (!swapped) {
+			/* It may be on its way out; what comes instead is looked at then. */
+			if (!folio_try_get(folio)) {
+				xas_reset(&xas);
+				continue;
+			}
+			if (xas_reload(&xas) != folio) {
+				folio_put(folio);
+				xas_reset(&xas);
+				continue;
+			}
+			unseen = !folio_mapped(folio);
+			if (!folio_test_dirty(folio))
+				folio_mark_dirty(folio);
+			folio_put(folio);
 		}
-		folio_batch_release(&batch);
-		cond_resched();
+		if (bitmap && unseen) {
+			pgoff_t pages = 1ul << xas_get_order(&xas);
+			pgoff_t begin = round_down(xas.xa_index, pages);
+			pgoff_t from = max(begin, first), to = min(begin + pages, end);
+
+			bitmap_set(bitmap, from - first, to - from);
+		}
+		if (need_resched()) {
+			xas_pause(&xas);
+			cond_resched_rcu();
+		}
 	}
+	rcu_read_unlock();
 }
 
 static void stretch(struct tricolor_arena *arena, pgoff_t first, pgoff_t nr, unsigned long *bitmap)
@@ -55,10 +80,9 @@ static void stretch(struct tricolor_arena *arena, pgoff_t first, pgoff_t nr, uns
 	pgoff_t start = 0, end = 0;
 
 	bitmap_zero(bitmap, STRETCH_PAGES);
-	mark_folios(mapping, first, nr, NULL);
+	mark_folios(arena, first, nr, NULL);
 	clean_record_shared_mapping_range(mapping, first, nr, first, bitmap, &start, &end);
-	mark_folios(mapping, first, nr, bitmap);
-	tricolor_present(arena, first, nr, bitmap, true);
+	mark_folios(arena, first, nr, bitmap);
 }
 
 static int walk(struct tricolor_arena *arena, struct tricolor_dirty *args, bool collect)

@@ -149,8 +149,8 @@ struct tricolor_user *tricolor_user_charge(kuid_t uid, u64 bytes);
 void tricolor_user_uncharge(struct tricolor_user *user, u64 bytes);
 
 /* pages.c */
-u64 tricolor_present(struct tricolor_arena *arena, pgoff_t first, pgoff_t nr, unsigned long *bitmap,
-		     bool swapped);
+u64 tricolor_present(struct tricolor_arena *arena, pgoff_t first, pgoff_t nr,
+		     unsigned long *bitmap);
 
 /* mmap.c */
 int tricolor_mmap(struct tricolor_arena *arena, struct vm_area_struct *vma, bool collector);

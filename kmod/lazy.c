@@ -41,6 +41,8 @@
 #define CHUNK_UNITS 32
 /* Less than the default 128: a chunk is 32 pages, and what is taken needlessly has to come back. */
 #define SHRINK_BATCH_PAGES 128
+/* In one go, for a cgroup: more than is charged at once, but for a huge page, which has retries. */
+#define ENOUGH_PAGES 256
 
 struct tricolor_chunk {
 	struct list_head lru;		/* list_lru's lock; PURGING: the shrinker's */
@@ -170,9 +172,9 @@ static u32 present(struct tricolor_arena *arena, u64 index, u32 mask)
 	unsigned long bitmap = 0;
 
 	if (arena->create_flags & TRICOLOR_CREATE_HUGE)
-		return tricolor_present(arena, first, 1ul << (HUGE_SHIFT - PAGE_SHIFT), NULL,
-					false) ? mask : 0;
-	tricolor_present(arena, first + from, nr, &bitmap, false);
+		return tricolor_present(arena, first, 1ul << (HUGE_SHIFT - PAGE_SHIFT), NULL) ?
+		       mask : 0;
+	tricolor_present(arena, first + from, nr, &bitmap);
 	return (u32)(bitmap << from) & mask;
 }
 
@@ -413,6 +415,13 @@ static unsigned long scan_lazy(struct shrinker *s, struct shrink_control *sc)
 
 	/* Pages have to be locked, and another file system may be waiting with some locked. */
 	if (!READ_ONCE(ready) || !(sc->gfp_mask & __GFP_FS))
+		return SHRINK_STOP;
+	/*
+	 * Since 6.4 what shrinkers free does not count when a cgroup is reclaimed: it is noted, and
+	 * reclaim goes on until it has found as much on its own lists, or nothing anywhere.
+	 * One that has got as much here already does not need all the rest.
+	 */
+	if (current->reclaim_state && tricolor_reclaimed(current->reclaim_state) >= ENOUGH_PAGES)
 		return SHRINK_STOP;
 	want = walk = DIV_ROUND_UP(sc->nr_to_scan, per_chunk);
 	list_lru_walk_one(&lazy_lru, sc->nid, sc->memcg, isolate, &victims, &walk);

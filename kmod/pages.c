@@ -15,12 +15,10 @@
 /**
  * tricolor_present - count pages with contents among [@first, @first + @nr)
  * @bitmap: their bits are set in it, bit 0 for @first; NULL: not wanted
- * @swapped: only those that are swapped out
  *
  * Pages come and go meanwhile, but for those that the caller keeps from it.
  */
-u64 tricolor_present(struct tricolor_arena *arena, pgoff_t first, pgoff_t nr, unsigned long *bitmap,
-		     bool swapped)
+u64 tricolor_present(struct tricolor_arena *arena, pgoff_t first, pgoff_t nr, unsigned long *bitmap)
 {
 	XA_STATE(xas, &tricolor_mapping(arena)->i_pages, first);
 	pgoff_t end = first + nr;
@@ -32,8 +30,6 @@ u64 tricolor_present(struct tricolor_arena *arena, pgoff_t first, pgoff_t nr, un
 		pgoff_t pages, from, to;
 
 		if (xas_retry(&xas, entry))
-			continue;
-		if (swapped && !xa_is_value(entry))
 			continue;
 		pages = 1ul << xas_get_order(&xas);
 		from = max(round_down(xas.xa_index, pages), first);

@@ -148,7 +148,7 @@ static void reuse(struct tricolor_arena *arena, struct tricolor_range *range,
 		return;
 	/* From here on nobody takes them. */
 	present = tricolor_present(arena, range->offset >> PAGE_SHIFT, range->length >> PAGE_SHIFT,
-				   NULL, false) << PAGE_SHIFT;
+				   NULL) << PAGE_SHIFT;
 	if (present != range->length)
 		range->flags |= TRICOLOR_RANGE_GONE;
 	vector->bytes += present;

@@ -20,7 +20,8 @@
  * first.  They work in functions that a test calls, and in children that it forks, where a failure
  * means exit status 1: it is for the parent to ask.  SKIP(return, "reason") skips.
  *
- * Arguments: -l lists the tests; words choose those whose name contains one of them.
+ * Arguments: -l lists the tests; words choose those whose name contains one of them.  A slow machine
+ * may be given KSFT_TIMEOUT_FACTOR times as long.
  */
 #ifndef TRICOLOR_KSELFTEST_HARNESS_H
 #define TRICOLOR_KSELFTEST_HARNESS_H
@@ -278,7 +279,8 @@ static inline void __attribute__((noreturn)) th_child(struct th_test *t, struct 
 
 static inline void th_run(struct th_test *t, struct th_variant *v, const char *name)
 {
-	struct timespec limit = { t->seconds, 0 };
+	const char *factor = getenv("KSFT_TIMEOUT_FACTOR");
+	struct timespec limit = { t->seconds * (factor ? atoi(factor) : 1), 0 };
 	bool timed_out = false;
 	sigset_t chld, old;
 	int status;
@@ -311,7 +313,7 @@ static inline void th_run(struct th_test *t, struct th_variant *v, const char *n
 	if (pid < 0)
 		ksft_test_result_fail("%s: fork: %s\n", name, strerror(errno));
 	else if (timed_out)
-		ksft_test_result_fail("%s: took longer than %u s\n", name, t->seconds);
+		ksft_test_result_fail("%s: took longer than %ld s\n", name, (long)limit.tv_sec);
 	else if (WIFSIGNALED(status))
 		ksft_test_result_fail("%s: killed by signal %d\n", name, WTERMSIG(status));
 	else if (WEXITSTATUS(status) == KSFT_SKIP)

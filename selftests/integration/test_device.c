@@ -153,10 +153,11 @@ static void client_sysfs(void)
 	NEED(write_value(arena, "cycles", "1") == EACCES || write_value(arena, "cycles", "1") == EIO);
 }
 
+static void *volatile roots[4000];
+
 /* Objects that nobody ever wrote: there may be no memory where the marker looks. */
 static void client_unwritten(void)
 {
-	static void *roots[4000];
 	struct tri_stats s;
 	char arena[64];
 	int i;
@@ -169,8 +170,12 @@ static void client_unwritten(void)
 	for (i = 0; i < 3; i++)
 		NEED(!tri_gc());
 	s = stats();
-	NEED(s.cycles >= 3 && s.reconnects == 0 && s.live_bytes > 512 * MIB);
 	NEED(arena_of(getpid(), arena, sizeof(arena)));
+	ksft_print_msg("%llu cycles, %llu reconnects, %llu MiB live, %lld MiB resident\n",
+		       (unsigned long long)s.cycles, (unsigned long long)s.reconnects,
+		       (unsigned long long)(s.live_bytes / MIB),
+		       number(arena, "resident_bytes") / (long long)MIB);
+	NEED(s.cycles >= 3 && s.reconnects == 0 && s.live_bytes >= 512 * MIB);
 	NEED(number(arena, "resident_bytes") < (long long)(64 * MIB));
 }
 
@@ -212,7 +217,7 @@ static void client_full(void)
 {
 	char *p;
 
-	NEED(!tri_init(NULL) && (p = tri_alloc_leaf(64 * MIB)));
+	NEED(!tri_init(NULL) && (roots[0] = p = tri_alloc_leaf(64 * MIB)));
 	memset(p, 1, 64 * MIB);
 	NEED(!tri_gc());
 	shared->stage = 1;
@@ -271,8 +276,12 @@ static void test_killed(void)
 	kill(collector, SIGSTOP);
 	kill(pid, SIGKILL);
 	wait_status(pid);
+	if (!ok)
+		ksft_print_msg("the client did not come to its memory\n");
 	ok &= WAIT_FOR(is(arena, "state", "orphan"), 1000000, PATIENCE_NS) &&
 	      number(arena, "resident_bytes") == 0;
+	ksft_print_msg("%s: %lld bytes resident, %lld collectors\n", arena,
+		       number(arena, "resident_bytes"), number(arena, "collectors"));
 	ksft_test_result(ok, "a killed client's memory is gone while the collector is stopped\n");
 	kill(collector, SIGCONT);
 	snprintf(path, sizeof(path), CLASS "/%s", arena);

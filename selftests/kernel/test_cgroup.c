@@ -216,7 +216,8 @@ TEST_F(cgroup, all_is_given_back_at_the_end)
 	close(self->fd);
 	end_actor(&self->owner);
 	/* The collector looks on, and holds nothing of it. */
-	EXPECT_TRUE(WAIT_FOR(usage(&self->a) <= a));
+	/* What processors hold charged in advance is counted as used. */
+	EXPECT_TRUE(WAIT_FOR(usage(&self->a) <= a + SLACK));
 	EXPECT_EQ(TRICOLOR_STATE_ORPHAN, info(self->collector).state);
 }
 

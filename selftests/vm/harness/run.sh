@@ -19,7 +19,7 @@ work=$(mktemp -d) || exit 2
 trap 'rm -rf "$work"' EXIT
 
 mkdir -p "$O/tests/harness" || exit 2
-${CC:-gcc} -O2 -Wall -Wextra -o "$O/tests/harness/bad" selftests/harness/harness/bad.c || exit 2
+${CC:-gcc} -O2 -Wall -Wextra -o "$O/tests/harness/bad" selftests/vm/harness/bad.c || exit 2
 
 # run NAME...: those cases in one VM; its report in $work/report.
 run()
@@ -27,7 +27,7 @@ run()
 	for name in "$@"; do
 		echo "quick 3 harness/bad:$name $name"
 	done >"$work/manifest"
-	MANIFEST=$work/manifest O=$O sh selftests/harness/run.sh "$series" quick '^harness/bad' >"$work/report"
+	MANIFEST=$work/manifest O=$O sh selftests/vm/run.sh "$series" quick '^harness/bad' >"$work/report"
 	status=$?
 }
 
