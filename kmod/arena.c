@@ -205,7 +205,8 @@ struct tricolor_arena *tricolor_arena_create(const struct tricolor_create *args)
 	mount = args->flags & TRICOLOR_CREATE_HUGE ? huge_mount : small_mount;
 	shm = shmem_file_setup_with_mnt(mount, "tricolor", (loff_t)arena->bytes, VM_NORESERVE);
 	if (IS_ERR(shm)) {
-		err = PTR_ERR(shm);
+		/* Our mounts have no limits: what is full is memory. */
+		err = PTR_ERR(shm) == -ENOSPC ? -ENOMEM : PTR_ERR(shm);
 		goto err_delist;
 	}
 	arena->shm = shm;
