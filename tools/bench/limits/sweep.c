@@ -69,10 +69,10 @@ static double gc_share(const struct client *c, double *seconds)
 static void line(const char *name, const struct client *c, uint64_t peak, uint64_t kills,
 		 double rate, double share)
 {
-	/* One that was killed has said nothing at the end. */
-	if (kills || c->status) {
-		printf("%9s %9.0f %8s %10s %7s %8s %8s %9.1f %s\n", name, (double)c->live_bytes / MIB,
-		       "-", "-", "-", "-", "-", (double)peak / MIB, kills ? "killed" : "failed");
+	if (c->status) {
+		printf("%9s %9.0f %8s %10s %7s %8s %8s %9.1f %s\n", name,
+		       (double)c->live_bytes / MIB, "-", "-", "-", "-", "-", (double)peak / MIB,
+		       kills ? "killed" : "failed");
 		return;
 	}
 	printf("%9s %9.0f %8.1f %10.2f %7.1f %8llu %8.1f %9.1f %s\n", name,
@@ -80,7 +80,7 @@ static void line(const char *name, const struct client *c, uint64_t peak, uint64
 	       (double)c->ended.limit_bytes / MIB : 0.0, rate / 1e6, 100 * share,
 	       (unsigned long long)(c->ended.cycles - c->begun.cycles),
 	       (double)c->ended.interruption_max_ns / 1e6, (double)peak / MIB,
-	       c->errors ? "WRONG" :
+	       kills ? "killed" : c->errors ? "WRONG" :
 	       c->ended.limit_events ? "limit gave way" : "");
 }
 
