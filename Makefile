@@ -256,7 +256,7 @@ LIMITS	:= $(O)/bench/limits
 
 $(LIMITS): $(LIMITS_SRCS) $(wildcard tools/bench/limits/*.h selftests/integration/*.h) $(LIB_FILE)
 	@mkdir -p $(@D)
-	$(call say,CC,$@)$(CC) $(C_FLAGS) $(CFLAGS) -Ilibclient/include -iquote selftests/integration \
+	$(call say,CC,$@)$(CC) $(C_FLAGS) $(CFLAGS) -Ilibclient/include -iquote selftests -iquote selftests/integration \
 		-o $@ $(LIMITS_SRCS) -L$(O)/lib -Wl,-rpath,'$$ORIGIN/../lib' -ltricolor -lm -lpthread
 
 bench-limits: all $(LIMITS)

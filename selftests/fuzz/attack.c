@@ -94,7 +94,7 @@ static int make_arena(int seals)
 	ctl->pid = (uint32_t)getpid();
 	tri_write(&ctl->gc_percent, 100);
 	tri_write(&ctl->memory_limit_bytes, INT64_MAX);
-	tri_write(&ctl->debug, (uint32_t)rnd_below(&seed, 4));
+	tri_write(&ctl->debug, (uint32_t)draw_below(&seed, 4));
 	tri_write(&ctl->top_pages, HEAP_PAGES);
 	atomic_fetch_or(&view.used[0], 1);
 	return fd;
@@ -107,19 +107,19 @@ static int make_arena(int seals)
 /* A word that means something somewhere. */
 static uint64_t word(uint64_t *r)
 {
-	uint64_t page = rnd_below(r, HEAP_PAGES);
+	uint64_t page = draw_below(r, HEAP_PAGES);
 
-	switch (rnd_below(r, 10)) {
+	switch (draw_below(r, 10)) {
 	case 0: return 0;
 	case 1: return ~0ull;
-	case 2: return rnd(r);
+	case 2: return draw(r);
 	case 3: return page;
-	case 4: return view.heap_va + rnd_below(r, (uint64_t)HEAP_PAGES << TRI_PAGE_SHIFT);
+	case 4: return view.heap_va + draw_below(r, (uint64_t)HEAP_PAGES << TRI_PAGE_SHIFT);
 	case 5: return TRI_ENTRY_GREY | page << TRI_PAGE_SHIFT;
-	case 6: return HEAP_PAGES - rnd_below(r, 3);
-	case 7: return rnd(r) >> rnd_below(r, 64);
-	case 8: return TRI_STATE(rnd(r), rnd_below(r, 7), rnd_below(r, 600), rnd_below(r, 5));
-	default: return 1ull << rnd_below(r, 64);
+	case 6: return HEAP_PAGES - draw_below(r, 3);
+	case 7: return draw(r) >> draw_below(r, 64);
+	case 8: return TRI_STATE(draw(r), draw_below(r, 7), draw_below(r, 600), draw_below(r, 5));
+	default: return 1ull << draw_below(r, 64);
 	}
 }
 
@@ -129,7 +129,7 @@ static void random_words(uint64_t *r)
 	const uint64_t parts[] = { 0, l->slots, l->page_map, l->span_of, l->spans, l->used, l->backed,
 				   l->chunks, l->marks[0], l->marks[1], l->scanned, l->ptrmap, l->queued,
 				   l->grey, l->buffers, l->heap, l->file_bytes };
-	unsigned int n = sizeof(parts) / sizeof(parts[0]) - 1, i = (unsigned int)rnd_below(r, n), k;
+	unsigned int n = sizeof(parts) / sizeof(parts[0]) - 1, i = (unsigned int)draw_below(r, n), k;
 	uint64_t bytes = parts[i + 1] - parts[i];
 	char *base = (char *)view.ctl;
 
@@ -137,32 +137,32 @@ static void random_words(uint64_t *r)
 	if (bytes > 1 << 20)
 		bytes = 1 << 20;
 	for (k = 0; k < 200; k++)
-		*(volatile uint64_t *)(base + parts[i] + rnd_below(r, bytes / 8) * 8) = word(r);
+		*(volatile uint64_t *)(base + parts[i] + draw_below(r, bytes / 8) * 8) = word(r);
 }
 
 /* A span of any kind, whole and consistent but for where it lies and how long it claims to be. */
 static void plausible_span(uint64_t *r, uint32_t page)
 {
-	uint32_t byte = 1 + (uint32_t)rnd_below(r, TRI_BYTE_MAX), i, first = page;
+	uint32_t byte = 1 + (uint32_t)draw_below(r, TRI_BYTE_MAX), i, first = page;
 	const struct tri_class *c = &tri_classes[byte];
-	uint32_t pages = c->large ? 1 + (uint32_t)rnd_below(r, HEAP_PAGES) : c->pages;
+	uint32_t pages = c->large ? 1 + (uint32_t)draw_below(r, HEAP_PAGES) : c->pages;
 
-	if (!rnd_below(r, 4))
-		pages = HEAP_PAGES - page + (uint32_t)rnd_below(r, 2);
+	if (!draw_below(r, 4))
+		pages = HEAP_PAGES - page + (uint32_t)draw_below(r, 2);
 	tri_write(&view.spans[page].pages, pages);
 	tri_write(&view.spans[page].state,
-		  TRI_STATE(byte, c->large ? TRI_SPAN_LARGE : TRI_SPAN_IDLE, 0, rnd_below(r, 4)));
+		  TRI_STATE(byte, c->large ? TRI_SPAN_LARGE : TRI_SPAN_IDLE, 0, draw_below(r, 4)));
 	for (i = 0; i < pages && i < 64 && page + i < HEAP_PAGES; i++) {
-		tri_write(&view.span_of[page + i], rnd_below(r, 50) ? first : page + i);
+		tri_write(&view.span_of[page + i], draw_below(r, 50) ? first : page + i);
 		tri_write(&view.page_map[page + i], (uint8_t)byte);
 		atomic_fetch_or(&view.used[(page + i) / 64], 1ull << ((page + i) & 63));
 	}
 	for (i = 0; i < TRI_MARK_WORDS; i++) {
-		tri_write(&view.marks[0][page][i], rnd_below(r, 2) ? ~0ull : rnd(r));
-		tri_write(&view.marks[1][page][i], rnd_below(r, 2) ? 0 : rnd(r));
+		tri_write(&view.marks[0][page][i], draw_below(r, 2) ? ~0ull : draw(r));
+		tri_write(&view.marks[1][page][i], draw_below(r, 2) ? 0 : draw(r));
 		tri_write(&view.scanned[page][i], 0);
 	}
-	for (i = 0; i < TRI_PAGE_BYTES / 8; i += 1 + (uint32_t)rnd_below(r, 30))
+	for (i = 0; i < TRI_PAGE_BYTES / 8; i += 1 + (uint32_t)draw_below(r, 30))
 		((volatile uint64_t *)(view.heap + ((uint64_t)page << TRI_PAGE_SHIFT)))[i] = word(r);
 }
 
@@ -177,9 +177,9 @@ static void nested_giants(uint64_t *r)
 		tri_write(&view.spans[page].state,
 			  TRI_STATE(TRI_BYTE_LARGE + 1, TRI_SPAN_LARGE, 0, 0));
 		tri_write(&view.page_map[page], TRI_BYTE_LARGE + 1);
-		tri_write(&view.marks[rnd(r) & 1][page][0], rnd(r) & 1);
+		tri_write(&view.marks[draw(r) & 1][page][0], draw(r) & 1);
 		*(volatile uint64_t *)(view.heap + ((uint64_t)page << TRI_PAGE_SHIFT)) =
-			view.heap_va + (rnd_below(r, HEAP_PAGES) << TRI_PAGE_SHIFT);
+			view.heap_va + (draw_below(r, HEAP_PAGES) << TRI_PAGE_SHIFT);
 	}
 }
 
@@ -193,38 +193,38 @@ static void plausible_buffers(uint64_t *r)
 
 		for (k = 0; k < TRI_BUFFER_ENTRIES; k += 3)
 			tri_write(&b->entry[k], word(r));
-		tri_write(&b->count, (uint32_t)(rnd_below(r, 3) ? TRI_BUFFER_ENTRIES : rnd(r)));
-		tri_write(&b->next, (uint32_t)rnd_below(r, 21));
-		tri_write(&b->state, (uint32_t)rnd_below(r, 5));
-		tri_write(&view.slots[i].buffer, (uint32_t)(rnd_below(r, 9) ? i + 1 : rnd(r)));
+		tri_write(&b->count, (uint32_t)(draw_below(r, 3) ? TRI_BUFFER_ENTRIES : draw(r)));
+		tri_write(&b->next, (uint32_t)draw_below(r, 21));
+		tri_write(&b->state, (uint32_t)draw_below(r, 5));
+		tri_write(&view.slots[i].buffer, (uint32_t)(draw_below(r, 9) ? i + 1 : draw(r)));
 	}
-	tri_write(&view.ctl->slots_top, (uint32_t)(rnd_below(r, 3) ? 20 : rnd(r)));
-	tri_write(&view.ctl->full_buffers, rnd(r) << 32 | rnd_below(r, 21));
-	tri_write(&view.ctl->free_buffers, rnd(r) << 32 | rnd_below(r, 21));
+	tri_write(&view.ctl->slots_top, (uint32_t)(draw_below(r, 3) ? 20 : draw(r)));
+	tri_write(&view.ctl->full_buffers, draw(r) << 32 | draw_below(r, 21));
+	tri_write(&view.ctl->free_buffers, draw(r) << 32 | draw_below(r, 21));
 }
 
 static void *scribble(void *arg)
 {
 	uint64_t r = seed ^ ((uintptr_t)arg + 1) * 0x9e3779b97f4a7c15ull;
-	bool giants = !rnd_below(&r, 3);
+	bool giants = !draw_below(&r, 3);
 
 	for (;;) {
 		/* The end of the heap is where a span is most easily too long. */
-		uint32_t page = rnd_below(&r, 3) ? 1 + (uint32_t)rnd_below(&r, HEAP_PAGES - 1) :
-				HEAP_PAGES - 1 - (uint32_t)rnd_below(&r, 3);
+		uint32_t page = draw_below(&r, 3) ? 1 + (uint32_t)draw_below(&r, HEAP_PAGES - 1) :
+				HEAP_PAGES - 1 - (uint32_t)draw_below(&r, 3);
 
-		if (rnd_below(&r, 2))
+		if (draw_below(&r, 2))
 			plausible_span(&r, page);
 		else
 			random_words(&r);
-		if (!rnd_below(&r, 20))
+		if (!draw_below(&r, 20))
 			plausible_buffers(&r);
-		if (giants && !rnd_below(&r, 200))
+		if (giants && !draw_below(&r, 200))
 			nested_giants(&r);
-		if (!rnd_below(&r, 50))
-			tri_write(&view.ctl->allocated_bytes, rnd(&r) >> rnd_below(&r, 64));
-		if (!rnd_below(&r, 100))
-			madvise(view.heap + (rnd_below(&r, HEAP_PAGES) << TRI_PAGE_SHIFT), 1 << 16,
+		if (!draw_below(&r, 50))
+			tri_write(&view.ctl->allocated_bytes, draw(&r) >> draw_below(&r, 64));
+		if (!draw_below(&r, 100))
+			madvise(view.heap + (draw_below(&r, HEAP_PAGES) << TRI_PAGE_SHIFT), 1 << 16,
 				MADV_REMOVE);
 	}
 	return NULL;
@@ -238,8 +238,8 @@ static struct tri_msg hello(void)
 {
 	struct tri_msg m = { .type = TRI_MSG_HELLO, .version = TRI_PROTO_ID, .text = "0.1.0" };
 
-	m.cycle = (uint32_t)rnd_below(&seed, 4);
-	m.a = rnd_below(&seed, 8) ? 0 : TRI_HELLO_TRACE_GC;
+	m.cycle = (uint32_t)draw_below(&seed, 4);
+	m.a = draw_below(&seed, 8) ? 0 : TRI_HELLO_TRACE_GC;
 	return m;
 }
 
@@ -248,13 +248,13 @@ static void play_along(void)
 {
 	int fd = make_arena(F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL), sock = connect_daemon();
 	struct tri_msg m = hello(), answer;
-	uint64_t end = now_ns() + LIFE_NS / 4 + rnd_below(&seed, LIFE_NS);
-	bool lazy = !rnd_below(&seed, 6);
+	uint64_t end = now_ns() + LIFE_NS / 4 + draw_below(&seed, LIFE_NS);
+	bool lazy = !draw_below(&seed, 6);
 	uint32_t wanted = 0;
 	pthread_t t;
 
 	plausible_buffers(&seed);
-	if (!rnd_below(&seed, 3))
+	if (!draw_below(&seed, 3))
 		nested_giants(&seed);
 	if (!send_with(sock, &m, sizeof(m), fd) || recv(sock, &m, sizeof(m), 0) != sizeof(m) ||
 	    m.type != TRI_MSG_WELCOME)
@@ -265,7 +265,7 @@ static void play_along(void)
 		struct pollfd p = { .fd = sock, .events = POLLIN };
 		struct tri_msg ask = { .type = TRI_MSG_REQUEST };
 
-		ask.a = rnd_below(&seed, 16);
+		ask.a = draw_below(&seed, 16);
 		wanted++;
 		ask.b = (uint64_t)wanted << 32 | wanted;
 		if (!send_with(sock, &ask, sizeof(ask), -1))
@@ -273,7 +273,7 @@ static void play_along(void)
 		while (poll(&p, 1, 1) > 0) {
 			if (recv(sock, &m, sizeof(m), 0) != sizeof(m))
 				_exit(0);
-			if (m.type != TRI_MSG_HANDSHAKE || (lazy && !rnd_below(&seed, 30)))
+			if (m.type != TRI_MSG_HANDSHAKE || (lazy && !draw_below(&seed, 30)))
 				continue;
 			memset(&answer, 0, sizeof(answer));
 			answer.type = TRI_MSG_ANSWER;
@@ -296,7 +296,7 @@ static void false_file(void)
 {
 	struct tri_msg m = hello();
 	int fd, sock = connect_daemon(), seals = F_SEAL_SHRINK | F_SEAL_GROW;
-	int kind = (int)rnd_below(&seed, 9);
+	int kind = (int)draw_below(&seed, 9);
 
 	fd = make_arena(kind == 0 ? 0 : kind == 1 ? F_SEAL_GROW : kind == 2 ? F_SEAL_SHRINK : seals);
 	/* A word that happens to be right is no false arena. */
@@ -308,13 +308,13 @@ static void false_file(void)
 		view.ctl->magic = word(&seed);
 	if (kind == 6) {
 		fd = memfd_create("short", MFD_ALLOW_SEALING);
-		if (ftruncate(fd, (off_t)rnd_below(&seed, 5000)) || fcntl(fd, F_ADD_SEALS, seals))
+		if (ftruncate(fd, (off_t)draw_below(&seed, 5000)) || fcntl(fd, F_ADD_SEALS, seals))
 			_exit(2);
 	}
 	if (kind == 7)
 		fd = open("/dev/zero", O_RDWR);
 	if (kind == 8)
-		m.version = (uint32_t)rnd(&seed);
+		m.version = (uint32_t)draw(&seed);
 	if (!send_with(sock, &m, sizeof(m), fd))
 		_exit(0);
 	if (recv(sock, &m, sizeof(m), 0) != sizeof(m))
@@ -328,27 +328,27 @@ static void false_messages(void)
 	int sock = connect_daemon(), fd, i;
 	struct tri_msg m = hello();
 
-	if (rnd_below(&seed, 2)) {
+	if (draw_below(&seed, 2)) {
 		fd = make_arena(F_SEAL_SHRINK | F_SEAL_GROW);
 		if (!send_with(sock, &m, sizeof(m), fd))
 			_exit(0);
 	}
-	for (i = (int)rnd_below(&seed, 6); i; i--) {
+	for (i = (int)draw_below(&seed, 6); i; i--) {
 		uint64_t *w = (uint64_t *)&m;
 		size_t k;
 
 		for (k = 0; k < sizeof(m) / 8; k++)
 			w[k] = word(&seed);
-		if (rnd_below(&seed, 2))
-			m.type = (uint32_t)rnd_below(&seed, 9);
-		fd = rnd_below(&seed, 2) ? make_arena(0) : -1;
-		if (!send_with(sock, &m, rnd_below(&seed, 2) ? sizeof(m) : 1 + rnd_below(&seed, 511),
+		if (draw_below(&seed, 2))
+			m.type = (uint32_t)draw_below(&seed, 9);
+		fd = draw_below(&seed, 2) ? make_arena(0) : -1;
+		if (!send_with(sock, &m, draw_below(&seed, 2) ? sizeof(m) : 1 + draw_below(&seed, 511),
 			       fd))
 			_exit(0);
 	}
 	/* Some stay a while, and say nothing more. */
-	if (rnd_below(&seed, 2))
-		pause_ns(rnd_below(&seed, LIFE_NS));
+	if (draw_below(&seed, 2))
+		pause_ns(draw_below(&seed, LIFE_NS));
 	_exit(0);
 }
 
@@ -360,19 +360,19 @@ static void false_answers(void)
 
 	send_with(sock, &m, sizeof(m), fd);
 	send_with(sock, &ask, sizeof(ask), -1);
-	while (rnd_below(&seed, 8) && recv(sock, &m, sizeof(m), 0) == sizeof(m)) {
+	while (draw_below(&seed, 8) && recv(sock, &m, sizeof(m), 0) == sizeof(m)) {
 		if (m.type != TRI_MSG_HANDSHAKE)
 			continue;
 		m.type = TRI_MSG_ANSWER;
 		m.a = 0;
-		if (!rnd_below(&seed, 3))
-			m.cycle += (uint32_t)rnd(&seed);
-		if (!rnd_below(&seed, 3))
-			m.kind = (uint32_t)rnd_below(&seed, 9);
+		if (!draw_below(&seed, 3))
+			m.cycle += (uint32_t)draw(&seed);
+		if (!draw_below(&seed, 3))
+			m.kind = (uint32_t)draw_below(&seed, 9);
 		send_with(sock, &m, sizeof(m), -1);
 	}
-	if (rnd_below(&seed, 2))
-		pause_ns(rnd_below(&seed, LIFE_NS));
+	if (draw_below(&seed, 2))
+		pause_ns(draw_below(&seed, LIFE_NS));
 	_exit(0);
 }
 
@@ -382,7 +382,7 @@ static void attack(uint64_t s)
 	/* What is looked for is hostility in the arena, not a lack of CPUs. */
 	if (nice(10) == -1 && errno)
 		errno = 0;
-	switch (rnd_below(&seed, 8)) {
+	switch (draw_below(&seed, 8)) {
 	case 0: false_file(); break;
 	case 1: false_messages(); break;
 	case 2: false_answers(); break;
@@ -424,7 +424,7 @@ int main(int argc, char **argv)
 				ksft_print_msg("attacker %#llx: status %#x\n",
 					       (unsigned long long)running[i].seed, status);
 			}
-			running[i].seed = rnd(&state);
+			running[i].seed = draw(&state);
 			fflush(stdout);
 			running[i].pid = fork();
 			if (!running[i].pid) {

@@ -12,6 +12,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 
+#include "draw.h"
 #include "tricolor.h"
 
 #define CHURN_CELL 112			/* bytes of an object … */
@@ -33,10 +34,7 @@ struct churn {
 
 static inline uint64_t churn_random(struct churn *c)
 {
-	c->rnd ^= c->rnd >> 12;
-	c->rnd ^= c->rnd << 25;
-	c->rnd ^= c->rnd >> 27;
-	return (c->rnd * 0x2545f4914f6cdd1dull) >> 16;
+	return draw(&c->rnd) >> 16;
 }
 
 /* Put a new object into @slot.  False: no memory. */

@@ -44,9 +44,9 @@ struct forest {
 
 static inline uint64_t forest_payload_bytes(const struct forest *f, uint64_t *r)
 {
-	if (f->large_one_in && !rnd_below(r, f->large_one_in))
-		return 33000 + rnd_below(r, 200000);
-	return 16 + rnd_below(r, rnd_below(r, 8) ? 200 : 3000);
+	if (f->large_one_in && !draw_below(r, f->large_one_in))
+		return 33000 + draw_below(r, 200000);
+	return 16 + draw_below(r, draw_below(r, 8) ? 200 : 3000);
 }
 
 static inline struct forest_node *forest_grow(struct forest *f, const struct forest_chain *c)
@@ -56,10 +56,10 @@ static inline struct forest_node *forest_grow(struct forest *f, const struct for
 	uint32_t i;
 
 	for (i = 0; i < c->nodes; i++) {
-		bool typed = rnd(&r) >> 63;
+		bool typed = draw(&r) >> 63;
 		struct forest_node *n = typed ? tri_alloc_typed(&forest_node_type, 1) :
 						tri_alloc(sizeof(*n));
-		uint64_t bytes = forest_payload_bytes(f, &r), id = rnd(&r);
+		uint64_t bytes = forest_payload_bytes(f, &r), id = draw(&r);
 		unsigned char *payload = tri_alloc_leaf(bytes);
 
 		if (!n || !payload)
@@ -88,9 +88,9 @@ static inline bool forest_check(const struct forest *f, unsigned int slot)
 	uint32_t i;
 
 	for (i = 0; i < c->nodes; i++) {
-		rnd(&r);
+		draw(&r);
 		want[i].bytes = forest_payload_bytes(f, &r);
-		want[i].id = rnd(&r);
+		want[i].id = draw(&r);
 	}
 	while (i--) {
 		uint64_t bytes = want[i].bytes, id = want[i].id;
@@ -118,13 +118,13 @@ static inline bool forest_init(struct forest *f, unsigned int slots, uint64_t se
 /* One step of the load.  False when there is no memory. */
 static inline bool forest_step(struct forest *f)
 {
-	unsigned int a = (unsigned int)rnd_below(&f->rnd, f->slots);
-	unsigned int b = (unsigned int)rnd_below(&f->rnd, f->slots);
+	unsigned int a = (unsigned int)draw_below(&f->rnd, f->slots);
+	unsigned int b = (unsigned int)draw_below(&f->rnd, f->slots);
 	uint64_t began = now_ns(), took;
 
 	f->errors += !forest_check(f, a);
-	if (rnd_below(&f->rnd, 4)) {
-		struct forest_chain c = { rnd(&f->rnd) | 1, (uint32_t)rnd_below(&f->rnd, 12) };
+	if (draw_below(&f->rnd, 4)) {
+		struct forest_chain c = { draw(&f->rnd) | 1, (uint32_t)draw_below(&f->rnd, 12) };
 		struct forest_node *first = forest_grow(f, &c);
 
 		if (!first && c.nodes)

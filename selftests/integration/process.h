@@ -26,18 +26,11 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "draw.h"
 #include "kselftest.h"
 
 /* How long to wait for what must happen: far more than it takes on a machine that is busy. */
 #define PATIENCE_NS 10000000000ull
-
-static inline uint64_t now_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
-}
 
 static inline void pause_ns(uint64_t ns)
 {
@@ -57,28 +50,10 @@ static inline void pause_ns(uint64_t ns)
 		holds_;							\
 	})
 
-/* xorshift64*: a seed gives the same run again, as far as threads allow. */
-static inline uint64_t rnd(uint64_t *state)
-{
-	*state ^= *state >> 12;
-	*state ^= *state << 25;
-	*state ^= *state >> 27;
-	return *state * 0x2545f4914f6cdd1dull;
-}
-
-static inline uint64_t rnd_below(uint64_t *state, uint64_t n)
-{
-	return (rnd(state) >> 11) % n;
-}
-
-/* SEED in the environment repeats a run. */
 static inline uint64_t test_seed(void)
 {
-	const char *e = getenv("SEED");
-	uint64_t seed = e ? strtoull(e, NULL, 0) : now_ns() | 1;
+	uint64_t seed = seed_from_environment();
 
-	if (!seed)
-		seed = 1;
 	ksft_print_msg("SEED=%#llx\n", (unsigned long long)seed);
 	return seed;
 }

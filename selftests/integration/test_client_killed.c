@@ -167,8 +167,8 @@ static void sacrifice(uint64_t *seed)
 	for (i = 0; i < AT_ONCE; i++) {
 		shared->victim[i].ready = 0;
 		args[i] = (struct victim_args){
-			.v = &shared->victim[i], .ending = (enum ending)rnd_below(seed, ENDINGS),
-			.seed = rnd(seed), .after_ns = rnd_below(seed, 20000000),
+			.v = &shared->victim[i], .ending = (enum ending)draw_below(seed, ENDINGS),
+			.seed = draw(seed), .after_ns = draw_below(seed, 20000000),
 		};
 		fflush(stdout);
 		pid[i] = fork();
@@ -180,7 +180,7 @@ static void sacrifice(uint64_t *seed)
 
 		if (args[i].ending == KILLED) {
 			/* Some before they have attached. */
-			if (rnd_below(seed, 8))
+			if (draw_below(seed, 8))
 				WAIT_FOR(args[i].v->ready, 100000, PATIENCE_NS);
 			pause_ns(args[i].after_ns);
 			in_mark += args[i].v->marking;
@@ -228,7 +228,7 @@ int main(void)
 		fflush(stdout);
 		pid[i] = fork();
 		if (!pid[i])
-			_exit(bystander(&shared->bystander[i], rnd(&seed) + (uint64_t)i));
+			_exit(bystander(&shared->bystander[i], draw(&seed) + (uint64_t)i));
 	}
 	for (i = 0; i < BYSTANDERS; i++) {
 		ok &= WAIT_FOR(shared->bystander[i].cycles > 2, 1000000, PATIENCE_NS);

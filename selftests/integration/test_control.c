@@ -270,32 +270,32 @@ static void fuzz_once(uint64_t *state)
 {
 	char bytes[1200];
 	struct control_request *q = (void *)bytes;
-	int fd = dial(socket_path), messages = (int)rnd_below(state, 5) + 1;
+	int fd = dial(socket_path), messages = (int)draw_below(state, 5) + 1;
 
 	while (fd >= 0 && messages--) {
-		size_t n = rnd_below(state, 4) ? sizeof(*q) : rnd_below(state, sizeof(bytes)), i;
+		size_t n = draw_below(state, 4) ? sizeof(*q) : draw_below(state, sizeof(bytes)), i;
 		char reply[1200];
 
 		for (i = 0; i < sizeof(bytes); i++)
-			bytes[i] = (char)rnd(state);
-		if (rnd_below(state, 8))
+			bytes[i] = (char)draw(state);
+		if (draw_below(state, 8))
 			q->type = CONTROL_TYPE;
-		if (rnd_below(state, 8))
+		if (draw_below(state, 8))
 			q->version = CONTROL_VERSION;
-		if (rnd_below(state, 8))
+		if (draw_below(state, 8))
 			q->size = (uint32_t)n;
-		if (rnd_below(state, 8))
+		if (draw_below(state, 8))
 			q->reserved = 0;
-		if (rnd_below(state, 4))
-			q->op = (uint32_t)rnd_below(state, 8);
-		if (rnd_below(state, 2))
-			q->id = rnd_below(state, 4);
+		if (draw_below(state, 4))
+			q->op = (uint32_t)draw_below(state, 8);
+		if (draw_below(state, 2))
+			q->id = draw_below(state, 4);
 		/* Nothing that would change what the client is to do in the end. */
 		if (q->op == CONTROL_SET_GC_PERCENT || q->op == CONTROL_SET_MEMORY_LIMIT)
-			q->value = -2 - (int64_t)rnd_below(state, 1 << 30);
+			q->value = -2 - (int64_t)draw_below(state, 1 << 30);
 		if (send(fd, bytes, n, MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
 			break;
-		while (rnd_below(state, 2) && recv(fd, reply, sizeof(reply), MSG_DONTWAIT) > 0)
+		while (draw_below(state, 2) && recv(fd, reply, sizeof(reply), MSG_DONTWAIT) > 0)
 			;
 	}
 	if (fd >= 0)

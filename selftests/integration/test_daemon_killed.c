@@ -121,7 +121,7 @@ static void *come_and_go(void *unused)
 /* The moment of the kill. */
 static bool choose_moment(void)
 {
-	uint64_t kind = rnd_below(&client.rnd, 3), end = now_ns() + 20000000;
+	uint64_t kind = draw_below(&client.rnd, 3), end = now_ns() + 20000000;
 	bool marked;
 
 	if (kind) {
@@ -132,7 +132,7 @@ static bool choose_moment(void)
 			while (*(volatile uint32_t *)&tri__tls.barrier && now_ns() < end)
 				tri_poll();
 	}
-	end = now_ns() + rnd_below(&client.rnd, kind == 1 ? 1500000 : 3000000);
+	end = now_ns() + draw_below(&client.rnd, kind == 1 ? 1500000 : 3000000);
 	while (now_ns() < end)
 		tri_poll();
 	marked = *(volatile uint32_t *)&tri__tls.barrier;
@@ -159,7 +159,7 @@ static void kill_once(void)
 		wait_status(client.daemon);
 		client.daemon = start_daemon(client.socket, client.log);
 	}
-	if (rnd_below(&client.rnd, 3)) {
+	if (draw_below(&client.rnd, 3)) {
 		/* The next one does not get as far as a cycle. */
 		WAIT_FOR(collector() && collector() != pid, 50000, PATIENCE_NS);
 		return;
@@ -194,7 +194,7 @@ static __attribute__((noinline)) void run_load(void)
 		struct forest *f = &client.forest[i];
 
 		f->large_one_in = 300;
-		if (!forest_init(f, SLOTS, rnd(&client.rnd)))
+		if (!forest_init(f, SLOTS, draw(&client.rnd)))
 			_exit(1);
 		pthread_create(&worker[i], NULL, tend, f);
 	}
@@ -319,8 +319,8 @@ int main(void)
 	seed = test_seed();
 	snprintf(socket, sizeof(socket), "%s/sock", folder);
 	snprintf(log, sizeof(log), "%s/log", folder);
-	test("private", KILLS, NULL, NULL, rnd(&seed));
-	test("shared", SHARED_KILLS, socket, log, rnd(&seed));
+	test("private", KILLS, NULL, NULL, draw(&seed));
+	test("shared", SHARED_KILLS, socket, log, draw(&seed));
 	unlink(socket);
 	unlink(log);
 	rmdir(folder);

@@ -27,6 +27,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "draw.h"
 #include "kselftest.h"
 #include "tricolor.h"
 
@@ -129,23 +130,6 @@ static UNUSED struct tri_stats read_stats(void)
 	if (tri_read_stats(&s))
 		ksft_exit_fail_msg("tri_read_stats: %s\n", tri_error());
 	return s;
-}
-
-static inline UNUSED uint64_t now_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
-}
-
-/* xorshift64*: the same numbers for the same seed. */
-static inline UNUSED uint64_t draw(uint64_t *state)
-{
-	*state ^= *state >> 12;
-	*state ^= *state << 25;
-	*state ^= *state >> 27;
-	return *state * 0x2545f4914f6cdd1dull;
 }
 
 /* Argument 1, or one of the clock.  Printed, so that a failure can be had again. */

@@ -21,6 +21,7 @@
 
 #include <linux/tricolor.h>
 
+#include "draw.h"
 #include "kselftest_harness.h"
 
 #define DEV "/dev/tricolor"
@@ -250,14 +251,6 @@ static UNUSED void become_nobody(void)
 	ASSERT_EQ(0, setuid(65534));
 }
 
-static UNUSED uint64_t now_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
-}
-
 /* Wait until @condition holds, for far longer than that can take. */
 #define WAIT_FOR(condition)								\
 	({										\
@@ -269,28 +262,12 @@ static UNUSED uint64_t now_ns(void)
 		holds_;									\
 	})
 
-/* xorshift64*: a seed gives the same numbers again. */
-static UNUSED uint64_t draw(uint64_t *state)
-{
-	*state ^= *state >> 12;
-	*state ^= *state << 25;
-	*state ^= *state >> 27;
-	return *state * 0x2545f4914f6cdd1dull;
-}
-
-static UNUSED uint64_t draw_below(uint64_t *state, uint64_t n)
-{
-	return (draw(state) >> 11) % n;
-}
-
-/* SEED in the environment repeats a run, as far as threads allow. */
 static UNUSED uint64_t test_seed(void)
 {
-	const char *e = getenv("SEED");
-	uint64_t seed = e ? strtoull(e, NULL, 0) : now_ns() | 1;
+	uint64_t seed = seed_from_environment();
 
 	ksft_print_msg("SEED=%#llx\n", (unsigned long long)seed);
-	return seed ? seed : 1;
+	return seed;
 }
 
 /* The text of a file below 4 KiB, without its last newline; false if it can't be read. */

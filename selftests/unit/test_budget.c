@@ -12,6 +12,7 @@
 #include <time.h>
 
 #include "budget.h"
+#include "draw.h"
 #include "kselftest.h"
 
 #define MIB	(1ull << 20)
@@ -38,10 +39,7 @@ static void result(const char *name)
 
 static uint64_t rnd(void)
 {
-	random_state ^= random_state >> 12;
-	random_state ^= random_state << 25;
-	random_state ^= random_state >> 27;
-	return random_state * 0x2545f4914f6cdd1dull;
+	return draw(&random_state);
 }
 
 /* Of any magnitude up to 2^@bits. */

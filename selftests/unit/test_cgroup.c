@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "cgroup.h"
+#include "draw.h"
 #include "kselftest.h"
 
 #define MIB (1ull << 20)
@@ -250,10 +251,7 @@ static uint64_t random_state;
 
 static uint64_t rnd(void)
 {
-	random_state ^= random_state >> 12;
-	random_state ^= random_state << 25;
-	random_state ^= random_state >> 27;
-	return random_state * 0x2545f4914f6cdd1dull;
+	return draw(&random_state);
 }
 
 /* Broken texts: whatever comes out fits its room and ends. */

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "draw.h"
 #include "kselftest.h"
 #include "limiter.h"
 
@@ -260,12 +261,9 @@ static void test_closed_loop(void)
 
 static uint64_t random_state;
 
-static uint64_t random_u64(void)	/* xorshift64* */
+static uint64_t random_u64(void)
 {
-	random_state ^= random_state >> 12;
-	random_state ^= random_state << 25;
-	random_state ^= random_state >> 27;
-	return random_state * 0x2545f4914f6cdd1du;
+	return draw(&random_state);
 }
 
 static uint64_t random_ns(void)

@@ -12,6 +12,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "draw.h"
 #include "kselftest.h"
 #include "pacer.h"
 
@@ -695,12 +696,9 @@ static void test_periodic(void)
 
 static uint64_t random_state;
 
-static uint64_t random_u64(void)	/* xorshift64* */
+static uint64_t random_u64(void)
 {
-	random_state ^= random_state >> 12;
-	random_state ^= random_state << 25;
-	random_state ^= random_state >> 27;
-	return random_state * 0x2545f4914f6cdd1du;
+	return draw(&random_state);
 }
 
 /* As often an edge as not, and every size of number as often as every other. */

@@ -7,6 +7,8 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "draw.h"
+
 #include "tricolor.h"
 
 #define MIB (1ull << 20)
@@ -43,7 +45,6 @@ struct client {
 	int status;
 };
 
-uint64_t now_ns(void);
 
 /* client.c */
 void client_start(struct client *c, const struct group *group);
