@@ -12,30 +12,15 @@
 #include <time.h>
 
 #include "budget.h"
+#include "check.h"
 #include "draw.h"
-#include "kselftest.h"
 
 #define MIB	(1ull << 20)
 #define SECOND	1000000000ull
 #define ROUNDS	20000
 #define MOST	50
 
-static unsigned int failures;
 static uint64_t random_state, seed;
-
-#define check(condition)						\
-	do {								\
-		if (!(condition)) {					\
-			if (failures++ < 10)				\
-				ksft_print_msg("line %d: %s\n", __LINE__, #condition); \
-		}							\
-	} while (0)
-
-static void result(const char *name)
-{
-	ksft_test_result(!failures, "%s\n", name);
-	failures = 0;
-}
 
 static uint64_t rnd(void)
 {

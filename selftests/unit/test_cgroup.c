@@ -18,21 +18,12 @@
 #include <unistd.h>
 
 #include "cgroup.h"
+#include "check.h"
 #include "draw.h"
-#include "kselftest.h"
 
 #define MIB (1ull << 20)
 
-static unsigned int failures;
 static char root[64];
-
-#define check(condition)						\
-	do {								\
-		if (!(condition)) {					\
-			ksft_print_msg("line %d: %s\n", __LINE__, #condition); \
-			failures++;					\
-		}							\
-	} while (0)
 
 static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
 {
@@ -42,10 +33,10 @@ static int remove_one(const char *path, const struct stat *st, int type, struct 
 	return remove(path);
 }
 
-static void result(const char *name)
+/* The end of a test; the next one has an empty folder again. */
+static void end(const char *name)
 {
-	ksft_test_result(!failures, "%s\n", name);
-	failures = 0;
+	result(name);
 	nftw(root, remove_one, 16, FTW_DEPTH | FTW_PHYS);
 	mkdir(root, 0700);
 }
@@ -96,7 +87,7 @@ static void test_numbers(void)
 	      n == 2);
 	check(!cgroup_parse_stat("inactive_files 77\n", "inactive_file", &n));
 	check(!cgroup_parse_stat("", "inactive_file", &n));
-	result("numbers");
+	end("numbers");
 }
 
 static void test_membership(void)
@@ -124,7 +115,7 @@ static void test_membership(void)
 	check(!cgroup_below("/ab", "/a"));
 	check(!cgroup_below("/../x", "/"));
 	check(!cgroup_below("/a", "/.."));
-	result("membership");
+	end("membership");
 }
 
 static const char v2_mount[] =
@@ -171,7 +162,7 @@ static void test_v2(void)
 	put("sys/fs/cgroup/app/cpu.max", "50000 100000\n");
 	put("sys/fs/cgroup/app/web/cpu.max", "max 100000\n");
 	check(find("cpu", &cg) && cgroup_cpu_quota(&cg) == 0.5);
-	result("v2");
+	end("v2");
 }
 
 static void test_v1(void)
@@ -210,7 +201,7 @@ static void test_v1(void)
 	cgroup_tightest(&cg, &limit);
 	check(limit.limit_bytes == 256 * MIB && is(limit.dir, "/sys/fs/cgroup/memory") &&
 	      limit.hidden);
-	result("v1, hybrid");
+	end("v1, hybrid");
 }
 
 static void test_elsewhere(void)
@@ -244,7 +235,7 @@ static void test_elsewhere(void)
 	put("proc/42/cgroup", "0::/gone\n");
 	put("proc/self/mountinfo", v2_mount);
 	check(!find("memory", &cg) && cg.why[0]);
-	result("containers");
+	end("containers");
 }
 
 static uint64_t random_state;
@@ -287,7 +278,7 @@ static void test_broken(void)
 		cgroup_below(text, "/");
 		free(text);
 	}
-	result("broken texts");
+	end("broken texts");
 }
 
 int main(int argc, char **argv)

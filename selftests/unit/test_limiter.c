@@ -8,28 +8,12 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "check.h"
 #include "draw.h"
-#include "kselftest.h"
 #include "limiter.h"
 
 #define MS	1000000ull	/* in nanoseconds */
 #define SECOND	(1000 * MS)
-
-static unsigned int failures;
-
-#define check(condition)						\
-	do {								\
-		if (!(condition)) {					\
-			ksft_print_msg("line %d: %s\n", __LINE__, #condition); \
-			failures++;					\
-		}							\
-	} while (0)
-
-static void result(const char *name)
-{
-	ksft_test_result(!failures, "%s\n", name);
-	failures = 0;
-}
 
 /* Ten CPUs: a bucket of ten CPU-seconds.  In all tests time begins at 5 s. */
 static struct limiter ten_cpus(void)

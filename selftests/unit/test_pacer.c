@@ -12,24 +12,13 @@
 #include <string.h>
 #include <time.h>
 
+#include "check.h"
 #include "draw.h"
-#include "kselftest.h"
 #include "pacer.h"
 
 #define KIB		1024ull
 #define MIB		(1024ull * 1024)
 #define GIB		(1024ull * 1024 * 1024)
-
-/* A test is a function; check() says which line disappointed it, result() closes it. */
-static unsigned int failures;
-
-#define check(condition)						\
-	do {								\
-		if (!(condition)) {					\
-			ksft_print_msg("line %d: %s\n", __LINE__, #condition); \
-			failures++;					\
-		}							\
-	} while (0)
 
 #define check_bytes(value, wanted)					\
 	do {								\
@@ -41,12 +30,6 @@ static unsigned int failures;
 			failures++;					\
 		}							\
 	} while (0)
-
-static void result(const char *name)
-{
-	ksft_test_result(!failures, "%s\n", name);
-	failures = 0;
-}
 
 static bool near(double value, double wanted)
 {
