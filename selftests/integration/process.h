@@ -102,6 +102,32 @@ static inline int proc_entries(pid_t pid, const char *folder)
 	return n - 2;
 }
 
+/* Times that all threads of @pid gave up a CPU of their own will, which is once a wake-up. */
+static inline uint64_t proc_switches(pid_t pid)
+{
+	char path[300], line[256];
+	uint64_t sum = 0;
+	struct dirent *e;
+	DIR *d;
+
+	snprintf(path, sizeof(path), "/proc/%d/task", pid);
+	d = opendir(path);
+	while (d && (e = readdir(d))) {
+		FILE *f;
+
+		snprintf(path, sizeof(path), "/proc/%d/task/%.16s/status", pid, e->d_name);
+		f = e->d_name[0] == '.' ? NULL : fopen(path, "re");
+		while (f && fgets(line, sizeof(line), f))
+			if (!strncmp(line, "voluntary_ctxt_switches:", 24))
+				sum += strtoull(line + 24, NULL, 10);
+		if (f)
+			fclose(f);
+	}
+	if (d)
+		closedir(d);
+	return sum;
+}
+
 /* A program of the build tree that this one is in. */
 static inline char *built_path(const char *name, char *path, size_t room)
 {

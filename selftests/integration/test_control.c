@@ -358,39 +358,13 @@ static void test_private(void)
 	served_end(&quiet);
 }
 
-/* Wake-ups of all threads of a process: times that one gave its CPU up of its own will. */
-static long wakeups(pid_t pid)
-{
-	char path[64], line[256];
-	struct dirent *e;
-	long sum = 0, n;
-	DIR *d;
-
-	snprintf(path, sizeof(path), "/proc/%d/task", pid);
-	d = opendir(path);
-	while (d && (e = readdir(d))) {
-		FILE *f;
-
-		snprintf(path, sizeof(path), "/proc/%d/task/%.16s/status", pid, e->d_name);
-		f = e->d_name[0] == '.' ? NULL : fopen(path, "re");
-		while (f && fgets(line, sizeof(line), f))
-			if (sscanf(line, "voluntary_ctxt_switches: %ld", &n) == 1)
-				sum += n;
-		if (f)
-			fclose(f);
-	}
-	if (d)
-		closedir(d);
-	return sum;
-}
-
 /* Half a second without one. */
 static bool is_quiet(pid_t pid)
 {
-	long before = wakeups(pid);
+	uint64_t before = proc_switches(pid);
 
 	pause_ns(500000000);
-	return wakeups(pid) == before;
+	return proc_switches(pid) == before;
 }
 
 static void test_idle(void)
@@ -407,8 +381,8 @@ static void test_idle(void)
 	}
 	/* The scavenger has its work to do first; then nothing is left that would wake it. */
 	ksft_test_result(WAIT_FOR(is_quiet(pid), 1, 3 * PATIENCE_NS),
-			 "an idle private collector does not wake up (%ld times so far)\n",
-			 wakeups(pid));
+			 "an idle private collector does not wake up (%llu times so far)\n",
+			 (unsigned long long)proc_switches(pid));
 	served_end(&c);
 }
 

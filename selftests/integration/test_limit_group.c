@@ -301,46 +301,20 @@ static bool read_file(int fd, uint64_t bytes)
 	return true;
 }
 
-/* Times that all threads of @pid gave up a CPU, which is once a wake-up. */
-static uint64_t switches(pid_t pid)
-{
-	char path[300], line[256];
-	uint64_t sum = 0;
-	struct dirent *e;
-	DIR *d;
-
-	snprintf(path, sizeof(path), "/proc/%d/task", pid);
-	d = opendir(path);
-	while (d && (e = readdir(d))) {
-		FILE *f;
-
-		snprintf(path, sizeof(path), "/proc/%d/task/%.16s/status", pid, e->d_name);
-		f = e->d_name[0] == '.' ? NULL : fopen(path, "re");
-		while (f && fgets(line, sizeof(line), f))
-			if (!strncmp(line, "voluntary_ctxt_switches:", 24))
-				sum += strtoull(line + 24, NULL, 10);
-		if (f)
-			fclose(f);
-	}
-	if (d)
-		closedir(d);
-	return sum;
-}
-
 /* Whether both stay asleep for a second, some time soon. */
 static bool falls_asleep(pid_t a, pid_t b)
 {
 	int try;
 
 	for (try = 0; try < 30; try++) {
-		uint64_t before = switches(a) + switches(b);
+		uint64_t before = proc_switches(a) + proc_switches(b);
 
 		pause_ns(1000000000);
-		if (switches(a) + switches(b) == before)
+		if (proc_switches(a) + proc_switches(b) == before)
 			return true;
 	}
-	ksft_print_msg("idle: %llu and %llu wake-ups\n", (unsigned long long)switches(a),
-		       (unsigned long long)switches(b));
+	ksft_print_msg("idle: %llu and %llu wake-ups\n", (unsigned long long)proc_switches(a),
+		       (unsigned long long)proc_switches(b));
 	return false;
 }
 

@@ -8,7 +8,6 @@
 #include <sys/types.h>
 
 #include "draw.h"
-
 #include "tricolor.h"
 
 #define MIB (1ull << 20)
@@ -44,7 +43,6 @@ struct client {
 	pid_t pid;
 	int status;
 };
-
 
 /* client.c */
 void client_start(struct client *c, const struct group *group);
