@@ -9,32 +9,9 @@
 set -u
 cd "$(dirname "$0")/../.." || exit 1
 
-# Settings of the make that runs us are not meant for the ones that we run.
-unset MAKEFLAGS MFLAGS MAKELEVEL MAKEOVERRIDES DESTDIR PREFIX SANITIZE O KVER KDIR KMOD_O
-
-work=$(mktemp -d) || exit 1
-trap 'rm -rf "$work"' EXIT
+. selftests/install/point.sh
 dest=$work/dest
-points=0
-failures=0
 
-# Run "$2"... and report whether it succeeded; show what it said if not.
-point()
-{
-	what=$1
-	shift
-	points=$((points + 1))
-	if "$@" >"$work/output" 2>&1; then
-		echo "ok $points $what"
-	else
-		sed 's/^/# /' "$work/output"
-		echo "not ok $points $what"
-		failures=$((failures + 1))
-	fi
-}
-
-version=$(awk '/define TRI_VERSION_(MAJOR|MINOR|PATCH)/ { v = v dot $3; dot = "." }
-	END { print v }' libclient/include/tricolor.h)
 kdir=$PWD/build/vm/6.1/kdir
 release=$(cat build/vm/6.1/release 2>/dev/null)
 
@@ -134,12 +111,6 @@ dkms_takes_kernels()
 {
 	dkms_takes 6.1.0-56-amd64 && dkms_takes 6.12.95+deb12-amd64 && ! dkms_takes 5.10.0-30-amd64 &&
 		! dkms_takes 6.13.1 && ! dkms_takes 6.0.12
-}
-
-skip()
-{
-	points=$((points + 1))
-	echo "ok $points # SKIP $1"
 }
 
 echo "TAP version 13"

@@ -10,35 +10,8 @@
 set -u
 cd "$(dirname "$0")/../.." || exit 1
 
-# Settings of the make that runs us are not meant for the ones that we run.
-unset MAKEFLAGS MFLAGS MAKELEVEL MAKEOVERRIDES DESTDIR PREFIX SANITIZE O
-
-work=$(mktemp -d) || exit 1
-trap 'rm -rf "$work"' EXIT
+. selftests/install/point.sh
 prefix=$work/prefix
-points=0
-failures=0
-
-# Run "$2"... and report whether it succeeded; show what it said if not.
-point()
-{
-	what=$1
-	shift
-	points=$((points + 1))
-	if "$@" >"$work/output" 2>&1; then
-		echo "ok $points $what"
-	else
-		sed 's/^/# /' "$work/output"
-		echo "not ok $points $what"
-		failures=$((failures + 1))
-	fi
-}
-
-skip()
-{
-	points=$((points + 1))
-	echo "ok $points # SKIP $1"
-}
 
 # Its own build folder, as another PREFIX builds some of the library again.
 install_into()
@@ -53,8 +26,6 @@ files_below()
 
 expect_files()
 {
-	version=$(awk '/define TRI_VERSION_(MAJOR|MINOR|PATCH)/ { v = v dot $3; dot = "." }
-		END { print v }' libclient/include/tricolor.h)
 	sort >"$work/expected" <<-END
 	./bin/tricolor
 	./include/tricolor.h
