@@ -15,16 +15,16 @@
  *     turn at a time.
  *
  * A thread whose heap is past its goal waits also when nothing is marked: from the trigger until
- * the next goal is known a cycle is under way, however long agent and collector wait for a CPU, and on CPUs
- * that are short nothing else holds the program back.  While it ends (rounds of termination) credit
- * is of no use, and the ratio says so.
+ * the next goal is known a cycle is under way, however long agent and collector wait for a CPU,
+ * and on CPUs that are short nothing else holds the program back.  While it ends (rounds of
+ * termination) credit is of no use, and the ratio says so.
  *
  * A wait is an interruption, and so a short one; but the debt stays, and the thread waits again
  * after its next few allocations until it is paid.  It yields meanwhile: a collector that wants
  * this CPU gets it.  Only when the heap is twice its goal, or past it under a memory limit by more than
- * a little (far_bytes), or threads are many, does it sleep:
- * hundreds of threads that yield to each other would leave the agent, one of them, nothing, and those
- * that were preempted inside would keep it waiting.
+ * a little (far_bytes), or threads are many, does it sleep: hundreds of threads that yield to each
+ * other would leave the agent, one of them, nothing, and those that were preempted inside would keep
+ * it waiting.
  *
  * A collector that is slow, stopped or dead must not hold the program up.  work_seq says that
  * collector or agent have done something.  After PATIENCE_NS of waits in which they have not, or
@@ -40,13 +40,13 @@
 #define QUANTUM_BYTES 16384
 #define DEBT_MAX_BYTES (1ull << 20)
 #define TURN_NS 40000		/* of scanning or waiting, at a time */
-#define LONG_NS 2000000
-#define MANY_LONG_NS 20000000
-#define MANY_PATIENCE_NS 100000000
-#define SLACK_BYTES (16ull << 20)	/* past twice the goal before a wait is a long one */
-#define MANY_THREADS 16
+#define SLACK_BYTES (16ull << 20)	/* past twice the goal before a wait is a long one: */
+#define LONG_NS 2000000		/* asleep, at a time */
 #define PATIENCE_NS 20000000	/* of waits in vain, in a row; then less often */
 #define CYCLE_PATIENCE_NS 2000000000	/* of waits for one cycle, whatever is done in it */
+#define MANY_THREADS 16		/* with more than that: */
+#define MANY_LONG_NS 20000000
+#define MANY_PATIENCE_NS 100000000
 #define BACKOFF_MAX 6
 #define LOCAL 64
 
@@ -166,7 +166,10 @@ static uint64_t overshoot(const struct tri_ctl *ctl)
 	return now > late ? now - late : 0;
 }
 
-/* Whether @want bytes of credit could be taken; for 0, whether the cycle that is due marks by now. */
+/*
+ * Whether a wait is over: for @want bytes, credit could be taken or nothing is marked any more; for
+ * 0, the cycle that was on its way marks by now, or the next goal is known.
+ */
 static bool relieved(struct tri_thread *t, struct tri_ctl *ctl, int64_t want)
 {
 	bool marking = tri_read(&t->marking);
@@ -271,7 +274,7 @@ void tri_assist(struct tri_thread *t)
 		if (want && take_credit(ctl, want))
 			return;
 	}
-	/* Nothing owed: the cycle is due or begins, and other threads have yet to answer, or it ends. */
+	/* Nothing owed: there is no cycle, or one begins or ends, which matters past the goal. */
 	if (!want && !overshoot(ctl))
 		return;
 	if (t->blocking_depth)
