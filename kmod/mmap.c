@@ -41,6 +41,14 @@ static void owner_close(struct vm_area_struct *vma)
 }
 
 /*
+ * Only for there to be one.  What has a close() is not made one with a new mapping beside it; a
+ * collector's would else swallow an owner's, which would be counted for ever, and get our fault().
+ */
+static void collector_close(struct vm_area_struct *vma)
+{
+}
+
+/*
  * Bring a swapped-out page back: reading it does, and reads a hole as zeros without filling it.
  */
 static int swap_in(struct file *shm, pgoff_t pgoff)
@@ -96,6 +104,7 @@ static void make_vm_ops(const struct vm_operations_struct *shmem)
 		owner_vm_ops.close = owner_close;
 		collector_vm_ops = *shmem;
 		collector_vm_ops.fault = collector_fault;
+		collector_vm_ops.close = collector_close;
 		vm_ops_ready = true;
 	}
 	mutex_unlock(&vm_ops_lock);

@@ -354,6 +354,37 @@ TEST_F(mapping, foreign_access)
 	EXPECT_EQ(variant->flags ? HUGE : PAGE, info(self->fd).resident_bytes);
 }
 
+/*
+ * Mappings that touch, of neighbouring parts: the kernel would like to make them one, and then the
+ * owner's would not be counted, or be a collector's.
+ */
+TEST_F(mapping, neighbours)
+{
+	uint64_t half = BYTES / 2;
+	int lower, upper, fd[2] = { self->fd, self->collector };
+	char *q;
+
+	for (lower = 0; lower < 2; lower++) {
+		for (upper = 0; upper < 2; upper++) {
+			q = mmap(NULL, BYTES, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+			ASSERT_NE(MAP_FAILED, q);
+			ASSERT_NE(MAP_FAILED, mmap(q, half, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED,
+						   fd[lower], 0));
+			ASSERT_NE(MAP_FAILED, mmap(q + half, half, PROT_READ | PROT_WRITE,
+						   MAP_SHARED | MAP_FIXED, fd[upper], (off_t)half));
+			/* A page that nobody has touched yet. */
+			if (!upper)
+				EXPECT_EQ(0, fault_of(q + half + lower * HUGE, true));
+			munmap(q, half);
+			munmap(q + half, half);
+		}
+	}
+	munmap(self->p, BYTES);
+	EXPECT_EQ(0, info(self->collector).state);
+	close(self->fd);
+	EXPECT_EQ(TRICOLOR_STATE_ORPHAN, info(self->collector).state);
+}
+
 /* Many mappings of parts, in any order, and what is left when they are gone. */
 TEST_F(mapping, parts)
 {
