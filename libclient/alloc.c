@@ -152,8 +152,8 @@ static uint32_t take_large(struct tri_thread *t, uint32_t pages, uint32_t align,
 		(void)tri_read(&v->ptrmap[page + i][0]);
 	tri_write(&v->spans[page].pages, pages);
 	tri_write(&v->spans[page].place, 0);
-	/* What is zeroed below has no holes: see the marker. */
-	tri_write(&v->spans[page].needs_zero, *backed || tri_g.settings.clobberfree);
+	/* It may have holes until it has been zeroed: alloc_large(). */
+	tri_write(&v->spans[page].needs_zero, 0);
 	v->spans[page].bytes = size;
 	tri_write_release(&v->spans[page].state,
 			  TRI_STATE(TRI_BYTE_LARGE + kind, TRI_SPAN_LARGE, 0, t->gen));
@@ -196,8 +196,13 @@ static void *alloc_large(struct tri_thread *t, size_t size, size_t align, unsign
 	tri_assist(t);
 	if (!object)
 		return out_of_memory();
+	if (!backed && !tri_g.settings.clobberfree)
+		return object;
 	/* All of it: the rest of the last page may be used, and is scanned, too. */
-	return backed || tri_g.settings.clobberfree ? memset(object, 0, pages << TRI_PAGE_SHIFT) : object;
+	memset(object, 0, pages << TRI_PAGE_SHIFT);
+	/* From here on it has no holes, and the marker need not look for them: scan_sparse() in mark.c. */
+	tri_write_release(&v->spans[page].needs_zero, 1);
+	return object;
 }
 
 TRI_EXPORT void *tri__alloc_slow(size_t size, unsigned int kind)

@@ -200,7 +200,7 @@ struct tri_span {
 	tri_au64 state;
 	tri_au64 place;				/* client: page byte << 32 | index in its list */
 	tri_au32 pages;				/* written before the page map is */
-	tri_au32 needs_zero;			/* free slots hold old data */
+	tri_au32 needs_zero;			/* free slots hold old data; large: zeroed, so without holes */
 	uint64_t bytes;				/* large: size that was asked for; client */
 };
 
