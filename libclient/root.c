@@ -249,7 +249,7 @@ void tri_roots_scan(struct tri_thread *to, bool all)
 	scanned_bytes = 0;
 	if (!all) {
 		segments.n = 0;
-		dl_iterate_phdr(scan_segments, &s);
+		tri_loader_iterate(scan_segments, &s);
 	} else {
 		for (i = 0; i < segments.n; i++)
 			if (!mincore((void *)(segments.range[i].lo & ~4095ul), 4096, &vec))
