@@ -69,7 +69,7 @@ static void forked(void)
 		     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1, 0);
 	tri_backing_close(&tri_g.mapping);
 	tri_threads_reset();
-	tri_loader_reset();
+	tri_fork_reset();
 	tri_roots_reset();
 	tri_starting_reset();
 	tri_pressure_reset();
@@ -83,7 +83,7 @@ static void forked(void)
 /* Before there is a second thread that could be starting the heap during a fork(). */
 __attribute__((constructor)) static void watch_forks(void)
 {
-	if (pthread_atfork(tri_loader_fork, tri_loader_forked, forked))
+	if (pthread_atfork(tri_fork_prepare, tri_fork_over, forked))
 		dprintf(2, "tricolor: no memory for a fork handler\n");
 }
 

@@ -237,12 +237,12 @@ void tri_scan_frame(struct tri_thread *to, uintptr_t lo, uintptr_t hi, bool all)
 void tri_forget_registers(void) TRI_HIDDEN;
 void tri_scan_stack(struct tri_thread *t, struct tri_thread *to, uintptr_t sp, bool all) TRI_HIDDEN;
 
-/* loader.c */
-struct dl_phdr_info;
-void tri_loader_iterate(int (*fn)(struct dl_phdr_info *, size_t, void *), void *data) TRI_HIDDEN;
-void tri_loader_fork(void) TRI_HIDDEN;
-void tri_loader_forked(void) TRI_HIDDEN;
-void tri_loader_reset(void) TRI_HIDDEN;
+/* forking.c */
+bool tri_fork_hold(void) TRI_HIDDEN;
+void tri_fork_release(bool held) TRI_HIDDEN;
+void tri_fork_prepare(void) TRI_HIDDEN;
+void tri_fork_over(void) TRI_HIDDEN;
+void tri_fork_reset(void) TRI_HIDDEN;
 
 /* root.c */
 void tri_roots_scan(struct tri_thread *to, bool all) TRI_HIDDEN;

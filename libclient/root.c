@@ -244,12 +244,15 @@ void tri_roots_scan(struct tri_thread *to, bool all)
 	struct scan s = { to, all };
 	unsigned char vec;
 	struct chunk *c;
+	bool held;
 	size_t i;
 
 	scanned_bytes = 0;
 	if (!all) {
 		segments.n = 0;
-		tri_loader_iterate(scan_segments, &s);
+		held = tri_fork_hold();
+		dl_iterate_phdr(scan_segments, &s);
+		tri_fork_release(held);
 	} else {
 		for (i = 0; i < segments.n; i++)
 			if (!mincore((void *)(segments.range[i].lo & ~4095ul), 4096, &vec))

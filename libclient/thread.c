@@ -112,6 +112,7 @@ static int find_tls(struct dl_phdr_info *info, size_t size, void *arg)
 
 static void find_stack(struct tri_thread *t, pthread_t self)
 {
+	bool held = tri_fork_hold();
 	pthread_attr_t attr;
 	void *addr;
 	size_t size;
@@ -129,7 +130,8 @@ static void find_stack(struct tri_thread *t, pthread_t self)
 	/* On other threads' stacks the static TLS block is above everything else. */
 	if (self == pthread_self() &&
 	    ((uintptr_t)&tri__tls < t->stack_lo || (uintptr_t)&tri__tls >= t->stack_hi))
-		tri_loader_iterate(find_tls, t);
+		dl_iterate_phdr(find_tls, t);
+	tri_fork_release(held);
 }
 
 /* Adopt the phase, as the agent would have set it.  list_lock. */
@@ -235,7 +237,7 @@ __attribute__((constructor)) static void remember_main(void)
 	main_tls = &tri__tls;
 	main_pthread = pthread_self();
 	main_rseq_cs = (uint64_t *)((char *)__builtin_thread_pointer() + __rseq_offset + 8);
-	tri_loader_iterate(find_tls, &main_tls_range);
+	dl_iterate_phdr(find_tls, &main_tls_range);
 }
 
 void tri_main_thread_attach(void)
