@@ -110,6 +110,8 @@ static struct {
 	struct member *members;
 	struct place *places;
 	struct group *groups;
+	bool untidy;			/* somebody has left a place or a group */
+	uint64_t tidied_ns;
 	_Atomic(bool) asleep;
 	_Atomic(uint64_t) total_bytes;
 } watch = { .wake_fd = -1, .limits_fd = -1 };
@@ -191,6 +193,7 @@ static void look_at_place(struct place *p)
 	g = group_of(&p->cg, &limit);
 	if (!g)
 		return;
+	watch.untidy |= p->group && p->group != g;
 	p->group = g;
 	set_limit(g, &limit);
 }
@@ -224,6 +227,7 @@ static void place(struct member *m, uint64_t now)
 	m->placed_ns = now;
 	if (!p || p == m->place)
 		return;
+	watch.untidy |= m->place != NULL;
 	m->place = p;
 	if (p->cg.version)
 		registry_set_cgroup(m->r, p->cg.dir);
@@ -238,6 +242,7 @@ static void drop_member(struct member **at)
 	*at = m->next;
 	if (m->place && m->place->group)
 		m->place->group->next_ns = 0;
+	watch.untidy = true;
 	registry_put(m->r);
 	free(m);
 }
@@ -283,13 +288,20 @@ static void meet(uint64_t now)
 	free(list);
 }
 
-/* Places and groups that nobody is in any more. */
-static void tidy(void)
+/*
+ * Let go of places and groups that nobody is in any more, with the descriptors of their alarms.  Not
+ * at once: processes that come and go one by one would have all of it made anew each time.
+ */
+static void tidy(uint64_t now)
 {
 	struct place **p = &watch.places;
 	struct group **g = &watch.groups;
 	struct member *m;
 
+	if (!watch.untidy || now - watch.tidied_ns < PLACE_NS)
+		return;
+	watch.untidy = false;
+	watch.tidied_ns = now;
 	while (*p) {
 		struct place *old = *p;
 
@@ -622,11 +634,11 @@ static void tick(struct group *g, uint64_t now)
 /* ------------------------------------------------------------------------------------------ */
 
 /*
- * Whether to sleep until somebody rings.  An arena's thread that starts a cycle reads `asleep`
- * after its client has counted what made the cycle due: either it sees that we sleep, and rings, or
- * we see the counter.
+ * Get ready to sleep until somebody rings, if no tick is due.  An arena's thread that starts a cycle
+ * reads `asleep` after its client has counted what made the cycle due: either it sees that we sleep,
+ * and rings, or we see the counter.
  */
-static bool fall_asleep(void)
+static void fall_asleep(void)
 {
 	struct tri_ctl ctl;
 	struct member *m;
@@ -635,12 +647,12 @@ static bool fall_asleep(void)
 
 	for (g = watch.groups; g; g = g->next) {
 		if (g->next_ns != UINT64_MAX)
-			return false;
+			return;
 		any |= limited(g);
 	}
 	/* Cycles are nothing to us. */
 	if (!any)
-		return true;
+		return;
 	/* pairs with watch_wake() */
 	atomic_store(&watch.asleep, true);
 	for (m = watch.members; m; m = m->next) {
@@ -649,14 +661,13 @@ static bool fall_asleep(void)
 			continue;
 		m->place->group->next_ns = 0;
 		atomic_store(&watch.asleep, false);
-		return false;
+		return;
 	}
-	return true;
 }
 
 static int next_timeout(uint64_t now)
 {
-	uint64_t due = UINT64_MAX;
+	uint64_t due = watch.untidy ? watch.tidied_ns + PLACE_NS : UINT64_MAX;
 	struct group *g;
 
 	for (g = watch.groups; g; g = g->next)
@@ -674,7 +685,7 @@ static bool wait_for_news(void)
 	struct group *g;
 	size_t n = 2;
 	uint64_t times;
-	bool limits, sleeping = fall_asleep();
+	bool limits;
 
 	for (g = watch.groups; g; g = g->next)
 		n += ALARM_FDS;
@@ -687,7 +698,8 @@ static bool wait_for_news(void)
 	p[1] = (struct pollfd){ .fd = watch.limits_fd, .events = POLLIN };
 	for (g = watch.groups, n = 2; g; g = g->next, n += ALARM_FDS)
 		alarm_poll(&g->alarm, &p[n]);
-	if (poll(p, n, sleeping ? -1 : next_timeout(clock_ns())) < 0)
+	fall_asleep();
+	if (poll(p, n, next_timeout(clock_ns())) < 0)
 		memset(p, 0, n * sizeof(*p));
 	atomic_store(&watch.asleep, false);
 	limits = p[1].revents != 0;
@@ -711,7 +723,7 @@ static bool wait_for_news(void)
 
 static void *watcher(void *unused)
 {
-	uint64_t limits_ns = 0, tidy_ns = 0;
+	uint64_t limits_ns = 0;
 
 	(void)unused;
 	for (;;) {
@@ -730,10 +742,7 @@ static void *watcher(void *unused)
 		for (m = watch.members; m; m = m->next)
 			if (!m->place || now - m->placed_ns >= PLACE_NS)
 				place(m, now);
-		if (now - tidy_ns >= PLACE_NS) {
-			tidy_ns = now;
-			tidy();
-		}
+		tidy(now);
 		for (g = watch.groups; g; g = g->next) {
 			if (g->next_ns > now)
 				continue;
