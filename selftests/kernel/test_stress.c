@@ -201,10 +201,15 @@ static void *remap(void *arg)
 /* The collector, and the kernel                                                              */
 /* ------------------------------------------------------------------------------------------ */
 
-/* Have all shrinkers called; 4: and no line for each time in the kernel's log. */
+/* Have all shrinkers called, without a line for each time in the kernel's log. */
 static int shrink(void)
 {
-	return write_text("/proc/sys/vm/drop_caches", "6");
+	static bool quiet;
+
+	if (!quiet && write_text("/proc/sys/vm/drop_caches", "4"))
+		return -1;
+	quiet = true;
+	return write_text("/proc/sys/vm/drop_caches", "2");
 }
 
 static sigjmp_buf faulted;

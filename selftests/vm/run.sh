@@ -195,7 +195,7 @@ append="panic=-1 mitigations=off nokaslr tsc=reliable random.trust_cpu=on
 run_qemu()
 {
 	timeout -k 5 "$limit" qemu-system-x86_64 -accel tcg,thread=multi,tb-size=256 \
-		-cpu max,la57=off -smp 2 -m 2G -nodefaults -no-user-config -no-reboot -display none \
+		-cpu max,la57=off -smp 2 -m "${VM_MEMORY:-2G}" -nodefaults -no-user-config -no-reboot -display none \
 		-device isa-debug-exit,iobase=0xf4,iosize=0x04 \
 		-kernel $vm/vmlinuz -initrd $vm/initramfs.cpio "$@"
 }
