@@ -50,6 +50,7 @@ struct tricolor_arena {
 	struct mem_cgroup *memcg;		/* the owner's when it made the arena */
 	struct tricolor_user *user;
 	struct pid *owner_pid;
+	struct net *net;			/* the owner's when it made the arena */
 	kuid_t owner_uid;
 	u32 id;
 	u32 create_flags;			/* TRICOLOR_CREATE_* */
