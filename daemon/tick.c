@@ -21,6 +21,11 @@
  *  4. If use is half-way from a soft limit to the real one, those that count there are urged: they
  *     release at once what they have in free pages, and collect if there is anything to be had.
  *
+ *  5. Where the kernel does not tell when use grows (v2 knows no thresholds), a neighbour may grow while
+ *     nobody looks.  Before the watcher sleeps there, arenas that are idle give back what they do not
+ *     need, if the group is more than half full; and they are to ring when they allocate again, before
+ *     they have used much of shares that others may have taken meanwhile.
+ *
  * Where a group can't be seen (no cgroups, another container) and somebody has chosen a limit, what
  * is known of the clients themselves is counted: their arenas, and their private memory.
  */
@@ -40,7 +45,10 @@
 #define TICK_SHORT_NS (20 * MS)		/* above a soft limit */
 #define TICK_NS (100 * MS)		/* while parts are moving */
 #define TICK_LONG_NS (400 * MS)		/* while they are not */
-#define TICKS_IDLE 3			/* without anybody at work: then until somebody rings */
+#define TICKS_IDLE 3			/* without anybody at work: then until somebody rings … */
+#define TICKS_REST 12			/* … or, where the kernel does not, not before arenas rest */
+#define REST_PARTS 8			/* what is worth giving back then: this part of an arena */
+#define DOZE_BYTES (1ull << 20)		/* allocation after which one that rests rings */
 #define URGE_NS (50 * MS)		/* urged again after so long, if it has not helped … */
 #define URGE_MAX_NS (2000 * MS)		/* … and less and less often */
 #define SOFT_PARTS 10			/* the soft limit is a tenth below the real one */
@@ -64,7 +72,7 @@ struct look {
 	struct account *accounts;
 	size_t naccounts;
 	uint64_t chosen_bytes, now;
-	bool active;
+	bool active, sleepy;
 };
 
 /* ------------------------------------------------------------------------------------------ */
@@ -107,7 +115,9 @@ static void look_at_arena(struct member *m, struct budget_arena *b, uint64_t now
 	uint64_t allocated;
 
 	registry_read(m->r, &f);
-	m->active = read_counters(m, &ctl) || f.cycles != m->cycles;
+	m->active = read_counters(m, &ctl);
+	m->resting &= !m->active;
+	m->active |= f.cycles != m->cycles;
 	allocated = tri_read(&ctl.allocated_bytes);
 	m->exempt = tri_read(&ctl.memory_limit_bytes) != TRI_LIMIT_AUTO;
 	m->resident_bytes = backing_resident_bytes(atomic_load(&m->r->file),
@@ -363,6 +373,47 @@ static uint64_t look_again(const struct account *a, const struct group *top, uin
 	return period_ns;
 }
 
+/* Whether nobody will tell when use of the group grows. */
+static bool unwatched(const struct account *a)
+{
+	return !a->chosen && !alarm_on_use(&a->g->alarm);
+}
+
+static void rest(struct look *l, const struct account *a)
+{
+	size_t i;
+
+	choose_who(l, a);
+	for (i = 0; i < l->shares.whos; i++) {
+		struct member *m = l->members[l->shares.who[i]];
+		uint64_t needs = l->shares.arenas[l->shares.who[i]].live_bytes;
+
+		if (m->resting)
+			continue;
+		m->resting = true;
+		registry_order(m->r, ORDER_DOZE, DOZE_BYTES);
+		if (a->used_bytes > a->soft_bytes / 2 &&
+		    less(m->resident_bytes, needs) > m->resident_bytes / REST_PARTS)
+			registry_order(m->r, ORDER_FREE, 0);
+	}
+}
+
+/* Nobody has allocated, and nothing has been ordered.  Returns whether one may sleep. */
+static bool fall_idle(struct look *l, unsigned int ticks)
+{
+	bool sleepy = ticks >= TICKS_IDLE;
+	size_t i;
+
+	for (i = 0; i < l->naccounts; i++) {
+		if (!unwatched(&l->accounts[i]))
+			continue;
+		sleepy = ticks >= TICKS_REST;
+		if (sleepy)
+			rest(l, &l->accounts[i]);
+	}
+	return sleepy;
+}
+
 static uint32_t pressure_on(const struct member *m)
 {
 	struct group *g = groups_of(m);
@@ -404,6 +455,7 @@ static void tick_tree(const struct groups *s, struct group *top, struct look *l)
 			order_pressure(m, pressure_on(m));
 	top->period_ns = period;
 	top->idle_ticks = l->active || sent ? 0 : top->idle_ticks + 1;
+	l->sleepy = fall_idle(l, top->idle_ticks);
 }
 
 /* There is no limit, or no more. */
@@ -456,5 +508,5 @@ void tick(const struct groups *s, struct group *top, uint64_t chosen_bytes, uint
 	free(l.members);
 	free(l.accounts);
 	top->ticked_ns = now;
-	top->next_ns = top->idle_ticks >= TICKS_IDLE ? UINT64_MAX : now + top->period_ns;
+	top->next_ns = l.sleepy ? UINT64_MAX : now + top->period_ns;
 }
