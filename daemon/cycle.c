@@ -59,7 +59,7 @@ static uint64_t counter_at(const struct arena *a, uint64_t live)
 static void publish_trigger(struct arena *a)
 {
 	struct tri_ctl *ctl = a->view.ctl;
-	uint64_t goal = pacer_goal_bytes(&a->pacer), slack, trigger;
+	uint64_t goal = pacer_goal_bytes(&a->pacer), slack;
 	uint64_t in_force = (uint64_t)a->limit.in_force_bytes, fits;
 	uint64_t overhead = pacer_overhead_bytes(&a->pacer);
 	bool limited = pacer_limited(&a->pacer, a->limit.in_force_bytes);
@@ -78,11 +78,7 @@ static void publish_trigger(struct arena *a)
 						 (goal > fits ? goal : fits) + in_force / LIMIT_FAR_PARTS));
 	if (a->pacer.marking)
 		return;			/* the next trigger is the end of marking's business */
-	trigger = pacer_trigger_bytes(&a->pacer);
-	/* Not a word yet about how fast it allocates: a limit is not where to find that out. */
-	if (limited && !(a->pacer.cons_mark > 0) && a->pacer.marked_bytes < goal / 4)
-		trigger = trigger < goal / 2 ? trigger : goal / 2;
-	a->trigger_bytes = limit_trigger(a, counter_at(a, trigger));
+	a->trigger_bytes = limit_trigger(a, counter_at(a, pacer_trigger_bytes(&a->pacer)));
 	tri_write(&ctl->trigger_bytes, a->trigger_bytes);
 	/* Then cycle_due() reads the counter: pairs with tri_count_allocated(). */
 	atomic_thread_fence(memory_order_seq_cst);

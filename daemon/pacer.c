@@ -28,6 +28,9 @@
  *     bound keeps a fast allocator from having a cycle always on; the upper leaves every cycle some
  *     runway, but not more than 4 MiB on account of a large heap that has little to scan.
  *
+ *     A heap under a limit that has not been measured yet is triggered half-way, if little of it is
+ *     known to live: how fast the program allocates is not to be found out at the limit.  Not Go's.
+ *
  *  5. Assist.  What is left to scan, divided by what is left to allocate, is what each allocated
  *     byte costs its thread.  Work beyond the expectation means that the heap grows: then the goal
  *     is moved out as far as the work may go, up to what the next cycle's goal would be at most
@@ -43,6 +46,10 @@
 #define TRIGGER_LOWEST_64THS		45
 #define TRIGGER_HIGHEST_64THS		61
 #define LARGE_HEAP_RUNWAY_BYTES		(4ull << 20)
+
+/* The first one under a limit: half-way, if less than a quarter is known to live. */
+#define FIRST_TRIGGER_PARTS		2
+#define FIRST_LIVE_PARTS		4
 
 /* Room for sweeping after one cycle, and for marking in the next, that GOGC's goal always gives. */
 #define SWEEP_ROOM_BYTES		(1ull << 20)
@@ -197,7 +204,7 @@ uint64_t pacer_goal_bytes(const struct pacer *p)
 
 uint64_t pacer_trigger_bytes(const struct pacer *p)
 {
-	uint64_t lowest, highest, growth;
+	uint64_t lowest, highest, growth, trigger;
 	uint64_t goal = current_goal(p, &lowest);
 
 	if (goal == PACER_NEVER)
@@ -208,7 +215,11 @@ uint64_t pacer_trigger_bytes(const struct pacer *p)
 	highest = max_u64(p->marked_bytes + scale_sat(growth, TRIGGER_HIGHEST_64THS, 64),
 			  sub_sat(goal, LARGE_HEAP_RUNWAY_BYTES));
 	highest = max_u64(highest, lowest);
-	return min_u64(max_u64(sub_sat(goal, p->runway_bytes), lowest), highest);
+	trigger = min_u64(max_u64(sub_sat(goal, p->runway_bytes), lowest), highest);
+	if (!(p->cons_mark > 0) && p->marked_bytes < goal / FIRST_LIVE_PARTS &&
+	    goal < p->percent_goal_bytes)
+		trigger = min_u64(trigger, goal / FIRST_TRIGGER_PARTS);
+	return trigger;
 }
 
 /* ------------------------------------------------------------------------------------------ */

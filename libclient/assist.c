@@ -27,7 +27,7 @@
  * it waiting.
  *
  * A collector that is slow, stopped or dead must not hold the program up.  work_seq says that
- * collector or agent have done something.  After PATIENCE_NS of waits in which they have not, or
+ * collector or agent have done something.  After patience_ns() of waits in which they have not, or
  * CYCLE_PATIENCE_NS of waits for one cycle, debts are forgiven, and each further wait in vain halves
  * how often the thread tries again, down to once in 1 MiB.
  */
@@ -47,6 +47,8 @@
 #define MANY_THREADS 16		/* with more than that: */
 #define MANY_LONG_NS 20000000
 #define MANY_PATIENCE_NS 100000000
+/* Where a memory limit is in danger: a CPU quota has periods of 100 ms, and lets us wait one out. */
+#define DANGER_PATIENCE_NS 300000000
 #define BACKOFF_MAX 6
 #define LOCAL 64
 
@@ -145,17 +147,31 @@ static int64_t scan_some(struct tri_thread *t, int64_t want, uint64_t began_ns)
 	return (int64_t)a.k.scan_bytes;
 }
 
-/* After waits in vain, most quanta go unpaid. */
+static bool many(void)
+{
+	return tri_g.nthreads > MANY_THREADS;
+}
+
+/* Past the goal so far that a memory limit is in danger. */
+static bool in_danger(const struct tri_ctl *ctl)
+{
+	return tri_read(&ctl->allocated_bytes) > tri_read(&ctl->far_bytes);
+}
+
+/* Waits in vain, in a row, after which debts are forgiven. */
+static uint64_t patience_ns(const struct tri_ctl *ctl)
+{
+	if (in_danger(ctl))
+		return DANGER_PATIENCE_NS;
+	return many() ? MANY_PATIENCE_NS : PATIENCE_NS;
+}
+
+/* When patience is at its end, most quanta go unpaid.  Danger has a patience of its own. */
 static bool worth_waiting(struct tri_thread *t)
 {
 	uint32_t backoff = t->futile_waits < BACKOFF_MAX ? t->futile_waits : BACKOFF_MAX;
 
-	return !(t->quanta++ & ((1u << backoff) - 1));
-}
-
-static bool many(void)
-{
-	return tri_g.nthreads > MANY_THREADS;
+	return t->futile_ns < patience_ns(tri_g.view.ctl) || !(t->quanta++ & ((1u << backoff) - 1));
 }
 
 /* Bytes by which the heap is past its goal. */
@@ -213,12 +229,6 @@ static bool wait_long(struct tri_thread *t, int64_t want, uint64_t began_ns)
 	return done;
 }
 
-/* Past the goal so far that a memory limit is in danger. */
-static bool in_danger(const struct tri_ctl *ctl)
-{
-	return tri_read(&ctl->allocated_bytes) > tri_read(&ctl->far_bytes);
-}
-
 /* Returns whether the debt is done with: paid, or forgiven. */
 static bool wait_bounded(struct tri_thread *t, int64_t want, uint64_t began_ns)
 {
@@ -243,7 +253,7 @@ static bool wait_bounded(struct tri_thread *t, int64_t want, uint64_t began_ns)
 		return done;
 	}
 	t->futile_ns += waited;
-	if (!done && t->futile_ns < (many() || in_danger(ctl) ? MANY_PATIENCE_NS : PATIENCE_NS))
+	if (!done && t->futile_ns < patience_ns(ctl))
 		return false;
 	t->futile_waits++;
 	return true;

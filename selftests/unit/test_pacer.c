@@ -97,6 +97,21 @@ static void test_first_cycle(void)
 	init(&p, 50, PACER_NO_LIMIT);
 	check_bytes(pacer_goal_bytes(&p), 2 * MIB);
 	check_bytes(pacer_trigger_bytes(&p), 32768 * 61);
+
+	/* A limit of 1000 MiB alone, a goal of 970: half-way, until something has been measured … */
+	init(&p, -1, 1000 * MIB);
+	check_bytes(pacer_trigger_bytes(&p), 485 * MIB);
+	cycle(&p, 485 * MIB, 485 * MIB, 200 * MIB, 0);
+	check_bytes(pacer_trigger_bytes(&p), 485 * MIB);
+	/* … or a quarter is known to live, so that half-way would be soon. */
+	cycle(&p, 485 * MIB, 485 * MIB, 250 * MIB, 0);
+	check(pacer_trigger_bytes(&p) > 485 * MIB);
+	cycle(&p, 485 * MIB, 490 * MIB, 200 * MIB, 10 * MIB);
+	check(p.cons_mark > 0);
+	check(pacer_trigger_bytes(&p) > 485 * MIB);
+	/* If GOGC's goal is below the limit's, it is as without one. */
+	init(&p, 100, 1000 * MIB);
+	check_bytes(pacer_trigger_bytes(&p), 65536 * 61);
 	result("before the first cycle");
 }
 
