@@ -36,6 +36,7 @@ struct report {
 static struct report *reports;
 static struct group group;
 static struct churn churn;
+static bool litters;			/* clients to come replace nothing, and drop what they allocate */
 
 static inline void publish(struct report *r)
 {
@@ -93,7 +94,7 @@ static inline int client(struct report *r)
 			r->awake = 1;
 		}
 		for (i = 0; i < 1000; i++)
-			if (!churn_step(&churn))
+			if (litters ? !tri_alloc(1024) : !churn_step(&churn))
 				return 6;
 		publish(r);
 	}

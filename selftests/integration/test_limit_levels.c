@@ -149,8 +149,13 @@ static void test_asleep(void)
 		return;
 	}
 	setenv("TRICOLOR_GC_PERCENT", "off", 1);
+	/*
+	 * It stops in the midst of its work, with all that is dead in its heap.  What lives is not all
+	 * over it: objects do not move.
+	 */
+	litters = true;
 	pid = start_client(r, 48 * MIB);
-	/* It stops in the midst of its work, with all that is dead in its heap. */
+	litters = false;
 	filled = ready(r) && collected(r, 5) && pauses(r, PAUSE_AS_IT_IS);
 	before = group_usage(&group);
 	asleep = falls_asleep(pid, (pid_t)r->stats.collector_pid);
