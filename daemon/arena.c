@@ -139,13 +139,16 @@ static bool map(struct arena *a, const struct tri_layout *layout, uint64_t heap_
 		return refuse(a, ENOMEM, "no address space for another arena of %llu MiB",
 			      (unsigned long long)(layout->file_bytes >> 20));
 	}
+	tri_view_init(&a->view, a->base, layout, heap_va);
 	a->guard = fault_guard(a->base, layout->file_bytes);
 	if (!a->guard)
 		return refuse(a, ENOMEM, "no memory to watch over another arena");
+	/* A private collector's client is who started it.  Its sandbox may not know the call. */
+	if (!config_is_private())
+		a->holes_fd = backing_guard_holes(a->is_device, a->base, layout->file_bytes);
 	/* For this process the heap is there to be read. */
 	mprotect((char *)a->base + layout->heap, layout->file_bytes - layout->heap, heap_prot);
 	madvise(a->base, layout->file_bytes, MADV_DONTDUMP);
-	tri_view_init(&a->view, a->base, layout, heap_va);
 	return true;
 }
 
@@ -271,7 +274,7 @@ void arena_serve(int sock)
 		return;
 	}
 	a->sock = sock;
-	a->fd = -1;
+	a->fd = a->holes_fd = -1;
 	a->phase = PHASES;
 	tri_short_slice();
 	if (attach(a))
@@ -284,6 +287,8 @@ void arena_serve(int sock)
 		fault_unguard(a->guard);
 	if (a->base)
 		munmap(a->base, a->view.layout.file_bytes);
+	if (a->holes_fd >= 0)
+		close(a->holes_fd);
 	if (a->fd >= 0)
 		close(a->fd);
 	close(sock);

@@ -39,6 +39,7 @@ struct arena {
 	int fd;				/* the memfd, or a collector's of /dev/tricolor */
 	bool is_device;
 	struct fault_guard *guard;	/* of the mapping */
+	int holes_fd;			/* that keeps its holes; -1: none */
 	enum phase phase;		/* PHASES: between cycles */
 	/* What the module has been told: see device.c. */
 	int64_t told_limit_bytes;

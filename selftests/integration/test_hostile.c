@@ -1,0 +1,206 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * test_hostile.c - clients that speak the protocol, and mean no good; one at a time
+ *
+ * selftests/fuzz throws anything at a collector.  Here is what has to be aimed: each client is a
+ * connection of this process with an arena made by hand, and the collector is to come to no harm.
+ */
+#include <linux/userfaultfd.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <sys/syscall.h>
+
+#include "core/layout.c"
+#include "core/proto.h"
+#include "core/sizeclass.c"
+#include "core/span.h"
+#include "control_proto.h"
+#include "process.h"
+
+#define CHUNKS 64			/* 256 MiB of heap */
+#define HEAP_PAGES (TRI_CHUNK_PAGES * CHUNKS)
+#define HEAP_BYTES ((uint64_t)HEAP_PAGES << TRI_PAGE_SHIFT)
+#define LARGE (TRI_BYTE_LARGE + TRI__CONSERVATIVE)
+
+static char socket_path[128], log_path[128];
+static pid_t daemon_pid;
+
+struct client {
+	int sock, file;
+	struct tri_view view;
+};
+
+static int connect_daemon(void)
+{
+	struct sockaddr_un addr = { .sun_family = AF_UNIX };
+	int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+	struct timeval patience = { PATIENCE_NS / 1000000000, 0 };
+
+	strcpy(addr.sun_path, socket_path);
+	if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience)) ||
+	    connect(fd, (struct sockaddr *)&addr, sizeof(addr)))
+		ksft_exit_fail_msg("%s: %s\n", socket_path, strerror(errno));
+	return fd;
+}
+
+/* An arena as the library makes it, its tables written but for buffers. */
+static void make_arena(struct client *c)
+{
+	struct tri_layout layout;
+	struct tri_ctl *ctl;
+	void *base;
+
+	c->file = memfd_create("tricolor", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	if (c->file < 0 || tri_layout_init(&layout, HEAP_PAGES) ||
+	    ftruncate(c->file, (off_t)layout.file_bytes) ||
+	    fcntl(c->file, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW))
+		ksft_exit_fail_msg("no memfd: %s\n", strerror(errno));
+	base = mmap(NULL, layout.file_bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, c->file,
+		    0);
+	if (base == MAP_FAILED)
+		ksft_exit_fail_msg("no mapping: %s\n", strerror(errno));
+	memset(base, 0, layout.buffers + sizeof(struct tri_buffer));
+	ctl = base;
+	tri_view_init(&c->view, base, &layout, 0x7f0000000000ull);
+	ctl->magic = TRI_MAGIC;
+	ctl->layout_version = TRI_LAYOUT_VERSION;
+	ctl->ctl_bytes = sizeof(*ctl);
+	ctl->heap_pages = HEAP_PAGES;
+	ctl->file_bytes = layout.file_bytes;
+	ctl->heap_va = c->view.heap_va;
+	ctl->pid = (uint32_t)getpid();
+	tri_write(&ctl->gc_percent, 100);
+	tri_write(&ctl->memory_limit_bytes, INT64_MAX);
+	tri_write(&ctl->top_pages, HEAP_PAGES);
+	atomic_fetch_or(&c->view.used[0], 1);
+}
+
+static bool say_hello(struct client *c)
+{
+	char control[CMSG_SPACE(sizeof(int))] = { 0 };
+	struct tri_msg hello = { .type = TRI_MSG_HELLO, .version = TRI_PROTO_ID, .text = "0.1.0" };
+	struct iovec iov = { &hello, sizeof(hello) };
+	struct msghdr m = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = control,
+			    .msg_controllen = sizeof(control) };
+	struct cmsghdr *h = CMSG_FIRSTHDR(&m);
+
+	h->cmsg_level = SOL_SOCKET;
+	h->cmsg_type = SCM_RIGHTS;
+	h->cmsg_len = CMSG_LEN(sizeof(int));
+	memcpy(CMSG_DATA(h), &c->file, sizeof(int));
+	c->sock = connect_daemon();
+	return sendmsg(c->sock, &m, MSG_NOSIGNAL) == sizeof(hello) &&
+	       recv(c->sock, &hello, sizeof(hello), 0) == sizeof(hello) &&
+	       hello.type == TRI_MSG_WELCOME;
+}
+
+static void ask_for_cycle(struct client *c)
+{
+	struct tri_msg ask = { .type = TRI_MSG_REQUEST, .a = TRI_REQUEST_GC, .b = 1 };
+
+	if (send(c->sock, &ask, sizeof(ask), MSG_NOSIGNAL) < 0)
+		return;
+}
+
+/* The next handshake, answered as is right; its kind, 0: hung up on, -1: nothing came. */
+static int play_along(struct client *c)
+{
+	struct tri_msg m;
+	ssize_t n;
+
+	do {
+		n = recv(c->sock, &m, sizeof(m), 0);
+		if (n <= 0)
+			return n == 0 || errno == ECONNRESET ? 0 : -1;
+	} while (m.type != TRI_MSG_HANDSHAKE);
+	m = (struct tri_msg){ .type = TRI_MSG_ANSWER, .kind = m.kind, .cycle = m.cycle,
+			      .threads = 1 };
+	if (send(c->sock, &m, sizeof(m), MSG_NOSIGNAL) < 0)
+		return 0;
+	return (int)m.kind;
+}
+
+static void leave(struct client *c)
+{
+	close(c->sock);
+	close(c->file);
+	munmap(c->view.ctl, c->view.layout.file_bytes);
+}
+
+/* A mutator hands over the object at @page: marked, to be scanned. */
+static void hand_over(struct client *c, uint32_t page)
+{
+	struct tri_buffer *b = &c->view.buffers[0];
+
+	tri_write(&b->entry[0], TRI_ENTRY_GREY | (uint64_t)page << TRI_PAGE_SHIFT);
+	tri_write(&b->count, 1);
+	tri_write(&b->state, TRI_BUFFER_FULL);
+	tri_write(&c->view.ctl->full_buffers, 1);
+	tri_write(&c->view.ctl->buffers_used, 1);
+}
+
+/*
+ * One object as large as the heap, said to be zeroed and never written: whoever reads it gives it
+ * memory, and pays.
+ */
+static bool test_holes(void)
+{
+	struct client c;
+	struct stat before, after;
+	uint32_t page;
+	int kind;
+
+	make_arena(&c);
+	for (page = 1; page < HEAP_PAGES; page++) {
+		tri_write(&c.view.page_map[page], LARGE);
+		tri_write(&c.view.span_of[page], 1);
+	}
+	tri_write(&c.view.spans[1].pages, HEAP_PAGES - 1);
+	tri_write(&c.view.spans[1].needs_zero, 1);
+	tri_write(&c.view.spans[1].state, TRI_STATE(LARGE, TRI_SPAN_LARGE, 0, 0));
+	hand_over(&c, 1);
+	if (fstat(c.file, &before) || !say_hello(&c))
+		return false;
+	ask_for_cycle(&c);
+	do
+		kind = play_along(&c);
+	while (kind > 0 && kind != TRI_HANDSHAKE_BARRIER_OFF);
+	if (fstat(c.file, &after))
+		return false;
+	ksft_print_msg("the arena has %lld KiB more than the client gave it\n",
+		       (long long)(after.st_blocks - before.st_blocks) / 2);
+	leave(&c);
+	return kind >= 0 && (uint64_t)(after.st_blocks - before.st_blocks) * 512 < HEAP_BYTES / 16;
+}
+
+static bool kernel_has_userfaultfd(void)
+{
+	int fd = (int)syscall(SYS_userfaultfd, O_CLOEXEC | UFFD_USER_MODE_ONLY);
+
+	if (fd >= 0)
+		close(fd);
+	return fd >= 0;
+}
+
+int main(void)
+{
+	const char *folder = temporary_folder();
+
+	ksft_print_header();
+	ksft_set_plan(1);
+	tri_classes_init();
+	snprintf(socket_path, sizeof(socket_path), "%s/sock", folder);
+	snprintf(log_path, sizeof(log_path), "%s/log", folder);
+	daemon_pid = start_daemon(socket_path, log_path);
+
+	if (kernel_has_userfaultfd())
+		ksft_test_result(test_holes(), "a collector fills no holes\n");
+	else
+		ksft_test_result_skip("no userfaultfd here: a collector fills holes\n");
+
+	kill(daemon_pid, SIGTERM);
+	wait_status(daemon_pid);
+	unlink(log_path);
+	rmdir(folder);
+	ksft_finished();
+}
