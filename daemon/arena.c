@@ -202,11 +202,11 @@ static bool attach(struct arena *a)
 	registry_set_file(a->registry, a->fd);
 	if (!arena_send(a, &welcome))
 		return false;
-	/* What it left unswept must be swept before a cycle. */
-	sweep_all(a);
 	pacer_init(&a->pacer, &config);
 	limit_init(a);
 	arena_defaults(a);
+	/* What it left unswept must be swept before a cycle.  Orders come meanwhile. */
+	sweep_all(a);
 	return true;
 }
 

@@ -6,8 +6,6 @@
  * connection of this process with an arena made by hand, and the collector is to come to no harm.
  */
 #include <linux/userfaultfd.h>
-#include <pthread.h>
-#include <stdatomic.h>
 #include <sys/syscall.h>
 
 #include "core/layout.c"
@@ -145,7 +143,7 @@ static void hand_over(struct client *c, uint32_t page)
  */
 static bool test_holes(void)
 {
-	struct client c;
+	struct client c = { .sock = -1 };
 	struct stat before, after;
 	uint32_t page;
 	int kind;
@@ -173,6 +171,49 @@ static bool test_holes(void)
 	return kind >= 0 && (uint64_t)(after.st_blocks - before.st_blocks) * 512 < HEAP_BYTES / 16;
 }
 
+static bool order_gc_percent(int64_t percent)
+{
+	struct control_request q = { .type = CONTROL_TYPE, .version = CONTROL_VERSION,
+				     .op = CONTROL_SET_GC_PERCENT, .size = sizeof(q), .pid = getpid(),
+				     .value = percent };
+	struct control_reply reply = { .error = ~0u };
+	int sock = connect_daemon();
+	struct timeval patience = { 2 * CONTROL_SILENCE_S, 0 };
+
+	setsockopt(sock, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
+	if (send(sock, &q, sizeof(q), MSG_NOSIGNAL) == sizeof(q) && recv(sock, &reply, sizeof(reply), 0) < 0)
+		reply.error = ETIMEDOUT;
+	close(sock);
+	if (reply.error)
+		ksft_print_msg("answer to an order: %s %s\n", strerror((int)reply.error), reply.text);
+	return !reply.error;
+}
+
+/* It has begun to sweep two spans, and never ends: as one does that was stopped there. */
+static bool test_sweep(void)
+{
+	const uint32_t pages[2] = { 1, HEAP_PAGES - 1 };
+	struct client c = { .sock = -1 };
+	uint64_t wakes;
+	bool heard;
+	int i;
+
+	make_arena(&c);
+	for (i = 0; i < 2; i++) {
+		tri_write(&c.view.page_map[pages[i]], 1);
+		tri_write(&c.view.spans[pages[i]].state, TRI_STATE(1, TRI_SPAN_CLIENT, 0, 5));
+	}
+	if (!say_hello(&c))
+		return false;
+	heard = order_gc_percent(50) && tri_read(&c.view.ctl->gc_percent) == 50;
+	wakes = proc_switches(daemon_pid);
+	pause_ns(2000000000);
+	wakes = proc_switches(daemon_pid) - wakes;
+	ksft_print_msg("%llu wake-ups in two seconds\n", (unsigned long long)wakes);
+	leave(&c);
+	return heard && wakes < 200;
+}
+
 static bool kernel_has_userfaultfd(void)
 {
 	int fd = (int)syscall(SYS_userfaultfd, O_CLOEXEC | UFFD_USER_MODE_ONLY);
@@ -187,7 +228,7 @@ int main(void)
 	const char *folder = temporary_folder();
 
 	ksft_print_header();
-	ksft_set_plan(1);
+	ksft_set_plan(2);
 	tri_classes_init();
 	snprintf(socket_path, sizeof(socket_path), "%s/sock", folder);
 	snprintf(log_path, sizeof(log_path), "%s/log", folder);
@@ -197,6 +238,8 @@ int main(void)
 		ksft_test_result(test_holes(), "a collector fills no holes\n");
 	else
 		ksft_test_result_skip("no userfaultfd here: a collector fills holes\n");
+
+	ksft_test_result(test_sweep(), "one that sweeps for ever is waited for in peace\n");
 
 	kill(daemon_pid, SIGTERM);
 	wait_status(daemon_pid);
