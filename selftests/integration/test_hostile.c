@@ -26,6 +26,7 @@ static pid_t daemon_pid;
 struct client {
 	int sock, file;
 	struct tri_view view;
+	bool meddles;			/* before it answers: see test_grey() */
 };
 
 static int connect_daemon(void)
@@ -111,6 +112,8 @@ static int play_along(struct client *c)
 		if (n <= 0)
 			return n == 0 || errno == ECONNRESET ? 0 : -1;
 	} while (m.type != TRI_MSG_HANDSHAKE);
+	if (c->meddles)
+		tri_write(&c->view.grey[7], 1);
 	m = (struct tri_msg){ .type = TRI_MSG_ANSWER, .kind = m.kind, .cycle = m.cycle,
 			      .threads = 1 };
 	if (send(c->sock, &m, sizeof(m), MSG_NOSIGNAL) < 0)
@@ -214,6 +217,28 @@ static bool test_sweep(void)
 	return heard && wakes < 200;
 }
 
+/*
+ * It gives back spans to be scanned that it was never offered.  Who does so all the time would keep the
+ * marker at it for as long: that is not what ends a cycle, and the arena is given up.
+ */
+static bool test_grey(void)
+{
+	struct client c = { .sock = -1 };
+	int kind;
+
+	make_arena(&c);
+	tri_write(&c.view.page_map[1], 1 + TRI__CONSERVATIVE);
+	if (!say_hello(&c))
+		return false;
+	c.meddles = true;
+	ask_for_cycle(&c);
+	do
+		kind = play_along(&c);
+	while (kind > 0 && kind != TRI_HANDSHAKE_BARRIER_OFF);
+	leave(&c);
+	return kind == 0;
+}
+
 static bool kernel_has_userfaultfd(void)
 {
 	int fd = (int)syscall(SYS_userfaultfd, O_CLOEXEC | UFFD_USER_MODE_ONLY);
@@ -228,7 +253,7 @@ int main(void)
 	const char *folder = temporary_folder();
 
 	ksft_print_header();
-	ksft_set_plan(2);
+	ksft_set_plan(3);
 	tri_classes_init();
 	snprintf(socket_path, sizeof(socket_path), "%s/sock", folder);
 	snprintf(log_path, sizeof(log_path), "%s/log", folder);
@@ -240,6 +265,7 @@ int main(void)
 		ksft_test_result_skip("no userfaultfd here: a collector fills holes\n");
 
 	ksft_test_result(test_sweep(), "one that sweeps for ever is waited for in peace\n");
+	ksft_test_result(test_grey(), "one that makes up work is given up\n");
 
 	kill(daemon_pid, SIGTERM);
 	wait_status(daemon_pid);
