@@ -6,6 +6,7 @@
  * connection of this process with an arena made by hand, and the collector is to come to no harm.
  */
 #include <linux/userfaultfd.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 
 #include "core/layout.c"
@@ -239,6 +240,41 @@ static bool test_grey(void)
 	return kind == 0;
 }
 
+static unsigned int lines_of_log(void)
+{
+	FILE *f = fopen(log_path, "re");
+	unsigned int n = 0;
+	int c;
+
+	while (f && (c = getc(f)) != EOF)
+		n += c == '\n';
+	if (f)
+		fclose(f);
+	return n;
+}
+
+/* More connections than there are descriptors for: some are hung up on, and nobody waits. */
+static bool test_descriptors(void)
+{
+	rlim_t most = (rlim_t)proc_entries(daemon_pid, "fd") + 8;
+	struct rlimit limit = { most, most };
+	unsigned int lines = lines_of_log();
+	int sock[24], i;
+	char byte;
+	bool ok;
+
+	if (prlimit(daemon_pid, RLIMIT_NOFILE, &limit, NULL))
+		ksft_exit_fail_msg("prlimit: %s\n", strerror(errno));
+	for (i = 0; i < 24; i++)
+		sock[i] = connect_daemon();
+	ok = recv(sock[23], &byte, 1, 0) == 0;
+	for (i = 0; i < 24; i++)
+		close(sock[i]);
+	lines = lines_of_log() - lines;
+	ksft_print_msg("%u lines in the log\n", lines);
+	return ok && lines < 10;
+}
+
 static bool kernel_has_userfaultfd(void)
 {
 	int fd = (int)syscall(SYS_userfaultfd, O_CLOEXEC | UFFD_USER_MODE_ONLY);
@@ -253,7 +289,7 @@ int main(void)
 	const char *folder = temporary_folder();
 
 	ksft_print_header();
-	ksft_set_plan(3);
+	ksft_set_plan(4);
 	tri_classes_init();
 	snprintf(socket_path, sizeof(socket_path), "%s/sock", folder);
 	snprintf(log_path, sizeof(log_path), "%s/log", folder);
@@ -266,6 +302,7 @@ int main(void)
 
 	ksft_test_result(test_sweep(), "one that sweeps for ever is waited for in peace\n");
 	ksft_test_result(test_grey(), "one that makes up work is given up\n");
+	ksft_test_result(test_descriptors(), "out of descriptors, a collector turns clients away\n");
 
 	kill(daemon_pid, SIGTERM);
 	wait_status(daemon_pid);
