@@ -33,6 +33,7 @@
 #include "log.h"
 #include "registry.h"
 #include "tricolor.h"
+#include "users.h"
 
 #define STRING_(x) #x
 #define STRING(x) STRING_(x)
@@ -173,6 +174,11 @@ static bool attach(struct arena *a)
 	a->pid = cred.pid;
 	if (!receive_hello(a, &hello) || !check_file(a, &layout, &heap_va))
 		return false;
+	if (!users_client_enter(cred.uid, layout.file_bytes))
+		return refuse(a, EDQUOT, "user %u has as many clients, or bytes of arenas, as one user may have "
+			      "of this collector", cred.uid);
+	a->uid = cred.uid;
+	a->charged_bytes = layout.file_bytes;
 	if (pread(a->fd, &debug, sizeof(debug), offsetof(struct tri_ctl, debug)) == sizeof(debug)) {
 		a->checkmark = debug & TRI_DEBUG_CHECKMARK;
 		a->clobberfree = debug & TRI_DEBUG_CLOBBERFREE;
@@ -292,5 +298,7 @@ void arena_serve(int sock)
 	if (a->fd >= 0)
 		close(a->fd);
 	close(sock);
+	if (a->charged_bytes)
+		users_client_leave(a->uid, a->charged_bytes);
 	free(a);
 }

@@ -48,6 +48,8 @@ struct arena {
 	uint32_t told_limiter;
 	int sock;
 	int32_t pid;			/* SO_PEERCRED */
+	uint32_t uid;
+	uint64_t charged_bytes;		/* users.c; 0: not a client yet */
 	struct registry_arena *registry;	/* what others see of it; see orders.c */
 	bool trace_gc, trace_pacer, trace_scav, trace_limit, checkmark, clobberfree;
 	bool fresh;			/* no cycle yet: a predecessor may have left marks */

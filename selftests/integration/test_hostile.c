@@ -43,15 +43,15 @@ static int connect_daemon(void)
 	return fd;
 }
 
-/* An arena as the library makes it, its tables written but for buffers. */
-static void make_arena(struct client *c)
+/* An arena as the library makes it, nothing but its header written. */
+static void make_file(struct client *c, uint64_t heap_pages)
 {
 	struct tri_layout layout;
 	struct tri_ctl *ctl;
 	void *base;
 
 	c->file = memfd_create("tricolor", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-	if (c->file < 0 || tri_layout_init(&layout, HEAP_PAGES) ||
+	if (c->file < 0 || tri_layout_init(&layout, heap_pages) ||
 	    ftruncate(c->file, (off_t)layout.file_bytes) ||
 	    fcntl(c->file, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW))
 		ksft_exit_fail_msg("no memfd: %s\n", strerror(errno));
@@ -59,19 +59,26 @@ static void make_arena(struct client *c)
 		    0);
 	if (base == MAP_FAILED)
 		ksft_exit_fail_msg("no mapping: %s\n", strerror(errno));
-	memset(base, 0, layout.buffers + sizeof(struct tri_buffer));
 	ctl = base;
-	tri_view_init(&c->view, base, &layout, 0x7f0000000000ull);
+	tri_view_init(&c->view, base, &layout, 0x100000000000ull);
 	ctl->magic = TRI_MAGIC;
 	ctl->layout_version = TRI_LAYOUT_VERSION;
 	ctl->ctl_bytes = sizeof(*ctl);
-	ctl->heap_pages = HEAP_PAGES;
+	ctl->heap_pages = heap_pages;
 	ctl->file_bytes = layout.file_bytes;
 	ctl->heap_va = c->view.heap_va;
 	ctl->pid = (uint32_t)getpid();
 	tri_write(&ctl->gc_percent, 100);
 	tri_write(&ctl->memory_limit_bytes, INT64_MAX);
-	tri_write(&ctl->top_pages, HEAP_PAGES);
+}
+
+/* The same with its tables written, but for buffers. */
+static void make_arena(struct client *c)
+{
+	make_file(c, HEAP_PAGES);
+	memset(c->view.slots, 0, c->view.layout.buffers + sizeof(struct tri_buffer) -
+				 c->view.layout.slots);
+	tri_write(&c->view.ctl->top_pages, HEAP_PAGES);
 	atomic_fetch_or(&c->view.used[0], 1);
 }
 
@@ -89,9 +96,12 @@ static bool say_hello(struct client *c)
 	h->cmsg_len = CMSG_LEN(sizeof(int));
 	memcpy(CMSG_DATA(h), &c->file, sizeof(int));
 	c->sock = connect_daemon();
-	return sendmsg(c->sock, &m, MSG_NOSIGNAL) == sizeof(hello) &&
-	       recv(c->sock, &hello, sizeof(hello), 0) == sizeof(hello) &&
-	       hello.type == TRI_MSG_WELCOME;
+	if (sendmsg(c->sock, &m, MSG_NOSIGNAL) != sizeof(hello) ||
+	    recv(c->sock, &hello, sizeof(hello), 0) != sizeof(hello))
+		return false;
+	if (hello.type == TRI_MSG_REFUSE)
+		ksft_print_msg("refused: %s\n", hello.text);
+	return hello.type == TRI_MSG_WELCOME;
 }
 
 static void ask_for_cycle(struct client *c)
@@ -240,6 +250,52 @@ static bool test_grey(void)
 	return kind == 0;
 }
 
+/*
+ * A user who can do no more than connect makes arenas as large as they may be, of which none has
+ * any memory, until no more is taken.  Others are served all the same.
+ */
+static bool test_address_space(void)
+{
+	struct client mine = { .sock = -1 };
+	int got[2], until[2], taken = -1;
+	pid_t pid;
+	bool ok;
+
+	if (pipe(got) || pipe(until))
+		ksft_exit_fail_msg("pipe: %s\n", strerror(errno));
+	pid = fork();
+	if (!pid) {
+		struct client c = { .sock = -1 };
+		char byte;
+
+		close(until[1]);
+		if (setgid(65534) || setuid(65534))
+			_exit(2);
+		for (taken = 0; taken < 200; taken++) {
+			make_file(&c, TRI_MAX_HEAP_PAGES);
+			if (!say_hello(&c))
+				break;
+			munmap(c.view.ctl, c.view.layout.file_bytes);
+			close(c.file);
+		}
+		if (write(got[1], &taken, sizeof(taken)) != sizeof(taken))
+			_exit(2);
+		/* The connections live as long as this process. */
+		_exit(read(until[0], &byte, 1) ? 2 : 0);
+	}
+	close(until[0]);
+	close(got[1]);
+	ok = pid > 0 && read(got[0], &taken, sizeof(taken)) == sizeof(taken);
+	ksft_print_msg("%d arenas of 1 TiB were taken\n", taken);
+	make_file(&mine, TRI_MAX_HEAP_PAGES);
+	ok = ok && taken > 0 && say_hello(&mine);
+	close(until[1]);
+	ok = ok && wait_status(pid) == 0;
+	leave(&mine);
+	close(got[0]);
+	return ok;
+}
+
 static unsigned int lines_of_log(void)
 {
 	FILE *f = fopen(log_path, "re");
@@ -256,23 +312,24 @@ static unsigned int lines_of_log(void)
 /* More connections than there are descriptors for: some are hung up on, and nobody waits. */
 static bool test_descriptors(void)
 {
+	/* Those of before have to be let go of; none is left when it has but its own few. */
+	bool ok = WAIT_FOR(proc_entries(daemon_pid, "fd") <= 12, 10000000, PATIENCE_NS);
 	rlim_t most = (rlim_t)proc_entries(daemon_pid, "fd") + 8;
 	struct rlimit limit = { most, most };
 	unsigned int lines = lines_of_log();
 	int sock[24], i;
 	char byte;
-	bool ok;
 
 	if (prlimit(daemon_pid, RLIMIT_NOFILE, &limit, NULL))
 		ksft_exit_fail_msg("prlimit: %s\n", strerror(errno));
 	for (i = 0; i < 24; i++)
 		sock[i] = connect_daemon();
-	ok = recv(sock[23], &byte, 1, 0) == 0;
+	ok = ok && recv(sock[23], &byte, 1, 0) == 0;
 	for (i = 0; i < 24; i++)
 		close(sock[i]);
 	lines = lines_of_log() - lines;
 	ksft_print_msg("%u lines in the log\n", lines);
-	return ok && lines < 10;
+	return ok && lines && lines < 10;
 }
 
 static bool kernel_has_userfaultfd(void)
@@ -289,8 +346,9 @@ int main(void)
 	const char *folder = temporary_folder();
 
 	ksft_print_header();
-	ksft_set_plan(4);
+	ksft_set_plan(5);
 	tri_classes_init();
+	chmod(folder, 0755);
 	snprintf(socket_path, sizeof(socket_path), "%s/sock", folder);
 	snprintf(log_path, sizeof(log_path), "%s/log", folder);
 	daemon_pid = start_daemon(socket_path, log_path);
@@ -302,6 +360,10 @@ int main(void)
 
 	ksft_test_result(test_sweep(), "one that sweeps for ever is waited for in peace\n");
 	ksft_test_result(test_grey(), "one that makes up work is given up\n");
+	if (!geteuid())
+		ksft_test_result(test_address_space(), "one user does not have all of the address space\n");
+	else
+		ksft_test_result_skip("there is one user only: not root\n");
 	ksft_test_result(test_descriptors(), "out of descriptors, a collector turns clients away\n");
 
 	kill(daemon_pid, SIGTERM);
