@@ -4,18 +4,25 @@
  *
  *  1. The registry says which arenas there are.  The control group of an arena's client is its
  *     *place*.  Clients may be moved, and nothing tells: they are looked up again now and then.
- *  2. For a place cgroup.c finds the limits that may bind.  Each has a group; places have them in
+ *  2. A private collector is in the group of its client: those that are listed there beside us share
+ *     its limits with us.  They are counted when it is met, when limits are read, and when use grows.
+ *  3. For a place cgroup.c finds the limits that may bind.  Each has a group; places have them in
  *     common.  inotify rings when one of these files is written.
  */
 #include "groups.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "clock.h"
 #include "log.h"
 
 #define PLACE_NS 5000000000ull
+#define COUNT_NS 15000000ull		/* collectors are not counted more often */
+#define COUNT_MAX 512			/* nor among more processes than so many */
+#define LIST_BYTES 8192			/* of cgroup.procs */
 
 struct group *groups_top(struct group *g)
 {
@@ -36,6 +43,66 @@ bool groups_in(const struct member *m, const struct group *g)
 void groups_tick_soon(struct group *g)
 {
 	groups_top(g)->next_ns = 0;
+}
+
+/* ------------------------------------------------------------------------------------------ */
+/* Other collectors                                                                           */
+/* ------------------------------------------------------------------------------------------ */
+
+static bool is_collector(int pid)
+{
+	char dir[32], name[32];
+
+	snprintf(dir, sizeof(dir), "/proc/%d", pid);
+	return cgroup_read(dir, "comm", name, sizeof(name)) && !strcmp(name, "tricolord\n");
+}
+
+static void count_others(struct place *p, uint64_t now)
+{
+	char list[LIST_BYTES], *at = list, *end;
+	unsigned int n, others = 0;
+	int self = getpid();
+
+	p->counted_ns = now;
+	if (!p->cg.version || !cgroup_read(p->cg.dir, "cgroup.procs", list, sizeof(list)))
+		return;
+	for (n = 0; n < COUNT_MAX && *at; n++, at = end) {
+		int pid = (int)strtol(at, &end, 10);
+
+		if (end == at)
+			break;
+		/* 0: not in our pid namespace. */
+		others += pid > 0 && pid != self && is_collector(pid);
+	}
+	p->others = others;
+}
+
+static bool place_in(const struct place *p, const struct group *g)
+{
+	const struct group *of = p->group;
+
+	while (of && of != g)
+		of = of->up;
+	return of;
+}
+
+unsigned int groups_collectors(const struct groups *s, const struct group *g)
+{
+	const struct place *p;
+	unsigned int n = 1;
+
+	for (p = s->places; p; p = p->next)
+		n += place_in(p, g) ? p->others : 0;
+	return n;
+}
+
+void groups_count(const struct groups *s, const struct group *g, uint64_t now)
+{
+	struct place *p;
+
+	for (p = s->places; p; p = p->next)
+		if (place_in(p, g) && now - p->counted_ns >= COUNT_NS)
+			count_others(p, now);
 }
 
 /* ------------------------------------------------------------------------------------------ */
@@ -123,19 +190,22 @@ static void look_at_place(struct groups *s, struct place *p)
 	groups_tick_soon(tightest);
 }
 
-void groups_read_limits(struct groups *s)
+void groups_read_limits(struct groups *s, uint64_t now)
 {
 	struct place *p;
 
-	for (p = s->places; p; p = p->next)
+	for (p = s->places; p; p = p->next) {
 		look_at_place(s, p);
+		if (now - p->counted_ns >= COUNT_NS)
+			count_others(p, now);
+	}
 }
 
 /* ------------------------------------------------------------------------------------------ */
 /* Clients                                                                                    */
 /* ------------------------------------------------------------------------------------------ */
 
-static struct place *place_of(struct groups *s, const struct registry_arena *r)
+static struct place *place_of(struct groups *s, const struct registry_arena *r, uint64_t now)
 {
 	struct cgroup cg;
 	struct place *p;
@@ -153,13 +223,14 @@ static struct place *place_of(struct groups *s, const struct registry_arena *r)
 	if (!cg.version)
 		log_line("client %d: its memory limit can't be seen: %s", r->pid, cg.why);
 	alarm_on_limits(s->limits_fd, &p->cg);
+	count_others(p, now);
 	look_at_place(s, p);
 	return p;
 }
 
 static void place(struct groups *s, struct member *m, uint64_t now)
 {
-	struct place *p = place_of(s, m->r);
+	struct place *p = place_of(s, m->r, now);
 
 	m->placed_ns = now;
 	if (!p || p == m->place)

@@ -27,6 +27,7 @@ struct tension {
 	unsigned int near_ticks, room_ticks;
 	uint64_t urged_ns, urge_ns;	/* when arenas were urged, and how long not to do so again */
 	uint64_t other_bytes;		/* as of the last tick */
+	uint64_t room_bytes, raised_ns;	/* with other collectors: what was taken, and when it was more */
 };
 
 /* From the first client that it limits until a while after the last one. */
@@ -52,6 +53,8 @@ struct group {
 struct place {
 	struct cgroup cg;
 	struct group *group;		/* with the tightest limit; NULL: no memory for one */
+	unsigned int others;		/* other collectors in there … */
+	uint64_t counted_ns;		/* … and when they were counted */
 	struct place *next;
 };
 
@@ -102,7 +105,13 @@ void groups_tick_soon(struct group *g);
 void groups_meet(struct groups *s, uint64_t now);
 
 /** Read all limits again. */
-void groups_read_limits(struct groups *s);
+void groups_read_limits(struct groups *s, uint64_t now);
+
+/** Collectors whose arenas count in @g, as far as they can be seen; ours included. */
+unsigned int groups_collectors(const struct groups *s, const struct group *g);
+
+/** Count them again, if that was not done a moment ago: somebody has grown. */
+void groups_count(const struct groups *s, const struct group *g, uint64_t now);
 
 /** When groups_tidy() has something to do; UINT64_MAX: nothing. */
 uint64_t groups_tidy_ns(const struct groups *s);
