@@ -7,7 +7,8 @@
 
 /**
  * Listen to the module's events.  Returns a descriptor to poll for reading, or -1 if there are none
- * to be had: no module, another network namespace, or a daemon that was built without libnl-genl-3.
+ * to be had: no module, or a daemon that was built without libnl-genl-3.  In a network namespace
+ * other than the first these are the events of arenas that were made in it.
  */
 int genl_open(void);
 

@@ -18,12 +18,14 @@
 #include <linux/file.h>
 #include <linux/module.h>
 #include <linux/mount.h>
+#include <linux/nsproxy.h>
 #include <linux/pid.h>
 #include <linux/pid_namespace.h>
 #include <linux/sched/signal.h>
 #include <linux/shmem_fs.h>
 #include <linux/slab.h>
 #include <linux/xarray.h>
+#include <net/net_namespace.h>
 
 #include "internal.h"
 #include "trace.h"
@@ -48,6 +50,7 @@ static void arena_free(struct device *dev)
 	struct tricolor_arena *arena = container_of(dev, struct tricolor_arena, dev);
 
 	put_pid(arena->owner_pid);
+	put_net(arena->net);
 	mem_cgroup_put(arena->memcg);
 	kfree(arena);
 }
@@ -134,6 +137,7 @@ static struct tricolor_arena *alloc_arena(const struct tricolor_create *args)
 	arena->unit_shift = huge ? HUGE_SHIFT : PAGE_SHIFT;
 	arena->chunk_shift = huge ? 0 : 5;
 	arena->owner_pid = get_pid(task_tgid(current));
+	arena->net = get_net(current->nsproxy->net_ns);
 	arena->owner_uid = current_uid();
 	arena->memcg = get_mem_cgroup_from_mm(current->mm);
 	atomic_set(&arena->owners, 1);

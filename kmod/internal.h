@@ -50,6 +50,7 @@ struct tricolor_arena {
 	struct mem_cgroup *memcg;		/* the owner's when it made the arena */
 	struct tricolor_user *user;
 	struct pid *owner_pid;
+	struct net *net;			/* the owner's when it made the arena */
 	kuid_t owner_uid;
 	u32 id;
 	u32 create_flags;			/* TRICOLOR_CREATE_* */
@@ -71,7 +72,7 @@ struct tricolor_arena {
 	u64 told_purged_bytes;			/* netlink.c's worker */
 
 	struct mutex dirty_lock;
-	bool dirty_tracked;			/* under dirty_lock */
+	bool dirty_tracked;			/* under dirty_lock; faults look without */
 
 	/* pacer.c: what the collector publishes, and what it is asked to do. */
 	spinlock_t pacer_lock;
@@ -171,6 +172,7 @@ void tricolor_lazy_drop(struct tricolor_arena *arena);
 
 /* dirty.c */
 int tricolor_dirty(struct tricolor_arena *arena, struct tricolor_dirty *args);
+void tricolor_dirty_fault(struct tricolor_arena *arena, const struct vm_fault *vmf);
 
 /* pacer.c */
 void tricolor_pacer_init(struct tricolor_arena *arena);

@@ -6,11 +6,17 @@
  * for other settings; events tell of arenas that come and go, of settings, and of lazy memory that
  * was taken.  The latter happens within reclaim, where no message should be made: a worker sees to
  * it a little later, once for many.
+ *
+ * A network namespace shows the arenas that were made in it, so that the containers of a pod see each
+ * other's; the first one shows all.
  */
 #include <linux/capability.h>
 #include <linux/module.h>
+#include <linux/pid_namespace.h>
 #include <linux/workqueue.h>
 #include <net/genetlink.h>
+#include <net/net_namespace.h>
+#include <net/sock.h>
 
 #include "internal.h"
 
@@ -31,7 +37,14 @@ static int put_bytes(struct sk_buff *skb, int attr, u64 bytes)
 	return nla_put_u64_64bit(skb, attr, bytes, TRICOLOR_A_ARENA_PAD);
 }
 
-static int put_arena(struct sk_buff *skb, struct tricolor_arena *arena)
+static bool visible(const struct net *net, const struct tricolor_arena *arena)
+{
+	return net_eq(net, &init_net) || net_eq(net, arena->net);
+}
+
+/* @reader is the pid namespace in which the owner's number is told. */
+static int put_arena(struct sk_buff *skb, struct tricolor_arena *arena,
+		     struct pid_namespace *reader)
 {
 	struct tricolor_info info = {};
 	struct tricolor_pacer pacer;
@@ -39,7 +52,8 @@ static int put_arena(struct sk_buff *skb, struct tricolor_arena *arena)
 	tricolor_arena_info(arena, &info);
 	tricolor_pacer_read(arena, &pacer);
 	if (nla_put_u32(skb, TRICOLOR_A_ARENA_ID, info.id) ||
-	    nla_put_s32(skb, TRICOLOR_A_ARENA_OWNER_PID, info.owner_pid) ||
+	    nla_put_s32(skb, TRICOLOR_A_ARENA_OWNER_PID,
+			pid_nr_ns(arena->owner_pid, reader)) ||
 	    nla_put_u32(skb, TRICOLOR_A_ARENA_OWNER_UID, info.owner_uid) ||
 	    nla_put_u32(skb, TRICOLOR_A_ARENA_FLAGS, info.create_flags) ||
 	    nla_put_u32(skb, TRICOLOR_A_ARENA_STATE, info.state) ||
@@ -57,13 +71,13 @@ static int put_arena(struct sk_buff *skb, struct tricolor_arena *arena)
 }
 
 static int fill(struct sk_buff *skb, u32 portid, u32 seq, int flags, u8 cmd,
-		struct tricolor_arena *arena)
+		struct tricolor_arena *arena, struct pid_namespace *reader)
 {
 	void *header = genlmsg_put(skb, portid, seq, &family, flags, cmd);
 
 	if (!header)
 		return -EMSGSIZE;
-	if (put_arena(skb, arena)) {
+	if (put_arena(skb, arena, reader)) {
 		genlmsg_cancel(skb, header);
 		return -EMSGSIZE;
 	}
@@ -82,6 +96,10 @@ static struct tricolor_arena *get_named(struct genl_info *info, int *err)
 		return NULL;
 	}
 	arena = tricolor_arena_get(nla_get_u32(id));
+	if (arena && !visible(genl_info_net(info), arena)) {
+		tricolor_arena_put(arena);
+		arena = NULL;
+	}
 	if (!arena) {
 		NL_SET_ERR_MSG_ATTR(info->extack, id, "no arena has that number");
 		*err = -ENOENT;
@@ -103,7 +121,7 @@ static int get_doit(struct sk_buff *skb, struct genl_info *info)
 		err = -ENOMEM;
 	else
 		err = fill(reply, info->snd_portid, info->snd_seq, 0, TRICOLOR_CMD_ARENA_GET,
-			   arena);
+			   arena, task_active_pid_ns(current));
 	tricolor_arena_put(arena);
 	if (err) {
 		nlmsg_free(reply);
@@ -114,12 +132,15 @@ static int get_doit(struct sk_buff *skb, struct genl_info *info)
 
 static int get_dumpit(struct sk_buff *skb, struct netlink_callback *cb)
 {
+	struct net *net = sock_net(skb->sk);
 	struct tricolor_arena *arena;
 	int err = 0;
 
 	while (!err && (arena = tricolor_arena_next((u32)cb->args[0]))) {
-		err = fill(skb, NETLINK_CB(cb->skb).portid, cb->nlh->nlmsg_seq, NLM_F_MULTI,
-			   TRICOLOR_CMD_ARENA_GET, arena);
+		if (visible(net, arena))
+			err = fill(skb, NETLINK_CB(cb->skb).portid, cb->nlh->nlmsg_seq,
+				   NLM_F_MULTI, TRICOLOR_CMD_ARENA_GET, arena,
+				   task_active_pid_ns(current));
 		if (!err)
 			cb->args[0] = arena->id + 1ul;
 		tricolor_arena_put(arena);
@@ -171,12 +192,12 @@ static const struct genl_multicast_group groups[] = {
 	{ .name = TRICOLOR_MCGRP_EVENTS },
 };
 
-/* Arenas belong to the machine: in the first network namespace only. */
 static struct genl_family family __ro_after_init = {
 	.name = TRICOLOR_FAMILY_NAME,
 	.version = TRICOLOR_FAMILY_VERSION,
 	.maxattr = TRICOLOR_A_ARENA_MAX,
 	.module = THIS_MODULE,
+	.netnsok = true,
 	.ops = ops,
 	.n_ops = ARRAY_SIZE(ops),
 	.resv_start_op = TRICOLOR_CMD_ARENA_GET,
@@ -184,20 +205,28 @@ static struct genl_family family __ro_after_init = {
 	.n_mcgrps = ARRAY_SIZE(groups),
 };
 
-/** tricolor_netlink_event - tell the group; nobody may be listening, and no memory is no error */
-void tricolor_netlink_event(struct tricolor_arena *arena, u8 cmd)
+static void tell(struct net *net, struct tricolor_arena *arena, u8 cmd,
+		 struct pid_namespace *reader)
 {
 	struct sk_buff *skb;
 
-	if (!genl_has_listeners(&family, &init_net, 0))
+	if (!genl_has_listeners(&family, net, 0))
 		return;
 	skb = genlmsg_new(NLMSG_GOODSIZE, GFP_KERNEL);
 	if (!skb)
 		return;
-	if (fill(skb, 0, 0, 0, cmd, arena))
+	if (fill(skb, 0, 0, 0, cmd, arena, reader))
 		nlmsg_free(skb);
 	else
-		genlmsg_multicast(&family, skb, 0, 0, GFP_KERNEL);
+		genlmsg_multicast_netns(&family, net, skb, 0, 0, GFP_KERNEL);
+}
+
+/** tricolor_netlink_event - tell the group; nobody may be listening, and no memory is no error */
+void tricolor_netlink_event(struct tricolor_arena *arena, u8 cmd)
+{
+	tell(&init_net, arena, cmd, &init_pid_ns);
+	if (!net_eq(arena->net, &init_net))
+		tell(arena->net, arena, cmd, ns_of_pid(arena->owner_pid));
 }
 
 static void tell_purges(struct work_struct *work)

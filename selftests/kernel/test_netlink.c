@@ -4,6 +4,8 @@
  *
  * Through libnl-genl-3, as the collector does.
  */
+#include <sched.h>
+
 #include <netlink/genl/ctrl.h>
 #include <netlink/genl/genl.h>
 #include <netlink/netlink.h>
@@ -332,25 +334,39 @@ static struct nl_sock *listener(void)
 	return s;
 }
 
-/* Wait for the event @cmd of arena @id; others are passed over. */
-static bool event(struct nl_sock *sock, uint8_t cmd, uint32_t id, struct said *s)
+/* Events have no sequence. */
+static int any_sequence(struct nl_msg *m, void *unused)
+{
+	(void)m;
+	(void)unused;
+	return NL_OK;
+}
+
+/* Wait for the next event, and return its command; -1 if none comes. */
+static int next_event(struct nl_sock *sock, struct said *s)
 {
 	struct pollfd p = { .fd = nl_socket_get_fd(sock), .events = POLLIN };
 	struct nl_cb *cb = nl_cb_alloc(NL_CB_DEFAULT);
-	bool came = false;
+	int cmd = -1;
 
-	nl_cb_set(cb, NL_CB_SEQ_CHECK, NL_CB_CUSTOM, on_end, &(int){ 0 });
+	nl_cb_set(cb, NL_CB_SEQ_CHECK, NL_CB_CUSTOM, any_sequence, NULL);
 	nl_cb_set(cb, NL_CB_VALID, NL_CB_CUSTOM, on_message, s);
-	/* NL_CB_SEQ_CHECK by default compares numbers that events have not. */
-	nl_cb_set(cb, NL_CB_SEQ_CHECK, NL_CB_DEFAULT, NULL, NULL);
-	while (!came && poll(&p, 1, 20000) == 1) {
-		*s = (struct said){ 0 };
-		if (nl_recvmsgs(sock, cb) < 0)
-			break;
-		came = s->cmd == cmd && s->id == id;
-	}
+	*s = (struct said){ 0 };
+	if (poll(&p, 1, 20000) == 1 && nl_recvmsgs(sock, cb) >= 0)
+		cmd = s->cmd;
 	nl_cb_put(cb);
-	return came;
+	return cmd;
+}
+
+/* Wait for the event @cmd of arena @id; others are passed over. */
+static bool event(struct nl_sock *sock, uint8_t cmd, uint32_t id, struct said *s)
+{
+	int got;
+
+	while ((got = next_event(sock, s)) >= 0)
+		if (got == cmd && s->id == id)
+			return true;
+	return false;
 }
 
 TEST_F(netlink, events_of_life)
@@ -406,6 +422,58 @@ TEST_F(netlink, listener_that_sleeps)
 	for (i = 0; i < 2000; i++)
 		close(new_arena(PAGE, 0, NULL));
 	nl_socket_free(l);
+}
+
+/* A network namespace sees what was made in it, and the first one sees all. */
+TEST_F(netlink, namespaces)
+{
+	struct nl_sock *outside = listener();
+	struct said s = { 0 };
+	int told[2];
+	uint32_t id;
+
+	ASSERT_EQ(0, pipe(told));
+	EXPECT_EQ(0, IN_CHILD({
+		struct said in = { 0 };
+		struct nl_sock *sock, *inside;
+		uint32_t mine;
+		char path[96];
+		int fd;
+
+		ASSERT_EQ(0, unshare(CLONE_NEWNET));
+		sock = new_socket();
+		EXPECT_EQ(self->family, genl_ctrl_resolve(sock, TRICOLOR_FAMILY_NAME));
+		inside = listener();
+		EXPECT_EQ(-ENOENT, ask(sock, get_message(self, self->id), &in));
+		EXPECT_EQ(0, ask(sock, message(self, TRICOLOR_CMD_ARENA_GET, NLM_F_DUMP), &in));
+		EXPECT_EQ(0, in.messages);
+
+		fd = new_arena(BYTES, 0, &mine);
+		ASSERT_EQ(sizeof(mine), write(told[1], &mine, sizeof(mine)));
+		EXPECT_TRUE(event(inside, TRICOLOR_CMD_ARENA_NEW, mine, &in));
+		EXPECT_EQ(getpid(), in.pid);
+		in = (struct said){ 0 };
+		EXPECT_EQ(0, ask(sock, get_message(self, mine), &in));
+		EXPECT_EQ(mine, in.id);
+		in = (struct said){ 0 };
+		EXPECT_EQ(0, ask(sock, message(self, TRICOLOR_CMD_ARENA_GET, NLM_F_DUMP), &in));
+		EXPECT_EQ(1, in.messages);
+		EXPECT_EQ(mine, in.id);
+
+		/* What happens to an arena of the first namespace is not told in here … */
+		snprintf(path, sizeof(path), "/sys/class/tricolor/arena%u/gc_percent", self->id);
+		ASSERT_EQ(0, write_text(path, "77"));
+		close(fd);
+		/* … so that the next event is of ours. */
+		EXPECT_EQ(TRICOLOR_CMD_ARENA_GONE, next_event(inside, &in));
+		EXPECT_EQ(mine, in.id);
+	}));
+	ASSERT_EQ(sizeof(id), read(told[0], &id, sizeof(id)));
+	EXPECT_TRUE(event(outside, TRICOLOR_CMD_ARENA_NEW, id, &s));
+	EXPECT_TRUE(event(outside, TRICOLOR_CMD_ARENA_GONE, id, &s));
+	close(told[0]);
+	close(told[1]);
+	nl_socket_free(outside);
 }
 
 TEST_HARNESS_MAIN
