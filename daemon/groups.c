@@ -4,8 +4,9 @@
  *
  *  1. The registry says which arenas there are.  The control group of an arena's client is its
  *     *place*.  Clients may be moved, and nothing tells: they are looked up again now and then.
- *  2. A private collector is in the group of its client: those that are listed there beside us share
- *     its limits with us.  They are counted when it is met, when limits are read, and when use grows.
+ *  2. A private collector is in the group of its client: those that are listed there beside us
+ *     share its limits with us.  They are counted when it is met, when limits are read, and when
+ *     use grows.
  *  3. For a place cgroup.c finds the limits that may bind.  Each has a group; places have them in
  *     common.  inotify rings when one of these files is written.
  */

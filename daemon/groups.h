@@ -4,9 +4,9 @@
  *
  * All of it belongs to the watcher's thread (watch.c).
  *
- * A *group* is a cgroup that has a limit, or the place of clients that have none.  Going `up` from a
- * group lead those that have a larger limit: what is in a group counts in these as well, and so they
- * may have less room.  Groups that are connected are a *tree*, which is looked at as one.
+ * A *group* is a cgroup that has a limit, or the place of clients that have none.  Going `up` from
+ * a group lead those that have a larger limit: what is in a group counts in these as well, and so
+ * they may have less room.  Groups that are connected are a *tree*, which is looked at as one.
  */
 #ifndef TRICOLOR_GROUPS_H
 #define TRICOLOR_GROUPS_H
@@ -25,9 +25,9 @@
 struct tension {
 	uint32_t pressure;		/* enum tri_pressure */
 	unsigned int near_ticks, room_ticks;
-	uint64_t urged_ns, urge_ns;	/* when arenas were urged, and how long not to do so again */
+	uint64_t urged_ns, urge_ns;	/* when arenas were urged, and how long not again */
 	uint64_t other_bytes;		/* as of the last tick */
-	uint64_t room_bytes, raised_ns;	/* with other collectors: what was taken, and when it was more */
+	uint64_t room_bytes, raised_ns;	/* beside other collectors: taken, and when more */
 };
 
 /* From the first client that it limits until a while after the last one. */
@@ -39,11 +39,11 @@ struct group {
 	struct alarm alarm;
 	bool rang;			/* the alarm, since the last tick */
 	struct tension own;		/* of its limit … */
-	struct tension chosen;		/* … and of that which somebody has chosen for its clients */
+	struct tension chosen;		/* … and of the one chosen for its clients */
 
 	/* Of the top: when its tree is looked at. */
 	unsigned int idle_ticks;
-	uint64_t ticked_ns, next_ns, period_ns;	/* next_ns: 0: now; UINT64_MAX: when something happens */
+	uint64_t ticked_ns, next_ns, period_ns;	/* next_ns: 0: now; UINT64_MAX: if it rings */
 
 	bool used;			/* while groups are tidied */
 	struct group *next;		/* groups come before those that they are in */
@@ -117,8 +117,8 @@ void groups_count(const struct groups *s, const struct group *g, uint64_t now);
 uint64_t groups_tidy_ns(const struct groups *s);
 
 /**
- * Let go of places and groups that nobody is in any more, with the descriptors of their alarms.  Not
- * at once: processes that come and go one by one would have all of it made anew each time.
+ * Let go of places and groups that nobody is in any more, with the descriptors of their alarms.
+ * Not at once: processes that come and go one by one would have all of it made anew each time.
  */
 void groups_tidy(struct groups *s, uint64_t now);
 

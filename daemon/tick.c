@@ -2,8 +2,8 @@
 /*
  * tick.c - a look at the arenas of a tree of control groups, and what follows
  *
- *  1. Arenas are looked at from outside: the size of the file, counters in the control page, figures
- *     that their threads publish.  Nothing of them has to wake up for that.
+ *  1. Arenas are looked at from outside: the size of the file, counters in the control page,
+ *     figures that their threads publish.  Nothing of them has to wake up for that.
  *
  *  2. Each limit is an *account*.
  *
@@ -11,27 +11,27 @@
  *	others		what the group uses, less inactive file cache, less the arenas
  *	room		soft limit − others, which include arenas that have a limit of their own
  *
- *     Other collectors may have arenas in the same group (each client has a private one): they are among
- *     the others, and see our arenas as such.  With k of us each takes the k-th part of what is free.  What
- *     is taken and not yet used the others see as free; so nobody takes more before all have looked
- *     again, and seen what has been used.  Then all that is taken fits.  Who has more than the k-th part
- *     of it all, and twice what lives, lets go of some while next to nothing is free: those that come
- *     later are to find something.
+ *     Other collectors may have arenas in the same group (each client has a private one): they are
+ *     among the others, and see our arenas as such.  With k of us each takes the k-th part of what
+ *     is free.  What is taken and not yet used the others see as free; so nobody takes more before
+ *     all have looked again, and seen what has been used.  Then all that is taken fits.  Who has
+ *     more than the k-th part of it all, and twice what lives, lets go of some while next to
+ *     nothing is free: those that come later are to find something.
  *
  *     Somebody may have chosen a limit for the clients of a group together.  Against that, what is
  *     private memory of theirs is others, and what else is in the group is not.
  *
  *  3. All accounts are split among those they are for, from the innermost group outwards
- *     (shares.c), and each arena's thread is ordered to keep its share.  Who is to give gets its order
- *     first.
+ *     (shares.c), and each arena's thread is ordered to keep its share.  Who is to give gets its
+ *     order first.
  *
  *  4. If use is half-way from a soft limit to the real one, those that count there are urged: they
  *     release at once what they have in free pages, and collect if there is anything to be had.
  *
- *  5. Where the kernel does not tell when use grows (v2 knows no thresholds), a neighbour may grow while
- *     nobody looks.  Before the watcher sleeps there, arenas that are idle give back what they do not
- *     need, if the group is more than half full; and they are to ring when they allocate again, before
- *     they have used much of shares that others may have taken meanwhile.
+ *  5. Where the kernel does not tell when use grows (v2 knows no thresholds), a neighbour may grow
+ *     while nobody looks.  Before the watcher sleeps there, arenas that are idle give back what
+ *     they do not need, if the group is more than half full; and they are to ring when they
+ *     allocate again, before they have used much of shares that others may have taken meanwhile.
  *
  * Where a group can't be seen (no cgroups, another container) and somebody has chosen a limit, what
  * is known of the clients themselves is counted: their arenas, and their private memory.
@@ -52,15 +52,15 @@
 #define TICK_SHORT_NS (20 * MS)		/* above a soft limit */
 #define TICK_NS (100 * MS)		/* while parts are moving */
 #define TICK_LONG_NS (400 * MS)		/* while they are not */
-#define YOUNG_NS (2000 * MS)		/* who has one client looks often at first: it may start with others */
+#define YOUNG_NS (2000 * MS)		/* one client alone may start with others */
 #define TICKS_IDLE 3			/* without anybody at work: then until somebody rings … */
-#define TICKS_REST 12			/* … or, where the kernel does not, not before arenas rest */
+#define TICKS_REST 12			/* … or, if nobody does, not before arenas rest */
 #define REST_PARTS 8			/* what is worth giving back then: this part of an arena */
 #define DOZE_BYTES (1ull << 20)		/* allocation after which one that rests rings */
 #define URGE_NS (50 * MS)		/* urged again after so long, if it has not helped … */
 #define URGE_MAX_NS (2000 * MS)		/* … and less and less often */
 #define RAISE_NS (500 * MS)		/* longer than the longest time between two ticks */
-#define YIELD_PARTS 32			/* let go of at a tick, for the sake of other collectors … */
+#define YIELD_PARTS 32			/* let go of at a tick, for others' sake … */
 #define FREE_PARTS 16			/* … while less than this part of the soft limit is free */
 #define GROWN_BYTES (1ull << 20)	/* others have, so that it is worth looking who they are */
 #define SOFT_PARTS 10			/* the soft limit is a tenth below the real one */
@@ -216,7 +216,8 @@ static uint64_t less(uint64_t a, uint64_t b)
 /* With other collectors in the group one takes no more than a fair part of what is free. */
 static void share_room(const struct look *l, struct account *a, unsigned int collectors)
 {
-	uint64_t ours = less(a->used_bytes, a->other_bytes), free = less(a->soft_bytes, a->used_bytes);
+	uint64_t ours = less(a->used_bytes, a->other_bytes);
+	uint64_t free = less(a->soft_bytes, a->used_bytes);
 	struct tension *t = a->tension;
 	uint64_t room = ours + free / collectors, live = 0;
 	size_t i;
@@ -272,9 +273,9 @@ static bool fill_in(const struct groups *s, const struct look *l, struct account
 	if (a->chosen || !any)
 		return any;
 	/*
-	 * File cache that nobody misses is left out.  What that is, the kernel has to add up over all
-	 * groups below.  So a group further up is first asked what is charged to it with all cache: mostly
-	 * that leaves enough.
+	 * File cache that nobody misses is left out.  What that is, the kernel has to add up over
+	 * all groups below.  So a group further up is first asked what is charged to it with all
+	 * cache: mostly that leaves enough.
 	 */
 	if (l->shares.whos && shares_wanted(&l->shares) < a->soft_bytes) {
 		used = cgroup_charged(a->g->dir, a->g->version);

@@ -36,7 +36,7 @@ struct report {
 static struct report *reports;
 static struct group group;
 static struct churn churn;
-static bool litters;			/* clients to come replace nothing, and drop what they allocate */
+static bool litters;			/* clients to come drop what they allocate */
 
 static inline void publish(struct report *r)
 {
@@ -178,8 +178,8 @@ static inline bool falls_asleep(pid_t a, pid_t b)
 }
 
 /*
- * Takes @bytes in @g, a fiftieth each @pause, and holds them until it is killed; @full says that it has
- * them.
+ * Takes @bytes in @g, a fiftieth each @pause, and holds them until it is killed; @full says that
+ * it has them.
  */
 static inline pid_t start_neighbour(const struct group *g, uint64_t bytes, uint64_t pause,
 				    _Atomic uint32_t *full)

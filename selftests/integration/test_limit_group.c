@@ -2,9 +2,9 @@
 /*
  * test_limit_group.c - heaps in a control group with a limit, and the kernel's killer armed
  *
- *	churn		three quarters of the limit live, and all of it is replaced over and over (half, where
- *			CPUs are emulated: collecting costs twice as much there, and must not take more
- *			than the program)
+ *	churn		three quarters of the limit live, and all of it is replaced over and over;
+ *			half, where CPUs are emulated: collecting costs twice as much there, and
+ *			must not take more than the program
  *	moved		the limit is halved and doubled while the client is at work
  *	neighbour	somebody takes 30 % of the limit with malloc(), and gives it back
  *	cache		a file larger than the limit is read: no reason to collect
@@ -107,8 +107,9 @@ static void test_neighbour(void)
 	before = r->limit_bytes;
 	released = r->released_bytes;
 	/*
-	 * In some four seconds.  Objects do not move: a heap that has filled all it may gives pages back
-	 * as fast as it replaces what is in them, which takes seven times as long where CPUs are emulated.
+	 * In some four seconds.  Objects do not move: a heap that has filled all it may gives
+	 * pages back as fast as it replaces what is in them, which takes seven times as long where
+	 * CPUs are emulated.
 	 */
 	neighbour = start_neighbour(&group, 192 * MIB * 3 / 10, emulated() ? 560000000 : 80000000,
 				    full);

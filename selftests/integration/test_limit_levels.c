@@ -150,8 +150,8 @@ static void test_asleep(void)
 	}
 	setenv("TRICOLOR_GC_PERCENT", "off", 1);
 	/*
-	 * It stops in the midst of its work, with all that is dead in its heap.  What lives is not all
-	 * over it: objects do not move.
+	 * It stops in the midst of its work, with all that is dead in its heap.  What lives is not
+	 * all over it: objects do not move.
 	 */
 	litters = true;
 	pid = start_client(r, 48 * MIB);

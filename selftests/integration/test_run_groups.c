@@ -2,10 +2,10 @@
 /*
  * test_run_groups.c - where tricolor run finds room for a control group
  *
- *	inside		in a group of its caller's that has no limit: below it (v1), or beside it (v2, where
- *			groups with processes have no groups below them that are limited)
- *	limited		the same in a group with a limit: v2 has no place then, since beside it the limit would
- *			not hold
+ *	inside		in a group of its caller's that has no limit: below it (v1), or beside it (v2,
+ *			where groups with processes have no groups below them that are limited)
+ *	limited		the same in a group with a limit: v2 has no place then, since beside it the limit
+ *			would not hold
  *	nobody		no permission: it says so, and the collector alone keeps the limit
  *	hybrid		v1 has the memory controller, and v2, without it, is there as well
  */
@@ -65,7 +65,8 @@ static bool is_in(const char *dir, const char *parent)
 static const char *limit_script(void)
 {
 	return group.version == 2 ?
-	       "cat /proc/self/cgroup; cat /sys/fs/cgroup$(sed -n 's/^0:://p' /proc/self/cgroup)/memory.max" :
+	       "cat /proc/self/cgroup; cat /sys/fs/cgroup$(sed -n 's/^0:://p' "
+	       "/proc/self/cgroup)/memory.max" :
 	       "cat /proc/self/cgroup; cat /sys/fs/cgroup/memory$(sed -n 's/.*:memory://p' "
 	       "/proc/self/cgroup)/memory.limit_in_bytes";
 }
@@ -152,7 +153,7 @@ static void test_hybrid(void)
 
 	if (!is_hybrid() || !group_make(&group, "memory", "hybrid")) {
 		if (!is_hybrid())
-			snprintf(group_reason, sizeof(group_reason), "this system has v1 or v2, not both");
+			snprintf(group_reason, sizeof(group_reason), "there is v1 or v2, not both");
 		skip("hybrid", 2);
 		return;
 	}

@@ -201,8 +201,8 @@ static bool succeeds(char *const argv[])
 static void mount_disk(void)
 {
 	char number[16], path[64], device[32];
-	char *const mkfs[] = { (char *)"/bin/mke2fs", (char *)"-b", (char *)"4096", (char *)"-F", device,
-			       NULL };
+	char *const mkfs[] = { (char *)"/bin/mke2fs", (char *)"-b", (char *)"4096", (char *)"-F",
+			       device, NULL };
 
 	vm_read_file("/sys/class/zram-control/hot_add", number, sizeof(number));
 	snprintf(path, sizeof(path), "/sys/block/zram%s/disksize", number);
