@@ -5,8 +5,7 @@
  *  1. The registry says which arenas there are.  The control group of an arena's client is its
  *     *place*.  Clients may be moved, and nothing tells: they are looked up again now and then.
  *  2. A private collector is in the group of its client: those that are listed there beside us
- *     share its limits with us.  They are counted when it is met, when limits are read, and when
- *     use grows.
+ *     share its limits with us.
  *  3. For a place cgroup.c finds the limits that may bind.  Each has a group; places have them in
  *     common.  inotify rings when one of these files is written.
  */
@@ -21,8 +20,9 @@
 #include "log.h"
 
 #define PLACE_NS 5000000000ull
-#define COUNT_NS 15000000ull		/* collectors are not counted more often */
-#define COUNT_MAX 512			/* nor among more processes than so many */
+#define COUNT_NS 5000000000ull		/* collectors are not counted more often … */
+#define COUNT_GROWN_NS 15000000ull	/* … unless there may be a new one … */
+#define COUNT_MAX 512			/* … nor among more processes than so many */
 #define LIST_BYTES 8192			/* of cgroup.procs */
 
 struct group *groups_top(struct group *g)
@@ -97,12 +97,14 @@ unsigned int groups_collectors(const struct groups *s, const struct group *g)
 	return n;
 }
 
-void groups_count(const struct groups *s, const struct group *g, uint64_t now)
+void groups_count(const struct groups *s, const struct group *g, bool grown, uint64_t now)
 {
+	uint64_t age_ns = grown ? COUNT_GROWN_NS : COUNT_NS;
 	struct place *p;
 
+	/* Those of other groups are counted for these. */
 	for (p = s->places; p; p = p->next)
-		if (place_in(p, g) && now - p->counted_ns >= COUNT_NS)
+		if (p->group == g && now - p->counted_ns >= age_ns)
 			count_others(p, now);
 }
 
@@ -191,22 +193,19 @@ static void look_at_place(struct groups *s, struct place *p)
 	groups_tick_soon(tightest);
 }
 
-void groups_read_limits(struct groups *s, uint64_t now)
+void groups_read_limits(struct groups *s)
 {
 	struct place *p;
 
-	for (p = s->places; p; p = p->next) {
+	for (p = s->places; p; p = p->next)
 		look_at_place(s, p);
-		if (now - p->counted_ns >= COUNT_NS)
-			count_others(p, now);
-	}
 }
 
 /* ------------------------------------------------------------------------------------------ */
 /* Clients                                                                                    */
 /* ------------------------------------------------------------------------------------------ */
 
-static struct place *place_of(struct groups *s, const struct registry_arena *r, uint64_t now)
+static struct place *place_of(struct groups *s, const struct registry_arena *r)
 {
 	struct cgroup cg;
 	struct place *p;
@@ -224,14 +223,13 @@ static struct place *place_of(struct groups *s, const struct registry_arena *r, 
 	if (!cg.version)
 		log_line("client %d: its memory limit can't be seen: %s", r->pid, cg.why);
 	alarm_on_limits(s->limits_fd, &p->cg);
-	count_others(p, now);
 	look_at_place(s, p);
 	return p;
 }
 
 static void place(struct groups *s, struct member *m, uint64_t now)
 {
-	struct place *p = place_of(s, m->r, now);
+	struct place *p = place_of(s, m->r);
 
 	m->placed_ns = now;
 	if (!p || p == m->place)

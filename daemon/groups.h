@@ -105,13 +105,16 @@ void groups_tick_soon(struct group *g);
 void groups_meet(struct groups *s, uint64_t now);
 
 /** Read all limits again. */
-void groups_read_limits(struct groups *s, uint64_t now);
+void groups_read_limits(struct groups *s);
 
 /** Collectors whose arenas count in @g, as far as they can be seen; ours included. */
 unsigned int groups_collectors(const struct groups *s, const struct group *g);
 
-/** Count them again, if that was not done a moment ago: somebody has grown. */
-void groups_count(const struct groups *s, const struct group *g, uint64_t now);
+/**
+ * Count those in @g's places again, if that was not done lately; @grown: nor a moment ago, since
+ * somebody has grown.
+ */
+void groups_count(const struct groups *s, const struct group *g, bool grown, uint64_t now);
 
 /** When groups_tidy() has something to do; UINT64_MAX: nothing. */
 uint64_t groups_tidy_ns(const struct groups *s);

@@ -63,6 +63,7 @@
 #define YIELD_PARTS 32			/* let go of at a tick, for others' sake … */
 #define FREE_PARTS 16			/* … while less than this part of the soft limit is free */
 #define GROWN_BYTES (1ull << 20)	/* others have, so that it is worth looking who they are */
+#define FEW 4				/* clients */
 #define SOFT_PARTS 10			/* the soft limit is a tenth below the real one */
 #define NEAR_TICKS 2			/* a quarter into the reserve before clients are told … */
 #define ROOM_TICKS 10			/* … and well below it before they are told that it is over */
@@ -239,12 +240,15 @@ static void share_room(const struct look *l, struct account *a, unsigned int col
 static void set_room(const struct groups *s, const struct look *l, struct account *a)
 {
 	unsigned int collectors;
+	bool grown;
 
 	a->room_bytes = less(a->soft_bytes, a->other_bytes);
 	if (a->chosen)
 		return;
-	if (l->young || a->other_bytes > a->tension->other_bytes + GROWN_BYTES)
-		groups_count(s, a->g, l->now);
+	/* Who has many clients is most likely the only one, and has a budget for them. */
+	grown = l->shares.whos <= FEW &&
+		(l->young || a->other_bytes > a->tension->other_bytes + GROWN_BYTES);
+	groups_count(s, a->g, grown, l->now);
 	collectors = groups_collectors(s, a->g);
 	if (collectors > 1)
 		share_room(l, a, collectors);

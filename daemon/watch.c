@@ -185,7 +185,7 @@ static void *watcher(void *unused)
 		groups_meet(&watch.groups, now);
 		if (limits || now - limits_ns >= LIMIT_NS) {
 			limits_ns = now;
-			groups_read_limits(&watch.groups, now);
+			groups_read_limits(&watch.groups);
 		}
 		groups_tidy(&watch.groups, now);
 		tick_due(now);

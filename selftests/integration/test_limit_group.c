@@ -292,7 +292,7 @@ static void test_private(void)
 	bool ran = true;
 	int status = 0, i;
 
-	if (!begin("private", 192 * MIB)) {
+	if (!begin("private", 256 * MIB)) {
 		skip_points("private", 2);
 		return;
 	}
@@ -314,7 +314,7 @@ static void test_private(void)
 	}
 	ksft_test_result(!status && ran && !group_kills(&group),
 			 "private: nobody is killed (status %d)\n", status);
-	ksft_test_result(reports[0].limit_bytes < 192 * MIB * 6 / 10,
+	ksft_test_result(reports[0].limit_bytes < 256 * MIB * 6 / 10,
 			 "private: none takes it all\n");
 	group_end(&group, "private");
 }
