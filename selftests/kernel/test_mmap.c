@@ -10,6 +10,10 @@
 
 #define BYTES (8 * MiB)
 
+#ifndef MADV_COLLAPSE
+#define MADV_COLLAPSE 25
+#endif
+
 FIXTURE(mapping)
 {
 	int fd, collector;
@@ -334,6 +338,44 @@ TEST_F(mapping, madvise)
 	EXPECT_TRUE(page_is(self->p + HUGE, HUGE / PAGE));
 	EXPECT_EQ(0, madvise(self->p, BYTES, MADV_PAGEOUT));
 	EXPECT_TRUE(page_is(self->p + HUGE, HUGE / PAGE));
+}
+
+/* A mapping where a huge page would fit. */
+static char *map_aligned(int fd)
+{
+	char *p = mmap(NULL, BYTES + HUGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	ASSERT_NE(MAP_FAILED, p);
+	p = (char *)(((uintptr_t)p + HUGE - 1) & ~(HUGE - 1));
+	ASSERT_EQ(p, mmap(p, BYTES, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd, 0));
+	return p;
+}
+
+/* Whoever asks for it: a collector fills no holes, and small pages stay small. */
+TEST_F(mapping, collapse)
+{
+	char *p = map_aligned(self->fd), *q = map_aligned(self->collector);
+	uint64_t i;
+
+	for (i = 0; i < HUGE / PAGE; i++)
+		fill_page(p + i * PAGE, i);
+	ASSERT_EQ(0, reclaim(self->fd, 8 * PAGE, PAGE));
+	for (i = 0; i < HUGE / PAGE; i++)
+		if (i != 8)
+			EXPECT_EQ(0, fault_of(q + i * PAGE, false));
+	EXPECT_EQ(-1, madvise(q, HUGE, MADV_COLLAPSE));
+	EXPECT_EQ(HUGE - PAGE, info(self->fd).resident_bytes);
+	EXPECT_EQ(SIGBUS, fault_of(q + 8 * PAGE, false));
+	if (variant->flags)
+		return;
+	EXPECT_EQ(0, madvise(p, HUGE, MADV_HUGEPAGE));
+	EXPECT_EQ(-1, madvise(p, HUGE, MADV_COLLAPSE));
+	EXPECT_EQ(HUGE - PAGE, info(self->fd).resident_bytes);
+	if (!has_feature(TRICOLOR_FEATURE_DIRTY))
+		return;
+	/* The kernel would warn of written huge pages here, and the log is looked at. */
+	fill_page(p, 1);
+	EXPECT_EQ(0, dirty_call(self->collector, TRICOLOR_DIRTY_START, 0, BYTES, NULL, NULL));
 }
 
 /* Another process reads and writes through the kernel, as debuggers do. */
