@@ -107,13 +107,7 @@ static void test_neighbour(void)
 	filled = ready(r) && collected(r, 5);
 	before = r->limit_bytes;
 	released = r->released_bytes;
-	/*
-	 * In some four seconds.  Objects do not move: a heap that has filled all it may gives
-	 * pages back as fast as it replaces what is in them, which takes seven times as long where
-	 * CPUs are emulated.
-	 */
-	neighbour = start_neighbour(&group, 192 * MIB * 3 / 10, emulated() ? 560000000 : 80000000,
-				    full);
+	neighbour = start_neighbour(&group, 192 * MIB * 3 / 10, r, NEIGHBOUR_STEPS, full);
 	came = WAIT_FOR(*full || !alive(neighbour), 1000000, 9 * PATIENCE_NS) && *full;
 	came &= WAIT_FOR(r->limit_bytes < before - 50 * MIB, 1000000, PATIENCE_NS) &&
 		collected(r, 3);
