@@ -177,7 +177,7 @@ bool alarm_rang(struct alarm *a, const struct pollfd *p)
 {
 	bool rang = false;
 
-	/* The group has been removed: then POLLERR stays.  memory.events has it with each change. */
+	/* POLLERR: the group is gone.  memory.events has it with each change. */
 	if (p[0].revents & (POLLERR | POLLHUP | POLLNVAL))
 		forget(&a->pressure_fd);
 	else if (p[0].revents)

@@ -13,7 +13,7 @@
 struct alarm {
 	unsigned int version;
 	int pressure_fd;		/* v2: memory.pressure itself; v1: an eventfd; -1: none */
-	int use_fd;			/* v2: memory.events; v1: an eventfd for thresholds; -1: none */
+	int use_fd;			/* v2: memory.events; v1: of thresholds; -1: none */
 	uint64_t threshold[2];		/* that are set */
 };
 

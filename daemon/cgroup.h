@@ -65,8 +65,9 @@ const char *cgroup_below(const char *path, const char *mounted);
 bool cgroup_find(const char *root, pid_t pid, const char *controller, struct cgroup *cg);
 
 /**
- * The memory limits from @cg upwards that may leave the least room: the tightest, and then, going up
- * from there, each that is larger than those before it.  Returns how many there are, up to @room.
+ * The memory limits from @cg upwards that may leave the least room: the tightest, and then, going
+ * up from there, each that is larger than those before it.  Returns how many there are, up to
+ * @room.
  */
 size_t cgroup_limits(const struct cgroup *cg, struct cgroup_limit *limits, size_t room);
 

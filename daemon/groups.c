@@ -4,18 +4,26 @@
  *
  *  1. The registry says which arenas there are.  The control group of an arena's client is its
  *     *place*.  Clients may be moved, and nothing tells: they are looked up again now and then.
- *  2. For a place cgroup.c finds the limits that may bind.  Each has a group; places have them in
+ *  2. A private collector is in the group of its client: those that are listed there beside us
+ *     share its limits with us.
+ *  3. For a place cgroup.c finds the limits that may bind.  Each has a group; places have them in
  *     common.  inotify rings when one of these files is written.
  */
 #include "groups.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "clock.h"
 #include "log.h"
 
 #define PLACE_NS 5000000000ull
+#define COUNT_NS 5000000000ull		/* collectors are not counted more often … */
+#define COUNT_GROWN_NS 15000000ull	/* … unless there may be a new one … */
+#define COUNT_MAX 512			/* … nor among more processes than so many */
+#define LIST_BYTES 8192			/* of cgroup.procs */
 
 struct group *groups_top(struct group *g)
 {
@@ -36,6 +44,68 @@ bool groups_in(const struct member *m, const struct group *g)
 void groups_tick_soon(struct group *g)
 {
 	groups_top(g)->next_ns = 0;
+}
+
+/* ------------------------------------------------------------------------------------------ */
+/* Other collectors                                                                           */
+/* ------------------------------------------------------------------------------------------ */
+
+static bool is_collector(int pid)
+{
+	char dir[32], name[32];
+
+	snprintf(dir, sizeof(dir), "/proc/%d", pid);
+	return cgroup_read(dir, "comm", name, sizeof(name)) && !strcmp(name, "tricolord\n");
+}
+
+static void count_others(struct place *p, uint64_t now)
+{
+	char list[LIST_BYTES], *at = list, *end;
+	unsigned int n, others = 0;
+	int self = getpid();
+
+	p->counted_ns = now;
+	if (!p->cg.version || !cgroup_read(p->cg.dir, "cgroup.procs", list, sizeof(list)))
+		return;
+	for (n = 0; n < COUNT_MAX && *at; n++, at = end) {
+		int pid = (int)strtol(at, &end, 10);
+
+		if (end == at)
+			break;
+		/* 0: not in our pid namespace. */
+		others += pid > 0 && pid != self && is_collector(pid);
+	}
+	p->others = others;
+}
+
+static bool place_in(const struct place *p, const struct group *g)
+{
+	const struct group *of = p->group;
+
+	while (of && of != g)
+		of = of->up;
+	return of;
+}
+
+unsigned int groups_collectors(const struct groups *s, const struct group *g)
+{
+	const struct place *p;
+	unsigned int n = 1;
+
+	for (p = s->places; p; p = p->next)
+		n += place_in(p, g) ? p->others : 0;
+	return n;
+}
+
+void groups_count(const struct groups *s, const struct group *g, bool grown, uint64_t now)
+{
+	uint64_t age_ns = grown ? COUNT_GROWN_NS : COUNT_NS;
+	struct place *p;
+
+	/* Those of other groups are counted for these. */
+	for (p = s->places; p; p = p->next)
+		if (p->group == g && now - p->counted_ns >= age_ns)
+			count_others(p, now);
 }
 
 /* ------------------------------------------------------------------------------------------ */

@@ -4,9 +4,9 @@
  *
  * All of it belongs to the watcher's thread (watch.c).
  *
- * A *group* is a cgroup that has a limit, or the place of clients that have none.  Going `up` from a
- * group lead those that have a larger limit: what is in a group counts in these as well, and so they
- * may have less room.  Groups that are connected are a *tree*, which is looked at as one.
+ * A *group* is a cgroup that has a limit, or the place of clients that have none.  Going `up` from
+ * a group lead those that have a larger limit: what is in a group counts in these as well, and so
+ * they may have less room.  Groups that are connected are a *tree*, which is looked at as one.
  */
 #ifndef TRICOLOR_GROUPS_H
 #define TRICOLOR_GROUPS_H
@@ -25,8 +25,9 @@
 struct tension {
 	uint32_t pressure;		/* enum tri_pressure */
 	unsigned int near_ticks, room_ticks;
-	uint64_t urged_ns, urge_ns;	/* when arenas were urged, and how long not to do so again */
+	uint64_t urged_ns, urge_ns;	/* when arenas were urged, and how long not again */
 	uint64_t other_bytes;		/* as of the last tick */
+	uint64_t room_bytes, raised_ns;	/* beside other collectors: taken, and when more */
 };
 
 /* From the first client that it limits until a while after the last one. */
@@ -38,11 +39,11 @@ struct group {
 	struct alarm alarm;
 	bool rang;			/* the alarm, since the last tick */
 	struct tension own;		/* of its limit … */
-	struct tension chosen;		/* … and of that which somebody has chosen for its clients */
+	struct tension chosen;		/* … and of the one chosen for its clients */
 
 	/* Of the top: when its tree is looked at. */
 	unsigned int idle_ticks;
-	uint64_t ticked_ns, next_ns, period_ns;	/* next_ns: 0: now; UINT64_MAX: when something happens */
+	uint64_t ticked_ns, next_ns, period_ns;	/* next_ns: 0: now; UINT64_MAX: if it rings */
 
 	bool used;			/* while groups are tidied */
 	struct group *next;		/* groups come before those that they are in */
@@ -52,6 +53,8 @@ struct group {
 struct place {
 	struct cgroup cg;
 	struct group *group;		/* with the tightest limit; NULL: no memory for one */
+	unsigned int others;		/* other collectors in there … */
+	uint64_t counted_ns;		/* … and when they were counted */
 	struct place *next;
 };
 
@@ -104,12 +107,21 @@ void groups_meet(struct groups *s, uint64_t now);
 /** Read all limits again. */
 void groups_read_limits(struct groups *s);
 
+/** Collectors whose arenas count in @g, as far as they can be seen; ours included. */
+unsigned int groups_collectors(const struct groups *s, const struct group *g);
+
+/**
+ * Count those in @g's places again, if that was not done lately; @grown: nor a moment ago, since
+ * somebody has grown.
+ */
+void groups_count(const struct groups *s, const struct group *g, bool grown, uint64_t now);
+
 /** When groups_tidy() has something to do; UINT64_MAX: nothing. */
 uint64_t groups_tidy_ns(const struct groups *s);
 
 /**
- * Let go of places and groups that nobody is in any more, with the descriptors of their alarms.  Not
- * at once: processes that come and go one by one would have all of it made anew each time.
+ * Let go of places and groups that nobody is in any more, with the descriptors of their alarms.
+ * Not at once: processes that come and go one by one would have all of it made anew each time.
  */
 void groups_tidy(struct groups *s, uint64_t now);
 

@@ -4,9 +4,9 @@
  *
  * Limits are nested: one holds for some arenas, the next for these and others.  From the innermost
  * outwards each is split by itself (budget.c), and nobody can use more than a limit further in has
- * left for him, which is a cap.  An arena's part is the least of all.  So for each limit the sum of the
- * parts is at most its room, and what one limit denies an arena goes to the others of those around
- * it.
+ * left for him, which is a cap.  An arena's part is the least of all.  So for each limit the sum
+ * of the parts is at most its room, and what one limit denies an arena goes to the others of those
+ * around it.
  *
  * Not to the others of those further in, where an outer limit denies it: they are under the outer
  * limit themselves, which has what there is.

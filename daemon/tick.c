@@ -2,8 +2,8 @@
 /*
  * tick.c - a look at the arenas of a tree of control groups, and what follows
  *
- *  1. Arenas are looked at from outside: the size of the file, counters in the control page, figures
- *     that their threads publish.  Nothing of them has to wake up for that.
+ *  1. Arenas are looked at from outside: the size of the file, counters in the control page,
+ *     figures that their threads publish.  Nothing of them has to wake up for that.
  *
  *  2. Each limit is an *account*.
  *
@@ -11,20 +11,27 @@
  *	others		what the group uses, less inactive file cache, less the arenas
  *	room		soft limit − others, which include arenas that have a limit of their own
  *
+ *     Other collectors may have arenas in the same group (each client has a private one): they are
+ *     among the others, and see our arenas as such.  With k of us each takes the k-th part of what
+ *     is free.  What is taken and not yet used the others see as free; so nobody takes more before
+ *     all have looked again, and seen what has been used.  Then all that is taken fits.  Who has
+ *     more than the k-th part of it all, and twice what lives, lets go of some while next to
+ *     nothing is free: those that come later are to find something.
+ *
  *     Somebody may have chosen a limit for the clients of a group together.  Against that, what is
  *     private memory of theirs is others, and what else is in the group is not.
  *
  *  3. All accounts are split among those they are for, from the innermost group outwards
- *     (shares.c), and each arena's thread is ordered to keep its share.  Who is to give gets its order
- *     first.
+ *     (shares.c), and each arena's thread is ordered to keep its share.  Who is to give gets its
+ *     order first.
  *
  *  4. If use is half-way from a soft limit to the real one, those that count there are urged: they
  *     release at once what they have in free pages, and collect if there is anything to be had.
  *
- *  5. Where the kernel does not tell when use grows (v2 knows no thresholds), a neighbour may grow while
- *     nobody looks.  Before the watcher sleeps there, arenas that are idle give back what they do not
- *     need, if the group is more than half full; and they are to ring when they allocate again, before
- *     they have used much of shares that others may have taken meanwhile.
+ *  5. Where the kernel does not tell when use grows (v2 knows no thresholds), a neighbour may grow
+ *     while nobody looks.  Before the watcher sleeps there, arenas that are idle give back what
+ *     they do not need, if the group is more than half full; and they are to ring when they
+ *     allocate again, before they have used much of shares that others may have taken meanwhile.
  *
  * Where a group can't be seen (no cgroups, another container) and somebody has chosen a limit, what
  * is known of the clients themselves is counted: their arenas, and their private memory.
@@ -45,12 +52,18 @@
 #define TICK_SHORT_NS (20 * MS)		/* above a soft limit */
 #define TICK_NS (100 * MS)		/* while parts are moving */
 #define TICK_LONG_NS (400 * MS)		/* while they are not */
+#define YOUNG_NS (2000 * MS)		/* one client alone may start with others */
 #define TICKS_IDLE 3			/* without anybody at work: then until somebody rings … */
-#define TICKS_REST 12			/* … or, where the kernel does not, not before arenas rest */
+#define TICKS_REST 12			/* … or, if nobody does, not before arenas rest */
 #define REST_PARTS 8			/* what is worth giving back then: this part of an arena */
 #define DOZE_BYTES (1ull << 20)		/* allocation after which one that rests rings */
 #define URGE_NS (50 * MS)		/* urged again after so long, if it has not helped … */
 #define URGE_MAX_NS (2000 * MS)		/* … and less and less often */
+#define RAISE_NS (500 * MS)		/* longer than the longest time between two ticks */
+#define YIELD_PARTS 32			/* let go of at a tick, for others' sake … */
+#define FREE_PARTS 16			/* … while less than this part of the soft limit is free */
+#define GROWN_BYTES (1ull << 20)	/* others have, so that it is worth looking who they are */
+#define FEW 4				/* clients */
 #define SOFT_PARTS 10			/* the soft limit is a tenth below the real one */
 #define NEAR_TICKS 2			/* a quarter into the reserve before clients are told … */
 #define ROOM_TICKS 10			/* … and well below it before they are told that it is over */
@@ -64,6 +77,7 @@ struct account {
 	uint64_t hard_bytes;		/* what must not be reached */
 	uint64_t used_bytes;
 	uint64_t other_bytes;		/* of that, what is no arena that has a share */
+	uint64_t room_bytes;		/* for those that have one */
 };
 
 struct look {
@@ -73,6 +87,7 @@ struct look {
 	size_t naccounts;
 	uint64_t chosen_bytes, now;
 	bool active, sleepy;
+	bool young;			/* its one client has just come */
 };
 
 /* ------------------------------------------------------------------------------------------ */
@@ -171,6 +186,7 @@ static void look_at_arenas(const struct groups *s, const struct group *top, stru
 		l->members[n++] = m;
 	}
 	l->shares.n = n;
+	l->young = n == 1 && l->now - l->members[0]->r->attached_ns < YOUNG_NS;
 }
 
 /* ------------------------------------------------------------------------------------------ */
@@ -198,9 +214,44 @@ static uint64_t less(uint64_t a, uint64_t b)
 	return a > b ? a - b : 0;
 }
 
-static uint64_t room(const struct account *a)
+/* With other collectors in the group one takes no more than a fair part of what is free. */
+static void share_room(const struct look *l, struct account *a, unsigned int collectors)
 {
-	return less(a->soft_bytes, a->other_bytes);
+	uint64_t ours = less(a->used_bytes, a->other_bytes);
+	uint64_t free = less(a->soft_bytes, a->used_bytes);
+	struct tension *t = a->tension;
+	uint64_t room = ours + free / collectors, live = 0;
+	size_t i;
+
+	for (i = 0; i < l->shares.whos; i++)
+		live += l->shares.arenas[l->shares.who[i]].live_bytes;
+	if (!free)
+		room = a->room_bytes;
+	else if (ours > a->soft_bytes / collectors && ours > 2 * live &&
+		 free < a->soft_bytes / FREE_PARTS)
+		room = ours - ours / YIELD_PARTS;
+	if (room > t->room_bytes && l->now - t->raised_ns < RAISE_NS)
+		room = t->room_bytes;
+	else if (room > t->room_bytes)
+		t->raised_ns = l->now;
+	t->room_bytes = a->room_bytes = room;
+}
+
+static void set_room(const struct groups *s, const struct look *l, struct account *a)
+{
+	unsigned int collectors;
+	bool grown;
+
+	a->room_bytes = less(a->soft_bytes, a->other_bytes);
+	if (a->chosen)
+		return;
+	/* Who has many clients is most likely the only one, and has a budget for them. */
+	grown = l->shares.whos <= FEW &&
+		(l->young || a->other_bytes > a->tension->other_bytes + GROWN_BYTES);
+	groups_count(s, a->g, grown, l->now);
+	collectors = groups_collectors(s, a->g);
+	if (collectors > 1)
+		share_room(l, a, collectors);
 }
 
 /*
@@ -226,9 +277,9 @@ static bool fill_in(const struct groups *s, const struct look *l, struct account
 	if (a->chosen || !any)
 		return any;
 	/*
-	 * File cache that nobody misses is left out.  What that is, the kernel has to add up over all
-	 * groups below.  So a group further up is first asked what is charged to it with all cache: mostly
-	 * that leaves enough.
+	 * File cache that nobody misses is left out.  What that is, the kernel has to add up over
+	 * all groups below.  So a group further up is first asked what is charged to it with all
+	 * cache: mostly that leaves enough.
 	 */
 	if (l->shares.whos && shares_wanted(&l->shares) < a->soft_bytes) {
 		used = cgroup_charged(a->g->dir, a->g->version);
@@ -262,7 +313,8 @@ static void add_account(const struct groups *s, struct look *l, struct group *g,
 	if (!fill_in(s, l, a))
 		return;
 	l->naccounts++;
-	shares_limit(&l->shares, room(a));
+	set_room(s, l, a);
+	shares_limit(&l->shares, a->room_bytes);
 }
 
 static void add_accounts(const struct groups *s, struct group *top, struct look *l)
@@ -435,10 +487,12 @@ static void tick_tree(const struct groups *s, struct group *top, struct look *l)
 	add_accounts(s, top, l);
 	for (i = 0; i < l->naccounts; i++) {
 		choose_who(l, &l->accounts[i]);
-		shares_settle(&l->shares, room(&l->accounts[i]));
+		shares_settle(&l->shares, l->accounts[i].room_bytes);
 	}
 	sent = send_shares(l);
 	period = sent || !period ? TICK_NS : period * 2 < TICK_LONG_NS ? period * 2 : TICK_LONG_NS;
+	if (l->young)
+		period = TICK_SHORT_NS;
 	for (i = 0; i < l->naccounts; i++) {
 		const struct account *a = &l->accounts[i];
 

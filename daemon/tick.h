@@ -9,8 +9,8 @@
 #include "groups.h"
 
 /**
- * Look at the tree of @top, split what there is, and say when to look again.  @chosen_bytes: limit of
- * the clients of a group together that somebody has chosen; 0: none was.
+ * Look at the tree of @top, split what there is, and say when to look again.  @chosen_bytes: limit
+ * of the clients of a group together that somebody has chosen; 0: none was.
  */
 void tick(const struct groups *s, struct group *top, uint64_t chosen_bytes, uint64_t now);
 

@@ -71,9 +71,9 @@ void watch_set_total(uint64_t total_bytes)
 }
 
 /*
- * Get ready to sleep until somebody rings, if no tick is due.  An arena's thread that starts a cycle
- * reads `asleep` after its client has counted what made the cycle due: either it sees that we sleep,
- * and rings, or we see the counter.
+ * Get ready to sleep until somebody rings, if no tick is due.  An arena's thread that starts a
+ * cycle reads `asleep` after its client has counted what made the cycle due: either it sees that
+ * we sleep, and rings, or we see the counter.
  */
 static void fall_asleep(void)
 {

@@ -7,8 +7,8 @@
  *     that it keeps for others neither slows it nor kills it.
  *  3. The child becomes the program.  Signals go there.
  *  4. When it has ended, so do we, as it did.  Children of it that are still there keep cgroup and
- *     collector: the keeper, a process that is there from 2. on, removes both when the last is gone,
- *     in whatever way we have gone ourselves.
+ *     collector: the keeper, a process that is there from 2. on, removes both when the last is
+ *     gone, in whatever way we have gone ourselves.
  */
 #include <argp.h>
 #include <stdio.h>

@@ -18,6 +18,7 @@
 
 #define MIB (1ull << 20)
 #define CLIENTS 3
+#define NEIGHBOUR_STEPS 120000		/* some four seconds for all of it, on CPUs that are free */
 
 /* What a client is told about pausing, and says about it. */
 enum pause { PAUSE_NONE, PAUSE_COLLECTED, PAUSE_AS_IT_IS, PAUSED };
@@ -36,7 +37,7 @@ struct report {
 static struct report *reports;
 static struct group group;
 static struct churn churn;
-static bool litters;			/* clients to come replace nothing, and drop what they allocate */
+static bool litters;			/* clients to come drop what they allocate */
 
 static inline void publish(struct report *r)
 {
@@ -178,14 +179,16 @@ static inline bool falls_asleep(pid_t a, pid_t b)
 }
 
 /*
- * Takes @bytes in @g, a fiftieth each @pause, and holds them until it is killed; @full says that it has
- * them.
+ * Takes @bytes in @g, a fiftieth at a time, and holds them until it is killed; @full says that it has
+ * them.  Each time it waits until client @r has made @steps more: objects do not move, so a heap that
+ * has filled all it may gives pages back as fast as it replaces what is in them, and that is as fast
+ * as CPUs are.  With 0 it waits for 20 ms.
  */
-static inline pid_t start_neighbour(const struct group *g, uint64_t bytes, uint64_t pause,
-				    _Atomic uint32_t *full)
+static inline pid_t start_neighbour(const struct group *g, uint64_t bytes, struct report *r,
+				    uint64_t steps, _Atomic uint32_t *full)
 {
 	pid_t pid = fork();
-	uint64_t i;
+	uint64_t i, from;
 	char *p;
 
 	if (pid)
@@ -196,8 +199,13 @@ static inline pid_t start_neighbour(const struct group *g, uint64_t bytes, uint6
 		_exit(1);
 	for (i = 0; i < bytes; i += 4096) {
 		p[i] = 1;
-		if (i % (bytes / 50) < 4096)
-			pause_ns(pause);
+		if (i % (bytes / 50) >= 4096)
+			continue;
+		from = r->steps;
+		if (!steps)
+			pause_ns(20000000);
+		else if (!WAIT_FOR(r->steps >= from + steps, 1000000, PATIENCE_NS))
+			_exit(2);
 	}
 	*full = 1;
 	for (;;)

@@ -33,8 +33,8 @@
 #define PATIENCE_NS 10000000000ull
 
 /*
- * Whether CPUs are emulated, where all is slow, but not alike: marking, which on a CPU waits for memory,
- * takes 15 times as long, and a program's steps 7 times.
+ * Whether CPUs are emulated, where all is slow, but not alike: marking, which on a CPU waits for
+ * memory, takes 15 times as long, and a program's steps 7 times.
  */
 static inline bool emulated(void)
 {

@@ -73,7 +73,7 @@ static void test_outer(void)
 	filled = ready(r) && collected(r, 5);
 	before = r->limit_bytes;
 	/* 256 * 9 / 10 - 112 is less than what the inner limit would allow. */
-	neighbour = start_neighbour(&other, 112 * MIB, 80000000, full);
+	neighbour = start_neighbour(&other, 112 * MIB, r, NEIGHBOUR_STEPS, full);
 	came = WAIT_FOR(*full || !alive(neighbour), 1000000, 6 * PATIENCE_NS) && *full;
 	came &= WAIT_FOR_CLIENT(r, r->limit_bytes < 120 * MIB, PATIENCE_NS) && collected(r, 3);
 	with = r->limit_bytes;
@@ -150,8 +150,8 @@ static void test_asleep(void)
 	}
 	setenv("TRICOLOR_GC_PERCENT", "off", 1);
 	/*
-	 * It stops in the midst of its work, with all that is dead in its heap.  What lives is not all
-	 * over it: objects do not move.
+	 * It stops in the midst of its work, with all that is dead in its heap.  What lives is not
+	 * all over it: objects do not move.
 	 */
 	litters = true;
 	pid = start_client(r, 48 * MIB);
@@ -160,7 +160,7 @@ static void test_asleep(void)
 	before = group_usage(&group);
 	asleep = falls_asleep(pid, (pid_t)r->stats.collector_pid);
 	ksft_test_result(filled && asleep, "asleep: client and collector are\n");
-	neighbour = start_neighbour(&group, 80 * MIB, 20000000, full);
+	neighbour = start_neighbour(&group, 80 * MIB, r, 0, full);
 	came = WAIT_FOR(*full || !alive(neighbour), 1000000, 6 * PATIENCE_NS) && *full;
 	after = group_usage(&group);
 	ksft_print_msg("asleep: use %llu, with another 80 MiB %llu MiB\n",

@@ -303,7 +303,8 @@ static void made_group(const char *path, char *dir, size_t room)
 /* `tricolor run` itself is killed: the program goes on, and when it has ended nothing is left. */
 static void test_killed(bool group, const char *what)
 {
-	char *argv[] = { tool, (char *)"run", (char *)"-v", (char *)(group ? "--cgroup=auto" : "--cgroup=none"),
+	char *argv[] = { tool, (char *)"run", (char *)"-v",
+			 (char *)(group ? "--cgroup=auto" : "--cgroup=none"),
 			 (char *)"--memory-limit=64MiB", self, (char *)"stay", NULL };
 	char socket[128] = "", dir[600] = "", errors[128];
 	int collector = 0, program;

@@ -240,7 +240,7 @@ static void test_v1(void)
 	check(find("memory", &cg) && cg.version == 1 && is(cg.dir, "/sys/fs/cgroup/memory/jobs/a"));
 	check(read_limits(&cg) == 1 && limit_is(0, 1024 * MIB, "/sys/fs/cgroup/memory/jobs"));
 	check(cgroup_usage(limits[0].dir, 1) == 100 * MIB);
-	/* The group below has a limit of its own as well; then what is in there counts there alone. */
+	/* The group below has a limit of its own as well; then it counts there alone. */
 	put("sys/fs/cgroup/memory/jobs/a/memory.limit_in_bytes", "536870912\n");
 	put("sys/fs/cgroup/memory/jobs/memory.use_hierarchy", "1\n");
 	check(read_limits(&cg) == 2 && limit_is(0, 512 * MIB, "/sys/fs/cgroup/memory/jobs/a"));

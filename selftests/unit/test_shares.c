@@ -108,7 +108,8 @@ static void test_nested(uint64_t seed)
 		for (i = 0; i < n; i++) {
 			arena(i, draw(&random_state) >> (24 + draw(&random_state) % 40),
 			      (double)(draw(&random_state) % 1000));
-			s.arenas[i].bound_bytes = draw(&random_state) >> (24 + draw(&random_state) % 40);
+			s.arenas[i].bound_bytes = draw(&random_state) >>
+						  (24 + draw(&random_state) % 40);
 			if (draw(&random_state) % 2)
 				s.arenas[i].cap_bytes = draw(&random_state) >> 34;
 			s.share_bytes[i] = draw(&random_state) >> 30;

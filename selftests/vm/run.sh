@@ -116,6 +116,8 @@ add_module()
 	echo "/lib/modules/$1.ko" >>$root/etc/modules
 }
 add_module zram
+# ext4 asks for it by itself, when it is mounted.
+add_module crc32c_generic
 add_module ext4
 
 [ ! -e $vm/kmod/tricolor.ko ] || cp $vm/kmod/tricolor.ko $root/lib/modules/
