@@ -22,6 +22,7 @@
 #include <sys/wait.h>
 
 #include "arena_look.h"
+#include "internal.h"
 #include "process.h"
 #include "tricolor.h"
 
