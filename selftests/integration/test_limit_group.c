@@ -212,6 +212,8 @@ static void test_cache(void)
 	close(fd);
 }
 
+#define SHARED_BYTES (208 * MIB)
+
 /* A hog that lets its heap grow as far as it may, a steady client, and a small one. */
 static void test_shared(void)
 {
@@ -222,7 +224,7 @@ static void test_shared(void)
 	int status = 0, i, round;
 	pid_t pids[CLIENTS], daemon;
 
-	if (!begin("shared", 192 * MIB)) {
+	if (!begin("shared", SHARED_BYTES)) {
 		skip_points("shared", 3);
 		return;
 	}
@@ -244,7 +246,7 @@ static void test_shared(void)
 		/* Read one after the other, while parts move: the sum may be off by a move. */
 		most = sum > most ? sum : most;
 		small = reports[2].limit_bytes;
-		if (sum < 192 * MIB * 95 / 100 && small >= reports[2].live_bytes + 3 * MIB)
+		if (sum < SHARED_BYTES * 95 / 100 && small >= reports[2].live_bytes + 3 * MIB)
 			continue;
 		fits = false;
 		ksft_print_msg(
@@ -269,7 +271,7 @@ static void test_shared(void)
 	wait_status(daemon);
 	ksft_test_result(!status && ran && !group_kills(&group),
 			 "shared: nobody is killed (status %d)\n", status);
-	ksft_test_result(fits && most > 192 * MIB / 2,
+	ksft_test_result(fits && most > SHARED_BYTES / 2,
 			 "shared: parts fit together, and the small one has what it needs\n");
 	ksft_test_result(reports[0].limit_bytes > reports[1].limit_bytes &&
 			 reports[1].limit_bytes > reports[2].limit_bytes,
