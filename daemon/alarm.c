@@ -21,14 +21,6 @@
 #include <sys/inotify.h>
 #include <unistd.h>
 
-static int open_in(const char *dir, const char *name, int flags)
-{
-	char path[PATH_MAX + 64];
-
-	snprintf(path, sizeof(path), "%s/%s", dir, name);
-	return open(path, flags | O_CLOEXEC);
-}
-
 int alarm_limits_open(void)
 {
 	int fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
@@ -49,17 +41,22 @@ void alarm_on_limits(int fd, const struct cgroup *cg)
 	static const char *const files[3][2] = {
 		{ NULL }, { "memory.limit_in_bytes", NULL }, { "memory.max", "memory.high" },
 	};
-	char dir[PATH_MAX], path[PATH_MAX + 64];
+	char dir[PATH_MAX], path[64];
 	size_t i;
+	int file;
 
 	if (fd < 0 || !cg->version)
 		return;
 	strcpy(dir, cg->dir);
 	do {
 		for (i = 0; i < 2 && files[cg->version][i]; i++) {
-			snprintf(path, sizeof(path), "%s/%s", dir, files[cg->version][i]);
+			file = cgroup_open(dir, files[cg->version][i], O_RDONLY);
+			if (file < 0)
+				continue;
+			snprintf(path, sizeof(path), "/proc/self/fd/%d", file);
 			/* Twice is as good as once: it is the same watch.  It goes with the file. */
 			inotify_add_watch(fd, path, IN_MODIFY);
+			close(file);
 		}
 	} while (cgroup_up(dir, cg->mount_len));
 }
@@ -68,8 +65,8 @@ void alarm_on_limits(int fd, const struct cgroup *cg)
 static int event_on(const char *dir, const char *name, const char *arguments)
 {
 	int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	int file = open_in(dir, name, O_RDONLY),
-	    control = open_in(dir, "cgroup.event_control", O_WRONLY);
+	int file = cgroup_open(dir, name, O_RDONLY),
+	    control = cgroup_open(dir, "cgroup.event_control", O_WRONLY);
 	char line[96];
 	int len = snprintf(line, sizeof(line), "%d %d %s", fd, file, arguments);
 
@@ -91,7 +88,7 @@ static int pressure_trigger(const char *dir)
 	size_t i;
 
 	for (i = 0; i < 2; i++) {
-		int fd = open_in(dir, "memory.pressure", O_RDWR | O_NONBLOCK);
+		int fd = cgroup_open(dir, "memory.pressure", O_RDWR);
 
 		if (fd < 0)
 			return -1;
@@ -119,7 +116,7 @@ void alarm_open(struct alarm *a, const char *dir, unsigned int version)
 	if (version != 2)
 		return;
 	a->pressure_fd = pressure_trigger(dir);
-	a->use_fd = open_in(dir, "memory.events", O_RDONLY);
+	a->use_fd = cgroup_open(dir, "memory.events", O_RDONLY);
 	/* What has changed since it was read rings. */
 	if (a->use_fd >= 0 && read(a->use_fd, events, sizeof(events)) < 0)
 		forget(&a->use_fd);
@@ -145,8 +142,8 @@ void alarm_thresholds(struct alarm *a, const char *dir, uint64_t low, uint64_t h
 	a->use_fd = event_on(dir, "memory.usage_in_bytes", text);
 	if (a->use_fd < 0)
 		return;
-	file = open_in(dir, "memory.usage_in_bytes", O_RDONLY);
-	control = open_in(dir, "cgroup.event_control", O_WRONLY);
+	file = cgroup_open(dir, "memory.usage_in_bytes", O_RDONLY);
+	control = cgroup_open(dir, "cgroup.event_control", O_WRONLY);
 	len = snprintf(line, sizeof(line), "%d %d %llu", a->use_fd, file, (unsigned long long)high);
 	if (file < 0 || control < 0 || write(control, line, (size_t)len) != len)
 		forget(&a->use_fd);

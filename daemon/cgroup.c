@@ -8,7 +8,8 @@
  *     In a container without a namespace of its own the mounted part is not the root: the group's
  *     folder is the mount point and the rest of the name behind the mounted part.
  *  3. What is not below any mount of ours (we are in another container than the process) may be
- *     below one of its own: /proc/PID/root leads there, if we may look.
+ *     below one of its own: /proc/PID/root leads there, if we may look.  What lies there is the
+ *     process's to choose: pipes, links to our own files.  Only files of a cgroup are opened.
  *  4. Limits hold for all that is below.  Going up from the group to the mount point a limit that
  *     is no larger than one further down makes that one superfluous: more counts against it.  A
  *     larger one may have less room left all the same, because of what else is in there.
@@ -24,9 +25,12 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 /* v1 has a limit always; none is LONG_MAX rounded down to pages. */
@@ -207,9 +211,38 @@ const char *cgroup_below(const char *path, const char *mounted)
 /* Files                                                                                      */
 /* ------------------------------------------------------------------------------------------ */
 
-static bool read_text(const char *path, char *text, size_t room)
+/* Below /proc/PID/root. */
+static bool is_foreign(const char *dir)
 {
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	int len = 0;
+
+	return sscanf(dir, "/proc/%*d/root%n", &len) == 0 && len && (!dir[len] || dir[len] == '/');
+}
+
+int cgroup_open(const char *dir, const char *name, int flags)
+{
+	char path[PATH_MAX + 64];
+	struct statfs fs;
+	struct stat st;
+	int fd;
+
+	snprintf(path, sizeof(path), "%s/%s", dir, name);
+	fd = open(path, flags | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	if (fd < 0)
+		return -1;
+	if (fstat(fd, &st) || !S_ISREG(st.st_mode) ||
+	    (is_foreign(dir) && (fstatfs(fd, &fs) || (fs.f_type != CGROUP_SUPER_MAGIC &&
+						      fs.f_type != CGROUP2_SUPER_MAGIC)))) {
+		close(fd);
+		errno = EMEDIUMTYPE;
+		return -1;
+	}
+	return fd;
+}
+
+/* Closes @fd. */
+static bool read_all(int fd, char *text, size_t room)
+{
 	size_t n = 0;
 	ssize_t got = 0;
 
@@ -222,12 +255,14 @@ static bool read_text(const char *path, char *text, size_t room)
 	return got >= 0;
 }
 
+static bool read_text(const char *path, char *text, size_t room)
+{
+	return read_all(open(path, O_RDONLY | O_CLOEXEC), text, room);
+}
+
 bool cgroup_read(const char *dir, const char *name, char *text, size_t room)
 {
-	char path[PATH_MAX + 64];
-
-	snprintf(path, sizeof(path), "%s/%s", dir, name);
-	return read_text(path, text, room);
+	return read_all(cgroup_open(dir, name, O_RDONLY), text, room);
 }
 
 static uint64_t read_number(const char *dir, const char *name)

@@ -86,6 +86,12 @@ double cgroup_cpu_quota(const struct cgroup *cg);
 /** Go to the parent of folder @dir, but not above the mount point.  False: there is none. */
 bool cgroup_up(char *dir, size_t mount_len);
 
+/**
+ * Open a file of a group, for as long as that can't wait.  -1 and errno also for what is no regular file,
+ * or is none of a cgroup where the client has a say.
+ */
+int cgroup_open(const char *dir, const char *name, int flags);
+
 /** A small file as text.  False: it can't be read.  What does not fit is cut off. */
 bool cgroup_read(const char *dir, const char *name, char *text, size_t room);
 

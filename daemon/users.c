@@ -8,7 +8,6 @@
 #include <unistd.h>
 
 #define GUEST_USERS 256			/* with guests at the same time */
-#define CLIENT_FILES 5			/* descriptors: see tricolord.service */
 #define ADDRESS_BYTES (1ull << 47)
 #define PARTS 2				/* of either, one of which a user may have */
 
@@ -101,7 +100,7 @@ bool users_client_enter(uid_t uid, uint64_t bytes)
 	pthread_mutex_lock(&lock);
 	u = find_or_make(uid);
 	if (u) {
-		ok = all || (u->clients < files.rlim_cur / CLIENT_FILES / PARTS &&
+		ok = all || (u->clients < files.rlim_cur / USERS_CLIENT_FILES / PARTS &&
 			     u->bytes + bytes <= ADDRESS_BYTES / PARTS);
 		u->clients += ok;
 		u->bytes += ok ? bytes : 0;

@@ -12,6 +12,9 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+/* Descriptors of a client: socket, arena, that again for others to look at, holes, doorbell. */
+#define USERS_CLIENT_FILES 5
+
 /** One more guest, of @most that the user may have.  False: too many. */
 bool users_guest_enter(uid_t uid, unsigned int most);
 void users_guest_leave(uid_t uid);

@@ -2,6 +2,8 @@
 /*
  * test_mmap.c - mappings of owners and collectors, and what else can be done to them
  */
+#include <linux/userfaultfd.h>
+#include <pthread.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
 #include <sys/wait.h>
@@ -425,6 +427,75 @@ TEST_F(mapping, neighbours)
 	EXPECT_EQ(0, info(self->collector).state);
 	close(self->fd);
 	EXPECT_EQ(TRICOLOR_STATE_ORPHAN, info(self->collector).state);
+}
+
+/* A page of which nobody knows the contents; @uffd tells when somebody wants them. */
+static char *withheld_page(int *uffd)
+{
+	struct uffdio_api api = { .api = UFFD_API };
+	struct uffdio_register r = { .mode = UFFDIO_REGISTER_MODE_MISSING };
+	char *p = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	ASSERT_NE(MAP_FAILED, p);
+	*uffd = (int)syscall(SYS_userfaultfd, O_CLOEXEC);
+	if (*uffd < 0)
+		return NULL;
+	r.range.start = (uintptr_t)p;
+	r.range.len = PAGE;
+	ASSERT_EQ(0, ioctl(*uffd, UFFDIO_API, &api));
+	ASSERT_EQ(0, ioctl(*uffd, UFFDIO_REGISTER, &r));
+	return p;
+}
+
+struct writer {
+	int fd;
+	const char *from;
+};
+
+static void *write_byte(void *arg)
+{
+	struct writer *w = arg;
+
+	return (void *)(intptr_t)pwrite(w->fd, w->from, 1, 0);
+}
+
+/*
+ * Somebody writes into the file, by the door that root has, and is stopped in the middle: with the
+ * inode's lock.  A collector that looks for holes does not wait for that.
+ */
+TEST_F(mapping, seeking_waits_for_nobody)
+{
+	struct uffdio_zeropage fill = { 0 };
+	struct pollfd wanted = { .events = POLLIN };
+	struct writer w;
+	char path[96];
+	pthread_t t;
+	pid_t pid;
+	int status = -1;
+
+	self->p[HUGE] = 1;
+	snprintf(path, sizeof(path), "/proc/self/map_files/%lx-%llx", (unsigned long)self->p,
+		 (unsigned long)self->p + BYTES);
+	w.fd = open(path, O_RDWR | O_CLOEXEC);
+	if (w.fd < 0)
+		SKIP(return, "map_files can't be opened here: %s", strerror(errno));
+	w.from = withheld_page(&wanted.fd);
+	if (!w.from)
+		SKIP(return, "no userfaultfd here: %s", strerror(errno));
+	ASSERT_EQ(0, pthread_create(&t, NULL, write_byte, &w));
+	ASSERT_EQ(1, poll(&wanted, 1, 20000));
+	pid = fork();
+	if (!pid)
+		_exit(lseek(self->collector, 0, SEEK_DATA) == HUGE &&
+		      lseek(self->collector, 0, SEEK_HOLE) == 0 ? 0 : 1);
+	EXPECT_TRUE(WAIT_FOR(waitpid(pid, &status, WNOHANG) == pid));
+	fill.range.start = (uintptr_t)w.from;
+	fill.range.len = PAGE;
+	ASSERT_EQ(0, ioctl(wanted.fd, UFFDIO_ZEROPAGE, &fill));
+	pthread_join(t, NULL);
+	close(w.fd);
+	EXPECT_EQ(0, status);
+	EXPECT_EQ(0, lseek(self->collector, 0, SEEK_DATA));
 }
 
 /* Many mappings of parts, in any order, and what is left when they are gone. */

@@ -9,6 +9,7 @@
  * usage: test_cgroup [SEED]	repeats the random part of a run that failed
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <ftw.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,6 +18,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "alarm.h"
 #include "cgroup.h"
 #include "check.h"
 #include "draw.h"
@@ -339,6 +341,42 @@ static void test_broken(void)
 	end("broken texts");
 }
 
+/*
+ * What a client has put in the place of its group: a link, a pipe, a file.  Nothing of it is
+ * followed, waited for, or written to.
+ */
+static void test_false_files(void)
+{
+	char path[128], foreign[192], text[64];
+	struct alarm alarm;
+	FILE *f;
+
+	put("group/victim", "precious");
+	put("group/memory.high", "4096");
+	snprintf(path, sizeof(path), "%s/group/memory.pressure", root);
+	check(!symlink("victim", path));
+	snprintf(path, sizeof(path), "%s/group/memory.max", root);
+	check(!mkfifo(path, 0600));
+	snprintf(path, sizeof(path), "%s/group", root);
+	check(!cgroup_read(path, "memory.max", text, sizeof(text)));
+	check(!cgroup_read(path, "memory.pressure", text, sizeof(text)));
+	check(cgroup_read(path, "memory.high", text, sizeof(text)));
+	/* By way of the client's root only files of a cgroup count, which this is not. */
+	snprintf(foreign, sizeof(foreign), "/proc/%d/root%s", getpid(), path);
+	check(!cgroup_read(foreign, "memory.high", text, sizeof(text)));
+	check(cgroup_open(foreign, "memory.high", O_RDWR) < 0);
+	alarm_open(&alarm, path, 2);
+	alarm_close(&alarm);
+	alarm_open(&alarm, foreign, 2);
+	alarm_close(&alarm);
+	snprintf(path, sizeof(path), "%s/group/victim", root);
+	f = fopen(path, "r");
+	check(f && fgets(text, sizeof(text), f) && !strcmp(text, "precious"));
+	if (f)
+		fclose(f);
+	end("files that a client has put there");
+}
+
 int main(int argc, char **argv)
 {
 	random_state = argc > 1 ? strtoull(argv[1], NULL, 0) : (uint64_t)time(NULL) << 20 | 1;
@@ -354,6 +392,7 @@ int main(int argc, char **argv)
 	test_levels();
 	test_v1();
 	test_elsewhere();
+	test_false_files();
 	test_broken();
 	rmdir(root);
 	ksft_finished();
