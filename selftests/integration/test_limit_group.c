@@ -62,7 +62,7 @@ static void test_moved(void)
 	int status, round;
 	pid_t pid;
 
-	if (!begin("moved", 160 * MIB)) {
+	if (!begin("moved", 320 * MIB)) {
 		skip_points("moved", 2);
 		return;
 	}
@@ -71,12 +71,12 @@ static void test_moved(void)
 	moved = ready(r) && collected(r, 3);
 	for (round = 0; round < 5 && moved; round++) {
 		/* v1 refuses while the group uses more, and tries to reclaim: that is heard of. */
-		moved &= WAIT_FOR_CLIENT(r, group_limit(&group, 80 * MIB), PATIENCE_NS);
-		halved &= WAIT_FOR_CLIENT(r, r->limit_bytes < 72 * MIB, PATIENCE_NS) &&
+		moved &= WAIT_FOR_CLIENT(r, group_limit(&group, 160 * MIB), PATIENCE_NS);
+		halved &= WAIT_FOR_CLIENT(r, r->limit_bytes < 144 * MIB, PATIENCE_NS) &&
 			  collected(r, 3);
-		moved &= group_limit(&group, 160 * MIB);
-		doubled &= WAIT_FOR(r->limit_bytes > 120 * MIB && r->limit_bytes < 144 * MIB,
-				    1000000, PATIENCE_NS);
+		moved &= group_limit(&group, 320 * MIB);
+		doubled &= WAIT_FOR_CLIENT(r, r->limit_bytes > 240 * MIB &&
+					   r->limit_bytes < 288 * MIB, PATIENCE_NS);
 	}
 	if (!moved)
 		ksft_print_msg("moved: %s\n", group_why());
