@@ -70,7 +70,8 @@ struct member {
 	uint64_t allocated_bytes, cycles, looked_ns;
 	uint64_t resident_bytes, private_bytes;
 	bool active;
-	bool resting;			/* was told so, and has not allocated since */
+	/* It was told so, and has not allocated since. */
+	bool dozing, gave_back;
 	bool exempt;			/* has a limit of its own, or wants none */
 	uint64_t share_bytes;		/* as ordered; UINT64_MAX: none */
 	uint32_t pressure;

@@ -49,6 +49,7 @@
 #define THINK_MIN_BYTES (1ull << 20)	/* allocation after which putting off is thought over … */
 #define THINK_MAX_BYTES (64ull << 20)
 #define THINK_PARTS 64			/* … this part of the limit, within these bounds */
+#define SCAN_NS 200000ull		/* of a thread's stack: mostly it is a fortieth of that */
 #define HURRY_MIN_BYTES (1ull << 20)	/* less new allocation is not worth a cycle … */
 #define HURRY_PARTS 16			/* … nor is less than this part of what lives */
 #define CAP_FACTOR 1.15			/* for the scavenger's tenth, the pacer's headroom, late ends */
@@ -77,7 +78,7 @@ static uint64_t less(uint64_t a, uint64_t b)
 	return a > b ? a - b : 0;
 }
 
-/* Of the program's threads for the collector.  Short waits spin and yield; long ones cost no CPU. */
+/* Of the program's threads for the collector. */
 static uint64_t assist_cpu_ns(const struct tri_ctl *ctl)
 {
 	uint64_t slept = tri_read(&ctl->assist_slept_ns);
@@ -155,14 +156,15 @@ static void account(struct arena *a)
 	l->owed_cpu_ns += l->limiter.overflow_cpu_ns - overflow;
 }
 
-void limit_interrupted(struct arena *a, uint64_t ns)
+void limit_interrupted(struct arena *a, uint64_t ns, uint64_t times)
 {
 	struct limit *l = &a->limit;
 	uint64_t assist = passed(&l->answered_assist_ns, tri_read(&a->view.ctl->assist_ns));
+	uint64_t scan = less(ns, assist), most = times * SCAN_NS;
 
-	/* Assists are counted as they happen. */
+	/* Assists are counted as they happen.  What a scan takes beyond some time others have had. */
 	if (limited(a))
-		l->unreported_ns += less(ns, assist);
+		l->unreported_ns += scan < most ? scan : most;
 }
 
 static bool limiting(const struct limit *l)

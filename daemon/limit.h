@@ -49,8 +49,8 @@ void limit_doze(struct arena *a, int64_t bytes);
 /** Now and then while marking: account for CPU time; may give way. */
 void limit_progress(struct arena *a);
 
-/** Since the last answer the client's threads were held up for @ns, assists included. */
-void limit_interrupted(struct arena *a, uint64_t ns);
+/** Since the last answer the client's threads were held up @times for @ns, assists included. */
+void limit_interrupted(struct arena *a, uint64_t ns, uint64_t times);
 
 /** Whether memory is so short that a cycle should run before it is due. */
 bool limit_hurry(struct arena *a);

@@ -131,7 +131,8 @@ static void look_at_arena(struct member *m, struct budget_arena *b, uint64_t now
 
 	registry_read(m->r, &f);
 	m->active = read_counters(m, &ctl);
-	m->resting &= !m->active;
+	m->dozing &= !m->active;
+	m->gave_back &= !m->active;
 	m->active |= f.cycles != m->cycles;
 	allocated = tri_read(&ctl.allocated_bytes);
 	m->exempt = tri_read(&ctl.memory_limit_bytes) != TRI_LIMIT_AUTO;
@@ -440,13 +441,14 @@ static void rest(struct look *l, const struct account *a)
 		struct member *m = l->members[l->shares.who[i]];
 		uint64_t needs = l->shares.arenas[l->shares.who[i]].live_bytes;
 
-		if (m->resting)
+		if (!m->dozing)
+			registry_order(m->r, ORDER_DOZE, DOZE_BYTES);
+		m->dozing = true;
+		if (m->gave_back || a->used_bytes <= a->soft_bytes / 2 ||
+		    less(m->resident_bytes, needs) <= m->resident_bytes / REST_PARTS)
 			continue;
-		m->resting = true;
-		registry_order(m->r, ORDER_DOZE, DOZE_BYTES);
-		if (a->used_bytes > a->soft_bytes / 2 &&
-		    less(m->resident_bytes, needs) > m->resident_bytes / REST_PARTS)
-			registry_order(m->r, ORDER_FREE, 0);
+		registry_order(m->r, ORDER_FREE, 0);
+		m->gave_back = true;
 	}
 }
 

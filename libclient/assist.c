@@ -36,6 +36,7 @@
  * how often the thread tries again, down to once in 1 MiB.
  */
 #include <sched.h>
+#include <time.h>
 
 #include "core/marking.h"
 #include "futex.h"
@@ -253,8 +254,6 @@ static bool wait_bounded(struct tri_thread *t, int64_t want, uint64_t began_ns)
 
 	done = far ? wait_long(t, want, began_ns) : wait_turn(t, want, began_ns);
 	waited = tri_now_ns() - began_ns;
-	if (far)
-		atomic_fetch_add_explicit(&ctl->assist_slept_ns, waited, memory_order_relaxed);
 	if (t->waits_cycle != tri_read(&ctl->cycles))
 		t->waits_ns = 0;
 	t->waits_cycle = tri_read(&ctl->cycles);
@@ -279,14 +278,38 @@ static uint64_t still_owed(uint64_t debt, int64_t want, int64_t paid)
 	return left < DEBT_MAX_BYTES ? left : DEBT_MAX_BYTES;
 }
 
+static uint64_t thread_cpu_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &ts);
+	return (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
+}
+
+/*
+ * A turn is over.  The price of a limit is counted in CPU time (@cpu_ns, when it began): on CPUs that
+ * are short most of the time from beginning to end belongs to others.  What was not ours is added
+ * first, so that the collector never sees more than there was.
+ */
+static void account(struct tri_ctl *ctl, uint64_t began_ns, bool limited, uint64_t cpu_ns)
+{
+	uint64_t took = tri_now_ns() - began_ns, used = limited ? thread_cpu_ns() - cpu_ns : took;
+
+	if (used < took)
+		atomic_fetch_add(&ctl->assist_slept_ns, took - used);
+	atomic_fetch_add(&ctl->assist_ns, took);
+	tri_interrupted(began_ns);
+}
+
 /* Called outside; the caller's new object is in this frame's registers or above. */
 __attribute__((noinline))
 void tri_assist(struct tri_thread *t)
 {
 	struct tri_ctl *ctl = tri_g.view.ctl;
 	uintptr_t regs[6], sp = tri_save_registers(regs);
-	uint64_t began, debt = t->debt_bytes;
-	int64_t want = 0, paid = 0;
+	uint64_t began, cpu = 0, debt = t->debt_bytes;
+	int64_t want = 0, paid = 0, scanned = 0;
+	bool limited;
 
 	if (debt < QUANTUM_BYTES)
 		return;
@@ -303,22 +326,23 @@ void tri_assist(struct tri_thread *t)
 		return;
 	if (t->blocking_depth)
 		return;
+	limited = tri_read(&ctl->limit_bytes) != INT64_MAX;
 	began = tri_now_ns();
+	if (limited)
+		cpu = thread_cpu_ns();
 	if (want) {
-		paid = scan_some(t, want, began, want == WANT_ALL ? LONG_NS : TURN_NS);
-		if (want == WANT_ALL)
-			paid = 0;
-		else if (paid && paid < want)
+		scanned = scan_some(t, want, began, want == WANT_ALL ? LONG_NS : TURN_NS);
+		paid = want == WANT_ALL ? 0 : scanned;
+		if (paid && paid < want)
 			t->debt_bytes += still_owed(debt, want, paid);
 	}
-	if (!paid) {
-		if (!overshoot(ctl) || !worth_waiting(t))
-			return;
+	if (!paid && overshoot(ctl) && worth_waiting(t)) {
 		tri_thread_block(t, sp, sp);
 		if (!wait_bounded(t, want, began))
 			t->debt_bytes += debt < DEBT_MAX_BYTES ? debt : DEBT_MAX_BYTES;
 		tri_thread_unblock(t);
+	} else if (!scanned) {
+		return;
 	}
-	atomic_fetch_add_explicit(&ctl->assist_ns, tri_now_ns() - began, memory_order_relaxed);
-	tri_interrupted(began);
+	account(ctl, began, limited, cpu);
 }

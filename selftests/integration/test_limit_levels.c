@@ -301,6 +301,7 @@ int main(int argc, char **argv)
 	for (i = 0; i < sizeof(parts) / sizeof(parts[0]); i++)
 		points += argc < 2 || !strcmp(argv[1], parts[i].name) ? parts[i].points : 0;
 	ksft_set_plan(points);
+	come_first(getpid());
 	reports = shared_memory(sizeof(*reports) * CLIENTS);
 	setenv("TRICOLOR_SOCKET", "off", 1);
 	for (i = 0; i < sizeof(parts) / sizeof(parts[0]); i++)
