@@ -10,8 +10,13 @@
  *  3. What is not below any mount of ours (we are in another container than the process) may be
  *     below one of its own: /proc/PID/root leads there, if we may look.  What lies there is the
  *     process's to choose: pipes, links to our own files.  Only files of a cgroup are opened.
- *  4. Limits hold for all that is below.  The tightest from the group up to the mount point counts.
- *     Of what lies above that v1 tells the sum of it all (hierarchical_memory_limit), v2 nothing.
+ *  4. Limits hold for all that is below.  Going up from the group to the mount point a limit that
+ *     is no larger than one further down makes that one superfluous: more counts against it.  A
+ *     larger one may have less room left all the same, because of what else is in there.
+ *     Of what lies above the mount point v1 tells the least limit (hierarchical_memory_limit), v2
+ *     nothing.
+ *  5. In v1 a group's memory counts in its parent as well only if that has memory.use_hierarchy.
+ *     Kernels from 5.11 on have no other way.
  *
  * Use is what the kernel counts, less inactive file pages: those go without pain.  A big file that
  * is read once, or written, is no reason to collect.
@@ -350,43 +355,71 @@ bool cgroup_up(char *dir, size_t mount_len)
 	return true;
 }
 
-static void tighten(struct cgroup_limit *limit, uint64_t bytes, const char *dir)
+static uint64_t limit_of(const char *dir, unsigned int version)
 {
-	if (bytes >= limit->limit_bytes)
-		return;
-	limit->limit_bytes = bytes;
-	strcpy(limit->dir, dir);
+	uint64_t max, high;
+
+	if (version == 1)
+		return read_number(dir, "memory.limit_in_bytes");
+	max = read_number(dir, "memory.max");
+	high = read_number(dir, "memory.high");
+	return high < max ? high : max;
 }
 
-void cgroup_tightest(const struct cgroup *cg, struct cgroup_limit *limit)
+/* One further up than all that there are. */
+static size_t add_limit(struct cgroup_limit *limits, size_t n, size_t room, uint64_t bytes,
+			const char *dir)
+{
+	if (bytes == CGROUP_NONE)
+		return n;
+	while (n && limits[n - 1].limit_bytes >= bytes)
+		n--;
+	/* It is the largest, and the last that would be missed. */
+	if (n == room)
+		return n;
+	limits[n].limit_bytes = bytes;
+	limits[n].hidden = false;
+	strcpy(limits[n].dir, dir);
+	return n + 1;
+}
+
+/* Whether what is below @dir counts in there. */
+static bool is_hierarchical(const char *dir, unsigned int version)
+{
+	return version == 2 || read_number(dir, "memory.use_hierarchy") != 0;
+}
+
+size_t cgroup_limits(const struct cgroup *cg, struct cgroup_limit *limits, size_t room)
 {
 	char dir[PATH_MAX], text[STAT_BYTES];
 	uint64_t above;
+	size_t n;
 
+	if (!cg->version)
+		return 0;
 	strcpy(dir, cg->dir);
-	strcpy(limit->dir, cg->dir);
-	limit->limit_bytes = CGROUP_NONE;
-	limit->hidden = false;
-	do {
-		if (cg->version == 2) {
-			tighten(limit, read_number(dir, "memory.max"), dir);
-			tighten(limit, read_number(dir, "memory.high"), dir);
-		} else {
-			tighten(limit, read_number(dir, "memory.limit_in_bytes"), dir);
-		}
-	} while (cgroup_up(dir, cg->mount_len));
+	n = add_limit(limits, 0, room, limit_of(dir, cg->version), dir);
+	while (cgroup_up(dir, cg->mount_len) && is_hierarchical(dir, cg->version))
+		n = add_limit(limits, n, room, limit_of(dir, cg->version), dir);
 	/* @dir is the highest that we see. */
 	if (cg->version == 1 && cgroup_read(cg->dir, "memory.stat", text, sizeof(text)) &&
 	    cgroup_parse_stat(text, "hierarchical_memory_limit", &above) &&
-	    above < limit->limit_bytes) {
-		tighten(limit, above, dir);
-		limit->hidden = true;
+	    (!n || above < limits[0].limit_bytes)) {
+		n = add_limit(limits, 0, room, above, dir);
+		if (n)
+			limits[0].hidden = true;
 	}
+	return n;
+}
+
+uint64_t cgroup_charged(const char *dir, unsigned int version)
+{
+	return read_number(dir, version == 2 ? "memory.current" : "memory.usage_in_bytes");
 }
 
 uint64_t cgroup_usage(const char *dir, unsigned int version)
 {
-	uint64_t used = read_number(dir, version == 2 ? "memory.current" : "memory.usage_in_bytes");
+	uint64_t used = cgroup_charged(dir, version);
 	char text[STAT_BYTES];
 	uint64_t cache;
 

@@ -25,10 +25,12 @@ struct cgroup {
 	char why[160];
 };
 
-/* The tightest limit that holds for a group, and the group that has it. */
+#define CGROUP_LIMITS 8			/* more that grow from group to group are not looked at */
+
+/* A limit that holds for a group: its own, or that of one above it. */
 struct cgroup_limit {
-	uint64_t limit_bytes;		/* CGROUP_NONE: there is none */
-	char dir[PATH_MAX];		/* whose use counts against it; without a limit the group's own */
+	uint64_t limit_bytes;		/* of memory.max and memory.high the less */
+	char dir[PATH_MAX];		/* the folder of the group that has it: its use counts */
 	bool hidden;			/* it is that of a group above what can be seen */
 };
 
@@ -62,8 +64,15 @@ const char *cgroup_below(const char *path, const char *mounted);
 /** Find @pid's group for @controller.  False: not to be seen; cg->why has the reason. */
 bool cgroup_find(const char *root, pid_t pid, const char *controller, struct cgroup *cg);
 
-/** The tightest memory limit from @cg upwards. */
-void cgroup_tightest(const struct cgroup *cg, struct cgroup_limit *limit);
+/**
+ * The memory limits from @cg upwards that may leave the least room: the tightest, and then, going
+ * up from there, each that is larger than those before it.  Returns how many there are, up to
+ * @room.
+ */
+size_t cgroup_limits(const struct cgroup *cg, struct cgroup_limit *limits, size_t room);
+
+/** What is charged to a group, file cache and all; CGROUP_NONE if it can't be read.  Cheap. */
+uint64_t cgroup_charged(const char *dir, unsigned int version);
 
 /**
  * Memory that a group uses, less the file cache that is on no one's mind: CGROUP_NONE if it can't

@@ -25,7 +25,10 @@
  *     as soon as a cycle has found that what lives does not fit, until one finds that it does: a
  *     heap that grows would not live to see the limiter's bucket full.
  *
- *  5. Releasing.  Memory above the limit goes back at once: the limit is what others are promised.
+ *  5. Waking.  Where the kernel does not tell the watcher that use of the group grows, it does not sleep
+ *     through the client's work: the trigger is brought forward to the first allocation of some size.
+ *
+ *  6. Releasing.  Memory above the limit goes back at once: the limit is what others are promised.
  */
 #include "limit.h"
 
@@ -345,6 +348,20 @@ void limit_urge(struct arena *a)
 	release(a, a->pacer.marking ? AT_ONCE_BYTES : UINT64_MAX);
 }
 
+void limit_doze(struct arena *a, int64_t bytes)
+{
+	a->limit.doze_bytes = bytes > 0 ? (uint64_t)bytes : 0;
+	cycle_settings(a);
+}
+
+/* The client is at work again: the watcher is to know, before what it knows of the group is old. */
+static void end_doze(struct arena *a)
+{
+	a->limit.doze_bytes = 0;
+	watch_wake();
+	cycle_settings(a);
+}
+
 /* ------------------------------------------------------------------------------------------ */
 /* Giving way                                                                                 */
 /* ------------------------------------------------------------------------------------------ */
@@ -387,6 +404,12 @@ bool limit_hold(struct arena *a)
 {
 	struct limit *l = &a->limit;
 
+	if (l->doze_bytes && cycle_due(a)) {
+		end_doze(a);
+		a->triggered = false;
+		if (!cycle_due(a))
+			return true;
+	}
 	if (!limited(a))
 		return false;
 	account(a);
@@ -415,6 +438,10 @@ uint64_t limit_trigger(const struct arena *a, uint64_t trigger_bytes)
 {
 	uint64_t think = (uint64_t)a->limit.in_force_bytes / THINK_PARTS, at;
 
+	if (a->limit.doze_bytes) {
+		at = tri_read(&a->view.ctl->allocated_bytes) + a->limit.doze_bytes;
+		trigger_bytes = at < trigger_bytes ? at : trigger_bytes;
+	}
 	if (!a->limit.held)
 		return trigger_bytes;
 	if (think < THINK_MIN_BYTES)

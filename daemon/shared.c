@@ -88,6 +88,14 @@ static void reload(const struct options *o, struct config *c)
 	notify("READY=1");
 }
 
+static int reserve = -1;		/* a descriptor to turn clients away with when there is no other */
+
+static void keep_reserve(void)
+{
+	if (reserve < 0)
+		reserve = open("/dev/null", O_RDONLY | O_CLOEXEC);
+}
+
 /*
  * A connection that there is no descriptor for would stay in the queue, and poll() say so for ever.  So
  * there is one in reserve, to hang up on it with.  Some other thread may snatch it.
@@ -95,7 +103,6 @@ static void reload(const struct options *o, struct config *c)
 static void accept_one(int listener)
 {
 	static uint64_t told_ns;
-	static int reserve = -1;
 	int sock = accept4(listener, NULL, NULL, SOCK_CLOEXEC), err = errno;
 
 	if (sock < 0 && (err == EMFILE || err == ENFILE)) {
@@ -115,8 +122,7 @@ static void accept_one(int listener)
 	} else if (sock >= 0) {
 		greet(sock);
 	}
-	if (reserve < 0)
-		reserve = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	keep_reserve();
 }
 
 /* Who is in force until a signal or --until ends it: then its reason. */
@@ -171,6 +177,7 @@ int shared_run(const struct options *o, struct config *c)
 	p[POLL_LISTENER].fd = listen_at(c->socket);
 	if (p[POLL_LISTENER].fd < 0)
 		return 1;
+	keep_reserve();
 	p[POLL_SIGNALS].fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 	p[POLL_UNTIL].fd = o->until_fd;
 	p[POLL_GENL].fd = genl_open();

@@ -6,9 +6,13 @@
  *  1. All folios that are there are marked dirty: the dirty bits of page tables are about to go,
  *     and a folio that nobody thinks dirty is dropped by reclaim and not swapped out.
  *  2. clean_record_shared_mapping_range() moves the dirty bits of all mappings into a bitmap.
- *  3. What step 2 can't have seen counts as written: pages that are swapped out, and pages that are
- *     mapped nowhere, which have lost their dirty bits to the folio.
- *  4. The folios of set bits are marked dirty once more, for those that appeared after 1.
+ *  3. What step 2 can't have seen counts as written: pages that are swapped out, pages that are
+ *     mapped nowhere, which have lost their dirty bits to the folio, and pages that were one of
+ *     these and have been mapped since.  The fault that does so tells (tricolor_dirty_fault()).
+ *  4. Folios are marked dirty once more, for those that appeared after 1.
+ *
+ * So no page is missed that was swapped out and came back: it was unmapped meanwhile, and nobody maps
+ * it but by a fault that tells, before it is mapped.
  */
 #include <linux/bitmap.h>
 #include <linux/mm.h>
@@ -25,6 +29,63 @@
 #if IS_ENABLED(CONFIG_MAPPING_DIRTY_HELPERS)
 
 #define STRETCH_PAGES 32768u		/* 4 KiB of bitmap */
+
+/*
+ * In the page cache, of a page that counts as written.  File systems mark so what they are about to
+ * write back, which nobody does with the pages of shmem.
+ */
+#define MARK_MAPPED PAGECACHE_TAG_TOWRITE
+
+/**
+ * tricolor_dirty_fault - a fault is about to map a page of a folio, which is locked
+ *
+ * Locked it can't be swapped out, so that what is mapped nowhere now is mapped here first.  A large
+ * one may be mapped in part.
+ */
+void tricolor_dirty_fault(struct tricolor_arena *arena, const struct vm_fault *vmf)
+{
+	struct xarray *pages = &tricolor_mapping(arena)->i_pages;
+	struct folio *folio = page_folio(vmf->page);
+
+	if (!READ_ONCE(arena->dirty_tracked))
+		return;
+	if (folio_mapped(folio) && !folio_test_large(folio))
+		return;
+	xa_lock_irq(pages);
+	__xa_set_mark(pages, vmf->pgoff, MARK_MAPPED);
+	xa_unlock_irq(pages);
+}
+
+/* The pages of an entry of the page cache, as far as they are in [@first, @end). */
+static void set_bits(struct xa_state *xas, unsigned long *bitmap, pgoff_t first, pgoff_t end)
+{
+	pgoff_t pages = 1ul << xas_get_order(xas), begin = round_down(xas->xa_index, pages);
+	pgoff_t from = max(begin, first), to = min(begin + pages, end);
+
+	bitmap_set(bitmap, from - first, to - from);
+}
+
+/* Add to @bitmap what faults have marked, and take the marks off. */
+static void take_marks(struct tricolor_arena *arena, pgoff_t first, pgoff_t nr,
+		       unsigned long *bitmap)
+{
+	XA_STATE(xas, &tricolor_mapping(arena)->i_pages, first);
+	pgoff_t end = first + nr;
+	void *entry;
+
+	xas_lock_irq(&xas);
+	xas_for_each_marked(&xas, entry, end - 1, MARK_MAPPED) {
+		set_bits(&xas, bitmap, first, end);
+		xas_clear_mark(&xas, MARK_MAPPED);
+		if (need_resched()) {
+			xas_pause(&xas);
+			xas_unlock_irq(&xas);
+			cond_resched();
+			xas_lock_irq(&xas);
+		}
+	}
+	xas_unlock_irq(&xas);
+}
 
 /*
  * See to it that all folios of [@first, @first + @nr) are marked dirty.  @bitmap: NULL, or their
@@ -59,13 +120,8 @@ static void mark_folios(struct tricolor_arena *arena, pgoff_t first, pgoff_t nr,
 				folio_mark_dirty(folio);
 			folio_put(folio);
 		}
-		if (bitmap && unseen) {
-			pgoff_t pages = 1ul << xas_get_order(&xas);
-			pgoff_t begin = round_down(xas.xa_index, pages);
-			pgoff_t from = max(begin, first), to = min(begin + pages, end);
-
-			bitmap_set(bitmap, from - first, to - from);
-		}
+		if (bitmap && unseen)
+			set_bits(&xas, bitmap, first, end);
 		if (need_resched()) {
 			xas_pause(&xas);
 			cond_resched_rcu();
@@ -81,6 +137,7 @@ static void stretch(struct tricolor_arena *arena, pgoff_t first, pgoff_t nr, uns
 
 	bitmap_zero(bitmap, STRETCH_PAGES);
 	mark_folios(arena, first, nr, NULL);
+	take_marks(arena, first, nr, bitmap);
 	clean_record_shared_mapping_range(mapping, first, nr, first, bitmap, &start, &end);
 	mark_folios(arena, first, nr, bitmap);
 }
@@ -111,6 +168,19 @@ static int walk(struct tricolor_arena *arena, struct tricolor_dirty *args, bool 
 	return err;
 }
 
+static int begin(struct tricolor_arena *arena, struct tricolor_dirty *args)
+{
+	int err;
+
+	WRITE_ONCE(arena->dirty_tracked, true);
+	/* From here on nothing is mapped but by faults that know it. */
+	synchronize_rcu();
+	err = walk(arena, args, false);
+	if (err)
+		WRITE_ONCE(arena->dirty_tracked, false);
+	return err;
+}
+
 int tricolor_dirty(struct tricolor_arena *arena, struct tricolor_dirty *args)
 {
 	bool stop = args->flags & TRICOLOR_DIRTY_STOP, start = args->flags & TRICOLOR_DIRTY_START;
@@ -133,10 +203,10 @@ int tricolor_dirty(struct tricolor_arena *arena, struct tricolor_dirty *args)
 		WRITE_ONCE(arena->dirty_tracked, false);
 	else if (!start && !arena->dirty_tracked)
 		err = -ENODATA;
+	else if (start && !arena->dirty_tracked)
+		err = begin(arena, args);
 	else
 		err = walk(arena, args, !start);
-	if (start && !err)
-		WRITE_ONCE(arena->dirty_tracked, true);
 	mutex_unlock(&arena->dirty_lock);
 	trace_tricolor_dirty(arena, args->flags, args->length, args->dirty_pages);
 	return err;
@@ -147,6 +217,10 @@ int tricolor_dirty(struct tricolor_arena *arena, struct tricolor_dirty *args)
 int tricolor_dirty(struct tricolor_arena *arena, struct tricolor_dirty *args)
 {
 	return -EOPNOTSUPP;
+}
+
+void tricolor_dirty_fault(struct tricolor_arena *arena, const struct vm_fault *vmf)
+{
 }
 
 #endif

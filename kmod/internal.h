@@ -72,7 +72,7 @@ struct tricolor_arena {
 	u64 told_purged_bytes;			/* netlink.c's worker */
 
 	struct mutex dirty_lock;
-	bool dirty_tracked;			/* under dirty_lock */
+	bool dirty_tracked;			/* under dirty_lock; faults look without */
 
 	/* pacer.c: what the collector publishes, and what it is asked to do. */
 	spinlock_t pacer_lock;
@@ -173,6 +173,7 @@ void tricolor_lazy_drop(struct tricolor_arena *arena);
 
 /* dirty.c */
 int tricolor_dirty(struct tricolor_arena *arena, struct tricolor_dirty *args);
+void tricolor_dirty_fault(struct tricolor_arena *arena, const struct vm_fault *vmf);
 
 /* pacer.c */
 void tricolor_pacer_init(struct tricolor_arena *arena);

@@ -419,7 +419,8 @@ static unsigned long scan_lazy(struct shrinker *s, struct shrink_control *sc)
 	/*
 	 * Since 6.4 what shrinkers free does not count when a cgroup is reclaimed: it is noted, and
 	 * reclaim goes on until it has found as much on its own lists, or nothing anywhere.
-	 * One that has got as much here already does not need all the rest.
+	 * One that has got as much here already does not need all the rest.  (memory.reclaim tries
+	 * again, 16 times, whatever it was asked for, and so gets 16 times that much at most.)
 	 */
 	if (current->reclaim_state && tricolor_reclaimed(current->reclaim_state) >= ENOUGH_PAGES)
 		return SHRINK_STOP;

@@ -11,7 +11,9 @@
  *     faulting process pay; ours maps what the page cache has, brings back what is swapped out
  *     (whose page is charged to whom it was charged before), and answers SIGBUS to a hole.  It
  *     never calls anything that may allocate a page for the file, so no race with reclaim can make
- *     it do so. map_pages(), which maps around a fault, only takes what is there.
+ *     it do so.
+ *  4. map_pages(), which maps around a fault, only takes what is there.  It is not used while dirty
+ *     pages are tracked, which wants to see what is mapped.
  */
 #include <linux/fs.h>
 #include <linux/highmem.h>
@@ -21,7 +23,7 @@
 
 static DEFINE_MUTEX(vm_ops_lock);
 static struct vm_operations_struct owner_vm_ops, collector_vm_ops;
-static bool vm_ops_ready;
+static const struct vm_operations_struct *shmem_vm_ops;	/* NULL: ours are not made yet */
 
 /* A reference for us is not needed: vm_file has one. */
 static struct tricolor_arena *arena_of(struct vm_area_struct *vma)
@@ -46,6 +48,28 @@ static void owner_close(struct vm_area_struct *vma)
  */
 static void collector_close(struct vm_area_struct *vma)
 {
+}
+
+static vm_fault_t owner_fault(struct vm_fault *vmf)
+{
+	vm_fault_t ret = shmem_vm_ops->fault(vmf);
+
+	if (ret & VM_FAULT_LOCKED)
+		tricolor_dirty_fault(arena_of(vmf->vma), vmf);
+	return ret;
+}
+
+/* Also of collectors. */
+static vm_fault_t map_around(struct vm_fault *vmf, pgoff_t first, pgoff_t last)
+{
+	vm_fault_t ret = 0;
+
+	/* pairs with synchronize_rcu() of who begins to track */
+	rcu_read_lock();
+	if (!READ_ONCE(arena_of(vmf->vma)->dirty_tracked))
+		ret = shmem_vm_ops->map_pages(vmf, first, last);
+	rcu_read_unlock();
+	return ret;
 }
 
 /*
@@ -92,20 +116,24 @@ static vm_fault_t collector_fault(struct vm_fault *vmf)
 	if (!folio_test_uptodate(folio))
 		clear_new_folio(folio);
 	vmf->page = folio_file_page(folio, vmf->pgoff);
+	tricolor_dirty_fault(arena_of(vmf->vma), vmf);
 	return VM_FAULT_LOCKED;
 }
 
 static void make_vm_ops(const struct vm_operations_struct *shmem)
 {
 	mutex_lock(&vm_ops_lock);
-	if (!vm_ops_ready) {
+	if (!shmem_vm_ops) {
+		shmem_vm_ops = shmem;
 		owner_vm_ops = *shmem;
+		owner_vm_ops.fault = owner_fault;
+		owner_vm_ops.map_pages = map_around;
 		owner_vm_ops.open = owner_open;
 		owner_vm_ops.close = owner_close;
 		collector_vm_ops = *shmem;
 		collector_vm_ops.fault = collector_fault;
+		collector_vm_ops.map_pages = map_around;
 		collector_vm_ops.close = collector_close;
-		vm_ops_ready = true;
 	}
 	mutex_unlock(&vm_ops_lock);
 }

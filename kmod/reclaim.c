@@ -24,7 +24,7 @@
 #include "trace.h"
 
 #define BATCH 32		/* ranges; on the stack */
-#define FEW_PAGES 4
+#define FEW_PAGES 8		/* not more than a folio_batch holds */
 
 /* One call: what it has come to, and folios that are out of the page cache and not freed yet. */
 struct vector {
@@ -68,34 +68,31 @@ static bool is_valid(const struct tricolor_arena *arena, const struct tricolor_r
 static bool free_few(struct tricolor_arena *arena, pgoff_t first, pgoff_t nr, struct vector *vector)
 {
 	struct address_space *mapping = tricolor_mapping(arena);
-	pgoff_t index;
+	struct folio_batch *freed = &vector->freed;
+	pgoff_t next = first, last = first + nr - 1, removed = 0;
+	unsigned int i;
 
 	/* A single one is unmapped as it is removed. */
 	if (nr > 1)
 		unmap_mapping_pages(mapping, first, nr, false);
-	for (index = first; index < first + nr; index++) {
-		struct folio *folio = tricolor_lock_folio(mapping, index);
-		int err;
+	if (folio_batch_count(freed) + nr > PAGEVEC_SIZE)
+		folio_batch_release(freed);
+	i = folio_batch_count(freed);
+	filemap_get_folios(mapping, &next, last, freed);
+	for (; i < folio_batch_count(freed); i++) {
+		struct folio *folio = freed->folios[i];
 
-		if (!folio) {
-			if (xa_load(&mapping->i_pages, index))
-				return false;
-			continue;
-		}
-		err = -EINVAL;
-		if (!folio_test_large(folio))
-			err = generic_error_remove_folio(mapping, folio);
+		folio_lock(folio);
+		if (!folio_test_large(folio) && !generic_error_remove_folio(mapping, folio))
+			removed++;
 		folio_unlock(folio);
-		if (err) {
-			folio_put(folio);
-			return false;
-		}
-		vector->bytes += PAGE_SIZE;
-		vector->uncounted = true;
-		if (!folio_batch_add(&vector->freed, folio))
-			folio_batch_release(&vector->freed);
 	}
-	return true;
+	if (removed) {
+		vector->bytes += removed << PAGE_SHIFT;
+		vector->uncounted = true;
+	}
+	next = first;
+	return removed == nr || !xa_find(&mapping->i_pages, &next, last, XA_PRESENT);
 }
 
 static void free_eagerly(struct tricolor_arena *arena, struct tricolor_range *range,

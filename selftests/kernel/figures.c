@@ -23,20 +23,20 @@ static void touch(char *p, uint64_t bytes)
 		*(volatile char *)(p + at) = 1;
 }
 
-/* The least time of ROUNDS runs of @what, each after @before. */
-#define LEAST(before, what) ({							\
-	uint64_t least_ = UINT64_MAX, begin_;					\
-	int round_;								\
-	for (round_ = 0; round_ < ROUNDS; round_++) {				\
-		before;								\
-		begin_ = now_ns();						\
-		what;								\
-		begin_ = now_ns() - begin_;					\
-		if (begin_ < least_)						\
-			least_ = begin_;					\
-	}									\
-	(double)least_;								\
-})
+/*
+ * What is compared is run in turns, a round of each after the other: the machine's other load then
+ * is in all of them or in none.
+ */
+#define EACH_ROUND for (int round_ = 0; round_ < ROUNDS; round_++)
+
+/* @least becomes the least time that @what took; 0: none yet. */
+#define TAKE(least, what) do {							\
+	uint64_t begin_ = now_ns(), took_;					\
+	what;									\
+	took_ = now_ns() - begin_;						\
+	if (!(least) || took_ < (least))					\
+		(least) = took_;						\
+} while (0)
 
 struct memory {
 	int fd;
@@ -68,12 +68,19 @@ static void empty(struct memory m)
 static void faults(void)
 {
 	struct memory a = memfd(), b = device(0), c = device(TRICOLOR_CREATE_HUGE);
-	double memfd_ns = LEAST(empty(a), touch(a.p, BYTES)) / PAGES;
-	double dev_ns = LEAST(empty(b), touch(b.p, BYTES)) / PAGES;
-	double huge_ns = LEAST(empty(c), touch(c.p, BYTES)) / PAGES;
+	uint64_t memfd_ns = 0, dev_ns = 0, huge_ns = 0;
 
-	ksft_print_msg("write fault: memfd %.0f ns a page, device %.0f (%.2f times), with 2 MiB pages %.0f\n",
-		       memfd_ns, dev_ns, dev_ns / memfd_ns, huge_ns);
+	EACH_ROUND {
+		empty(a);
+		TAKE(memfd_ns, touch(a.p, BYTES));
+		empty(b);
+		TAKE(dev_ns, touch(b.p, BYTES));
+		empty(c);
+		TAKE(huge_ns, touch(c.p, BYTES));
+	}
+	ksft_print_msg("write fault: memfd %llu ns a page, device %llu (%.2f times), with 2 MiB pages %llu\n",
+		       (unsigned long long)memfd_ns / PAGES, (unsigned long long)dev_ns / PAGES,
+		       (double)dev_ns / (double)memfd_ns, (unsigned long long)huge_ns / PAGES);
 }
 
 /* Every second run of @pages pages is freed, PAGES / 2 pages in all. */
@@ -105,16 +112,22 @@ static void reclaims(void)
 	struct memory a = memfd(), b = device(0);
 	uint64_t pages;
 
-	for (pages = 1; pages <= 64; pages *= 4) {
-		double ranges = (double)PAGES / 2 / (double)pages;
-		double memfd_ns = LEAST(touch(a.p, BYTES), reclaim_each(a, pages)) / ranges;
-		double each_ns = LEAST(touch(b.p, BYTES), reclaim_each(b, pages)) / ranges;
-		double vector_ns = LEAST(touch(b.p, BYTES),
-					 reclaim_vector(b, pages, 0, TRICOLOR_IOC_RECLAIM)) / ranges;
+	for (pages = 1; pages <= 64; pages *= pages < 4 ? 2 : 4) {
+		double ranges = (double)PAGES / 2 / (double)pages * 1e9;
+		uint64_t memfd_ns = 0, each_ns = 0, vector_ns = 0;
 
+		EACH_ROUND {
+			touch(a.p, BYTES);
+			TAKE(memfd_ns, reclaim_each(a, pages));
+			touch(b.p, BYTES);
+			TAKE(each_ns, reclaim_each(b, pages));
+			touch(b.p, BYTES);
+			TAKE(vector_ns, reclaim_vector(b, pages, 0, TRICOLOR_IOC_RECLAIM));
+		}
 		ksft_print_msg("reclaim of %2llu pages: %.0f ranges/s by madvise on a memfd, %.0f on the "
 			       "device, %.0f by vector (%.2f times)\n", (unsigned long long)pages,
-			       1e9 / memfd_ns, 1e9 / each_ns, 1e9 / vector_ns, each_ns / vector_ns);
+			       ranges / (double)memfd_ns, ranges / (double)each_ns,
+			       ranges / (double)vector_ns, (double)each_ns / (double)vector_ns);
 	}
 }
 
@@ -126,31 +139,35 @@ static void touch_half(struct memory m, uint64_t pages)
 		touch(m.p + at * PAGE, pages * PAGE);
 }
 
+static void reuse_all(struct memory m, uint64_t pages)
+{
+	reclaim_vector(m, pages, 0, TRICOLOR_IOC_REUSE);
+	touch_half(m, pages);
+}
+
 static void reuses(void)
 {
 	struct memory m = device(0);
 	uint64_t pages;
 
 	for (pages = 1; pages <= 64; pages *= 4) {
+		uint64_t free_ns[2] = { 0, 0 }, use_ns[2] = { 0, 0 };
 		double n = (double)PAGES / 2;
-		double lazy_free = LEAST(touch(m.p, BYTES),
-					 reclaim_vector(m, pages, TRICOLOR_RECLAIM_LAZY,
-							TRICOLOR_IOC_RECLAIM);
-					 ) / n;
-		double lazy = LEAST(touch(m.p, BYTES);
-				    reclaim_vector(m, pages, TRICOLOR_RECLAIM_LAZY, TRICOLOR_IOC_RECLAIM),
-				    reclaim_vector(m, pages, 0, TRICOLOR_IOC_REUSE);
-				    touch_half(m, pages)) / n;
-		double eager_free = LEAST(touch(m.p, BYTES),
-					  reclaim_vector(m, pages, 0, TRICOLOR_IOC_RECLAIM)) / n;
-		double eager = LEAST(touch(m.p, BYTES);
-				     reclaim_vector(m, pages, 0, TRICOLOR_IOC_RECLAIM),
-				     touch_half(m, pages)) / n;
 
+		EACH_ROUND {
+			touch(m.p, BYTES);
+			TAKE(free_ns[0], reclaim_vector(m, pages, TRICOLOR_RECLAIM_LAZY,
+							TRICOLOR_IOC_RECLAIM));
+			TAKE(use_ns[0], reuse_all(m, pages));
+			TAKE(free_ns[1], reclaim_vector(m, pages, 0, TRICOLOR_IOC_RECLAIM));
+			TAKE(use_ns[1], touch_half(m, pages));
+		}
 		ksft_print_msg("freed and used again by %2llu pages, ns a page: lazily %.0f + %.0f, at once "
 			       "%.0f + %.0f; use again %.1f times, both %.1f times\n",
-			       (unsigned long long)pages, lazy_free, lazy, eager_free, eager, eager / lazy,
-			       (eager_free + eager) / (lazy_free + lazy));
+			       (unsigned long long)pages, (double)free_ns[0] / n, (double)use_ns[0] / n,
+			       (double)free_ns[1] / n, (double)use_ns[1] / n,
+			       (double)use_ns[1] / (double)use_ns[0],
+			       (double)(free_ns[1] + use_ns[1]) / (double)(free_ns[0] + use_ns[0]));
 	}
 }
 
@@ -222,31 +239,48 @@ static bool protect_async(const char *p)
 	return fd >= 0 && !ioctl(fd, UFFDIO_API, &api) && !ioctl(fd, UFFDIO_REGISTER, &reg);
 }
 
+/* Times of writing, and of collecting what was written. */
+static void say_dirty(const char *what, const uint64_t ns[2])
+{
+	ksft_print_msg("%s: %.1f us/MiB to collect; the writer: %llu ns a page\n", what,
+		       (double)ns[1] / 1e3 / (BYTES / MiB), (unsigned long long)ns[0] / PAGES);
+}
+
+/* Not in turns: soft-dirty protects all memory of the process, and so comes last. */
 static void dirties(void)
 {
-	struct memory m = device(0), s = memfd();
+	struct memory m = device(0), u = memfd(), s = memfd();
 	int pagemap = open("/proc/self/pagemap", O_RDONLY);
-	double plain, ours, soft;
+	uint64_t plain = 0, ours[2] = { 0 }, wp[2] = { 0 }, soft[2] = { 0 };
 
 	touch(m.p, BYTES);
-	touch(s.p, BYTES);
-	plain = LEAST(touch(m.p, BYTES), touch(m.p, BYTES)) / PAGES;
+	EACH_ROUND
+		TAKE(plain, touch(m.p, BYTES));
+	ksft_print_msg("writes that nobody looks for: %llu ns a page\n",
+		       (unsigned long long)plain / PAGES);
 	collect(m, TRICOLOR_DIRTY_START);
-	ours = LEAST(collect(m, 0), touch(m.p, BYTES)) / PAGES;
-	ksft_print_msg("dirty pages by the module: %.1f us/MiB to collect; the writer: %.0f ns a page, "
-		       "%.0f without\n", LEAST(touch(m.p, BYTES), collect(m, 0)) / 1e3 / (BYTES / MiB),
-		       ours, plain);
-	soft = LEAST(clear_refs(), touch(s.p, BYTES)) / PAGES;
-	ksft_print_msg("soft-dirty: %.1f us/MiB to collect; the writer: %.0f ns a page\n",
-		       LEAST(touch(s.p, BYTES), read_pagemap(pagemap, s.p); clear_refs()) / 1e3 /
-		       (BYTES / MiB), soft);
-	if (!protect_async(s.p) || !scan(pagemap, s.p)) {
-		ksft_print_msg("uffd-wp: not on this kernel\n");
-		return;
+	EACH_ROUND {
+		TAKE(ours[0], touch(m.p, BYTES));
+		TAKE(ours[1], collect(m, 0));
 	}
-	ksft_print_msg("uffd-wp: %.1f us/MiB to collect; the writer: %.0f ns a page\n",
-		       LEAST(touch(s.p, BYTES), scan(pagemap, s.p)) / 1e3 / (BYTES / MiB),
-		       LEAST(scan(pagemap, s.p), touch(s.p, BYTES)) / PAGES);
+	say_dirty("dirty pages by the module", ours);
+	touch(u.p, BYTES);
+	if (protect_async(u.p) && scan(pagemap, u.p)) {
+		EACH_ROUND {
+			TAKE(wp[0], touch(u.p, BYTES));
+			TAKE(wp[1], scan(pagemap, u.p));
+		}
+		say_dirty("uffd-wp", wp);
+	} else {
+		ksft_print_msg("uffd-wp: not on this kernel\n");
+	}
+	touch(s.p, BYTES);
+	clear_refs();
+	EACH_ROUND {
+		TAKE(soft[0], touch(s.p, BYTES));
+		TAKE(soft[1], read_pagemap(pagemap, s.p); clear_refs());
+	}
+	say_dirty("soft-dirty", soft);
 }
 
 TEST(figures)

@@ -218,6 +218,21 @@ TEST_F(dirty, fresh_memory)
 	EXPECT_TRUE(is_marked(self->bits, 3));
 }
 
+/* Unmapped, a page has no dirty bit any more; it counts, mapped again or not. */
+TEST_F(dirty, dropped_and_read_again)
+{
+	ASSERT_EQ(0, start(self->collector));
+	self->p[20 * PAGE] = self->p[21 * PAGE] = 2;
+	ASSERT_EQ(0, madvise(self->p + 20 * PAGE, 2 * PAGE, MADV_DONTNEED));
+	EXPECT_EQ(2, *(volatile char *)(self->p + 20 * PAGE));
+	mark(self->expected, 20);
+	mark(self->expected, 21);
+	EXPECT_WRITTEN(self);
+	/* Once told, one that is mapped is known; of the other nobody knows. */
+	mark(self->expected, 21);
+	EXPECT_WRITTEN(self);
+}
+
 /* Nothing is lost: the memory keeps what was written, whatever the bits say. */
 TEST_F(dirty, contents_stay)
 {

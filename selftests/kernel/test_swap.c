@@ -213,6 +213,37 @@ TEST_F(swap, dirty_tracking_loses_nothing)
 	}
 }
 
+/* A page that was written, swapped out and read again has no dirty bit, and was written. */
+TEST_F(swap, dirty_pages_that_came_back)
+{
+	static uint64_t bits[PAGES / 64];
+	char *q = map(self->collector, BYTES, PROT_READ), byte;
+	uint64_t i, dirty, missed = 0;
+
+	if (!has_feature(TRICOLOR_FEATURE_DIRTY))
+		SKIP(return, "no dirty tracking on this kernel");
+	fill(self);
+	ASSERT_EQ(0, dirty_call(self->collector, TRICOLOR_DIRTY_START, 0, BYTES, NULL, NULL));
+	for (i = 0; i < PAGES; i++)
+		fill_page(self->p + i * PAGE, i + 1);
+	ASSERT_LT(BYTES / 2, swap_out(self));
+	/* By the owner, by the collector, and by the kernel before anybody maps it. */
+	for (i = 0; i < PAGES; i++) {
+		if (i % 3 == 2)
+			ASSERT_EQ(1, pread(self->collector, &byte, 1, (off_t)(i * PAGE)));
+		ASSERT_TRUE(page_is((i % 3 ? q : self->p) + i * PAGE, i + 1));
+	}
+	ASSERT_GT(OWN_BYTES, swapped(self));
+	ASSERT_EQ(0, dirty_call(self->collector, 0, 0, BYTES, bits, &dirty));
+	for (i = 0; i < PAGES; i++)
+		missed += !(bits[i / 64] >> (i % 64) & 1);
+	EXPECT_EQ(0, missed);
+	EXPECT_EQ(PAGES, dirty);
+	/* Told once. */
+	ASSERT_EQ(0, dirty_call(self->collector, 0, 0, BYTES, bits, &dirty));
+	EXPECT_EQ(0, dirty);
+}
+
 /* The owner dies while most of its memory is in swap. */
 TEST_F(swap, orphan)
 {

@@ -163,8 +163,9 @@ if [ ! -e "$dir/root/boot/vmlinuz-$release" ] || [ -z "$modules" ] || [ ! -d "$k
 	give_up "the packages of $release do not hold what they used to"
 fi
 
-# The headers' only absolute path.
-sed -i "s|^include /usr/src/|include $dir/root/usr/src/|" "$kdir/Makefile"
+# The headers' only absolute path; relative, so that the tree can be moved.
+sed -i 's|^include .*/linux-headers-|include $(dir $(realpath $(lastword $(MAKEFILE_LIST))))../linux-headers-|' \
+	"$kdir/Makefile"
 
 # Module BTF is made against the kernel's own, which kbuild looks for in a file vmlinux beside the
 # headers.  6.12's package has that; for 6.1 it is unpacked from the kernel image.

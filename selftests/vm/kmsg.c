@@ -85,7 +85,8 @@ static bool is_complaint(const char *text)
 
 void kmsg_check(void)
 {
-	unsigned int show = 0;
+	/* A complaint may be cut in two by the time of the call. */
+	static unsigned int show;
 	char record[8192], *text, *end;
 	ssize_t n;
 

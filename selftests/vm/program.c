@@ -185,6 +185,8 @@ void vm_run(const struct vm_program *p)
 		}
 		if (open_pipe && fds[0].revents)
 			open_pipe = pass_on(pipes[0], false);
+		/* Before it runs over. */
+		kmsg_check();
 		if (!ended) {
 			reap(pid, &status, &ended);
 			if (ended)

@@ -12,7 +12,7 @@
 # manifest with their libraries, busybox.  Software emulation: needs no privilege.
 #
 # Environment: O, the build folder (default build); SEED, to repeat a run; VM_SECONDS, the hard limit;
-# MANIFEST, another one.
+# VM_MEMORY, as QEMU wants it (2G, for full 5G; no more is taken than is used); MANIFEST, another one.
 #
 # What each program printed is in build/vm/SERIES/results.log, the kernel's console in console.log.
 
@@ -26,9 +26,11 @@ usage()
 
 [ $# -ge 2 ] || usage
 series=$1 level=$2 pattern=${3:-.}
+memory=${VM_MEMORY:-2G}
 case $level in
 quick) limit=${VM_SECONDS:-420} ;;
-full) limit=${VM_SECONDS:-5000} ;;
+# test_daemon_killed: a heap grows for as long as it has no collector, and those start slowly here.
+full) limit=${VM_SECONDS:-5000} memory=${VM_MEMORY:-5G} ;;
 bench) limit=${VM_SECONDS:-900} ;;
 shell) limit=86400 ;;
 *) usage ;;
@@ -85,7 +87,7 @@ fi
 root=$vm/initramfs
 rm -rf $root
 mkdir -p $root/bin $root/sbin $root/dev $root/proc $root/sys $root/tmp $root/run $root/etc \
-	$root/lib/modules $root/b/tests $root/b/bin $root/b/sbin $root/b/lib || exit 1
+	$root/var/tmp $root/lib/modules $root/b/tests $root/b/bin $root/b/sbin $root/b/lib || exit 1
 
 ${CC:-gcc} -std=gnu11 -D_GNU_SOURCE= -O2 -Wall -Wextra -static -o $root/init $here/*.c ||
 	fail "process 1 does not build (is libc6-dev there?)"
@@ -114,6 +116,9 @@ add_module()
 	echo "/lib/modules/$1.ko" >>$root/etc/modules
 }
 add_module zram
+# ext4 asks for it by itself, when it is mounted.
+add_module crc32c_generic
+add_module ext4
 
 [ ! -e $vm/kmod/tricolor.ko ] || cp $vm/kmod/tricolor.ko $root/lib/modules/
 
@@ -195,7 +200,7 @@ append="panic=-1 mitigations=off nokaslr tsc=reliable random.trust_cpu=on
 run_qemu()
 {
 	timeout -k 5 "$limit" qemu-system-x86_64 -accel tcg,thread=multi,tb-size=256 \
-		-cpu max,la57=off -smp 2 -m 2G -nodefaults -no-user-config -no-reboot -display none \
+		-cpu max,la57=off -smp 2 -m "$memory" -nodefaults -no-user-config -no-reboot -display none \
 		-device isa-debug-exit,iobase=0xf4,iosize=0x04 \
 		-kernel $vm/vmlinuz -initrd $vm/initramfs.cpio "$@"
 }

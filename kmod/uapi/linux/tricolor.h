@@ -197,9 +197,13 @@ struct tricolor_ranges {
 /*
  * Which pages were written, by any mapping, since they were last asked about; asking starts anew.
  * Without write faults: the processor's dirty bits are read and cleared.  Pages that are swapped
- * out, or that no process has mapped, count as written.  Writes by a mapper that has dropped the
- * page since (exit, MADV_DONTNEED) are missed if another still maps it, and so are those by devices
- * and other kernel code through pages pinned before.  Not with TRICOLOR_CREATE_HUGE.
+ * out, or that no process has mapped, count as written, and so do those that were and have been
+ * mapped again since.  Missed are writes by a mapper that has dropped the page since (exit,
+ * MADV_DONTNEED) if another still maps it, by devices and other kernel code through pages pinned
+ * before, and those before a page was swapped out if it came back by way of a mapping that root
+ * made of /proc/PID/map_files.  Not with TRICOLOR_CREATE_HUGE.
+ *
+ * While they are tracked, a fault that reads maps one page, and not some around it as well.
  */
 struct tricolor_dirty {
 	__u32 size;
