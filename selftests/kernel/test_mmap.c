@@ -2,13 +2,13 @@
 /*
  * test_mmap.c - mappings of owners and collectors, and what else can be done to them
  */
-#include <linux/userfaultfd.h>
 #include <pthread.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
 #include <sys/wait.h>
 
 #include "arena.h"
+#include "withheld.h"
 
 #define BYTES (8 * MiB)
 
@@ -432,27 +432,9 @@ TEST_F(mapping, neighbours)
 	EXPECT_EQ(TRICOLOR_STATE_ORPHAN, info(self->collector).state);
 }
 
-/* A page of which nobody knows the contents; @uffd tells when somebody wants them. */
-static char *withheld_page(int *uffd)
-{
-	struct uffdio_api api = { .api = UFFD_API };
-	struct uffdio_register r = { .mode = UFFDIO_REGISTER_MODE_MISSING };
-	char *p = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-
-	ASSERT_NE(MAP_FAILED, p);
-	*uffd = (int)syscall(SYS_userfaultfd, O_CLOEXEC);
-	if (*uffd < 0)
-		return NULL;
-	r.range.start = (uintptr_t)p;
-	r.range.len = PAGE;
-	ASSERT_EQ(0, ioctl(*uffd, UFFDIO_API, &api));
-	ASSERT_EQ(0, ioctl(*uffd, UFFDIO_REGISTER, &r));
-	return p;
-}
-
 struct writer {
 	int fd;
-	const char *from;
+	char *from;
 };
 
 static void *write_byte(void *arg)
@@ -468,7 +450,6 @@ static void *write_byte(void *arg)
  */
 TEST_F(mapping, seeking_waits_for_nobody)
 {
-	struct uffdio_zeropage fill = { 0 };
 	struct pollfd wanted = { .events = POLLIN };
 	struct writer w;
 	char path[96];
@@ -492,9 +473,7 @@ TEST_F(mapping, seeking_waits_for_nobody)
 		_exit(lseek(self->collector, 0, SEEK_DATA) == HUGE &&
 		      lseek(self->collector, 0, SEEK_HOLE) == 0 ? 0 : 1);
 	EXPECT_TRUE(WAIT_FOR(waitpid(pid, &status, WNOHANG) == pid));
-	fill.range.start = (uintptr_t)w.from;
-	fill.range.len = PAGE;
-	ASSERT_EQ(0, ioctl(wanted.fd, UFFDIO_ZEROPAGE, &fill));
+	give_page(wanted.fd, w.from);
 	pthread_join(t, NULL);
 	close(w.fd);
 	EXPECT_EQ(0, status);
