@@ -3,7 +3,7 @@
  * alarm.c - what the kernel tells about a control group without being asked
  *
  *	a limit is written		inotify on the files (all versions)
- *	memory.high or .max is hit	inotify on memory.events (v2)
+ *	memory.high or .max is hit	memory.events can be polled (v2)
  *	tasks wait for memory		a trigger on memory.pressure (v2, with PSI)
  *	reclaim has a hard time		an eventfd on memory.pressure_level (v1)
  *	use passes a threshold		eventfds on memory.usage_in_bytes (v1)
@@ -20,14 +20,6 @@
 #include <sys/eventfd.h>
 #include <sys/inotify.h>
 #include <unistd.h>
-
-static int open_in(const char *dir, const char *name, int flags)
-{
-	char path[PATH_MAX + 64];
-
-	snprintf(path, sizeof(path), "%s/%s", dir, name);
-	return open(path, flags | O_CLOEXEC);
-}
 
 int alarm_limits_open(void)
 {
@@ -46,21 +38,25 @@ void alarm_limits_drain(int fd)
 
 void alarm_on_limits(int fd, const struct cgroup *cg)
 {
-	static const char *const files[3][3] = {
-		{ NULL }, { "memory.limit_in_bytes", NULL },
-		{ "memory.max", "memory.high", "memory.events" },
+	static const char *const files[3][2] = {
+		{ NULL }, { "memory.limit_in_bytes", NULL }, { "memory.max", "memory.high" },
 	};
-	char dir[PATH_MAX], path[PATH_MAX + 64];
+	char dir[PATH_MAX], path[64];
 	size_t i;
+	int file;
 
 	if (fd < 0 || !cg->version)
 		return;
 	strcpy(dir, cg->dir);
 	do {
-		for (i = 0; i < 3 && files[cg->version][i]; i++) {
-			snprintf(path, sizeof(path), "%s/%s", dir, files[cg->version][i]);
+		for (i = 0; i < 2 && files[cg->version][i]; i++) {
+			file = cgroup_open(dir, files[cg->version][i], O_RDONLY);
+			if (file < 0)
+				continue;
+			snprintf(path, sizeof(path), "/proc/self/fd/%d", file);
 			/* Twice is as good as once: it is the same watch.  It goes with the file. */
 			inotify_add_watch(fd, path, IN_MODIFY);
+			close(file);
 		}
 	} while (cgroup_up(dir, cg->mount_len));
 }
@@ -69,8 +65,8 @@ void alarm_on_limits(int fd, const struct cgroup *cg)
 static int event_on(const char *dir, const char *name, const char *arguments)
 {
 	int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	int file = open_in(dir, name, O_RDONLY),
-	    control = open_in(dir, "cgroup.event_control", O_WRONLY);
+	int file = cgroup_open(dir, name, O_RDONLY),
+	    control = cgroup_open(dir, "cgroup.event_control", O_WRONLY);
 	char line[96];
 	int len = snprintf(line, sizeof(line), "%d %d %s", fd, file, arguments);
 
@@ -92,7 +88,7 @@ static int pressure_trigger(const char *dir)
 	size_t i;
 
 	for (i = 0; i < 2; i++) {
-		int fd = open_in(dir, "memory.pressure", O_RDWR | O_NONBLOCK);
+		int fd = cgroup_open(dir, "memory.pressure", O_RDWR);
 
 		if (fd < 0)
 			return -1;
@@ -103,20 +99,27 @@ static int pressure_trigger(const char *dir)
 	return -1;
 }
 
-void alarm_open(struct alarm *a, const char *dir, unsigned int version)
-{
-	*a = (struct alarm){ .version = version, .pressure_fd = -1, .use_fd = -1 };
-	if (version == 2)
-		a->pressure_fd = pressure_trigger(dir);
-	else if (version == 1)
-		a->pressure_fd = event_on(dir, "memory.pressure_level", "medium");
-}
-
 static void forget(int *fd)
 {
 	if (*fd >= 0)
 		close(*fd);
 	*fd = -1;
+}
+
+void alarm_open(struct alarm *a, const char *dir, unsigned int version)
+{
+	char events[1024];
+
+	*a = (struct alarm){ .version = version, .pressure_fd = -1, .use_fd = -1 };
+	if (version == 1)
+		a->pressure_fd = event_on(dir, "memory.pressure_level", "medium");
+	if (version != 2)
+		return;
+	a->pressure_fd = pressure_trigger(dir);
+	a->use_fd = cgroup_open(dir, "memory.events", O_RDONLY);
+	/* What has changed since it was read rings. */
+	if (a->use_fd >= 0 && read(a->use_fd, events, sizeof(events)) < 0)
+		forget(&a->use_fd);
 }
 
 void alarm_close(struct alarm *a)
@@ -139,8 +142,8 @@ void alarm_thresholds(struct alarm *a, const char *dir, uint64_t low, uint64_t h
 	a->use_fd = event_on(dir, "memory.usage_in_bytes", text);
 	if (a->use_fd < 0)
 		return;
-	file = open_in(dir, "memory.usage_in_bytes", O_RDONLY);
-	control = open_in(dir, "cgroup.event_control", O_WRONLY);
+	file = cgroup_open(dir, "memory.usage_in_bytes", O_RDONLY);
+	control = cgroup_open(dir, "cgroup.event_control", O_WRONLY);
 	len = snprintf(line, sizeof(line), "%d %d %llu", a->use_fd, file, (unsigned long long)high);
 	if (file < 0 || control < 0 || write(control, line, (size_t)len) != len)
 		forget(&a->use_fd);
@@ -152,22 +155,38 @@ void alarm_thresholds(struct alarm *a, const char *dir, uint64_t low, uint64_t h
 
 void alarm_poll(const struct alarm *a, struct pollfd *p)
 {
-	p[0] = (struct pollfd){ .fd = a->pressure_fd,
-				.events = a->version == 2 ? POLLPRI : POLLIN };
-	p[1] = (struct pollfd){ .fd = a->use_fd, .events = POLLIN };
+	short events = a->version == 2 ? POLLPRI : POLLIN;
+
+	p[0] = (struct pollfd){ .fd = a->pressure_fd, .events = events };
+	p[1] = (struct pollfd){ .fd = a->use_fd, .events = events };
+}
+
+/* A v1 alarm counts; v2's is at rest again when it has been read from the start. */
+static bool quiet(const struct alarm *a, int fd)
+{
+	char text[1024];
+
+	return a->version == 2 ? pread(fd, text, sizeof(text), 0) >= 0 :
+				 read(fd, text, sizeof(uint64_t)) > 0;
 }
 
 bool alarm_rang(struct alarm *a, const struct pollfd *p)
 {
-	uint64_t times;
 	bool rang = false;
 
-	/* The group has been removed. */
+	/* POLLERR: the group is gone.  memory.events has it with each change. */
 	if (p[0].revents & (POLLERR | POLLHUP | POLLNVAL))
 		forget(&a->pressure_fd);
 	else if (p[0].revents)
-		rang = a->version == 2 || read(a->pressure_fd, &times, sizeof(times)) > 0;
-	if (p[1].revents)
-		rang |= read(a->use_fd, &times, sizeof(times)) > 0;
+		rang = a->version == 2 || quiet(a, a->pressure_fd);
+	if (p[1].revents && quiet(a, a->use_fd))
+		rang = true;
+	else if (p[1].revents)
+		forget(&a->use_fd);
 	return rang;
+}
+
+bool alarm_on_use(const struct alarm *a)
+{
+	return a->version == 1 && a->use_fd >= 0;
 }

@@ -13,7 +13,7 @@
 struct alarm {
 	unsigned int version;
 	int pressure_fd;		/* v2: memory.pressure itself; v1: an eventfd; -1: none */
-	int use_fd;			/* v1: an eventfd for thresholds of use; -1: none */
+	int use_fd;			/* v2: memory.events; v1: of thresholds; -1: none */
 	uint64_t threshold[2];		/* that are set */
 };
 
@@ -25,7 +25,7 @@ int alarm_limits_open(void);
 /** Read what has come there, and forget it. */
 void alarm_limits_drain(int fd);
 
-/** Have @fd readable when a limit of @cg or of a group above is written, or memory.events changes. */
+/** Have @fd readable when a limit of @cg or of a group above is written. */
 void alarm_on_limits(int fd, const struct cgroup *cg);
 
 void alarm_open(struct alarm *a, const char *dir, unsigned int version);
@@ -33,6 +33,9 @@ void alarm_close(struct alarm *a);
 
 /** v1: be told when use passes either of these. */
 void alarm_thresholds(struct alarm *a, const char *dir, uint64_t low, uint64_t high);
+
+/** Whether it rings before a limit is reached, so that one may sleep until then. */
+bool alarm_on_use(const struct alarm *a);
 
 /** Fill in what to poll, ALARM_FDS entries; and see afterwards whether there is an alarm. */
 void alarm_poll(const struct alarm *a, struct pollfd *p);

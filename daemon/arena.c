@@ -33,6 +33,7 @@
 #include "log.h"
 #include "registry.h"
 #include "tricolor.h"
+#include "users.h"
 
 #define STRING_(x) #x
 #define STRING(x) STRING_(x)
@@ -139,13 +140,16 @@ static bool map(struct arena *a, const struct tri_layout *layout, uint64_t heap_
 		return refuse(a, ENOMEM, "no address space for another arena of %llu MiB",
 			      (unsigned long long)(layout->file_bytes >> 20));
 	}
+	tri_view_init(&a->view, a->base, layout, heap_va);
 	a->guard = fault_guard(a->base, layout->file_bytes);
 	if (!a->guard)
 		return refuse(a, ENOMEM, "no memory to watch over another arena");
+	/* A private collector's client is who started it.  Its sandbox may not know the call. */
+	if (!config_is_private())
+		a->holes_fd = backing_guard_holes(a->is_device, a->base, layout->file_bytes);
 	/* For this process the heap is there to be read. */
 	mprotect((char *)a->base + layout->heap, layout->file_bytes - layout->heap, heap_prot);
 	madvise(a->base, layout->file_bytes, MADV_DONTDUMP);
-	tri_view_init(&a->view, a->base, layout, heap_va);
 	return true;
 }
 
@@ -170,6 +174,11 @@ static bool attach(struct arena *a)
 	a->pid = cred.pid;
 	if (!receive_hello(a, &hello) || !check_file(a, &layout, &heap_va))
 		return false;
+	if (!users_client_enter(cred.uid, layout.file_bytes))
+		return refuse(a, EDQUOT, "user %u has as many clients, or bytes of arenas, as one user may have "
+			      "of this collector", cred.uid);
+	a->uid = cred.uid;
+	a->charged_bytes = layout.file_bytes;
 	if (pread(a->fd, &debug, sizeof(debug), offsetof(struct tri_ctl, debug)) == sizeof(debug)) {
 		a->checkmark = debug & TRI_DEBUG_CHECKMARK;
 		a->clobberfree = debug & TRI_DEBUG_CLOBBERFREE;
@@ -199,11 +208,11 @@ static bool attach(struct arena *a)
 	registry_set_file(a->registry, a->fd);
 	if (!arena_send(a, &welcome))
 		return false;
-	/* What it left unswept must be swept before a cycle. */
-	sweep_all(a);
 	pacer_init(&a->pacer, &config);
 	limit_init(a);
 	arena_defaults(a);
+	/* What it left unswept must be swept before a cycle.  Orders come meanwhile. */
+	sweep_all(a);
 	return true;
 }
 
@@ -271,7 +280,7 @@ void arena_serve(int sock)
 		return;
 	}
 	a->sock = sock;
-	a->fd = -1;
+	a->fd = a->holes_fd = -1;
 	a->phase = PHASES;
 	tri_short_slice();
 	if (attach(a))
@@ -284,8 +293,12 @@ void arena_serve(int sock)
 		fault_unguard(a->guard);
 	if (a->base)
 		munmap(a->base, a->view.layout.file_bytes);
+	if (a->holes_fd >= 0)
+		close(a->holes_fd);
 	if (a->fd >= 0)
 		close(a->fd);
 	close(sock);
+	if (a->charged_bytes)
+		users_client_leave(a->uid, a->charged_bytes);
 	free(a);
 }

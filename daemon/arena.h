@@ -39,6 +39,7 @@ struct arena {
 	int fd;				/* the memfd, or a collector's of /dev/tricolor */
 	bool is_device;
 	struct fault_guard *guard;	/* of the mapping */
+	int holes_fd;			/* that keeps its holes; -1: none */
 	enum phase phase;		/* PHASES: between cycles */
 	/* What the module has been told: see device.c. */
 	int64_t told_limit_bytes;
@@ -47,6 +48,8 @@ struct arena {
 	uint32_t told_limiter;
 	int sock;
 	int32_t pid;			/* SO_PEERCRED */
+	uint32_t uid;
+	uint64_t charged_bytes;		/* users.c; 0: not a client yet */
 	struct registry_arena *registry;	/* what others see of it; see orders.c */
 	bool trace_gc, trace_pacer, trace_scav, trace_limit, checkmark, clobberfree;
 	bool fresh;			/* no cycle yet: a predecessor may have left marks */

@@ -3,9 +3,11 @@
  * backing.c - what an arena lives in
  *
  * A memfd has to be sealed against shrinking and growing: else the client could take pages away
- * from under us.  A collector's descriptor of /dev/tricolor has its size for good.  Its holes do
- * not fill when we touch them, so that we are never charged for a client's page; fault.c is for
- * clients that take pages away on purpose.
+ * from under us.  A collector's descriptor of /dev/tricolor has its size for good.
+ *
+ * Its holes do not fill when we touch them, so that we are never charged for a client's page; and
+ * those of a memfd do not where the kernel has userfaultfd.  Otherwise one large object that was never
+ * written would be enough to have us fill the machine's memory.  fault.c is for who touches a hole.
  */
 #include "backing.h"
 
@@ -13,10 +15,12 @@
 #include <fcntl.h>
 #include <linux/magic.h>
 #include <linux/tricolor.h>
+#include <linux/userfaultfd.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/vfs.h>
 #include <unistd.h>
 
@@ -79,6 +83,31 @@ int backing_check(int fd, bool *is_device, uint64_t *bytes, const char **why)
 {
 	*is_device = is_collector(fd);
 	return *is_device ? check_device(fd, bytes, why) : check_memfd(fd, bytes, why);
+}
+
+int backing_guard_holes(bool is_device, void *base, uint64_t bytes)
+{
+	struct uffdio_api api = {
+		.api = UFFD_API,
+		.features = UFFD_FEATURE_SIGBUS | UFFD_FEATURE_MISSING_SHMEM,
+	};
+	struct uffdio_register range = {
+		.range = { (uintptr_t)base, bytes },
+		.mode = UFFDIO_REGISTER_MODE_MISSING,
+	};
+	int fd;
+
+	if (is_device)
+		return -1;
+	/* Nothing is ever read from it: a bus error is raised where the fault is. */
+	fd = (int)syscall(SYS_userfaultfd, O_CLOEXEC | O_NONBLOCK | UFFD_USER_MODE_ONLY);
+	if (fd < 0)
+		return -1;
+	if (ioctl(fd, UFFDIO_API, &api) || ioctl(fd, UFFDIO_REGISTER, &range)) {
+		close(fd);
+		return -1;
+	}
+	return fd;
 }
 
 uint64_t backing_resident_bytes(int fd, uint64_t otherwise)

@@ -19,6 +19,12 @@ struct backing_range {
  */
 int backing_check(int fd, bool *is_device, uint64_t *bytes, const char **why);
 
+/**
+ * From now on a bus error says who touches a hole of a mapping, and the hole stays one.
+ * Returns a descriptor to be closed with the mapping; -1: it needs none, or it can't be had here.
+ */
+int backing_guard_holes(bool is_device, void *base, uint64_t bytes);
+
 /** Memory that @fd holds, in bytes; @otherwise if that can't be told. */
 uint64_t backing_resident_bytes(int fd, uint64_t otherwise);
 

@@ -8,9 +8,15 @@
  *     In a container without a namespace of its own the mounted part is not the root: the group's
  *     folder is the mount point and the rest of the name behind the mounted part.
  *  3. What is not below any mount of ours (we are in another container than the process) may be
- *     below one of its own: /proc/PID/root leads there, if we may look.
- *  4. Limits hold for all that is below.  The tightest from the group up to the mount point counts.
- *     Of what lies above that v1 tells the sum of it all (hierarchical_memory_limit), v2 nothing.
+ *     below one of its own: /proc/PID/root leads there, if we may look.  What lies there is the
+ *     process's to choose: pipes, links to our own files.  Only files of a cgroup are opened.
+ *  4. Limits hold for all that is below.  Going up from the group to the mount point a limit that
+ *     is no larger than one further down makes that one superfluous: more counts against it.  A
+ *     larger one may have less room left all the same, because of what else is in there.
+ *     Of what lies above the mount point v1 tells the least limit (hierarchical_memory_limit), v2
+ *     nothing.
+ *  5. In v1 a group's memory counts in its parent as well only if that has memory.use_hierarchy.
+ *     Kernels from 5.11 on have no other way.
  *
  * Use is what the kernel counts, less inactive file pages: those go without pain.  A big file that
  * is read once, or written, is no reason to collect.
@@ -19,9 +25,12 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 /* v1 has a limit always; none is LONG_MAX rounded down to pages. */
@@ -202,9 +211,38 @@ const char *cgroup_below(const char *path, const char *mounted)
 /* Files                                                                                      */
 /* ------------------------------------------------------------------------------------------ */
 
-static bool read_text(const char *path, char *text, size_t room)
+/* Below /proc/PID/root. */
+static bool is_foreign(const char *dir)
 {
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	int len = 0;
+
+	return sscanf(dir, "/proc/%*d/root%n", &len) == 0 && len && (!dir[len] || dir[len] == '/');
+}
+
+int cgroup_open(const char *dir, const char *name, int flags)
+{
+	char path[PATH_MAX + 64];
+	struct statfs fs;
+	struct stat st;
+	int fd;
+
+	snprintf(path, sizeof(path), "%s/%s", dir, name);
+	fd = open(path, flags | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	if (fd < 0)
+		return -1;
+	if (fstat(fd, &st) || !S_ISREG(st.st_mode) ||
+	    (is_foreign(dir) && (fstatfs(fd, &fs) || (fs.f_type != CGROUP_SUPER_MAGIC &&
+						      fs.f_type != CGROUP2_SUPER_MAGIC)))) {
+		close(fd);
+		errno = EMEDIUMTYPE;
+		return -1;
+	}
+	return fd;
+}
+
+/* Closes @fd. */
+static bool read_all(int fd, char *text, size_t room)
+{
 	size_t n = 0;
 	ssize_t got = 0;
 
@@ -217,12 +255,14 @@ static bool read_text(const char *path, char *text, size_t room)
 	return got >= 0;
 }
 
+static bool read_text(const char *path, char *text, size_t room)
+{
+	return read_all(open(path, O_RDONLY | O_CLOEXEC), text, room);
+}
+
 bool cgroup_read(const char *dir, const char *name, char *text, size_t room)
 {
-	char path[PATH_MAX + 64];
-
-	snprintf(path, sizeof(path), "%s/%s", dir, name);
-	return read_text(path, text, room);
+	return read_all(cgroup_open(dir, name, O_RDONLY), text, room);
 }
 
 static uint64_t read_number(const char *dir, const char *name)
@@ -315,43 +355,71 @@ bool cgroup_up(char *dir, size_t mount_len)
 	return true;
 }
 
-static void tighten(struct cgroup_limit *limit, uint64_t bytes, const char *dir)
+static uint64_t limit_of(const char *dir, unsigned int version)
 {
-	if (bytes >= limit->limit_bytes)
-		return;
-	limit->limit_bytes = bytes;
-	strcpy(limit->dir, dir);
+	uint64_t max, high;
+
+	if (version == 1)
+		return read_number(dir, "memory.limit_in_bytes");
+	max = read_number(dir, "memory.max");
+	high = read_number(dir, "memory.high");
+	return high < max ? high : max;
 }
 
-void cgroup_tightest(const struct cgroup *cg, struct cgroup_limit *limit)
+/* One further up than all that there are. */
+static size_t add_limit(struct cgroup_limit *limits, size_t n, size_t room, uint64_t bytes,
+			const char *dir)
+{
+	if (bytes == CGROUP_NONE)
+		return n;
+	while (n && limits[n - 1].limit_bytes >= bytes)
+		n--;
+	/* It is the largest, and the last that would be missed. */
+	if (n == room)
+		return n;
+	limits[n].limit_bytes = bytes;
+	limits[n].hidden = false;
+	strcpy(limits[n].dir, dir);
+	return n + 1;
+}
+
+/* Whether what is below @dir counts in there. */
+static bool is_hierarchical(const char *dir, unsigned int version)
+{
+	return version == 2 || read_number(dir, "memory.use_hierarchy") != 0;
+}
+
+size_t cgroup_limits(const struct cgroup *cg, struct cgroup_limit *limits, size_t room)
 {
 	char dir[PATH_MAX], text[STAT_BYTES];
 	uint64_t above;
+	size_t n;
 
+	if (!cg->version)
+		return 0;
 	strcpy(dir, cg->dir);
-	strcpy(limit->dir, cg->dir);
-	limit->limit_bytes = CGROUP_NONE;
-	limit->hidden = false;
-	do {
-		if (cg->version == 2) {
-			tighten(limit, read_number(dir, "memory.max"), dir);
-			tighten(limit, read_number(dir, "memory.high"), dir);
-		} else {
-			tighten(limit, read_number(dir, "memory.limit_in_bytes"), dir);
-		}
-	} while (cgroup_up(dir, cg->mount_len));
+	n = add_limit(limits, 0, room, limit_of(dir, cg->version), dir);
+	while (cgroup_up(dir, cg->mount_len) && is_hierarchical(dir, cg->version))
+		n = add_limit(limits, n, room, limit_of(dir, cg->version), dir);
 	/* @dir is the highest that we see. */
 	if (cg->version == 1 && cgroup_read(cg->dir, "memory.stat", text, sizeof(text)) &&
 	    cgroup_parse_stat(text, "hierarchical_memory_limit", &above) &&
-	    above < limit->limit_bytes) {
-		tighten(limit, above, dir);
-		limit->hidden = true;
+	    (!n || above < limits[0].limit_bytes)) {
+		n = add_limit(limits, 0, room, above, dir);
+		if (n)
+			limits[0].hidden = true;
 	}
+	return n;
+}
+
+uint64_t cgroup_charged(const char *dir, unsigned int version)
+{
+	return read_number(dir, version == 2 ? "memory.current" : "memory.usage_in_bytes");
 }
 
 uint64_t cgroup_usage(const char *dir, unsigned int version)
 {
-	uint64_t used = read_number(dir, version == 2 ? "memory.current" : "memory.usage_in_bytes");
+	uint64_t used = cgroup_charged(dir, version);
 	char text[STAT_BYTES];
 	uint64_t cache;
 

@@ -25,10 +25,12 @@ struct cgroup {
 	char why[160];
 };
 
-/* The tightest limit that holds for a group, and the group that has it. */
+#define CGROUP_LIMITS 8			/* more that grow from group to group are not looked at */
+
+/* A limit that holds for a group: its own, or that of one above it. */
 struct cgroup_limit {
-	uint64_t limit_bytes;		/* CGROUP_NONE: there is none */
-	char dir[PATH_MAX];		/* whose use counts against it; without a limit the group's own */
+	uint64_t limit_bytes;		/* of memory.max and memory.high the less */
+	char dir[PATH_MAX];		/* the folder of the group that has it: its use counts */
 	bool hidden;			/* it is that of a group above what can be seen */
 };
 
@@ -62,8 +64,15 @@ const char *cgroup_below(const char *path, const char *mounted);
 /** Find @pid's group for @controller.  False: not to be seen; cg->why has the reason. */
 bool cgroup_find(const char *root, pid_t pid, const char *controller, struct cgroup *cg);
 
-/** The tightest memory limit from @cg upwards. */
-void cgroup_tightest(const struct cgroup *cg, struct cgroup_limit *limit);
+/**
+ * The memory limits from @cg upwards that may leave the least room: the tightest, and then, going
+ * up from there, each that is larger than those before it.  Returns how many there are, up to
+ * @room.
+ */
+size_t cgroup_limits(const struct cgroup *cg, struct cgroup_limit *limits, size_t room);
+
+/** What is charged to a group, file cache and all; CGROUP_NONE if it can't be read.  Cheap. */
+uint64_t cgroup_charged(const char *dir, unsigned int version);
 
 /**
  * Memory that a group uses, less the file cache that is on no one's mind: CGROUP_NONE if it can't
@@ -76,6 +85,12 @@ double cgroup_cpu_quota(const struct cgroup *cg);
 
 /** Go to the parent of folder @dir, but not above the mount point.  False: there is none. */
 bool cgroup_up(char *dir, size_t mount_len);
+
+/**
+ * Open a file of a group, for as long as that can't wait.  -1 and errno also for what is no regular file,
+ * or is none of a cgroup where the client has a say.
+ */
+int cgroup_open(const char *dir, const char *name, int flags);
 
 /** A small file as text.  False: it can't be read.  What does not fit is cut off. */
 bool cgroup_read(const char *dir, const char *name, char *text, size_t room);

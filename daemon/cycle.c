@@ -60,7 +60,7 @@ static void publish_trigger(struct arena *a)
 {
 	struct tri_ctl *ctl = a->view.ctl;
 	uint64_t goal = pacer_goal_bytes(&a->pacer), slack;
-	uint64_t in_force = (uint64_t)a->limit.in_force_bytes, fits;
+	uint64_t in_force = (uint64_t)a->limit.in_force_bytes, fits, far;
 	uint64_t overhead = pacer_overhead_bytes(&a->pacer);
 	bool limited = pacer_limited(&a->pacer, a->limit.in_force_bytes);
 
@@ -72,10 +72,14 @@ static void publish_trigger(struct arena *a)
 	/* A limit that gives way is no reason to wait. */
 	tri_write(&ctl->late_bytes, counter_at(a, goal == PACER_NEVER || a->limit.held ?
 						  PACER_NEVER : goal + slack));
-	/* A goal that is low to have gaps filled is no danger: objects that fit take no pages. */
+	/*
+	 * A goal that is low to have gaps filled is no danger: objects that fit take no pages.  One that
+	 * GOGC sets is passed as others are, and then there may be no room for it.
+	 */
 	fits = in_force > overhead ? in_force - overhead : 0;
-	tri_write(&ctl->far_bytes, counter_at(a, !limited || a->limit.held ? PACER_NEVER :
-						 (goal > fits ? goal : fits) + in_force / LIMIT_FAR_PARTS));
+	far = a->limit.in_force_bytes == PACER_NO_LIMIT || a->limit.held ? PACER_NEVER :
+	      (goal > fits ? goal : fits) + in_force / LIMIT_FAR_PARTS;
+	tri_write(&ctl->far_bytes, counter_at(a, far));
 	if (a->pacer.marking)
 		return;			/* the next trigger is the end of marking's business */
 	a->trigger_bytes = limit_trigger(a, counter_at(a, pacer_trigger_bytes(&a->pacer)));

@@ -12,10 +12,10 @@
 #include "core/layout.h"
 #include "cpus.h"
 #include "listen.h"
+#include "users.h"
 
 /* A client's default arena, mapped as attaching would. */
 #define ARENA_PAGES ((64ull << 30) >> TRI_PAGE_SHIFT)
-#define FILES_OF_A_CLIENT 3		/* socket, arena, doorbell */
 
 static bool check_arena(void)
 {
@@ -55,7 +55,7 @@ static void print_files(void)
 		printf("clients: as many as memory allows\n");
 	else
 		printf("clients: at most %llu at a time, by the limit of %llu open files\n",
-		       (unsigned long long)(files.rlim_max - 16) / FILES_OF_A_CLIENT,
+		       (unsigned long long)(files.rlim_max - 16) / USERS_CLIENT_FILES,
 		       (unsigned long long)files.rlim_max);
 }
 

@@ -28,61 +28,16 @@
 #include "control.h"
 #include "control_proto.h"
 #include "log.h"
+#include "users.h"
 
 #define STACK_BYTES (256u << 10)
 #define GUESTS_OF_A_USER 64
 #define GUESTS_OF_A_STRANGER 4
-#define USERS 256
-
-/* Users that have guests.  Under the lock, which no arena's thread takes once it is one. */
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static struct {
-	uid_t uid;
-	unsigned int guests;		/* 0: unused */
-} users[USERS];
 
 struct connection {
 	int sock;
 	uid_t uid;
 };
-
-static bool guest_enter(uid_t uid)
-{
-	unsigned int i, unused = USERS;
-	unsigned int most = config_is_private() && uid != geteuid() ? GUESTS_OF_A_STRANGER
-								    : GUESTS_OF_A_USER;
-	bool ok = false;
-
-	pthread_mutex_lock(&lock);
-	for (i = 0; i < USERS; i++) {
-		if (users[i].guests && users[i].uid == uid)
-			break;
-		if (!users[i].guests && unused == USERS)
-			unused = i;
-	}
-	if (i == USERS)
-		i = unused;
-	if (i < USERS && (users[i].guests < most || uid == 0)) {
-		users[i].uid = uid;
-		users[i].guests++;
-		ok = true;
-	}
-	pthread_mutex_unlock(&lock);
-	return ok;
-}
-
-static void guest_leave(uid_t uid)
-{
-	unsigned int i;
-
-	pthread_mutex_lock(&lock);
-	for (i = 0; i < USERS; i++)
-		if (users[i].guests && users[i].uid == uid)
-			break;
-	if (i < USERS)
-		users[i].guests--;
-	pthread_mutex_unlock(&lock);
-}
 
 /* The type of the first message, which stays where it is; 0: there was none. */
 static uint32_t first_type(int sock)
@@ -109,13 +64,13 @@ static void *serve(void *arg)
 	if (type == CONTROL_TYPE) {
 		control_serve(c.sock);
 	} else if (type && !config_is_private()) {
-		guest_leave(c.uid);
+		users_guest_leave(c.uid);
 		/* What is no HELLO is refused there. */
 		arena_serve(c.sock);
 		return NULL;
 	}
 	close(c.sock);
-	guest_leave(c.uid);
+	users_guest_leave(c.uid);
 	return NULL;
 }
 
@@ -126,11 +81,13 @@ void greet(int sock)
 	socklen_t len = sizeof(cred);
 	pthread_attr_t attr;
 	pthread_t thread;
+	unsigned int most;
 	int err = ENOMEM;
 
 	if (!c || getsockopt(sock, SOL_SOCKET, SO_PEERCRED, &cred, &len))
 		goto turn_away;
-	if (!guest_enter(cred.uid)) {
+	most = config_is_private() && cred.uid != geteuid() ? GUESTS_OF_A_STRANGER : GUESTS_OF_A_USER;
+	if (!users_guest_enter(cred.uid, most)) {
 		err = EUSERS;
 		goto turn_away;
 	}
@@ -143,7 +100,7 @@ void greet(int sock)
 	pthread_attr_destroy(&attr);
 	if (!err)
 		return;
-	guest_leave(cred.uid);
+	users_guest_leave(cred.uid);
 turn_away:
 	/* Not at a length that somebody could fill a disk with, at the usual level. */
 	log_debug("a connection was turned away: %s", err == EUSERS ?

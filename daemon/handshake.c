@@ -108,7 +108,7 @@ bool arena_handshake(struct arena *a, enum tri_handshake kind, struct tri_msg *a
 	f->interrupted_total_ns += answer->interrupted_total_ns;
 	f->interruptions += answer->interruptions;
 	a->threads = answer->threads;
-	limit_interrupted(a, answer->interrupted_total_ns);
+	limit_interrupted(a, answer->interrupted_total_ns, answer->interruptions);
 	/* It lost a pointer for want of a buffer: this cycle must free nothing. */
 	return !answer->a;
 }

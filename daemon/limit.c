@@ -25,7 +25,10 @@
  *     as soon as a cycle has found that what lives does not fit, until one finds that it does: a
  *     heap that grows would not live to see the limiter's bucket full.
  *
- *  5. Releasing.  Memory above the limit goes back at once: the limit is what others are promised.
+ *  5. Waking.  Where the kernel does not tell the watcher that use of the group grows, it does not sleep
+ *     through the client's work: the trigger is brought forward to the first allocation of some size.
+ *
+ *  6. Releasing.  Memory above the limit goes back at once: the limit is what others are promised.
  */
 #include "limit.h"
 
@@ -46,6 +49,7 @@
 #define THINK_MIN_BYTES (1ull << 20)	/* allocation after which putting off is thought over … */
 #define THINK_MAX_BYTES (64ull << 20)
 #define THINK_PARTS 64			/* … this part of the limit, within these bounds */
+#define SCAN_NS 200000ull		/* of a thread's stack: mostly it is a fortieth of that */
 #define HURRY_MIN_BYTES (1ull << 20)	/* less new allocation is not worth a cycle … */
 #define HURRY_PARTS 16			/* … nor is less than this part of what lives */
 #define CAP_FACTOR 1.15			/* for the scavenger's tenth, the pacer's headroom, late ends */
@@ -74,7 +78,7 @@ static uint64_t less(uint64_t a, uint64_t b)
 	return a > b ? a - b : 0;
 }
 
-/* Of the program's threads for the collector.  Short waits spin and yield; long ones cost no CPU. */
+/* Of the program's threads for the collector. */
 static uint64_t assist_cpu_ns(const struct tri_ctl *ctl)
 {
 	uint64_t slept = tri_read(&ctl->assist_slept_ns);
@@ -152,14 +156,15 @@ static void account(struct arena *a)
 	l->owed_cpu_ns += l->limiter.overflow_cpu_ns - overflow;
 }
 
-void limit_interrupted(struct arena *a, uint64_t ns)
+void limit_interrupted(struct arena *a, uint64_t ns, uint64_t times)
 {
 	struct limit *l = &a->limit;
 	uint64_t assist = passed(&l->answered_assist_ns, tri_read(&a->view.ctl->assist_ns));
+	uint64_t scan = less(ns, assist), most = times * SCAN_NS;
 
-	/* Assists are counted as they happen. */
+	/* Assists are counted as they happen.  What a scan takes beyond some time others have had. */
 	if (limited(a))
-		l->unreported_ns += less(ns, assist);
+		l->unreported_ns += scan < most ? scan : most;
 }
 
 static bool limiting(const struct limit *l)
@@ -345,6 +350,20 @@ void limit_urge(struct arena *a)
 	release(a, a->pacer.marking ? AT_ONCE_BYTES : UINT64_MAX);
 }
 
+void limit_doze(struct arena *a, int64_t bytes)
+{
+	a->limit.doze_bytes = bytes > 0 ? (uint64_t)bytes : 0;
+	cycle_settings(a);
+}
+
+/* The client is at work again: the watcher is to know, before what it knows of the group is old. */
+static void end_doze(struct arena *a)
+{
+	a->limit.doze_bytes = 0;
+	watch_wake();
+	cycle_settings(a);
+}
+
 /* ------------------------------------------------------------------------------------------ */
 /* Giving way                                                                                 */
 /* ------------------------------------------------------------------------------------------ */
@@ -387,6 +406,12 @@ bool limit_hold(struct arena *a)
 {
 	struct limit *l = &a->limit;
 
+	if (l->doze_bytes && cycle_due(a)) {
+		end_doze(a);
+		a->triggered = false;
+		if (!cycle_due(a))
+			return true;
+	}
 	if (!limited(a))
 		return false;
 	account(a);
@@ -415,6 +440,10 @@ uint64_t limit_trigger(const struct arena *a, uint64_t trigger_bytes)
 {
 	uint64_t think = (uint64_t)a->limit.in_force_bytes / THINK_PARTS, at;
 
+	if (a->limit.doze_bytes) {
+		at = tri_read(&a->view.ctl->allocated_bytes) + a->limit.doze_bytes;
+		trigger_bytes = at < trigger_bytes ? at : trigger_bytes;
+	}
 	if (!a->limit.held)
 		return trigger_bytes;
 	if (think < THINK_MIN_BYTES)

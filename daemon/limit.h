@@ -17,6 +17,7 @@ struct limit {
 	int64_t in_force_bytes;		/* the client's own, or that; PACER_NO_LIMIT: none */
 	uint64_t bound_bytes;		/* after the last cycle: memory that can't be released */
 	uint32_t group_pressure;	/* enum tri_pressure of the client's cgroup, by the watcher */
+	uint64_t doze_bytes;		/* the watcher sleeps until so much is allocated; 0: it does not */
 	bool urgent;			/* memory is short: release it, collect if there is what for */
 	bool held;			/* the limit gives way, until the collector has less than half */
 	bool held_in_cycle;		/* it has since the last cycle ended */
@@ -43,12 +44,13 @@ int64_t limit_update(struct arena *a);
 void limit_share(struct arena *a, int64_t bytes);
 void limit_pressure(struct arena *a, uint32_t pressure);
 void limit_urge(struct arena *a);
+void limit_doze(struct arena *a, int64_t bytes);
 
 /** Now and then while marking: account for CPU time; may give way. */
 void limit_progress(struct arena *a);
 
-/** Since the last answer the client's threads were held up for @ns, assists included. */
-void limit_interrupted(struct arena *a, uint64_t ns);
+/** Since the last answer the client's threads were held up @times for @ns, assists included. */
+void limit_interrupted(struct arena *a, uint64_t ns, uint64_t times);
 
 /** Whether memory is so short that a cycle should run before it is due. */
 bool limit_hurry(struct arena *a);
@@ -56,7 +58,7 @@ bool limit_hurry(struct arena *a);
 /** A cycle is due: whether it is to be put off because collecting takes over half of the CPU. */
 bool limit_hold(struct arena *a);
 
-/** The trigger, brought forward to where putting off is to be thought over. */
+/** The trigger, brought forward to where putting off is to be thought over, or somebody to be woken. */
 uint64_t limit_trigger(const struct arena *a, uint64_t trigger_bytes);
 
 /** A cycle has ended, and was swept. */

@@ -10,8 +10,8 @@
  *  3. A mutator that assists hands over what it marked and did not scan as GREY entries of its buffer.
  *
  * A client that clears bits behind our back could keep us marking: no heap has more to scan than its
- * size, and no queue more entries than the heap has objects, so that a cycle which passes that is
- * given up, and the arena with it.
+ * size, no queue more entries than the heap has objects, and nothing comes back that was not offered,
+ * so that a cycle which passes that is given up, and the arena with it.
  */
 #include "mark.h"
 
@@ -50,6 +50,7 @@ struct mark_worker {
 	uint32_t visit_head, visit_tail, next_head, next_tail;
 	uint32_t fetching;		/* objects in visit */
 	uint32_t taken;			/* spans, for what is done now and then */
+	uint64_t offered;		/* to assisting mutators, and not come back: at most */
 	uint64_t credited_bytes;	/* of scan_bytes, already given to mutators */
 	bool failed;			/* no memory, or no sane heap: the cycle is void */
 };
@@ -262,7 +263,9 @@ static void offer(struct mark_worker *w)
 		if (tri_read(&v->grey[i]))
 			continue;
 		page = next_span(w);
-		if (!atomic_compare_exchange_strong(&v->grey[i], &empty, page))
+		if (atomic_compare_exchange_strong(&v->grey[i], &empty, page))
+			w->offered++;
+		else
 			put_span(w, page);
 	}
 	tri_write(&v->ctl->grey_count, TRI_GREY_SLOTS);
@@ -280,6 +283,11 @@ static bool take_back(struct mark_worker *w)
 
 		if (!page || page >= v->heap_pages)
 			continue;
+		if (!w->offered) {
+			w->failed = true;
+			return false;
+		}
+		w->offered--;
 		put_span(w, page);
 		any = true;
 	}
@@ -371,6 +379,7 @@ static void begin(struct mark_worker *w, struct marker *m)
 	w->npieces = 0;
 	w->visit_head = w->visit_tail = w->next_head = w->next_tail = 0;
 	w->fetching = 0;
+	w->offered = 0;
 	w->credited_bytes = 0;
 	w->failed = false;
 }

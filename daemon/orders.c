@@ -169,6 +169,9 @@ void arena_orders(struct arena *a)
 		case ORDER_PRESSURE:
 			limit_pressure(a, (uint32_t)value);
 			break;
+		case ORDER_DOZE:
+			limit_doze(a, value);
+			break;
 		case ORDER_URGENT:
 			limit_urge(a);
 			break;

@@ -13,6 +13,7 @@
 #include "shared.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
@@ -31,6 +32,8 @@
 #include "watch.h"
 
 #define STOP_NS 2000000000ull
+#define TELL_NS 60000000000ull		/* the same again, in the log */
+#define SNATCHED_MS 100
 
 enum { POLL_LISTENER, POLL_SIGNALS, POLL_UNTIL, POLL_ARENAS, POLL_GENL, POLLS };
 
@@ -85,14 +88,41 @@ static void reload(const struct options *o, struct config *c)
 	notify("READY=1");
 }
 
+static int reserve = -1;		/* a descriptor to turn clients away with when there is no other */
+
+static void keep_reserve(void)
+{
+	if (reserve < 0)
+		reserve = open("/dev/null", O_RDONLY | O_CLOEXEC);
+}
+
+/*
+ * A connection that there is no descriptor for would stay in the queue, and poll() say so for ever.  So
+ * there is one in reserve, to hang up on it with.  Some other thread may snatch it.
+ */
 static void accept_one(int listener)
 {
-	int sock = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
+	static uint64_t told_ns;
+	int sock = accept4(listener, NULL, NULL, SOCK_CLOEXEC), err = errno;
 
-	if (sock >= 0)
+	if (sock < 0 && (err == EMFILE || err == ENFILE)) {
+		if (reserve >= 0)
+			close(reserve);
+		reserve = -1;
+		sock = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
+		if (sock >= 0)
+			close(sock);
+		else
+			poll(NULL, 0, SNATCHED_MS);
+		if (!told_ns || clock_ns() - told_ns > TELL_NS) {
+			told_ns = clock_ns();
+			log_warning("clients are turned away: %s; raise the limit of open files",
+				    strerror(err));
+		}
+	} else if (sock >= 0) {
 		greet(sock);
-	else if (errno == EMFILE || errno == ENFILE)
-		log_warning("a client waits: %s; raise the limit of open files", strerror(errno));
+	}
+	keep_reserve();
 }
 
 /* Who is in force until a signal or --until ends it: then its reason. */
@@ -147,6 +177,7 @@ int shared_run(const struct options *o, struct config *c)
 	p[POLL_LISTENER].fd = listen_at(c->socket);
 	if (p[POLL_LISTENER].fd < 0)
 		return 1;
+	keep_reserve();
 	p[POLL_SIGNALS].fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 	p[POLL_UNTIL].fd = o->until_fd;
 	p[POLL_GENL].fd = genl_open();

@@ -7,14 +7,26 @@
  * back to the page heap, so that a client that stands still shrinks too.
  *
  * A span is claimed by a compare-and-swap of its state word.  What a client is sweeping is left to it
- * and looked at again; a stopped client holds up nobody but itself.
+ * and looked at again; a stopped client holds up nobody but itself.  It may stay stopped for ever, in the
+ * middle of a span, or say so for fun: we look less and less often, only where something is left, and
+ * hear orders meanwhile.
  */
 #include <poll.h>
 #include <string.h>
 #include <sys/socket.h>
 
 #include "arena.h"
+#include "clock.h"
 #include "core/span.h"
+#include "registry.h"
+
+#define PAUSE_MAX_NS 100000000ull
+#define PAUSE_FACTOR 20			/* of what looking takes */
+
+/* From the first to behind the last page that is to be looked at. */
+struct reach {
+	uint64_t first, end;
+};
 
 static void sweep_large(struct arena *a, uint32_t page, struct tri_span *span, uint64_t state)
 {
@@ -70,15 +82,18 @@ static bool sweep_span(struct arena *a, uint32_t page, const struct tri_class *c
 	return true;
 }
 
-/* Call @fn for every span; returns how many times it said false. */
-static uint64_t each_span(struct arena *a,
-			  bool (*fn)(struct arena *a, uint32_t page, const struct tri_class *c))
+/* Call @fn for every span in @reach.  Returns in which it said false: none if that ends at 0. */
+static struct reach each_span(struct arena *a, struct reach reach,
+			      bool (*fn)(struct arena *a, uint32_t page, const struct tri_class *c))
 {
 	const struct tri_view *v = &a->view;
-	uint64_t page = 1, top = tri_read(&v->ctl->top_pages), misses = 0;
+	uint64_t page = reach.first, top = tri_read(&v->ctl->top_pages);
+	struct reach missed = { 0, 0 };
 
 	if (top > v->heap_pages)
 		top = v->heap_pages;
+	if (top > reach.end)
+		top = reach.end;
 	while (page < top) {
 		const struct tri_class *c = &tri_classes[tri_read_acquire(&v->page_map[page])];
 		uint64_t pages = c->pages;
@@ -103,21 +118,42 @@ static uint64_t each_span(struct arena *a,
 			page++;
 			continue;
 		}
-		misses += !fn(a, (uint32_t)page, c);
+		if (!fn(a, (uint32_t)page, c)) {
+			missed.first = missed.end ? missed.first : page;
+			missed.end = page + pages;
+		}
 		page += pages;
 	}
-	return misses;
+	return missed;
 }
 
-/** Sweep everything after cycle a->cycle.  Returns early if the client goes away. */
+static const struct reach everything = { 1, UINT64_MAX };
+
+/** Sweep everything after cycle a->cycle.  Returns early if the client goes away, or is let go of. */
 void sweep_all(struct arena *a)
 {
-	while (each_span(a, sweep_span)) {
-		/* A thread of the client is in the middle of one.  Its end of file is an event. */
-		struct pollfd p = { .fd = a->sock, .events = POLLRDHUP };
+	/* A thread of the client is in the middle of a span.  The client's end of file is an event. */
+	struct pollfd p[] = {
+		{ .fd = a->sock, .events = POLLRDHUP },
+		{ .fd = a->registry->order_fd, .events = POLLIN },
+	};
+	struct reach left = everything;
+	uint64_t pause_ns = 1000000, began, least;
 
-		if (poll(&p, 1, 1) > 0)
+	for (;;) {
+		began = clock_ns();
+		left = each_span(a, left, sweep_span);
+		if (!left.end)
 			return;
+		least = (clock_ns() - began) * PAUSE_FACTOR;
+		if (poll(p, 2, (int)((pause_ns > least ? pause_ns : least) / 1000000)) > 0) {
+			if (p[1].revents)
+				arena_orders(a);
+			if (p[0].revents || a->stop)
+				return;
+		}
+		if (pause_ns < PAUSE_MAX_NS)
+			pause_ns *= 2;
 	}
 }
 
@@ -139,7 +175,7 @@ void sweep_clear_marks(struct arena *a)
 {
 	uint32_t i;
 
-	each_span(a, clear_span);
+	each_span(a, everything, clear_span);
 	for (i = 0; i < TRI_GREY_SLOTS; i++)
 		tri_write(&a->view.grey[i], 0);
 	tri_write(&a->view.ctl->grey_count, 0);

@@ -56,7 +56,7 @@ static loff_t collector_llseek(struct file *file, loff_t offset, int whence)
 
 	if (whence != SEEK_DATA && whence != SEEK_HOLE)
 		return -EINVAL;
-	return vfs_llseek(tf->arena->shm, offset, whence);
+	return tricolor_seek(tf->arena, offset, whence);
 }
 
 static __poll_t collector_poll(struct file *file, poll_table *wait)

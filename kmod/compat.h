@@ -49,6 +49,14 @@ static inline struct folio *tricolor_lock_folio(struct address_space *mapping, p
 	return IS_ERR(folio) ? NULL : folio;
 }
 
+/* The same without the lock. */
+static inline struct folio *tricolor_find_folio(struct address_space *mapping, pgoff_t index)
+{
+	struct folio *folio = filemap_get_folio(mapping, index);
+
+	return IS_ERR(folio) ? NULL : folio;
+}
+
 /* 6.8: took a page.  Takes a locked folio out of the page cache, for the caller to put. */
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 8, 0)
 static inline int generic_error_remove_folio(struct address_space *mapping, struct folio *folio)

@@ -149,6 +149,7 @@ static void stretch(struct tricolor_arena *arena, pgoff_t first, pgoff_t nr, uns
 	mark_folios(arena, first, nr, bitmap);
 }
 
+/* With dirty_lock, but for while it copies. */
 static int walk(struct tricolor_arena *arena, struct tricolor_dirty *args, bool collect)
 {
 	pgoff_t first = args->offset >> PAGE_SHIFT, pages = args->length >> PAGE_SHIFT, done, nr;
@@ -164,9 +165,14 @@ static int walk(struct tricolor_arena *arena, struct tricolor_dirty *args, bool 
 		stretch(arena, first + done, nr, bitmap);
 		if (collect) {
 			args->dirty_pages += bitmap_weight(bitmap, nr);
+			/* The owner's memory may keep us here for ever, and must not keep others. */
+			mutex_unlock(&arena->dirty_lock);
 			if (copy_to_user(user + done / 64, bitmap,
 					 DIV_ROUND_UP(nr, 64) * sizeof(u64)))
 				err = -EFAULT;
+			mutex_lock(&arena->dirty_lock);
+			if (!err && !arena->dirty_tracked)
+				err = -ENODATA;
 		}
 		if (fatal_signal_pending(current))
 			err = -EINTR;

@@ -152,6 +152,7 @@ void tricolor_user_uncharge(struct tricolor_user *user, u64 bytes);
 /* pages.c */
 u64 tricolor_present(struct tricolor_arena *arena, pgoff_t first, pgoff_t nr,
 		     unsigned long *bitmap);
+loff_t tricolor_seek(struct tricolor_arena *arena, loff_t offset, int whence);
 
 /* mmap.c */
 int tricolor_mmap(struct tricolor_arena *arena, struct vm_area_struct *vma, bool collector);

@@ -7,20 +7,26 @@
  *     for the arena: the list is found by who was charged for the chunk itself, which is allocated
  *     on that cgroup's account.  So a cgroup that reaches its limit gets its own lazy pages taken.
  *  2. Under lazy_lock a chunk is in one of two states.
- *       LAZY     in the tree and on the list.  Freeing lazily sets bits, reusing clears bits, and
- *                whoever clears the last takes the chunk off both and frees it.
+ *       LAZY     in the tree and, if there is something to take, on the list.  Freeing lazily sets
+ *                bits, reusing clears bits, and whoever clears the last takes the chunk off both
+ *                and frees it.
  *       PURGING  in the tree, off the list, the shrinker's.  Its bits do not change.
  *     The shrinker makes a chunk PURGING with list_lru's lock and lazy_lock held, frees the pages
- *     with neither, then takes the chunk out of the tree, wakes who waits, and frees it.  Everyone
- *     else who meets a PURGING chunk waits until it is out of the tree.
+ *     with neither, then takes the chunk out of the tree and frees it, or makes it LAZY again if
+ *     some pages could not be had, and wakes who waits.  Everyone else who meets a PURGING chunk
+ *     waits for that.
  *  3. Why nothing is lost: pages are freed only for bits of a PURGING chunk.  A bit is set by
  *     freeing lazily, and only in a chunk that is not PURGING.  Reuse returns when there is no bit
  *     for its pages in any chunk, LAZY or PURGING.  Therefore no page is freed between the return
  *     from reuse (when it looks whether the pages are there) and the next time that it is freed
  *     lazily.  Freeing eagerly waits just so: else a purge that began before would take what is
  *     written after.
- *  4. Waiting ends: the shrinker holds no lock of ours while it purges, and waits only for folio
- *     locks and i_mmap_rwsem, as page reclaim itself does.  Who waits here holds neither.
+ *  4. Waiting ends: the shrinker holds no lock of ours while it purges, and waits only for
+ *     i_mmap_rwsem, as page reclaim itself does.  Who waits here does not hold it.
+ *     It does not wait for folios.  Others allocate with a folio of a file locked (who splits a
+ *     huge one, or makes one of many), come here for memory, and would wait for themselves.  A
+ *     folio that is locked stays lazy, and so does one that is not lazy as a whole: to cut it
+ *     may fail after it was cleared.  So does what is swapped out: that is no memory.
  *  5. The arena outlives the purge: the shrinker takes a reference to it while the chunk is still
  *     on the list, which the last reference's release takes all chunks off, under list_lru's lock.
  *     Putting a reference is left to a task work or a worker by fput(), so that no arena is
@@ -29,8 +35,11 @@
  * fallocate() has no place here: reclaim may run within one, which has the inode's lock.
  */
 #include <linux/list_lru.h>
+#include <linux/mm.h>
+#include <linux/pagevec.h>
 #include <linux/sched/mm.h>
 #include <linux/sched/signal.h>
+#include <linux/shmem_fs.h>
 #include <linux/shrinker.h>
 #include <linux/slab.h>
 #include <linux/xarray.h>
@@ -210,9 +219,11 @@ static int note_chunk(struct tricolor_arena *arena, u64 index, u32 mask, u64 *by
 		chunk = spare;
 		spare = NULL;
 		insert(arena, chunk);
-		list_lru_add_obj(&lazy_lru, &chunk->lru);
 		atomic64_inc(&all_chunks);
 	}
+	/* Also one whose pages were swapped out when the shrinker came. */
+	if (list_empty(&chunk->lru))
+		list_lru_add_obj(&lazy_lru, &chunk->lru);
 	count(arena, hweight32(mask & ~chunk->mask));
 	chunk->mask |= mask;
 	spin_unlock(&arena->lazy_lock);
@@ -362,32 +373,123 @@ static enum lru_status isolate(struct list_head *item, struct list_lru_one *lru,
 	return LRU_REMOVED;
 }
 
-/* Take the pages away, then the chunk.  Returns the number of pages. */
-static unsigned long purge(struct tricolor_chunk *chunk)
+/* What a purge has come to. */
+struct purge {
+	struct folio_batch freed;
+	unsigned long pages;		/* freed */
+	bool again;			/* what is left may be had another time */
+};
+
+/* Takes over the reference to @folio.  @next: of the pages behind it.  False: it stays. */
+static bool take_folio(struct address_space *mapping, struct folio *folio, pgoff_t first, pgoff_t end,
+		       unsigned long *next, struct purge *purge)
+{
+	bool taken = false;
+
+	if (folio_trylock(folio)) {
+		*next = max(*next, folio_next_index(folio));
+		/* It looks whether the folio is the mapping's still. */
+		taken = folio->index >= first && folio_next_index(folio) <= end &&
+			!generic_error_remove_folio(mapping, folio);
+		folio_unlock(folio);
+	} else {
+		purge->again = true;
+	}
+	if (!taken) {
+		folio_put(folio);
+		return false;
+	}
+	purge->pages += folio_nr_pages(folio);
+	if (!folio_batch_add(&purge->freed, folio))
+		folio_batch_release(&purge->freed);
+	return true;
+}
+
+/* Pages [@first, @end), as far as they can be had.  False: some stay. */
+static bool take_pages(struct tricolor_arena *arena, pgoff_t first, pgoff_t end, struct purge *purge)
+{
+	struct address_space *mapping = tricolor_mapping(arena);
+	unsigned long at = first;
+	bool all = true;
+	void *entry;
+
+	while (at < end && (entry = xa_find(&mapping->i_pages, &at, end - 1, XA_PRESENT))) {
+		struct folio *folio = xa_is_value(entry) ? NULL : tricolor_find_folio(mapping, at);
+		unsigned long next = at + 1;
+
+		if (folio) {
+			all &= take_folio(mapping, folio, first, end, &next, purge);
+		} else {
+			/* Swapped out; or gone this moment, and who knows what comes instead. */
+			purge->again |= !xa_is_value(entry);
+			all = false;
+		}
+		at = next;
+	}
+	return all;
+}
+
+/* Those of the chunk's units that had to stay. */
+static u32 take_units(struct tricolor_chunk *chunk, struct purge *purge)
 {
 	struct tricolor_arena *arena = chunk->arena;
-	u64 begin = chunk->index << arena->chunk_shift, bytes = 0;
+	unsigned int shift = arena->unit_shift - PAGE_SHIFT, from, to, unit;
+	pgoff_t begin = (chunk->index << arena->chunk_shift) << shift;
 	unsigned long mask = chunk->mask;
-	unsigned int from, to;
+	u32 left = 0;
 
 	for (from = 0; (from = find_next_bit(&mask, CHUNK_UNITS, from)) < CHUNK_UNITS; from = to) {
 		to = find_next_zero_bit(&mask, CHUNK_UNITS, from);
-		bytes += tricolor_free_pages(arena, (begin + from) << arena->unit_shift,
-					     (u64)(to - from) << arena->unit_shift);
+		/* One walk over the mappings, and not one a page. */
+		unmap_mapping_pages(tricolor_mapping(arena), begin + ((pgoff_t)from << shift),
+				    (pgoff_t)(to - from) << shift, false);
+		for (unit = from; unit < to; unit++)
+			if (!take_pages(arena, begin + ((pgoff_t)unit << shift),
+					begin + ((pgoff_t)(unit + 1) << shift), purge))
+				left |= 1u << unit;
 	}
+	return left;
+}
+
+/* Take the pages away, then the chunk if nothing of it is left.  Returns the number of pages. */
+static unsigned long purge(struct tricolor_chunk *chunk)
+{
+	struct tricolor_arena *arena = chunk->arena;
+	struct purge purge = {};
+	u32 left, gone;
+
+	folio_batch_init(&purge.freed);
+	left = take_units(chunk, &purge);
+	folio_batch_release(&purge.freed);
+	/* As for_ranges(): beyond the end there is nothing to truncate, but shmem counts. */
+	if (purge.pages)
+		shmem_truncate_range(tricolor_mapping(arena)->host, (loff_t)arena->bytes,
+				     (loff_t)(arena->bytes + PAGE_SIZE - 1));
 	spin_lock(&arena->lazy_lock);
-	rb_erase(&chunk->node, &arena->chunks);
-	count(arena, -(long)hweight32(chunk->mask));
-	arena->purged_bytes += (u64)hweight32(chunk->mask) << arena->unit_shift;
-	atomic64_dec(&all_chunks);
+	/* Without an owner there is no memory, and nobody who would look for it. */
+	if (tricolor_is_orphan(arena))
+		left = 0;
+	gone = chunk->mask & ~left;
+	count(arena, -(long)hweight32(gone));
+	arena->purged_bytes += (u64)hweight32(gone) << arena->unit_shift;
+	chunk->mask = left;
+	chunk->purging = false;
+	list_del_init(&chunk->lru);
+	if (!left) {
+		rb_erase(&chunk->node, &arena->chunks);
+		atomic64_dec(&all_chunks);
+	} else if (purge.again) {
+		list_lru_add_obj(&lazy_lru, &chunk->lru);
+	}
 	spin_unlock(&arena->lazy_lock);
 	/* pairs with is_purging(): it looks again after this, with lazy_lock. */
 	wake_up_all(&arena->purge_wait);
 	wake_up_all(&arena->wait);
-	trace_tricolor_purge(arena, bytes);
-	kmem_cache_free(chunk_cache, chunk);
+	trace_tricolor_purge(arena, (u64)purge.pages << PAGE_SHIFT);
+	if (!left)
+		kmem_cache_free(chunk_cache, chunk);
 	tricolor_arena_put(arena);
-	return bytes >> PAGE_SHIFT;
+	return purge.pages;
 }
 
 static unsigned long pages_a_chunk(void)

@@ -162,6 +162,13 @@ int tricolor_mmap(struct tricolor_arena *arena, struct vm_area_struct *vma, bool
 		return err;
 	make_vm_ops(vma->vm_ops);
 	vm_flags_set(vma, VM_DONTCOPY);
+	/*
+	 * Keeps khugepaged and MADV_COLLAPSE away, which no mount option does.  They would fill holes on a
+	 * collector's account; and in an arena of small pages nobody expects large ones, the walk
+	 * of dirty.c least of all.
+	 */
+	if (collector || !(arena->create_flags & TRICOLOR_CREATE_HUGE))
+		vm_flags_set(vma, VM_DONTEXPAND);
 	vm_flags_clear(vma, VM_MAYEXEC);
 	if (collector) {
 		vma->vm_ops = &collector_vm_ops;

@@ -13,6 +13,7 @@
 #include <linux/capability.h>
 #include <linux/module.h>
 #include <linux/pid_namespace.h>
+#include <linux/user_namespace.h>
 #include <linux/workqueue.h>
 #include <net/genetlink.h>
 #include <net/net_namespace.h>
@@ -42,9 +43,19 @@ static bool visible(const struct net *net, const struct tricolor_arena *arena)
 	return net_eq(net, &init_net) || net_eq(net, arena->net);
 }
 
-/* @reader is the pid namespace in which the owner's number is told. */
-static int put_arena(struct sk_buff *skb, struct tricolor_arena *arena,
-		     struct pid_namespace *reader)
+/* In whose numbers the owner is told: those of who reads it, and not of who happens to make it told. */
+struct reader {
+	struct pid_namespace *pid_ns;
+	struct user_namespace *user_ns;
+};
+
+/* Who asks. */
+static struct reader asking(void)
+{
+	return (struct reader){ task_active_pid_ns(current), current_user_ns() };
+}
+
+static int put_arena(struct sk_buff *skb, struct tricolor_arena *arena, struct reader reader)
 {
 	struct tricolor_info info = {};
 	struct tricolor_pacer pacer;
@@ -53,8 +64,9 @@ static int put_arena(struct sk_buff *skb, struct tricolor_arena *arena,
 	tricolor_pacer_read(arena, &pacer);
 	if (nla_put_u32(skb, TRICOLOR_A_ARENA_ID, info.id) ||
 	    nla_put_s32(skb, TRICOLOR_A_ARENA_OWNER_PID,
-			pid_nr_ns(arena->owner_pid, reader)) ||
-	    nla_put_u32(skb, TRICOLOR_A_ARENA_OWNER_UID, info.owner_uid) ||
+			pid_nr_ns(arena->owner_pid, reader.pid_ns)) ||
+	    nla_put_u32(skb, TRICOLOR_A_ARENA_OWNER_UID,
+			from_kuid_munged(reader.user_ns, arena->owner_uid)) ||
 	    nla_put_u32(skb, TRICOLOR_A_ARENA_FLAGS, info.create_flags) ||
 	    nla_put_u32(skb, TRICOLOR_A_ARENA_STATE, info.state) ||
 	    nla_put_u32(skb, TRICOLOR_A_ARENA_COLLECTORS, info.collectors) ||
@@ -71,7 +83,7 @@ static int put_arena(struct sk_buff *skb, struct tricolor_arena *arena,
 }
 
 static int fill(struct sk_buff *skb, u32 portid, u32 seq, int flags, u8 cmd,
-		struct tricolor_arena *arena, struct pid_namespace *reader)
+		struct tricolor_arena *arena, struct reader reader)
 {
 	void *header = genlmsg_put(skb, portid, seq, &family, flags, cmd);
 
@@ -121,7 +133,7 @@ static int get_doit(struct sk_buff *skb, struct genl_info *info)
 		err = -ENOMEM;
 	else
 		err = fill(reply, info->snd_portid, info->snd_seq, 0, TRICOLOR_CMD_ARENA_GET,
-			   arena, task_active_pid_ns(current));
+			   arena, asking());
 	tricolor_arena_put(arena);
 	if (err) {
 		nlmsg_free(reply);
@@ -139,8 +151,7 @@ static int get_dumpit(struct sk_buff *skb, struct netlink_callback *cb)
 	while (!err && (arena = tricolor_arena_next((u32)cb->args[0]))) {
 		if (visible(net, arena))
 			err = fill(skb, NETLINK_CB(cb->skb).portid, cb->nlh->nlmsg_seq,
-				   NLM_F_MULTI, TRICOLOR_CMD_ARENA_GET, arena,
-				   task_active_pid_ns(current));
+				   NLM_F_MULTI, TRICOLOR_CMD_ARENA_GET, arena, asking());
 		if (!err)
 			cb->args[0] = arena->id + 1ul;
 		tricolor_arena_put(arena);
@@ -205,8 +216,7 @@ static struct genl_family family __ro_after_init = {
 	.n_mcgrps = ARRAY_SIZE(groups),
 };
 
-static void tell(struct net *net, struct tricolor_arena *arena, u8 cmd,
-		 struct pid_namespace *reader)
+static void tell(struct net *net, struct tricolor_arena *arena, u8 cmd, struct reader reader)
 {
 	struct sk_buff *skb;
 
@@ -224,9 +234,10 @@ static void tell(struct net *net, struct tricolor_arena *arena, u8 cmd,
 /** tricolor_netlink_event - tell the group; nobody may be listening, and no memory is no error */
 void tricolor_netlink_event(struct tricolor_arena *arena, u8 cmd)
 {
-	tell(&init_net, arena, cmd, &init_pid_ns);
+	tell(&init_net, arena, cmd, (struct reader){ &init_pid_ns, &init_user_ns });
 	if (!net_eq(arena->net, &init_net))
-		tell(arena->net, arena, cmd, ns_of_pid(arena->owner_pid));
+		tell(arena->net, arena, cmd,
+		     (struct reader){ ns_of_pid(arena->owner_pid), arena->net->user_ns });
 }
 
 static void tell_purges(struct work_struct *work)

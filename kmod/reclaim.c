@@ -40,8 +40,7 @@ typedef void range_fn(struct tricolor_arena *arena, struct tricolor_range *range
 /**
  * tricolor_free_pages - make holes of whole pages
  *
- * Also called by the shrinker: takes only locks of the kernel below which reclaim may run.  Returns
- * about how many bytes were freed.
+ * Waits for folios' locks.  Returns about how many bytes were freed.
  */
 u64 tricolor_free_pages(struct tricolor_arena *arena, u64 offset, u64 length)
 {

@@ -7,20 +7,19 @@
  *     that it keeps for others neither slows it nor kills it.
  *  3. The child becomes the program.  Signals go there.
  *  4. When it has ended, so do we, as it did.  Children of it that are still there keep cgroup and
- *     collector: a process that we leave behind removes both when the last is gone.
+ *     collector: the keeper, a process that is there from 2. on, removes both when the last is
+ *     gone, in whatever way we have gone ourselves.
  */
 #include <argp.h>
-#include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "command.h"
 #include "core/size.h"
 #include "run_collector.h"
 #include "run_group.h"
+#include "run_keeper.h"
 #include "run_program.h"
 
 struct options {
@@ -130,48 +129,22 @@ static bool start_collector(const struct options *o, bool group, struct run_coll
 	return true;
 }
 
-/* After the last user. */
-static void clean(struct run_group *g, struct run_collector *c)
+/* The program is gone.  Returns whether nothing is left behind. */
+static bool finish(struct run_group *g, struct run_collector *c)
 {
+	if ((g->dir[0] && !run_group_is_empty(g)) || !run_collector_release(c))
+		return false;
 	run_collector_clean(c);
 	if (g->dir[0] && !run_group_remove(g))
 		complain("%s", g->why);
-}
-
-/* The program is gone.  Leave nothing behind, or somebody who will see to it. */
-static void finish(struct run_group *g, struct run_collector *c)
-{
-	bool over = (!g->dir[0] || run_group_is_empty(g)) && run_collector_release(c);
-	int null;
-
-	if (over) {
-		clean(g, c);
-		return;
-	}
-	fflush(NULL);
-	if (fork() != 0)
-		return;
-	setsid();
-	/* Nobody is to wait for the end of our output, or of anything else that we have open. */
-	null = open("/dev/null", O_RDWR | O_CLOEXEC);
-	dup2(null, 0);
-	dup2(null, 1);
-	dup2(null, 2);
-	run_collector_only(c);
-	if (chdir("/"))
-		_exit(EXIT_OURS);
-	if (g->dir[0])
-		run_group_wait_empty(g);
-	if (!run_collector_release(c))
-		run_collector_wait(c);
-	clean(g, c);
-	_exit(0);
+	return true;
 }
 
 int cmd_run(int argc, char **argv)
 {
 	struct options o = { .limit_bytes = INT64_MAX };
 	struct run_collector c = { 0 };
+	struct run_keeper keeper;
 	struct run_program p = { 0 };
 	struct run_group g = { 0 };
 	sigset_t mask;
@@ -192,12 +165,17 @@ int cmd_run(int argc, char **argv)
 			complain("%s", g.why);
 		return EXIT_OURS;
 	}
+	if (!run_keeper_start(&keeper, &g, &c)) {
+		run_program_cancel(&p);
+		finish(&g, &c);
+		return EXIT_OURS;
+	}
 	status = run_program_go(&p, c.socket, o.program[0]);
 	if (status) {
-		finish(&g, &c);
+		run_keeper_end(&keeper, finish(&g, &c));
 		return status;
 	}
 	status = run_program_wait(&p);
-	finish(&g, &c);
+	run_keeper_end(&keeper, finish(&g, &c));
 	run_program_exit(status);
 }

@@ -192,19 +192,23 @@ void run_collector_wait(struct run_collector *c)
 		errno = 0;
 }
 
-void run_collector_only(const struct run_collector *c)
+void run_collector_only(const struct run_collector *c, int fd)
 {
-	unsigned int low = (unsigned int)c->until_fd, high = (unsigned int)c->notify_fd;
+	unsigned int from = 3, next;
+	const int keep[3] = { c->until_fd, c->notify_fd, fd };
+	size_t i;
 
-	if (low > high) {
-		low = high;
-		high = (unsigned int)c->until_fd;
+	for (;;) {
+		next = ~0u;
+		for (i = 0; i < 3; i++)
+			if (keep[i] >= (int)from && (unsigned int)keep[i] < next)
+				next = (unsigned int)keep[i];
+		if (next > from)
+			close_range(from, next - 1, 0);
+		if (next == ~0u)
+			return;
+		from = next + 1;
 	}
-	if (low > 3)
-		close_range(3, low - 1, 0);
-	if (high > low + 1)
-		close_range(low + 1, high - 1, 0);
-	close_range(high + 1, ~0u, 0);
 }
 
 void run_collector_clean(struct run_collector *c)

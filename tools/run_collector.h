@@ -29,8 +29,8 @@ bool run_collector_release(struct run_collector *c);
 /** After that: wait until it has ended. */
 void run_collector_wait(struct run_collector *c);
 
-/** Close all descriptors from 3 on but those of @c. */
-void run_collector_only(const struct run_collector *c);
+/** Close all descriptors from 3 on but those of @c, and @fd. */
+void run_collector_only(const struct run_collector *c, int fd);
 
 /** Remove what it has left behind. */
 void run_collector_clean(struct run_collector *c);

@@ -146,7 +146,7 @@ struct tri_ctl {
 	tri_au64 assist_objects;
 	tri_au32 grey_count;			/* hint: about how many are on offer; both */
 	tri_au64 assist_ns;			/* time that threads spent on it: statistics, CPU limiter … */
-	tri_au64 assist_slept_ns;		/* … and how much of it they were asleep */
+	tri_au64 assist_slept_ns;		/* … and how much of it they had no CPU */
 
 	/* The limit in force: written by the collector, but for `refused`. */
 	_Alignas(64) tri_as64 limit_bytes;	/* INT64_MAX: none */

@@ -85,6 +85,9 @@ static int make_arena(int seals)
 		_exit(2);
 	ctl = base;
 	tri_view_init(&view, base, &layout, 0x7f0000000000ull);
+	/* With holes in it an arena is given up at once, and the rest of the attack is lost. */
+	memset(view.slots, 0, layout.buffers + 64 * sizeof(struct tri_buffer) - layout.slots);
+	memset(view.heap, 0, (size_t)HEAP_PAGES << TRI_PAGE_SHIFT);
 	ctl->magic = TRI_MAGIC;
 	ctl->layout_version = TRI_LAYOUT_VERSION;
 	ctl->ctl_bytes = sizeof(*ctl);
@@ -206,7 +209,7 @@ static void plausible_buffers(uint64_t *r)
 static void *scribble(void *arg)
 {
 	uint64_t r = seed ^ ((uintptr_t)arg + 1) * 0x9e3779b97f4a7c15ull;
-	bool giants = !draw_below(&r, 3);
+	bool giants = !draw_below(&r, 3), holes = !draw_below(&r, 6);
 
 	for (;;) {
 		/* The end of the heap is where a span is most easily too long. */
@@ -223,7 +226,7 @@ static void *scribble(void *arg)
 			nested_giants(&r);
 		if (!draw_below(&r, 50))
 			tri_write(&view.ctl->allocated_bytes, draw(&r) >> draw_below(&r, 64));
-		if (!draw_below(&r, 100))
+		if (holes && !draw_below(&r, 100))
 			madvise(view.heap + (draw_below(&r, HEAP_PAGES) << TRI_PAGE_SHIFT), 1 << 16,
 				MADV_REMOVE);
 	}

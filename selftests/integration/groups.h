@@ -105,6 +105,35 @@ static inline bool group_make(struct group *g, const char *controller, const cha
 	return true;
 }
 
+/* A group in @parent, which has no processes of its own, with a limit that can be set. */
+static inline bool group_make_in(struct group *g, const struct group *parent, const char *name)
+{
+	uint64_t hierarchical;
+
+	g->version = parent->version;
+	if (g->version == 2 && !group_write(parent->dir, "cgroup.subtree_control", "+memory"))
+		return false;
+	hierarchical = group_number(parent, "memory.use_hierarchy", NULL);
+	if (g->version == 1 && !hierarchical &&
+	    !group_write(parent->dir, "memory.use_hierarchy", "1"))
+		return false;
+	if (snprintf(g->dir, sizeof(g->dir), "%s/%s", parent->dir, name) >= (int)sizeof(g->dir) ||
+	    mkdir(g->dir, 0755)) {
+		snprintf(group_reason, sizeof(group_reason), "%.180s: %s", g->dir, strerror(errno));
+		return false;
+	}
+	return true;
+}
+
+/* v2 only: more slows processes down, and reclaims. */
+static inline bool group_high(const struct group *g, uint64_t bytes)
+{
+	char text[32];
+
+	snprintf(text, sizeof(text), "%llu", (unsigned long long)bytes);
+	return group_write(g->dir, "memory.high", text);
+}
+
 static inline bool group_limit(const struct group *g, uint64_t bytes)
 {
 	char text[32];

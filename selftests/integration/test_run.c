@@ -72,6 +72,16 @@ static int be_run(char **argv)
 			pause_ns(1000000);
 		return 40;
 	}
+	if (!strcmp(what, "stay")) {
+		signal(SIGTERM, note_signal);
+		if (heap())
+			return 1;
+		snprintf(text, sizeof(text), "%d\n", getpid());
+		say("ready", text);
+		while (!caught)
+			pause_ns(1000000);
+		return 0;
+	}
 	if (!strcmp(what, "leave")) {
 		/* A child that lives on, with a heap, until it is told to go. */
 		int fd, ready[2];
@@ -211,13 +221,20 @@ static void test_limit(void)
 	forget("heap");
 }
 
-/* A run that goes on while the test looks; it is in a process group of its own, as from a shell. */
-static pid_t start(char *const argv[])
+/*
+ * A run that goes on while the test looks; it is in a process group of its own, as from a shell.
+ * @errors: a file for what it says, or NULL.
+ */
+static pid_t start(char *const argv[], const char *errors)
 {
 	pid_t pid = fork();
+	int fd;
 
 	if (pid == 0) {
 		setpgid(0, 0);
+		fd = errors ? open(errors, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600) : -1;
+		if (fd >= 0)
+			dup2(fd, 2);
 		execv(argv[0], argv);
 		_exit(127);
 	}
@@ -235,7 +252,7 @@ static void test_signals(void)
 		pid_t pid;
 
 		snprintf(number, sizeof(number), "%d", signals[i]);
-		pid = start(argv);
+		pid = start(argv, NULL);
 		said("ready");
 		forget("ready");
 		kill(pid, signals[i]);
@@ -255,7 +272,7 @@ static void test_children(bool group, const char *what)
 
 	snprintf(fifo, sizeof(fifo), "%s/fifo", folder);
 	mkfifo(fifo, 0600);
-	pid = start(argv);
+	pid = start(argv, NULL);
 	/* The child opens its end when its parent has gone, or before. */
 	fd = open(fifo, O_RDWR);
 	ksft_test_result(wait_status(pid) == 5,
@@ -271,6 +288,47 @@ static void test_children(bool group, const char *what)
 	close(fd);
 	unlink(fifo);
 	forget("heap");
+}
+
+/* The cgroup that a run with -v has said in file @path that it has made; "": none. */
+static void made_group(const char *path, char *dir, size_t room)
+{
+	const char *at = strstr(read_text(path), "the limit is that of ");
+
+	dir[0] = 0;
+	if (at)
+		snprintf(dir, room, "%.*s", (int)strcspn(at + 21, "\n"), at + 21);
+}
+
+/* `tricolor run` itself is killed: the program goes on, and when it has ended nothing is left. */
+static void test_killed(bool group, const char *what)
+{
+	char *argv[] = { tool, (char *)"run", (char *)"-v",
+			 (char *)(group ? "--cgroup=auto" : "--cgroup=none"),
+			 (char *)"--memory-limit=64MiB", self, (char *)"stay", NULL };
+	char socket[128] = "", dir[600] = "", errors[128];
+	int collector = 0, program;
+	long long limit;
+	pid_t pid;
+
+	snprintf(errors, sizeof(errors), "%s/errors", folder);
+	pid = start(argv, errors);
+	sscanf(said("heap"), "%127s %d %lld", socket, &collector, &limit);
+	program = atoi(said("ready"));
+	made_group(errors, dir, sizeof(dir));
+	unlink(errors);
+	kill(pid, SIGKILL);
+	wait_status(pid);
+	ksft_test_result(program > 0 && !kill(program, 0) && !gone(collector) &&
+				 !access(socket, F_OK) && (!dir[0] || !access(dir, F_OK)),
+			 "%s: the program has what it had\n", what);
+	kill(program, SIGTERM);
+	*strrchr(socket, '/') = 0;
+	ksft_test_result(WAIT_FOR(gone(program) && gone(collector) && access(socket, F_OK) &&
+				  (!dir[0] || access(dir, F_OK)), 1000000, PATIENCE_NS),
+			 "%s: nothing is left when it has ended: %s %s\n", what, socket, dir);
+	forget("heap");
+	forget("ready");
 }
 
 static void test_environment(void)
@@ -302,7 +360,7 @@ int main(int argc, char **argv)
 	if (argc > 1)
 		return be_run(argv);
 	ksft_print_header();
-	ksft_set_plan(27);
+	ksft_set_plan(31);
 	/* Those that are left by a run are ours to wait for. */
 	prctl(PR_SET_CHILD_SUBREAPER, 1);
 	unsetenv("TRICOLOR_SOCKET");
@@ -319,6 +377,8 @@ int main(int argc, char **argv)
 	test_environment();
 	test_children(false, "no cgroup");
 	test_children(true, "cgroup");
+	test_killed(false, "killed, no cgroup");
+	test_killed(true, "killed, cgroup");
 	rmdir(folder);
 	ksft_test_result(access(folder, F_OK) != 0, "nothing is left behind\n");
 	ksft_finished();

@@ -6,6 +6,7 @@
 #include <stdatomic.h>
 
 #include "arena.h"
+#include "withheld.h"
 
 #define BYTES (16 * MiB)
 #define PAGES (BYTES / PAGE)
@@ -231,6 +232,44 @@ TEST_F(dirty, dropped_and_read_again)
 	/* Once told, one that is mapped is known; of the other nobody knows. */
 	mark(self->expected, 21);
 	EXPECT_WRITTEN(self);
+}
+
+struct caller {
+	int fd;
+	char *bits;
+};
+
+static void *collect(void *arg)
+{
+	struct caller *c = arg;
+
+	return (void *)(intptr_t)dirty_call(c->fd, 0, 0, BYTES, (uint64_t *)c->bits, NULL);
+}
+
+/* The owner asks, with a bitmap that it keeps from the kernel.  That holds up nobody else. */
+TEST_F(dirty, bitmap_that_is_withheld)
+{
+	struct pollfd wanted = { .events = POLLIN };
+	struct caller c = { .fd = self->fd };
+	int status = -1;
+	void *result;
+	pthread_t t;
+	pid_t pid;
+
+	c.bits = withheld_page(&wanted.fd);
+	if (!c.bits)
+		SKIP(return, "no userfaultfd here: %s", strerror(errno));
+	ASSERT_EQ(0, start(self->collector));
+	ASSERT_EQ(0, pthread_create(&t, NULL, collect, &c));
+	ASSERT_EQ(1, poll(&wanted, 1, 20000));
+	pid = fork();
+	if (!pid)
+		_exit(dirty_call(self->collector, 0, 0, BYTES, self->bits, NULL) ? 1 : 0);
+	EXPECT_TRUE(WAIT_FOR(waitpid(pid, &status, WNOHANG) == pid));
+	EXPECT_EQ(0, status);
+	give_page(wanted.fd, c.bits);
+	pthread_join(t, &result);
+	EXPECT_EQ(0, (intptr_t)result);
 }
 
 /* Nothing is lost: the memory keeps what was written, whatever the bits say. */

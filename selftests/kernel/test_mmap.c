@@ -2,13 +2,19 @@
 /*
  * test_mmap.c - mappings of owners and collectors, and what else can be done to them
  */
+#include <pthread.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
 #include <sys/wait.h>
 
 #include "arena.h"
+#include "withheld.h"
 
 #define BYTES (8 * MiB)
+
+#ifndef MADV_COLLAPSE
+#define MADV_COLLAPSE 25
+#endif
 
 FIXTURE(mapping)
 {
@@ -336,6 +342,47 @@ TEST_F(mapping, madvise)
 	EXPECT_TRUE(page_is(self->p + HUGE, HUGE / PAGE));
 }
 
+/* A mapping where a huge page would fit. */
+static char *map_aligned(int fd)
+{
+	char *p = mmap(NULL, BYTES + HUGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	ASSERT_NE(MAP_FAILED, p);
+	p = (char *)(((uintptr_t)p + HUGE - 1) & ~(HUGE - 1));
+	ASSERT_EQ(p, mmap(p, BYTES, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd, 0));
+	return p;
+}
+
+/* Whoever asks for it: a collector fills no holes, and small pages stay small. */
+TEST_F(mapping, collapse)
+{
+	char *p = map_aligned(self->fd), *q = map_aligned(self->collector);
+	uint64_t i;
+
+	for (i = 0; i < HUGE / PAGE; i++)
+		fill_page(p + i * PAGE, i);
+	/* The owner's may be collapsed, in an arena of huge pages; but not by khugepaged, now. */
+	EXPECT_EQ(0, madvise(self->p, BYTES, MADV_NOHUGEPAGE));
+	EXPECT_EQ(0, madvise(p, BYTES, MADV_NOHUGEPAGE));
+	ASSERT_EQ(0, reclaim(self->fd, 8 * PAGE, PAGE));
+	for (i = 0; i < HUGE / PAGE; i++)
+		if (i != 8)
+			EXPECT_EQ(0, fault_of(q + i * PAGE, false));
+	EXPECT_EQ(-1, madvise(q, HUGE, MADV_COLLAPSE));
+	EXPECT_EQ(HUGE - PAGE, info(self->fd).resident_bytes);
+	EXPECT_EQ(SIGBUS, fault_of(q + 8 * PAGE, false));
+	if (variant->flags)
+		return;
+	EXPECT_EQ(0, madvise(p, HUGE, MADV_HUGEPAGE));
+	EXPECT_EQ(-1, madvise(p, HUGE, MADV_COLLAPSE));
+	EXPECT_EQ(HUGE - PAGE, info(self->fd).resident_bytes);
+	if (!has_feature(TRICOLOR_FEATURE_DIRTY))
+		return;
+	/* The kernel would warn of written huge pages here, and the log is looked at. */
+	fill_page(p, 1);
+	EXPECT_EQ(0, dirty_call(self->collector, TRICOLOR_DIRTY_START, 0, BYTES, NULL, NULL));
+}
+
 /* Another process reads and writes through the kernel, as debuggers do. */
 TEST_F(mapping, foreign_access)
 {
@@ -383,6 +430,54 @@ TEST_F(mapping, neighbours)
 	EXPECT_EQ(0, info(self->collector).state);
 	close(self->fd);
 	EXPECT_EQ(TRICOLOR_STATE_ORPHAN, info(self->collector).state);
+}
+
+struct writer {
+	int fd;
+	char *from;
+};
+
+static void *write_byte(void *arg)
+{
+	struct writer *w = arg;
+
+	return (void *)(intptr_t)pwrite(w->fd, w->from, 1, 0);
+}
+
+/*
+ * Somebody writes into the file, by the door that root has, and is stopped in the middle: with the
+ * inode's lock.  A collector that looks for holes does not wait for that.
+ */
+TEST_F(mapping, seeking_waits_for_nobody)
+{
+	struct pollfd wanted = { .events = POLLIN };
+	struct writer w;
+	char path[96];
+	pthread_t t;
+	pid_t pid;
+	int status = -1;
+
+	self->p[HUGE] = 1;
+	snprintf(path, sizeof(path), "/proc/self/map_files/%lx-%llx", (unsigned long)self->p,
+		 (unsigned long)self->p + BYTES);
+	w.fd = open(path, O_RDWR | O_CLOEXEC);
+	if (w.fd < 0)
+		SKIP(return, "map_files can't be opened here: %s", strerror(errno));
+	w.from = withheld_page(&wanted.fd);
+	if (!w.from)
+		SKIP(return, "no userfaultfd here: %s", strerror(errno));
+	ASSERT_EQ(0, pthread_create(&t, NULL, write_byte, &w));
+	ASSERT_EQ(1, poll(&wanted, 1, 20000));
+	pid = fork();
+	if (!pid)
+		_exit(lseek(self->collector, 0, SEEK_DATA) == HUGE &&
+		      lseek(self->collector, 0, SEEK_HOLE) == 0 ? 0 : 1);
+	EXPECT_TRUE(WAIT_FOR(waitpid(pid, &status, WNOHANG) == pid));
+	give_page(wanted.fd, w.from);
+	pthread_join(t, NULL);
+	close(w.fd);
+	EXPECT_EQ(0, status);
+	EXPECT_EQ(0, lseek(self->collector, 0, SEEK_DATA));
 }
 
 /* Many mappings of parts, in any order, and what is left when they are gone. */

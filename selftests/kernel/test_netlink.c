@@ -5,6 +5,7 @@
  * Through libnl-genl-3, as the collector does.
  */
 #include <sched.h>
+#include <sys/prctl.h>
 
 #include <netlink/genl/ctrl.h>
 #include <netlink/genl/genl.h>
@@ -473,6 +474,43 @@ TEST_F(netlink, namespaces)
 	EXPECT_TRUE(event(outside, TRICOLOR_CMD_ARENA_GONE, id, &s));
 	close(told[0]);
 	close(told[1]);
+	nl_socket_free(outside);
+}
+
+/* Who listens is told the owner's number as it is where he is, and not as the owner sees itself. */
+TEST_F(netlink, users)
+{
+	struct nl_sock *outside = listener();
+	struct said s = { 0 };
+	int told[2];
+	uint32_t id;
+
+	ASSERT_EQ(0, pipe(told));
+	EXPECT_EQ(0, IN_CHILD({
+		struct nl_sock *inside;
+		struct said in;
+		uint32_t mine;
+
+		become_nobody();
+		/* Else what is in /proc/self is root's still. */
+		ASSERT_EQ(0, prctl(PR_SET_DUMPABLE, 1));
+		if (unshare(CLONE_NEWUSER | CLONE_NEWNET))
+			_exit(KSFT_SKIP);
+		ASSERT_EQ(0, write_text("/proc/self/uid_map", "7 65534 1"));
+		inside = listener();
+		new_arena(BYTES, 0, &mine);
+		ASSERT_EQ(sizeof(mine), write(told[1], &mine, sizeof(mine)));
+		EXPECT_TRUE(event(inside, TRICOLOR_CMD_ARENA_NEW, mine, &in));
+		EXPECT_EQ(7, in.uid);
+	}));
+	close(told[1]);
+	if (read(told[0], &id, sizeof(id)) != sizeof(id))
+		SKIP(return, "no user namespaces for users here");
+	EXPECT_TRUE(event(outside, TRICOLOR_CMD_ARENA_NEW, id, &s));
+	EXPECT_EQ(65534, s.uid);
+	EXPECT_TRUE(event(outside, TRICOLOR_CMD_ARENA_GONE, id, &s));
+	EXPECT_EQ(65534, s.uid);
+	close(told[0]);
 	nl_socket_free(outside);
 }
 

@@ -9,6 +9,7 @@
  * usage: test_cgroup [SEED]	repeats the random part of a run that failed
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <ftw.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,6 +18,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "alarm.h"
 #include "cgroup.h"
 #include "check.h"
 #include "draw.h"
@@ -122,10 +124,23 @@ static const char v2_mount[] =
 	"22 1 8:1 / / rw shared:1 - ext4 /dev/root rw\n"
 	"30 22 0:26 / /sys/fs/cgroup rw,nosuid shared:4 - cgroup2 cgroup2 rw,nsdelegate\n";
 
+static struct cgroup_limit limits[CGROUP_LIMITS];
+
+/* Whether limit @i of @cg is @bytes, of folder @dir. */
+static bool limit_is(size_t i, uint64_t bytes, const char *dir)
+{
+	return limits[i].limit_bytes == bytes && is(limits[i].dir, dir) && !limits[i].hidden;
+}
+
+static size_t read_limits(const struct cgroup *cg)
+{
+	return cgroup_limits(cg, limits, CGROUP_LIMITS);
+}
+
 static void test_v2(void)
 {
-	struct cgroup_limit limit;
 	struct cgroup cg;
+	char dir[PATH_MAX];
 
 	put("proc/42/cgroup", "0::/app/web\n");
 	put("proc/self/mountinfo", v2_mount);
@@ -137,27 +152,24 @@ static void test_v2(void)
 	put("sys/fs/cgroup/app/web/memory.max", "max\n");
 	put("sys/fs/cgroup/app/web/memory.high", "max\n");
 	check(find("memory", &cg) && cg.version == 2 && is(cg.dir, "/sys/fs/cgroup/app/web"));
-	cgroup_tightest(&cg, &limit);
-	check(limit.limit_bytes == 384 * MIB && is(limit.dir, "/sys/fs/cgroup/app") &&
-	      !limit.hidden);
-	check(cgroup_usage(limit.dir, 2) == 70 * MIB);
-	/* The group's own is tighter. */
+	check(read_limits(&cg) == 1 && limit_is(0, 384 * MIB, "/sys/fs/cgroup/app"));
+	check(cgroup_usage(limits[0].dir, 2) == 70 * MIB);
+	check(cgroup_charged(limits[0].dir, 2) == 100 * MIB);
+	/* The group's own is tighter; the other may be fuller. */
 	put("sys/fs/cgroup/app/web/memory.max", "104857600\n");
-	cgroup_tightest(&cg, &limit);
-	check(limit.limit_bytes == 100 * MIB && is(limit.dir, "/sys/fs/cgroup/app/web"));
-	check(cgroup_usage(limit.dir, 2) == CGROUP_NONE);
+	check(read_limits(&cg) == 2 && limit_is(0, 100 * MIB, "/sys/fs/cgroup/app/web") &&
+	      limit_is(1, 384 * MIB, "/sys/fs/cgroup/app"));
+	check(cgroup_usage(limits[0].dir, 2) == CGROUP_NONE);
 	/* No limit anywhere. */
 	put("sys/fs/cgroup/app/web/memory.max", "max\n");
 	put("sys/fs/cgroup/app/memory.max", "max\n");
 	put("sys/fs/cgroup/app/memory.high", "max\n");
-	cgroup_tightest(&cg, &limit);
-	check(limit.limit_bytes == CGROUP_NONE && is(limit.dir, "/sys/fs/cgroup/app/web"));
+	check(read_limits(&cg) == 0);
 	/* More cache than use: the two were read at different times. */
 	put("sys/fs/cgroup/app/memory.current", "1048576\n");
 	put("sys/fs/cgroup/app/memory.stat", "inactive_file 31457280\n");
-	strcpy(limit.dir, root);
-	strcat(limit.dir, "/sys/fs/cgroup/app");
-	check(cgroup_usage(limit.dir, 2) == 0);
+	snprintf(dir, sizeof(dir), "%s/sys/fs/cgroup/app", root);
+	check(cgroup_usage(dir, 2) == 0);
 	/* CPUs. */
 	put("sys/fs/cgroup/app/cpu.max", "50000 100000\n");
 	put("sys/fs/cgroup/app/web/cpu.max", "max 100000\n");
@@ -165,9 +177,54 @@ static void test_v2(void)
 	end("v2");
 }
 
+/* Of nested limits those count that can have the least room. */
+static void test_levels(void)
+{
+	static const char *const levels[] = { "a", "a/b", "a/b/c", "a/b/c/d", "a/b/c/d/e" };
+	static const struct {
+		unsigned int mib[5]; /* from the top; 0: none */
+		unsigned int want[5]; /* from the bottom, 1 is a; 0: the end */
+	} cases[] = {
+		{ { 500, 400, 300, 200, 100 }, { 5, 4, 3, 2, 1 } },
+		{ { 100, 200, 300, 400, 500 }, { 1 } },
+		{ { 300, 500, 200, 400, 100 }, { 5, 3, 1 } },
+		{ { 300, 0, 0, 100, 200 }, { 4, 1 } },
+		{ { 200, 0, 200, 0, 200 }, { 1 } },
+		{ { 0, 0, 0, 0, 0 }, { 0 } },
+	};
+	char path[256], text[32];
+	struct cgroup cg;
+	size_t i, k, n;
+
+	put("proc/42/cgroup", "0::/a/b/c/d/e\n");
+	put("proc/self/mountinfo", v2_mount);
+	for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		for (k = 0; k < 5; k++) {
+			snprintf(path, sizeof(path), "sys/fs/cgroup/%s/memory.max", levels[k]);
+			snprintf(text, sizeof(text), "%llu\n", cases[i].mib[k] * MIB);
+			put(path, cases[i].mib[k] ? text : "max\n");
+		}
+		check(find("memory", &cg));
+		n = read_limits(&cg);
+		for (k = 0; k < n && k < 5 && cases[i].want[k]; k++) {
+			unsigned int level = cases[i].want[k] - 1;
+
+			snprintf(path, sizeof(path), "/sys/fs/cgroup/%s", levels[level]);
+			check(limit_is(k, cases[i].mib[level] * MIB, path));
+		}
+		check(k == n && (k == 5 || !cases[i].want[k]));
+	}
+	/* If there is no room for all, the loosest are left out. */
+	put("sys/fs/cgroup/a/memory.max", "500\n");
+	put("sys/fs/cgroup/a/b/memory.max", "400\n");
+	put("sys/fs/cgroup/a/b/c/memory.max", "300\n");
+	check(cgroup_limits(&cg, limits, 2) == 2 && limit_is(0, 300, "/sys/fs/cgroup/a/b/c") &&
+	      limit_is(1, 400, "/sys/fs/cgroup/a/b"));
+	end("levels");
+}
+
 static void test_v1(void)
 {
-	struct cgroup_limit limit;
 	struct cgroup cg;
 
 	put("proc/42/cgroup", "9:name=systemd:/\n4:memory:/jobs/a\n1:cpu,cpuacct:/jobs\n0::/\n");
@@ -183,10 +240,14 @@ static void test_v1(void)
 	put("sys/fs/cgroup/memory/jobs/a/memory.limit_in_bytes", "9223372036854771712\n");
 	put("sys/fs/cgroup/memory/jobs/a/memory.stat", "hierarchical_memory_limit 1073741824\n");
 	check(find("memory", &cg) && cg.version == 1 && is(cg.dir, "/sys/fs/cgroup/memory/jobs/a"));
-	cgroup_tightest(&cg, &limit);
-	check(limit.limit_bytes == 1024 * MIB && is(limit.dir, "/sys/fs/cgroup/memory/jobs") &&
-	      !limit.hidden);
-	check(cgroup_usage(limit.dir, 1) == 100 * MIB);
+	check(read_limits(&cg) == 1 && limit_is(0, 1024 * MIB, "/sys/fs/cgroup/memory/jobs"));
+	check(cgroup_usage(limits[0].dir, 1) == 100 * MIB);
+	/* The group below has a limit of its own as well; then it counts there alone. */
+	put("sys/fs/cgroup/memory/jobs/a/memory.limit_in_bytes", "536870912\n");
+	put("sys/fs/cgroup/memory/jobs/memory.use_hierarchy", "1\n");
+	check(read_limits(&cg) == 2 && limit_is(0, 512 * MIB, "/sys/fs/cgroup/memory/jobs/a"));
+	put("sys/fs/cgroup/memory/jobs/memory.use_hierarchy", "0\n");
+	check(read_limits(&cg) == 1 && limit_is(0, 512 * MIB, "/sys/fs/cgroup/memory/jobs/a"));
 	put("sys/fs/cgroup/cpu,cpuacct/jobs/cpu.cfs_quota_us", "5000\n");
 	put("sys/fs/cgroup/cpu,cpuacct/jobs/cpu.cfs_period_us", "100000\n");
 	check(find("cpu", &cg) && cg.version == 1 && cgroup_cpu_quota(&cg) == 0.05);
@@ -198,9 +259,8 @@ static void test_v1(void)
 	    "35 31 0:32 /docker/c1 /sys/fs/cgroup/memory ro - cgroup cgroup rw,memory\n");
 	put("sys/fs/cgroup/memory/memory.stat", "hierarchical_memory_limit 268435456\n");
 	check(find("memory", &cg) && is(cg.dir, "/sys/fs/cgroup/memory"));
-	cgroup_tightest(&cg, &limit);
-	check(limit.limit_bytes == 256 * MIB && is(limit.dir, "/sys/fs/cgroup/memory") &&
-	      limit.hidden);
+	check(read_limits(&cg) == 1 && limits[0].limit_bytes == 256 * MIB &&
+	      is(limits[0].dir, "/sys/fs/cgroup/memory") && limits[0].hidden);
 	end("v1, hybrid");
 }
 
@@ -281,20 +341,58 @@ static void test_broken(void)
 	end("broken texts");
 }
 
+/*
+ * What a client has put in the place of its group: a link, a pipe, a file.  Nothing of it is
+ * followed, waited for, or written to.
+ */
+static void test_false_files(void)
+{
+	char path[128], foreign[192], text[64];
+	struct alarm alarm;
+	FILE *f;
+
+	put("group/victim", "precious");
+	put("group/memory.high", "4096");
+	snprintf(path, sizeof(path), "%s/group/memory.pressure", root);
+	check(!symlink("victim", path));
+	snprintf(path, sizeof(path), "%s/group/memory.max", root);
+	check(!mkfifo(path, 0600));
+	snprintf(path, sizeof(path), "%s/group", root);
+	check(!cgroup_read(path, "memory.max", text, sizeof(text)));
+	check(!cgroup_read(path, "memory.pressure", text, sizeof(text)));
+	check(cgroup_read(path, "memory.high", text, sizeof(text)));
+	/* By way of the client's root only files of a cgroup count, which this is not. */
+	snprintf(foreign, sizeof(foreign), "/proc/%d/root%s", getpid(), path);
+	check(!cgroup_read(foreign, "memory.high", text, sizeof(text)));
+	check(cgroup_open(foreign, "memory.high", O_RDWR) < 0);
+	alarm_open(&alarm, path, 2);
+	alarm_close(&alarm);
+	alarm_open(&alarm, foreign, 2);
+	alarm_close(&alarm);
+	snprintf(path, sizeof(path), "%s/group/victim", root);
+	f = fopen(path, "r");
+	check(f && fgets(text, sizeof(text), f) && !strcmp(text, "precious"));
+	if (f)
+		fclose(f);
+	end("files that a client has put there");
+}
+
 int main(int argc, char **argv)
 {
 	random_state = argc > 1 ? strtoull(argv[1], NULL, 0) : (uint64_t)time(NULL) << 20 | 1;
 	ksft_print_header();
 	ksft_print_msg("seed %#llx\n", (unsigned long long)random_state);
-	ksft_set_plan(6);
+	ksft_set_plan(8);
 	strcpy(root, "/tmp/test_cgroup.XXXXXX");
 	if (!mkdtemp(root))
 		ksft_exit_fail_msg("%s: %s\n", root, strerror(errno));
 	test_numbers();
 	test_membership();
 	test_v2();
+	test_levels();
 	test_v1();
 	test_elsewhere();
+	test_false_files();
 	test_broken();
 	rmdir(root);
 	ksft_finished();

@@ -3,7 +3,8 @@
  * init.c - process 1 of the VM: runs test programs, says what came of them, and turns the VM off
  *
  *  1. Mount what programs expect; say how the kernel is to treat trouble.
- *  2. Load the kernel modules that /etc/modules names (swap in memory), then ours.
+ *  2. Load the kernel modules that /etc/modules names (disks in memory, a file system), then ours;
+ *     mount a disk at /var/tmp, for those who want page cache.
  *  3. Run the programs of /etc/tests, one after the other: a line each, of
  *	SECONDS NAME [VARIABLE=VALUE]... PATH [ARGUMENT]...
  *  4. Take the module out again.
@@ -25,6 +26,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <termios.h>
 #include <time.h>
 #include <unistd.h>
@@ -178,6 +180,42 @@ static void load_modules(void)
 		fclose(list);
 }
 
+/* Whether @argv ends with status 0. */
+static bool succeeds(char *const argv[])
+{
+	pid_t pid = fork();
+	int status;
+
+	if (pid == 0) {
+		int null = open("/dev/null", O_RDWR);
+
+		/* What it complains about goes to the console. */
+		dup2(null, 1);
+		execv(argv[0], argv);
+		_exit(127);
+	}
+	return pid > 0 && waitpid(pid, &status, 0) == pid && status == 0;
+}
+
+/* A disk is a second zram: what is written as zeros takes no memory.  The first is for swap. */
+static void mount_disk(void)
+{
+	char number[16], path[64], device[32];
+	char *const mkfs[] = { (char *)"/bin/mke2fs", (char *)"-b", (char *)"4096", (char *)"-F",
+			       device, NULL };
+
+	vm_read_file("/sys/class/zram-control/hot_add", number, sizeof(number));
+	snprintf(path, sizeof(path), "/sys/block/zram%s/disksize", number);
+	snprintf(device, sizeof(device), "/dev/zram%s", number);
+	if (!number[0]) {
+		vm_say("@note no disk: this kernel has no zram\n");
+		return;
+	}
+	set_file(path, "402653184");
+	if (!succeeds(mkfs) || mount(device, "/var/tmp", "ext2", 0, NULL))
+		vm_say("@note no disk: %s can't be mounted: %s\n", device, strerror(errno));
+}
+
 /* Cut @line into words; returns how many there are, of ARGS_MAX - 1 at most. */
 static size_t split(char *line, char **words)
 {
@@ -256,6 +294,7 @@ int main(void)
 
 	vm_say("@begin vm/load\n");
 	load_modules();
+	mount_disk();
 	if (module)
 		arenas_load();
 	kmsg_check();

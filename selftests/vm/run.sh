@@ -87,7 +87,7 @@ fi
 root=$vm/initramfs
 rm -rf $root
 mkdir -p $root/bin $root/sbin $root/dev $root/proc $root/sys $root/tmp $root/run $root/etc \
-	$root/lib/modules $root/b/tests $root/b/bin $root/b/sbin $root/b/lib || exit 1
+	$root/var/tmp $root/lib/modules $root/b/tests $root/b/bin $root/b/sbin $root/b/lib || exit 1
 
 ${CC:-gcc} -std=gnu11 -D_GNU_SOURCE= -O2 -Wall -Wextra -static -o $root/init $here/*.c ||
 	fail "process 1 does not build (is libc6-dev there?)"
@@ -116,6 +116,9 @@ add_module()
 	echo "/lib/modules/$1.ko" >>$root/etc/modules
 }
 add_module zram
+# ext4 asks for it by itself, when it is mounted.
+add_module crc32c_generic
+add_module ext4
 
 [ ! -e $vm/kmod/tricolor.ko ] || cp $vm/kmod/tricolor.ko $root/lib/modules/
 

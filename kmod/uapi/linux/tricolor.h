@@ -171,7 +171,8 @@ struct tricolor_range {
  *
  * REUSE ends that: when it returns, the pages of the ranges are kept again, lazy or not before,
  * and TRICOLOR_RANGE_GONE says whether any page has no memory.  With pages that are written before
- * REUSE what was written may be lost.
+ * REUSE what was written may be lost.  One that is touched after it was taken, if only to be read, has
+ * memory again, of zeros, and is not GONE: whoever wants to know leaves it alone until REUSE.
  *
  * POPULATE gives memory to holes in the ranges, charged to the owner's cgroup.
  *

@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * shares.c - parts of arenas for which several limits hold
+ *
+ * Limits are nested: one holds for some arenas, the next for these and others.  From the innermost
+ * outwards each is split by itself (budget.c), and nobody can use more than a limit further in has
+ * left for him, which is a cap.  An arena's part is the least of all.  So for each limit the sum
+ * of the parts is at most its room, and what one limit denies an arena goes to the others of those
+ * around it.
+ *
+ * Not to the others of those further in, where an outer limit denies it: they are under the outer
+ * limit themselves, which has what there is.
+ */
+#include "shares.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+bool shares_begin(struct shares *s, size_t n)
+{
+	size_t i, room = n ? n : 1;
+
+	memset(s, 0, sizeof(*s));
+	s->arenas = calloc(room, sizeof(*s->arenas));
+	s->share_bytes = calloc(room, sizeof(*s->share_bytes));
+	s->who = calloc(room, sizeof(*s->who));
+	s->some = calloc(room, sizeof(*s->some));
+	s->some_shares = calloc(room, sizeof(*s->some_shares));
+	if (!s->arenas || !s->share_bytes || !s->who || !s->some || !s->some_shares)
+		return false;
+	s->n = n;
+	for (i = 0; i < n; i++)
+		s->arenas[i].want_bytes = UINT64_MAX;
+	return true;
+}
+
+void shares_free(struct shares *s)
+{
+	free(s->arenas);
+	free(s->share_bytes);
+	free(s->who);
+	free(s->some);
+	free(s->some_shares);
+}
+
+uint64_t shares_wanted(const struct shares *s)
+{
+	uint64_t sum = 0;
+	size_t i;
+
+	for (i = 0; i < s->whos; i++)
+		if (__builtin_add_overflow(sum, s->arenas[s->who[i]].want_bytes, &sum))
+			return UINT64_MAX;
+	return sum;
+}
+
+void shares_limit(struct shares *s, uint64_t room_bytes)
+{
+	size_t i;
+
+	for (i = 0; i < s->whos; i++) {
+		const struct budget_arena *a = &s->arenas[s->who[i]];
+
+		s->some[i] = *a;
+		if (a->want_bytes < a->cap_bytes)
+			s->some[i].cap_bytes = a->want_bytes;
+	}
+	budget_split(s->some, s->whos, room_bytes);
+	for (i = 0; i < s->whos; i++) {
+		struct budget_arena *a = &s->arenas[s->who[i]];
+
+		if (s->some[i].want_bytes < a->want_bytes)
+			a->want_bytes = s->some[i].want_bytes;
+	}
+}
+
+void shares_settle(struct shares *s, uint64_t room_bytes)
+{
+	size_t i;
+
+	for (i = 0; i < s->whos; i++) {
+		s->some[i] = s->arenas[s->who[i]];
+		s->some_shares[i] = s->share_bytes[s->who[i]];
+	}
+	budget_settle(s->some, s->whos, room_bytes, s->some_shares);
+	for (i = 0; i < s->whos; i++)
+		s->share_bytes[s->who[i]] = s->some_shares[i];
+}
