@@ -4,12 +4,12 @@
  *
  * For each stretch of a range:
  *  1. All folios that are there are marked dirty: the dirty bits of page tables are about to go,
- *     and a folio that nobody thinks dirty is dropped by reclaim and not swapped out.
+ *     and a folio that nobody thinks dirty is dropped by reclaim and not swapped out.  Those that
+ *     come later are marked by the fault that maps them, before anything can be written to them.
  *  2. clean_record_shared_mapping_range() moves the dirty bits of all mappings into a bitmap.
  *  3. What step 2 can't have seen counts as written: pages that are swapped out, pages that are
  *     mapped nowhere, which have lost their dirty bits to the folio, and pages that were one of
  *     these and have been mapped since.  The fault that does so tells (tricolor_dirty_fault()).
- *  4. Folios are marked dirty once more, for those that appeared after 1.
  *
  * So no page is missed that was swapped out and came back: it was unmapped meanwhile, and nobody maps
  * it but by a fault that tells, before it is mapped.
@@ -39,6 +39,9 @@
 /**
  * tricolor_dirty_fault - a fault is about to map a page of a folio, which is locked
  *
+ * From here on it is dirty, whatever becomes of the dirty bits of those that map it: collecting
+ * takes them away from pages that it has not seen before too.
+ *
  * Locked it can't be swapped out, so that what is mapped nowhere now is mapped here first.  A large
  * one may be mapped in part.
  */
@@ -47,8 +50,12 @@ void tricolor_dirty_fault(struct tricolor_arena *arena, const struct vm_fault *v
 	struct xarray *pages = &tricolor_mapping(arena)->i_pages;
 	struct folio *folio = page_folio(vmf->page);
 
+	/* The folio is in the page cache; pairs with the barrier in begin(). */
+	smp_mb();
 	if (!READ_ONCE(arena->dirty_tracked))
 		return;
+	if (!folio_test_dirty(folio))
+		folio_mark_dirty(folio);
 	if (folio_mapped(folio) && !folio_test_large(folio))
 		return;
 	xa_lock_irq(pages);
@@ -173,7 +180,10 @@ static int begin(struct tricolor_arena *arena, struct tricolor_dirty *args)
 	int err;
 
 	WRITE_ONCE(arena->dirty_tracked, true);
-	/* From here on nothing is mapped but by faults that know it. */
+	/*
+	 * From here on nothing is mapped but by faults that know it, or whose folios are there to be
+	 * seen by the walk.  That is a barrier too.
+	 */
 	synchronize_rcu();
 	err = walk(arena, args, false);
 	if (err)

@@ -22,7 +22,6 @@
 #include <sys/wait.h>
 
 #include "arena_look.h"
-#include "internal.h"
 #include "process.h"
 #include "tricolor.h"
 
@@ -56,6 +55,7 @@ static void read_stats(struct tri_stats *s)
 
 static void note_stats(void)
 {
+	struct tri_view view;
 	struct tri_stats s;
 
 	read_stats(&s);
@@ -63,7 +63,8 @@ static void note_stats(void)
 	shared->heap_bytes = s.heap_bytes;
 	shared->released_bytes = s.released_bytes;
 	shared->peak_bytes = s.peak_heap_bytes;
-	shared->buffer_bytes = tri_read(&tri_g.view.ctl->buffers_used) * sizeof(struct tri_buffer);
+	if (arena_find(&view))
+		shared->buffer_bytes = tri_read(&view.ctl->buffers_used) * sizeof(struct tri_buffer);
 }
 
 /* Wait for the tester, blocked in poll(). */

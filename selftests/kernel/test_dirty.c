@@ -328,4 +328,45 @@ TEST_F_TIMEOUT(dirty, while_it_is_written, 120)
 	TH_LOG("%llu rounds, %d writes", (unsigned long long)round, WRITES);
 }
 
+struct collecting {
+	struct dirty_self *self;
+	_Atomic bool stop;
+	int err;
+};
+
+static void *collect_on_and_on(void *arg)
+{
+	struct collecting *c = arg;
+
+	while (!c->err && !atomic_load(&c->stop))
+		c->err = dirty_call(c->self->collector, 0, 0, BYTES, c->self->bits, NULL);
+	return NULL;
+}
+
+/* A new page whose dirty bit is taken away at once is no clean page, which reclaim would drop. */
+TEST_F_TIMEOUT(dirty, new_pages_are_kept, 120)
+{
+	struct collecting c = { .self = self };
+	uint64_t seed = test_seed(), round, first, i, lost = 0;
+	const uint64_t n = 32;
+	pthread_t thread;
+
+	ASSERT_EQ(0, start(self->collector));
+	ASSERT_EQ(0, pthread_create(&thread, NULL, collect_on_and_on, &c));
+	for (round = 0; round < 4000 && !lost; round++) {
+		first = draw_below(&seed, PAGES - n + 1);
+		ASSERT_EQ(0, reclaim(self->fd, first * PAGE, n * PAGE));
+		for (i = first; i < first + n; i++)
+			fill_page(self->p + i * PAGE, i);
+		ASSERT_EQ(0, madvise(self->p + first * PAGE, n * PAGE, MADV_PAGEOUT));
+		for (i = first; i < first + n; i++)
+			lost += !page_is(self->p + i * PAGE, i);
+	}
+	atomic_store(&c.stop, true);
+	pthread_join(thread, NULL);
+	EXPECT_EQ(0, c.err);
+	EXPECT_EQ(0, lost);
+	TH_LOG("%llu rounds", (unsigned long long)round);
+}
+
 TEST_HARNESS_MAIN

@@ -382,7 +382,7 @@ int main(int argc, char **argv)
 	random_state = argc > 1 ? strtoull(argv[1], NULL, 0) : (uint64_t)time(NULL) << 20 | 1;
 	ksft_print_header();
 	ksft_print_msg("seed %#llx\n", (unsigned long long)random_state);
-	ksft_set_plan(7);
+	ksft_set_plan(8);
 	strcpy(root, "/tmp/test_cgroup.XXXXXX");
 	if (!mkdtemp(root))
 		ksft_exit_fail_msg("%s: %s\n", root, strerror(errno));
