@@ -105,6 +105,7 @@ void arena_serve(int sock);
 /* cycle.c: false when the client is gone or broke the protocol. */
 bool cycle_run(struct arena *a, bool forced);
 bool cycle_due(struct arena *a);
+uint64_t cycle_live_bytes(const struct arena *a);
 void cycle_settings(struct arena *a);
 
 /* handshake.c */

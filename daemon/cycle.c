@@ -48,6 +48,12 @@ static uint64_t live_now(const struct arena *a, uint64_t allocated)
 	return since < 0 ? a->live_bytes : a->live_bytes + (uint64_t)since;
 }
 
+/** Live bytes at this moment, dead objects since the last cycle included. */
+uint64_t cycle_live_bytes(const struct arena *a)
+{
+	return live_now(a, tri_read(&a->view.ctl->allocated_bytes));
+}
+
 /* Heap size @live as a value of the client's allocation counter. */
 static uint64_t counter_at(const struct arena *a, uint64_t live)
 {
@@ -60,7 +66,7 @@ static void publish_trigger(struct arena *a)
 {
 	struct tri_ctl *ctl = a->view.ctl;
 	uint64_t goal = pacer_goal_bytes(&a->pacer), slack;
-	uint64_t in_force = (uint64_t)a->limit.in_force_bytes, fits, far;
+	uint64_t in_force = (uint64_t)a->limit.in_force_bytes, fits, late, far;
 	uint64_t overhead = pacer_overhead_bytes(&a->pacer);
 	bool limited = pacer_limited(&a->pacer, a->limit.in_force_bytes);
 
@@ -69,16 +75,18 @@ static void publish_trigger(struct arena *a)
 	slack = goal / 2 < LATE_SLACK_BYTES ? goal / 2 : LATE_SLACK_BYTES;
 	if (limited && slack > in_force / LIMIT_SLACK_PARTS)
 		slack = in_force / LIMIT_SLACK_PARTS;
-	/* A limit that gives way is no reason to wait. */
-	tri_write(&ctl->late_bytes, counter_at(a, goal == PACER_NEVER || a->limit.held ?
-						  PACER_NEVER : goal + slack));
 	/*
 	 * A goal that is low to have gaps filled is no danger: objects that fit take no pages.  One that
 	 * GOGC sets is passed as others are, and then there may be no room for it.
 	 */
 	fits = in_force > overhead ? in_force - overhead : 0;
-	far = a->limit.in_force_bytes == PACER_NO_LIMIT || a->limit.held ? PACER_NEVER :
+	late = goal == PACER_NEVER ? PACER_NEVER : goal + slack;
+	far = a->limit.in_force_bytes == PACER_NO_LIMIT ? PACER_NEVER :
 	      (goal > fits ? goal : fits) + in_force / LIMIT_FAR_PARTS;
+	/* A limit that gives way is no reason to wait, but the kernel's is. */
+	if (a->limit.held)
+		late = far = limit_brake_bytes(a);
+	tri_write(&ctl->late_bytes, counter_at(a, late));
 	tri_write(&ctl->far_bytes, counter_at(a, far));
 	if (a->pacer.marking)
 		return;			/* the next trigger is the end of marking's business */
@@ -198,7 +206,7 @@ static void revise(void *arg)
 	ratio = pacer_revise(&a->pacer, live_now(a, tri_read(&ctl->allocated_bytes)),
 			     mark_scan_bytes(&a->marker), 0);
 	if (a->limit.held)
-		ratio = 0;
+		ratio = cycle_live_bytes(a) > limit_brake_bytes(a);
 
 	/* 0 says that nothing is being marked. */
 	tri_write(&ctl->assist_q16, ratio * 65536 < ASSIST_MOST_Q16 ? (uint64_t)(ratio * 65536) + 1 :
@@ -274,6 +282,7 @@ static void end_pacing(struct arena *a, uint64_t black_at, uint64_t end_at, bool
 		.forced = forced,
 	};
 
+	limit_peak(a, &end.memory);
 	f->end_bytes = end.heap_live_bytes;
 	f->goal_bytes = pacer_goal_bytes(&a->pacer);
 	scavenge_note_use(a, f->goal_bytes);

@@ -20,6 +20,11 @@
  *     start by GOGC alone and nobody assists, until the program has had its half.  A client that
  *     allocates makes us look again every so often, by the trigger; one that doesn't needs nothing.
  *
+ *     Beyond a part of the group's limit there is a tenth up to what the kernel enforces.  In the midst of
+ *     that cycles run nevertheless, and further up threads wait for their end: a heap that gives way
+ *     is not to be killed for a burst, or because others had the CPUs.  They may owe some seconds;
+ *     then more lives than there is room for, and half of the CPUs is all that can be had.
+ *
  *  4. Telling.  The client learns it by a futex in its control page, the log and the trace by a
  *     line, when it begins and when it is over.  With the policy fail-fast it takes no more pages
  *     as soon as a cycle has found that what lives does not fit, until one finds that it does: a
@@ -55,6 +60,11 @@
 #define CAP_FACTOR 1.15			/* for the scavenger's tenth, the pacer's headroom, late ends */
 #define KEEP_PERCENT 95			/* released down to here */
 #define AT_ONCE_BYTES (16ull << 20)	/* while there is marking to be done */
+#define FRESH_PARTS 64			/* less than this part of the heap is no growth */
+#define RESERVE_PARTS 9			/* what a part has up to the kernel's limit, of itself */
+#define RESERVE_CYCLE 3			/* eighths of the reserve, for a cycle in spite of its price … */
+#define RESERVE_BRAKE 5			/* … and for threads to wait for its end */
+#define RESERVE_SECONDS 10		/* of all CPUs, that such cycles may owe */
 
 static bool limited(const struct arena *a)
 {
@@ -299,6 +309,25 @@ uint64_t limit_cap(const struct arena *a)
 }
 
 /*
+ * At the peak, when marking has ended, overhead is what is bound and no object: metadata, and gaps in
+ * spans that the heap had no use for before it took fresh pages.  If it has taken none since the last
+ * sweep there are gaps that it might have filled, had its goal been higher.  To count those as well
+ * would lower the goal again, and so on, down to what lives.
+ */
+void limit_peak(struct arena *a, struct pacer_memory *memory)
+{
+	struct limit *l = &a->limit;
+	uint64_t objects = memory->heap_free_bytes + memory->heap_alloc_bytes;
+	uint64_t overhead = less(memory->mapped_bytes, objects);
+
+	if (overhead > l->overhead_bytes && l->overhead_bytes &&
+	    less(arena_used_bytes(a), l->swept_bytes) < l->swept_bytes / FRESH_PARTS)
+		overhead = l->overhead_bytes;
+	l->overhead_bytes = overhead;
+	memory->mapped_bytes = objects + overhead;
+}
+
+/*
  * What the pacer is to think of memory.  The peak, when marking ended, tells how much is bound
  * beside objects: later there are gaps in spans, which will be filled.  But what is above the limit
  * is what is above it now, when what was free has been released.  It counts twice, as in Go: a heap
@@ -402,6 +431,23 @@ bool limit_hurry(struct arena *a)
 	return false;
 }
 
+/* A heap that has used so many eighths of its reserve; PACER_NEVER: it has none, or no claim to it. */
+static uint64_t reserve_bytes(const struct arena *a, unsigned int eighths)
+{
+	const struct limit *l = &a->limit;
+	uint64_t bytes = (uint64_t)l->in_force_bytes;
+
+	if (!limited(a) || l->share_bytes != l->in_force_bytes ||
+	    l->owed_cpu_ns > RESERVE_SECONDS * l->limiter.capacity_cpu_ns)
+		return PACER_NEVER;
+	return less(bytes + bytes / RESERVE_PARTS / 8 * eighths, pacer_overhead_bytes(&a->pacer));
+}
+
+uint64_t limit_brake_bytes(const struct arena *a)
+{
+	return reserve_bytes(a, RESERVE_BRAKE);
+}
+
 bool limit_hold(struct arena *a)
 {
 	struct limit *l = &a->limit;
@@ -432,8 +478,8 @@ bool limit_hold(struct arena *a)
 	} else {
 		cycle_settings(a);
 	}
-	/* It may be due without any limit. */
-	return !cycle_due(a);
+	/* It may be due without any limit, or for the sake of the kernel's. */
+	return !cycle_due(a) && cycle_live_bytes(a) < reserve_bytes(a, RESERVE_CYCLE);
 }
 
 uint64_t limit_trigger(const struct arena *a, uint64_t trigger_bytes)
@@ -459,6 +505,7 @@ void limit_cycle_end(struct arena *a)
 	struct limit *l = &a->limit;
 	uint64_t now = clock_ns();
 
+	l->swept_bytes = arena_used_bytes(a);
 	if (!limited(a))
 		return;
 	l->unreported_ns += a->marker.helper_cpu_ns;

@@ -8,6 +8,7 @@
 #include <time.h>
 
 #include "limiter.h"
+#include "pacer.h"
 
 struct arena;
 
@@ -16,6 +17,8 @@ struct limit {
 	int64_t share_bytes;		/* of the budget, by the watcher; PACER_NO_LIMIT: none */
 	int64_t in_force_bytes;		/* the client's own, or that; PACER_NO_LIMIT: none */
 	uint64_t bound_bytes;		/* after the last cycle: memory that can't be released */
+	uint64_t overhead_bytes;	/* see limit_peak() */
+	uint64_t swept_bytes;		/* in spans, after the last sweep */
 	uint32_t group_pressure;	/* enum tri_pressure of the client's cgroup, by the watcher */
 	uint64_t doze_bytes;		/* the watcher sleeps until so much is allocated; 0: it does not */
 	bool urgent;			/* memory is short: release it, collect if there is what for */
@@ -60,6 +63,15 @@ bool limit_hold(struct arena *a);
 
 /** The trigger, brought forward to where putting off is to be thought over, or somebody to be woken. */
 uint64_t limit_trigger(const struct arena *a, uint64_t trigger_bytes);
+
+/** Marking has ended, and the heap is at its largest: what of @memory is overhead. */
+void limit_peak(struct arena *a, struct pacer_memory *memory);
+
+/**
+ * Live bytes past which threads wait for the end of a cycle although the limit gives way: the kernel's
+ * is near.  PACER_NEVER: nowhere.
+ */
+uint64_t limit_brake_bytes(const struct arena *a);
 
 /** A cycle has ended, and was swept. */
 void limit_cycle_end(struct arena *a);

@@ -68,24 +68,31 @@ static bool free_few(struct tricolor_arena *arena, pgoff_t first, pgoff_t nr, st
 {
 	struct address_space *mapping = tricolor_mapping(arena);
 	struct folio_batch *freed = &vector->freed;
-	pgoff_t next = first, last = first + nr - 1, removed = 0;
-	unsigned int i;
+	pgoff_t next = first, last = first + nr - 1, removed;
+	unsigned int i, kept, before;
 
 	/* A single one is unmapped as it is removed. */
 	if (nr > 1)
 		unmap_mapping_pages(mapping, first, nr, false);
 	if (folio_batch_count(freed) + nr > PAGEVEC_SIZE)
 		folio_batch_release(freed);
-	i = folio_batch_count(freed);
+	before = kept = i = folio_batch_count(freed);
 	filemap_get_folios(mapping, &next, last, freed);
 	for (; i < folio_batch_count(freed); i++) {
 		struct folio *folio = freed->folios[i];
+		bool gone;
 
 		folio_lock(folio);
-		if (!folio_test_large(folio) && !generic_error_remove_folio(mapping, folio))
-			removed++;
+		gone = !folio_test_large(folio) && !generic_error_remove_folio(mapping, folio);
 		folio_unlock(folio);
+		/* A huge page that is held by us can't be cut. */
+		if (gone)
+			freed->folios[kept++] = folio;
+		else
+			folio_put(folio);
 	}
+	removed = kept - before;
+	freed->nr = kept;
 	if (removed) {
 		vector->bytes += removed << PAGE_SHIFT;
 		vector->uncounted = true;
