@@ -20,6 +20,8 @@
 #include "core/span.h"
 #include "registry.h"
 
+#define PAUSE_MIN_NS 20000ull
+#define PAUSE_LONG_NS 5000000ull	/* from here on whoever has the span does nothing with it */
 #define PAUSE_MAX_NS 100000000ull
 #define PAUSE_FACTOR 20			/* of what looking takes */
 
@@ -138,15 +140,20 @@ void sweep_all(struct arena *a)
 		{ .fd = a->registry->order_fd, .events = POLLIN },
 	};
 	struct reach left = everything;
-	uint64_t pause_ns = 1000000, began, least;
+	uint64_t pause_ns = PAUSE_MIN_NS, began, least;
 
 	for (;;) {
+		struct timespec pause;
+
 		began = clock_ns();
 		left = each_span(a, left, sweep_span);
 		if (!left.end)
 			return;
-		least = (clock_ns() - began) * PAUSE_FACTOR;
-		if (poll(p, 2, (int)((pause_ns > least ? pause_ns : least) / 1000000)) > 0) {
+		/* At first it is a matter of microseconds, and the next cycle waits for us. */
+		least = pause_ns < PAUSE_LONG_NS ? 0 : (clock_ns() - began) * PAUSE_FACTOR;
+		least = pause_ns > least ? pause_ns : least;
+		pause = (struct timespec){ (time_t)(least / 1000000000), (long)(least % 1000000000) };
+		if (ppoll(p, 2, &pause, NULL) > 0) {
 			if (p[1].revents)
 				arena_orders(a);
 			if (p[0].revents || a->stop)

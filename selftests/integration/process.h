@@ -44,13 +44,16 @@ static inline bool emulated(void)
 
 /*
  * Have @pid, and what it starts, get CPUs before others, where that is permitted: for tests of what
- * happens while there are some.  The kernel may weigh sessions and not processes (autogroup).
+ * happens while there are some.  The kernel may weigh sessions and not processes (autogroup): it has to
+ * have one of its own, or everything else in the terminal that tests are run from comes first, too.
  */
 static inline void come_first(pid_t pid)
 {
 	char path[64];
 	int fd;
 
+	if (getsid(pid) != pid && (pid != getpid() || setsid() < 0))
+		return;
 	if (setpriority(PRIO_PROCESS, (id_t)pid, -15))
 		return;
 	snprintf(path, sizeof(path), "/proc/%d/autogroup", pid);
