@@ -200,13 +200,14 @@ static void revise(void *arg)
 {
 	struct arena *a = arg;
 	struct tri_ctl *ctl = a->view.ctl;
+	uint64_t live;
 	double ratio;
 
 	limit_progress(a);
-	ratio = pacer_revise(&a->pacer, live_now(a, tri_read(&ctl->allocated_bytes)),
-			     mark_scan_bytes(&a->marker), 0);
+	live = cycle_live_bytes(a);
+	ratio = pacer_revise(&a->pacer, live, mark_scan_bytes(&a->marker), 0);
 	if (a->limit.held)
-		ratio = cycle_live_bytes(a) > limit_brake_bytes(a);
+		ratio = live > limit_brake_bytes(a);
 
 	/* 0 says that nothing is being marked. */
 	tri_write(&ctl->assist_q16, ratio * 65536 < ASSIST_MOST_Q16 ? (uint64_t)(ratio * 65536) + 1 :

@@ -32,13 +32,16 @@ struct group *groups_top(struct group *g)
 	return g;
 }
 
-bool groups_in(const struct member *m, const struct group *g)
+static bool is_within(const struct group *of, const struct group *g)
 {
-	const struct group *of = groups_of(m);
-
 	while (of && of != g)
 		of = of->up;
 	return of;
+}
+
+bool groups_in(const struct member *m, const struct group *g)
+{
+	return is_within(groups_of(m), g);
 }
 
 void groups_tick_soon(struct group *g)
@@ -78,22 +81,13 @@ static void count_others(struct place *p, uint64_t now)
 	p->others = others;
 }
 
-static bool place_in(const struct place *p, const struct group *g)
-{
-	const struct group *of = p->group;
-
-	while (of && of != g)
-		of = of->up;
-	return of;
-}
-
 unsigned int groups_collectors(const struct groups *s, const struct group *g)
 {
 	const struct place *p;
 	unsigned int n = 1;
 
 	for (p = s->places; p; p = p->next)
-		n += place_in(p, g) ? p->others : 0;
+		n += is_within(p->group, g) ? p->others : 0;
 	return n;
 }
 
