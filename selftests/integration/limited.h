@@ -239,4 +239,30 @@ static inline void skip_points(const char *what, unsigned int points)
 		ksft_test_result_skip("%s: %s\n", what, group_why());
 }
 
+/* A part of a test program, and the points that it reports. */
+struct part {
+	const char *name;
+	void (*run)(void);
+	unsigned int points;
+};
+
+/* Run @parts, or @only one of them, and exit. */
+static inline void run_parts(const struct part *parts, size_t n, const char *only)
+{
+	unsigned int points = 0;
+	size_t i;
+
+	ksft_print_header();
+	for (i = 0; i < n; i++)
+		points += !only || !strcmp(only, parts[i].name) ? parts[i].points : 0;
+	ksft_set_plan(points);
+	come_first(getpid());
+	reports = shared_memory(sizeof(*reports) * CLIENTS);
+	setenv("TRICOLOR_SOCKET", "off", 1);
+	for (i = 0; i < n; i++)
+		if (!only || !strcmp(only, parts[i].name))
+			parts[i].run();
+	ksft_finished();
+}
+
 #endif

@@ -316,27 +316,11 @@ static void test_private(void)
 
 int main(int argc, char **argv)
 {
-	static const struct {
-		const char *name;
-		void (*run)(void);
-		unsigned int points;
-	} parts[] = {
+	static const struct part parts[] = {
 		{ "churn", test_churn, 2 },	    { "moved", test_moved, 2 },
 		{ "neighbour", test_neighbour, 3 }, { "cache", test_cache, 3 },
 		{ "shared", test_shared, 3 },	    { "private", test_private, 2 },
 	};
-	unsigned int points = 0;
-	size_t i;
 
-	ksft_print_header();
-	for (i = 0; i < sizeof(parts) / sizeof(parts[0]); i++)
-		points += argc < 2 || !strcmp(argv[1], parts[i].name) ? parts[i].points : 0;
-	ksft_set_plan(points);
-	come_first(getpid());
-	reports = shared_memory(sizeof(*reports) * CLIENTS);
-	setenv("TRICOLOR_SOCKET", "off", 1);
-	for (i = 0; i < sizeof(parts) / sizeof(parts[0]); i++)
-		if (argc < 2 || !strcmp(argv[1], parts[i].name))
-			parts[i].run();
-	ksft_finished();
+	run_parts(parts, sizeof(parts) / sizeof(parts[0]), argc < 2 ? NULL : argv[1]);
 }

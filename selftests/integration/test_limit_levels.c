@@ -285,27 +285,11 @@ static void test_refuse(void)
 
 int main(int argc, char **argv)
 {
-	static const struct {
-		const char *name;
-		void (*run)(void);
-		unsigned int points;
-	} parts[] = {
+	static const struct part parts[] = {
 		{ "inner", test_inner, 2 },   { "outer", test_outer, 3 },
 		{ "high", test_high, 2 },     { "asleep", test_asleep, 4 },
 		{ "reclaim", test_reclaim, 2 }, { "refuse", test_refuse, 2 },
 	};
-	unsigned int points = 0;
-	size_t i;
 
-	ksft_print_header();
-	for (i = 0; i < sizeof(parts) / sizeof(parts[0]); i++)
-		points += argc < 2 || !strcmp(argv[1], parts[i].name) ? parts[i].points : 0;
-	ksft_set_plan(points);
-	come_first(getpid());
-	reports = shared_memory(sizeof(*reports) * CLIENTS);
-	setenv("TRICOLOR_SOCKET", "off", 1);
-	for (i = 0; i < sizeof(parts) / sizeof(parts[0]); i++)
-		if (argc < 2 || !strcmp(argv[1], parts[i].name))
-			parts[i].run();
-	ksft_finished();
+	run_parts(parts, sizeof(parts) / sizeof(parts[0]), argc < 2 ? NULL : argv[1]);
 }
