@@ -150,7 +150,7 @@ static struct tricolor_arena *alloc_arena(const struct tricolor_create *args)
 	return arena;
 }
 
-/* A number and a place in the user's limits; the place in the list stays empty for now. */
+/* A number and a place in the user's limits; the place in the list stays empty until it can be found. */
 static int enlist(struct tricolor_arena *arena)
 {
 	struct tricolor_user *user;

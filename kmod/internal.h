@@ -162,6 +162,7 @@ int tricolor_reclaim(struct tricolor_arena *arena, struct tricolor_ranges *args)
 int tricolor_reuse(struct tricolor_arena *arena, struct tricolor_ranges *args);
 int tricolor_populate(struct tricolor_arena *arena, struct tricolor_ranges *args);
 u64 tricolor_free_pages(struct tricolor_arena *arena, u64 offset, u64 length);
+void tricolor_pages_gone(struct tricolor_arena *arena);
 
 /* lazy.c */
 int tricolor_lazy_init(void);

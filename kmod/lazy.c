@@ -39,7 +39,6 @@
 #include <linux/pagevec.h>
 #include <linux/sched/mm.h>
 #include <linux/sched/signal.h>
-#include <linux/shmem_fs.h>
 #include <linux/shrinker.h>
 #include <linux/slab.h>
 #include <linux/xarray.h>
@@ -461,10 +460,8 @@ static unsigned long purge(struct tricolor_chunk *chunk)
 	folio_batch_init(&purge.freed);
 	left = take_units(chunk, &purge);
 	folio_batch_release(&purge.freed);
-	/* As for_ranges(): beyond the end there is nothing to truncate, but shmem counts. */
 	if (purge.pages)
-		shmem_truncate_range(tricolor_mapping(arena)->host, (loff_t)arena->bytes,
-				     (loff_t)(arena->bytes + PAGE_SIZE - 1));
+		tricolor_pages_gone(arena);
 	spin_lock(&arena->lazy_lock);
 	/* Without an owner there is no memory, and nobody who would look for it. */
 	if (tricolor_is_orphan(arena))

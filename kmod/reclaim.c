@@ -54,6 +54,14 @@ u64 tricolor_free_pages(struct tricolor_arena *arena, u64 offset, u64 length)
 	return before > after ? min(before - after, length) : 0;
 }
 
+/** tricolor_pages_gone - pages were taken from the page cache: have shmem count what is left */
+void tricolor_pages_gone(struct tricolor_arena *arena)
+{
+	/* Beyond the end there is nothing to truncate, but it counts. */
+	shmem_truncate_range(tricolor_mapping(arena)->host, (loff_t)arena->bytes,
+			     (loff_t)(arena->bytes + PAGE_SIZE - 1));
+}
+
 static bool is_valid(const struct tricolor_arena *arena, const struct tricolor_range *range,
 		     unsigned int shift)
 {
@@ -202,17 +210,14 @@ static int for_batches(struct tricolor_arena *arena, struct tricolor_ranges *arg
 
 static int for_ranges(struct tricolor_arena *arena, struct tricolor_ranges *args, range_fn *fn)
 {
-	struct inode *inode = tricolor_mapping(arena)->host;
 	struct vector vector = {};
 	int err;
 
 	folio_batch_init(&vector.freed);
 	err = for_batches(arena, args, fn, &vector);
 	folio_batch_release(&vector.freed);
-	/* Beyond the end there is nothing to truncate, but it counts. */
 	if (vector.uncounted)
-		shmem_truncate_range(inode, (loff_t)arena->bytes,
-				     (loff_t)(arena->bytes + PAGE_SIZE - 1));
+		tricolor_pages_gone(arena);
 	args->bytes = vector.bytes;
 	return err;
 }
