@@ -17,6 +17,7 @@ PREFIX	?= /usr/local
 bindir	= $(PREFIX)/bin
 sbindir	= $(PREFIX)/sbin
 libdir	= $(PREFIX)/lib
+libexecdir = $(PREFIX)/libexec
 includedir = $(PREFIX)/include
 mandir	= $(PREFIX)/share/man
 unitdir	= $(PREFIX)/lib/systemd/system
@@ -28,15 +29,24 @@ DESTDIR	?=
 # in a folder of its own, so that switching costs no rebuild.
 SANITIZE ?=
 
-ifeq ($(SANITIZE),)
-O	?= build
-else
+# POINTS=1 builds library and daemon with test points (libclient/point.h), for the tests that need
+# them, likewise in a folder of its own.
+POINTS	?= 0
+
+ifneq ($(SANITIZE),)
 O	:= build/$(if $(findstring thread,$(SANITIZE)),tsan,asan)
+else ifeq ($(POINTS),1)
+O	:= build/points
+else
+O	?= build
 endif
 
 ifeq ($(origin CC),default)
 CC	:= gcc
 endif
+
+NM	?= nm
+OBJCOPY	?= objcopy
 
 MAKEFLAGS += --no-builtin-rules --no-print-directory
 .SUFFIXES:
@@ -55,13 +65,16 @@ endif
 # --------------------------------------------------------------------------------------------
 
 LIB_SRCS	:= $(wildcard libclient/*.c)
-CORE_SRCS	:= $(wildcard libclient/core/*.c)
+CORE_SRCS	:= $(filter-out $(if $(filter 1,$(POINTS)),,%/point.c),$(wildcard libclient/core/*.c))
+STATIC_SRCS	:= $(wildcard libclient/static/*.c)
 DAEMON_SRCS	:= $(wildcard daemon/*.c)
 TOOL_SRCS	:= $(wildcard tools/*.c)
 UNIT_SRCS	:= $(wildcard selftests/unit/test_*.c)
 INTEGRATION_SRCS := $(wildcard selftests/integration/test_*.c)
+POINT_SRCS	:= $(wildcard selftests/points/test_*.c)
 PLUGIN_SRCS	:= $(wildcard selftests/integration/plugin_*.c)
-WORDINDEX_SRCS	:= $(wildcard libclient/examples/wordindex/*.c)
+CONTAINER_SRCS	:= $(wildcard selftests/containers/*.c)
+EXAMPLE_SRCS	:= $(wildcard libclient/examples/*/*.c)
 
 # The one place that knows the version is the public header.
 HEADER	:= libclient/include/tricolor.h
@@ -73,17 +86,21 @@ SONAME	:= libtricolor.so.$(SOVERSION)
 # The library is position independent and hides what is not public; the daemon has its own objects
 # of the core, which are neither.
 LIB_OBJS	:= $(patsubst %.c,$(O)/pic/%.o,$(LIB_SRCS) $(CORE_SRCS))
+STATIC_OBJS	:= $(patsubst %.c,$(O)/pic/%.o,$(STATIC_SRCS))
 CORE_OBJS	:= $(patsubst %.c,$(O)/obj/%.o,$(CORE_SRCS))
 DAEMON_OBJS	:= $(patsubst %.c,$(O)/obj/%.o,$(filter-out daemon/main.c,$(DAEMON_SRCS)))
 DAEMON_MAIN	:= $(patsubst %.c,$(O)/obj/%.o,$(filter daemon/main.c,$(DAEMON_SRCS)))
 UNIT_OBJS	:= $(patsubst %.c,$(O)/obj/%.o,$(UNIT_SRCS))
 INTEGRATION_OBJS := $(patsubst %.c,$(O)/obj/%.o,$(INTEGRATION_SRCS))
+POINT_OBJS	:= $(patsubst %.c,$(O)/obj/%.o,$(POINT_SRCS))
 PLUGIN_OBJS	:= $(patsubst %.c,$(O)/pic/%.o,$(PLUGIN_SRCS))
-WORDINDEX_OBJS	:= $(patsubst %.c,$(O)/obj/%.o,$(WORDINDEX_SRCS))
+EXAMPLE_OBJS	:= $(patsubst %.c,$(O)/obj/%.o,$(EXAMPLE_SRCS))
+CONTAINER_OBJS	:= $(patsubst %.c,$(O)/obj/%.o,$(CONTAINER_SRCS))
 TOOL_OBJS	:= $(patsubst %.c,$(O)/obj/%.o,$(filter-out tools/tricolor.c,$(TOOL_SRCS)))
 TOOL_MAIN	:= $(patsubst %.c,$(O)/obj/%.o,$(filter tools/tricolor.c,$(TOOL_SRCS)))
-OBJS	:= $(LIB_OBJS) $(CORE_OBJS) $(DAEMON_OBJS) $(DAEMON_MAIN) $(TOOL_OBJS) $(TOOL_MAIN) $(UNIT_OBJS) \
-	   $(INTEGRATION_OBJS) $(PLUGIN_OBJS) $(WORDINDEX_OBJS)
+OBJS	:= $(LIB_OBJS) $(STATIC_OBJS) $(CORE_OBJS) $(DAEMON_OBJS) $(DAEMON_MAIN) $(TOOL_OBJS) $(TOOL_MAIN) $(UNIT_OBJS) \
+	   $(INTEGRATION_OBJS) $(POINT_OBJS) $(PLUGIN_OBJS) $(EXAMPLE_OBJS) \
+	   $(CONTAINER_OBJS)
 
 LIB_FILE	:= $(O)/lib/$(SONAME)
 LIB_LINK	:= $(O)/lib/libtricolor.so
@@ -91,15 +108,24 @@ LIB_STATIC	:= $(O)/lib/libtricolor.a
 CORE_LIB	:= $(O)/libcore.a
 DAEMON_LIB	:= $(O)/libtricolord.a
 DAEMON_BIN	:= $(O)/sbin/tricolord
+MARKER_BIN	:= $(if $(SANITIZE),,$(O)/libexec/tricolor/tricolor-marker)
 TOOL_LIB	:= $(O)/libtool.a
 TOOL_BIN	:= $(O)/bin/tricolor
 UNIT_TESTS	:= $(patsubst selftests/%.c,$(O)/tests/%,$(UNIT_SRCS))
 INTEGRATION_TESTS := $(patsubst selftests/%.c,$(O)/tests/%,$(INTEGRATION_SRCS))
+POINT_TESTS	:= $(patsubst selftests/%.c,$(O)/tests/%,$(POINT_SRCS))
 PLUGINS		:= $(patsubst selftests/%.c,$(O)/tests/%.so,$(PLUGIN_SRCS))
-WORDINDEX	:= $(if $(WORDINDEX_SRCS),$(O)/examples/wordindex)
+EXAMPLES	:= $(patsubst libclient/examples/%/main.c,$(O)/examples/%,$(wildcard libclient/examples/*/main.c))
+
+# What images hold that hold nothing else: programs that need no shared library.  The C library's functions
+# that would look for one, such as those that know names of users, do without it there.
+IMAGE_PROGRAMS := $(O)/images/tricolord/tricolor $(O)/images/kvcache/kvcache $(O)/images/kvcache/kvload \
+	$(O)/tests/containers/program
+IMAGE_FILES := $(O)/images/tricolord/tricolord $(O)/images/tricolord/tricolor-marker \
+	$(O)/images/tricolord/Containerfile $(O)/images/kvcache/Containerfile
 
 LIB	:= $(if $(LIB_SRCS),$(LIB_FILE) $(LIB_LINK) $(LIB_STATIC))
-DAEMON	:= $(if $(DAEMON_MAIN),$(DAEMON_BIN))
+DAEMON	:= $(if $(DAEMON_MAIN),$(DAEMON_BIN) $(MARKER_BIN))
 TOOL	:= $(if $(TOOL_MAIN),$(TOOL_BIN))
 
 # --------------------------------------------------------------------------------------------
@@ -109,7 +135,7 @@ TOOL	:= $(if $(TOOL_MAIN),$(TOOL_BIN))
 # Heap and metadata are raw words that are read as several types: no type-based alias analysis in
 # our own code.  (A program that uses the library needs no such flag.)
 C_FLAGS	:= -std=gnu11 -D_GNU_SOURCE= -Wall -Wextra -Wstrict-prototypes -fno-strict-aliasing \
-	   $(if $(filter 1,$(WERROR)),-Werror)
+	   $(if $(filter 1,$(WERROR)),-Werror) $(if $(filter 1,$(POINTS)),-DTRI_POINTS)
 L_FLAGS	:= -Wl,-z,relro -Wl,-z,now
 
 # Undefined behaviour traps, and the address sanitizer reports the trap: gcc's runtime for the
@@ -125,41 +151,53 @@ endif
 GENL	:= $(wildcard /usr/include/libnl3/netlink/genl/genl.h)
 GENL_LIBS := $(if $(GENL),-lnl-genl-3 -lnl-3)
 
+# The command names files and lines where this library is there to be built with.
+DW	:= $(wildcard /usr/include/elfutils/libdwfl.h)
+DW_LIBS	:= $(if $(DW),-ldw)
+
 DEPS	= -MMD -MP
 COMPILE	= $(CC) $(C_FLAGS) $(INCLUDES) $(DEFINES) $(CPPFLAGS) $(CFLAGS) $(SAN) $(DEPS)
 LINK	= $(CC) $(CFLAGS) $(SAN) $(L_FLAGS) $(LDFLAGS)
 
 # iquote: a header of ours may have the name of one of the system.
 # The module's interface is this tree's, whatever is installed.
-INCLUDES = -Ilibclient/include -iquote libclient -Ikmod/uapi -iquote daemon -iquote selftests -iquote tools
+INCLUDES = -DTRI_NO_THREAD_REDIRECTS -Ilibclient/include -iquote libclient -Ikmod/uapi -iquote daemon -iquote selftests -iquote tools
 
+$(O)/obj/tools/source.o: DEFINES = $(if $(DW),-DHAVE_LIBDW)
 $(O)/obj/daemon/genl.o: DEFINES = $(if $(GENL),-DHAVE_LIBNL_GENL -I/usr/include/libnl3)
 
+# Regions end when a thread is cancelled in them, or an exception passes.
+$(O)/pic/libclient/blocking.o $(O)/pic/libclient/sigmask.o: DEFINES = -fexceptions
+
 # Examples and plugins of tests see what a user of the library sees.
-$(WORDINDEX_OBJS) $(PLUGIN_OBJS): INCLUDES = -Ilibclient/include -iquote selftests
+$(EXAMPLE_OBJS) $(PLUGIN_OBJS) $(CONTAINER_OBJS): INCLUDES = -Ilibclient/include -iquote selftests
+$(EXAMPLE_OBJS): INCLUDES += -iquote libclient/examples
 
 # Where library and command look for the collector if there is none at ../sbin from their own place,
-# and where that has its configuration.  Only the files that use it are built again for another PREFIX.
+# where that looks for the marker that it lends, and where it has its configuration.  Only the files that use it are built again for another PREFIX.
 PATH_OBJS := $(patsubst %.c,$(O)/pic/%.o,$(shell grep -ls TRICOLORD_PATH $(LIB_SRCS) /dev/null)) \
-	     $(patsubst %.c,$(O)/obj/%.o,$(shell grep -ls 'TRICOLORD_PATH\|CONFIG_FILE' \
+	     $(patsubst %.c,$(O)/obj/%.o,$(shell grep -ls 'TRICOLORD_PATH\|MARKER_PATH\|CONFIG_FILE' \
 		$(TOOL_SRCS) $(DAEMON_SRCS) /dev/null))
 $(PATH_OBJS): DEFINES = -DTRICOLORD_PATH='"$(sbindir)/tricolord"' \
-	-DCONFIG_FILE='"$(CONF)"'
+	-DMARKER_PATH='"$(libexecdir)/tricolor/tricolor-marker"' -DCONFIG_FILE='"$(CONF)"'
 CONF	= $(sysconfdir)/tricolor/tricolord.conf
 
 # --------------------------------------------------------------------------------------------
 # Building
 # --------------------------------------------------------------------------------------------
 
-.PHONY: all lib daemon tool tests unit-tests integration-tests examples
+.PHONY: all lib daemon tool tests unit-tests integration-tests point-tests plugins examples images
 all: lib daemon tool examples
 lib: $(LIB)
 daemon: $(DAEMON)
 tool: $(TOOL)
-examples: $(WORDINDEX)
+examples: $(EXAMPLES)
 tests: unit-tests integration-tests
 unit-tests: $(UNIT_TESTS)
-integration-tests: $(INTEGRATION_TESTS) $(PLUGINS) $(LIB) $(DAEMON) $(TOOL)
+plugins: $(PLUGINS)
+integration-tests: $(INTEGRATION_TESTS) plugins $(LIB) $(DAEMON) $(TOOL) $(EXAMPLES)
+point-tests: $(POINT_TESTS) $(LIB) $(DAEMON)
+images: $(IMAGE_PROGRAMS) $(IMAGE_FILES)
 
 # What was built with other flags, or from other files, is not up to date: each of these files holds
 # what its users were built with, and is written only when that changes.
@@ -170,17 +208,17 @@ $(1): FORCE
 endef
 
 FLAGS	= $(shell $(CC) -dumpfullversion) $(COMPILE) $(LINK)
-SOURCES	= $(LIB_SRCS) $(CORE_SRCS) $(DAEMON_SRCS) $(TOOL_SRCS) $(WORDINDEX_SRCS)
+SOURCES	= $(LIB_SRCS) $(CORE_SRCS) $(DAEMON_SRCS) $(TOOL_SRCS) $(EXAMPLE_SRCS)
 $(eval $(call remember,$(O)/.flags,$$(FLAGS)))
 $(eval $(call remember,$(O)/.sources,$$(SOURCES)))
-$(eval $(call remember,$(O)/.prefix,$$(sbindir) $$(CONF)))
+$(eval $(call remember,$(O)/.prefix,$$(sbindir) $$(libexecdir) $$(CONF)))
 
 .PHONY: FORCE
 FORCE:
 
 $(OBJS): $(O)/.flags
 $(PATH_OBJS): $(O)/.prefix
-$(LIB_FILE) $(LIB_STATIC) $(CORE_LIB) $(DAEMON_LIB) $(TOOL_LIB) $(WORDINDEX): $(O)/.sources
+$(LIB_FILE) $(LIB_STATIC) $(CORE_LIB) $(DAEMON_LIB) $(TOOL_LIB) $(EXAMPLES): $(O)/.sources
 
 $(O)/obj/%.o: %.c
 	@mkdir -p $(@D)
@@ -200,12 +238,18 @@ $(LIB_FILE): $(LIB_OBJS) libclient/libtricolor.map
 $(LIB_LINK): $(LIB_FILE)
 	$(call say,LN,$@)ln -sf $(SONAME) $@
 
+# What libtricolor.a has, and how, is for archive.sh to say.
+$(LIB_STATIC): $(LIB_OBJS) $(STATIC_OBJS) libclient/static/archive.sh libclient/static/names.h
+	@mkdir -p $(@D)
+	$(call say,AR,$@)sh libclient/static/archive.sh $(AR) $(NM) $(LD) $(OBJCOPY) $@ \
+		libclient/static/names.h $(O)/pic/libclient/static/members.o \
+		$(filter-out %/members.o,$(filter %.o,$^))
+
 # rm: ar would keep members whose source is gone.
-$(LIB_STATIC): $(LIB_OBJS)
 $(CORE_LIB): $(CORE_OBJS)
 $(DAEMON_LIB): $(DAEMON_OBJS)
 $(TOOL_LIB): $(TOOL_OBJS)
-$(LIB_STATIC) $(CORE_LIB) $(DAEMON_LIB) $(TOOL_LIB):
+$(CORE_LIB) $(DAEMON_LIB) $(TOOL_LIB):
 	@mkdir -p $(@D); rm -f $@
 	$(call say,AR,$@)$(AR) rcs $@ $(filter %.o,$^)
 
@@ -213,29 +257,71 @@ $(DAEMON_BIN): $(DAEMON_MAIN) $(DAEMON_LIB) $(CORE_LIB)
 	@mkdir -p $(@D)
 	$(call say,LD,$@)$(LINK) -o $@ $(filter %.o %.a,$^) -lm -lpthread $(GENL_LIBS)
 
+# The collector without a library, for clients in whose file system there is none: a shared one lends it
+# (daemon/link.c).  It hears no netlink events, which are for a shared one; there are no static sanitizers.
+$(O)/obj/daemon/genl-none.o: daemon/genl.c $(O)/.flags
+	@mkdir -p $(@D)
+	$(call say,CC,$@)$(COMPILE) -c -o $@ $<
+
+$(O)/libexec/tricolor/tricolor-marker: $(DAEMON_MAIN) $(O)/obj/daemon/genl-none.o $(DAEMON_LIB) $(CORE_LIB)
+	@mkdir -p $(@D)
+	$(call say,LD,$@)$(LINK) -static -o $@ $(filter %.o %.a,$^) -lm -lpthread
+
 # The command uses what the daemon knows about cgroups.
 $(TOOL_BIN): $(TOOL_MAIN) $(TOOL_LIB) $(DAEMON_LIB) $(CORE_LIB)
 	@mkdir -p $(@D)
-	$(call say,LD,$@)$(LINK) -o $@ $(filter %.o %.a,$^) -ljson-c
+	$(call say,LD,$@)$(LINK) -o $@ $(filter %.o %.a,$^) -ljson-c $(DW_LIBS)
+
+# What an image holds has no library beside it.
+$(O)/obj/tools/source-none.o: tools/source.c $(O)/.flags
+	@mkdir -p $(@D)
+	$(call say,CC,$@)$(COMPILE) -c -o $@ $<
 
 $(UNIT_TESTS): $(O)/tests/%: $(O)/obj/selftests/%.o $(TOOL_LIB) $(DAEMON_LIB) $(CORE_LIB)
 	@mkdir -p $(@D)
-	$(call say,LD,$@)$(LINK) -o $@ $(filter %.o %.a,$^) -lm -lpthread -ljson-c $(GENL_LIBS)
+	$(call say,LD,$@)$(LINK) -o $@ $(filter %.o %.a,$^) -lm -lpthread -ljson-c $(DW_LIBS) $(GENL_LIBS)
 
 # Programs in the build tree find the library relative to themselves.
-$(INTEGRATION_TESTS): $(O)/tests/%: $(O)/obj/selftests/%.o $(LIB_FILE) $(LIB_LINK)
+$(INTEGRATION_TESTS) $(POINT_TESTS): $(O)/tests/%: $(O)/obj/selftests/%.o $(LIB_FILE) $(LIB_LINK)
 	@mkdir -p $(@D)
 	$(call say,LD,$@)$(LINK) -o $@ $< -L$(O)/lib -Wl,-rpath,'$$ORIGIN/../../lib' \
-		-ltricolor -lm -lpthread -ldl
+		$(LINK_TRICOLOR) -lm -lpthread -ldl
+
+# These see what the library hides.
+LINK_TRICOLOR = -ltricolor
+INSIDE_TESTS := $(O)/tests/integration/test_inside $(O)/tests/integration/test_steps
+$(INSIDE_TESTS): LINK_TRICOLOR = $(LIB_STATIC)
+$(INSIDE_TESTS): $(LIB_STATIC)
 
 $(PLUGINS): $(O)/tests/%.so: $(O)/pic/selftests/%.o $(LIB_FILE) $(LIB_LINK)
 	@mkdir -p $(@D)
 	$(call say,LD,$@)$(LINK) -shared -o $@ $< -L$(O)/lib -ltricolor
 
-$(WORDINDEX): $(WORDINDEX_OBJS) $(LIB_FILE) $(LIB_LINK)
+# Each folder of examples/ that has a main.c is a program, with what is in common/.  The load generator has no heap.
+example_objs = $(filter $(O)/obj/libclient/examples/$(1)/% $(O)/obj/libclient/examples/common/%,$(EXAMPLE_OBJS))
+EXAMPLE_LIBS = -ltricolor
+$(O)/examples/kvload: EXAMPLE_LIBS =
+$(foreach example,$(EXAMPLES),$(eval $(example): $(call example_objs,$(notdir $(example)))))
+$(EXAMPLES): $(LIB_FILE) $(LIB_LINK)
 	@mkdir -p $(@D)
-	$(call say,LD,$@)$(LINK) -o $@ $(WORDINDEX_OBJS) -L$(O)/lib \
-		-Wl,-rpath,'$$ORIGIN/../lib' -ltricolor -lm -lpthread
+	$(call say,LD,$@)$(LINK) -o $@ $(filter %.o,$^) -L$(O)/lib \
+		-Wl,-rpath,'$$ORIGIN/../lib' $(EXAMPLE_LIBS) -lm -lpthread
+
+$(O)/images/tricolord/tricolor: $(TOOL_MAIN) $(O)/obj/tools/source-none.o $(TOOL_LIB) $(DAEMON_LIB) $(CORE_LIB)
+$(O)/images/tricolord/tricolor: IMAGE_LIBS = -ljson-c
+$(O)/images/kvcache/kvcache: $(call example_objs,kvcache) $(LIB_STATIC)
+$(O)/images/kvcache/kvload: $(call example_objs,kvload)
+$(O)/tests/containers/program: $(CONTAINER_OBJS) $(LIB_STATIC)
+$(IMAGE_PROGRAMS):
+	@mkdir -p $(@D)
+	$(call say,LD,$@)$(LINK) -static -Wl,--no-warnings -o $@ $(filter %.o %.a,$^) $(IMAGE_LIBS) -lpthread
+# The collector of an image is the marker, which needs no library.
+$(O)/images/tricolord/tricolord $(O)/images/tricolord/tricolor-marker: $(O)/libexec/tricolor/tricolor-marker
+$(O)/images/tricolord/Containerfile: daemon/dist/containers/tricolord.Containerfile
+$(O)/images/kvcache/Containerfile: daemon/dist/containers/kvcache.Containerfile
+$(IMAGE_FILES):
+	@mkdir -p $(@D)
+	$(Q)cp $< $@
 
 -include $(OBJS:.o=.d)
 
@@ -265,16 +351,32 @@ bench-limits: all $(LIMITS)
 bench-curves bench-scale: bench-%: all
 	$(Q)sh tools/bench/run.sh $*
 
-# Test programs run one after the other, whatever -j says: many of them measure time.
+# What is promised with markers of clients' own and with a shared one alike.
+MARKED_BY_SHARED := $(filter %/test_control %/test_sandbox,$(INTEGRATION_TESTS))
+
+# Test programs run one after the other, whatever -j says: many of them measure time.  The virtual machine and the
+# model do not; each keeps one CPU busy for minutes.
 RUN	= sh selftests/run.sh -o $(O)/results
 
-.PHONY: check check-unit check-integration check-model check-sanitize check-install check-vm \
-	check-vm-all kernel-tests
+.PHONY: check check-unit check-integration check-points check-mutants check-containers check-model check-sanitize check-install \
+	check-compilers check-vm check-vm-all kernel-tests
 check-unit: unit-tests
 	$(Q)$(RUN) -l unit -t 60 $(UNIT_TESTS)
 
 check-integration: integration-tests
 	$(Q)$(RUN) -l integration -t 300 $(INTEGRATION_TESTS)
+
+# Tests that hold threads, the agent or the collector at places of the code, built with those in.
+check-points: build-points
+	$(Q)$(RUN) -l points -t 300 $(patsubst $(O)/%,$(O)/points/%,$(POINT_TESTS))
+
+# Whether the tests notice what was broken on purpose: one small change after the other.
+check-mutants:
+	$(Q)sh selftests/mutants/run.sh
+
+# The collector as a sidecar, in containers of podman or made with unshare(1).
+check-containers: all images
+	$(Q)O=$(O) $(RUN) -l containers -t 600 "sh selftests/containers/run.sh"
 
 check-model:
 	$(Q)$(RUN) -l model -t 7200 "sh selftests/model/run.sh large"
@@ -284,6 +386,10 @@ check-install:
 	$(Q)$(RUN) -a -l install -t 300 "sh selftests/install/run.sh"
 	$(Q)$(RUN) -a -l install-module -t 300 "sh selftests/install/module.sh"
 	$(Q)$(RUN) -e
+
+# Random loops, each with a collection at each instruction, by each compiler that is found.
+check-compilers: all
+	$(Q)O=$(O) $(RUN) -l compilers -t 20000 "sh selftests/compilers/run.sh all"
 
 # The kernel module, in a virtual machine with one of Debian's kernels, which tools/setup.sh has
 # fetched: without one, or without the emulator, these skip and say so.
@@ -304,15 +410,18 @@ check-vm-all: all tests kernel-tests
 # over: they run as they are, served by a collector with the sanitizer.  The thread sanitizer can't be
 # in a process whose sigaction() and pthread_create() are ours, and knows neither restartable sequences
 # nor a signal in the middle of a loop: it sees the unit tests, and the collector of ordinary programs.
+# test_run has programs die of signals that the sanitizer takes, and of limits that it does not fit into.
 ASAN_CLIENTS := $(filter %/test_mutate %/test_barrier_region %/test_daemon_killed %/test_control \
-	%/test_command %/test_service %/test_run,$(INTEGRATION_TESTS))
+	%/test_command %/test_service %/test_stacks %/test_coroutines,$(INTEGRATION_TESTS))
 ASAN_SERVED := $(filter %/test_alloc %/test_roots %/test_threads,$(INTEGRATION_TESTS))
 TSAN_SERVED := $(filter %/test_alloc %/test_roots %/test_threads %/test_control %/test_service, \
 	$(INTEGRATION_TESTS))
 ASAN	:= O=$(O)/asan SANITIZE=address,undefined
 TSAN	:= O=$(O)/tsan SANITIZE=thread
 
-.PHONY: build-asan build-tsan
+.PHONY: build-asan build-tsan build-points
+build-points:
+	$(Q)$(MAKE) O=$(O)/points POINTS=1 point-tests
 build-asan:
 	$(Q)$(MAKE) $(ASAN) tests
 build-tsan:
@@ -335,15 +444,18 @@ check-sanitize: build-asan build-tsan integration-tests
 	$(Q)$(RUN) -e
 
 # All is built before anything runs: what does not compile is known soonest.
-check: all tests kernel-tests build-asan build-tsan
+check: all tests images kernel-tests build-points build-asan build-tsan
 	$(Q)$(RUN) -b
 	$(Q)$(RUN) -a -l unit -t 60 $(UNIT_TESTS)
 	$(Q)$(RUN) -a -l integration -t 300 $(INTEGRATION_TESTS)
-	$(Q)$(RUN) -a -l vm-6.1 -t 900 "sh selftests/vm/run.sh 6.1 quick"
-	$(Q)$(RUN) -a -l model -t 1200 "sh selftests/model/run.sh small"
+	$(Q)TRICOLOR_TEST_MARKER=shared $(RUN) -a -l integration-shared -t 300 $(MARKED_BY_SHARED)
+	$(Q)$(RUN) -a -l points -t 300 $(patsubst $(O)/%,$(O)/points/%,$(POINT_TESTS))
+	$(Q)$(RUN) -s "vm-6.1:900:sh selftests/vm/run.sh 6.1 quick" "model:2700:sh selftests/model/run.sh small"
+	$(Q)O=$(O) $(RUN) -a -l containers -t 600 "sh selftests/containers/run.sh"
 	$(Q)$(RUN) -a -l install -t 300 "sh selftests/install/run.sh"
 	$(Q)$(RUN) -a -l install-module -t 300 "sh selftests/install/module.sh"
 	$(Q)$(RUN) -a -l fuzz -t 300 "sh selftests/fuzz/run.sh 20"
+	$(Q)O=$(O) $(RUN) -a -l compilers -t 300 "sh selftests/compilers/run.sh quick"
 	$(run_sanitize)
 	$(Q)$(RUN) -e
 
@@ -365,6 +477,7 @@ install: lib daemon tool
 	$(Q)install -D -m 644 $(LIB_STATIC) $(DESTDIR)$(libdir)/libtricolor.a
 	$(Q)install -D -m 644 $(HEADER) $(DESTDIR)$(includedir)/tricolor.h
 	$(Q)install -D -m 755 $(DAEMON_BIN) $(DESTDIR)$(sbindir)/tricolord
+	$(if $(MARKER_BIN),$(Q)install -D -m 755 $(MARKER_BIN) $(DESTDIR)$(libexecdir)/tricolor/tricolor-marker)
 	$(Q)install -D -m 644 libclient/man/tricolor.7 $(DESTDIR)$(mandir)/man7/tricolor.7
 	$(Q)install -D -m 644 daemon/man/tricolord.8 $(DESTDIR)$(mandir)/man8/tricolord.8
 	$(Q)install -D -m 644 daemon/man/tricolord.conf.5 $(DESTDIR)$(mandir)/man5/tricolord.conf.5
@@ -389,7 +502,8 @@ uninstall:
 		$(DESTDIR)$(mandir)/man7/tricolor.7 $(DESTDIR)$(mandir)/man8/tricolord.8 \
 		$(DESTDIR)$(mandir)/man5/tricolord.conf.5 $(DESTDIR)$(mandir)/man1/tricolor.1 \
 		$(DESTDIR)$(bindir)/tricolor $(DESTDIR)$(bashcompdir)/tricolor \
-		$(DESTDIR)$(unitdir)/tricolord.service
+		$(DESTDIR)$(unitdir)/tricolord.service $(DESTDIR)$(libexecdir)/tricolor/tricolor-marker
+	$(Q)rmdir $(DESTDIR)$(libexecdir)/tricolor 2>/dev/null || true
 
 # The module is built for one kernel: KVER, or the running one.  DESTDIR goes before all of it.
 KMOD_ARGS := $(if $(KVER),KVER=$(KVER)) $(if $(KDIR),KDIR=$(KDIR)) $(if $(KMOD_O),O=$(KMOD_O))
@@ -430,10 +544,15 @@ clean:
 help:
 	@printf '%s\n' \
 	'all (default)      library, daemon, command and example, into build/' \
+	'images             what container images are made of: static programs, into build/images/' \
 	'demo               build, then run the example on real files' \
 	'check              every test: unit, integration, module, models, install, sanitizers' \
 	'check-unit         unit tests only; seconds' \
 	'check-integration  tests with real processes' \
+	'check-points       tests that hold threads at chosen places' \
+	'check-containers   the collector as a sidecar container; minutes' \
+	'check-mutants      whether tests notice errors made on purpose; minutes' \
+	'check-compilers    whether a compiler hides objects: random loops, each compiler; an hour' \
 	'check-model        the protocol model in its large sizes; hours, several GB' \
 	'check-sanitize     unit and integration tests under the sanitizers' \
 	'check-install      install into a folder, and build and run against that' \
@@ -455,4 +574,5 @@ help:
 	'WERROR=0           warnings are no errors' \
 	'SANITIZE=address,undefined | thread' \
 	'                   build into build/asan | build/tsan' \
+	'POINTS=1           with test points, into build/points' \
 	'O=DIR              build into DIR instead'

@@ -36,66 +36,61 @@ void alarm_limits_drain(int fd)
 		;
 }
 
-void alarm_on_limits(int fd, const struct cgroup *cg)
+bool alarm_on_limit(int fd, const struct tri_cgroup_files *f)
 {
-	static const char *const files[3][2] = {
-		{ NULL }, { "memory.limit_in_bytes", NULL }, { "memory.max", "memory.high" },
-	};
-	char dir[PATH_MAX], path[64];
+	static const unsigned int kinds[] = { TRI_FD_LIMIT, TRI_FD_HIGH };
+	bool heard = true;
+	char path[64];
 	size_t i;
-	int file;
 
-	if (fd < 0 || !cg->version)
-		return;
-	strcpy(dir, cg->dir);
-	do {
-		for (i = 0; i < 2 && files[cg->version][i]; i++) {
-			file = cgroup_open(dir, files[cg->version][i], O_RDONLY);
-			if (file < 0)
-				continue;
-			snprintf(path, sizeof(path), "/proc/self/fd/%d", file);
-			/* Twice is as good as once: it is the same watch.  It goes with the file. */
-			inotify_add_watch(fd, path, IN_MODIFY);
-			close(file);
-		}
-	} while (cgroup_up(dir, cg->mount_len));
+	for (i = 0; i < 2; i++) {
+		if (f->fd[kinds[i]] < 0)
+			continue;
+		snprintf(path, sizeof(path), "/proc/self/fd/%d", f->fd[kinds[i]]);
+		/* Twice is as good as once: it is the same watch.  It goes with the file. */
+		heard &= fd >= 0 && inotify_add_watch(fd, path, IN_MODIFY) >= 0;
+	}
+	return heard;
 }
 
-/* An eventfd for what @arguments say about file @name; v1. */
-static int event_on(const char *dir, const char *name, const char *arguments)
+/* Have eventfd @fd counted up for what @arguments say about a file; v1. */
+static bool register_event(int fd, const struct tri_cgroup_files *f, int file, const char *arguments)
+{
+	int control = f->fd[TRI_FD_EVENT_CONTROL], len;
+	char line[96];
+
+	if (fd < 0 || file < 0 || control < 0)
+		return false;
+	len = snprintf(line, sizeof(line), "%d %d %s", fd, file, arguments);
+	return write(control, line, (size_t)len) == len;
+}
+
+static int event_on(const struct tri_cgroup_files *f, int file, const char *arguments)
 {
 	int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	int file = cgroup_open(dir, name, O_RDONLY),
-	    control = cgroup_open(dir, "cgroup.event_control", O_WRONLY);
-	char line[96];
-	int len = snprintf(line, sizeof(line), "%d %d %s", fd, file, arguments);
 
-	if (fd >= 0 && (file < 0 || control < 0 || write(control, line, (size_t)len) != len)) {
+	if (fd >= 0 && !register_event(fd, f, file, arguments)) {
 		close(fd);
 		fd = -1;
 	}
-	if (file >= 0)
-		close(file);
-	if (control >= 0)
-		close(control);
 	return fd;
 }
 
-static int pressure_trigger(const char *dir)
+static int duplicate(int fd)
+{
+	return fd < 0 ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, 3);
+}
+
+static int pressure_trigger(int file)
 {
 	/* 100 ms of waits in a second; who has no privileges may ask for windows of 2 s only. */
 	static const char *const triggers[] = { "some 100000 1000000", "some 200000 2000000" };
 	size_t i;
 
-	for (i = 0; i < 2; i++) {
-		int fd = cgroup_open(dir, "memory.pressure", O_RDWR);
-
-		if (fd < 0)
-			return -1;
-		if (write(fd, triggers[i], strlen(triggers[i]) + 1) > 0)
-			return fd;
-		close(fd);
-	}
+	for (i = 0; i < 2 && file >= 0; i++)
+		/* BUSY: it has one, of a time when this group had a limit before. */
+		if (write(file, triggers[i], strlen(triggers[i]) + 1) > 0 || errno == EBUSY)
+			return duplicate(file);
 	return -1;
 }
 
@@ -106,19 +101,19 @@ static void forget(int *fd)
 	*fd = -1;
 }
 
-void alarm_open(struct alarm *a, const char *dir, unsigned int version)
+void alarm_open(struct alarm *a, const struct tri_cgroup_files *f)
 {
 	char events[1024];
 
-	*a = (struct alarm){ .version = version, .pressure_fd = -1, .use_fd = -1 };
-	if (version == 1)
-		a->pressure_fd = event_on(dir, "memory.pressure_level", "medium");
-	if (version != 2)
+	*a = (struct alarm){ .version = f ? f->version : 0, .pressure_fd = -1, .use_fd = -1 };
+	if (a->version == 1)
+		a->pressure_fd = event_on(f, f->fd[TRI_FD_PRESSURE], "medium");
+	if (a->version != 2)
 		return;
-	a->pressure_fd = pressure_trigger(dir);
-	a->use_fd = cgroup_open(dir, "memory.events", O_RDONLY);
+	a->pressure_fd = pressure_trigger(f->fd[TRI_FD_PRESSURE]);
+	a->use_fd = duplicate(f->fd[TRI_FD_EVENTS]);
 	/* What has changed since it was read rings. */
-	if (a->use_fd >= 0 && read(a->use_fd, events, sizeof(events)) < 0)
+	if (a->use_fd >= 0 && pread(a->use_fd, events, sizeof(events), 0) < 0)
 		forget(&a->use_fd);
 }
 
@@ -128,10 +123,9 @@ void alarm_close(struct alarm *a)
 	forget(&a->use_fd);
 }
 
-void alarm_thresholds(struct alarm *a, const char *dir, uint64_t low, uint64_t high)
+void alarm_thresholds(struct alarm *a, const struct tri_cgroup_files *f, uint64_t low, uint64_t high)
 {
-	char text[32], line[96];
-	int file, control, len;
+	char text[32];
 
 	if (a->version != 1 || (a->threshold[0] == low && a->threshold[1] == high))
 		return;
@@ -139,18 +133,10 @@ void alarm_thresholds(struct alarm *a, const char *dir, uint64_t low, uint64_t h
 	a->threshold[1] = high;
 	forget(&a->use_fd);	/* thresholds go with it */
 	snprintf(text, sizeof(text), "%llu", (unsigned long long)low);
-	a->use_fd = event_on(dir, "memory.usage_in_bytes", text);
-	if (a->use_fd < 0)
-		return;
-	file = cgroup_open(dir, "memory.usage_in_bytes", O_RDONLY);
-	control = cgroup_open(dir, "cgroup.event_control", O_WRONLY);
-	len = snprintf(line, sizeof(line), "%d %d %llu", a->use_fd, file, (unsigned long long)high);
-	if (file < 0 || control < 0 || write(control, line, (size_t)len) != len)
+	a->use_fd = event_on(f, f->fd[TRI_FD_USE], text);
+	snprintf(text, sizeof(text), "%llu", (unsigned long long)high);
+	if (!register_event(a->use_fd, f, f->fd[TRI_FD_USE], text))
 		forget(&a->use_fd);
-	if (file >= 0)
-		close(file);
-	if (control >= 0)
-		close(control);
 }
 
 void alarm_poll(const struct alarm *a, struct pollfd *p)

@@ -7,12 +7,12 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "cgroup.h"
+#include "core/cgroup_files.h"
 
 /* The alarms of one group; the watcher's. */
 struct alarm {
 	unsigned int version;
-	int pressure_fd;		/* v2: memory.pressure itself; v1: an eventfd; -1: none */
+	int pressure_fd;		/* v2: memory.pressure; v1: an eventfd; -1: none */
 	int use_fd;			/* v2: memory.events; v1: of thresholds; -1: none */
 	uint64_t threshold[2];		/* that are set */
 };
@@ -25,14 +25,15 @@ int alarm_limits_open(void);
 /** Read what has come there, and forget it. */
 void alarm_limits_drain(int fd);
 
-/** Have @fd readable when a limit of @cg or of a group above is written. */
-void alarm_on_limits(int fd, const struct cgroup *cg);
+/** Have @fd readable when the limit of a group is written.  False: that can't be had. */
+bool alarm_on_limit(int fd, const struct tri_cgroup_files *f);
 
-void alarm_open(struct alarm *a, const char *dir, unsigned int version);
+/** The alarms of the group whose files are @f; NULL: it can't be seen, and there are none. */
+void alarm_open(struct alarm *a, const struct tri_cgroup_files *f);
 void alarm_close(struct alarm *a);
 
 /** v1: be told when use passes either of these. */
-void alarm_thresholds(struct alarm *a, const char *dir, uint64_t low, uint64_t high);
+void alarm_thresholds(struct alarm *a, const struct tri_cgroup_files *f, uint64_t low, uint64_t high);
 
 /** Whether it rings before a limit is reached, so that one may sleep until then. */
 bool alarm_on_use(const struct alarm *a);

@@ -5,18 +5,40 @@
 #ifndef TRICOLOR_ARENA_H
 #define TRICOLOR_ARENA_H
 
+#include <poll.h>
 #include <pthread.h>
 #include <stdbool.h>
 #include <stdint.h>
 
 #include "core/layout.h"
 #include "core/proto.h"
+#include "ending.h"
 #include "limit.h"
+#include "link.h"
 #include "mark.h"
+#include "moved.h"
 #include "pacer.h"
 #include "registry.h"
 
 struct fault_guard;
+
+/* Who gives the arena orders: in this process, the registry; and a policy in another one, if there is one. */
+enum { FROM_REGISTRY, FROM_POLICY, FROM };
+
+/* One of them, and how far its orders are met. */
+struct arena_orders {
+	struct board *board;		/* NULL: there is nobody */
+	uint32_t met[ORDERS];		/* newest of each kind */
+	uint32_t gc, free;		/* newest that were heard: it takes a cycle to meet them */
+	uint32_t cycle_gc, cycle_free;	/* … and those that came before this one began */
+};
+
+/* Settings of a client that has not chosen them. */
+struct arena_defaults {
+	int32_t gc_percent;
+	int64_t memory_limit_bytes;
+	uint32_t limit_policy;
+};
 
 /* What a cycle's phases cost, for the trace. */
 enum phase { PHASE_BARRIER, PHASE_MARK, PHASE_TERMINATION, PHASE_SWEEP, PHASES };
@@ -48,10 +70,19 @@ struct arena {
 	uint32_t told_limiter;
 	int sock;
 	int32_t pid;			/* SO_PEERCRED */
+	int32_t shown_pid;		/* that, or, of another namespace, what the client says: for its own eyes */
+	char name[REGISTRY_NAME];	/* for the log */
+	bool member;			/* a private collector that takes us for its policy: elect.c */
 	uint32_t uid;
+	struct claim *claim;		/* of HELLO, until it is the registry's */
+	uint64_t hello_number;		/* postmortem.c's */
 	uint64_t charged_bytes;		/* users.c; 0: not a client yet */
-	struct registry_arena *registry;	/* what others see of it; see orders.c */
+	struct registry_arena *registry;	/* what others see of it … */
+	struct arena_orders orders[FROM];	/* … and want of it: see orders.c */
+	struct linked linked;		/* to a policy in another process, if there is one */
+	struct ending_watch ending;	/* what ends it */
 	bool trace_gc, trace_pacer, trace_scav, trace_limit, checkmark, clobberfree;
+	bool told_of_words;		/* checkmark.c */
 	bool fresh;			/* no cycle yet: a predecessor may have left marks */
 
 	uint32_t cycle;			/* completed; the same in the client */
@@ -64,12 +95,13 @@ struct arena {
 	bool triggered;
 	uint32_t gc_wanted, free_wanted;
 	uint32_t gc_done, free_done;
-	uint32_t order_gc, order_free;	/* newest orders of the registry; met: see there */
 	/* Nobody has chosen, the configuration's holds; and what the control page says then. */
 	bool gc_percent_default, limit_default, policy_default;
+	struct arena_defaults defaults;
 	int32_t gc_percent_seen;
 	int64_t limit_seen;
 	uint32_t policy_seen;
+	struct moved moved;		/* whether its client has */
 	bool stop;			/* let go of the client as soon as no cycle is under way */
 
 	uint64_t attached_ns;
@@ -102,6 +134,15 @@ static inline uint64_t arena_used_bytes(const struct arena *a)
 /** Serve the client at @sock until it is gone.  Closes @sock. */
 void arena_serve(int sock);
 
+/** The same for a private collector, which marks its heap itself. */
+void arena_serve_member(int sock);
+
+/** What a WELCOME says in any case. */
+struct tri_msg arena_welcome(void);
+
+/** Refuse the client with an errno and a sentence.  Returns false. */
+bool arena_refuse(struct arena *a, int err, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+
 /* cycle.c: false when the client is gone or broke the protocol. */
 bool cycle_run(struct arena *a, bool forced);
 bool cycle_due(struct arena *a);
@@ -110,18 +151,30 @@ void cycle_settings(struct arena *a);
 
 /* handshake.c */
 bool arena_hear(struct arena *a, struct tri_msg *msg);
+bool arena_hear_first(struct arena *a, struct tri_msg *msg);
+void arena_note(struct arena *a, const struct tri_msg *msg);
+/* Whom an arena's thread listens to. */
+enum { POLL_CLIENT, POLL_ORDERS, POLL_POLICY, ARENA_POLLS };
+void arena_listen(const struct arena *a, struct pollfd *p, short events);
+void arena_take_orders(struct arena *a, const struct pollfd *p);
+bool arena_poll(struct arena *a, struct pollfd *p, nfds_t n, const struct timespec *timeout);
 bool arena_handshake(struct arena *a, enum tri_handshake kind, struct tri_msg *answer);
 bool arena_send(struct arena *a, const struct tri_msg *msg);
 bool arena_lost(struct arena *a);
 
 /* orders.c */
 void arena_publish(struct arena *a);
-void arena_set(struct arena *a, enum registry_order kind, int64_t value);
+void arena_set(struct arena *a, enum board_order kind, int64_t value);
 void arena_orders(struct arena *a);
+void arena_default_settings(struct board *b);
 void arena_find_defaults(struct arena *a, uint64_t unchosen);
 void arena_defaults(struct arena *a);
+void arena_phase(struct arena *a, enum phase phase);
+bool arena_is_rung(const struct arena *a);
 bool arena_cycle_ordered(const struct arena *a);
-void arena_cycle_over(struct arena *a, uint32_t order_gc, uint32_t order_free);
+bool arena_free_ordered(const struct arena *a);
+void arena_cycle_begins(struct arena *a);
+void arena_cycle_over(struct arena *a);
 
 /* sweep.c */
 void sweep_all(struct arena *a);

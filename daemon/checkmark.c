@@ -8,7 +8,8 @@
  * stored a pointer without it); both are named.
  *
  * A word on a stack that leads to an unmarked object is no proof: the stack may show a dead value of
- * an earlier call.  Those are not followed.
+ * an earlier call.  Those are not followed.  But so does a pointer that another thread has put on its own stack
+ * by a plain store, and that this one has loaded from there.  That there are such words is said once.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -29,6 +30,7 @@ struct check {
 	struct tri_object *stack;
 	size_t n, room;
 	uint64_t missed, visited, limit;
+	uint64_t unmarked;		/* words in roots that lead to unmarked objects */
 	bool failed;
 };
 
@@ -116,9 +118,12 @@ static void root(struct check *c, uint64_t value)
 	uint64_t offset = value - a->view.heap_va;
 	struct tri_object o;
 
-	if (offset < c->limit && tri_resolve(&a->view, offset, &o) &&
-	    tri_bit(a->marker.marks, o.page, o.index))
+	if (offset >= c->limit || !tri_resolve(&a->view, offset, &o))
+		return;
+	if (tri_bit(a->marker.marks, o.page, o.index))
 		push(c, &o);
+	else
+		c->unmarked += tri_bit(a->marker.allocated, o.page, o.index);
 }
 
 static void roots_of_buffer(struct check *c, uint32_t index)
@@ -133,16 +138,16 @@ static void roots_of_buffer(struct check *c, uint32_t index)
 static void roots(struct check *c)
 {
 	const struct tri_view *v = &c->a->view;
-	uint32_t i, n = tri_read(&v->ctl->slots_top), next, left = TRI_BUFFERS;
+	uint32_t i, n = tri_read(&v->ctl->slots_top), next, left = v->layout.nbuffers;
 
 	for (i = 0; i < n && i < TRI_SLOTS; i++) {
 		uint32_t buffer = tri_read_acquire(&v->slots[i].buffer);
 
-		if (buffer && buffer <= TRI_BUFFERS)
+		if (buffer && buffer <= v->layout.nbuffers)
 			roots_of_buffer(c, buffer - 1);
 	}
 	next = (uint32_t)atomic_exchange(&v->ctl->full_buffers, 0);
-	while (next && next <= TRI_BUFFERS && left--) {
+	while (next && next <= v->layout.nbuffers && left--) {
 		i = next - 1;
 		next = tri_read(&v->buffers[i].next);
 		roots_of_buffer(c, i);
@@ -181,6 +186,13 @@ bool checkmark_run(struct arena *a)
 	else if (c.missed)
 		trace_line(a, "tricolor: checkmark: cycle %u missed %llu pointers, %llu objects checked",
 			   a->cycle + 1, (unsigned long long)c.missed, (unsigned long long)c.visited);
+	if (c.unmarked && !c.failed && !a->told_of_words) {
+		a->told_of_words = true;
+		trace_line(a, "tricolor: checkmark: cycle %u: %llu words in roots lead to unmarked objects.  Dead "
+			   "values on stacks do; but so does a plain store into a global, or into a variable on "
+			   "a stack or a thread-local one that another thread loads from", a->cycle + 1,
+			   (unsigned long long)c.unmarked);
+	}
 	atomic_fetch_add(&a->view.ctl->checkmark_missed, c.missed);
 	atomic_fetch_add(&a->view.ctl->checkmark_cycles, 1);
 	return arena_handshake(a, TRI_HANDSHAKE_RESUME, &answer);

@@ -148,6 +148,37 @@ static void print_level(const struct config *c, char *text, size_t room)
 	snprintf(text, room, "%s", levels[c->log_level]);
 }
 
+static const char *const markers[] = { "shared", "own" };
+
+static bool parse_marker(struct config *c, const char *value)
+{
+	int i = find_word(markers, 2, value);
+
+	if (i >= 0)
+		c->marker_own = i;
+	return i >= 0;
+}
+
+static void print_marker(const struct config *c, char *text, size_t room)
+{
+	snprintf(text, room, "%s", markers[c->marker_own]);
+}
+
+static bool parse_on_kill(struct config *c, const char *value)
+{
+	bool off = !strcmp(value, "off");
+
+	if (!off && (*value != '/' || strlen(value) >= sizeof(c->on_kill)))
+		return false;
+	strcpy(c->on_kill, off ? "" : value);
+	return true;
+}
+
+static void print_on_kill(const struct config *c, char *text, size_t room)
+{
+	snprintf(text, room, "%s", c->on_kill[0] ? c->on_kill : "off");
+}
+
 static const struct key keys[CONFIG_KEYS] = {
 	[CONFIG_SOCKET] = { "socket", "an absolute path of at most 107 characters", parse_socket,
 			    print_socket, true },
@@ -155,14 +186,17 @@ static const struct key keys[CONFIG_KEYS] = {
 			     parse_workers, print_workers, true },
 	[CONFIG_DEFAULT_GC_PERCENT] = { "gc-percent", "a percentage from 0 to 1000000, or off",
 					parse_gc_percent, print_gc_percent, false },
-	[CONFIG_DEFAULT_MEMORY_LIMIT] = { "memory-limit", "a size such as 512MiB, auto or off",
+	[CONFIG_DEFAULT_MEMORY_LIMIT] = { "memory-limit", TRI_SIZE_FORMS ", auto or off",
 					  parse_memory_limit, print_memory_limit, false },
-	[CONFIG_TOTAL_LIMIT] = { "total-memory-limit", "a size such as 2GiB, or auto",
+	[CONFIG_TOTAL_LIMIT] = { "total-memory-limit", TRI_SIZE_FORMS ", or auto",
 				 parse_total_limit, print_total_limit, false },
 	[CONFIG_LIMIT_POLICY] = { "limit-policy", "continue or fail-fast", parse_policy,
 				  print_policy, false },
 	[CONFIG_LOG_LEVEL] = { "log-level", "error, warning, info or debug", parse_level,
 			       print_level, false },
+	[CONFIG_MARKER] = { "marker", "own or shared", parse_marker, print_marker, false },
+	[CONFIG_ON_KILL] = { "on-kill", "the absolute path of a folder, of at most 255 characters, or off",
+			     parse_on_kill, print_on_kill, true },
 };
 
 void config_defaults(struct config *c)
@@ -174,6 +208,7 @@ void config_defaults(struct config *c)
 		.total_limit_bytes = TRI_LIMIT_AUTO,
 		.limit_policy = TRI_LIMIT_CONTINUE,
 		.log_level = LOG_INFO,
+		.marker_own = true,
 	};
 }
 
@@ -202,7 +237,7 @@ bool config_set(struct config *c, const char *key, const char *value, const char
 
 void config_print(const struct config *c, FILE *out)
 {
-	char value[128], line[256];
+	char value[320], line[384];
 	size_t i;
 
 	for (i = 0; i < CONFIG_KEYS; i++) {
@@ -222,7 +257,7 @@ static bool same(const struct key *k, const struct config *a, const struct confi
 
 void config_keep(const struct config *now, struct config *next)
 {
-	char old[128], new[128];
+	char old[320], new[320];
 	size_t i;
 
 	for (i = 0; i < CONFIG_KEYS; i++) {
@@ -236,7 +271,7 @@ void config_keep(const struct config *now, struct config *next)
 
 unsigned int config_compare(const struct config *now, const struct config *next)
 {
-	char old[128], new[128];
+	char old[320], new[320];
 	unsigned int n = 0;
 	size_t i;
 
@@ -252,15 +287,28 @@ unsigned int config_compare(const struct config *now, const struct config *next)
 /* Each by itself: they do not depend on each other. */
 static _Atomic(int32_t) gc_percent = CONFIG_GC_PERCENT;
 static _Atomic(int64_t) memory_limit_bytes = TRI_LIMIT_AUTO;
+static _Atomic(int64_t) total_limit_bytes = TRI_LIMIT_AUTO;
 static _Atomic(uint32_t) limit_policy = TRI_LIMIT_CONTINUE;
-static bool private;
+static _Atomic(bool) marker_own = true;
+static bool private, elects;
+static char on_kill[sizeof(((struct config *)0)->on_kill)];	/* written before there are threads */
 
 void config_enforce(const struct config *c)
 {
 	atomic_store(&gc_percent, c->gc_percent);
 	atomic_store(&memory_limit_bytes, c->memory_limit_bytes);
+	atomic_store(&total_limit_bytes, c->total_limit_bytes);
 	atomic_store(&limit_policy, c->limit_policy);
+	atomic_store(&marker_own, c->marker_own);
 	log_set_level(c->log_level);
+	/* It takes a restart: so it is not written while others read it. */
+	if (strcmp(on_kill, c->on_kill))
+		strcpy(on_kill, c->on_kill);
+}
+
+const char *config_on_kill(void)
+{
+	return on_kill;
 }
 
 int32_t config_gc_percent(void)
@@ -273,17 +321,33 @@ int64_t config_memory_limit_bytes(void)
 	return atomic_load(&memory_limit_bytes);
 }
 
+int64_t config_total_limit_bytes(void)
+{
+	return atomic_load(&total_limit_bytes);
+}
+
 uint32_t config_limit_policy(void)
 {
 	return atomic_load(&limit_policy);
 }
 
-void config_set_private(void)
+bool config_marker_own(void)
+{
+	return atomic_load(&marker_own);
+}
+
+void config_set_private(bool elects_policy)
 {
 	private = true;
+	elects = elects_policy;
 }
 
 bool config_is_private(void)
 {
 	return private;
+}
+
+bool config_elects(void)
+{
+	return elects;
 }

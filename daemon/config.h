@@ -33,6 +33,8 @@ enum config_key {
 	CONFIG_TOTAL_LIMIT,
 	CONFIG_LIMIT_POLICY,
 	CONFIG_LOG_LEVEL,
+	CONFIG_MARKER,
+	CONFIG_ON_KILL,
 	CONFIG_KEYS,
 };
 
@@ -44,6 +46,8 @@ struct config {
 	int64_t total_limit_bytes; /* of all clients together; TRI_LIMIT_AUTO: their cgroup's */
 	uint32_t limit_policy;		/* enum tri_limit_policy; of clients that have not chosen */
 	enum log_level log_level;
+	bool marker_own;		/* a heap is marked by a process that its client starts */
+	char on_kill[256];		/* folder for what heaps of killed clients held; "": none */
 
 	/* Where each came from, such as "/etc/tricolor/tricolord.conf:12"; "" for a default. */
 	char origin[CONFIG_KEYS][192];
@@ -79,10 +83,18 @@ void config_enforce(const struct config *c);
 
 int32_t config_gc_percent(void);
 int64_t config_memory_limit_bytes(void);
+int64_t config_total_limit_bytes(void);
 uint32_t config_limit_policy(void);
+bool config_marker_own(void);
+
+/** The folder of postmortem.c, or "". */
+const char *config_on_kill(void);
 
 /** This collector serves one client: set once, before there are threads. */
-void config_set_private(void);
+void config_set_private(bool elects_policy);
 bool config_is_private(void);
+
+/** Whether we share limits with other private collectors: see elect.c. */
+bool config_elects(void);
 
 #endif

@@ -11,6 +11,7 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -24,9 +25,12 @@
 #include "clock.h"
 #include "config.h"
 #include "control_proto.h"
+#include "departed.h"
+#include "link.h"
 #include "log.h"
 #include "registry.h"
 #include "tricolor.h"
+#include "users.h"
 
 #define STRING_(x) #x
 #define STRING(x) STRING_(x)
@@ -38,6 +42,9 @@
 #define FRESH_NS 100000000ull
 /* For settings: an arena's thread takes them whenever it waits, and while it marks. */
 #define SET_NS (CONTROL_SILENCE_S * 1000000000ull)
+
+/* How long to wait for the end of a client whose process has ended. */
+#define ENDED_NS 8000000000ull
 
 struct peer {
 	int sock;
@@ -56,7 +63,8 @@ static struct control_reply new_reply(void)
 		.version = CONTROL_VERSION,
 		.size = sizeof(struct control_reply),
 		.arena_size = sizeof(struct control_arena),
-		.flags = config_is_private() ? CONTROL_IS_PRIVATE : 0,
+		.flags = (config_is_private() ? CONTROL_IS_PRIVATE : 0u) |
+			 (linked_is() ? CONTROL_IS_LINKED : 0u),
 		.pid = getpid(),
 		.release = VERSION,
 	};
@@ -78,29 +86,15 @@ static bool refuse(const struct peer *p, int err, const char *fmt, ...)
 	return send_packet(p, &reply, sizeof(reply));
 }
 
-/* A user that our namespace has no number for: no two of them are known to be the same. */
-static bool is_nobody(uid_t uid)
+static bool may_see(const struct peer *p, uid_t uid)
 {
-	static _Atomic(int64_t) overflow = -1;
-	int64_t known = atomic_load(&overflow);
-	FILE *f;
-	unsigned int n = 65534;
-
-	if (known < 0) {
-		f = fopen("/proc/sys/kernel/overflowuid", "re");
-		if (f && fscanf(f, "%u", &n) != 1)
-			n = 65534;
-		if (f)
-			fclose(f);
-		atomic_store(&overflow, known = n);
-	}
-	return uid == (uid_t)known;
+	return p->cred.uid == 0 || (!users_is_nobody(p->cred.uid) &&
+				    (p->cred.uid == geteuid() || p->cred.uid == uid));
 }
 
 static bool may(const struct peer *p, const struct registry_arena *r)
 {
-	return p->cred.uid == 0 || (!is_nobody(p->cred.uid) &&
-				    (p->cred.uid == geteuid() || p->cred.uid == r->uid));
+	return may_see(p, r->uid);
 }
 
 static uint64_t age(uint64_t now, uint64_t then)
@@ -108,10 +102,12 @@ static uint64_t age(uint64_t now, uint64_t then)
 	return now > then ? now - then : 0;
 }
 
-static void describe(struct registry_arena *r, struct control_arena *out)
+void control_describe(struct registry_arena *r, struct control_arena *out)
 {
+	struct registry_seen seen = registry_seen(r);
 	uint64_t now = clock_ns();
-	struct registry_figures f;
+	uint32_t phase = atomic_load_explicit(&r->board->phase, memory_order_relaxed);
+	struct board_figures f;
 
 	registry_read(r, &f);
 	*out = (struct control_arena){
@@ -123,7 +119,7 @@ static void describe(struct registry_arena *r, struct control_arena *out)
 		.attached_age_ns = age(now, r->attached_ns),
 		.published_age_ns = age(now, f.published_ns ? f.published_ns : r->attached_ns),
 		.arena_bytes = r->arena_bytes,
-		.phase = atomic_load_explicit(&r->phase, memory_order_relaxed),
+		.phase = phase < PHASES ? phase : PHASES,
 		.threads = (uint32_t)f.threads,
 		.gc_percent = f.gc_percent,
 		.limit_bytes = f.limit_bytes,
@@ -154,9 +150,22 @@ static void describe(struct registry_arena *r, struct control_arena *out)
 		.limit_events = f.limit_events,
 		.limited_gc_ns = f.limited_gc_ns,
 		.limited_program_ns = f.limited_program_ns,
+		.throttled = f.throttled,
+		.throttled_ns = f.throttled_ns,
+		.throttled_max_ns = f.throttled_max_ns,
 	};
 	memcpy(out->comm, r->comm, sizeof(out->comm));
+	if (r->claim) {
+		out->client_pid = r->claim->pid;
+		memcpy(out->host, r->claim->host, sizeof(out->host));
+		memcpy(out->client_cgroup, r->claim->cgroup, sizeof(out->client_cgroup));
+	}
 	registry_cgroup(r, out->cgroup, sizeof(out->cgroup));
+	out->cgroup_seen = seen.by;
+	out->cgroup_levels = seen.levels;
+	memcpy(out->limit_unseen, seen.why, sizeof(out->limit_unseen));
+	out->marker_pid = r->marker;
+	out->policy_pid = registry_is_linked(r) ? 0 : linked_policy();
 }
 
 /* All arenas are asked before any is waited for. */
@@ -211,7 +220,7 @@ static bool list(const struct peer *p)
 	}
 	freshen(r, n, numbers);
 	for (i = 0; i < n; i++) {
-		describe(r[i], &arenas[i]);
+		control_describe(r[i], &arenas[i]);
 		registry_put(r[i]);
 	}
 	ok = send_arenas(p, arenas, n, hidden);
@@ -256,29 +265,91 @@ static bool stat_one(const struct peer *p, struct registry_arena *r)
 	uint32_t number;
 
 	freshen(&r, 1, &number);
-	describe(r, &arena);
+	control_describe(r, &arena);
 	return send_arenas(p, &arena, 1, 0);
 }
 
 /* Give an order, and answer with the figures after it was met. */
-static bool order(const struct peer *p, struct registry_arena *r, enum registry_order kind,
+static bool order(const struct peer *p, struct registry_arena *r, enum board_order kind,
 		  int64_t value, uint64_t patience_ns)
 {
+	char name[REGISTRY_NAME];
 	uint32_t number = registry_order(r, kind, value);
 
 	switch (registry_wait(r, kind, number, clock_ns() + patience_ns)) {
 	case 0:
-		log_debug("control: user %u: order %d of %lld to client %d", p->cred.uid, kind,
-			  (long long)value, r->pid);
+		log_debug("control: user %u: order %d of %lld to %s", p->cred.uid, kind,
+			  (long long)value, registry_name(r, name));
 		return stat_one(p, r);
 	case -ESRCH:
-		return refuse(p, ESRCH, "process %d ended, or its arena changed collectors, before "
-			      "that was done", r->pid);
+		return refuse(p, ESRCH, "%s ended, or its arena changed collectors, before that was done",
+			      registry_name(r, name));
 	}
 	return refuse(p, ETIMEDOUT,
-		      "process %d has not answered the collector for %llu seconds: is it "
+		      "%s has not answered the collector for %llu seconds: is it "
 		      "stopped? What was ordered will be done when it goes on",
-		      r->pid, (unsigned long long)(patience_ns / 1000000000));
+		      registry_name(r, name), (unsigned long long)(patience_ns / 1000000000));
+}
+
+static uint64_t has_bytes(struct registry_arena *r)
+{
+	struct board_figures f;
+
+	registry_read(r, &f);
+	return f.heap_bytes + f.free_bytes;
+}
+
+/*
+ * The limit, and then a cycle and a release of all that is free.  What was allocated while that cycle marked counts as
+ * live until the next, so there is one more where that may help.
+ */
+static bool make_room(const struct peer *p, struct registry_arena *r, int64_t value)
+{
+	uint64_t until = clock_ns() + CONTROL_CYCLE_S * 1000000000ull;
+	uint32_t number = registry_order(r, ORDER_MEMORY_LIMIT, value);
+	int err = registry_wait(r, ORDER_MEMORY_LIMIT, number, clock_ns() + SET_NS), cycles;
+	char name[REGISTRY_NAME];
+
+	for (cycles = 0; !err && cycles < 2 && (!cycles || has_bytes(r) > (uint64_t)value); cycles++) {
+		number = registry_order(r, ORDER_FREE, 0);
+		err = registry_wait(r, ORDER_FREE, number, until);
+	}
+	if (!err)
+		return stat_one(p, r);
+	if (err == -ESRCH)
+		return refuse(p, ESRCH, "%s ended, or its arena changed collectors, before there was room",
+			      registry_name(r, name));
+	return refuse(p, ETIMEDOUT, "%s has not answered the collector in time: is it stopped? It has %.1f MiB, and the "
+		      "limit will hold when it goes on", registry_name(r, name), (double)has_bytes(r) / (1 << 20));
+}
+
+/* Wait for those whose process is gone (@pid, or any) to leave: we may hear of that later than who asks. */
+static void let_leave(const struct peer *p, int64_t pid)
+{
+	uint64_t until = clock_ns() + ENDED_NS;
+	size_t room = registry_count() + 64, n, i;
+	struct registry_arena **r = calloc(room, sizeof(*r));
+
+	n = r ? registry_all(r, room) : 0;
+	for (i = 0; i < n && i < room; i++) {
+		if (may(p, r[i]) && (pid ? r[i]->pid == pid : r[i]->pid > 0) && kill(r[i]->pid, 0) && errno == ESRCH)
+			registry_wait_gone(r[i], until);
+		registry_put(r[i]);
+	}
+	free(r);
+}
+
+static bool ended(const struct peer *p, const struct control_request *q)
+{
+	struct control_arena all[DEPARTED_MAX];
+	size_t n, i, kept = 0;
+
+	let_leave(p, q->pid);
+	n = departed_all(all);
+	for (i = 0; i < n; i++)
+		if (may_see(p, all[i].uid) && (!q->pid || all[i].pid == q->pid))
+			all[kept++] = all[i];
+	return send_arenas(p, all, kept, 0);
 }
 
 static bool about_one(const struct peer *p, const struct control_request *q)
@@ -325,6 +396,12 @@ static bool about_one(const struct peer *p, const struct control_request *q)
 	case CONTROL_FREE:
 		ok = order(p, r, ORDER_FREE, 0, cycle_ns);
 		break;
+	case CONTROL_MAKE_ROOM:
+		if (q->value <= 0 || q->value == INT64_MAX)
+			ok = refuse(p, EINVAL, "room is made down to a size above 0");
+		else
+			ok = make_room(p, r, q->value);
+		break;
 	}
 	registry_put(r);
 	return ok;
@@ -360,11 +437,14 @@ static bool answer(const struct peer *p)
 	switch (q.op) {
 	case CONTROL_LIST:
 		return list(p);
+	case CONTROL_ENDED:
+		return ended(p, &q);
 	case CONTROL_STAT:
 	case CONTROL_SET_GC_PERCENT:
 	case CONTROL_SET_MEMORY_LIMIT:
 	case CONTROL_GC:
 	case CONTROL_FREE:
+	case CONTROL_MAKE_ROOM:
 		return about_one(p, &q);
 	}
 	return refuse(p, EOPNOTSUPP, "tricolord " VERSION " has no request %u; is tricolor newer?",

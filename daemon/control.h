@@ -6,8 +6,14 @@
 #include <stdbool.h>
 #include <sys/types.h>
 
+#include "control_proto.h"
+
+struct registry_arena;
+
 /** Answer the requests that come at @sock until the peer is gone, silent, or makes no sense. */
 void control_serve(int sock);
 
+/** What there is to say about an arena, as of its last figures. */
+void control_describe(struct registry_arena *r, struct control_arena *out);
 
 #endif

@@ -28,7 +28,7 @@
 /* A collector hangs up on a peer that has said nothing for so long, or reads nothing. */
 #define CONTROL_SILENCE_S	10
 
-/* It answers GC and FREE with ETIMEDOUT when there was no cycle in this time. */
+/* It answers GC, FREE and MAKE_ROOM with ETIMEDOUT when there was no cycle in this time. */
 #define CONTROL_CYCLE_S		60
 
 enum control_op {
@@ -38,6 +38,13 @@ enum control_op {
 	CONTROL_SET_MEMORY_LIMIT,	/* value: bytes; INT64_MAX: none */
 	CONTROL_GC,			/* answered when a cycle that began after it has ended */
 	CONTROL_FREE,			/* the same, and free memory has gone back */
+	/*
+	 * value: bytes.  The heap's limit as by SET_MEMORY_LIMIT, and then cycles and releases.  Answered when
+	 * heap_bytes + free_bytes are no more than value, or when a cycle that began after the request, and the
+	 * release after it, have left more: then more lives.  Both are no error: the figures tell which.
+	 */
+	CONTROL_MAKE_ROOM,
+	CONTROL_ENDED,			/* clients that have ended lately: see struct control_arena.  pid: of one; 0: all */
 };
 
 struct control_request {
@@ -51,7 +58,8 @@ struct control_request {
 	uint64_t reserved;		/* 0 */
 };
 
-enum { CONTROL_IS_PRIVATE = 1 };
+/* A private collector that is linked has a policy, which may have listed its heap as well. */
+enum { CONTROL_IS_PRIVATE = 1, CONTROL_IS_LINKED = 2 };
 
 struct control_reply {
 	uint32_t type;			/* CONTROL_TYPE */
@@ -68,7 +76,7 @@ struct control_reply {
 	char text[256];			/* what to do about the error, or "" */
 };
 
-/* Numbers as in struct registry_figures.  Times of CLOCK_MONOTONIC became ages at the reply. */
+/* Numbers as in struct board_figures.  Times of CLOCK_MONOTONIC became ages at the reply. */
 struct control_arena {
 	uint64_t id;
 	int64_t pid;
@@ -105,11 +113,32 @@ struct control_arena {
 	uint32_t limit_policy;		/* enum tri_limit_policy */
 	uint64_t limit_events;		/* times that the limit had to give way */
 	uint64_t limited_gc_ns, limited_program_ns;	/* CPU time while there was a limit */
+	uint64_t throttled, throttled_ns, throttled_max_ns;	/* allocations that waited for the kernel's limit */
 	char cgroup[720];		/* of the client; "": not known */
+	/* ENDED: the figures are the last ones, and what there is to know of the end. */
+	uint32_t ended_how;		/* enum ending_how; else 0 */
+	uint32_t ended_signal;
+	uint64_t ended_kills;		/* of its cgroup by the kernel for memory, while it was served */
+	/* What the client says of itself, in its own namespaces: to be shown, and believed by nobody. */
+	int64_t client_pid;		/* 0: it does not say */
+	char host[64];			/* utsname.nodename: in a pod its name */
+	char client_cgroup[128];	/* path */
+	uint32_t cgroup_seen;		/* enum control_seen */
+	uint32_t cgroup_levels;		/* how many groups are seen, from the client's upwards */
+	char limit_unseen[128];		/* why its memory limit can't be seen; "": it is, or there is none */
+	int64_t marker_pid;		/* of another process that marks, as that says; 0: this collector does */
+	int64_t policy_pid;		/* of who decides for it, with CONTROL_IS_LINKED; 0: it can't be seen */
+};
+
+/* By what the client's memory cgroup is known. */
+enum control_seen {
+	CONTROL_SEEN_NOT,
+	CONTROL_SEEN_FOUND,		/* by its PID */
+	CONTROL_SEEN_SENT,		/* by files that it has sent */
 };
 
 _Static_assert(sizeof(struct control_request) == 48, "control protocol");
 _Static_assert(sizeof(struct control_reply) == 336, "control protocol");
-_Static_assert(sizeof(struct control_arena) == 1024, "control protocol");
+_Static_assert(sizeof(struct control_arena) == 1416, "control protocol");
 
 #endif

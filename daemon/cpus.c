@@ -10,7 +10,7 @@
 #include <sched.h>
 #include <unistd.h>
 
-#include "cgroup.h"
+#include "core/cgroup.h"
 
 unsigned int cpus_online(void)
 {
@@ -21,9 +21,9 @@ unsigned int cpus_online(void)
 
 double cpus_quota(pid_t pid)
 {
-	struct cgroup cg;
+	struct tri_cgroup cg;
 
-	return cgroup_find("", pid, "cpu", &cg) ? cgroup_cpu_quota(&cg) : 0;
+	return tri_cgroup_find("", pid, "cpu", &cg) ? tri_cgroup_cpu_quota(&cg) : 0;
 }
 
 unsigned int cpus_allowed(void)

@@ -26,10 +26,8 @@
 #include "clock.h"
 #include "core/buffer.h"
 #include "cpus.h"
-#include "device.h"
 #include "log.h"
-#include "registry.h"
-#include "watch.h"
+#include "point.h"
 
 /* Each round but the last marks something; a heap that takes more makes it up. */
 #define ROUNDS_MAX 100000
@@ -171,7 +169,7 @@ static void drain_slots(struct arena *a)
 	for (i = 0; i < n; i++) {
 		uint32_t buffer = tri_read_acquire(&v->slots[i].buffer);
 
-		if (buffer && buffer <= TRI_BUFFERS)
+		if (buffer && buffer <= v->layout.nbuffers)
 			drain_buffer(a, buffer - 1);
 	}
 }
@@ -180,9 +178,9 @@ static void drain_slots(struct arena *a)
 static void drain_full(struct arena *a)
 {
 	const struct tri_view *v = &a->view;
-	uint32_t next = (uint32_t)atomic_exchange(&v->ctl->full_buffers, 0), left = TRI_BUFFERS;
+	uint32_t next = (uint32_t)atomic_exchange(&v->ctl->full_buffers, 0), left = v->layout.nbuffers;
 
-	while (next && next <= TRI_BUFFERS && left--) {
+	while (next && next <= v->layout.nbuffers && left--) {
 		uint32_t index = next - 1;
 
 		next = tri_read(&v->buffers[index].next);
@@ -212,7 +210,7 @@ static void revise(void *arg)
 	/* 0 says that nothing is being marked. */
 	tri_write(&ctl->assist_q16, ratio * 65536 < ASSIST_MOST_Q16 ? (uint64_t)(ratio * 65536) + 1 :
 				    ASSIST_MOST_Q16);
-	if (atomic_load_explicit(&a->registry->rung, memory_order_relaxed))
+	if (arena_is_rung(a))
 		arena_orders(a);
 }
 
@@ -233,20 +231,23 @@ static bool mark(struct arena *a, uint64_t *termination_ns, uint64_t *terminatio
 		m->supplied = false;
 		/* Credit is of no use now: past the goal, only the end of the cycle is. */
 		tri_write(&a->view.ctl->assist_q16, ASSIST_MOST_Q16);
+		TRI_POINT("cycle.collects");
 		if (!arena_handshake(a, TRI_HANDSHAKE_COLLECT, &answer))
 			return false;
 		drain_slots(a);
+		TRI_POINT("cycle.drained_slots");
 		drain_full(a);
+		TRI_POINT("cycle.drained");
 		a->now.rounds++;
 		if (mark_failed(m)) {
-			log_line("client %d: arena corrupt, or no memory to mark it: more to scan than it "
-				 "can hold", a->pid);
+			log_line("%s: arena corrupt, or no memory to mark it: more to scan than it "
+				 "can hold", a->name);
 			return false;
 		}
 		if (mark_objects(m) == before && !m->supplied)
 			break;
 		if (a->now.rounds > ROUNDS_MAX) {
-			log_line("client %d: arena corrupt: %u rounds of termination", a->pid,
+			log_line("%s: arena corrupt: %u rounds of termination", a->name,
 				 a->now.rounds);
 			return false;
 		}
@@ -260,6 +261,15 @@ static void wake(tri_au32 *word, uint32_t value)
 {
 	tri_write_release(word, value);
 	syscall(SYS_futex, word, FUTEX_WAKE, INT_MAX, NULL, NULL, 0);
+}
+
+/* Threads that wait before they take more from the kernel: there are free pages now, if there ever are. */
+static void wake_throttled(struct tri_ctl *ctl)
+{
+	/* pairs with the count in wait_for() of the library's throttle.c */
+	atomic_fetch_add(&ctl->throttle_seq, 1);
+	if (atomic_load(&ctl->throttled_now))
+		syscall(SYS_futex, &ctl->throttle_seq, FUTEX_WAKE, INT_MAX, NULL, NULL, 0);
 }
 
 static void end_pacing(struct arena *a, uint64_t black_at, uint64_t end_at, bool forced)
@@ -298,12 +308,6 @@ static void end_pacing(struct arena *a, uint64_t black_at, uint64_t end_at, bool
 	mark_wake_assists(&a->marker);
 }
 
-static void enter(struct arena *a, enum phase phase)
-{
-	registry_phase(a->registry, phase);
-	device_phase(a, phase);
-}
-
 /**
  * Run a cycle to its end.  False: the client is gone, or the cycle can't be trusted; then the
  * caller closes the connection, and the client's agent goes on as after the death of a collector.
@@ -313,15 +317,15 @@ bool cycle_run(struct arena *a, bool forced)
 	struct cycle_figures *f = &a->now;
 	struct tri_ctl *ctl = a->view.ctl;
 	uint32_t gc_wanted = a->gc_wanted, free_wanted = a->free_wanted;
-	uint32_t order_gc = a->order_gc, order_free = a->order_free;
 	uint64_t wall = clock_ns(), cpu = clock_cpu_ns(), allocated, black_at, termination, t_cpu;
 	struct pacer_start start;
 	struct tri_msg answer;
 	int i;
 
 	memset(f, 0, sizeof(*f));
-	enter(a, PHASE_BARRIER);
-	watch_wake();
+	arena_cycle_begins(a);
+	arena_phase(a, PHASE_BARRIER);
+	linked_wake(a);
 	a->triggered = false;
 	if (a->fresh)
 		sweep_clear_marks(a);
@@ -334,9 +338,10 @@ bool cycle_run(struct arena *a, bool forced)
 
 	if (!arena_handshake(a, TRI_HANDSHAKE_START, &answer))
 		return false;
+	TRI_POINT("cycle.scanned");
 	black_at = answer.b;
 	f->root_bytes = answer.root_bytes;
-	enter(a, PHASE_MARK);
+	arena_phase(a, PHASE_MARK);
 	mark_begin(&a->marker, a->cycle + 1);
 	memset(a->drained, 0, sizeof(a->drained));
 	a->marker.progress = revise;
@@ -356,7 +361,7 @@ bool cycle_run(struct arena *a, bool forced)
 	if (a->checkmark && !checkmark_run(a))
 		return false;
 
-	enter(a, PHASE_TERMINATION);
+	arena_phase(a, PHASE_TERMINATION);
 	wall = clock_ns();
 	cpu = clock_cpu_ns();
 	tri_write(&ctl->assist_q16, 0);
@@ -367,9 +372,10 @@ bool cycle_run(struct arena *a, bool forced)
 	f->cpu_ns[PHASE_TERMINATION] = t_cpu + clock_cpu_ns() - cpu;
 	end_pacing(a, black_at, answer.b, forced);
 
-	enter(a, PHASE_SWEEP);
+	arena_phase(a, PHASE_SWEEP);
 	wall = clock_ns();
 	cpu = clock_cpu_ns();
+	TRI_POINT("cycle.sweeps");
 	sweep_all(a);
 	f->wall_ns[PHASE_SWEEP] = clock_ns() - wall;
 	f->cpu_ns[PHASE_SWEEP] = clock_cpu_ns() - cpu;
@@ -382,7 +388,7 @@ bool cycle_run(struct arena *a, bool forced)
 	atomic_fetch_add(&ctl->cycles, 1);
 	atomic_fetch_add(&ctl->forced_cycles, forced);
 	tri_write(&ctl->mark_cpu_ns, a->gc_cpu_ns);
-	if (free_wanted != a->free_done || order_free != registry_met(a->registry, ORDER_FREE))
+	if (free_wanted != a->free_done || arena_free_ordered(a))
 		scavenge(a, UINT64_MAX);
 	if (free_wanted != a->free_done) {
 		a->free_done = free_wanted;
@@ -399,6 +405,7 @@ bool cycle_run(struct arena *a, bool forced)
 		a->gc_done = gc_wanted;
 		wake(&ctl->gc_done, gc_wanted);
 	}
-	arena_cycle_over(a, order_gc, order_free);
+	wake_throttled(ctl);
+	arena_cycle_over(a);
 	return true;
 }

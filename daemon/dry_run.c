@@ -11,7 +11,10 @@
 
 #include "core/layout.h"
 #include "cpus.h"
+#include "link.h"
 #include "listen.h"
+#include "log.h"
+#include "postmortem.h"
 #include "users.h"
 
 /* A client's default arena, mapped as attaching would. */
@@ -59,6 +62,16 @@ static void print_files(void)
 		       (unsigned long long)files.rlim_max);
 }
 
+static bool check_on_kill(const struct config *c)
+{
+	char why[160];
+
+	if (!c->on_kill[0] || !postmortem_check(c->on_kill, why))
+		return true;
+	log_error("on-kill = %s: %s", c->on_kill, why);
+	return false;
+}
+
 int dry_run(const struct config *c)
 {
 	unsigned int cpus = cpus_allowed(), workers = c->workers ? (unsigned int)c->workers : cpus;
@@ -68,10 +81,19 @@ int dry_run(const struct config *c)
 	printf("\nwould listen on %s, as user %u\n", c->socket, geteuid());
 	printf("would mark with up to %u threads; %u of %u CPUs are allowed\n", workers, cpus,
 	       cpus_online());
+	link_find_program();
+	if (!c->marker_own)
+		printf("would mark all heaps itself\n");
+	else if (link_program())
+		printf("would have clients start markers, and lend %s\n", link_program());
+	else
+		printf("would have clients start markers; there is no tricolor-marker to lend\n");
 	print_files();
 	fflush(stdout);
 	ok = listen_check(c->socket);
 	if (!check_arena())
+		ok = false;
+	if (!check_on_kill(c))
 		ok = false;
 	puts(ok ? "nothing is missing" : "tricolord could not run like this: see above");
 	return ok ? 0 : 1;

@@ -9,13 +9,13 @@
  *     user may have a few of them, and root as many as it likes, so that nobody keeps others out or
  *     makes us threads without end.
  *  3. A private collector has its one client already: there, a HELLO is hung up on, and others than
- *     its user may have no more connections than it takes to be told that they may not.
+ *     its user may have no more connections than it takes to be told that they may not.  But for the HELLO
+ *     of its members, who come by another address (elect.c).
  */
 #include "greet.h"
 
 #include <errno.h>
 #include <poll.h>
-#include <pthread.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -28,6 +28,7 @@
 #include "control.h"
 #include "control_proto.h"
 #include "log.h"
+#include "thread.h"
 #include "users.h"
 
 #define STACK_BYTES (256u << 10)
@@ -37,6 +38,7 @@
 struct connection {
 	int sock;
 	uid_t uid;
+	bool member;
 };
 
 /* The type of the first message, which stays where it is; 0: there was none. */
@@ -63,10 +65,13 @@ static void *serve(void *arg)
 	free(arg);
 	if (type == CONTROL_TYPE) {
 		control_serve(c.sock);
-	} else if (type && !config_is_private()) {
+	} else if (type && (c.member || !config_is_private())) {
 		users_guest_leave(c.uid);
 		/* What is no HELLO is refused there. */
-		arena_serve(c.sock);
+		if (c.member)
+			arena_serve_member(c.sock);
+		else
+			arena_serve(c.sock);
 		return NULL;
 	}
 	close(c.sock);
@@ -74,13 +79,11 @@ static void *serve(void *arg)
 	return NULL;
 }
 
-void greet(int sock)
+static void take_in(int sock, bool member)
 {
 	struct connection *c = malloc(sizeof(*c));
 	struct ucred cred;
 	socklen_t len = sizeof(cred);
-	pthread_attr_t attr;
-	pthread_t thread;
 	unsigned int most;
 	int err = ENOMEM;
 
@@ -93,11 +96,8 @@ void greet(int sock)
 	}
 	c->sock = sock;
 	c->uid = cred.uid;
-	pthread_attr_init(&attr);
-	pthread_attr_setstacksize(&attr, STACK_BYTES);
-	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
-	err = pthread_create(&thread, &attr, serve, c);
-	pthread_attr_destroy(&attr);
+	c->member = member;
+	err = thread_start(serve, c, STACK_BYTES, NULL);
 	if (!err)
 		return;
 	users_guest_leave(cred.uid);
@@ -107,4 +107,14 @@ turn_away:
 		  "its user has too many that are no clients'" : strerror(err));
 	close(sock);
 	free(c);
+}
+
+void greet(int sock)
+{
+	take_in(sock, false);
+}
+
+void greet_member(int sock)
+{
+	take_in(sock, true);
 }

@@ -6,4 +6,7 @@
 /** A connection was accepted: serve it in a thread of its own.  Owns @sock.  Never waits. */
 void greet(int sock);
 
+/** The same for a private collector of our user, which takes us for its policy. */
+void greet_member(int sock);
+
 #endif

@@ -18,7 +18,8 @@
 
 #include "alarm.h"
 #include "budget.h"
-#include "cgroup.h"
+#include "core/cgroup.h"
+#include "levels.h"
 #include "registry.h"
 
 /* How near a limit is, from tick to tick. */
@@ -28,13 +29,13 @@ struct tension {
 	uint64_t urged_ns, urge_ns;	/* when arenas were urged, and how long not again */
 	uint64_t other_bytes;		/* as of the last tick */
 	uint64_t room_bytes, raised_ns;	/* beside other collectors: taken, and when more */
+	uint64_t told_bytes;		/* the soft limit that the log has called too low; 0: none */
 };
 
 /* From the first client that it limits until a while after the last one. */
 struct group {
-	char dir[PATH_MAX];		/* its folder; "": can't be seen */
-	unsigned int version;
-	uint64_t limit_bytes;		/* CGROUP_NONE */
+	struct level *level;		/* NULL: can't be seen */
+	uint64_t limit_bytes;		/* TRI_CGROUP_NONE */
 	struct group *up;		/* the next that counts; NULL: the top of its tree */
 	struct alarm alarm;
 	bool rang;			/* the alarm, since the last tick */
@@ -51,28 +52,35 @@ struct group {
 
 /* A cgroup with clients. */
 struct place {
-	struct cgroup cg;
+	struct level *level;		/* NULL: can't be seen */
+	struct tri_cgroup cg;		/* where we have found it; version 0: it was sent */
 	struct group *group;		/* with the tightest limit; NULL: no memory for one */
-	unsigned int others;		/* other collectors in there … */
+	unsigned int others;		/* other collectors in there, … */
+	unsigned int strays;		/* … of these, members of an elected policy that are not ours (yet) … */
 	uint64_t counted_ns;		/* … and when they were counted */
 	struct place *next;
 };
+
+/* A share and a pressure that nobody has ever been ordered. */
+#define GROUPS_UNKNOWN 9u
 
 /* A client's arena. */
 struct member {
 	struct registry_arena *r;	/* a reference */
 	struct place *place;
+	struct level *claimed;		/* its group, as it says; NULL */
 	uint64_t placed_ns;
 	bool present;			/* met while the list was read */
 
 	/* As of the last tick: tick.c's. */
 	struct budget_pace pace;
 	uint64_t allocated_bytes, cycles, looked_ns;
-	uint64_t resident_bytes, private_bytes;
+	uint64_t resident_bytes, private_bytes, reached_bytes;
 	bool active;
 	/* It was told so, and has not allocated since. */
 	bool dozing, gave_back;
 	bool exempt;			/* has a limit of its own, or wants none */
+	uint64_t in_force_bytes;	/* the limit that it keeps, whoever has ordered that */
 	uint64_t share_bytes;		/* as ordered; UINT64_MAX: none */
 	uint32_t pressure;
 	struct member *next;
@@ -82,7 +90,7 @@ struct groups {
 	struct member *members;
 	struct place *places;
 	struct group *groups;
-	int limits_fd;			/* inotify: limits are written */
+	struct levels levels;
 	bool untidy;			/* somebody has left a place or a group */
 	uint64_t tidied_ns;
 };
@@ -98,6 +106,17 @@ static inline struct group *groups_of(const struct member *m)
 
 /** Whether @m counts in @g. */
 bool groups_in(const struct member *m, const struct group *g);
+
+/**
+ * Nothing is known of what is in force for @m, because somebody else has given orders: whatever comes out of the
+ * next tick is ordered.
+ */
+static inline void groups_order_anew(struct member *m)
+{
+	m->share_bytes = GROUPS_UNKNOWN;
+	m->pressure = GROUPS_UNKNOWN;
+	m->dozing = m->gave_back = false;
+}
 
 /** Look at @g's tree as soon as possible. */
 void groups_tick_soon(struct group *g);
@@ -116,6 +135,12 @@ unsigned int groups_collectors(const struct groups *s, const struct group *g);
  * somebody has grown.
  */
 void groups_count(const struct groups *s, const struct group *g, bool grown, uint64_t now);
+
+/** Count them at the next opportunity, since they are others now. */
+void groups_recount(struct groups *s);
+
+/** Members of an elected policy in @g, among the others, that have not joined us. */
+unsigned int groups_strays(const struct groups *s, const struct group *g);
 
 /** When groups_tidy() has something to do; UINT64_MAX: nothing. */
 uint64_t groups_tidy_ns(const struct groups *s);

@@ -45,10 +45,10 @@
 #include "arena.h"
 #include "backing.h"
 #include "clock.h"
+#include "claim.h"
 #include "cpus.h"
 #include "log.h"
 #include "tricolor.h"
-#include "watch.h"
 
 #define QUOTA_NS 1000000000ull		/* look at the client's CPU quota this often */
 #define THINK_MIN_BYTES (1ull << 20)	/* allocation after which putting off is thought over … */
@@ -109,6 +109,9 @@ static uint32_t client_cpu_milli(const struct arena *a)
 {
 	double cpus = cpus_online(), quota = a->pid > 0 ? cpus_quota(a->pid) : 0;
 
+	/* Not to be seen from here, but by what it has sent. */
+	if (quota <= 0)
+		quota = claim_cpus(a->registry->claim);
 	if (quota > 0 && quota < cpus)
 		cpus = quota;
 	return (uint32_t)(cpus * 1000);
@@ -200,10 +203,26 @@ static void trace_limit(struct arena *a, const char *what)
 	trace_line(a,
 		   "tricolor %d limit @%.3fs: %s: %.1f MiB in force, %.1f live, %.1f resident, "
 		   "cpu %.1f ms gc %.1f ms program %.1f ms owed",
-		   a->pid, (double)(clock_ns() - a->attached_ns) / 1e9, what,
+		   a->shown_pid, (double)(clock_ns() - a->attached_ns) / 1e9, what,
 		   limited(a) ? mib((uint64_t)l->in_force_bytes) : -1, mib(a->live_bytes),
 		   mib(limit_resident_bytes(a)), (double)l->gc_ns / 1e6,
 		   (double)l->program_ns / 1e6, (double)l->owed_cpu_ns / 1e6);
+}
+
+/* Threads have been held back before the kernel's limit, since it was told last. */
+static void trace_throttled(struct arena *a)
+{
+	struct tri_ctl *ctl = a->view.ctl;
+	uint64_t n = tri_read(&ctl->throttled);
+
+	if (n == a->limit.told_throttled || !a->trace_limit)
+		return;
+	a->limit.told_throttled = n;
+	trace_line(a,
+		   "tricolor %d limit @%.3fs: throttled: %llu allocations have waited for the kernel's limit, %.1f ms "
+		   "in all, the longest %.1f ms",
+		   a->pid, (double)(clock_ns() - a->attached_ns) / 1e9, (unsigned long long)n,
+		   (double)tri_read(&ctl->throttled_ns) / 1e6, (double)tri_read(&ctl->throttled_max_ns) / 1e6);
 }
 
 /* More was reached, and bound, than the limit allows: no collection can help. */
@@ -211,6 +230,18 @@ static bool overfull(const struct arena *a)
 {
 	return limited(a) && a->reached_bytes + pacer_overhead_bytes(&a->pacer) >
 			     (uint64_t)a->limit.in_force_bytes;
+}
+
+/* Of a limit that the program has chosen, once; of others the watcher knows what they are (tick.c). */
+static void warn_if_too_low(struct arena *a)
+{
+	int64_t own = tri_read(&a->view.ctl->memory_limit_bytes), limit = a->limit.in_force_bytes;
+
+	if (own != limit || a->reached_bytes <= (uint64_t)limit || a->limit.told_low_bytes == limit)
+		return;
+	a->limit.told_low_bytes = limit;
+	log_warning("%s: %.1f MiB live, more than its own memory limit of %.1f MiB: it can't be kept; raise the limit, "
+		    "or have the program hold on to less", a->name, mib(a->reached_bytes), mib((uint64_t)limit));
 }
 
 static bool fails_fast(const struct arena *a)
@@ -237,12 +268,12 @@ static void set_over(struct arena *a, bool over)
 	if (over && !l->over) {
 		atomic_fetch_add(&a->view.ctl->limit_events, 1);
 		log_line(
-			"client %d: %.1f MiB live under a limit of %.1f MiB: keeping it would take over "
+			"%s: %.1f MiB live under a limit of %.1f MiB: keeping it would take over "
 			"half of the CPU time, so it gives way; raise the limit, or let the program "
 			"hold on to less",
-			a->pid, mib(a->live_bytes), mib((uint64_t)l->in_force_bytes));
+			a->name, mib(a->live_bytes), mib((uint64_t)l->in_force_bytes));
 	} else if (!over && l->over) {
-		log_line("client %d: %.1f MiB live: the limit is kept again", a->pid,
+		log_line("%s: %.1f MiB live: the limit is kept again", a->name,
 			 mib(a->live_bytes));
 	}
 	if (over != l->over)
@@ -356,6 +387,15 @@ static void release(struct arena *a, uint64_t at_most)
 		scavenge(a, have - keep < at_most ? have - keep : at_most);
 }
 
+/* A heap without a limit has no use for free pages that is as urgent. */
+static void release_urgently(struct arena *a, uint64_t at_most)
+{
+	if (limited(a))
+		release(a, at_most);
+	else
+		scavenge(a, at_most);
+}
+
 void limit_share(struct arena *a, int64_t bytes)
 {
 	a->limit.share_bytes = bytes;
@@ -376,7 +416,7 @@ void limit_urge(struct arena *a)
 {
 	a->limit.urgent = true;
 	trace_limit(a, "urgent");
-	release(a, a->pacer.marking ? AT_ONCE_BYTES : UINT64_MAX);
+	release_urgently(a, a->pacer.marking ? AT_ONCE_BYTES : UINT64_MAX);
 }
 
 void limit_doze(struct arena *a, int64_t bytes)
@@ -389,7 +429,7 @@ void limit_doze(struct arena *a, int64_t bytes)
 static void end_doze(struct arena *a)
 {
 	a->limit.doze_bytes = 0;
-	watch_wake();
+	linked_wake(a);
 	cycle_settings(a);
 }
 
@@ -506,8 +546,13 @@ void limit_cycle_end(struct arena *a)
 	uint64_t now = clock_ns();
 
 	l->swept_bytes = arena_used_bytes(a);
-	if (!limited(a))
+	trace_throttled(a);
+	if (!limited(a)) {
+		if (l->urgent)
+			release_urgently(a, UINT64_MAX);
+		l->urgent = false;
 		return;
+	}
 	l->unreported_ns += a->marker.helper_cpu_ns;
 	account(a);
 	if (now - l->quota_ns > QUOTA_NS) {
@@ -518,8 +563,9 @@ void limit_cycle_end(struct arena *a)
 		release(a, UINT64_MAX);
 	l->urgent = false;
 	settle_memory(a);
+	warn_if_too_low(a);
 	if (overfull(a) && l->share_bytes == l->in_force_bytes)
-		watch_hurry();
+		linked_hurry(a);
 	if (overfull(a) && fails_fast(a))
 		set_over(a, true);
 	else if (l->over && !l->held_in_cycle && !overfull(a))

@@ -19,6 +19,8 @@ struct limit {
 	uint64_t bound_bytes;		/* after the last cycle: memory that can't be released */
 	uint64_t overhead_bytes;	/* see limit_peak() */
 	uint64_t swept_bytes;		/* in spans, after the last sweep */
+	uint64_t told_throttled;	/* waits of the client that the trace has told of */
+	int64_t told_low_bytes;		/* own limit that the log has called too low; 0: none */
 	uint32_t group_pressure;	/* enum tri_pressure of the client's cgroup, by the watcher */
 	uint64_t doze_bytes;		/* the watcher sleeps until so much is allocated; 0: it does not */
 	bool urgent;			/* memory is short: release it, collect if there is what for */

@@ -11,7 +11,6 @@
 #include <errno.h>
 #include <libgen.h>
 #include <poll.h>
-#include <pthread.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -24,6 +23,7 @@
 #include "control_proto.h"
 #include "greet.h"
 #include "log.h"
+#include "thread.h"
 
 #define BACKLOG 128
 #define STACK_BYTES (64u << 10)
@@ -138,25 +138,24 @@ static void *private_thread(void *arg)
 		}
 		wait_for(&addr, len);
 	}
-	if (fd < 0 || listen(fd, BACKLOG))
+	if (fd < 0)
 		return NULL;
-	for (;;) {
+	sock = listen(fd, BACKLOG);
+	while (sock >= 0 || errno == EINTR || errno == ECONNABORTED) {
 		sock = accept4(fd, NULL, NULL, SOCK_CLOEXEC);
 		if (sock >= 0)
 			greet(sock);
-		else if (errno != EINTR && errno != ECONNABORTED)
-			return NULL;
 	}
+	/* Who connects is not left waiting for nobody. */
+	close(fd);
+	return NULL;
 }
 
 void listen_private(pid_t client)
 {
-	pthread_attr_t attr;
-	pthread_t thread;
+	int err = thread_start(private_thread, (void *)(intptr_t)client, STACK_BYTES, NULL);
 
-	pthread_attr_init(&attr);
-	pthread_attr_setstacksize(&attr, STACK_BYTES);
-	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
-	pthread_create(&thread, &attr, private_thread, (void *)(intptr_t)client);
-	pthread_attr_destroy(&attr);
+	if (err)
+		log_line("client %d: tricolor can't ask this collector: no thread to answer it: %s", client,
+			 strerror(err));
 }

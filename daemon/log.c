@@ -43,9 +43,17 @@ static bool may_say(void)
 	return true;
 }
 
+static void (*_Atomic copy_to)(enum log_level level, const char *line);
+
+void log_copy_to(void (*copy)(enum log_level level, const char *line))
+{
+	atomic_store(&copy_to, copy);
+}
+
 void log_at(enum log_level level, const char *fmt, ...)
 {
 	int most = atomic_load_explicit(&highest, memory_order_relaxed);
+	void (*copy)(enum log_level, const char *) = atomic_load(&copy_to);
 	char line[1024];
 	unsigned int lost;
 	size_t at;
@@ -69,6 +77,8 @@ void log_at(enum log_level level, const char *fmt, ...)
 	va_end(args);
 	if (n < 0)
 		return;
+	if (copy)
+		copy(level, line + at);
 	at = strlen(line);
 	line[at++] = '\n';
 	/* One write, so that lines of several threads do not mix. */

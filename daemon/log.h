@@ -19,6 +19,9 @@ void log_set_level(enum log_level level);
  */
 void log_at(enum log_level level, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
+/** Have @copy called with each line that is printed, without its end; NULL: nobody any more. */
+void log_copy_to(void (*copy)(enum log_level level, const char *line));
+
 #define log_error(...)	log_at(LOG_ERROR, __VA_ARGS__)
 #define log_warning(...) log_at(LOG_WARNING, __VA_ARGS__)
 #define log_line(...)	log_at(LOG_INFO, __VA_ARGS__)

@@ -10,8 +10,14 @@
  *  3. A mutator that assists hands over what it marked and did not scan as GREY entries of its buffer.
  *
  * A client that clears bits behind our back could keep us marking: no heap has more to scan than its
- * size, no queue more entries than the heap has objects, and nothing comes back that was not offered,
- * so that a cycle which passes that is given up, and the arena with it.
+ * size, and nothing comes back that was not offered, so that a cycle which passes that is given up, and
+ * the arena with it.
+ *
+ * Nor may it have our queues grow.  What it claims its heap to be costs it nothing; what has memory
+ * does.  A piece (24 B) is queued for an object that is marked: its page of the heap has a line in each
+ * of two bitmaps (128 B), and holds at most 14 such objects (336 B of pieces); or for an entry of a
+ * buffer (8 B).  Spans are fewer and smaller.  So a queue never needs more than three times the memory
+ * that the arena has, which is looked at when a queue grows.
  */
 #include "mark.h"
 
@@ -23,10 +29,14 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "backing.h"
 #include "clock.h"
 #include "core/marking.h"
 
 #define PIECE_BYTES (128ull << 10)
+#define QUEUE_FACTOR 3			/* a queue's bytes, of the arena's that have memory … */
+#define QUEUE_SLACK_BYTES (1ull << 20)	/* … and this */
+#define QUEUE_KEEP_BYTES (1ull << 20)	/* a helper keeps a queue of that size for the next arena */
 #define CREDIT_BYTES (64ull << 10)
 #define SHARE_FROM 128		/* spans in a FIFO that are worth sharing: 1 MiB of heap */
 #define OFFER_FROM 16
@@ -60,12 +70,20 @@ struct mark_worker *mark_worker_new(void)
 	return calloc(1, sizeof(struct mark_worker));
 }
 
+/* Whether a queue that has @bytes may have more. */
+static bool may_grow(const struct mark_worker *w, uint64_t bytes)
+{
+	uint64_t claimed = w->k.limit, resident = backing_resident_bytes(w->m->fd, claimed);
+
+	return bytes < QUEUE_SLACK_BYTES + QUEUE_FACTOR * (resident < claimed ? resident : claimed);
+}
+
 static void put_span(struct mark_worker *w, uint32_t page)
 {
 	if (w->head - w->tail == w->room) {
 		uint32_t room = w->room ? w->room * 2 : 1024, i, n = w->head - w->tail;
-		uint32_t *ring = n >= w->k.limit >> TRI_PAGE_SHIFT && n >= 1024 ? NULL :
-				 malloc((size_t)room * sizeof(*ring));
+		uint32_t *ring = room && may_grow(w, n * sizeof(*ring)) ?
+				 malloc((size_t)room * sizeof(*ring)) : NULL;
 
 		if (!ring) {
 			w->failed = true;
@@ -86,9 +104,8 @@ static void put_piece(struct mark_worker *w, struct mark_piece piece)
 {
 	if (w->npieces == w->pieces_room) {
 		uint64_t room = w->pieces_room ? w->pieces_room * 2 : 256;
-		/* The smallest objects that come here are 576 B: fewer than 16 a page. */
-		struct mark_piece *more = w->npieces >= 256 + 16 * (w->k.limit >> TRI_PAGE_SHIFT) ? NULL :
-					  realloc(w->piece, room * sizeof(*more));
+		struct mark_piece *more = may_grow(w, w->npieces * sizeof(*more)) ?
+					  realloc(w->piece, room * sizeof(*more)) : NULL;
 
 		if (!more) {
 			w->failed = true;
@@ -222,7 +239,8 @@ static void share(struct mark_worker *w)
 		return;
 	pthread_mutex_lock(&m->lock);
 	if (m->nshared + n > m->shared_room) {
-		uint32_t *more = realloc(m->shared, (size_t)(m->nshared + n) * sizeof(*more));
+		uint32_t *more = may_grow(w, m->nshared * sizeof(*more)) ?
+				 realloc(m->shared, (size_t)(m->nshared + n) * sizeof(*more)) : NULL;
 
 		if (more) {
 			m->shared = more;
@@ -384,6 +402,21 @@ static void begin(struct mark_worker *w, struct marker *m)
 	w->failed = false;
 }
 
+/* A helper goes on to other arenas, and not with what one of them may have had it allocate. */
+static void let_go(struct mark_worker *w)
+{
+	if (w->room * sizeof(*w->span) > QUEUE_KEEP_BYTES) {
+		free(w->span);
+		w->span = NULL;
+		w->room = 0;
+	}
+	if (w->pieces_room * sizeof(*w->piece) > QUEUE_KEEP_BYTES) {
+		free(w->piece);
+		w->piece = NULL;
+		w->pieces_room = 0;
+	}
+}
+
 /* A helper's stay.  It counts in m->helpers already, so that the arena's thread waits for it. */
 void mark_help(struct marker *m, struct mark_worker *w)
 {
@@ -399,6 +432,7 @@ void mark_help(struct marker *m, struct mark_worker *w)
 		pthread_mutex_unlock(&m->lock);
 		work(w);
 	}
+	let_go(w);
 	m->helper_objects += w->k.objects;
 	m->helper_marked_bytes += w->k.marked_bytes;
 	m->helper_scan_bytes += w->k.scan_bytes;

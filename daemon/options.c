@@ -26,6 +26,8 @@ static const char *const names[CONFIG_KEYS] = {
 	[CONFIG_TOTAL_LIMIT] = "total-memory-limit",
 	[CONFIG_LIMIT_POLICY] = "limit-policy",
 	[CONFIG_LOG_LEVEL] = "log-level",
+	[CONFIG_MARKER] = "marker",
+	[CONFIG_ON_KILL] = "on-kill",
 };
 
 static const struct argp_option argp_options[] = {
@@ -44,6 +46,10 @@ static const struct argp_option argp_options[] = {
 	  2 },
 	{ "log-level", KEY_SETTING + CONFIG_LOG_LEVEL, "LEVEL", 0, "error, warning, info or debug",
 	  2 },
+	{ "marker", KEY_SETTING + CONFIG_MARKER, "WHOSE", 0,
+	  "own: a process that the client starts marks its heap; shared: this one", 2 },
+	{ "on-kill", KEY_SETTING + CONFIG_ON_KILL, "DIR", 0,
+	  "Write a file to DIR that says what the heap of a killed program held, or off", 2 },
 	{ "private", 'p', "FD", 0, "Serve the one client at descriptor FD, and end with it", 3 },
 	{ "no-control", KEY_NO_CONTROL, NULL, 0, "With --private: tricolor(1) can't ask", 3 },
 	{ "until", KEY_UNTIL, "FD", 0, "End when FD is at its end and no client is left", 3 },
@@ -103,24 +109,36 @@ static const struct argp argp = {
 };
 
 /* What is not absolute in argv is so in a setting: nothing may depend on a folder later. */
-static void absolute(struct options *o)
+static void absolute(struct options *o, enum config_key key, char *path, size_t room)
 {
-	static char path[4096];
-	const char *given = o->settings[CONFIG_SOCKET];
+	const char *given = o->settings[key];
 	size_t n;
 
-	if (!given || *given == '/' || !getcwd(path, sizeof(path)))
+	if (!given || *given == '/' || !getcwd(path, room))
 		return;
 	n = strlen(path);
-	snprintf(path + n, sizeof(path) - n, "/%s", given);
-	o->settings[CONFIG_SOCKET] = path;
+	snprintf(path + n, room - n, "/%s", given);
+	o->settings[key] = path;
 }
 
 void options_parse(struct options *o, int argc, char **argv)
 {
+	static char socket[4096], on_kill[4096];
+
 	*o = (struct options){ .private_fd = -1, .until_fd = -1 };
 	argp_parse(&argp, argc, argv, 0, NULL, o);
-	absolute(o);
+	absolute(o, CONFIG_SOCKET, socket, sizeof(socket));
+	if (o->settings[CONFIG_ON_KILL] && strcmp(o->settings[CONFIG_ON_KILL], "off"))
+		absolute(o, CONFIG_ON_KILL, on_kill, sizeof(on_kill));
+}
+
+/* Of a program with a collector of its own.  What makes no sense is said, and its heap is collected anyway. */
+static void take_environment(struct config *c)
+{
+	const char *dir = getenv("TRICOLOR_ON_KILL");
+
+	if (dir && *dir)
+		config_set(c, names[CONFIG_ON_KILL], dir, "TRICOLOR_ON_KILL");
 }
 
 bool options_config(const struct options *o, struct config *c)
@@ -132,6 +150,8 @@ bool options_config(const struct options *o, struct config *c)
 	/* A private collector is its client's: it takes what that hands over, and nothing else. */
 	if (o->private_fd < 0)
 		ok = config_read(c, o->config ? o->config : CONFIG_FILE, !o->config);
+	else
+		take_environment(c);
 	for (i = 0; i < CONFIG_KEYS; i++)
 		if (o->settings[i] && !config_set(c, names[i], o->settings[i], "command line"))
 			ok = false;

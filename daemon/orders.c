@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * orders.c - the arena's side of the registry: its figures out, others' orders in
+ * orders.c - the arena's side of its boards: its figures out, others' orders in
  *
+ *  0. There are two at most: the registry's, and that of a policy in another process (link.h).  Figures go to
+ *     both, and orders of both are met alike.
  *  1. Settings that are ordered go to the client's control page, as if the client had made them
  *     there, and to the pacer: at once, also in the middle of a handshake or of marking.
  *  2. A cycle that is ordered begins as soon as no other is under way; it answers for all orders
@@ -24,12 +26,13 @@ void arena_publish(struct arena *a)
 	struct tri_ctl *ctl = a->view.ctl;
 	uint64_t allocated = tri_read(&ctl->allocated_bytes), since = allocated - a->live_at_bytes;
 	uint64_t peak = tri_read(&ctl->peak_pages);
-	struct registry_figures f = {
+	struct board_figures f = {
 		.published_ns = clock_ns(),
 		.gc_percent = a->pacer.config.gc_percent,
 		.limit_bytes = a->limit.in_force_bytes,
 		.allocated_bytes = allocated,
 		.live_bytes = a->live_bytes,
+		.reached_bytes = a->reached_bytes,
 		.now_bytes = a->live_bytes + ((int64_t)since < 0 ? 0 : since),
 		.goal_bytes = pacer_goal_bytes(&a->pacer),
 		.trigger_bytes = pacer_trigger_bytes(&a->pacer),
@@ -62,14 +65,31 @@ void arena_publish(struct arena *a)
 		.limit_events = tri_read(&ctl->limit_events),
 		.limited_gc_ns = a->limit.gc_ns,
 		.limited_program_ns = a->limit.program_ns,
+		.throttled = tri_read(&ctl->throttled),
+		.throttled_ns = tri_read(&ctl->throttled_ns),
+		.throttled_max_ns = tri_read(&ctl->throttled_max_ns),
 	};
+	int i;
 
-	registry_publish(a->registry, &f);
+	for (i = 0; i < FROM; i++)
+		if (a->orders[i].board)
+			board_publish(a->orders[i].board, &f);
 	device_publish(a);
 }
 
+/** A cycle has come to @phase; PHASES: there is none. */
+void arena_phase(struct arena *a, enum phase phase)
+{
+	int i;
+
+	for (i = 0; i < FROM; i++)
+		if (a->orders[i].board)
+			board_set_phase(a->orders[i].board, phase);
+	device_phase(a, phase);
+}
+
 /** Make a setting: ORDER_GC_PERCENT, ORDER_MEMORY_LIMIT. */
-void arena_set(struct arena *a, enum registry_order kind, int64_t value)
+void arena_set(struct arena *a, enum board_order kind, int64_t value)
 {
 	struct tri_ctl *ctl = a->view.ctl;
 
@@ -84,6 +104,36 @@ void arena_set(struct arena *a, enum registry_order kind, int64_t value)
 	arena_publish(a);
 }
 
+/** What the configuration has for clients that have not chosen, on a board. */
+void arena_default_settings(struct board *b)
+{
+	atomic_store(&b->defaults.gc_percent, config_gc_percent());
+	atomic_store(&b->defaults.memory_limit_bytes, config_memory_limit_bytes());
+	atomic_store(&b->defaults.limit_policy, config_limit_policy());
+}
+
+/* The policy's configuration counts, if there is one; and what it has said does after its end. */
+static void learn_defaults(struct arena *a)
+{
+	struct board *b = a->orders[FROM_POLICY].board;
+	int32_t percent;
+	int64_t limit;
+
+	if (!b) {
+		a->defaults = (struct arena_defaults){ config_gc_percent(), config_memory_limit_bytes(),
+						       config_limit_policy() };
+		return;
+	}
+	percent = atomic_load(&b->defaults.gc_percent);
+	limit = atomic_load(&b->defaults.memory_limit_bytes);
+	if (percent >= -1 && percent <= CONFIG_GC_PERCENT_MAX)
+		a->defaults.gc_percent = percent;
+	if (limit >= 0 || limit == TRI_LIMIT_AUTO)
+		a->defaults.memory_limit_bytes = limit;
+	a->defaults.limit_policy = atomic_load(&b->defaults.limit_policy) == TRI_LIMIT_FAIL_FAST ?
+		TRI_LIMIT_FAIL_FAST : TRI_LIMIT_CONTINUE;
+}
+
 /**
  * A client has come; @unchosen: TRI_HELLO_DEFAULT_*.  What is not as in a new arena, a predecessor
  * was told to set, and it stays.
@@ -92,6 +142,7 @@ void arena_find_defaults(struct arena *a, uint64_t unchosen)
 {
 	struct tri_ctl *ctl = a->view.ctl;
 
+	learn_defaults(a);
 	a->gc_percent_seen = tri_read(&ctl->gc_percent);
 	a->limit_seen = tri_read(&ctl->memory_limit_bytes);
 	a->policy_seen = tri_read(&ctl->limit_policy);
@@ -110,9 +161,9 @@ void arena_find_defaults(struct arena *a, uint64_t unchosen)
 void arena_defaults(struct arena *a)
 {
 	struct tri_ctl *ctl = a->view.ctl;
-	int32_t percent = config_gc_percent();
-	int64_t limit = config_memory_limit_bytes();
-	uint32_t policy = config_limit_policy();
+	int32_t percent = a->defaults.gc_percent;
+	int64_t limit = a->defaults.memory_limit_bytes;
+	uint32_t policy = a->defaults.limit_policy;
 
 	if (a->gc_percent_default) {
 		a->gc_percent_default = atomic_compare_exchange_strong(
@@ -133,85 +184,187 @@ void arena_defaults(struct arena *a)
 	arena_publish(a);
 }
 
+/* Order @number of @kind was met. */
+static void met(struct arena *a, int from, enum board_order kind, uint32_t number)
+{
+	struct arena_orders *o = &a->orders[from];
+
+	o->met[kind] = number;
+	board_done(o->board, kind, number);
+	if (from == FROM_REGISTRY)
+		registry_tell(a->registry);
+	else if (kind != ORDER_SHARE && kind != ORDER_PRESSURE && kind != ORDER_DOZE && kind != ORDER_URGENT)
+		linked_met(a);
+}
+
+/* What our own watcher orders does not count beside a policy, once that one's watcher splits. */
+static bool counts(const struct arena *a, int from, enum board_order kind)
+{
+	return from == FROM_POLICY || !a->linked.splits ||
+	       (kind != ORDER_SHARE && kind != ORDER_PRESSURE && kind != ORDER_DOZE && kind != ORDER_URGENT);
+}
+
+/* A board may have anything on it. */
+static bool makes_sense(enum board_order kind, int64_t value)
+{
+	switch (kind) {
+	case ORDER_GC_PERCENT:
+		return value >= -1 && value <= CONFIG_GC_PERCENT_MAX;
+	case ORDER_MEMORY_LIMIT:
+	case ORDER_SHARE:
+	case ORDER_DOZE:
+		return value >= 0;
+	case ORDER_PRESSURE:
+		return value >= TRI_PRESSURE_NONE && value < TRI_PRESSURE_OVER;
+	default:
+		return true;
+	}
+}
+
+/* Do what can be done at once. */
+static void meet(struct arena *a, int from, enum board_order kind, uint32_t number, int64_t value)
+{
+	switch (kind) {
+	case ORDER_GC:
+		a->orders[from].gc = number;
+		return;
+	case ORDER_FREE:
+		a->orders[from].free = number;
+		return;
+	case ORDER_STOP:
+		/* A policy ends by hanging up. */
+		a->stop |= from == FROM_REGISTRY;
+		return;
+	case ORDER_SHARE:
+		if (from == FROM_POLICY)
+			linked_splits(a);
+		limit_share(a, value);
+		arena_publish(a);
+		break;
+	case ORDER_PRESSURE:
+		limit_pressure(a, (uint32_t)value);
+		break;
+	case ORDER_DOZE:
+		limit_doze(a, value);
+		break;
+	case ORDER_URGENT:
+		limit_urge(a);
+		break;
+	case ORDER_PUBLISH:
+		arena_publish(a);
+		break;
+	case ORDER_DEFAULTS:
+		learn_defaults(a);
+		arena_defaults(a);
+		break;
+	default:
+		arena_set(a, kind, value);
+		break;
+	}
+	met(a, from, kind, number);
+}
+
+static void take_orders(struct arena *a, int from)
+{
+	struct arena_orders *o = &a->orders[from];
+	uint32_t number;
+	int64_t value;
+	int kind;
+
+	/* Cleared before the mailboxes are looked at: what comes after is a new ring. */
+	atomic_store(&o->board->rung, 0);
+	/* The link may be found to be at its end meanwhile, and the board gone. */
+	for (kind = 0; kind < ORDERS && o->board; kind++) {
+		if (!board_take(o->board, kind, o->met[kind], &number, &value))
+			continue;
+		if (counts(a, from, kind) && makes_sense(kind, value))
+			meet(a, from, kind, number, value);
+		else
+			met(a, from, kind, number);
+	}
+}
+
 /**
  * See what is ordered: what can be done at once is done, the rest noted.  Arena's thread, whenever
  * it waits, and now and then while it marks.
  */
 void arena_orders(struct arena *a)
 {
-	struct registry_arena *r = a->registry;
-	uint64_t rung;
-	uint32_t number;
-	int64_t value;
-	int kind;
+	uint64_t times;
+	int i;
 
-	/* Cleared before the mailboxes are looked at: what comes after is a new ring. */
-	atomic_store(&r->rung, false);
-	if (read(r->order_fd, &rung, sizeof(rung)) < 0)
+	/* Nothing to be read is no reason not to look. */
+	if (read(a->registry->order_fd, &times, sizeof(times)) < 0 && !arena_is_rung(a))
 		return;
-	for (kind = 0; kind < ORDERS; kind++) {
-		if (!registry_take(r, kind, &number, &value))
-			continue;
-		switch (kind) {
-		case ORDER_GC:
-			a->order_gc = number;
-			continue;
-		case ORDER_FREE:
-			a->order_free = number;
-			continue;
-		case ORDER_STOP:
-			a->stop = true;
-			continue;
-		case ORDER_SHARE:
-			limit_share(a, value);
-			arena_publish(a);
-			break;
-		case ORDER_PRESSURE:
-			limit_pressure(a, (uint32_t)value);
-			break;
-		case ORDER_DOZE:
-			limit_doze(a, value);
-			break;
-		case ORDER_URGENT:
-			limit_urge(a);
-			break;
-		case ORDER_PUBLISH:
-			arena_publish(a);
-			break;
-		case ORDER_DEFAULTS:
-			arena_defaults(a);
-			break;
-		default:
-			arena_set(a, kind, value);
-			break;
-		}
-		registry_done(r, kind, number);
-	}
+	for (i = 0; i < FROM; i++)
+		if (a->orders[i].board)
+			take_orders(a, i);
+	linked_elected(a);
+}
+
+/** Whether somebody has given orders since they were last looked at. */
+bool arena_is_rung(const struct arena *a)
+{
+	int i;
+
+	for (i = 0; i < FROM; i++)
+		if (a->orders[i].board && atomic_load_explicit(&a->orders[i].board->rung, memory_order_relaxed))
+			return true;
+	return false;
 }
 
 /** Whether a cycle is ordered that has not been run. */
 bool arena_cycle_ordered(const struct arena *a)
 {
-	return a->order_gc != registry_met(a->registry, ORDER_GC) ||
-	       a->order_free != registry_met(a->registry, ORDER_FREE);
+	const struct arena_orders *o;
+
+	for (o = a->orders; o < a->orders + FROM; o++)
+		if (o->gc != o->met[ORDER_GC] || o->free != o->met[ORDER_FREE])
+			return true;
+	return false;
 }
 
-/** A cycle has ended.  @order_gc, @order_free: newest orders when it began. */
-void arena_cycle_over(struct arena *a, uint32_t order_gc, uint32_t order_free)
+/** A cycle begins: it meets the orders that have come until now. */
+void arena_cycle_begins(struct arena *a)
 {
-	struct registry_arena *r = a->registry;
+	struct arena_orders *o;
+
+	for (o = a->orders; o < a->orders + FROM; o++) {
+		o->cycle_gc = o->gc;
+		o->cycle_free = o->free;
+	}
+}
+
+/** Whether this cycle's end is to give all free memory back. */
+bool arena_free_ordered(const struct arena *a)
+{
+	const struct arena_orders *o;
+
+	for (o = a->orders; o < a->orders + FROM; o++)
+		if (o->cycle_free != o->met[ORDER_FREE])
+			return true;
+	return false;
+}
+
+/** A cycle has ended. */
+void arena_cycle_over(struct arena *a)
+{
+	struct arena_orders *o;
+	int i;
 
 	a->last = a->now;
 	if (a->last.interrupted_max_ns > a->interrupted_max_ns)
 		a->interrupted_max_ns = a->last.interrupted_max_ns;
 	a->interrupted_total_ns += a->last.interrupted_total_ns;
 	a->interruptions += a->last.interruptions;
-	registry_phase(r, PHASES);
-	device_phase(a, PHASES);
+	arena_phase(a, PHASES);
 	arena_publish(a);
 	/* After the figures: who has waited for the cycle finds it in them. */
-	if (order_gc != registry_met(r, ORDER_GC))
-		registry_done(r, ORDER_GC, order_gc);
-	if (order_free != registry_met(r, ORDER_FREE))
-		registry_done(r, ORDER_FREE, order_free);
+	for (i = 0; i < FROM; i++) {
+		o = &a->orders[i];
+		if (o->board && o->cycle_gc != o->met[ORDER_GC])
+			met(a, i, ORDER_GC, o->cycle_gc);
+		if (o->board && o->cycle_free != o->met[ORDER_FREE])
+			met(a, i, ORDER_FREE, o->cycle_free);
+	}
 }

@@ -22,6 +22,7 @@
 #include "clock.h"
 #include "core/pages.h"
 #include "log.h"
+#include "point.h"
 
 #define STEP_BYTES (512ull << 10)
 #define KEEP_FACTOR 1.1
@@ -141,7 +142,7 @@ static uint64_t punch(struct arena *a, uint64_t from, const uint64_t *mask, uint
 		}
 	}
 	if (err)
-		log_line("client %d: can't release memory: %s", a->pid, strerror(err));
+		log_line("%s: can't release memory: %s", a->name, strerror(err));
 	return err ? 0 : released;
 }
 
@@ -160,6 +161,7 @@ static uint64_t release_words(struct arena *a, uint64_t from, uint64_t n, uint64
 		mask[w] = want;
 		claimed += (uint64_t)__builtin_popcountll(want) << TRI_PAGE_SHIFT;
 	}
+	TRI_POINT("scavenge.punches");
 	released = claimed ? punch(a, from, mask, n) : 0;
 	for (w = 0; w < n; w++) {
 		if (!mask[w])

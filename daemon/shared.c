@@ -9,11 +9,14 @@
  *     under way has ended.  After two seconds we go anyway: a client survives its collector at any
  *     moment.
  *  4. --until FD: FD at its end means that nobody new will come.  With the last client we stop.
+ *  5. The service manager may tell that memory is short (pressure.c): then heaps give back what is free, and are
+ *     collected where that is worth it, as if one of their limits were near.
  */
 #include "shared.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
@@ -21,13 +24,17 @@
 #include <string.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
+#include "arena.h"
 #include "clock.h"
 #include "genl.h"
 #include "greet.h"
 #include "listen.h"
 #include "notify.h"
+#include "postmortem.h"
+#include "pressure.h"
 #include "registry.h"
 #include "watch.h"
 
@@ -35,7 +42,7 @@
 #define TELL_NS 60000000000ull		/* the same again, in the log */
 #define SNATCHED_MS 100
 
-enum { POLL_LISTENER, POLL_SIGNALS, POLL_UNTIL, POLL_ARENAS, POLL_GENL, POLLS };
+enum { POLL_LISTENER, POLL_SIGNALS, POLL_UNTIL, POLL_ARENAS, POLL_GENL, POLL_PRESSURE, POLLS };
 
 static void signals(sigset_t *set)
 {
@@ -54,7 +61,7 @@ void shared_block_signals(void)
 }
 
 /* @kind to all arenas.  Those that come meanwhile know already. */
-static void order_all(enum registry_order kind)
+static void order_all(enum board_order kind)
 {
 	size_t room = registry_count() + 64, n, i;
 	struct registry_arena **list = calloc(room, sizeof(*list));
@@ -63,6 +70,9 @@ static void order_all(enum registry_order kind)
 		return;
 	n = registry_all(list, room);
 	for (i = 0; i < n && i < room; i++) {
+		/* Markers in other processes don't know our configuration. */
+		if (kind == ORDER_DEFAULTS)
+			arena_default_settings(list[i]->board);
 		registry_order(list[i], kind, 0);
 		registry_put(list[i]);
 	}
@@ -88,12 +98,22 @@ static void reload(const struct options *o, struct config *c)
 	notify("READY=1");
 }
 
+static bool failed;
+
 static int reserve = -1;		/* a descriptor to turn clients away with when there is no other */
 
 static void keep_reserve(void)
 {
 	if (reserve < 0)
 		reserve = open("/dev/null", O_RDONLY | O_CLOEXEC);
+}
+
+/* Not by poll(), which may be what fails. */
+static void nap(void)
+{
+	struct timespec ts = { 0, SNATCHED_MS * 1000000l };
+
+	nanosleep(&ts, NULL);
 }
 
 /*
@@ -113,7 +133,7 @@ static void accept_one(int listener)
 		if (sock >= 0)
 			close(sock);
 		else
-			poll(NULL, 0, SNATCHED_MS);
+			nap();
 		if (!told_ns || clock_ns() - told_ns > TELL_NS) {
 			told_ns = clock_ns();
 			log_warning("clients are turned away: %s; raise the limit of open files",
@@ -121,6 +141,9 @@ static void accept_one(int listener)
 		}
 	} else if (sock >= 0) {
 		greet(sock);
+	} else if (err != EAGAIN && err != EINTR && err != ECONNABORTED) {
+		/* It is still in the queue, and poll() says so at once. */
+		nap();
 	}
 	keep_reserve();
 }
@@ -134,8 +157,15 @@ static const char *serve(const struct options *o, struct config *c, struct pollf
 	uint64_t n;
 
 	for (;;) {
-		if (poll(p, POLLS, -1) < 0)
-			continue;
+		if (poll(p, POLLS, pressure_timeout()) < 0) {
+			if (errno == EINTR)
+				continue;
+			/* A limit of fewer descriptors than these, a sandbox: it won't get better. */
+			snprintf(reason, sizeof(reason), "poll: %s", strerror(errno));
+			log_error("can't wait for clients: %s", reason);
+			failed = true;
+			return reason;
+		}
 		if (p[POLL_SIGNALS].revents &&
 		    read(p[POLL_SIGNALS].fd, &info, sizeof(info)) == sizeof(info)) {
 			if (info.ssi_signo != SIGHUP) {
@@ -154,6 +184,11 @@ static const char *serve(const struct options *o, struct config *c, struct pollf
 		}
 		if (p[POLL_GENL].revents)
 			genl_read();
+		if (pressure_rang(&p[POLL_PRESSURE])) {
+			log_debug("memory is short, says the service manager");
+			order_all(ORDER_URGENT);
+			malloc_trim(0);
+		}
 		if (p[POLL_ARENAS].revents && read(p[POLL_ARENAS].fd, &n, sizeof(n)) < 0)
 			continue;
 		if (o->until_fd >= 0 && p[POLL_UNTIL].fd < 0 && !registry_count())
@@ -167,6 +202,7 @@ int shared_run(const struct options *o, struct config *c)
 {
 	struct pollfd p[POLLS];
 	const char *reason;
+	char why[160];
 	size_t left;
 	sigset_t set;
 	int i;
@@ -181,6 +217,9 @@ int shared_run(const struct options *o, struct config *c)
 	p[POLL_SIGNALS].fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 	p[POLL_UNTIL].fd = o->until_fd;
 	p[POLL_GENL].fd = genl_open();
+	pressure_open(&p[POLL_PRESSURE]);
+	if (c->on_kill[0] && postmortem_check(c->on_kill, why))
+		log_error("on-kill = %s: %s; until then no post-mortem is written", c->on_kill, why);
 	log_line("listening on %s", c->socket);
 	notify("READY=1\nSTATUS=Listening on %s", c->socket);
 
@@ -189,10 +228,12 @@ int shared_run(const struct options *o, struct config *c)
 	notify("STOPPING=1\nSTATUS=Letting clients go");
 	unlink(c->socket);
 	close(p[POLL_LISTENER].fd);
+	postmortem_no_more();
 	order_all(ORDER_STOP);
 	left = registry_wait_empty(clock_ns() + STOP_NS);
+	postmortem_finish(clock_ns() + STOP_NS);
 	if (left)
 		log_line("%zu clients were in the middle of a cycle", left);
 	log_line("stopped by %s", reason);
-	return 0;
+	return failed;
 }

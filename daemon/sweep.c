@@ -11,14 +11,12 @@
  * middle of a span, or say so for fun: we look less and less often, only where something is left, and
  * hear orders meanwhile.
  */
-#include <poll.h>
 #include <string.h>
 #include <sys/socket.h>
 
 #include "arena.h"
 #include "clock.h"
 #include "core/span.h"
-#include "registry.h"
 
 #define PAUSE_MIN_NS 20000ull
 #define PAUSE_LONG_NS 5000000ull	/* from here on whoever has the span does nothing with it */
@@ -72,13 +70,14 @@ static bool sweep_span(struct arena *a, uint32_t page, const struct tri_class *c
 						      TRI_STATE_CYCLE(state))))
 		return false;
 	live = tri_span_sweep(v, page, c->objects, a->cycle);
+	/* Also what goes back to the page heap: who has lost an object finds that out at once. */
+	if (a->clobberfree)
+		tri_span_clobber(v, page, c, a->cycle);
 	if (!live) {
 		tri_span_free(v, page, c->pages);
 		return true;
 	}
 	tri_write(&span->needs_zero, 1);
-	if (a->clobberfree)
-		tri_span_clobber(v, page, c, a->cycle);
 	tri_write_release(&span->state,
 			  TRI_STATE(byte, TRI_SPAN_IDLE, c->objects - live, a->cycle));
 	return true;
@@ -135,10 +134,7 @@ static const struct reach everything = { 1, UINT64_MAX };
 void sweep_all(struct arena *a)
 {
 	/* A thread of the client is in the middle of a span.  The client's end of file is an event. */
-	struct pollfd p[] = {
-		{ .fd = a->sock, .events = POLLRDHUP },
-		{ .fd = a->registry->order_fd, .events = POLLIN },
-	};
+	struct pollfd p[ARENA_POLLS];
 	struct reach left = everything;
 	uint64_t pause_ns = PAUSE_MIN_NS, began, least;
 
@@ -153,12 +149,12 @@ void sweep_all(struct arena *a)
 		least = pause_ns < PAUSE_LONG_NS ? 0 : (clock_ns() - began) * PAUSE_FACTOR;
 		least = pause_ns > least ? pause_ns : least;
 		pause = (struct timespec){ (time_t)(least / 1000000000), (long)(least % 1000000000) };
-		if (ppoll(p, 2, &pause, NULL) > 0) {
-			if (p[1].revents)
-				arena_orders(a);
-			if (p[0].revents || a->stop)
-				return;
-		}
+		arena_listen(a, p, POLLRDHUP);
+		if (!arena_poll(a, p, ARENA_POLLS, &pause))
+			a->stop = true;
+		arena_take_orders(a, p);
+		if (p[POLL_CLIENT].revents || a->stop)
+			return;
 		if (pause_ns < PAUSE_MAX_NS)
 			pause_ns *= 2;
 	}

@@ -16,7 +16,8 @@
  *     is free.  What is taken and not yet used the others see as free; so nobody takes more before
  *     all have looked again, and seen what has been used.  Then all that is taken fits.  Who has
  *     more than the k-th part of it all, and twice what lives, lets go of some while next to
- *     nothing is free: those that come later are to find something.
+ *     nothing is free: those that come later are to find something.  That is for collectors that do not
+ *     come under one policy (elect.c): of another user, or in another network.
  *
  *     Somebody may have chosen a limit for the clients of a group together.  Against that, what is
  *     private memory of theirs is others, and what else is in the group is not.
@@ -32,6 +33,12 @@
  *     while nobody looks.  Before the watcher sleeps there, arenas that are idle give back what
  *     they do not need, if the group is more than half full; and they are to ring when they
  *     allocate again, before they have used much of shares that others may have taken meanwhile.
+ *     The same where the kernel does not tell when a limit is written (without /proc there is no inotify on a
+ *     descriptor): a limit that shrinks while all are idle is read before anybody has used much of the old one.
+ *
+ *  6. A limit below what lives can't be kept by any collection.  Who has set it is told, once as long as it is the
+ *     same and somebody is there.  What was allocated while a cycle marked counts as live until the next, and
+ *     does not count for that.
  *
  * Where a group can't be seen (no cgroups, another container) and somebody has chosen a limit, what
  * is known of the clients themselves is counted: their arenas, and their private memory.
@@ -45,6 +52,7 @@
 
 #include "arena.h"
 #include "backing.h"
+#include "log.h"
 #include "shares.h"
 #include "tricolor.h"
 
@@ -101,7 +109,7 @@ static uint64_t private_bytes(pid_t pid)
 	char dir[32], text[128];
 
 	snprintf(dir, sizeof(dir), "/proc/%d", pid);
-	if (pid <= 0 || !cgroup_read(dir, "statm", text, sizeof(text)) ||
+	if (pid <= 0 || !tri_cgroup_read(dir, "statm", text, sizeof(text)) ||
 	    sscanf(text, "%*s %llu %llu", &resident, &shared) != 2 || resident < shared)
 		return 0;
 	return (resident - shared) * (uint64_t)sysconf(_SC_PAGESIZE);
@@ -125,7 +133,7 @@ bool tick_has_allocated(const struct member *m)
 
 static void look_at_arena(struct member *m, struct budget_arena *b, uint64_t now)
 {
-	struct registry_figures f;
+	struct board_figures f;
 	struct tri_ctl ctl;
 	uint64_t allocated;
 
@@ -136,6 +144,7 @@ static void look_at_arena(struct member *m, struct budget_arena *b, uint64_t now
 	m->active |= f.cycles != m->cycles;
 	allocated = tri_read(&ctl.allocated_bytes);
 	m->exempt = tri_read(&ctl.memory_limit_bytes) != TRI_LIMIT_AUTO;
+	m->in_force_bytes = f.limit_bytes < 0 ? 0 : (uint64_t)f.limit_bytes;
 	m->resident_bytes = backing_resident_bytes(atomic_load(&m->r->file),
 						   f.heap_bytes + f.free_bytes);
 	budget_note_allocation(&m->pace, allocated > m->allocated_bytes ?
@@ -143,6 +152,7 @@ static void look_at_arena(struct member *m, struct budget_arena *b, uint64_t now
 	if (f.cycles > m->cycles)
 		budget_note_cycle(&m->pace, f.live_bytes, f.cycle_cpu_ns);
 	m->allocated_bytes = allocated;
+	m->reached_bytes = f.reached_bytes;
 	m->cycles = f.cycles;
 	m->looked_ns = now;
 	b->live_bytes = f.live_bytes + f.overhead_bytes;
@@ -177,7 +187,7 @@ static void look_at_arenas(const struct groups *s, const struct group *top, stru
 			continue;
 		look_at_arena(m, &l->shares.arenas[n], l->now);
 		l->active |= m->active;
-		m->private_bytes = !top->version || l->chosen_bytes ? private_bytes(m->r->pid) : 0;
+		m->private_bytes = !top->level || l->chosen_bytes ? private_bytes(m->r->pid) : 0;
 		if (m->exempt) {
 			if (m->share_bytes != UINT64_MAX)
 				order_share(m, UINT64_MAX);
@@ -238,6 +248,26 @@ static void share_room(const struct look *l, struct account *a, unsigned int col
 	t->room_bytes = a->room_bytes = room;
 }
 
+/*
+ * Others have shares of a policy that has ended, and keep them until they have joined us: so what we split is what we
+ * have of its shares, and not more.
+ */
+static void keep_promises(const struct look *l, struct account *a)
+{
+	uint64_t promised = 0;
+	size_t i;
+
+	for (i = 0; i < l->shares.whos; i++) {
+		uint64_t bytes = l->members[l->shares.who[i]]->in_force_bytes;
+
+		if (bytes >= a->soft_bytes)
+			return;
+		promised += bytes;
+	}
+	if (promised < a->room_bytes)
+		a->room_bytes = promised;
+}
+
 static void set_room(const struct groups *s, const struct look *l, struct account *a)
 {
 	unsigned int collectors;
@@ -253,6 +283,8 @@ static void set_room(const struct groups *s, const struct look *l, struct accoun
 	collectors = groups_collectors(s, a->g);
 	if (collectors > 1)
 		share_room(l, a, collectors);
+	if (groups_strays(s, a->g))
+		keep_promises(l, a);
 }
 
 /*
@@ -261,7 +293,7 @@ static void set_room(const struct groups *s, const struct look *l, struct accoun
  */
 static bool fill_in(const struct groups *s, const struct look *l, struct account *a)
 {
-	uint64_t arenas = 0, exempt = 0, private = 0, used = CGROUP_NONE;
+	uint64_t arenas = 0, exempt = 0, private = 0, used = TRI_CGROUP_NONE;
 	const struct member *m;
 	bool any = false;
 
@@ -283,14 +315,14 @@ static bool fill_in(const struct groups *s, const struct look *l, struct account
 	 * cache: mostly that leaves enough.
 	 */
 	if (l->shares.whos && shares_wanted(&l->shares) < a->soft_bytes) {
-		used = cgroup_charged(a->g->dir, a->g->version);
+		used = tri_cgroup_files_charged(&a->g->level->files);
 		if (used < a->soft_bytes &&
 		    shares_wanted(&l->shares) > a->soft_bytes - less(used, arenas) - exempt)
-			used = CGROUP_NONE;
+			used = TRI_CGROUP_NONE;
 	}
 	if (used >= a->soft_bytes)
-		used = cgroup_usage(a->g->dir, a->g->version);
-	if (used == CGROUP_NONE)
+		used = tri_cgroup_files_usage(&a->g->level->files);
+	if (used == TRI_CGROUP_NONE)
 		return true;
 	a->used_bytes = used;
 	a->other_bytes = less(used, arenas) + exempt;
@@ -311,8 +343,10 @@ static void add_account(const struct groups *s, struct look *l, struct group *g,
 		.hard_bytes = chosen ? limit + limit / (SOFT_PARTS - 1) : limit,
 	};
 	choose_who(l, a);
-	if (!fill_in(s, l, a))
+	if (!fill_in(s, l, a)) {
+		a->tension->told_bytes = 0;
 		return;
+	}
 	l->naccounts++;
 	set_room(s, l, a);
 	shares_limit(&l->shares, a->room_bytes);
@@ -330,7 +364,7 @@ static void add_accounts(const struct groups *s, struct group *top, struct look 
 			add_account(s, l, g, true);
 		else
 			g->chosen.pressure = TRI_PRESSURE_NONE;
-		if (g->limit_bytes != CGROUP_NONE)
+		if (g->limit_bytes != TRI_CGROUP_NONE)
 			add_account(s, l, g, false);
 		else
 			g->own.pressure = TRI_PRESSURE_NONE;
@@ -387,6 +421,46 @@ static void judge_pressure(const struct account *a)
 		t->pressure = TRI_PRESSURE_NONE;
 }
 
+/* What lives in the heaps that count in @a, how many these are, and one of them. */
+static uint64_t reached_in(const struct groups *s, const struct account *a, size_t *heaps,
+			   const struct registry_arena **one)
+{
+	const struct member *m;
+	uint64_t bytes = 0;
+
+	*heaps = 0;
+	for (m = s->members; m; m = m->next) {
+		if (!groups_of(m) || !counts(m, a))
+			continue;
+		/* Its client chooses any figure for it, and the sum is not to go round. */
+		bytes += m->reached_bytes < m->resident_bytes ? m->reached_bytes : m->resident_bytes;
+		*one = m->r;
+		++*heaps;
+	}
+	return bytes;
+}
+
+static void warn_if_too_low(const struct groups *s, const struct account *a)
+{
+	struct tension *t = a->tension;
+	const struct registry_arena *one = NULL;
+	size_t heaps;
+	uint64_t live = reached_in(s, a, &heaps, &one), limit = a->chosen ? a->soft_bytes : a->hard_bytes;
+	char name[REGISTRY_NAME];
+
+	if (live <= a->soft_bytes || t->told_bytes == a->soft_bytes)
+		return;
+	t->told_bytes = a->soft_bytes;
+	if (heaps == 1)
+		registry_name(one, name);
+	else
+		snprintf(name, sizeof(name), "%zu clients together", heaps);
+	log_warning("%s: %.1f MiB live, more than %sthe memory limit of %.1f MiB%s%s: it can't be kept; raise the "
+		    "limit, or have the program hold on to less", name, (double)live / (1 << 20),
+		    a->chosen ? "" : "nine tenths of ", (double)limit / (1 << 20), a->chosen ? "" : " of ",
+		    a->chosen ? "" : a->g->level->name);
+}
+
 /* Half-way from soft to real limit: less and less often, if it does not help. */
 static void urge(struct look *l, const struct account *a)
 {
@@ -426,10 +500,17 @@ static uint64_t look_again(const struct account *a, const struct group *top, uin
 	return period_ns;
 }
 
-/* Whether nobody will tell when use of the group grows. */
-static bool unwatched(const struct account *a)
+/* Whether nobody will tell when use of the group grows, or its limit shrinks. */
+static bool unwatched(const struct groups *s, const struct account *a)
 {
-	return !a->chosen && !alarm_on_use(&a->g->alarm);
+	return !a->chosen && (s->levels.deaf || !alarm_on_use(&a->g->alarm));
+}
+
+static void doze(struct member *m)
+{
+	if (!m->dozing)
+		registry_order(m->r, ORDER_DOZE, DOZE_BYTES);
+	m->dozing = true;
 }
 
 static void rest(struct look *l, const struct account *a)
@@ -441,9 +522,7 @@ static void rest(struct look *l, const struct account *a)
 		struct member *m = l->members[l->shares.who[i]];
 		uint64_t needs = l->shares.arenas[l->shares.who[i]].live_bytes;
 
-		if (!m->dozing)
-			registry_order(m->r, ORDER_DOZE, DOZE_BYTES);
-		m->dozing = true;
+		doze(m);
 		if (m->gave_back || a->used_bytes <= a->soft_bytes / 2 ||
 		    less(m->resident_bytes, needs) <= m->resident_bytes / REST_PARTS)
 			continue;
@@ -453,13 +532,13 @@ static void rest(struct look *l, const struct account *a)
 }
 
 /* Nobody has allocated, and nothing has been ordered.  Returns whether one may sleep. */
-static bool fall_idle(struct look *l, unsigned int ticks)
+static bool fall_idle(const struct groups *s, struct look *l, unsigned int ticks)
 {
 	bool sleepy = ticks >= TICKS_IDLE;
 	size_t i;
 
 	for (i = 0; i < l->naccounts; i++) {
-		if (!unwatched(&l->accounts[i]))
+		if (!unwatched(s, &l->accounts[i]))
 			continue;
 		sleepy = ticks >= TICKS_REST;
 		if (sleepy)
@@ -499,10 +578,12 @@ static void tick_tree(const struct groups *s, struct group *top, struct look *l)
 		const struct account *a = &l->accounts[i];
 
 		judge_pressure(a);
+		warn_if_too_low(s, a);
 		urge(l, a);
 		/* The kernel counts what is in the group. */
 		if (!a->chosen)
-			alarm_thresholds(&a->g->alarm, a->g->dir, near_bytes(a), urgent_bytes(a));
+			alarm_thresholds(&a->g->alarm, &a->g->level->files, near_bytes(a),
+					 urgent_bytes(a));
 		period = look_again(a, top, period, l->now);
 		a->g->rang = false;
 	}
@@ -511,7 +592,32 @@ static void tick_tree(const struct groups *s, struct group *top, struct look *l)
 			order_pressure(m, pressure_on(m));
 	top->period_ns = period;
 	top->idle_ticks = l->active || sent ? 0 : top->idle_ticks + 1;
-	l->sleepy = fall_idle(l, top->idle_ticks);
+	l->sleepy = fall_idle(s, l, top->idle_ticks);
+}
+
+/*
+ * There is no limit, and nobody will tell when there is one: it is looked for as long as somebody allocates, and who
+ * does not is to ring when it does.  Returns when to look again.
+ */
+static uint64_t listen_for_limits(const struct groups *s, struct group *top, uint64_t now)
+{
+	bool active = false;
+	struct tri_ctl ctl;
+	struct member *m;
+
+	for (m = s->members; m; m = m->next) {
+		if (!groups_in(m, top) || !read_counters(m, &ctl))
+			continue;
+		m->allocated_bytes = tri_read(&ctl.allocated_bytes);
+		m->dozing = false;
+		active = true;
+	}
+	if (active)
+		return now + TICK_LONG_NS;
+	for (m = s->members; m; m = m->next)
+		if (groups_in(m, top))
+			doze(m);
+	return UINT64_MAX;
 }
 
 /* There is no limit, or no more. */
@@ -550,6 +656,9 @@ void tick(const struct groups *s, struct group *top, uint64_t chosen_bytes, uint
 
 	if (!tick_limited(top, chosen_bytes)) {
 		let_go(s, top);
+		top->ticked_ns = now;
+		if (tick_listens(s, top))
+			top->next_ns = listen_for_limits(s, top, now);
 		return;
 	}
 	count(s, top, &members, &groups);

@@ -14,10 +14,19 @@
  */
 void tick(const struct groups *s, struct group *top, uint64_t chosen_bytes, uint64_t now);
 
+/**
+ * Where nobody tells when a limit is written: whether clients that have none are to be looked at, since they may have
+ * got one.  They are, while they allocate.
+ */
+static inline bool tick_listens(const struct groups *s, const struct group *g)
+{
+	return s->levels.deaf && g->level;
+}
+
 /** Whether any limit holds for the clients of @g. */
 static inline bool tick_limited(const struct group *g, uint64_t chosen_bytes)
 {
-	return g->limit_bytes != CGROUP_NONE || chosen_bytes;
+	return g->limit_bytes != TRI_CGROUP_NONE || chosen_bytes;
 }
 
 /** Whether @m's arena has allocated since the last tick. */

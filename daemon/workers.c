@@ -7,7 +7,6 @@
  * alone is the dedicated worker.  So a marker that would share asks first whether some CPU is idle,
  * by the number of runnable tasks in /proc/loadavg, at most once a millisecond.
  */
-#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,6 +17,7 @@
 #include "cpus.h"
 #include "log.h"
 #include "mark.h"
+#include "thread.h"
 
 #define LOOK_NS 1000000
 #define STACK_BYTES (256u << 10)
@@ -63,22 +63,17 @@ static void *helper(void *unused)
 /** Start @helpers threads.  Fewer is no error: marking takes longer. */
 void workers_start(unsigned int helpers)
 {
-	pthread_attr_t attr;
-	pthread_t thread;
+	int err;
 
 	loadavg = open("/proc/loadavg", O_RDONLY | O_CLOEXEC);
-	pthread_attr_init(&attr);
-	pthread_attr_setstacksize(&attr, STACK_BYTES);
-	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
 	for (; helpers; helpers--) {
-		if (pthread_create(&thread, &attr, helper, NULL)) {
-			log_line("only some of the marker's helpers could be started: %s",
-				 strerror(errno));
+		err = thread_start(helper, NULL, STACK_BYTES, NULL);
+		if (err) {
+			log_line("only some of the marker's helpers could be started: %s", strerror(err));
 			break;
 		}
 		atomic_fetch_add(&waiting, 1);
 	}
-	pthread_attr_destroy(&attr);
 }
 
 static bool look(void)

@@ -17,8 +17,12 @@
 #include <errno.h>
 #include <string.h>
 
+#include "brake.h"
+#include "checker.h"
 #include "futex.h"
 #include "internal.h"
+#include "point.h"
+#include "throttle.h"
 
 /* Write @n bits of @bits at bit @at of the pointer map.  The caller owns the span. */
 static void put_bits(tri_au64 *map, uint64_t at, unsigned int n, uint64_t bits)
@@ -64,15 +68,58 @@ static bool emergency(void)
 	return !tri_refusing() && tri_gc_wait(&tri_g.gc_wanted, &tri_g.view.ctl->gc_done, TRI_WAKE_GC) == 0;
 }
 
-static void *out_of_memory(void)
+/* No pages, or none before the thread has waited.  Whether it is worth another try. */
+static bool try_again(struct tri_thread *t, struct tri_throttled *w, bool *tried)
+{
+	bool again = false;
+
+	tri_leave(t);
+	if (t->short_bytes) {
+		again = tri_throttle_wait(t, w);
+	} else if (!*tried) {
+		*tried = true;
+		again = emergency();
+	}
+	tri_enter();
+	return again;
+}
+
+/* What gives a larger arena.  One that is smaller than was asked for is all that the system allows. */
+static const char *larger_arena(void)
+{
+	if (tri_g.view.heap_pages << TRI_PAGE_SHIFT < tri_g.settings.arena_bytes)
+		return "raise the limit of address space or of file sizes (ulimit -v, ulimit -f), which allows "
+		       "no larger one";
+	return "set TRICOLOR_ARENA_SIZE or tri_options.arena_bytes higher";
+}
+
+/* @pages were wanted; UINT64_MAX: more than there are addresses for.  @throttled: it has waited in vain. */
+static void *out_of_memory(uint64_t pages, bool throttled)
 {
 	if (tri_refused())
 		return NULL;
-	tri_fail(ENOMEM, "tricolor: the arena of %llu MiB is full and a collection freed too little; "
-		 "set TRICOLOR_ARENA_SIZE or tri_options.arena_bytes higher",
-		 (unsigned long long)(tri_g.view.heap_pages >> (20 - TRI_PAGE_SHIFT)));
 	errno = ENOMEM;
+	if (throttled) {
+		tri_throttle_why();
+		return NULL;
+	}
+	if (pages >= tri_g.view.heap_pages) {
+		tri_fail(ENOMEM, "tricolor: an object of that size is larger than the arena of %llu MiB; %s",
+			 (unsigned long long)(tri_g.view.heap_pages >> (20 - TRI_PAGE_SHIFT)), larger_arena());
+		return NULL;
+	}
+	if (tri_braked(pages)) {
+		tri_brake_why();
+		return NULL;
+	}
+	tri_fail(ENOMEM, "tricolor: the arena of %llu MiB is full and a collection freed too little; %s",
+		 (unsigned long long)(tri_g.view.heap_pages >> (20 - TRI_PAGE_SHIFT)), larger_arena());
 	return NULL;
+}
+
+static void *too_large(void)
+{
+	return tri_start(NULL) ? NULL : out_of_memory(UINT64_MAX, false);
 }
 
 static void *alloc_small(struct tri_thread *t, unsigned int byte, const struct tri_type *type,
@@ -80,12 +127,14 @@ static void *alloc_small(struct tri_thread *t, unsigned int byte, const struct t
 {
 	uint32_t size = tri_classes[byte].size;
 	bool zeroed = false, tried = false;
+	struct tri_throttled w = { .begun = false };
 	char *object;
 
 	for (;;) {
 		object = type ? tri__take((size_t)byte * sizeof(struct tri__cache), size) : NULL;
 		if (!object) {
 			tri_lock(&t->cache_lock);
+			TRI_POINT("alloc.locked");
 			object = tri_cache_alloc(t, byte, &zeroed);
 			if (object && type)
 				write_type(object, size, type, count);
@@ -93,20 +142,14 @@ static void *alloc_small(struct tri_thread *t, unsigned int byte, const struct t
 		} else {
 			write_type(object, size, type, count);
 		}
-		if (object || tried)
+		if (object || !try_again(t, &w, &tried))
 			break;
-		tri_leave(t);
-		tried = true;
-		if (!emergency()) {
-			tri_enter();
-			break;
-		}
-		tri_enter();
 	}
+	tri_throttle_end(t, &w);
 	tri_leave(t);
 	tri_assist(t);
 	if (!object)
-		return out_of_memory();
+		return out_of_memory(tri_classes[byte].pages, w.failed);
 	return zeroed ? object : memset(object, 0, size);
 }
 
@@ -141,7 +184,7 @@ static uint32_t take_large(struct tri_thread *t, uint32_t pages, uint32_t align,
 	if (!page)
 		return 0;
 	/* As open_window() does in cache.c. */
-	if (*backed && tri_g.settings.checkmark)
+	if (*backed && (tri_g.settings.checkmark || tri_g.settings.barriers))
 		memset(v->heap + ((uint64_t)page << TRI_PAGE_SHIFT), 0, (uint64_t)pages << TRI_PAGE_SHIFT);
 	tri_lock(&t->cache_lock);
 	tri_write(&v->marks[t->gen & 1][page][0], 1);
@@ -170,32 +213,27 @@ static void *alloc_large(struct tri_thread *t, size_t size, size_t align, unsign
 			 const struct tri_type *type, size_t count)
 {
 	const struct tri_view *v = &tri_g.view;
-	uint64_t pages = ((uint64_t)size + TRI_PAGE_BYTES - 1) >> TRI_PAGE_SHIFT;
+	uint64_t pages = (uint64_t)size / TRI_PAGE_BYTES + (size % TRI_PAGE_BYTES != 0);
 	uint32_t align_pages = align > TRI_PAGE_BYTES ? (uint32_t)(align >> TRI_PAGE_SHIFT) : 1;
 	bool backed = false, tried = false;
+	struct tri_throttled w = { .begun = false };
 	uint32_t page = 0;
 	char *object;
 
 	for (;;) {
-		if (size <= v->heap_pages << TRI_PAGE_SHIFT && pages < v->heap_pages)
+		if (pages < v->heap_pages)
 			page = take_large(t, (uint32_t)pages, align_pages, kind, size, &backed);
-		if (page || tried || pages >= v->heap_pages)
+		if (page || pages >= v->heap_pages || !try_again(t, &w, &tried))
 			break;
-		tri_leave(t);
-		tried = true;
-		if (!emergency()) {
-			tri_enter();
-			break;
-		}
-		tri_enter();
 	}
+	tri_throttle_end(t, &w);
 	object = page ? v->heap + ((uint64_t)page << TRI_PAGE_SHIFT) : NULL;
 	if (object && type)
 		write_type(object, pages << TRI_PAGE_SHIFT, type, count);
 	tri_leave(t);
 	tri_assist(t);
 	if (!object)
-		return out_of_memory();
+		return out_of_memory(pages, w.failed);
 	if (!backed && !tri_g.settings.clobberfree)
 		return object;
 	/* All of it: the rest of the last page may be used, and is scanned, too. */
@@ -244,7 +282,7 @@ TRI_EXPORT void *tri_alloc_typed(const struct tri_type *type, size_t count)
 		return NULL;
 	}
 	if (__builtin_mul_overflow(type->size, count, &size) || size > PTRDIFF_MAX)
-		return out_of_memory();
+		return too_large();
 	t = tri_enter();
 	if (!t)
 		return NULL;
@@ -288,14 +326,24 @@ TRI_EXPORT void *tri_alloc_leaf_aligned(size_t size, size_t align)
 	return alloc_aligned(size, align, TRI__LEAF);
 }
 
+/* Whether bitmap @gen has an object that @pointer points into; then @o says which. */
+static bool find_in(const void *pointer, uint32_t gen, struct tri_object *o)
+{
+	uint64_t offset = tri_offset(pointer);
+
+	return tri_in_heap(offset) && tri_resolve(&tri_g.view, offset, o) &&
+	       tri_bit(tri_g.view.marks[gen & 1], o->page, o->index);
+}
+
 /*
- * While a cycle ends, threads change over to the new bitmap one by one: an object in a span that
- * another thread has taken since is not in ours yet, and an old bitmap may have been swept.  A look
- * that finds nothing counts if no change-over was under way, or finished, meanwhile.
+ * While a cycle ends, threads change over to the new bitmap one by one.  An object that another thread has
+ * made since its turn is in the new one only, and a look at the old one that finds nothing says nothing.  Who has
+ * list_lock then finds the change-over done, and looks again; or the agent, which a thread holds up (held_up.c), has
+ * let go of list_lock in the midst of it, and this thread's turn is yet to come: then the new bitmap says what
+ * the old one can't, and nothing is swept as long as the agent does not get list_lock back.
  */
 static bool find_object(const void *pointer, struct tri_object *o)
 {
-	uint64_t offset;
 	uint32_t gen;
 	bool found, stale;
 
@@ -305,17 +353,18 @@ static bool find_object(const void *pointer, struct tri_object *o)
 		if (!t)
 			return false;
 		gen = t->gen;
-		offset = tri_offset(pointer);
-		found = tri_in_heap(offset) && tri_resolve(&tri_g.view, offset, o) &&
-			tri_bit(tri_g.view.marks[gen & 1], o->page, o->index);
+		found = find_in(pointer, gen, o);
 		tri_leave(t);
 		if (found)
 			return true;
-		pthread_mutex_lock(&tri_g.list_lock);
+		TRI_POINT("find.locks");
+		tri_list_lock(t);
+		TRI_POINT("find.locked");
 		stale = t->gen != gen;
-		pthread_mutex_unlock(&tri_g.list_lock);
+		found = !stale && tri_g.gen != gen && find_in(pointer, tri_g.gen, o);
+		tri_list_unlock(t);
 	} while (stale);
-	return false;
+	return found;
 }
 
 static bool is_tiny(const struct tri_object *o)
@@ -408,6 +457,17 @@ static void cut(char *object, size_t size, size_t old)
 	tri_clear(object + size, (old - size) / 8);
 }
 
+/* Less than a word, which is all of a pointer if that begins with a zero. */
+static void copy_rest(char *to, const char *from, size_t bytes)
+{
+	struct tri_thread *t = unlikely(tri_read(&tri_g.checks)) ? tri_enter_any() : NULL;
+
+	tri_note(to);
+	memcpy(to, from, bytes);
+	if (t)
+		tri_leave_any(t);
+}
+
 TRI_EXPORT void *tri_realloc(void *object, size_t size)
 {
 	struct tri_object o;
@@ -421,6 +481,8 @@ TRI_EXPORT void *tri_realloc(void *object, size_t size)
 		errno = EINVAL;
 		return NULL;
 	}
+	if (size > PTRDIFF_MAX)
+		return too_large();
 	old = object_bytes(&o);
 	if (size <= old && size >= old / 2) {
 		if (o.class->kind == TRI__LEAF)
@@ -438,7 +500,7 @@ TRI_EXPORT void *tri_realloc(void *object, size_t size)
 		memcpy(copy, object, old);
 	} else {
 		tri_move(copy, object, old / 8);
-		memcpy((char *)copy + old / 8 * 8, (char *)object + old / 8 * 8, old % 8);
+		copy_rest((char *)copy + old / 8 * 8, (char *)object + old / 8 * 8, old % 8);
 	}
 	return copy;
 }

@@ -30,6 +30,10 @@
  * turns of scanning are as long as waits.  With credit and short turns, which let a thread get ahead by
  * 16 KiB in 40 µs, a growing heap was in one cycle through all that is left up to the kernel's limit.
  *
+ * A wait is no blocking region: the thread answers the agent itself, between two looks or, asleep, in the
+ * handler of the handshake signal.  So a handler of the program's that interrupts it may do anything, jump
+ * out of it too.
+ *
  * A collector that is slow, stopped or dead must not hold the program up.  work_seq says that
  * collector or agent have done something.  After patience_ns() of waits in which they have not, or
  * CYCLE_PATIENCE_NS of waits for one cycle, debts are forgiven, and each further wait in vain halves
@@ -39,6 +43,7 @@
 #include <time.h>
 
 #include "core/marking.h"
+#include "error.h"
 #include "futex.h"
 #include "internal.h"
 
@@ -217,6 +222,8 @@ static bool wait_turn(struct tri_thread *t, int64_t want, uint64_t began_ns)
 	do {
 		if (relieved(t, tri_g.view.ctl, want))
 			return true;
+		if (tri_read(&t->pending) && !t->depth)
+			tri_signal_self(t);
 		sched_yield();
 	} while (tri_now_ns() - began_ns < TURN_NS);
 	return false;
@@ -229,6 +236,7 @@ static bool wait_long(struct tri_thread *t, int64_t want, uint64_t began_ns)
 	bool done;
 
 	atomic_fetch_add(&ctl->waiting, 1);
+	tri_write(&t->waits, 1);
 	for (;;) {
 		uint32_t seq = tri_read_acquire(&ctl->work_seq);
 		uint64_t waited = tri_now_ns() - began_ns;
@@ -238,6 +246,7 @@ static bool wait_long(struct tri_thread *t, int64_t want, uint64_t began_ns)
 			break;
 		tri_futex_wait(&ctl->work_seq, seq, longest - waited);
 	}
+	tri_write(&t->waits, 0);
 	atomic_fetch_sub(&ctl->waiting, 1);
 	return done;
 }
@@ -306,14 +315,19 @@ __attribute__((noinline))
 void tri_assist(struct tri_thread *t)
 {
 	struct tri_ctl *ctl = tri_g.view.ctl;
-	uintptr_t regs[6], sp = tri_save_registers(regs);
 	uint64_t began, cpu = 0, debt = t->debt_bytes;
 	int64_t want = 0, paid = 0, scanned = 0;
 	bool limited;
 
+	if (unlikely(tri_g.settings.gc_every))
+		tri_step(t);
 	if (debt < QUANTUM_BYTES)
 		return;
 	t->debt_bytes = 0;
+	tri_say_unsaid();
+	/* A forked child's agent comes when it is needed. */
+	if (unlikely(!tri_g.agent_tid && tri_read(&tri_g.wake)))
+		tri_agent_ensure();
 	if (tri_read(&t->marking)) {
 		want = (int64_t)((unsigned __int128)debt * tri_read(&ctl->assist_q16) >> 16);
 		if (want && in_danger(ctl))
@@ -323,8 +337,6 @@ void tri_assist(struct tri_thread *t)
 	}
 	/* Nothing owed: there is no cycle, or one begins or ends, which matters past the goal. */
 	if (!want && !overshoot(ctl))
-		return;
-	if (t->blocking_depth)
 		return;
 	limited = tri_read(&ctl->limit_bytes) != INT64_MAX;
 	began = tri_now_ns();
@@ -337,10 +349,8 @@ void tri_assist(struct tri_thread *t)
 			t->debt_bytes += still_owed(debt, want, paid);
 	}
 	if (!paid && overshoot(ctl) && worth_waiting(t)) {
-		tri_thread_block(t, sp, sp);
 		if (!wait_bounded(t, want, began))
 			t->debt_bytes += debt < DEBT_MAX_BYTES ? debt : DEBT_MAX_BYTES;
-		tri_thread_unblock(t);
 	} else if (!scanned) {
 		return;
 	}

@@ -12,7 +12,9 @@
  * Shading appends the raw pointer to the thread's buffer unless its object is marked already.
  * Marks are not taken back while a mark phase lasts, except from slots that no object is in.
  */
+#include "checker.h"
 #include "internal.h"
+#include "point.h"
 
 /* A buffer is handed over before the slot stops naming it: the collector reads slots first. */
 void tri_flush_buffer(struct tri_thread *t)
@@ -26,6 +28,7 @@ void tri_flush_buffer(struct tri_thread *t)
 	tri_buffer_push(v, &v->ctl->full_buffers, index - 1);
 	t->buffer = 0;
 	tri_write_release(&t->slot->buffer, 0);
+	TRI_POINT("buffer.flushed");
 }
 
 void tri_append(struct tri_thread *t, uint64_t entry)
@@ -35,7 +38,7 @@ void tri_append(struct tri_thread *t, uint64_t entry)
 	uint32_t n;
 
 	if (unlikely(!t->buffer)) {
-		uint32_t index = tri_buffer_get(v);
+		uint32_t index = TRI_POINT_FAILS("buffer.get") ? 0 : tri_buffer_get(v);
 
 		if (!index) {
 			/* 33 million pointers are under way: the agent gives this cycle up. */
@@ -77,52 +80,65 @@ static inline void put_shaded(struct tri_thread *t, slot_t *slot, void *value)
 	void *old = atomic_load_explicit(slot, memory_order_relaxed);
 
 	atomic_store_explicit(slot, value, memory_order_release);
+	TRI_POINT("store.stored");
 	if (old)
 		tri_shade(t, old);
 	if (value)
 		tri_shade(t, value);
 }
 
+/* A barrier is over. */
+static inline void leave(struct tri_thread *t)
+{
+	tri_leave_any(t);
+	if (unlikely(tri_g.settings.gc_every))
+		tri_step(t);
+}
+
 TRI_EXPORT void tri__store_slow(void *slot, const void *value)
 {
-	struct tri_thread *t = tri_enter();
+	struct tri_thread *t = tri_enter_any();
 
+	tri_note(slot);
 	if (t && tri_read(&t->marking))
 		put_shaded(t, slot, (void *)value);
 	else
 		atomic_store_explicit((slot_t *)slot, (void *)value, memory_order_release);
 	if (t)
-		tri_leave(t);
+		leave(t);
 }
 
 TRI_EXPORT int tri_cas(void *slot, const void *expected, const void *value)
 {
-	struct tri_thread *t = tri_enter();
+	struct tri_thread *t = tri_enter_any();
 	void *old = (void *)expected;
 	int done;
 
+	tri_note(slot);
 	done = atomic_compare_exchange_strong((slot_t *)slot, &old, (void *)value);
 	if (t) {
 		if (done && tri_read(&t->marking)) {
 			tri_shade(t, expected);
 			tri_shade(t, value);
 		}
-		tri_leave(t);
+		leave(t);
 	}
 	return done;
 }
 
 TRI_EXPORT void *tri_exchange(void *slot, const void *value)
 {
-	struct tri_thread *t = tri_enter();
-	void *volatile old = atomic_exchange((slot_t *)slot, (void *)value);
+	struct tri_thread *t = tri_enter_any();
+	void *volatile old;
 
+	tri_note(slot);
+	old = atomic_exchange((slot_t *)slot, (void *)value);
 	if (t) {
 		if (tri_read(&t->marking)) {
 			tri_shade(t, old);
 			tri_shade(t, value);
 		}
-		tri_leave(t);
+		leave(t);
 	}
 	return old;
 }
@@ -132,6 +148,7 @@ TRI_EXPORT void *tri_exchange(void *slot, const void *value)
 
 static void put(struct tri_thread *t, bool marking, slot_t *slot, void *value)
 {
+	tri_note(slot);
 	if (marking)
 		put_shaded(t, slot, value);
 	else
@@ -145,9 +162,10 @@ TRI_EXPORT void tri_move(void *dst, const void *src, size_t words)
 
 	while (done < words) {
 		size_t n = words - done < BATCH ? words - done : BATCH, i;
-		struct tri_thread *t = tri_enter();
+		struct tri_thread *t = tri_enter_any();
 		bool marking = t && tri_read(&t->marking);
 
+		TRI_POINT("move.inside");
 		for (i = 0; i < n; i++) {
 			size_t at = up ? done + i : words - 1 - done - i;
 			void *value = atomic_load_explicit((slot_t *)src + at, memory_order_relaxed);
@@ -155,7 +173,8 @@ TRI_EXPORT void tri_move(void *dst, const void *src, size_t words)
 			put(t, marking, (slot_t *)dst + at, value);
 		}
 		if (t)
-			tri_leave(t);
+			leave(t);
+		TRI_POINT("move.between");
 		done += n;
 	}
 	atomic_thread_fence(memory_order_release);
@@ -167,13 +186,13 @@ TRI_EXPORT void tri_clear(void *dst, size_t words)
 
 	while (done < words) {
 		size_t n = words - done < BATCH ? words - done : BATCH, i;
-		struct tri_thread *t = tri_enter();
+		struct tri_thread *t = tri_enter_any();
 		bool marking = t && tri_read(&t->marking);
 
 		for (i = 0; i < n; i++)
 			put(t, marking, (slot_t *)dst + done + i, NULL);
 		if (t)
-			tri_leave(t);
+			leave(t);
 		done += n;
 	}
 	atomic_thread_fence(memory_order_release);

@@ -52,15 +52,19 @@ static bool open_window(struct tri_thread *t, unsigned int byte, uint32_t w)
 	if (c->kind != TRI__LEAF)
 		touch_window(c, v->heap + ((uint64_t)page << TRI_PAGE_SHIFT) + (size_t)w * 64 * c->size,
 			     c->objects - w * 64 < 64 ? c->objects - w * 64 : 64, fresh);
-	tri_write(allocated, ~0ull);
-	/* A thread that is stopped before it has zeroed a black slot must not show old pointers there. */
-	if (tri_g.settings.checkmark && !fresh) {
+	/*
+	 * A thread that is stopped before it has zeroed a black slot must not show old pointers there, nor may one
+	 * that the checker finds allocated.
+	 */
+	if ((tri_g.settings.checkmark || tri_g.settings.barriers) && !fresh) {
 		char *base = v->heap + ((uint64_t)page << TRI_PAGE_SHIFT) + (size_t)w * 64 * c->size;
 		uint64_t todo;
 
 		for (todo = free; todo; todo &= todo - 1)
 			memset(base + (size_t)__builtin_ctzll(todo) * c->size, 0, c->size);
 	}
+	/* Release: pairs with look_at_span() in checker.c. */
+	tri_write_release(allocated, ~0ull);
 	if (t->black) {
 		atomic_fetch_or(&v->scanned[page][w], free);
 		atomic_fetch_or(&v->marks[~t->gen & 1][page][w], free);
@@ -179,7 +183,8 @@ static void retire(struct tri_thread *t, unsigned int byte)
 		t->active[byte / 64] &= ~(1ull << (byte & 63));
 }
 
-static bool refill(struct tri_thread *t, unsigned int byte)
+/* @fresh: of pages that nobody has yet, if it has to be. */
+static bool refill(struct tri_thread *t, unsigned int byte, bool fresh)
 {
 	struct tri_cached_span *s = &t->spans[byte];
 	unsigned int w;
@@ -193,7 +198,7 @@ static bool refill(struct tri_thread *t, unsigned int byte)
 			retire(t, byte);
 		}
 		page = s->left ? 0 : tri_central_take(t->gen, byte);
-		if (!page)
+		if (!page && (fresh || s->left))
 			page = fresh_span(t, byte);
 		if (!page)
 			return false;
@@ -209,12 +214,22 @@ void *tri_cache_alloc(struct tri_thread *t, unsigned int byte, bool *zeroed)
 	struct tri__cache *cache = &t->caches[byte];
 	uint32_t i;
 
-	if (!cache->free && !refill(t, byte))
+	if (!cache->free && !refill(t, byte, true))
 		return NULL;
 	i = (uint32_t)__builtin_ctzll(cache->free);
 	cache->free &= cache->free - 1;
 	*zeroed = cache->zeroed;
 	return cache->base + (size_t)i * cache->size;
+}
+
+/* The slot that tri_cache_alloc() will hand out next, or NULL if that takes fresh pages. */
+void *tri_cache_next(struct tri_thread *t, unsigned int byte)
+{
+	struct tri__cache *cache = &t->caches[byte];
+
+	if (!cache->free && !refill(t, byte, false))
+		return NULL;
+	return cache->base + (size_t)__builtin_ctzll(cache->free) * cache->size;
 }
 
 /* From now on what this thread allocates is black, the rest of its open windows included. */

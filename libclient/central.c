@@ -44,6 +44,31 @@ void tri_central_init(void)
 	}
 }
 
+static void release(unsigned int n)
+{
+	while (n--)
+		tri_unlock(&lists[n].lock);
+}
+
+/** For fork(): nobody changes the lists.  False if that can't be had until @ns. */
+bool tri_central_hold(uint64_t ns)
+{
+	unsigned int i;
+
+	for (i = 0; i < TRI_BYTE_LARGE; i++) {
+		if (!tri_lock_until(&lists[i].lock, ns)) {
+			release(i);
+			return false;
+		}
+	}
+	return true;
+}
+
+void tri_central_release(void)
+{
+	release(TRI_BYTE_LARGE);
+}
+
 /* mmap, not malloc: the program's malloc may be what called us. */
 static bool grow(uint32_t **array, uint32_t *room)
 {
@@ -153,16 +178,13 @@ static bool claim(uint32_t page, unsigned int byte, uint32_t gen)
 
 	if (TRI_STATE_BYTE(state) != byte || TRI_STATE_OWNER(state) != TRI_SPAN_IDLE)
 		return false;
-	/* Used up by a thread that has changed over to a cycle that this one is yet to change to. */
+	/* Made by a thread that has changed over to a cycle that this one is yet to change to. */
 	if ((int32_t)(TRI_STATE_CYCLE(state) - gen) > 0)
 		return false;
 	if (TRI_STATE_CYCLE(state) == gen) {
 		next = TRI_STATE(byte, TRI_SPAN_CACHED, TRI_STATE_NFREE(state), gen);
 		return TRI_STATE_NFREE(state) && atomic_compare_exchange_strong(&span->state, &state, next);
 	}
-	/* One that a thread made which has changed over to the next cycle before us. */
-	if ((int32_t)(gen - TRI_STATE_CYCLE(state)) < 0)
-		return false;
 	next = TRI_STATE(byte, TRI_SPAN_CLIENT, 0, TRI_STATE_CYCLE(state));
 	if (!atomic_compare_exchange_strong(&span->state, &state, next))
 		return false;

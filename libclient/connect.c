@@ -2,64 +2,83 @@
 /*
  * connect.c - finding a collector, or starting one
  *
- * First the shared daemon's socket, if there is one; else a private tricolord, over a socket pair.
- *
- * The private daemon must be no child that the program could wait for, get a SIGCHLD from, or be
- * surprised by.  So it is the grandchild of a child without an exit signal (which wait() ignores),
- * that ends at once; init adopts the daemon.  A program that is itself init, or a subreaper, would
- * adopt it: there the child in between stays, as its parent.  Both share our memory and not our
- * descriptors, and use nothing but system calls.
+ *  1. The shared daemon's socket is tried, if there is one.  One whose path is not found (dial.c), or that does not
+ *     take the connection, or says nothing, within some seconds is passed over.
+ *  2. HELLO brings it the arena; it answers WELCOME, or REFUSE.
+ *  3. It may mark the heap itself.  Or it decides about limits only: then a tricolord is started (spawn.c)
+ *     that marks, and is handed the connection, the *link*, and what came with it.  It is ours, or if we have
+ *     none, the one that the shared daemon lends, whose program runs as us: so only of one that is root, or our
+ *     own user.  If none can be started the shared daemon is asked to mark.
+ *  4. Without a shared daemon the same tricolord goes alone, as a private collector.  policy.c then looks for
+ *     a shared one, and hands the link over later.
+ *  5. The agent's first request is the last word: a collector writes nothing into the arena before
+ *     it has that.  So one whose WELCOME comes when we have just lost patience, and turned to
+ *     another one, has the arena mapped beside the other, and does nothing with it; it finds the
+ *     end of file, and lets go.
  */
-#include <dlfcn.h>
 #include <errno.h>
-#include <fcntl.h>
-#include <sched.h>
-#include <signal.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/un.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
+#include "brake.h"
+#include "connect.h"
 #include "core/proto.h"
+#include "dial.h"
+#include "error.h"
+#include "hello.h"
 #include "internal.h"
 
-#ifndef TRICOLORD_PATH
-#define TRICOLORD_PATH "/usr/local/sbin/tricolord"
-#endif
+#define CONNECT_S 1			/* its queue of connections may be full */
+#define DIAL_MS 2000				/* its path is looked up within this, or not at all */
+#define LAST_MS 1000			/* a look-up that was left comes back within this, or … */
+#define AGAIN_NS 30000000000ull		/* a shared one that did not answer is tried again after this */
+#define OVERFLOW_UID 65534		/* every user that a user namespace does not know looks like this one */
 
-#define STACK_BYTES 65536
-#define HELLO_TIMEOUT_S 5
+static bool is_private;
+static uint64_t not_before_ns;		/* the shared one is not asked until then */
 
-/* What the two processes in between need; theirs until they exec or exit. */
-struct spawn {
-	const char *path;
-	char *const *argv;
-	char *const *envp;
-	int fd;
-	bool stay;
-	int err;
-	char *stack;
-};
-
-static pid_t middle;			/* the child in between; agent */
-
-static int connect_shared(const char *path)
+bool tri_connected_private(void)
 {
-	struct sockaddr_un addr = { .sun_family = AF_UNIX };
+	return is_private;
+}
+
+/** The shared one answers again: it is asked at the next opportunity. */
+void tri_shared_is_back(void)
+{
+	not_before_ns = 0;
+	tri_complaint_over(TRI_COMPLAINT_SHARED);
+}
+
+/** Whether there may be a shared collector at all. */
+bool tri_shared_is_wanted(void)
+{
+	const char *path = tri_g.settings.socket;
+
+	return *path && strcmp(path, "off") && strlen(path) < sizeof(((struct sockaddr_un *)0)->sun_path);
+}
+
+/** Whether we may start a tricolord. */
+bool tri_may_spawn(void)
+{
+	return !tri_on_valgrind() && strcmp(tri_g.settings.daemon, "off") != 0;
+}
+
+/** A socket for a connection to the shared collector.  @flags: SOCK_NONBLOCK, or 0. */
+int tri_shared_socket(int flags)
+{
+	struct timeval patience = { CONNECT_S, 0 };
 	int fd;
 
-	if (!*path || !strcmp(path, "off") || strlen(path) >= sizeof(addr.sun_path))
+	if (!tri_shared_is_wanted())
 		return -ENOENT;
-	strcpy(addr.sun_path, path);
-	fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+	fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | flags, 0);
 	if (fd < 0)
 		return -errno;
-	if (connect(fd, (struct sockaddr *)&addr, sizeof(addr))) {
+	/* It bounds connect(), where a path leads to a socket, and what is sent. */
+	if (setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience))) {
 		int err = -errno;
 
 		close(fd);
@@ -68,227 +87,176 @@ static int connect_shared(const char *path)
 	return fd;
 }
 
-static int grandchild(void *arg)
+/* Connect @fd, which is closed if that fails. */
+static int dial(int fd)
 {
-	struct spawn *s = arg;
-	struct sigaction dfl;
-	sigset_t none;
-	int sig;
+	struct pollfd p = { .events = POLLIN };
+	struct tri_dialled d;
+	int err = tri_dial_begin(fd, -1, LAST_MS);
 
-	memset(&dfl, 0, sizeof(dfl));
-	dfl.sa_handler = SIG_DFL;
-	for (sig = 1; sig < SIGRTMAX; sig++)
-		tri_real_sigaction(sig, &dfl, NULL);
-	dup2(s->fd, 3);
-	close_range(4, ~0u, 0);
-	fcntl(3, F_SETFD, 0);
-	setsid();
-	if (chdir("/"))
-		s->err = errno;
-	sigemptyset(&none);
-	sigprocmask(SIG_SETMASK, &none, NULL);
-	execve(s->path, s->argv, s->envp);
-	s->err = errno;
-	_exit(127);
-}
-
-static int in_between(void *arg)
-{
-	struct spawn *s = arg;
-	/* It exec()s before we go on, and has done with this stack then. */
-	pid_t pid = clone(grandchild, s->stack + STACK_BYTES / 2, CLONE_VM | CLONE_VFORK | SIGCHLD, s);
-	int status;
-
-	if (pid < 0)
-		s->err = errno;
-	if (s->stay && pid > 0) {
-		close_range(0, ~0u, 0);
-		waitpid(pid, &status, 0);
-	}
-	_exit(0);
-}
-
-/* The daemon's path: beside this library (lib/x.so and sbin/tricolord), else as configured. */
-static void find_daemon(char *path, size_t room)
-{
-	Dl_info info;
-	const char *slash;
-
-	if (tri_g.settings.daemon[0]) {
-		snprintf(path, room, "%s", tri_g.settings.daemon);
-		return;
-	}
-	if (dladdr(&tri_g, &info) && info.dli_fname && (slash = strrchr(info.dli_fname, '/'))) {
-		snprintf(path, room, "%.*s/../sbin/tricolord", (int)(slash - info.dli_fname),
-			 info.dli_fname);
-		if (!access(path, X_OK))
-			return;
-	}
-	snprintf(path, room, "%s", TRICOLORD_PATH);
-}
-
-/* The daemon gets a clean environment: nothing that was meant for the program. */
-static void pick_environment(char **envp, size_t room)
-{
-	static const char *const keep[] = { "PATH=", "ASAN_OPTIONS=", "UBSAN_OPTIONS=",
-					    "TSAN_OPTIONS=", "LSAN_OPTIONS=" };
-	size_t n = 0, i;
-	char **e;
-
-	for (e = environ; e && *e && n < room - 1; e++)
-		for (i = 0; i < sizeof(keep) / sizeof(keep[0]); i++)
-			if (!strncmp(*e, keep[i], strlen(keep[i])) && n < room - 1)
-				envp[n++] = *e;
-	envp[n] = NULL;
-}
-
-static int spawn_private(void)
-{
-	static char path[512];
-	static char *argv[] = { path, "--private", "3", NULL, NULL };
-	static char *envp[8];
-	static struct spawn s;
-	int pair[2], nul, subreaper = 0, status, fd;
-
-	argv[3] = tri_g.settings.no_control ? "--no-control" : NULL;
-	find_daemon(path, sizeof(path));
-	pick_environment(envp, sizeof(envp) / sizeof(envp[0]));
-	if (middle > 0 && waitpid(middle, &status, __WCLONE | WNOHANG) == middle)
-		middle = 0;
-	/* 0 to 2 are free in the agent's table, or hold what the trace needs. */
-	while ((nul = open("/dev/null", O_RDWR)) >= 0 && nul < 3)
-		;
-	if (nul < 0)
-		return -errno;
-	close(nul);
-	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair))
-		return -errno;
-	if (!s.stack) {
-		s.stack = mmap(NULL, STACK_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
-			       -1, 0);
-		if (s.stack == MAP_FAILED) {
-			s.stack = NULL;
-			close(pair[0]);
-			close(pair[1]);
-			return -ENOMEM;
-		}
-	}
-	prctl(PR_GET_CHILD_SUBREAPER, &subreaper);
-	s.stay = subreaper || tri_g.pid == 1;
-	s.path = path;
-	s.argv = argv;
-	s.envp = envp;
-	s.fd = pair[1];
-	s.err = 0;
-	if (s.stay) {
-		/* It goes on beside us, on a stack of its own until it ends. */
-		char *stack = mmap(NULL, STACK_BYTES, PROT_READ | PROT_WRITE,
-				   MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-		static struct spawn stays;
-
-		if (stack != MAP_FAILED) {
-			stays = s;
-			stays.stack = stack;
-			middle = clone(in_between, stack + STACK_BYTES, CLONE_VM, &stays);
-		}
-	} else {
-		middle = clone(in_between, s.stack + STACK_BYTES, CLONE_VM | CLONE_VFORK, &s);
-		if (middle > 0)
-			while (waitpid(middle, &status, __WCLONE) < 0 && errno == EINTR)
-				;
-	}
-	close(pair[1]);
-	fd = pair[0];
-	if (middle < 0 || s.err) {
-		int err = s.err ? s.err : errno;
-
-		tri_fail(err, "tricolor: can't start %s: %s", path, strerror(err));
+	if (err) {
 		close(fd);
-		return -err;
+		return err == -EBUSY ? -ETIME : err;
 	}
+	p.fd = tri_dial_fd();
+	poll(&p, 1, DIAL_MS);
+	if (!tri_dial_end(&d)) {
+		tri_dial_leave();
+		return -ETIME;
+	}
+	if (d.err)
+		close(fd);
+	return d.err;
+}
+
+/* The shared collector, if there is one that serves us, and what it says. */
+static int connect_to_shared(bool starts_marker, struct tri_welcome *w)
+{
+	int fd, err;
+
+	*w = (struct tri_welcome){ .board = -1, .program = -1 };
+	/* Whoever comes back to it after each death of a private one waits each time. */
+	if (tri_now_ns() < not_before_ns)
+		return -EAGAIN;
+	tri_g.waits_for = "the shared one does not answer";
+	fd = tri_shared_socket(0);
+	err = fd < 0 ? fd : dial(fd);
+	if (!err) {
+		tri_brake_look();
+		err = tri_hello_send(fd, starts_marker);
+		if (!err)
+			err = tri_hello_wait(fd, w);
+		if (!err && w->is_policy && !starts_marker) {
+			tri_welcome_close(w);
+			err = -EPROTO;
+		}
+		if (!err) {
+			tri_complaint_over(TRI_COMPLAINT_SHARED);
+			return fd;
+		}
+		close(fd);
+	}
+	if (err == -EAGAIN || err == -ETIMEDOUT || err == -ETIME)
+		not_before_ns = tri_now_ns() + AGAIN_NS;
+	/* That there is none is nothing to speak of; what we have not got a private one does not get either. */
+	if (err != -ENOENT && err != -ECONNREFUSED && err != -ENOTDIR && err != -EMFILE && err != -ENFILE &&
+	    err != -ENOMEM)
+		tri_complain(TRI_COMPLAINT_SHARED, true, "tricolor: the tricolord at %s is passed over%s: %s",
+			     tri_g.settings.socket, tri_may_spawn() ? ", and a private one started" : "",
+			     tri_hello_why(err, w));
+	return err;
+}
+
+/*
+ * Whether a program that came by @link may run as us: root could do so anyway, and so could our own user.  A
+ * user who is unknown here is nobody's.
+ */
+static bool trusted(int link)
+{
+	struct ucred peer;
+	socklen_t len = sizeof(peer);
+
+	if (tri_g.settings.lent_marker)
+		return true;
+	if (getsockopt(link, SOL_SOCKET, SO_PEERCRED, &peer, &len))
+		return false;
+	return !peer.uid || (peer.uid == geteuid() && peer.uid != OVERFLOW_UID);
+}
+
+/*
+ * A tricolord of our own that has welcomed us, or a negative errno, and a complaint.  @program: one that was
+ * lent, or -1.  @say: there is no other way.
+ */
+static int start_one(int program, bool own, bool say)
+{
+	static unsigned int in_vain;
+	struct tri_welcome w = { .board = -1, .program = -1 };
+	int fd = tri_spawn(program, own, say), err;
+
+	if (fd < 0)
+		return fd;
+	tri_g.waits_for = "one was started, and does not answer";
+	err = tri_hello_send(fd, false);
+	if (!err)
+		err = tri_hello_wait(fd, &w);
+	if (!err && w.is_policy) {
+		tri_welcome_close(&w);
+		err = -EPROTO;
+	}
+	if (!err) {
+		in_vain = 0;
+		tri_write(&tri_g.collector_pid, w.pid);
+		tri_complaint_over(TRI_COMPLAINT_NO_COLLECTOR);
+		return fd;
+	}
+	close(fd);
+	/* One that is killed as it starts is no news; the next one is a moment away. */
+	tri_complain(TRI_COMPLAINT_NO_COLLECTOR, say && ++in_vain > 2, "tricolor: no collector, and memory is not "
+		     "freed: %s was started, but %s; `%s --dry-run` may tell why", tri_spawn_path(),
+		     tri_hello_why(err, &w), tri_spawn_path());
+	return err;
+}
+
+/* A marker for the shared collector at @link, which is handed to it. */
+static int start_marker(int link, struct tri_welcome *w)
+{
+	bool lent = w->program >= 0 && trusted(link);
+	int fd = start_one(lent ? w->program : -1, true, false);
+
+	/* Ours may be of another version than the library.  The lent one speaks what the shared one does. */
+	if (fd == -EACCES && lent)
+		fd = start_one(w->program, false, false);
+	if (fd < 0)
+		return fd;
+	if (tri_policy_send(fd, link, w->board))
+		tri_policy_look();
+	else
+		tri_policy_linked();
 	return fd;
 }
 
-/** TRI_HELLO_DEFAULT_*: the settings that the collector's configuration may choose. */
-uint32_t tri_unchosen(void)
+/* There is no marker to be had: the shared collector may mark. */
+static int have_it_marked(void)
 {
-	uint32_t chosen = tri_read(&tri_g.settings.chosen);
+	struct tri_welcome w;
+	char reason[320];
+	int fd;
 
-	return (chosen & TRI_CHOSEN_GC_PERCENT ? 0 : TRI_HELLO_DEFAULT_GC_PERCENT) |
-	       (chosen & TRI_CHOSEN_MEMORY_LIMIT ? 0 : TRI_HELLO_DEFAULT_MEMORY_LIMIT) |
-	       (chosen & TRI_CHOSEN_LIMIT_POLICY ? 0 : TRI_HELLO_DEFAULT_LIMIT_POLICY);
+	snprintf(reason, sizeof(reason), "%s", tri_complaint(TRI_COMPLAINT_NO_COLLECTOR));
+	not_before_ns = 0;
+	fd = connect_to_shared(false, &w);
+	if (fd >= 0) {
+		is_private = false;
+		tri_write(&tri_g.collector_pid, w.pid);
+		tri_complaint_over(TRI_COMPLAINT_NO_COLLECTOR);
+		return fd;
+	}
+	tri_complain(TRI_COMPLAINT_NO_COLLECTOR, true, "tricolor: %s; and the tricolord at %s does not mark this heap: "
+		     "%s", reason, tri_g.settings.socket, tri_hello_why(fd, &w));
+	return fd;
 }
 
-static int say_hello(int fd)
-{
-	struct tri_msg hello = {
-		.type = TRI_MSG_HELLO,
-		.version = TRI_PROTO_ID,
-		.cycle = tri_g.gen,
-		.a = (tri_g.settings.trace_gc ? TRI_HELLO_TRACE_GC : 0u) |
-		     (tri_g.settings.trace_pacer ? TRI_HELLO_TRACE_PACER : 0u) |
-		     (tri_g.settings.trace_scav ? TRI_HELLO_TRACE_SCAV : 0u) |
-		     (tri_g.settings.trace_limit ? TRI_HELLO_TRACE_LIMIT : 0u) | tri_unchosen(),
-	}, reply;
-	char control[CMSG_SPACE(sizeof(int))];
-	struct iovec iov = { &hello, sizeof(hello) };
-	struct msghdr msg = {
-		.msg_iov = &iov, .msg_iovlen = 1,
-		.msg_control = control, .msg_controllen = sizeof(control),
-	};
-	struct cmsghdr *c = CMSG_FIRSTHDR(&msg);
-	struct timeval timeout = { HELLO_TIMEOUT_S, 0 };
-	int arena = tri_backing_pass(&tri_g.mapping);
-	ssize_t n;
-
-	if (arena < 0)
-		return arena;
-	strcpy(hello.text, tri_version());
-	memset(control, 0, sizeof(control));
-	c->cmsg_level = SOL_SOCKET;
-	c->cmsg_type = SCM_RIGHTS;
-	c->cmsg_len = CMSG_LEN(sizeof(int));
-	memcpy(CMSG_DATA(c), &arena, sizeof(int));
-	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof(timeout));
-	n = sendmsg(fd, &msg, MSG_NOSIGNAL);
-	if (n != sizeof(hello)) {
-		n = n < 0 ? -errno : -EIO;
-		tri_backing_passed(&tri_g.mapping, arena);
-		return (int)n;
-	}
-	tri_backing_passed(&tri_g.mapping, arena);
-	n = recv(fd, &reply, sizeof(reply), 0);
-	if (n != sizeof(reply))
-		return n < 0 ? -errno : -ECONNRESET;
-	reply.text[sizeof(reply.text) - 1] = 0;
-	if (reply.type == TRI_MSG_WELCOME) {
-		tri_write(&tri_g.collector_pid, (uint32_t)reply.a);
-		return 0;
-	}
-	if (reply.type == TRI_MSG_REFUSE) {
-		dprintf(2, "tricolor: the collector refuses this heap: %s\n", reply.text);
-		return -EACCES;
-	}
-	return -EPROTO;
-}
-
-/** A connected, attached socket, or a negative errno.  Agent only. */
+/** A connected, attached socket, or a negative errno, and a complaint.  Agent only. */
 int tri_connect(void)
 {
-	int fd = connect_shared(tri_g.settings.socket), err;
+	struct tri_welcome w;
+	int link = connect_to_shared(tri_may_spawn(), &w), fd;
 
-	if (fd >= 0) {
-		err = say_hello(fd);
-		if (!err)
-			return fd;
-		close(fd);
+	tri_policy_stop();
+	is_private = link < 0 || w.is_policy;
+	if (!is_private) {
+		tri_write(&tri_g.collector_pid, w.pid);
+		tri_complaint_over(TRI_COMPLAINT_NO_COLLECTOR);
+		return link;
 	}
-	fd = spawn_private();
-	if (fd < 0)
+	if (link < 0) {
+		fd = start_one(-1, true, true);
+		if (fd >= 0)
+			tri_policy_look();
 		return fd;
-	err = say_hello(fd);
-	if (!err)
-		return fd;
-	close(fd);
-	return err;
+	}
+	fd = start_marker(link, &w);
+	close(link);
+	tri_welcome_close(&w);
+	return fd < 0 ? have_it_marked() : fd;
 }

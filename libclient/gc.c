@@ -7,41 +7,121 @@
  */
 #include <errno.h>
 
+#include "brake.h"
+#include "error.h"
 #include "futex.h"
 #include "internal.h"
 
-/* How long to go on without any collector. */
-#define WITHOUT_NS 10000000000ull
+#define LOOK_NS 100000000ull		/* so often a wait looks whether there is anything to wait for */
 
+/*
+ * Progress at which a collector was given up, and 1: nothing was done for TRI_WITHOUT_NS.  As long as
+ * it does nothing still, nobody waits for it again.
+ */
+static tri_au64 given_up;
+
+/**
+ * A number that changes when a collector does anything for this heap, or the agent does for one.
+ * (What it does not change with: an idle collector that lives.)
+ */
+uint64_t tri_progress(void)
+{
+	const struct tri_ctl *ctl = tri_g.view.ctl;
+
+	return (uint64_t)tri_read(&ctl->work_seq) + tri_read(&ctl->cycles) + tri_read(&ctl->gc_done) +
+	       tri_read(&ctl->free_done) + tri_read(&ctl->released_bytes) + tri_read(&tri_g.reconnects);
+}
+
+static int no_collector(void)
+{
+	const char *why = tri_complaint(TRI_COMPLAINT_STUCK);
+
+	if (!*why)
+		why = tri_complaint(TRI_COMPLAINT_NO_COLLECTOR);
+	if (*why)
+		return tri_fail(ETIMEDOUT, "tricolor: no cycle within 10 seconds: %s", why);
+	return tri_fail(ETIMEDOUT, "tricolor: no collector for 10 seconds; is tricolord installed, and "
+			"TRICOLOR_SOCKET or TRICOLOR_DAEMON right?");
+}
+
+/* What a wait has seen so far. */
+struct patience {
+	uint64_t progress;
+	uint32_t unanswered;
+	uint64_t vain_ns;		/* waited since it moved; not: passed, as we may have been stopped */
+};
+
+/* 0, or why there is nothing to wait for any more. */
+static int lose_patience(struct patience *p, uint64_t waited_ns)
+{
+	uint64_t without = tri_read(&tri_g.without_collector_ns), progress = tri_progress();
+	char state[128];
+
+	if (without)
+		return tri_now_ns() - without > TRI_WITHOUT_NS ? no_collector() : 0;
+	if (tri_read(&tri_g.unanswered) != p->unanswered)
+		return tri_fail(ETIMEDOUT, "tricolor: %s", tri_complaint(TRI_COMPLAINT_THREADS));
+	if (progress != p->progress) {
+		p->progress = progress;
+		p->vain_ns = 0;
+		return 0;
+	}
+	p->vain_ns += waited_ns < 2 * LOOK_NS ? waited_ns : 2 * LOOK_NS;
+	if (p->vain_ns <= TRI_WITHOUT_NS && tri_read(&given_up) != progress + 1)
+		return 0;
+	tri_write(&given_up, progress + 1);
+	tri_collector_state(state, sizeof(state));
+	return tri_fail(ETIMEDOUT, "tricolor: nothing was collected for 10 seconds: %s", state);
+}
+
+/** Wake the agent for @wake, and wait until it, or the collector, has brought @done to @mine.  Returns as tri_gc(). */
 __attribute__((noinline))
-int tri_gc_wait(tri_au32 *wanted, tri_au32 *done, uint32_t wake)
+int tri_gc_wait_until(tri_au32 *done, uint32_t mine, uint32_t wake)
 {
 	struct tri_thread *t = tri__tls.thread;
-	uint32_t mine = atomic_fetch_add(wanted, 1) + 1, seen;
-	uintptr_t regs[6], sp = tri_save_registers(regs);
-	uint64_t without;
-	int err = 0;
+	uint32_t seen;
+	struct patience patience = {
+		.progress = tri_progress(),
+		.unanswered = tri_read(&tri_g.unanswered),
+	};
+	uint64_t began = tri_now_ns();
+	int err = tri_agent_ensure();
 
+	if (err)
+		return err;
 	/* What the caller has dropped must not be found in what it left behind. */
 	tri_forget_registers();
 	/*
-	 * This frame, with the registers in it, stays until the wait is over.  Blocked before the agent
-	 * is told: it need not interrupt us then, and finds no stale registers in a signal frame.
+	 * No blocking region: a handler that interrupts the wait may do anything, and need not come back.
+	 * The agent sends a signal, at once.
 	 */
-	if (!t->blocking_depth++)
-		tri_thread_block(t, sp, sp);
+	if (tri_in_region() && !t->depth)
+		tri_region_end(t);
+	tri_write(&t->waits, 1);
 	tri_agent_wake(wake);
 	while ((int32_t)((seen = tri_read_acquire(done)) - mine) < 0) {
-		tri_futex_wait(done, seen, 100000000);
-		without = tri_read(&tri_g.without_collector_ns);
-		if (without && tri_now_ns() - without > WITHOUT_NS) {
-			err = tri_fail(ETIMEDOUT, "tricolor: no collector for 10 seconds; is tricolord "
-				       "installed, and TRICOLOR_SOCKET or TRICOLOR_DAEMON right?");
+		err = lose_patience(&patience, tri_now_ns() - began);
+		if (err)
 			break;
-		}
+		began = tri_now_ns();
+		if (tri_read(&t->pending) && !t->depth)
+			tri_signal_self(t);
+		tri_futex_wait(done, seen, LOOK_NS);
 	}
-	if (!--t->blocking_depth)
-		tri_thread_unblock(t);
+	tri_write(&t->waits, 0);
+	tri_say_unsaid();
+	return err;
+}
+
+/** Ask for one more of @wanted, and wait for it.  Returns as tri_gc(). */
+int tri_gc_wait(tri_au32 *wanted, tri_au32 *done, uint32_t wake)
+{
+	uint32_t mine = atomic_fetch_add(wanted, 1) + 1;
+	int err;
+
+	tri_step_whole(true);
+	err = tri_gc_wait_until(done, mine, wake);
+	tri_step_whole(false);
 	return err;
 }
 
@@ -63,7 +143,7 @@ TRI_EXPORT int tri_set_gc_percent(int percent)
 {
 	int old;
 
-	if (tri_start(NULL))
+	if (tri_start_attached(NULL))
 		return tri_g.settings.gc_percent;
 	/* First: a collector that attaches now must not set its default over it. */
 	atomic_fetch_or(&tri_g.settings.chosen, TRI_CHOSEN_GC_PERCENT);
@@ -76,7 +156,7 @@ TRI_EXPORT int64_t tri_set_memory_limit(int64_t bytes)
 {
 	int64_t old;
 
-	if (tri_start(NULL))
+	if (tri_start_attached(NULL))
 		return TRI_LIMIT_NONE;
 	if (bytes < 0)
 		return tri_read(&tri_g.view.ctl->memory_limit_bytes);
@@ -96,7 +176,7 @@ TRI_EXPORT int tri_read_stats(struct tri_stats *stats)
 	if (stats->size < sizeof(*stats))
 		return tri_fail(EINVAL, "tricolor: tri_stats.size is %zu; set it to sizeof(struct "
 				"tri_stats) before the call", stats->size);
-	err = tri_start(NULL);
+	err = tri_start_attached(NULL);
 	if (err)
 		return err;
 	ctl = tri_g.view.ctl;
@@ -126,6 +206,10 @@ TRI_EXPORT int tri_read_stats(struct tri_stats *stats)
 		.limited_gc_ns = tri_read(&ctl->limited_gc_ns),
 		.limited_program_ns = tri_read(&ctl->limited_program_ns),
 		.refused = tri_read(&ctl->refused),
+		.throttled = tri_read(&ctl->throttled),
+		.throttled_ns = tri_read(&ctl->throttled_ns),
+		.throttled_max_ns = tri_read(&ctl->throttled_max_ns),
+		.throttled_now = tri_read(&ctl->throttled_now),
 	};
 	return 0;
 }

@@ -13,9 +13,12 @@
  *			Now every store shades.  Only then, thread by thread with its cache lock held,
  *			allocate black: a black object must not be reachable for a thread that could
  *			still store into it without shading.
- *	H2 scan		every thread scans its own stack, on its way out of the library or in the
- *			signal handler; the agent scans for blocked threads, and the roots.  Then
- *			allocations go inline again.
+ *	H2 scan		the agent scans the roots.  Then every thread scans its own stack, on its way
+ *			out of the library or in the signal handler; the agent scans for blocked
+ *			threads.  Then allocations go inline again.  Roots come first because they
+ *			may go away (dlclose(), munmap(), tri_root_remove()): what a thread loads
+ *			from one before its stack is scanned is on that stack, and what it loads later
+ *			was there when the roots were scanned, or was stored by a barrier.
  *	H3 collect	fence; quiesce: what threads have shaded so far is in buffers that the
  *			collector can see.  No thread does anything for it.
  *	H4 barrier off	divert; fence; quiesce; thread by thread with its cache lock held: give back the
@@ -30,58 +33,115 @@
 #include <linux/membarrier.h>
 #include <sched.h>
 #include <string.h>
+#include <sys/rseq.h>
 
+#include "checker.h"
 #include "core/proto.h"
 #include "futex.h"
+#include "held_up.h"
 #include "internal.h"
+#include "point.h"
 
 /* Threads get this long to answer by themselves before they are sent a signal. */
 #define PATIENCE_NS 30000
-/* A signal may find its thread inside; then the thread answers soon.  If not, it is sent again. */
-#define RESEND_NS 2000000
+/* A signal may be blocked in a thread that does not answer for so long: the second one is sent as well. */
+#define AGAIN_NS 100000000
+/* Some microseconds. */
+#define LOCK_TRIES 200
+/* An object is rather left where it is than waited for any longer. */
+#define UNLOAD_NS 3000000000ull
 
-/* A signal to every thread, and its answer. list_lock */
-static void fence_by_signal(void)
+/* A thread in a blocking region stays in it until let_go(). */
+static bool hold(struct tri_thread *t)
+{
+	uint32_t word = tri_read(&t->blocked);
+
+	return tri_blocked(word) == TRI_BLOCKED &&
+	       atomic_compare_exchange_strong(&t->blocked, &word, (word & ~3u) | TRI_BLOCKED_HELD);
+}
+
+/* It may have lost patience: see wait_held(). */
+static void let_go(struct tri_thread *t)
+{
+	uint32_t word = tri_read(&t->blocked);
+
+	if (tri_blocked(word) == TRI_BLOCKED_HELD)
+		atomic_compare_exchange_strong(&t->blocked, &word, (word & ~3u) | TRI_BLOCKED);
+	tri_futex_wake(&t->blocked);
+}
+
+/*
+ * Not one fence alone: while the agent, held up, has let go of list_lock, another thread may begin a later one
+ * (tri_fence_unload()), and who answers that has answered both.
+ */
+static bool has_seen(const struct tri_thread *t, uint32_t fence)
+{
+	return (int32_t)(tri_read_acquire(&t->fence_seen) - fence) >= 0;
+}
+
+/*
+ * A signal to every thread, and its answer; false if it takes longer than @limit_ns (0: for ever).
+ * list_lock, which may be let go of.
+ */
+static bool fence_by_signal(uint64_t limit_ns)
 {
 	uint32_t fence = atomic_fetch_add(&tri_g.fence, 1) + 1, answers;
+	uint64_t began = tri_now_ns(), now;
+	struct tri_held_up held_up = { 0 };
 	struct tri_thread *t, *next;
+	int64_t resend_ns;
 
 	for (t = tri_g.threads; t; t = next) {
 		next = t->next;
-		if (t->tls != &tri__tls && tri_read(&t->blocked) == TRI_RUNNING &&
-		    tri_signal_send(t->tid) == -ESRCH)
+		if (t != tri__tls.thread && tri_blocked(tri_read(&t->blocked)) == TRI_RUNNING &&
+		    tri_signal_send(t, false) == -ESRCH)
 			tri_thread_remove(t);
 	}
+again:
 	for (t = tri_g.threads; t; t = next) {
 		next = t->next;
-		for (;;) {
+		for (resend_ns = TRI_RESEND_NS;; resend_ns = tri_resend_longer(resend_ns)) {
 			answers = tri_read_acquire(&tri_g.answers);
 			/* Going into a blocking region and coming out of it are fences. */
-			if (t->tls == &tri__tls || tri_read_acquire(&t->fence_seen) == fence ||
-			    tri_read_acquire(&t->blocked) != TRI_RUNNING)
+			if (t == tri__tls.thread || has_seen(t, fence) ||
+			    tri_blocked(tri_read_acquire(&t->blocked)) != TRI_RUNNING)
 				break;
-			tri_futex_wait(&tri_g.answers, answers, RESEND_NS);
-			if (tri_read_acquire(&t->fence_seen) != fence && tri_signal_send(t->tid) == -ESRCH) {
+			TRI_POINT("fence.waits");
+			tri_futex_wait(&tri_g.answers, answers, resend_ns);
+			now = tri_now_ns();
+			if (tri_thread_over(t) ||
+			    (!has_seen(t, fence) &&
+			     tri_signal_send(t, now - began > AGAIN_NS) == -ESRCH)) {
 				tri_thread_remove(t);
 				break;
 			}
+			if (limit_ns && now - began > limit_ns)
+				return false;
+			if (tri_held_up(&held_up, t))
+				goto again;
 		}
 	}
+	return true;
 }
 
-/* list_lock */
+/* With rseq it restarts sequences, too. */
+static bool barrier_everywhere(void)
+{
+	return tri_g.membarrier && !syscall(SYS_membarrier, tri_g.rseq ? MEMBARRIER_CMD_PRIVATE_EXPEDITED_RSEQ :
+					    MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0);
+}
+
+/*
+ * list_lock.  The interrupt that restarts sequences drains the store buffer, as any does on x86-64, and the
+ * kernel adds a barrier: it is a fence as well, and one is enough.  A program that puts itself into a sandbox may
+ * be refused what it had registered for: then signals are the fence from this one on.
+ */
 static void fence_all(void)
 {
-	if (!tri_g.membarrier) {
-		fence_by_signal();
+	if (barrier_everywhere())
 		return;
-	}
-	/*
-	 * The second restarts sequences; the interrupt that it does it with drains the store buffer, as any
-	 * does on x86-64, and the kernel adds a barrier: it is a fence as well, and one is enough.
-	 */
-	syscall(SYS_membarrier, tri_g.rseq ? MEMBARRIER_CMD_PRIVATE_EXPEDITED_RSEQ :
-		MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0);
+	tri_g.membarrier = false;
+	fence_by_signal(0);
 }
 
 /*
@@ -89,33 +149,28 @@ static void fence_all(void)
  * into it.  The kernel follows a thread's rseq_cs whenever that thread comes back from a preemption:
  * it must not name one of them.  A signal makes the kernel clear it, as the thread is not in the
  * sequence (the program would not unmap code that runs); for a thread that is blocked we do.
+ * False: some thread does not answer.
  */
-void tri_fence_unload(void)
+bool tri_fence_unload(void)
 {
 	struct tri_thread *t, *self = tri__tls.thread;
+	bool done;
 
-	if (!tri_g.rseq)
-		return;
-	/* Not to be stopped with list_lock in its hands: see tri_thread_detach(). */
-	if (self)
-		self->depth++;
-	pthread_mutex_lock(&tri_g.list_lock);
-	fence_by_signal();
+	/* Not tri_g.rseq: a sequence that then finds the flag set has named itself all the same. */
+	if (!__rseq_size)
+		return true;
+	tri_list_lock(self);
+	done = fence_by_signal(UNLOAD_NS);
 	for (t = tri_g.threads; t; t = t->next) {
-		uint32_t blocked = TRI_BLOCKED;
-
 		if (t == self) {
 			__atomic_store_n(t->rseq_cs, 0, __ATOMIC_RELAXED);
-		} else if (t->rseq_cs && atomic_compare_exchange_strong(&t->blocked, &blocked,
-									TRI_BLOCKED_HELD)) {
+		} else if (t->rseq_cs && hold(t)) {
 			__atomic_store_n(t->rseq_cs, 0, __ATOMIC_RELAXED);
-			tri_write_release(&t->blocked, TRI_BLOCKED);
-			tri_futex_wake(&t->blocked);
+			let_go(t);
 		}
 	}
-	pthread_mutex_unlock(&tri_g.list_lock);
-	if (self && --self->depth == 0 && tri_read(&self->pending))
-		tri_answer(self);
+	tri_list_unlock(self);
+	return done;
 }
 
 /* For waiting assists: the cycle is held up by the program's own threads, not by its collector. */
@@ -124,27 +179,87 @@ static void note_progress(void)
 	atomic_fetch_add_explicit(&tri_g.view.ctl->work_seq, 1, memory_order_relaxed);
 }
 
-/* list_lock, after fence_all(). */
+/*
+ * A while in which @t may come out.  Mostly it does soon; if not, it has lost its CPU, perhaps for milliseconds, and
+ * is asked to wake us.  After the barrier either it has seen that, or we see that it is out.  Without the barrier it
+ * may miss it, as it may while it answers something else: we look again in time.
+ */
+static void wait_for_way_out(struct tri_thread *t, int tries, int64_t *most_ns)
+{
+	uint32_t visits = tri_read_acquire(&t->visits), answers, none = 0;
+
+	if (tries < 20 || !(visits & 1)) {
+		sched_yield();
+		return;
+	}
+	answers = tri_read_acquire(&tri_g.answers);
+	if (atomic_compare_exchange_strong(&t->pending, &none, TRI_PENDING_WAKE))
+		barrier_everywhere();
+	TRI_POINT("way_out.waits");
+	if (tri_read_acquire(&t->visits) == visits)
+		tri_futex_wait(&tri_g.answers, answers, *most_ns);
+	*most_ns = tri_resend_longer(*most_ns);
+}
+
+/* list_lock, after fence_all(); it may be let go of.  Threads that attach meanwhile need not be waited for. */
 static void quiesce(void)
 {
+	struct tri_held_up held_up = { 0 };
 	struct tri_thread *t;
+	int64_t most_ns;
 	int tries;
 
 	for (t = tri_g.threads; t; t = t->next) {
 		uint32_t visits = tri_read_acquire(&t->visits);
 
-		if (!(visits & 1))
-			continue;
-		for (tries = 0; tri_read_acquire(&t->visits) == visits; tries++) {
-			struct timespec pause = { 0, 20000 };
-
-			note_progress();
-			if (tries < 20)
-				sched_yield();
-			else
-				nanosleep(&pause, NULL);
-		}
+		t->inside_since = visits & 1 ? visits : 0;
 	}
+again:
+	for (t = tri_g.threads; t; t = t->next) {
+		most_ns = TRI_RESEND_NS;
+		for (tries = 0; t->inside_since && !tri_thread_over(t) &&
+		     tri_read_acquire(&t->visits) == t->inside_since; tries++) {
+			note_progress();
+			TRI_POINT("quiesce.waits");
+			wait_for_way_out(t, tries, &most_ns);
+			if (tri_held_up(&held_up, t))
+				goto again;
+		}
+		t->inside_since = 0;
+	}
+}
+
+/*
+ * A thread that allocates by the library takes its lock again at once.  Who has slept until it let go finds the lock
+ * taken, mostly, and so tries for as long as a few allocations take.
+ */
+static bool try_cache(struct tri_thread *t)
+{
+	int tries;
+
+	for (tries = 0; tries < LOCK_TRIES; tries++) {
+		if (tri_trylock(&t->cache_lock))
+			return true;
+		__builtin_ia32_pause();
+	}
+	return false;
+}
+
+/*
+ * Take a thread's cache lock.  False: list_lock was let go of meanwhile, and the lock is not taken.
+ * A thread that is inside may have been stopped with its lock in its hands.
+ */
+static bool lock_cache(struct tri_thread *t, struct tri_held_up *held_up)
+{
+	int64_t most_ns = TRI_RESEND_NS;
+	int tries;
+
+	for (tries = 0; !try_cache(t); tries++) {
+		wait_for_way_out(t, tries, &most_ns);
+		if (tri_held_up(held_up, t))
+			return false;
+	}
+	return true;
 }
 
 /* list_lock */
@@ -152,8 +267,10 @@ static void divert(void)
 {
 	struct tri_thread *t;
 
+	/* Threads that attach from now on adopt it. */
+	tri_g.diverted = true;
 	for (t = tri_g.threads; t; t = t->next)
-		t->tls->caches = tri_empty_caches;
+		tri_divert(tri_tls_of(t), t->caches, TRI_DIVERTED_AGENT, 0);
 }
 
 /* list_lock */
@@ -161,9 +278,10 @@ static void undivert(void)
 {
 	struct tri_thread *t;
 
+	tri_g.diverted = false;
 	atomic_thread_fence(memory_order_release);
 	for (t = tri_g.threads; tri_g.rseq && t; t = t->next)
-		t->tls->caches = t->caches;
+		tri_divert(tri_tls_of(t), t->caches, 0, TRI_DIVERTED_AGENT);
 }
 
 /* Threads that wait for credit, or for the end of the cycle: see assist.c. */
@@ -178,23 +296,31 @@ static void wake_assists(void)
 
 static void barrier_on(uint32_t cycle)
 {
+	struct tri_held_up held_up = { 0 };
 	struct tri_thread *t;
 
 	pthread_mutex_lock(&tri_g.list_lock);
+	tri_threads_reap();
 	tri_g.cycle = cycle;
 	tri_g.phase = TRI_PHASE_BARRIER;
 	for (t = tri_g.threads; t; t = t->next) {
 		tri_write(&t->marking, 1);
-		t->tls->barrier = 1;
+		tri_flag_set(&tri_tls_of(t)->barrier, TRI_FLAG_AGENT, true);
 	}
 	divert();
 	fence_all();
 	quiesce();
+	TRI_POINT("barrier_on.quiet");
 	tri_g.phase = TRI_PHASE_BLACK;
+	/* A cycle that was abandoned had the same number: its scans do not count for this one. */
+	for (t = tri_g.threads; t; t = t->next)
+		tri_write(&t->scanned_cycle, cycle - 1);
+again:
 	for (t = tri_g.threads; t; t = t->next) {
-		/* A cycle that was abandoned had the same number: its scans do not count for this one. */
-		tri_write(&t->scanned_cycle, 0);
-		tri_lock(&t->cache_lock);
+		if (t->black)
+			continue;
+		if (!lock_cache(t, &held_up))
+			goto again;
 		tri_cache_blacken(t);
 		tri_unlock(&t->cache_lock);
 	}
@@ -204,20 +330,18 @@ static void barrier_on(uint32_t cycle)
 /* A blocked thread's answer.  True if it was blocked; it stays held for a stop. */
 static bool answer_for(struct tri_thread *t, uint32_t what)
 {
-	uint32_t blocked = TRI_BLOCKED;
 	bool stop = what & TRI_PENDING_STOP;
 
-	if (!atomic_compare_exchange_strong(&t->blocked, &blocked, TRI_BLOCKED_HELD))
+	if (!hold(t))
 		return false;
+	tri_g.agent->fake_stack = t->fake_stack;
 	tri_scan_frame(tri_g.agent, (uintptr_t)t->saved, (uintptr_t)(t->saved + t->nsaved), stop);
 	tri_scan_stack(t, tri_g.agent, t->saved_sp, stop);
 	tri_write(&t->scanned_cycle, tri_g.cycle);
 	tri_write(&t->pending, 0);
-	t->tls->attention = 0;
-	if (!stop) {
-		tri_write_release(&t->blocked, TRI_BLOCKED);
-		tri_futex_wake(&t->blocked);
-	}
+	tri_flag_set(&tri_tls_of(t)->attention, TRI_FLAG_AGENT, false);
+	if (!stop)
+		let_go(t);
 	return true;
 }
 
@@ -225,7 +349,7 @@ static bool has_answered(struct tri_thread *t, uint32_t what)
 {
 	if (what & TRI_PENDING_STOP)
 		return tri_read_acquire(&t->stopped) ||
-		       tri_read(&t->blocked) == TRI_BLOCKED_HELD;
+		       tri_blocked(tri_read(&t->blocked)) == TRI_BLOCKED_HELD;
 	return tri_read_acquire(&t->scanned_cycle) == tri_g.cycle;
 }
 
@@ -236,10 +360,13 @@ static bool has_answered(struct tri_thread *t, uint32_t what)
  */
 static void ask_all(uint32_t what)
 {
-	uint64_t asked = tri_now_ns();
+	uint64_t began = tri_now_ns(), asked = began;
+	int64_t resend_ns = TRI_RESEND_NS;
 	bool signalled = false;
 	struct tri_thread *t, *next;
 	uint32_t answers;
+
+	struct tri_thread *silent = NULL;
 
 	pthread_mutex_lock(&tri_g.list_lock);
 	for (t = tri_g.threads; t; t = t->next) {
@@ -247,45 +374,104 @@ static void ask_all(uint32_t what)
 			continue;
 		t->signalled = false;
 		tri_write(&t->pending, what);
-		t->tls->attention = 1;
+		tri_flag_set(&tri_tls_of(t)->attention, TRI_FLAG_AGENT, true);
 	}
 	atomic_thread_fence(memory_order_seq_cst);
 	for (;;) {
 		bool waiting = false;
 		uint64_t now = tri_now_ns();
-		bool resend = now - asked > RESEND_NS;
+		bool resend = now - asked > (uint64_t)resend_ns;
 
 		answers = tri_read_acquire(&tri_g.answers);
 		for (t = tri_g.threads; t; t = next) {
 			next = t->next;
+			if (tri_thread_over(t)) {
+				tri_thread_remove(t);
+				continue;
+			}
 			if (has_answered(t, what) || answer_for(t, what))
 				continue;
 			waiting = true;
+			silent = t;
 			if (!tri_read(&t->pending) && !has_answered(t, what))
 				tri_write(&t->pending, what);
-			if (now - asked > PATIENCE_NS && (!t->signalled || resend)) {
+			/* One that waits in the library would not notice by itself. */
+			if ((now - asked > PATIENCE_NS || tri_read(&t->waits)) &&
+			    (!t->signalled || resend)) {
+				bool again = now - began > AGAIN_NS;
+
 				t->signalled = signalled = true;
 				/* Ended without its destructors: a raw exit of the thread. */
-				if (tri_signal_send(t->tid) == -ESRCH)
+				if (tri_signal_send(t, again) == -ESRCH)
 					tri_thread_remove(t);
 			}
 		}
 		if (!waiting)
 			break;
-		if (resend)
+		/* Nothing may be freed then: the cycle is given up (agent.c), and the thread may come back. */
+		if (now - began > TRI_SAY_NS) {
+			tri_held_up_say(silent);
+			tri_write(&tri_g.lost, 1);
+			break;
+		}
+		if (resend) {
 			asked = now - PATIENCE_NS - 1;
+			resend_ns = tri_resend_longer(resend_ns);
+		}
 		pthread_mutex_unlock(&tri_g.list_lock);
 		note_progress();
-		tri_futex_wait(&tri_g.answers, answers, signalled ? RESEND_NS : PATIENCE_NS);
+		TRI_POINT("ask.waits");
+		tri_futex_wait(&tri_g.answers, answers, signalled ? resend_ns : PATIENCE_NS);
 		pthread_mutex_lock(&tri_g.list_lock);
 	}
 	pthread_mutex_unlock(&tri_g.list_lock);
 }
 
+static void resume(void)
+{
+	struct tri_thread *t;
+
+	pthread_mutex_lock(&tri_g.list_lock);
+	atomic_fetch_add(&tri_g.resume, 1);
+	tri_futex_wake(&tri_g.resume);
+	for (t = tri_g.threads; t; t = t->next) {
+		if (tri_blocked(tri_read(&t->blocked)) == TRI_BLOCKED_HELD)
+			let_go(t);
+	}
+	pthread_mutex_unlock(&tri_g.list_lock);
+}
+
+/*
+ * Threads that have never called the library, nor were made by a pthread_create() of ours: see tasks.c.  If
+ * they come and go faster than they are found, all others wait meanwhile, so that no new ones come.
+ */
+static void scan_unknown(void)
+{
+	if (tri_tasks_scan(false))
+		return;
+	ask_all(TRI_PENDING_STOP);
+	tri_tasks_scan(true);
+	tri_tasks_release();
+	resume();
+}
+
 static void scan(void)
 {
-	ask_all(TRI_PENDING_SCAN);
+	TRI_POINT("scan.begins");
+	tri_pageheap_trim_dump();
 	tri_roots_scan(tri_g.agent, false);
+	pthread_mutex_lock(&tri_g.list_lock);
+	tri_g.phase = TRI_PHASE_SCAN;
+	pthread_mutex_unlock(&tri_g.list_lock);
+	TRI_POINT("scan.roots_done");
+	ask_all(TRI_PENDING_SCAN);
+	TRI_POINT("scan.known_done");
+	/* Nothing is freed in this cycle if one has not answered. */
+	if (!tri_read(&tri_g.lost))
+		scan_unknown();
+	TRI_POINT("scan.threads_done");
+	tri_coroutines_scan(tri_g.agent, false);
+	tri_stack_complain();
 	tri_flush_buffer(tri_g.agent);
 	pthread_mutex_lock(&tri_g.list_lock);
 	undivert();
@@ -297,31 +483,30 @@ static void collect(void)
 	pthread_mutex_lock(&tri_g.list_lock);
 	fence_all();
 	quiesce();
+	TRI_POINT("collect.quiet");
 	pthread_mutex_unlock(&tri_g.list_lock);
+}
+
+/** What was stored by the library so far has been noted in the epoch that ends here: see checker.c. */
+void tri_handshake_check(bool last)
+{
+	if (likely(!tri_read(&tri_g.checks)))
+		return;
+	pthread_mutex_lock(&tri_g.list_lock);
+	tri_check_turn();
+	fence_all();
+	quiesce();
+	pthread_mutex_unlock(&tri_g.list_lock);
+	tri_check_pass(last);
 }
 
 /* All stay in the handler, or on their way out of the library, or held in a blocking region. */
 static void stop(void)
 {
 	ask_all(TRI_PENDING_STOP);
+	tri_coroutines_scan(tri_g.agent, true);
 	tri_roots_scan(tri_g.agent, true);
 	tri_flush_buffer(tri_g.agent);
-}
-
-static void resume(void)
-{
-	struct tri_thread *t;
-
-	pthread_mutex_lock(&tri_g.list_lock);
-	atomic_fetch_add(&tri_g.resume, 1);
-	tri_futex_wake(&tri_g.resume);
-	for (t = tri_g.threads; t; t = t->next) {
-		if (tri_read(&t->blocked) == TRI_BLOCKED_HELD) {
-			tri_write_release(&t->blocked, TRI_BLOCKED);
-			tri_futex_wake(&t->blocked);
-		}
-	}
-	pthread_mutex_unlock(&tri_g.list_lock);
 }
 
 /*
@@ -330,36 +515,53 @@ static void resume(void)
  */
 static void barrier_off(uint32_t gen)
 {
+	struct tri_held_up held_up = { 0 };
 	struct tri_thread *t;
 
 	pthread_mutex_lock(&tri_g.list_lock);
+	tri_threads_reap();
 	divert();
 	fence_all();
 	quiesce();
+	TRI_POINT("barrier_off.quiet");
 	tri_g.phase = TRI_PHASE_OFF;
 	tri_g.gen = gen;
+again:
 	for (t = tri_g.threads; t; t = t->next) {
-		tri_lock(&t->cache_lock);
+		/* It has changed over, or has attached since. */
+		if (!tri_read(&t->marking))
+			continue;
+		if (!lock_cache(t, &held_up))
+			goto again;
 		tri_cache_flush(t, false);
 		t->gen = gen;
 		t->black = 0;
 		tri_write(&t->marking, 0);
 		tri_write(&t->pending, 0);
-		t->tls->attention = 0;
+		tri_flag_set(&tri_tls_of(t)->attention, TRI_FLAG_AGENT, false);
 		/* What is left in its buffer is marked, or garbage. */
 		if (t->buffer)
 			tri_write(&tri_g.view.buffers[t->buffer - 1].count, 0);
 		tri_unlock(&t->cache_lock);
 		atomic_thread_fence(memory_order_release);
-		t->tls->barrier = !tri_g.rseq;
+		tri_flag_set(&tri_tls_of(t)->barrier, TRI_FLAG_AGENT, !tri_g.rseq);
+		TRI_POINT("barrier_off.thread");
 	}
 	tri_g.agent->gen = gen;
+	if (tri_g.common->buffer)
+		tri_write(&tri_g.view.buffers[tri_g.common->buffer - 1].count, 0);
 	/* A thread that came inside before its turn may still be at it under the old rules. */
 	fence_all();
 	quiesce();
+	for (t = tri_g.threads; t; t = t->next)
+		tri_write(&t->scanned_cycle, 0);
+	tri_coroutines_forget_scans();
 	/* pairs with tri_central_take() */
 	tri_central_restart();
 	tri_write_release(&tri_g.sweepable, gen);
+	if (gen == tri_g.cycle)
+		tri_held_up_over();
+	TRI_POINT("barrier_off.done");
 	undivert();
 	pthread_mutex_unlock(&tri_g.list_lock);
 	wake_assists();
@@ -372,6 +574,7 @@ void tri_handshake_abandon(void)
 		return;
 	resume();
 	barrier_off(tri_g.gen);
+	tri_step_done();
 }
 
 void tri_handshake(const struct tri_msg *ask, struct tri_msg *answer)
@@ -379,6 +582,9 @@ void tri_handshake(const struct tri_msg *ask, struct tri_msg *answer)
 	struct tri_interruptions *i = &tri_g.interruptions;
 	uint64_t allocated = 0;
 
+	/* Nobody has a turn while all are stopped. */
+	if (ask->kind != TRI_HANDSHAKE_RESUME)
+		tri_step_hold();
 	switch (ask->kind) {
 	case TRI_HANDSHAKE_START:
 		barrier_on(tri_g.gen + 1);
@@ -395,7 +601,9 @@ void tri_handshake(const struct tri_msg *ask, struct tri_msg *answer)
 		resume();
 		break;
 	case TRI_HANDSHAKE_BARRIER_OFF:
+		tri_handshake_check(false);
 		barrier_off(tri_g.gen + 1);
+		tri_check_barriers_off();
 		allocated = tri_read(&tri_g.view.ctl->allocated_bytes);
 		break;
 	}
@@ -410,4 +618,5 @@ void tri_handshake(const struct tri_msg *ask, struct tri_msg *answer)
 	answer->interruptions = atomic_exchange(&i->count, 0);
 	answer->threads = tri_g.nthreads;
 	answer->root_bytes = tri_roots_bytes();
+	tri_step_done();
 }

@@ -1,29 +1,34 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
- * init.c - start of the heap, fork, errors
+ * init.c - start of the heap, fork
  *
  * The heap starts with the first call that needs it, in whatever thread that is.  The agent makes the
  * arena (its descriptors are its own); the starter waits for that, and not for a collector.
  */
 #include <errno.h>
 #include <linux/membarrier.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/rseq.h>
 #include <time.h>
 
+#include "checker.h"
+#include "connect.h"
+#include "dial.h"
+#include "error.h"
 #include "futex.h"
 #include "internal.h"
+#include "real.h"
+#include "throttle.h"
 
 #define FIRST_TRIGGER_BYTES (4ull << 20)
+#define AGENT_RETRY_NS 1000000000ull
 
 struct tri_global tri_g = { .list_lock = PTHREAD_MUTEX_INITIALIZER };
 
 static pthread_mutex_t start_lock = PTHREAD_MUTEX_INITIALIZER;
 static bool inherited;			/* settings are those of the process that forked us */
-static __thread char error_text[256] __attribute__((tls_model("initial-exec")));
 
 uint64_t tri_now_ns(void)
 {
@@ -31,21 +36,6 @@ uint64_t tri_now_ns(void)
 
 	clock_gettime(CLOCK_MONOTONIC, &ts);
 	return (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
-}
-
-int tri_fail(int err, const char *fmt, ...)
-{
-	va_list args;
-
-	va_start(args, fmt);
-	vsnprintf(error_text, sizeof(error_text), fmt, args);
-	va_end(args);
-	return -err;
-}
-
-TRI_EXPORT const char *tri_error(void)
-{
-	return error_text[0] ? error_text : "no error";
 }
 
 #define STRING_(x) #x
@@ -57,33 +47,49 @@ TRI_EXPORT const char *tri_version(void)
 }
 
 /* In the child.  Another thread may have been in any lock, and about to start the heap. */
-static void forked(void)
+void tri_forked(void)
 {
 	struct tri_settings settings = tri_g.settings;
 	const struct tri_mapping *m = &tri_g.mapping;
-	bool started = tri_read(&tri_g.state) != TRI_STATE_NONE;
+	const tri_au32 *same = tri_g.same;
+	bool started = tri_read(&tri_g.state) != TRI_STATE_NONE, copied = tri_fork_copied();
 
-	/* What pointed into the parent's arena must fault here and not meet a new object. */
-	if (m->base)
-		mmap(m->base, m->layout.file_bytes, PROT_NONE,
-		     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1, 0);
-	tri_backing_close(&tri_g.mapping);
-	tri_threads_reset();
-	tri_fork_reset();
-	tri_roots_reset();
+	pthread_mutex_init(&start_lock, NULL);
+	tri_coroutines_reset(copied);
+	tri_roots_reset(copied);
 	tri_starting_reset();
 	tri_pressure_reset();
-	memset(&tri_g, 0, sizeof(tri_g));
-	pthread_mutex_init(&tri_g.list_lock, NULL);
-	pthread_mutex_init(&start_lock, NULL);
-	tri_g.settings = settings;
-	inherited |= started;
+	tri_last_watch_reset();
+	tri_tasks_reset();
+	tri_error_reset();
+	tri_throttle_reset();
+	tri_spawn_reset();
+	tri_policy_reset();
+	tri_dial_reset();
+	if (!copied) {
+		/* What pointed into the parent's arena must fault here and not meet a new object. */
+		if (m->base)
+			mmap(m->base, m->layout.file_bytes, PROT_NONE,
+			     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
+		tri_backing_close(&tri_g.mapping);
+		tri_threads_reset();
+		memset(&tri_g, 0, sizeof(tri_g));
+		pthread_mutex_init(&tri_g.list_lock, NULL);
+		tri_g.settings = settings;
+		tri_g.same = same;
+		if (same)
+			tri_unseen_watch();
+		inherited |= started;
+	}
+	tri_fork_reset();
+	tri_check_forked();
 }
 
 /* Before there is a second thread that could be starting the heap during a fork(). */
 __attribute__((constructor)) static void watch_forks(void)
 {
-	if (pthread_atfork(tri_fork_prepare, tri_fork_over, forked))
+	tri_loader_find();
+	if (pthread_atfork(tri_fork_prepare, tri_fork_over, tri_forked))
 		dprintf(2, "tricolor: no memory for a fork handler\n");
 }
 
@@ -94,13 +100,29 @@ static void detect(void)
 			  !syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED_RSEQ, 0, 0);
 
 	/* A signal restarts a sequence as well, so that rseq does not depend on membarrier. */
-	tri_g.rseq = __rseq_size != 0 && !tri_g.settings.no_rseq;
+	tri_g.rseq = __rseq_size != 0 && !tri_g.settings.no_rseq && !tri_g.settings.barriers;
 	tri_g.membarrier = commands > 0 && (commands & MEMBARRIER_CMD_PRIVATE_EXPEDITED) &&
 			   !tri_g.settings.no_membarrier && (rseq_fence || !tri_g.rseq) &&
 			   !syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0, 0);
+	tri_scan_detect();
 }
 
-static void fill_ctl(void)
+/* Threads are interrupted, and the agent is woken, by this: signal 0 is a question. */
+static int can_signal(void)
+{
+	siginfo_t info;
+
+	memset(&info, 0, sizeof(info));
+	info.si_code = SI_QUEUE;
+	info.si_pid = tri_g.pid;
+	if (!syscall(SYS_rt_tgsigqueueinfo, tri_g.pid, gettid(), 0, &info))
+		return 0;
+	return tri_fail(errno, "tricolor: can't signal a thread: %s; let the sandbox allow "
+			"rt_tgsigqueueinfo(2)", strerror(errno));
+}
+
+/** The control page of an arena that no collector has seen, whose counter stands at @allocated_bytes. */
+void tri_ctl_fill(uint64_t allocated_bytes)
 {
 	struct tri_ctl *ctl = tri_g.view.ctl;
 	const struct tri_settings *s = &tri_g.settings;
@@ -118,7 +140,7 @@ static void fill_ctl(void)
 	tri_write(&ctl->debug, (s->checkmark ? TRI_DEBUG_CHECKMARK : 0u) |
 		  (s->clobberfree ? TRI_DEBUG_CLOBBERFREE : 0u));
 	/* The collector has better ones when it attaches. */
-	tri_write(&ctl->trigger_bytes, FIRST_TRIGGER_BYTES);
+	tri_write(&ctl->trigger_bytes, allocated_bytes + FIRST_TRIGGER_BYTES);
 	tri_write(&ctl->late_bytes, UINT64_MAX);
 	tri_write(&ctl->far_bytes, UINT64_MAX);
 	ctl->magic = TRI_MAGIC;
@@ -126,49 +148,122 @@ static void fill_ctl(void)
 
 static int start(const struct tri_options *opts)
 {
-	int err = 0;
+	int err = tri_real_check();
 
-	if (!inherited || opts)
+	if (!err)
+		err = tri_stack_check();
+	if (!err)
+		err = tri_watched_check();
+	if (!err)
+		err = tri_last_exit_check();
+	if (!err && (!inherited || opts))
 		err = tri_settings_read(&tri_g.settings, opts);
 	if (err)
 		return err;
 	tri_write(&tri_g.state, TRI_STATE_STARTING);
 	tri_g.pid = getpid();
-	tri_classes_init();
-	detect();
-	err = tri_agent_start();
+	err = tri_unseen_watch();
 	if (err)
 		return err;
-	fill_ctl();
-	tri_pageheap_init();
-	tri_central_init();
+	tri_classes_init();
+	detect();
+	err = can_signal();
+	if (!err)
+		err = tri_tls_init();
+	if (err)
+		return err;
 	err = tri_signal_install();
 	if (err)
 		return tri_fail(-err, "tricolor: can't handle signal %d: %s", tri_g.settings.signal,
 				strerror(-err));
+	/* Nothing may fail after this: the agent stays, and the next try would start another one. */
+	err = tri_agent_start();
+	if (err)
+		return err;
+	tri_ctl_fill(0);
+	tri_pageheap_init();
+	tri_central_init();
 	/* Before there can be a cycle that would miss its stack. */
 	tri_main_thread_attach();
 	tri_write_release(&tri_g.state, TRI_STATE_READY);
-	tri_agent_wake(TRI_WAKE_THREADS);
+	tri_futex_wake(&tri_g.state);
 	return 0;
+}
+
+/** For fork(): no thread starts the heap, or its agent.  False if that can't be had until @ns. */
+bool tri_start_hold(uint64_t ns)
+{
+	struct timespec until = { (time_t)(ns / 1000000000), (long)(ns % 1000000000) };
+
+	return !pthread_mutex_clocklock(&start_lock, CLOCK_MONOTONIC, &until);
+}
+
+void tri_start_release(void)
+{
+	pthread_mutex_unlock(&start_lock);
+}
+
+/**
+ * A forked child with a copy of the heap has no agent until it needs one.  Called outside, with no lock held.
+ * Returns 0 or a negative errno.
+ */
+int tri_agent_ensure(void)
+{
+	static uint64_t failed_ns;	/* start_lock */
+	struct tri_mapping was;
+	int err = 0;
+
+	if (likely(__atomic_load_n(&tri_g.agent_tid, __ATOMIC_ACQUIRE)))
+		return 0;
+	pthread_mutex_lock(&start_lock);
+	if (!tri_g.agent_tid && tri_now_ns() - failed_ns < AGENT_RETRY_NS)
+		err = -EAGAIN;
+	if (!tri_g.agent_tid && !err) {
+		was = tri_g.mapping;
+		detect();
+		err = tri_agent_start();
+		/* The agent has it now, in its own table. */
+		if (!err && tri_backing_is_there(&was))
+			close(was.fd);
+		if (err) {
+			failed_ns = tri_now_ns();
+			tri_g.agent_tid = 0;
+			dprintf(2, "%s\n", tri_error());
+		}
+	}
+	pthread_mutex_unlock(&start_lock);
+	return err;
+}
+
+static int already(const struct tri_options *opts)
+{
+	return opts ? tri_fail(EALREADY, "tricolor: there is a heap already; call tri_init() with options before "
+			       "any other function") : 0;
 }
 
 int tri_start(const struct tri_options *opts)
 {
+	static bool said;		/* start_lock */
+	const tri_au32 *same;
 	int err = 0;
 
-	if (likely(tri_read_acquire(&tri_g.state) == TRI_STATE_READY))
-		return opts ? -EALREADY : 0;
+	if (likely(tri_is_ready()))
+		return already(opts);
+	/* A child that is one thread, whatever its parent's locks say. */
+	same = __atomic_load_n(&tri_g.same, __ATOMIC_ACQUIRE);
+	if (same && !tri_read(same))
+		tri_forked();
 	pthread_mutex_lock(&start_lock);
 	if (tri_read(&tri_g.state) == TRI_STATE_READY) {
-		err = opts ? -EALREADY : 0;
+		err = already(opts);
 	} else {
 		err = start(opts);
 		if (err) {
 			tri_write(&tri_g.state, TRI_STATE_NONE);
-			/* A program that only allocates would never say why it can't. */
-			if (!opts)
-				dprintf(2, "%s\n", tri_error());
+			/* A program that only allocates would never say why it can't, and goes on to try. */
+			if (!opts && !said)
+				tri_tell(tri_error());
+			said |= !opts;
 		}
 	}
 	pthread_mutex_unlock(&start_lock);
@@ -177,5 +272,5 @@ int tri_start(const struct tri_options *opts)
 
 TRI_EXPORT int tri_init(const struct tri_options *opts)
 {
-	return tri_start(opts);
+	return tri_start_attached(opts);
 }

@@ -1,61 +1,59 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
- * lastexit.c - a process whose last thread ends must end, agent or not
+ * lastexit.c - a process whose last thread ends must end, whatever threads the library has
  *
- * The C library calls exit(0) in the last thread of a process; the agent is one too many for that.  So the
- * last attached thread does it itself as it ends, when only the agent is left beside it: its
- * descriptors are the program's, and what stdio holds is written.  If others that never attached are
- * left, the agent looks from time to time, and ends the process when they are gone.
+ * The C library counts threads, and the last one that ends by its ways calls exit(0), after its destructors.
+ * Threads of this library take themselves out of that count, so that the program's last thread is
+ * the last one for the C library too.
+ *
+ * A thread that leaves by the system call is never counted down.  When none is left but ours the kernel would
+ * end the process, without exit(), if we were not there: so we do that.  The status of the process
+ * is that of the thread that was last: 0, if it ended by the C library's ways; else we know only the main
+ * thread's.
  */
-#include <fcntl.h>
-#include <stdlib.h>
-#include <string.h>
+#include <errno.h>
+#include <dlfcn.h>
+#include <gnu/lib-names.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
+#include "futex.h"
 #include "internal.h"
+#include "real.h"
 
-/* Threads that ended before us may not be gone yet, and nothing tells when. */
-#define LOOKS 100
-#define LOOK_NS 1000000
+/* The C library's count, which it exports for debuggers (nptl_db/structs.def). */
+static unsigned int *count;
 
-/* Threads of this process, less a main thread that has ended, which still counts; 0: unknown. */
-static int threads_alive(void)
+/** 0, or -ENOSYS if this C library has no count that we know. */
+int tri_last_exit_check(void)
 {
-	char line[512], *p;
-	int fd = open("/proc/self/stat", O_RDONLY | O_CLOEXEC), i, ended;
-	ssize_t n;
-
-	if (fd < 0)
-		return 0;
-	n = read(fd, line, sizeof(line) - 1);
-	close(fd);
-	if (n <= 0)
-		return 0;
-	line[n] = 0;
-	/* Field 3 follows the name in parentheses: Z for a main thread that has ended. */
-	p = strrchr(line, ')');
-	ended = p && p[1] && p[2] == 'Z';
-	/* Field 20: number of threads. */
-	for (i = 2; p && i < 20; i++)
-		p = strchr(p + 1, ' ');
-	return p ? atoi(p) - ended : 0;
+	if (!count)
+		count = tri_libc_private("__nptl_nthreads");
+	if (!count)
+		return tri_fail(ENOSYS, "tricolor: the C library has no __nptl_nthreads; glibc 2.35 or "
+				"later is needed");
+	return 0;
 }
 
-/** End the process if only @ours threads are left in it, and what the library has started. */
-void tri_exit_if_alone(int ours)
+/** The calling thread, one of the library's, does not keep the process alive.  It must never return. */
+void tri_not_counted(void)
 {
-	if (threads_alive() == ours + tri_pressure_threads())
-		exit(0);
+	__atomic_fetch_sub(count, 1, __ATOMIC_SEQ_CST);
 }
 
-/** The last attached thread is ending. */
-void tri_last_thread_ends(void)
+/** Agent: leave if no thread of the program is left. */
+void tri_exit_if_alone(void)
 {
-	struct timespec pause = { 0, LOOK_NS };
-	int i;
+	int status = 0;
+	bool left, raw;
 
-	for (i = 0; i < LOOKS; i++) {
-		tri_exit_if_alone(2);
-		nanosleep(&pause, NULL);
-	}
+	pthread_mutex_lock(&tri_g.list_lock);
+	tri_threads_reap();
+	left = tri_g.nthreads != 0;
+	raw = tri_g.ended_raw;
+	pthread_mutex_unlock(&tri_g.list_lock);
+	if (left || !tri_tasks_are_ours(&status))
+		return;
+	/* Other threads of ours sleep. */
+	syscall(SYS_exit_group, raw ? status : 0);
 }

@@ -9,6 +9,8 @@
 #ifndef TRI_LOCK_H
 #define TRI_LOCK_H
 
+#include <stdbool.h>
+
 #include "futex.h"
 
 struct tri_lock {
@@ -25,6 +27,35 @@ static inline void tri_lock(struct tri_lock *l)
 		return;
 	while (atomic_exchange_explicit(&l->word, 2, memory_order_acquire))
 		tri_futex_wait(&l->word, 2, -1);
+}
+
+/* As tri_lock(), but not for longer than until @ns of CLOCK_MONOTONIC.  False: it is not taken. */
+static inline bool tri_lock_until(struct tri_lock *l, uint64_t ns)
+{
+	uint32_t old = 0;
+
+	if (atomic_compare_exchange_strong_explicit(&l->word, &old, 1, memory_order_acquire,
+						    memory_order_relaxed))
+		return true;
+	while (atomic_exchange_explicit(&l->word, 2, memory_order_acquire)) {
+		struct timespec now;
+		int64_t left;
+
+		clock_gettime(CLOCK_MONOTONIC, &now);
+		left = (int64_t)(ns - (uint64_t)now.tv_sec * 1000000000 - (uint64_t)now.tv_nsec);
+		if (left <= 0)
+			return false;
+		tri_futex_wait(&l->word, 2, left);
+	}
+	return true;
+}
+
+static inline bool tri_trylock(struct tri_lock *l)
+{
+	uint32_t old = 0;
+
+	return atomic_compare_exchange_strong_explicit(&l->word, &old, 1, memory_order_acquire,
+						       memory_order_relaxed);
 }
 
 static inline void tri_unlock(struct tri_lock *l)

@@ -13,7 +13,10 @@
  * First fit keeps the heap low and dense, so that the scavenger finds whole free pages at the top.
  * The mutex is the client's own: the collector frees pages by clearing bits and never holds it.
  */
+#include "brake.h"
 #include "internal.h"
+#include "point.h"
+#include "throttle.h"
 
 static struct tri_lock lock;
 
@@ -27,6 +30,32 @@ void tri_pageheap_init(void)
 	tri_write(&tri_g.view.grey[0], 0);
 	tri_write(&tri_g.view.backed[0], 0);
 	tri_write(&tri_g.view.ctl->top_pages, 1);
+	tri_dump_begin();
+}
+
+/** For fork(): nobody takes pages.  False if that can't be had until @ns. */
+bool tri_pageheap_hold(uint64_t ns)
+{
+	return tri_lock_until(&lock, ns);
+}
+
+void tri_pageheap_release(void)
+{
+	tri_unlock(&lock);
+}
+
+/** A forked child, whose copy of the tables is in place. */
+void tri_pageheap_reset(void)
+{
+	lock = (struct tri_lock){ 0 };
+}
+
+/** Agent: leave empty chunks out of core dumps. */
+void tri_pageheap_trim_dump(void)
+{
+	tri_lock(&lock);
+	tri_dump_trim();
+	tri_unlock(&lock);
 }
 
 /*
@@ -84,6 +113,7 @@ static uint64_t find_in_chunks(uint64_t n, uint64_t align)
 					&longest);
 			if (page)
 				return page;
+			TRI_POINT("pageheap.searched_chunk");
 			/* An aligned run that is missing says nothing about longest. */
 			if (longest < n)
 				atomic_compare_exchange_strong(&v->chunks[chunk], &hint,
@@ -95,6 +125,7 @@ static uint64_t find_in_chunks(uint64_t n, uint64_t align)
 		if (all_full) {
 			uint64_t next = (search & ~0xffffffffull) | (chunk + 1);
 
+			TRI_POINT("pageheap.all_full");
 			/* Fails, and stays low, if pages were freed since we looked. */
 			if (atomic_compare_exchange_strong(&v->ctl->search, &search, next))
 				search = next;
@@ -103,6 +134,23 @@ static uint64_t find_in_chunks(uint64_t n, uint64_t align)
 		}
 	}
 	return 0;
+}
+
+/* Of the pages, those that have no memory: it has to be had from the system. */
+static uint64_t unbacked(uint64_t page, uint64_t pages)
+{
+	const struct tri_view *v = &tri_g.view;
+	uint64_t n = 0;
+
+	while (pages) {
+		uint64_t here = 64 - (page & 63) < pages ? 64 - (page & 63) : pages;
+		uint64_t mask = tri_pages_mask(page, here);
+
+		n += (uint64_t)__builtin_popcountll(mask & ~tri_read(&v->backed[page / 64]));
+		page += here;
+		pages -= here;
+	}
+	return n;
 }
 
 /* Take the pages, all or none: the scavenger may have claimed some since they were found. */
@@ -135,14 +183,14 @@ uint32_t tri_pageheap_take(uint32_t pages, uint32_t align_pages, bool *backed)
 	uint64_t page, top, i, left;
 	int64_t used;
 
-	if (tri_refusing())
+	if (tri_refusing() || tri_braked(pages))
 		return 0;
 	tri_lock(&lock);
 	do {
 		page = pages <= TRI_CHUNK_PAGES ? find_in_chunks(pages, align_pages) : 0;
 		if (!page)
 			page = find_run(1, v->heap_pages, pages, align_pages, NULL);
-		if (!page) {
+		if (!page || !tri_throttle_take(unbacked(page, pages))) {
 			tri_unlock(&lock);
 			return 0;
 		}
@@ -160,6 +208,7 @@ uint32_t tri_pageheap_take(uint32_t pages, uint32_t align_pages, bool *backed)
 	/* Where the collector will hint that they are free.  A search has looked at some of it only. */
 	for (i = page / TRI_CHUNK_PAGES; i <= (page + pages - 1) / TRI_CHUNK_PAGES; i++)
 		(void)tri_read(&v->chunks[i]);
+	tri_dump_pages(page, pages);
 	for (i = 0; i < pages; i++)
 		tri_write(&v->page_map[page + i], TRI_BYTE_TAKEN);
 	top = tri_read(&v->ctl->top_pages);

@@ -23,7 +23,7 @@ static struct {
 	void (*fn)(enum tri_pressure pressure, void *arg);	/* lock */
 	void *arg;						/* lock */
 	bool started;						/* lock */
-	tri_au32 threads;		/* of ours that the process has */
+	tri_au32 tid;			/* 0: not there yet */
 } waiter = { .lock = PTHREAD_MUTEX_INITIALIZER };
 
 static tri_au64 asked_ns;
@@ -36,7 +36,7 @@ static enum tri_pressure known(uint32_t word)
 
 TRI_EXPORT enum tri_pressure tri_pressure(void)
 {
-	return tri_read_acquire(&tri_g.state) == TRI_STATE_READY ?
+	return tri_is_ready() ?
 	       known(tri_read(&tri_g.view.ctl->pressure)) : TRI_PRESSURE_NONE;
 }
 
@@ -46,6 +46,8 @@ static void *wait_for_pressure(void *unused)
 	uint32_t told = TRI_PRESSURE_NONE;
 
 	(void)unused;
+	tri_not_counted();
+	tri_write_release(&waiter.tid, (uint32_t)gettid());
 	for (;;) {
 		uint32_t now = tri_read(word);
 		void (*fn)(enum tri_pressure pressure, void *arg);
@@ -60,10 +62,12 @@ static void *wait_for_pressure(void *unused)
 		fn = waiter.fn;
 		arg = waiter.arg;
 		pthread_mutex_unlock(&waiter.lock);
-		if (fn)
+		/* Between calls there is nothing of it to be scanned. */
+		if (fn) {
+			tri_thread_attach();
 			fn(known(now), arg);
-		/* If it has met the heap: between calls there is nothing of it to be scanned. */
-		tri_thread_detach();
+			tri_thread_detach();
+		}
 	}
 	return NULL;
 }
@@ -73,8 +77,10 @@ TRI_EXPORT int tri_on_pressure(void (*fn)(enum tri_pressure pressure, void *arg)
 	pthread_attr_t attr;
 	pthread_t thread;
 	sigset_t all, old;
-	int err = tri_start(NULL);
+	int err = tri_start_attached(NULL);
 
+	if (!err)
+		err = tri_agent_ensure();
 	if (err)
 		return err;
 	pthread_mutex_lock(&waiter.lock);
@@ -82,7 +88,7 @@ TRI_EXPORT int tri_on_pressure(void (*fn)(enum tri_pressure pressure, void *arg)
 	waiter.arg = arg;
 	if (!waiter.started && fn) {
 		pthread_attr_init(&attr);
-		pthread_attr_setstacksize(&attr, STACK_BYTES);
+		pthread_attr_setstacksize(&attr, tri_tls_stack_bytes(STACK_BYTES));
 		pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
 		sigfillset(&all);
 		pthread_sigmask(SIG_SETMASK, &all, &old);
@@ -90,7 +96,6 @@ TRI_EXPORT int tri_on_pressure(void (*fn)(enum tri_pressure pressure, void *arg)
 		pthread_sigmask(SIG_SETMASK, &old, NULL);
 		pthread_attr_destroy(&attr);
 		waiter.started = !err;
-		atomic_fetch_add(&waiter.threads, !err);
 		if (err) {
 			waiter.fn = NULL;
 			err = tri_fail(EAGAIN, "tricolor: no thread for tri_on_pressure(): %s",
@@ -101,10 +106,10 @@ TRI_EXPORT int tri_on_pressure(void (*fn)(enum tri_pressure pressure, void *arg)
 	return err;
 }
 
-/* Threads that would go on for ever when the program's have ended. */
-int tri_pressure_threads(void)
+/* The thread that waits, which is attached only while it is in a call of the program; 0: none. */
+pid_t tri_pressure_thread(void)
 {
-	return (int)tri_read(&waiter.threads);
+	return (pid_t)tri_read_acquire(&waiter.tid);
 }
 
 /* In the child of a fork(). */
@@ -113,7 +118,7 @@ void tri_pressure_reset(void)
 	pthread_mutex_init(&waiter.lock, NULL);
 	waiter.fn = NULL;
 	waiter.started = false;
-	tri_write(&waiter.threads, 0);
+	tri_write(&waiter.tid, 0);
 }
 
 /* The program's choice is where a collector can't write. */
@@ -147,8 +152,8 @@ bool tri_refused(void)
 	if (now - then >= ASK_NS && atomic_compare_exchange_strong(&asked_ns, &then, now))
 		tri_agent_wake(TRI_WAKE_TRIGGER);
 	tri_fail(ENOMEM,
-		 "tricolor: %llu MiB live, more than the memory limit of %lld MiB allows; free "
-		 "something, raise the limit, or set TRICOLOR_LIMIT_POLICY=continue",
+		 "tricolor: %llu MiB live, more than the memory limit of %lld MiB allows; drop "
+		 "references to objects, raise the limit, or set TRICOLOR_LIMIT_POLICY=continue",
 		 (unsigned long long)(tri_read(&ctl->live_bytes) >> 20),
 		 (long long)(tri_read(&ctl->limit_bytes) >> 20));
 	errno = ENOMEM;

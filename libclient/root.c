@@ -2,35 +2,43 @@
 /*
  * root.c - roots that are not stacks: data segments, registered ranges, handles
  *
- * The writable segments of every loaded object are looked up in each cycle, so that what dlopen()
- * brings is covered and what dlclose() takes is forgotten.  They are scanned inside
- * dl_iterate_phdr(), whose lock keeps them mapped.  Of large ranges, pages that were never touched
- * are skipped, by /proc/self/pagemap: a page that is neither present nor swapped out has no pointer
- * of this process in it.
+ * The writable segments of every loaded object are looked up in each cycle (objects.c), so that what
+ * dlopen() brings is covered and what dlclose() takes is forgotten.  Stores into roots go through the
+ * barrier, so that the scan may run beside the program.
  *
- * Stores into roots go through the barrier, so that the scan may run beside the program.
+ * Reading them
+ *
+ *  1. A program may unmap, protect or truncate any of this while it is read.  So it is written into a memory
+ *     file first, which the agent has mapped as a window: write() returns an error where a plain
+ *     read would be a fault, and costs half of what process_vm_readv() does.
+ *  2. What can't be read because it is protected may be read again later, and then holds what it held.
+ *     /proc/self/mem shows it; pages that are not there at all hold nothing.
+ *
+ * Pages that hold nothing
+ *
+ *  Of large ranges, pages are left out that were never written: reading them would cost page tables, or
+ *  memory.  /proc/self/pagemap tells which pages this process has in its page table or in swap.
+ *  Others of a private anonymous mapping hold zeros.  Of shared memory they may hold anything, as they are
+ *  taken out of page tables at any time.  If nothing can be in swap, and mincore() does not find a page of
+ *  the kernel's own tmpfs, then it is a hole.  All others are read.
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <link.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
+#include <sys/sysinfo.h>
 #include <unistd.h>
 
-#include "internal.h"
+#include "checker.h"
+#include "error.h"
+#include "object.h"
 
 #define PAGEMAP_FROM (256ul << 10)
+#define PAGES_AT_ONCE 512u
+#define WINDOW_BYTES (64ul << 10)
 #define HANDLE_CHUNK 510
-
-struct range {
-	uintptr_t lo, hi;
-};
-
-struct ranges {
-	struct range *range;
-	size_t n, room;
-};
 
 /* Handles: chunks of cells, never freed; a free cell is on a list through its own word, tagged 1. */
 struct tri_handle {
@@ -43,54 +51,80 @@ struct chunk {
 };
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;	/* all below */
-static struct ranges added;
-static struct ranges segments;		/* as of the last scan; agent */
+static struct tri_ranges added;
 static struct chunk *chunks;
 static struct tri_handle *free_cells;
-static uint64_t scanned_bytes;		/* agent */
-static int pagemap = -1;		/* agent */
 
-static bool put_range(struct ranges *r, uintptr_t lo, uintptr_t hi)
+/* The agent's.  Descriptors are in its table. */
+static struct tri_ranges segments;	/* as of the last scan */
+static uint64_t scanned_bytes;
+static int pagemap = -1, memory = -1, window_file = -1;
+static char *window;			/* NULL: none yet */
+static bool no_window, mappings_known, swap;
+static const struct tri_root_visitor *visitor;	/* NULL: what is read is scanned */
+
+void *tri_array_grow(void *old, size_t *room, size_t bytes, size_t n)
+{
+	size_t more = *room ? *room * 2 : 128;
+	void *array = mmap(NULL, more * bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	if (array == MAP_FAILED)
+		return NULL;
+	if (n)
+		memcpy(array, old, n * bytes);
+	if (*room)
+		munmap(old, *room * bytes);
+	*room = more;
+	return array;
+}
+
+bool tri_ranges_put(struct tri_ranges *r, uintptr_t lo, uintptr_t hi)
 {
 	if (r->n == r->room) {
-		size_t room = r->room ? r->room * 2 : 128;
-		struct range *more = mmap(NULL, room * sizeof(*more), PROT_READ | PROT_WRITE,
-					  MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+		void *more = tri_array_grow(r->range, &r->room, sizeof(*r->range), r->n);
 
-		if (more == MAP_FAILED)
+		if (!more)
 			return false;
-		if (r->n)
-			memcpy(more, r->range, r->n * sizeof(*more));
-		if (r->room)
-			munmap(r->range, r->room * sizeof(*more));
 		r->range = more;
-		r->room = room;
 	}
-	r->range[r->n++] = (struct range){ lo, hi };
+	r->range[r->n++] = (struct tri_range){ lo, hi };
 	return true;
+}
+
+/* For the checker what is there already is as good as stored by us: no pass comes between the notes and the entry. */
+static bool put_added(uintptr_t lo, uintptr_t hi)
+{
+	struct tri_thread *t = unlikely(tri_read(&tri_g.checks)) ? tri_enter_any() : NULL;
+	bool ok;
+
+	if (t)
+		tri_note_range(lo, hi);
+	pthread_mutex_lock(&lock);
+	ok = tri_ranges_put(&added, lo, hi);
+	pthread_mutex_unlock(&lock);
+	if (t)
+		tri_leave_any(t);
+	return ok;
 }
 
 TRI_EXPORT int tri_root_add(void *start, size_t len)
 {
-	int err = tri_start(NULL);
+	int err = tri_start_attached(NULL);
 
 	if (err)
 		return err;
 	if (!start || (uintptr_t)start + len < (uintptr_t)start)
 		return -EINVAL;
-	pthread_mutex_lock(&lock);
-	if (!put_range(&added, (uintptr_t)start, (uintptr_t)start + len))
+	if (!put_added((uintptr_t)start, (uintptr_t)start + len))
 		err = -ENOMEM;
-	pthread_mutex_unlock(&lock);
 	/* What is there already came without a barrier that knew of it. */
 	if (!err) {
-		struct tri_thread *t = tri_enter();
-		uintptr_t *word = (uintptr_t *)(((uintptr_t)start + 7) & ~7ull);
+		struct tri_thread *t = tri_enter_any();
 
-		for (; t && tri_read(&t->marking) && (char *)(word + 1) <= (char *)start + len; word++)
-			tri_shade(t, (void *)*word);
+		if (t && tri_read(&t->marking))
+			tri_scan_foreign(t, (uintptr_t)start, (uintptr_t)start + len, false, false);
 		if (t)
-			tri_leave(t);
+			tri_leave_any(t);
 	}
 	return err;
 }
@@ -110,17 +144,9 @@ TRI_EXPORT int tri_root_remove(void *start, size_t len)
 		}
 	}
 	pthread_mutex_unlock(&lock);
-	/* Its pointers are deleted, as by stores: the program may still hold what it had of them. */
-	if (!err) {
-		struct tri_thread *t = tri_enter();
-		uintptr_t *word = (uintptr_t *)(((uintptr_t)start + 7) & ~7ull);
-
-		for (; t && tri_read(&t->marking) && (char *)(word + 1) <= (char *)start + len; word++)
-			tri_shade(t, (void *)*word);
-		if (t)
-			tri_leave(t);
-	}
-	return err;
+	/* What the program has loaded from there is safe: roots are scanned before stacks. */
+	return err ? tri_fail(-err, "tricolor: no tri_root_add() of %zu bytes at %p is there to be undone; "
+			      "both arguments have to be the same", len, start) : 0;
 }
 
 TRI_EXPORT tri_handle *tri_handle_new(const void *object)
@@ -128,7 +154,7 @@ TRI_EXPORT tri_handle *tri_handle_new(const void *object)
 	tri_handle *h;
 	int i;
 
-	if (tri_start(NULL))
+	if (tri_start_attached(NULL))
 		return NULL;
 	pthread_mutex_lock(&lock);
 	if (!free_cells) {
@@ -176,88 +202,208 @@ TRI_EXPORT void tri_handle_free(tri_handle *handle)
 	pthread_mutex_unlock(&lock);
 }
 
-/* Scan a range, leaving out pages that this process never wrote. */
+/* ------------------------------------------------------------------------------------------ */
+/* Reading what may go away                                                                   */
+/* ------------------------------------------------------------------------------------------ */
+
+static bool open_window(void)
+{
+	if (window || no_window)
+		return window;
+	no_window = true;
+	window_file = memfd_create("tricolor-roots", MFD_CLOEXEC);
+	if (window_file < 0 || ftruncate(window_file, WINDOW_BYTES))
+		return false;
+	window = mmap(NULL, WINDOW_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, window_file, 0);
+	if (window == MAP_FAILED) {
+		window = NULL;
+		return false;
+	}
+	madvise(window, WINDOW_BYTES, MADV_DONTFORK);
+	no_window = false;
+	return true;
+}
+
+/* A page that is protected. */
+static size_t read_protected(uintptr_t lo, uintptr_t hi)
+{
+	uintptr_t end = (lo & ~4095ul) + 4096;
+	ssize_t n;
+
+	if (memory < 0)
+		memory = open("/proc/self/mem", O_RDONLY | O_CLOEXEC);
+	if (memory < 0)
+		return 0;
+	n = pread(memory, window, (end < hi ? end : hi) - lo, (off_t)lo);
+	return n > 0 ? (size_t)n : 0;
+}
+
+/* Bytes of [@lo, @hi) that the window has now, from the beginning.  -1: there is no window. */
+static ssize_t look_at(uintptr_t lo, uintptr_t hi)
+{
+	/* Not pwrite(): the address sanitizer has one of its own, to which gaps between variables are errors. */
+	ssize_t n = syscall(SYS_pwrite64, window_file, lo, hi - lo < WINDOW_BYTES ? hi - lo : WINDOW_BYTES, 0L);
+
+	if (n >= 8)
+		return n & ~7l;
+	if (n < 0 && errno != EFAULT)
+		return -1;
+	return (ssize_t)read_protected(lo, hi);
+}
+
+/* What was read of @lo on is at @copy, @n bytes; 0: it can't be read up to the end of the page. */
+static void see(struct tri_thread *to, uintptr_t lo, const void *copy, size_t n, bool all)
+{
+	if (!visitor)
+		tri_scan_range(to, (uintptr_t)copy, (uintptr_t)copy + n, all);
+	else if (n)
+		visitor->words(visitor->arg, lo, copy, n);
+	else
+		visitor->nothing(visitor->arg, lo, (lo & ~4095ul) + 4096);
+}
+
+/* Without a window. */
+static void see_foreign(struct tri_thread *to, uintptr_t lo, uintptr_t hi)
+{
+	while (lo < hi) {
+		size_t n = tri_scan_copy(to, lo, hi);
+
+		see(to, lo, to->copy, n, false);
+		lo = n ? lo + n : (lo & ~4095ul) + 4096;
+	}
+}
+
+static void scan_bytes(struct tri_thread *to, uintptr_t lo, uintptr_t hi, bool all)
+{
+	lo = (lo + 7) & ~7ul;
+	hi &= ~7ul;
+	while (lo < hi && open_window()) {
+		ssize_t n = look_at(lo, hi);
+
+		/* RLIMIT_FSIZE, no memory. */
+		if (n < 0) {
+			no_window = true;
+			munmap(window, WINDOW_BYTES);
+			window = NULL;
+			break;
+		}
+		see(to, lo, window, (size_t)n, all);
+		scanned_bytes += (uint64_t)n;
+		lo = n ? lo + (size_t)n : (lo & ~4095ul) + 4096;
+	}
+	if (lo < hi && visitor)
+		see_foreign(to, lo, hi);
+	else if (lo < hi)
+		scanned_bytes += tri_scan_foreign(to, lo, hi, all, false).bytes;
+}
+
+/* ------------------------------------------------------------------------------------------ */
+/* Leaving out what holds nothing                                                             */
+/* ------------------------------------------------------------------------------------------ */
+
+/* Pages from @first on, as far as they are in one mapping; the last one's end is in @end. */
+struct pages {
+	uintptr_t first, end;
+	enum tri_mapping_kind kind;
+	bool mapped;
+	unsigned char resident[PAGES_AT_ONCE];
+};
+
+static void find_mapping(struct pages *p, uintptr_t at, uintptr_t hi)
+{
+	struct sysinfo info;
+
+	if (!mappings_known) {
+		mappings_known = tri_mappings_read();
+		swap = sysinfo(&info) || info.totalswap;
+	}
+	p->first = at;
+	p->end = hi;
+	p->kind = TRI_MAPPING_OTHER;
+	p->mapped = !mappings_known || tri_mapping_at(at, &p->kind, &p->end);
+	if (!p->mapped || p->end > hi)
+		p->end = p->mapped ? hi : at + 4096;
+	if (p->kind == TRI_MAPPING_SHMEM &&
+	    (swap || mincore((void *)at, p->end - at, p->resident)))
+		p->kind = TRI_MAPPING_OTHER;
+}
+
+/* A page that is neither in the page table nor in swap: does it hold nothing? */
+static bool is_hole(struct pages *p, uintptr_t at, uintptr_t hi)
+{
+	if (at < p->first || at >= p->end)
+		find_mapping(p, at, hi);
+	if (!p->mapped || p->kind == TRI_MAPPING_PRIVATE)
+		return true;
+	return p->kind == TRI_MAPPING_SHMEM && !(p->resident[(at - p->first) / 4096] & 1);
+}
+
+/* Scan a range, but for pages that hold nothing. */
 static void scan_sparse(struct tri_thread *to, uintptr_t lo, uintptr_t hi, bool all)
 {
-	uint64_t entry[512];
-	uintptr_t page;
+	uintptr_t page = lo & ~4095ul, from = lo;	/* all before @from is done */
+	uint64_t entry[PAGES_AT_ONCE];
 
 	if (hi - lo >= PAGEMAP_FROM && pagemap < 0)
 		pagemap = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
 	if (hi - lo < PAGEMAP_FROM || pagemap < 0) {
-		scanned_bytes += hi - lo;
-		tri_scan_range(to, lo, hi, all);
+		scan_bytes(to, lo, hi, all);
 		return;
 	}
-	for (page = lo & ~4095ul; page < hi;) {
+	while (page < hi) {
 		size_t want = (hi - page + 4095) / 4096, i;
+		struct pages p = { .end = 0 };
+		uintptr_t end;
 		ssize_t got;
 
-		if (want > 512)
-			want = 512;
+		if (want > PAGES_AT_ONCE)
+			want = PAGES_AT_ONCE;
+		end = page + want * 4096;
 		got = pread(pagemap, entry, want * 8, (off_t)(page / 4096 * 8));
 		for (i = 0; i < want; i++, page += 4096) {
-			uintptr_t from = page < lo ? lo : page;
-			uintptr_t to_end = page + 4096 > hi ? hi : page + 4096;
-
 			/* Bit 63: present, 62: swapped.  An unreadable entry is scanned. */
-			if ((ssize_t)((i + 1) * 8) <= got && !(entry[i] >> 62))
+			if ((ssize_t)((i + 1) * 8) > got || entry[i] >> 62 || !is_hole(&p, page, end))
 				continue;
-			scanned_bytes += to_end - from;
-			tri_scan_range(to, from, to_end, all);
+			if (page > from)
+				scan_bytes(to, from, page, all);
+			from = page + 4096;
+			if (visitor)
+				visitor->nothing(visitor->arg, page, from < hi ? from : hi);
 		}
 	}
+	if (from < hi)
+		scan_bytes(to, from, hi, all);
 }
 
-struct scan {
-	struct tri_thread *to;
-	bool all;
-};
+/* ------------------------------------------------------------------------------------------ */
+/* The scan                                                                                   */
+/* ------------------------------------------------------------------------------------------ */
 
-static int scan_segments(struct dl_phdr_info *info, size_t size, void *arg)
+/* Without knowing all roots nothing may be freed: the cycle is given up. */
+static void give_up(void)
 {
-	struct scan *s = arg;
-	int i;
-
-	(void)size;
-	for (i = 0; i < info->dlpi_phnum; i++) {
-		const ElfW(Phdr) *p = &info->dlpi_phdr[i];
-		uintptr_t lo = info->dlpi_addr + p->p_vaddr, hi = lo + p->p_memsz;
-
-		if (p->p_type != PT_LOAD || !(p->p_flags & PF_W))
-			continue;
-		/* Our own data has pointers into the heap that are no roots. */
-		if ((uintptr_t)&tri_g >= lo && (uintptr_t)&tri_g < hi && info->dlpi_name[0])
-			continue;
-		put_range(&segments, lo, hi);
-		scan_sparse(s->to, lo, hi, s->all);
-	}
-	return 0;
+	tri_write(&tri_g.lost, 1);
+	tri_complain(TRI_COMPLAINT_ROOTS, true, "tricolor: the writable data of the loaded objects can't be "
+		     "found, so that nothing is collected: no memory, no /proc, or dlopen() and dlclose() "
+		     "without a pause");
 }
 
-/*
- * Agent.  With @all the program's threads are stopped, one of them perhaps with the loader's lock in
- * its hands: then the segments of the last scan are used, if they are still mapped.
- */
+/* Agent.  With @all the program's threads are stopped. */
 void tri_roots_scan(struct tri_thread *to, bool all)
 {
-	struct scan s = { to, all };
-	unsigned char vec;
 	struct chunk *c;
-	bool held;
 	size_t i;
 
 	scanned_bytes = 0;
-	if (!all) {
-		segments.n = 0;
-		held = tri_fork_hold();
-		dl_iterate_phdr(scan_segments, &s);
-		tri_fork_release(held);
-	} else {
-		for (i = 0; i < segments.n; i++)
-			if (!mincore((void *)(segments.range[i].lo & ~4095ul), 4096, &vec))
-				scan_sparse(to, segments.range[i].lo, segments.range[i].hi, all);
-	}
+	mappings_known = false;
+	tri_tls_refresh();
+	/* A thread that is stopped in dlopen() may have left the chain half done: it is as it was. */
+	if (tri_objects_segments(&segments))
+		tri_complaint_over(TRI_COMPLAINT_ROOTS);
+	else if (!all)
+		give_up();
+	for (i = 0; i < segments.n; i++)
+		scan_sparse(to, segments.range[i].lo, segments.range[i].hi, all);
 	if (all ? pthread_mutex_trylock(&lock) : pthread_mutex_lock(&lock))
 		return;
 	for (i = 0; i < added.n; i++)
@@ -268,21 +414,75 @@ void tri_roots_scan(struct tri_thread *to, bool all)
 	tri_starting_scan(to, all);
 }
 
+static void visit_ranges(const struct tri_ranges *r, bool are_segments)
+{
+	size_t i;
+
+	for (i = 0; i < r->n; i++) {
+		visitor->range(visitor->arg, r->range[i].lo, r->range[i].hi, are_segments);
+		scan_sparse(tri_g.agent, r->range[i].lo, r->range[i].hi, false);
+	}
+}
+
+/** Agent: show data segments and registered ranges to @v.  False: those of objects can't be known. */
+bool tri_roots_visit(const struct tri_root_visitor *v)
+{
+	uint64_t scanned = scanned_bytes;
+	bool known = tri_objects_segments(&segments);
+
+	visitor = v;
+	mappings_known = false;
+	if (known)
+		visit_ranges(&segments, true);
+	pthread_mutex_lock(&lock);
+	visit_ranges(&added, false);
+	pthread_mutex_unlock(&lock);
+	visitor = NULL;
+	scanned_bytes = scanned;
+	return known;
+}
+
+/*
+ * Agent, at the start: what it needs in each cycle is mapped before the program goes on.  A program may map over
+ * a place that it has unmapped itself, and must find nothing new there.
+ */
+void tri_roots_prepare(void)
+{
+	open_window();
+	tri_objects_segments(&segments);
+}
+
 uint64_t tri_roots_bytes(void)
 {
 	return scanned_bytes;
 }
 
-/* A forked child: registered ranges are the program's and stay; handles hold nothing any more. */
-void tri_roots_reset(void)
+/** For fork(): nobody changes the ranges and handles.  False if that can't be had until @ns. */
+bool tri_roots_hold(uint64_t ns)
+{
+	struct timespec until = { (time_t)(ns / 1000000000), (long)(ns % 1000000000) };
+
+	return !pthread_mutex_clocklock(&lock, CLOCK_MONOTONIC, &until);
+}
+
+void tri_roots_release(void)
+{
+	pthread_mutex_unlock(&lock);
+}
+
+/* A forked child: registered ranges are the program's and stay; handles hold nothing any more, if nothing was @copied. */
+void tri_roots_reset(bool copied)
 {
 	struct chunk *c;
 	int i;
 
 	pthread_mutex_init(&lock, NULL);
+	/* The descriptors were in the agent's table. */
 	segments.n = 0;
-	pagemap = -1;
-	for (c = chunks; c; c = c->next)
+	pagemap = memory = window_file = -1;
+	window = NULL;
+	no_window = false;
+	for (c = chunks; c && !copied; c = c->next)
 		for (i = 0; i < HANDLE_CHUNK; i++)
 			if (!((uintptr_t)c->cell[i].object & 1))
 				c->cell[i].object = NULL;

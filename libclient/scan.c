@@ -8,10 +8,16 @@
  * Not so in roots and objects, where a program says what it stores, and where the neighbour would be
  * kept for good.
  *
- * Async-signal-safe: memory accesses, and a system call for stacks that are not the thread's own.
+ * Memory that another part of the program may unmap, protect or truncate at any time is copied by a
+ * system call first, which returns an error where a plain read would be a fault: tri_scan_foreign().
+ *
+ * Async-signal-safe: memory accesses and system calls.
  */
 #include <errno.h>
+#include <string.h>
+#include <sys/mman.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include "internal.h"
@@ -62,46 +68,248 @@ void tri_scan_range(struct tri_thread *to, uintptr_t lo, uintptr_t hi, bool all)
 	scan_words(to, lo, hi, all, false);
 }
 
+#define DESCRIPTOR_BYTES 4096ul		/* more than a struct pthread has */
+#define DESCRIPTOR_ALIGN 64ul
+
+/*
+ * What the C library's descriptors of threads hold that [@lo, @hi) points to: the argument of a thread that
+ * is being made may be nowhere else, nor what a thread has returned.  A descriptor names itself in its first
+ * word and in its third.  Only where threads are made by others: see design.md, 4.5.
+ */
+__attribute__((no_sanitize("address", "thread")))
+static void scan_descriptors(struct tri_thread *to, uintptr_t lo, uintptr_t hi, bool all)
+{
+	const volatile uintptr_t *p = (const volatile uintptr_t *)((lo + 7) & ~7ul);
+	const volatile uintptr_t *end = (const volatile uintptr_t *)(hi & ~7ul);
+	uintptr_t piece[64];
+	size_t at;
+
+	for (; p < end; p++) {
+		uintptr_t word = *p;
+
+		if ((word & (DESCRIPTOR_ALIGN - 1)) || word < 65536 || word >> 47 ||
+		    word - tri_g.view.heap_va < tri_g.view.heap_pages << TRI_PAGE_SHIFT ||
+		    !tri_read_foreign(piece, word, 3 * sizeof(*piece)) || piece[0] != word || piece[2] != word)
+			continue;
+		for (at = 0; at < DESCRIPTOR_BYTES && tri_read_foreign(piece, word + at, sizeof(piece));
+		     at += sizeof(piece))
+			scan_words(to, (uintptr_t)piece, (uintptr_t)(piece + 64), all, false);
+	}
+}
+
+/* Words that are what they were, or a copy of them; of a stack, with @past_end. */
+static void scan_copied(struct tri_thread *to, uintptr_t lo, uintptr_t hi, bool all, bool past_end)
+{
+	scan_words(to, lo, hi, all, past_end);
+	if (past_end && tri_read(&tri_g.unseen_threads))
+		scan_descriptors(to, lo, hi, all);
+}
+
 /* Words of a stack or registers. */
 void tri_scan_frame(struct tri_thread *to, uintptr_t lo, uintptr_t hi, bool all)
 {
-	scan_words(to, lo, hi, all, true);
-}
-
-/* Whether the page can be read, asked of a system call that reads 8 bytes and then objects. */
-static bool readable(uintptr_t page)
-{
-	return syscall(SYS_rt_sigprocmask, -1, page, NULL, 8) < 0 && errno != EFAULT;
-}
-
-/* The whole of a stack whose lowest used address is unknown, from the top down to a hole. */
-static void scan_down(struct tri_thread *t, struct tri_thread *to, bool all)
-{
-	uintptr_t page = (t->stack_hi - 1) & ~4095ul, lo = page;
-
-	while (lo > t->stack_lo && readable(lo - 4096))
-		lo -= 4096;
-	tri_scan_frame(to, lo, t->stack_hi, all);
+	scan_copied(to, lo, hi, all, true);
+	tri_scan_fake_frames(to, to == tri_g.agent ? to->fake_stack : tri_fake_stack(), lo, hi, all);
 }
 
 /*
- * The stack of @t from @sp up, and its thread-local variables.  A stack pointer that is not on the
- * thread's own stack is on a signal stack or a coroutine's: then both are scanned whole.
+ * Whether the page can be read, asked of a system call that reads 8 bytes and then objects.  First of one that
+ * only says whether it is mapped: a read below a stack would make that grow.
  */
-void tri_scan_stack(struct tri_thread *t, struct tri_thread *to, uintptr_t sp, bool all)
+static bool readable(uintptr_t page)
 {
-	if (sp >= t->stack_lo && sp < t->stack_hi) {
-		tri_scan_frame(to, sp, t->stack_hi, all);
-	} else {
-		uintptr_t hi = (sp & ~4095ul) + 4096;
+	return !syscall(SYS_msync, page, 4096L, MS_ASYNC) &&
+	       syscall(SYS_rt_sigprocmask, -1, page, NULL, 8) < 0 && errno != EFAULT;
+}
 
-		while (hi - sp < (16ul << 20) && readable(hi))
-			hi += 4096;
-		tri_scan_frame(to, sp, hi, all);
-		scan_down(t, to, all);
+/* Copy [@from, @from + @len) to @to->copy: bytes, from the beginning, or -errno. */
+static ssize_t copy_in(struct tri_thread *to, uintptr_t from, size_t len)
+{
+	struct iovec here = { to->copy, len }, there = { (void *)from, len };
+	ssize_t n = syscall(SYS_process_vm_readv, (long)tri_g.pid, &here, 1L, &there, 1L, 0L);
+
+	return n < 0 ? -errno : n;
+}
+
+/*
+ * Without process_vm_readv(): ask whether the page can be read, then read.  Another thread that takes
+ * it away in between makes that a fault; nothing in a sandbox that denies the call can prevent it.
+ */
+__attribute__((no_sanitize("address", "thread")))
+static size_t probe_and_copy(struct tri_thread *to, uintptr_t from, size_t len)
+{
+	const volatile uint64_t *word = (const volatile uint64_t *)from;
+	size_t i;
+
+	if (!readable(from & ~4095ul))
+		return 0;
+	for (i = 0; i < len / 8; i++)
+		((uint64_t *)to->copy)[i] = word[i];
+	return len & ~7ul;
+}
+
+/*
+ * As much as can be had at once of the words of [@from, @end), both aligned, into @to->copy, without a
+ * fault.  Bytes; 0: the first page can't be read.  @to, whose buffer is used, is the calling thread, and
+ * inside, or the agent.
+ */
+size_t tri_scan_copy(struct tri_thread *to, uintptr_t from, uintptr_t end)
+{
+	size_t len = end - from, first = 4096 - (from & 4095);
+	ssize_t n;
+
+	if (len > sizeof(to->copy))
+		len = sizeof(to->copy);
+	if (first > len)
+		first = len;
+	if (!tri_read(&tri_g.no_vm_read)) {
+		n = copy_in(to, from, len);
+		/* A kernel may refuse the whole for a page in the middle. */
+		if ((n == -EFAULT || n == 0) && len > first)
+			n = copy_in(to, from, first);
+		if (n >= 0 || n == -EFAULT || n == -ENOMEM)
+			return n > 0 ? (size_t)n & ~7ul : 0;
+		/* Refused, perhaps since a moment ago: a program may enter its sandbox at any time. */
+		tri_write(&tri_g.no_vm_read, true);
 	}
-	if (t->tls_lo)
-		tri_scan_range(to, t->tls_lo, t->tls_hi, all);
+	return probe_and_copy(to, from, first);
+}
+
+static size_t scan_piece(struct tri_thread *to, uintptr_t lo, uintptr_t hi, bool all, bool past_end)
+{
+	size_t n = tri_scan_copy(to, lo, hi);
+
+	scan_copied(to, (uintptr_t)to->copy, (uintptr_t)to->copy + n, all, past_end);
+	return n;
+}
+
+/* Scan a stack from @lo up to the first page that can't be read, or to @limit; returns where that is. */
+uintptr_t tri_scan_up(struct tri_thread *to, uintptr_t lo, uintptr_t limit, bool all)
+{
+	size_t n;
+
+	for (lo = (lo + 7) & ~7ul; lo < limit && (n = scan_piece(to, lo, limit & ~7ul, all, true)); lo += n)
+		;
+	return lo;
+}
+
+/*
+ * Scan [@lo, @hi), of which any page may be unmapped, protected, or behind the end of its file, or become
+ * so meanwhile: those are left out.  @to as in tri_scan_copy().  Words that are stored to meanwhile are
+ * read as old, new or something of both.
+ */
+struct tri_scanned tri_scan_foreign(struct tri_thread *to, uintptr_t lo, uintptr_t hi, bool all,
+				    bool past_end)
+{
+	struct tri_scanned done = { 0, hi };
+
+	lo = (lo + 7) & ~7ul;
+	hi &= ~7ul;
+	while (lo < hi) {
+		size_t n = scan_piece(to, lo, hi, all, past_end);
+
+		if (n) {
+			done.bytes += n;
+			lo += n;
+		} else {
+			if (done.hole > lo)
+				done.hole = lo;
+			lo = (lo & ~4095ul) + 4096;
+			/* The last page of all. */
+			if (!lo)
+				break;
+		}
+	}
+	return done;
+}
+
+/* Copy @bytes bytes at @from, all of them or none.  Async-signal-safe. */
+__attribute__((no_sanitize("address", "thread")))
+bool tri_read_foreign(void *to, uintptr_t from, size_t bytes)
+{
+	struct iovec here = { to, bytes }, there = { (void *)from, bytes };
+	const volatile unsigned char *byte = (const volatile unsigned char *)from;
+	uintptr_t page = from & ~4095ul;
+	ssize_t n;
+	size_t i;
+
+	if (!tri_read(&tri_g.no_vm_read)) {
+		n = syscall(SYS_process_vm_readv, (long)tri_g.pid, &here, 1L, &there, 1L, 0L);
+		if (n == (ssize_t)bytes)
+			return true;
+		if (n >= 0 || errno == EFAULT || errno == ENOMEM)
+			return false;
+		tri_write(&tri_g.no_vm_read, true);
+	}
+	for (; page < from + bytes; page += 4096)
+		if (!readable(page))
+			return false;
+	/* Not by memcpy(), which a sanitizer stands in front of. */
+	for (i = 0; i < bytes; i++)
+		((unsigned char *)to)[i] = byte[i];
+	return true;
+}
+
+/*
+ * As tri_scan_foreign(), but until tri_scan_now() at the latest: most of what a scan of few bytes costs is the
+ * call.
+ */
+void tri_scan_later(struct tri_thread *to, uintptr_t lo, uintptr_t hi, bool all, bool past_end)
+{
+	struct tri_later *l = &to->later;
+
+	lo = (lo + 7) & ~7ul;
+	hi &= ~7ul;
+	if (lo >= hi)
+		return;
+	if (hi - lo > sizeof(to->copy) / 2) {
+		tri_scan_foreign(to, lo, hi, all, past_end);
+		return;
+	}
+	if (l->n == TRI_LATER || l->bytes + (hi - lo) > sizeof(to->copy))
+		tri_scan_now(to, all);
+	l->range[l->n].lo = lo;
+	l->range[l->n].hi = hi;
+	l->range[l->n++].past_end = past_end;
+	l->bytes += hi - lo;
+}
+
+/* Scan what was put off. */
+void tri_scan_now(struct tri_thread *to, bool all)
+{
+	struct iovec here = { to->copy, to->later.bytes }, there[TRI_LATER];
+	uintptr_t copy = (uintptr_t)to->copy;
+	struct tri_later *l = &to->later;
+	unsigned int i;
+	bool copied;
+
+	for (i = 0; i < l->n; i++) {
+		there[i].iov_base = (void *)l->range[i].lo;
+		there[i].iov_len = l->range[i].hi - l->range[i].lo;
+	}
+	copied = l->n > 1 && !tri_read(&tri_g.no_vm_read) &&
+		 syscall(SYS_process_vm_readv, (long)tri_g.pid, &here, 1L, there, (long)l->n, 0L) ==
+		 (ssize_t)l->bytes;
+	for (i = 0; i < l->n; i++) {
+		if (copied)
+			scan_copied(to, copy, copy + there[i].iov_len, all, l->range[i].past_end);
+		else
+			tri_scan_foreign(to, l->range[i].lo, l->range[i].hi, all, l->range[i].past_end);
+		copy += there[i].iov_len;
+	}
+	l->n = 0;
+	l->bytes = 0;
+}
+
+/* Whether this process may call process_vm_readv() on itself. */
+void tri_scan_detect(void)
+{
+	uint64_t from = 1, copy = 0;
+	struct iovec here = { &copy, 8 }, there = { &from, 8 };
+
+	tri_write(&tri_g.no_vm_read, tri_g.settings.no_vm_read ||
+		  syscall(SYS_process_vm_readv, (long)tri_g.pid, &here, 1L, &there, 1L, 0L) != 8 ||
+		  copy != from);
 }
 
 /*

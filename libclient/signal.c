@@ -8,8 +8,14 @@
  * A handler that finds its thread inside leaves `pending` for the way out.  The kernel has already
  * sent an interrupted restartable sequence back to its start when the handler begins.
  *
+ * All signals are blocked while the handler does its work, also those with which the C library cancels
+ * threads and changes user IDs: no handler of the program's runs on top of it, so that no jump, no cancellation
+ * and no switch of stacks can leave it part-way.  Nothing that it waits for needs one of those signals: it
+ * waits for the agent only, which blocks them too, and a thread that changes user IDs waits until the handler
+ * has returned.
+ *
  * The handler makes no allocation, takes no lock, uses no stdio and keeps errno.  A signal that is
- * not ours goes to the handler that the program had installed, before or after.
+ * not ours goes to the handler that the program had installed, before or after (disposition.c).
  */
 #include <errno.h>
 #include <string.h>
@@ -17,6 +23,10 @@
 
 #include "futex.h"
 #include "internal.h"
+#include "point.h"
+#include "restart.h"
+
+#define STOP_NS 60000000000ull		/* a collector that stops threads for longer is stopped itself */
 
 static void atomic_max(tri_au64 *max, uint64_t value)
 {
@@ -46,31 +56,57 @@ static void answered(void)
 	tri_futex_wake(&tri_g.answers);
 }
 
-/* Scan from @sp, and from @extra .. @extra_end, and wait if that was asked. */
-static void do_answer(struct tri_thread *t, uintptr_t sp, uintptr_t extra, uintptr_t extra_end)
+/*
+ * Scan from @sp, and from @extra .. @extra_end, and wait if that was asked. @uc: what was interrupted;
+ * NULL for a thread that answers by itself, between two calls.
+ */
+static void do_answer(struct tri_thread *t, uintptr_t sp, uintptr_t extra, uintptr_t extra_end,
+		      const ucontext_t *uc)
 {
 	uint64_t began = tri_now_ns();
 	uint32_t what;
 
-	while ((what = tri_read_acquire(&t->pending))) {
+	while ((what = tri_read_acquire(&t->pending)) && what != TRI_PENDING_WAKE) {
 		bool stop = what & TRI_PENDING_STOP;
 		uint32_t resume = tri_read(&tri_g.resume);
 
 		tri_scan_frame(t, extra, extra_end, stop);
+		if (uc)
+			tri_scan_registers(t, uc, stop);
 		tri_scan_stack(t, t, sp, stop);
 		tri_write_release(&t->scanned_cycle, t->gen + 1);
 		if (stop)
 			tri_write(&t->stopped, 1);
 		tri_write_release(&t->pending, 0);
-		tri__tls.attention = 0;
+		tri_flag_set(&tri__tls.attention, TRI_FLAG_AGENT, false);
 		answered();
 		if (stop) {
-			while (tri_read_acquire(&tri_g.resume) == resume)
-				tri_futex_wait(&tri_g.resume, resume, -1);
+			while (tri_read_acquire(&tri_g.resume) == resume) {
+				if (tri_now_ns() - began > STOP_NS) {
+					/* What is found from here on is nobody's fault: see agent.c. */
+					tri_write(&tri_g.lost, 1);
+					break;
+				}
+				tri_futex_wait(&tri_g.resume, resume, 1000000000);
+			}
 			tri_write_release(&t->stopped, 0);
 		}
 	}
 	tri_interrupted(began);
+}
+
+/*
+ * @t is outside, which the agent may wait for.  Not before that: it would look, find @t inside, and ask again.
+ * Whatever else is asked for by now stays.
+ */
+static void wake_agent(struct tri_thread *t)
+{
+	uint32_t what = TRI_PENDING_WAKE;
+
+	if (!atomic_compare_exchange_strong(&t->pending, &what, 0))
+		return;
+	TRI_POINT("outside.wakes");
+	answered();
 }
 
 /* On the way out of the library.  The caller's registers are in the frame of this function. */
@@ -81,13 +117,12 @@ void tri_answer(struct tri_thread *t)
 	uintptr_t sp = tri_save_registers(regs);
 	int saved_errno = errno;
 
-	t->depth = 1;
-	tri_write(&t->visits, tri_read(&t->visits) + 1);
-	atomic_signal_fence(memory_order_seq_cst);
-	do_answer(t, sp, (uintptr_t)regs, (uintptr_t)(regs + 6));
-	atomic_signal_fence(memory_order_seq_cst);
-	t->depth = 0;
-	tri_write_release(&t->visits, tri_read(&t->visits) + 1);
+	if (tri_read(&t->pending) != TRI_PENDING_WAKE) {
+		tri_go_in(t);
+		do_answer(t, sp, (uintptr_t)regs, (uintptr_t)(regs + 6), NULL);
+		tri_come_out(t);
+	}
+	wake_agent(t);
 	errno = saved_errno;
 }
 
@@ -97,19 +132,6 @@ TRI_EXPORT void tri__poll_slow(void)
 
 	if (t)
 		tri_leave(t);
-}
-
-/* What the program wants done with the signal; written by its sigaction() calls. */
-static struct sigaction program_action;
-
-static void chain(int sig, siginfo_t *info, void *context)
-{
-	struct sigaction act = program_action;
-
-	if (act.sa_flags & SA_SIGINFO)
-		act.sa_sigaction(sig, info, context);
-	else if (act.sa_handler != SIG_IGN && act.sa_handler != SIG_DFL)
-		act.sa_handler(sig);
 }
 
 /*
@@ -129,109 +151,150 @@ static uintptr_t frame_end(const ucontext_t *uc)
 	return (uintptr_t)fp + (magic == 0x46505853 ? size : 512);
 }
 
-static void handler(int sig, siginfo_t *info, void *context)
+/*
+ * Whether the library has sent it.  A real-time signal comes with the name of its sender or is not sent; of
+ * others the kernel may lose the name (RLIMIT_SIGPENDING).  One without a name is ours if the agent has sent one
+ * that has not arrived.
+ */
+static bool is_ours(struct tri_thread *t, int sig, const siginfo_t *info)
 {
-	struct tri_thread *t = tri__tls.thread;
-	const ucontext_t *uc = context;
-	int saved_errno = errno;
-	uintptr_t end;
+	bool named = info->si_code == SI_QUEUE && info->si_value.sival_ptr == &tri_g;
+	bool nameless = info->si_code == SI_USER && !info->si_pid;
+	int which = sig == tri_signal_number(1);
+	uint32_t sent = TRI_SENT;
 
-	bool ours = info->si_code == SI_QUEUE && info->si_value.sival_ptr == &tri_g;
+	/* Whatever comes wakes the agent; from a sandbox by tgkill(), see tri_signal_wake(). */
+	if (tri_is_agent && (named || nameless || (info->si_code == SI_TKILL && info->si_pid == tri_g.pid)))
+		return true;
+	if (!named && (!nameless || !t || !tri_read(&t->signal_sent[which])))
+		return false;
+	/* TRI_SENDING stays: this may be an earlier one, and another one on its way. */
+	if (t)
+		atomic_compare_exchange_strong(&t->signal_sent[which], &sent, 0);
+	return true;
+}
 
-	if (!ours)
-		chain(sig, info, context);
-	/* Also after another's signal: of two that are pending at once only one is delivered. */
-	if (t) {
-		uint32_t fence = tri_read(&tri_g.fence);
+/* Scan if that was asked, and say that this thread was here. */
+static void answer_signal(struct tri_thread *t, const ucontext_t *uc, uintptr_t end)
+{
+	uint32_t fence = tri_read(&tri_g.fence);
 
-		atomic_thread_fence(memory_order_seq_cst);
-		if (tri_read(&t->fence_seen) != fence) {
-			tri_write_release(&t->fence_seen, fence);
-			answered();
-		}
-		if (!t->depth && tri_read(&t->pending) && tri_read(&t->blocked) == TRI_RUNNING) {
-			t->depth = 1;
-			tri_write(&t->visits, tri_read(&t->visits) + 1);
-			atomic_signal_fence(memory_order_seq_cst);
-			end = frame_end(uc);
-			if (end < (uintptr_t)(uc + 1))
-				end = (uintptr_t)(uc + 1);
-			/* General registers are in the ucontext, 128 bytes of red zone below sp. */
-			do_answer(t, (uintptr_t)uc->uc_mcontext.gregs[REG_RSP] - 128, (uintptr_t)uc, end);
-			atomic_signal_fence(memory_order_seq_cst);
-			t->depth = 0;
-			tri_write_release(&t->visits, tri_read(&t->visits) + 1);
-		}
+	atomic_thread_fence(memory_order_seq_cst);
+	if (tri_read(&t->fence_seen) != fence) {
+		tri_write_release(&t->fence_seen, fence);
+		answered();
 	}
-	errno = saved_errno;
+	if (t->depth || !tri_read(&t->pending) || tri_blocked(tri_read(&t->blocked)) != TRI_RUNNING)
+		return;
+	if (tri_read(&t->pending) != TRI_PENDING_WAKE) {
+		tri_go_in(t);
+		do_answer(t, (uintptr_t)uc->uc_mcontext.gregs[REG_RSP] - 128, (uintptr_t)uc, end, uc);
+		tri_come_out(t);
+	}
+	wake_agent(t);
 }
 
-int tri_signal_install(void)
+void tri_signal_handler(int sig, siginfo_t *info, void *context)
 {
-	struct sigaction act, old;
+	const ucontext_t *uc = context;
+	uintptr_t end = frame_end(uc);
+	struct tri_thread *t;
+	int saved_errno;
+	bool ours;
 
-	memset(&act, 0, sizeof(act));
-	act.sa_sigaction = handler;
-	act.sa_flags = SA_SIGINFO | SA_RESTART;
-	sigemptyset(&act.sa_mask);
-	if (tri_real_sigaction(tri_g.settings.signal, &act, &old))
-		return -errno;
-	if (!(old.sa_flags & SA_SIGINFO) || old.sa_sigaction != handler)
-		program_action = old;
-	return 0;
+	if (end < (uintptr_t)(uc + 1))
+		end = (uintptr_t)(uc + 1);
+	/* General registers are in the ucontext, 128 bytes of red zone below sp. */
+	if (tri_visit(info, uc, (uintptr_t)uc->uc_mcontext.gregs[REG_RSP] - 128, end))
+		return;
+	t = tri__tls.thread;
+	saved_errno = errno;
+	ours = is_ours(t, sig, info);
+	/* Also after another's signal: of two that are pending at once only one may be delivered. */
+	if (t) {
+		tri_write(&t->interrupted, tri_read(&t->interrupted) + 1);
+		answer_signal(t, uc, end);
+	}
+	/* The agent is to wake up. */
+	if (ours && !tri_is_agent)
+		tri_restart(t, context);
+	errno = saved_errno;
+	if (!ours)
+		tri_signal_chain(sig, info, context);
 }
 
-int tri_signal_send(pid_t tid)
+static int queue(pid_t tid, int sig, void *value)
 {
 	siginfo_t info;
 
 	memset(&info, 0, sizeof(info));
 	info.si_code = SI_QUEUE;
 	info.si_pid = tri_g.pid;
-	info.si_value.sival_ptr = &tri_g;
-	if (syscall(SYS_rt_tgsigqueueinfo, tri_g.pid, tid, tri_g.settings.signal, &info))
-		return -errno;
-	return 0;
+	info.si_value.sival_ptr = value;
+	if (!syscall(SYS_rt_tgsigqueueinfo, tri_g.pid, tid, sig, &info))
+		return 0;
+	/* A sandbox that the program has entered: see held_up.c. */
+	if (errno == EPERM || errno == ENOSYS)
+		tri_write(&tri_g.signals_refused, 1);
+	return -errno;
 }
 
-/*
- * Interposed, so that the program can use the signal as if it were its own, and can't block it: a
- * thread that has it blocked would hold up every cycle.
- */
-static bool ours(int sig)
+/** To a thread that is not attached.  The handler finds @value in siginfo_t. */
+int tri_signal_send_with(pid_t tid, void *value)
 {
-	return tri_read(&tri_g.state) == TRI_STATE_READY && sig == tri_g.settings.signal;
+	return queue(tid, tri_signal_number(0), value);
 }
 
-TRI_EXPORT int sigaction(int sig, const struct sigaction *restrict act,
-			 struct sigaction *restrict old)
+static int send_one(struct tri_thread *t, int which)
 {
-	struct sigaction copy;
+	uint32_t sending = TRI_SENDING;
+	int err;
 
-	if (ours(sig)) {
-		copy = program_action;
-		if (act)
-			program_action = *act;
-		if (old)
-			*old = copy;
+	tri_write(&t->signal_sent[which], TRI_SENDING);
+	atomic_thread_fence(memory_order_seq_cst);
+	/* In a region it is answered for; and there it may be about to call exec(): see exec.c. */
+	if (tri_blocked(tri_read(&t->blocked)) != TRI_RUNNING) {
+		atomic_compare_exchange_strong(&t->signal_sent[which], &sending, 0);
 		return 0;
 	}
-	if (act && tri_read(&tri_g.state) == TRI_STATE_READY) {
-		copy = *act;
-		sigdelset(&copy.sa_mask, tri_g.settings.signal);
-		act = &copy;
-	}
-	return tri_real_sigaction(sig, act, old);
+	err = queue(t->tid, tri_signal_number(which), &tri_g);
+	atomic_compare_exchange_strong(&t->signal_sent[which], &sending, err ? 0 : TRI_SENT);
+	return err;
 }
 
-TRI_EXPORT sighandler_t signal(int sig, sighandler_t fn)
+/** Interrupt a thread.  @again: it did not answer the last signal, which it may have blocked. */
+int tri_signal_send(struct tri_thread *t, bool again)
 {
-	struct sigaction act, old;
+	int err = send_one(t, 0);
 
-	memset(&act, 0, sizeof(act));
-	act.sa_handler = fn;
-	act.sa_flags = SA_RESTART;
-	if (sigaction(sig, &act, &old))
-		return SIG_ERR;
-	return old.sa_handler;
+	if (err == -EAGAIN || (!err && again))
+		err = send_one(t, 1);
+	return err;
+}
+
+/**
+ * Have the handler answer what is asked of the calling thread, which is outside: unlike tri_answer(), it
+ * can't be interrupted by a handler of the program's that does not come back.
+ */
+void tri_signal_self(struct tri_thread *t)
+{
+	int err = errno;
+
+	tri_signal_send(t, false);
+	errno = err;
+}
+
+/** Interrupt the agent's ppoll(). */
+void tri_signal_wake(pid_t agent)
+{
+	int err = queue(agent, tri_signal_number(0), &tri_g);
+
+	if (err == -EAGAIN)
+		err = queue(agent, tri_signal_number(1), &tri_g);
+	/*
+	 * A sandbox that the program has entered forbids it.  The agent sleeps without a timer, and is the one who
+	 * finds out what can't be done any more, and says so.
+	 */
+	if (err == -EPERM || err == -ENOSYS)
+		syscall(SYS_tgkill, tri_g.pid, agent, tri_signal_number(0));
 }

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
- * thread.c - attaching, blocking regions, detaching
+ * thread.c - attaching, detaching
  *
- * A thread attaches at its first call (interpose.c does it before the thread's own function runs).
+ * A thread attaches at its first call (starting.c does it before the thread's own function runs).
  * Under list_lock it adopts the phase that the agent is in: barrier, colour, generation.  In a mark
  * phase it then scans its own stack: the agent may have done all the others already.
  *
@@ -11,12 +11,13 @@
  * handshake sees either the thread or what it left.
  */
 #include <errno.h>
-#include <link.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/rseq.h>
 
 #include "futex.h"
 #include "internal.h"
+#include "point.h"
 
 __thread struct tri__tls tri__tls __attribute__((tls_model("initial-exec"),
 						 visibility("default"))) = {
@@ -24,25 +25,52 @@ __thread struct tri__tls tri__tls __attribute__((tls_model("initial-exec"),
 	.barrier = 1,
 };
 
-/* What the inline allocation path finds in a thread that is not attached, or diverted. */
-struct tri__cache tri_empty_caches[TRI__CACHES];
+__thread bool tri_between __attribute__((tls_model("initial-exec")));
 
 static pthread_key_t key;
+static bool has_key;
 static pthread_once_t key_once = PTHREAD_ONCE_INIT;
+static __thread bool ending __attribute__((tls_model("initial-exec")));
 static uint64_t slots_used[TRI_SLOTS / 64];	/* list_lock */
 
-static bool detach(void);
+/* The main thread's own; NULL: the library was loaded later and by another thread. */
+static struct tri__tls *main_tls;
+static pthread_t main_pthread;
+static uint64_t *main_rseq_cs;
 
+int __cxa_thread_atexit_impl(void (*fn)(void *), void *arg, void *dso);
+extern void *__dso_handle TRI_HIDDEN;
+
+static void detach(void);
+
+/* The thread's destructors are running.  What it attaches from now on ends without a word. */
 static void thread_ends(void *unused)
 {
 	(void)unused;
-	if (detach())
-		tri_last_thread_ends();
+	ending = true;
+	detach();
 }
 
 static void make_key(void)
 {
-	pthread_key_create(&key, thread_ends);
+	has_key = !pthread_key_create(&key, thread_ends);
+}
+
+/*
+ * Have thread_ends() called at this thread's end: by a key, or, in a program that has used up all keys
+ * before it loaded this library, as a destructor of thread-local data.  False if that can't be done, or has
+ * been: the destructors that run after ours may attach the thread again.
+ */
+static bool watch_end(struct tri_thread *t)
+{
+	if (ending)
+		return false;
+	if (has_key)
+		return !pthread_setspecific(key, t);
+	/* The main thread's are called by exit() already. */
+	if (main_tls == &tri__tls)
+		return false;
+	return !__cxa_thread_atexit_impl(thread_ends, t, &__dso_handle);
 }
 
 /* list_lock */
@@ -50,7 +78,7 @@ int tri_slot_take(struct tri_thread *t)
 {
 	uint32_t i;
 
-	for (i = 0; i < TRI_SLOTS / 64; i++) {
+	for (i = 0; i < TRI_SLOTS / 64 && !TRI_POINT_FAILS("slot.take"); i++) {
 		if (~slots_used[i]) {
 			t->slot_index = i * 64 + (uint32_t)__builtin_ctzll(~slots_used[i]);
 			slots_used[i] |= 1ull << (t->slot_index & 63);
@@ -79,78 +107,43 @@ struct tri_thread *tri_thread_new(void)
 	if (t) {
 		tri_g.unused = t->next;
 		visits = tri_read(&t->visits);
-		memset(t, 0, sizeof(*t));
+		memset(t, 0, offsetof(struct tri_thread, copy));
 	} else {
 		t = mmap(NULL, sizeof(*t), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 		if (t == MAP_FAILED)
 			return NULL;
+		tri_unseen_wipe(t, true);
 	}
 	tri_write(&t->visits, visits);
 	return t;
-}
-
-static int find_tls(struct dl_phdr_info *info, size_t size, void *arg)
-{
-	struct tri_thread *t = arg;
-	uintptr_t lo = (uintptr_t)info->dlpi_tls_data, here = (uintptr_t)&tri__tls;
-	int i;
-
-	(void)size;
-	for (i = 0; lo && i < info->dlpi_phnum; i++) {
-		uintptr_t hi = lo + info->dlpi_phdr[i].p_memsz;
-
-		/* Blocks of modules loaded later are elsewhere: the static ones are near ours. */
-		if (info->dlpi_phdr[i].p_type != PT_TLS || (lo > here ? lo - here : here - lo) > 65536)
-			continue;
-		if (!t->tls_lo || lo < t->tls_lo)
-			t->tls_lo = lo;
-		if (hi > t->tls_hi)
-			t->tls_hi = hi;
-	}
-	return 0;
-}
-
-static void find_stack(struct tri_thread *t, pthread_t self)
-{
-	bool held = tri_fork_hold();
-	pthread_attr_t attr;
-	void *addr;
-	size_t size;
-
-	if (!pthread_getattr_np(self, &attr)) {
-		if (!pthread_attr_getstack(&attr, &addr, &size)) {
-			t->stack_lo = (uintptr_t)addr;
-			t->stack_hi = (uintptr_t)addr + size;
-		}
-		pthread_attr_destroy(&attr);
-	}
-	/* The main thread's stack grows: its limit may be raised while the program runs. */
-	if (t->tid == tri_g.pid && t->stack_lo > (64ul << 20))
-		t->stack_lo -= 64ul << 20;
-	/* On other threads' stacks the static TLS block is above everything else. */
-	if (self == pthread_self() &&
-	    ((uintptr_t)&tri__tls < t->stack_lo || (uintptr_t)&tri__tls >= t->stack_hi))
-		dl_iterate_phdr(find_tls, t);
-	tri_fork_release(held);
 }
 
 /* Adopt the phase, as the agent would have set it.  list_lock. */
 static void adopt_phase(struct tri_thread *t)
 {
 	t->gen = tri_g.gen;
-	t->black = tri_g.phase == TRI_PHASE_BLACK;
+	t->black = tri_g.phase >= TRI_PHASE_BLACK;
 	tri_write(&t->marking, tri_g.phase != TRI_PHASE_OFF);
 	t->tls->barrier = tri_g.phase != TRI_PHASE_OFF || !tri_g.rseq;
-	t->tls->caches = tri_g.rseq ? t->caches : tri_empty_caches;
+	t->tls->caches = tri_g.rseq && !tri_g.diverted ? t->caches : tri_empty_caches;
 	tri_write(&t->fence_seen, tri_read(&tri_g.fence));
-	if (tri_g.phase != TRI_PHASE_OFF)
+	/* Any number but the next cycle's, which may be 0. */
+	tri_write(&t->scanned_cycle, tri_g.gen);
+	/* Before that the agent has not asked anybody yet, and will ask this thread too. */
+	if (tri_g.phase == TRI_PHASE_SCAN)
 		tri_write(&t->pending, TRI_PENDING_SCAN);
 }
 
-/* list_lock.  The thread with @tls is in the list from here on. */
-static void link_thread(struct tri_thread *t, struct tri__tls *tls)
+/*
+ * list_lock.  The thread with @tls is in the list from here on.  The agent writes to @tls while the
+ * thread is alive, which is a test and a store.  So as not to depend on their being faster than a
+ * thread's end, a thread whose end we may not see coming has the agent write to a copy, and goes on with
+ * what a thread has that is not attached: each of its allocations and stores comes into the library.
+ */
+static void link_thread(struct tri_thread *t, struct tri__tls *tls, bool inlined)
 {
-	t->tls = tls;
+	t->tls = inlined ? tls : &t->away;
+	t->tp = tri_tls_pointer(tls);
 	adopt_phase(t);
 	t->next = tri_g.threads;
 	t->prev = &tri_g.threads;
@@ -182,39 +175,57 @@ static void unblock_signal(void)
 	sigset_t mask;
 
 	sigemptyset(&mask);
-	sigaddset(&mask, tri_g.settings.signal);
+	sigaddset(&mask, tri_signal_number(0));
+	sigaddset(&mask, tri_signal_number(1));
 	pthread_sigmask(SIG_UNBLOCK, &mask, NULL);
 }
 
 static uint64_t *rseq_word(void)
 {
-	return tri_g.rseq ? (uint64_t *)((char *)__builtin_thread_pointer() + __rseq_offset + 8) : NULL;
+	return __rseq_size ? (uint64_t *)((char *)__builtin_thread_pointer() + __rseq_offset + 8) : NULL;
+}
+
+static void forget(struct tri_thread *t)
+{
+	tri_slot_give(t);
+	t->next = tri_g.unused;
+	tri_g.unused = t;
 }
 
 static int attach(void)
 {
+	bool is_main = main_tls == &tri__tls, inlined;
 	struct tri_thread *t;
 
 	pthread_once(&key_once, make_key);
+	/* Beside another thread: see take_over() in agent.c. */
+	if (tri_g.nthreads)
+		tri_agent_ensure();
+	tri_between = true;
 	t = new_with_slot();
-	if (!t)
-		return tri_fail(EAGAIN, "tricolor: no slot for another thread: %u are attached",
-				TRI_SLOTS);
+	if (!t) {
+		tri_between = false;
+		return tri_fail(EAGAIN, "tricolor: no slot for another thread: %u are attached; fewer "
+				"threads, or tri_thread_detach() in those that need no heap", TRI_SLOTS);
+	}
 	t->tid = gettid();
 	t->rseq_cs = rseq_word();
-	find_stack(t, pthread_self());
+	tri_stack_find(t, pthread_self(), false);
+	tri_coroutine_attach(t, (uintptr_t)__builtin_frame_address(0));
+	tri_life_begin(t, is_main);
+	inlined = watch_end(t) || is_main;
 	pthread_mutex_lock(&tri_g.list_lock);
 	/* Whoever started the heap may have attached the main thread meanwhile. */
 	if (tri__tls.thread) {
-		tri_slot_give(t);
-		t->next = tri_g.unused;
-		tri_g.unused = t;
+		tri_life_end(t);
+		tri_coroutine_detach(t);
+		forget(t);
 		t = tri__tls.thread;
 	} else {
-		link_thread(t, &tri__tls);
+		link_thread(t, &tri__tls, inlined);
 	}
 	pthread_mutex_unlock(&tri_g.list_lock);
-	pthread_setspecific(key, t);
+	tri_between = false;
 	unblock_signal();
 	if (tri_read(&t->pending))
 		tri_answer(t);
@@ -225,44 +236,49 @@ static int attach(void)
  * The main thread, when another one starts the heap: it may hold pointers that it loads from globals
  * without ever calling the library.
  */
-static struct tri__tls *main_tls;
-static pthread_t main_pthread;
-static uint64_t *main_rseq_cs;
-static struct tri_thread main_tls_range;
-
 __attribute__((constructor)) static void remember_main(void)
 {
+	pthread_once(&key_once, make_key);
 	if (gettid() != getpid())
 		return;
+	tri_life_begin_main();
 	main_tls = &tri__tls;
 	main_pthread = pthread_self();
 	main_rseq_cs = (uint64_t *)((char *)__builtin_thread_pointer() + __rseq_offset + 8);
-	dl_iterate_phdr(find_tls, &main_tls_range);
 }
 
 void tri_main_thread_attach(void)
 {
 	struct tri_thread *t;
 
-	if (!main_tls || main_tls == &tri__tls)
+	if (!main_tls || main_tls == &tri__tls || tri_main_is_over())
 		return;
 	t = new_with_slot();
 	if (!t)
 		return;
 	t->tid = tri_g.pid;
-	t->rseq_cs = tri_g.rseq ? main_rseq_cs : NULL;
-	find_stack(t, main_pthread);
-	t->tls_lo = main_tls_range.tls_lo;
-	t->tls_hi = main_tls_range.tls_hi;
+	t->rseq_cs = __rseq_size ? main_rseq_cs : NULL;
+	tri_stack_find(t, main_pthread, false);
+	tri_life_of_main(t);
 	pthread_mutex_lock(&tri_g.list_lock);
-	if (main_tls->thread) {
-		tri_slot_give(t);
-		t->next = tri_g.unused;
-		tri_g.unused = t;
-	} else {
-		link_thread(t, main_tls);
-	}
+	if (main_tls->thread)
+		forget(t);
+	else
+		link_thread(t, main_tls, true);
 	pthread_mutex_unlock(&tri_g.list_lock);
+}
+
+/*
+ * What a function does first that needs the heap: whoever calls it may hold objects from now on without
+ * ever calling another.  No slot left is no failure of such a function; tasks.c finds the thread.
+ */
+int tri_start_attached(const struct tri_options *opts)
+{
+	int err = tri_start(opts);
+
+	if ((!err || err == -EALREADY) && !tri__tls.thread)
+		attach();
+	return err;
 }
 
 /* Attach the calling thread.  NULL with errno set if that can't be done. */
@@ -279,11 +295,49 @@ struct tri_thread *tri_attach_self(void)
 	return tri__tls.thread;
 }
 
+/* See tri_enter_any(). */
+struct tri_thread *tri_common_enter(void)
+{
+	struct tri_thread *t = tri_g.common;
+
+	if (!t)
+		return NULL;
+	tri_between = true;
+	pthread_mutex_lock(&tri_g.list_lock);
+	t->gen = tri_g.gen;
+	tri_write(&t->marking, tri_g.phase != TRI_PHASE_OFF);
+	return t;
+}
+
+void tri_common_leave(void)
+{
+	pthread_mutex_unlock(&tri_g.list_lock);
+	tri_between = false;
+}
+
 TRI_EXPORT int tri_thread_attach(void)
 {
-	if (tri__tls.thread)
+	if (tri__tls.thread && tri_is_ready())
 		return 0;
 	return tri_attach_self() ? 0 : -errno;
+}
+
+/**
+ * list_lock, for a thread that is in the list and stays there (NULL: one that has no record).  It answers nobody
+ * meanwhile: the agent may have asked it to stop, and wants that lock itself before it lets go of who has stopped.
+ */
+void tri_list_lock(struct tri_thread *self)
+{
+	if (self)
+		self->depth++;
+	pthread_mutex_lock(&tri_g.list_lock);
+}
+
+void tri_list_unlock(struct tri_thread *self)
+{
+	pthread_mutex_unlock(&tri_g.list_lock);
+	if (self && --self->depth == 0 && tri_read(&self->pending))
+		tri_answer(self);
 }
 
 /*
@@ -292,9 +346,14 @@ TRI_EXPORT int tri_thread_attach(void)
  */
 void tri_thread_remove(struct tri_thread *t)
 {
-	tri_lock(&t->cache_lock);
-	tri_cache_flush(t, tri_read(&tri_g.sweepable) == t->gen);
-	tri_unlock(&t->cache_lock);
+	tri_g.ended_raw = tri_thread_over(t);
+	/* One that ended inside left its spans as they were in the middle of something: nobody has them. */
+	if (!(tri_thread_over(t) && (tri_read(&t->visits) & 1))) {
+		tri_lock(&t->cache_lock);
+		tri_cache_flush(t, tri_read(&tri_g.sweepable) == t->gen);
+		tri_unlock(&t->cache_lock);
+	}
+	tri_coroutine_detach(t);
 	tri_flush_buffer(t);
 	*t->prev = t->next;
 	if (t->next)
@@ -306,38 +365,38 @@ void tri_thread_remove(struct tri_thread *t)
 	tri_g.unused = t;
 }
 
-/* pthread_exit(): the destructor runs only for threads that attached themselves. */
+/* pthread_exit() of a thread that another one has attached: the main thread. */
 void tri_thread_exiting(void)
 {
 	if (tri__tls.thread)
-		pthread_setspecific(key, tri__tls.thread);
-	else if (main_tls == &tri__tls)
-		main_tls = NULL;
+		watch_end(tri__tls.thread);
 }
 
-/* True if it was the last one. */
-static bool detach(void)
+static void detach(void)
 {
 	struct tri_thread *t = tri__tls.thread;
-	bool last;
 
 	if (!t)
-		return false;
-	/* Not to be stopped with list_lock in its hands: a handler leaves a thread with depth alone. */
+		return;
+	if (tri_in_region() && !t->depth)
+		tri_region_end(t);
+	/* As tri_list_lock(), but for good. */
 	t->depth++;
+	tri_between = true;
 	pthread_mutex_lock(&tri_g.list_lock);
 	tri__tls.caches = tri_empty_caches;
 	tri__tls.barrier = 1;
 	tri__tls.attention = 0;
 	tri__tls.thread = NULL;
+	tri_life_end(t);
 	tri_thread_remove(t);
-	last = !tri_g.nthreads;
 	pthread_mutex_unlock(&tri_g.list_lock);
-	pthread_setspecific(key, NULL);
+	tri_between = false;
+	if (has_key)
+		pthread_setspecific(key, NULL);
 	/* The agent may be waiting for this thread's answer. */
 	atomic_fetch_add(&tri_g.answers, 1);
 	tri_futex_wake(&tri_g.answers);
-	return last;
 }
 
 TRI_EXPORT void tri_thread_detach(void)
@@ -354,68 +413,69 @@ void tri_threads_reset(void)
 	tri_g.nthreads = 0;
 	main_tls = &tri__tls;
 	main_pthread = pthread_self();
+	tri_life_begin_main();
+	tri_between = false;
 	tri__tls.thread = NULL;
 	tri__tls.caches = tri_empty_caches;
 	tri__tls.barrier = 1;
 	tri__tls.attention = 0;
 }
 
-/*
- * From here on the agent answers for this thread.  @sp: the stack from here up stays as it is.
- * @from: below @sp, words to remember that will not stay (at most 64).
- */
-__attribute__((no_sanitize("address", "thread")))
-void tri_thread_block(struct tri_thread *t, uintptr_t from, uintptr_t sp)
+static void is_unused(struct tri_thread *t)
 {
-	const uintptr_t *word = (const uintptr_t *)from;
+	tri_unseen_wipe(t, true);
+	t->next = tri_g.unused;
+	tri_g.unused = t;
+}
 
-	t->nsaved = 0;
-	for (; (uintptr_t)word < sp && t->nsaved < 64; word++)
-		t->saved[t->nsaved++] = *word;
-	t->saved_sp = sp;
-	tri_write_release(&t->blocked, TRI_BLOCKED);
-	/* Either the agent sees this, or we see its request and tell it to look again. */
-	atomic_thread_fence(memory_order_seq_cst);
-	if (tri_read(&t->pending)) {
-		atomic_fetch_add(&tri_g.answers, 1);
-		tri_futex_wake(&tri_g.answers);
+/* A forked child with a copy of the heap: it has the thread that forked, if that is attached. */
+void tri_threads_forked(struct tri_thread *self)
+{
+	bool inlined = self && self->tls != &self->away;
+	struct tri_thread *t, *next;
+
+	for (t = tri_g.threads; t; t = next) {
+		next = t->next;
+		if (t != self)
+			is_unused(t);
 	}
-}
-
-void tri_thread_unblock(struct tri_thread *t)
-{
-	uint32_t blocked = TRI_BLOCKED;
-
-	while (!atomic_compare_exchange_strong(&t->blocked, &blocked, TRI_RUNNING)) {
-		tri_futex_wait(&t->blocked, TRI_BLOCKED_HELD, -1);
-		blocked = TRI_BLOCKED;
+	if (tri_g.agent)
+		is_unused(tri_g.agent);
+	if (tri_g.common)
+		is_unused(tri_g.common);
+	tri_g.agent = NULL;
+	tri_g.common = NULL;
+	tri_g.threads = NULL;
+	tri_g.nthreads = 0;
+	memset(slots_used, 0, sizeof(slots_used));
+	main_tls = &tri__tls;
+	main_pthread = pthread_self();
+	tri_life_begin_main();
+	if (!self)
+		return;
+	tri_unseen_wipe(self, true);
+	self->tid = gettid();
+	tri_life_of_main(self);
+	tri_write(&self->signal_sent[0], 0);
+	tri_write(&self->signal_sent[1], 0);
+	self->cache_lock = (struct tri_lock){ 0 };
+	self->black = 0;
+	self->gen = tri_g.gen;
+	tri_write(&self->marking, 0);
+	tri_write(&self->pending, 0);
+	tri_write(&self->scanned_cycle, 0);
+	tri_write(&self->stopped, 0);
+	/* A region of its is over, and one that a handler has interrupted as it began begins again. */
+	tri_write(&self->blocked, tri_next_region(tri_read(&self->blocked)));
+	slots_used[self->slot_index / 64] |= 1ull << (self->slot_index & 63);
+	tri_write(&tri_g.view.ctl->slots_top, self->slot_index + 1);
+	/* A handler that interrupted the library may have forked: it goes on with the buffer that it has. */
+	if (self->depth <= 1)
+		self->buffer = 0;
+	if (self->buffer) {
+		tri_write(&tri_g.view.ctl->buffers_used, self->buffer);
+		tri_write(&tri_g.view.buffers[self->buffer - 1].state, TRI_BUFFER_THREAD);
 	}
-	if (unlikely(tri_read(&t->pending)) && !t->depth)
-		tri_answer(t);
-}
-
-/*
- * This function's own frame, which may hold what the caller had in registers, is gone when it
- * returns, and so is copied; the caller's stays.
- */
-TRI_EXPORT __attribute__((noinline)) void tri_blocking_enter(void)
-{
-	struct tri_thread *t = tri__tls.thread;
-	uintptr_t regs[6], sp = tri_save_registers(regs);
-
-	/* In a handler that interrupted the library the thread is inside, and answers later. */
-	if (!t || t->blocking_depth++ || t->depth)
-		return;
-	tri_thread_block(t, sp, (uintptr_t)__builtin_frame_address(0) + 2 * sizeof(uintptr_t));
-}
-
-TRI_EXPORT void tri_blocking_exit(void)
-{
-	struct tri_thread *t = tri__tls.thread;
-
-	/* 0: a jump has ended the region. */
-	if (!t || !t->blocking_depth || --t->blocking_depth ||
-	    tri_read(&t->blocked) == TRI_RUNNING)
-		return;
-	tri_thread_unblock(t);
+	tri_write(&self->slot->buffer, self->buffer);
+	link_thread(self, &tri__tls, inlined);
 }

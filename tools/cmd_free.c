@@ -9,7 +9,7 @@
 
 int cmd_free(int argc, char **argv)
 {
-	struct target_options o;
+	struct target_options o = { .may_wait = false };
 	struct arena_of before, a;
 	char released[32], live[32], heap[32];
 

@@ -10,7 +10,7 @@
 
 int cmd_gc(int argc, char **argv)
 {
-	struct target_options o;
+	struct target_options o = { .may_wait = false };
 	struct arena_of a;
 	char live[32], heap[32];
 

@@ -6,7 +6,7 @@
  *  2. A collector for whatever starts in there; it stays outside of the cgroup, so that the limit
  *     that it keeps for others neither slows it nor kills it.
  *  3. The child becomes the program.  Signals go there.
- *  4. When it has ended, so do we, as it did.  Children of it that are still there keep cgroup and
+ *  4. When it has ended we say what killed it, if it was killed, and end with its status.  Children of it that are still there keep cgroup and
  *     collector: the keeper, a process that is there from 2. on, removes both when the last is
  *     gone, in whatever way we have gone ourselves.
  */
@@ -18,6 +18,7 @@
 #include "command.h"
 #include "core/size.h"
 #include "run_collector.h"
+#include "run_end.h"
 #include "run_group.h"
 #include "run_keeper.h"
 #include "run_program.h"
@@ -50,8 +51,8 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
 	switch (key) {
 	case KEY_LIMIT:
 		if (!tri_parse_limit(arg, &o->limit_bytes))
-			argp_error(state, "--memory-limit=%s: want a size such as 512MiB, or off",
-				   arg);
+			argp_error(state, "--memory-limit=%s: %s; want " TRI_SIZE_FORMS ", or off", arg,
+				   tri_size_mistake(arg));
 		/* What its container allows holds anyway. */
 		if (!o->limit_bytes)
 			o->limit_bytes = INT64_MAX;
@@ -146,6 +147,7 @@ int cmd_run(int argc, char **argv)
 	struct run_collector c = { 0 };
 	struct run_keeper keeper;
 	struct run_program p = { 0 };
+	struct run_end end;
 	struct run_group g = { 0 };
 	sigset_t mask;
 	int status;
@@ -170,12 +172,14 @@ int cmd_run(int argc, char **argv)
 		finish(&g, &c);
 		return EXIT_OURS;
 	}
+	run_end_begin(&end, g.dir);
 	status = run_program_go(&p, c.socket, o.program[0]);
 	if (status) {
 		run_keeper_end(&keeper, finish(&g, &c));
 		return status;
 	}
 	status = run_program_wait(&p);
+	run_end_say(&end, o.program[0], p.pid, status, c.socket);
 	run_keeper_end(&keeper, finish(&g, &c));
 	run_program_exit(status);
 }

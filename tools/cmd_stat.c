@@ -7,7 +7,7 @@
 
 int cmd_stat(int argc, char **argv)
 {
-	struct target_options o;
+	struct target_options o = { .may_wait = false };
 	struct arena_of a;
 
 	target_options_parse(&o, 1, "ID|PID", "All figures of one heap.", argc, argv);

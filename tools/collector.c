@@ -195,6 +195,35 @@ int collectors_each(const char *socket, bool (*fn)(struct collector *c, void *ar
 	return 0;
 }
 
+const char *collector_state(const struct collector *c)
+{
+	char path[64], text[512];
+	const char *at;
+	size_t n = 0;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", c->pid);
+	f = c->pid > 0 ? fopen(path, "re") : NULL;
+	if (f) {
+		n = fread(text, 1, sizeof(text) - 1, f);
+		fclose(f);
+	}
+	text[n] = 0;
+	at = strrchr(text, ')');
+	if (!at || at[1] != ' ')
+		return NULL;
+	switch (at[2]) {
+	case 'T':
+		return "is stopped; SIGCONT lets it go on";
+	case 't':
+		return "is held by a debugger";
+	case 'Z':
+	case 'X':
+		return "is ending";
+	}
+	return NULL;
+}
+
 struct control_request collector_request(enum control_op op)
 {
 	return (struct control_request){
@@ -247,9 +276,13 @@ static bool take_arena(const struct collector *c, const struct control_reply *re
 	memset(out, 0, sizeof(*out));
 	clean(arena->comm, sizeof(arena->comm));
 	clean(arena->cgroup, sizeof(arena->cgroup));
+	clean(arena->host, sizeof(arena->host));
+	clean(arena->client_cgroup, sizeof(arena->client_cgroup));
+	clean(arena->limit_unseen, sizeof(arena->limit_unseen));
 	out->arena = *arena;
 	out->collector_pid = c->pid ? c->pid : (pid_t)reply->pid;
 	out->is_private = reply->flags & CONTROL_IS_PRIVATE;
+	out->is_linked = reply->flags & CONTROL_IS_LINKED;
 	snprintf(out->id, sizeof(out->id), "%d.%llu", out->collector_pid,
 		 (unsigned long long)arena->id);
 	strcpy(out->collector, c->where);
@@ -261,11 +294,14 @@ int collector_ask(struct collector *c, const struct control_request *q, unsigned
 		  struct control_reply *reply, struct arena_of **arenas)
 {
 	struct control_arena arena;
+	const char *state = collector_state(c);
 	uint32_t i, n = 0;
 	ssize_t got;
 
 	*arenas = NULL;
 	memset(reply, 0, sizeof(*reply));
+	if (state)
+		return fail(reply, ETIMEDOUT, "the collector at %s (process %d) %s", c->where, c->pid, state);
 	if (!set_timeout(c->sock, seconds))
 		return fail(reply, errno, "setsockopt: %s", strerror(errno));
 	if (send(c->sock, q, sizeof(*q), MSG_NOSIGNAL) != sizeof(*q))

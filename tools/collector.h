@@ -35,9 +35,21 @@ struct arena_of {
 	char id[40];			/* as users see it: COLLECTOR.NUMBER */
 	pid_t collector_pid;
 	bool is_private;
+	bool is_linked;			/* and has a policy, which knows of the heap as well */
 	char collector[112];		/* where */
 	char release[32];
 };
+
+/* One that could be reached, and has not answered. */
+struct silent_collector {
+	pid_t pid;			/* 0: in another namespace */
+	pid_t client;			/* of a private one; 0: shared */
+	char where[112];
+	char why[200];
+};
+
+/** Why it can't answer, if that is known without asking: it is stopped, traced, or ending.  NULL: it may answer. */
+const char *collector_state(const struct collector *c);
 
 /**
  * Call @fn for each collector that can be reached and is not to be doubted, until it returns false.

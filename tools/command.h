@@ -21,6 +21,7 @@ extern const struct command commands[];
 /** NULL: there is none of that name. */
 const struct command *command_find(const char *name);
 
+int cmd_check_barriers(int argc, char **argv);
 int cmd_free(int argc, char **argv);
 int cmd_gc(int argc, char **argv);
 int cmd_list(int argc, char **argv);

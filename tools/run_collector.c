@@ -88,6 +88,8 @@ static __attribute__((noreturn)) void exec_daemon(const struct run_collector *c,
 	setsid();
 	sigprocmask(SIG_SETMASK, mask, NULL);
 	setenv("NOTIFY_SOCKET", c->notify, 1);
+	/* That is for the program: of a FIFO only one has what comes. */
+	unsetenv("MEMORY_PRESSURE_WATCH");
 	dup2(null, 0);
 	dup2(null, 1);
 	/* Without the close-on-exec flag that the pair has. */

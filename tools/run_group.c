@@ -6,8 +6,10 @@
  *  2. Version 2: the same, if our own group may hand "memory" down: it may not while it has
  *     processes of its own, unless it is the root.  Then a group beside our own, but only where
  *     ours has no limit itself, or the program would get out of that.
- *  3. It is empty when no process is listed.  Each that is can be waited for (pidfd_open), in both
- *     versions; their children are in the list by the time that they end.
+ *  3. cgroup.procs does not tell whether it is empty: a process whose leader has ended is not listed any more when its
+ *     last thread is about to end, and that one is in the group while it frees the memory of all.  Version 2 has
+ *     "populated" in cgroup.events, which can be waited for.  Version 1 lists the thread in "tasks"; its process can
+ *     be waited for (pidfd_open), and the children of each are in the list by the time that it ends.
  */
 #include "run_group.h"
 
@@ -22,7 +24,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "cgroup.h"
+#include "core/cgroup.h"
 
 static int write_file(const char *dir, const char *name, const char *text)
 {
@@ -82,7 +84,7 @@ static bool make_in(struct run_group *g, const char *parent, const char *limit_f
 	}
 	if (!has_file(g->dir, limit_file))
 		return no(g, "%.150s does not hand the memory controller down", parent);
-	if (limit_bytes == CGROUP_NONE)
+	if (limit_bytes == TRI_CGROUP_NONE)
 		return true;
 	snprintf(text, sizeof(text), "%llu", (unsigned long long)limit_bytes);
 	err = write_file(g->dir, limit_file, text);
@@ -94,11 +96,11 @@ static bool is_max(const char *dir, const char *name)
 	char text[64];
 	uint64_t n;
 
-	return !cgroup_read(dir, name, text, sizeof(text)) || !cgroup_parse_number(text, &n) ||
-	       n == CGROUP_NONE;
+	return !tri_cgroup_read(dir, name, text, sizeof(text)) || !tri_cgroup_parse_number(text, &n) ||
+	       n == TRI_CGROUP_NONE;
 }
 
-static bool make_v2(struct run_group *g, const struct cgroup *own, uint64_t limit_bytes)
+static bool make_v2(struct run_group *g, const struct tri_cgroup *own, uint64_t limit_bytes)
 {
 	char parent[PATH_MAX], why[sizeof(g->why)];
 
@@ -110,7 +112,7 @@ static bool make_v2(struct run_group *g, const struct cgroup *own, uint64_t limi
 		return false;
 	memcpy(why, g->why, sizeof(why));
 	memcpy(parent, own->dir, sizeof(parent));
-	if (cgroup_up(parent, own->mount_len) && make_in(g, parent, "memory.max", limit_bytes))
+	if (tri_cgroup_up(parent, own->mount_len) && make_in(g, parent, "memory.max", limit_bytes))
 		return true;
 	memcpy(g->why, why, sizeof(why));
 	return false;
@@ -118,10 +120,10 @@ static bool make_v2(struct run_group *g, const struct cgroup *own, uint64_t limi
 
 bool run_group_make(struct run_group *g, const char *root, uint64_t limit_bytes)
 {
-	struct cgroup own;
+	struct tri_cgroup own;
 
 	memset(g, 0, sizeof(*g));
-	if (!cgroup_find(root, getpid(), "memory", &own))
+	if (!tri_cgroup_find(root, getpid(), "memory", &own))
 		return no(g, "%s", own.why);
 	g->version = own.version;
 	if (own.version == 2)
@@ -139,37 +141,52 @@ bool run_group_add(struct run_group *g, pid_t pid)
 	return !err || no(g, "can't move a process to %.150s: %s", g->dir, strerror(err));
 }
 
-/* Up to @room of its processes. */
-static size_t processes(const struct run_group *g, pid_t *pids, size_t room)
+/* A thread of version 1; 0: there is none. */
+static pid_t a_thread(const struct run_group *g)
 {
-	char path[PATH_MAX + 64];
-	size_t n = 0;
-	FILE *f;
+	char text[32];
 
-	snprintf(path, sizeof(path), "%s/cgroup.procs", g->dir);
-	f = fopen(path, "re");
-	while (f && n < room && fscanf(f, "%d", &pids[n]) == 1)
-		n++;
-	if (f)
-		fclose(f);
-	return n;
+	/* As many as there is room for, of which the first is whole. */
+	return tri_cgroup_read(g->dir, "tasks", text, sizeof(text)) ? atoi(text) : 0;
+}
+
+static bool is_populated(const struct run_group *g)
+{
+	char text[256];
+	uint64_t populated;
+
+	return tri_cgroup_read(g->dir, "cgroup.events", text, sizeof(text)) &&
+	       tri_cgroup_parse_stat(text, "populated", &populated) && populated;
 }
 
 bool run_group_is_empty(const struct run_group *g)
 {
-	pid_t one;
-
-	return !processes(g, &one, 1);
+	return g->version == 2 ? !is_populated(g) : !a_thread(g);
 }
 
-void run_group_wait_empty(const struct run_group *g)
+/* Of the process of thread @tid; -1 and errno.  ESRCH: it is gone. */
+static int open_process(pid_t tid)
+{
+	char path[32], text[4096], *at;
+	int fd = (int)syscall(SYS_pidfd_open, tid, 0);
+
+	/* EINVAL, or since 6.9 ENOENT: its process has another number. */
+	if (fd >= 0 || (errno != EINVAL && errno != ENOENT))
+		return fd;
+	snprintf(path, sizeof(path), "/proc/%d", tid);
+	at = tri_cgroup_read(path, "status", text, sizeof(text)) ? strstr(text, "\nTgid:") : NULL;
+	errno = ESRCH;
+	return at ? (int)syscall(SYS_pidfd_open, atoi(at + 6), 0) : -1;
+}
+
+/* One process after the other: the last of them is what counts. */
+static void wait_for_threads(const struct run_group *g)
 {
 	struct pollfd p = { .events = POLLIN };
-	pid_t pid;
+	pid_t tid;
 
-	/* One after the other: the last of them is what counts. */
-	while (processes(g, &pid, 1)) {
-		p.fd = (int)syscall(SYS_pidfd_open, pid, 0);
+	while ((tid = a_thread(g))) {
+		p.fd = open_process(tid);
 		if (p.fd < 0 && errno != ESRCH)
 			return;
 		if (p.fd < 0)
@@ -177,6 +194,32 @@ void run_group_wait_empty(const struct run_group *g)
 		poll(&p, 1, -1);
 		close(p.fd);
 	}
+}
+
+/* A change rings for a descriptor that has read what was before. */
+static void wait_for_events(const struct run_group *g)
+{
+	struct pollfd p = { .fd = tri_cgroup_open(g->dir, "cgroup.events", O_RDONLY), .events = POLLPRI };
+	char text[256];
+	uint64_t populated;
+	ssize_t n;
+
+	while (p.fd >= 0 && (n = pread(p.fd, text, sizeof(text) - 1, 0)) > 0) {
+		text[n] = 0;
+		if (!tri_cgroup_parse_stat(text, "populated", &populated) || !populated)
+			break;
+		poll(&p, 1, -1);
+	}
+	if (p.fd >= 0)
+		close(p.fd);
+}
+
+void run_group_wait_empty(const struct run_group *g)
+{
+	if (g->version == 2)
+		wait_for_events(g);
+	else
+		wait_for_threads(g);
 }
 
 bool run_group_remove(struct run_group *g)

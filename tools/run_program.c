@@ -7,7 +7,8 @@
  *  2. Signals that processes send us are sent on.  Those of the terminal are for all processes in
  *     the foreground, so the program has had them itself: the kernel says which ones these are
  *     (si_code). Stopping and going on is not passed on; from a terminal it reaches both.
- *  3. We end as it did, by the same signal if it was one, so that whoever waits for us sees that.
+ *  3. We end as a shell does: with its status, or 128 and the signal's number.  After SIGINT we die of it, too: a
+ *     script that was interrupted is to end.
  */
 #include "run_program.h"
 
@@ -59,7 +60,8 @@ static __attribute__((noreturn)) void become(const struct run_program *p, char *
 	socket[n] = 0;
 	if (!n)
 		_exit(EXIT_OURS);
-	setenv("TRICOLOR_SOCKET", socket, 1);
+	if (!p->keeps_socket)
+		setenv("TRICOLOR_SOCKET", socket, 1);
 	if (p->own_gc_percent)
 		unsetenv("TRICOLOR_GC_PERCENT");
 	if (p->own_memory_limit)
@@ -157,6 +159,8 @@ void run_program_exit(int status)
 
 	if (WIFEXITED(status))
 		exit(WEXITSTATUS(status));
+	if (WTERMSIG(status) != SIGINT)
+		exit(128 + WTERMSIG(status));
 	/* The program's core is enough. */
 	setrlimit(RLIMIT_CORE, &none);
 	signal(WTERMSIG(status), SIG_DFL);

@@ -11,6 +11,7 @@ struct run_program {
 	pid_t pid;
 	int go_fd; /* the child reads the collector's socket from it, and goes */
 	int failed_fd;			/* its errno, if it could not */
+	bool keeps_socket;		/* the environment's TRICOLOR_SOCKET stays */
 	bool own_gc_percent, own_memory_limit;	/* chosen by us: not the environment's */
 };
 

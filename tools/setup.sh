@@ -28,15 +28,15 @@ fail()
 
 case ${1:-} in
 build | demo | bench)
-	# libjson-c-dev: what the command prints for programs.
-	packages='make gcc libc6-dev libjson-c-dev'
+	# libjson-c-dev: what the command prints for programs; libdw-dev: the files and lines that it names.
+	packages='make gcc libc6-dev libjson-c-dev libdw-dev'
 	;;
 check | check-vm | check-vm-all)
 	# g++ for the test that the header is C++ too, spin for the model of the protocol, and what
 	# the virtual machine needs: an emulator and a file system, and to build a module pahole, for
 	# its types, and libelf, for the kernel's own tools.
-	packages="make gcc g++ libc6-dev libjson-c-dev binutils spin qemu-system-x86 busybox-static cpio xz-utils
-		pahole libelf1 libnl-genl-3-dev"
+	packages="make gcc g++ libc6-dev libjson-c-dev libdw-dev binutils spin qemu-system-x86 busybox-static cpio xz-utils
+		pahole libelf1 libnl-genl-3-dev podman runc"
 	;;
 *)
 	sed -n 's/^#\t/usage: /p' "$0" >&2
@@ -58,6 +58,7 @@ is_installed()
 	xz-utils) command -v xz >/dev/null ;;
 	libc6-dev) [ -e /usr/include/stdlib.h ] && [ -e /usr/include/linux/types.h ] ;;
 	libjson-c-dev) [ -e /usr/include/json-c/json.h ] ;;
+	libdw-dev) [ -e /usr/include/elfutils/libdwfl.h ] ;;
 	binutils) command -v nm >/dev/null ;;
 	*) command -v "$1" >/dev/null ;;
 	esac

@@ -67,6 +67,12 @@ static const char *phase(uint32_t number)
 	return number < PHASES ? names[number] : "idle";
 }
 
+/* As its collector sees it; of another PID namespace as it says itself. */
+static long long pid_of(const struct control_arena *a)
+{
+	return a->pid ? a->pid : a->client_pid;
+}
+
 static const char *comm(const struct control_arena *a)
 {
 	return a->comm[0] ? a->comm : "?";
@@ -81,9 +87,35 @@ static const char *percent(int64_t n, char text[static 32])
 	return text;
 }
 
+/* How long threads waited for the kernel's limit, in all: not only when the collector keeps one. */
+static const char *held(const struct control_arena *a, char text[static 32])
+{
+	return a->throttled ? duration(a->throttled_ns, text) : "-";
+}
+
+long long show_marker(const struct arena_of *of)
+{
+	return of->is_private && of->is_linked ? of->collector_pid : of->arena.marker_pid;
+}
+
+long long show_policy(const struct arena_of *of)
+{
+	return of->is_private && of->is_linked ? of->arena.policy_pid : of->collector_pid;
+}
+
+static const char *marker(const struct arena_of *of, char text[static 32])
+{
+	long long pid = show_marker(of);
+
+	if (!pid)
+		return of->is_private ? "private" : "shared";
+	snprintf(text, 32, "%lld", pid);
+	return text;
+}
+
 void show_table(const struct arena_of *arenas, size_t n)
 {
-	char t[6][32];
+	char t[8][32];
 	int id = 2, name = 7;
 	size_t i;
 
@@ -94,16 +126,28 @@ void show_table(const struct arena_of *arenas, size_t n)
 		w = (int)strlen(comm(&arenas[i].arena));
 		name = w > name ? w : name;
 	}
-	printf("%-*s %7s %-8s %-*s %9s %9s %9s %9s %4s %7s  %s\n", id, "ID", "PID", "USER", name,
-	       "COMMAND", "LIVE", "HEAP", "GOAL", "LIMIT", "GC%", "CYCLES", "PHASE");
+	printf("%-*s %7s %-8s %-*s %9s %9s %9s %9s %8s %4s %7s %7s  %s\n", id, "ID", "PID", "USER", name,
+	       "COMMAND", "LIVE", "HEAP", "GOAL", "LIMIT", "HELD", "GC%", "CYCLES", "MARKER", "PHASE");
 	for (i = 0; i < n; i++) {
 		const struct control_arena *a = &arenas[i].arena;
 
-		printf("%-*s %7lld %-8s %-*s %9s %9s %9s %9s %4s %7" PRIu64 "  %s\n", id,
-		       arenas[i].id, (long long)a->pid, user(a->uid, t[0]), name, comm(a),
+		printf("%-*s %7lld %-8s %-*s %9s %9s %9s %9s %8s %4s %7" PRIu64 " %7s  %s\n", id,
+		       arenas[i].id, pid_of(a), user(a->uid, t[0]), name, comm(a),
 		       show_bytes(a->live_bytes, t[1]), show_bytes(a->heap_bytes, t[2]),
 		       show_bytes(a->goal_bytes, t[3]), show_bytes((uint64_t)a->limit_bytes, t[4]),
-		       percent(a->gc_percent, t[5]), a->cycles, phase(a->phase));
+		       held(a, t[6]), percent(a->gc_percent, t[5]), a->cycles, marker(&arenas[i], t[7]),
+		       phase(a->phase));
+	}
+}
+
+void show_silent(const struct silent_collector *silent, size_t n)
+{
+	char of[64];
+	size_t i;
+
+	for (i = 0; i < n; i++) {
+		snprintf(of, sizeof(of), silent[i].client ? "of process %d " : "", silent[i].client);
+		printf("collector %d %s(%s) %s\n", silent[i].pid, of, silent[i].where, silent[i].why);
 	}
 }
 
@@ -128,6 +172,17 @@ static void show_memory(const struct control_arena *a)
 	       show_bytes(a->free_bytes, t), show_bytes(a->released_bytes, u));
 	line("allocated in all", show_bytes(a->allocated_bytes, t));
 	line("address space", show_bytes(a->arena_bytes, t));
+	line("the kernel counts it", "as shmem in memory.stat, not as anon");
+}
+
+/* By the kernel's limit, which may be another than the collector keeps. */
+static void show_held(const struct control_arena *a)
+{
+	char t[32], u[32];
+
+	if (a->throttled)
+		printf("  %-20s %" PRIu64 " allocations, %s in all, %s the longest\n", "held back", a->throttled,
+		       duration(a->throttled_ns, t), duration(a->throttled_max_ns, u));
 }
 
 /* What there is to say about a limit; nothing without one. */
@@ -173,17 +228,33 @@ static void show_work(const struct control_arena *a)
 	       show_bytes(a->cycle_scan_bytes, t), show_bytes(a->cycle_root_bytes, u));
 }
 
+static void show_who_marks(const struct arena_of *of)
+{
+	long long pid = show_marker(of), policy = show_policy(of);
+
+	if (!pid)
+		line("marked by", of->is_private ? "its private collector" : "the shared collector");
+	else if (policy)
+		printf("  %-20s marker %lld of policy %lld\n", "marked by", pid, policy);
+	else
+		printf("  %-20s marker %lld of a policy in another namespace\n", "marked by", pid);
+}
+
 void show_arena(const struct arena_of *of)
 {
 	const struct control_arena *a = &of->arena;
 	char t[32];
 
-	printf("heap %s of %s, process %lld of user %s\n", of->id, comm(a), (long long)a->pid,
-	       user(a->uid, t));
+	printf("heap %s of %s, process %lld%s%s of user %s\n", of->id, comm(a), pid_of(a),
+	       a->pid || !a->host[0] ? "" : " at ", a->pid ? "" : a->host, user(a->uid, t));
 	printf("  %-20s %d, %s, tricolord %s at %s\n", "collector", of->collector_pid,
 	       of->is_private ? "private" : "shared", of->release, of->collector);
+	show_who_marks(of);
 	if (a->cgroup[0])
-		line("cgroup", a->cgroup);
+		printf("  %-20s %s, %s\n", "cgroup", a->cgroup,
+		       a->cgroup_seen == CONTROL_SEEN_SENT ? "by files that it has sent" : "found by its PID");
+	if (a->limit_unseen[0])
+		printf("  %-20s can't be seen: %s\n", "container's limit", a->limit_unseen);
 	line("attached for", duration(a->attached_age_ns, t));
 	line("phase", phase(a->phase));
 	/* It is asked for new ones, and has a tenth of a second to say them. */
@@ -191,5 +262,6 @@ void show_arena(const struct arena_of *of)
 		line("figures are old", duration(a->published_age_ns, t));
 	show_memory(a);
 	show_limit(a);
+	show_held(a);
 	show_work(a);
 }

@@ -7,6 +7,10 @@
 
 #include "collector.h"
 
+/** Its marker and that one's policy, each in its own namespace; 0: the collector marks, or it is not seen. */
+long long show_marker(const struct arena_of *of);
+long long show_policy(const struct arena_of *of);
+
 /** A table, with a head. */
 void show_table(const struct arena_of *arenas, size_t n);
 
@@ -16,8 +20,12 @@ void show_arena(const struct arena_of *a);
 /** The same, as a JSON object. */
 void show_arena_json(const struct arena_of *a);
 
-/** {"arenas": […], "hidden": @hidden} */
-void show_list_json(const struct arena_of *arenas, size_t n, unsigned int hidden);
+/** A line for each collector that has not answered. */
+void show_silent(const struct silent_collector *silent, size_t n);
+
+/** {"arenas": […], "hidden": @hidden, "silent": […]} */
+void show_list_json(const struct arena_of *arenas, size_t n, unsigned int hidden,
+		    const struct silent_collector *silent, size_t nsilent);
 
 /** "12.3 MiB"; UINT64_MAX and INT64_MAX: "off". */
 const char *show_bytes(uint64_t bytes, char text[static 32]);

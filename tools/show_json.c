@@ -48,11 +48,18 @@ static json_object *arena(const struct arena_of *of)
 	add(o, "uid", a->uid);
 	add(o, "gid", a->gid);
 	add_text(o, "cgroup", a->cgroup);
+	add_or(o, "client_pid", (uint64_t)a->client_pid, 0);
+	add_text(o, "host", a->host);
+	add_text(o, "client_cgroup", a->client_cgroup);
+	add_text(o, "limit_unseen", a->limit_unseen);
 	json_object_object_add(o, "collector", c);
 	add(c, "pid", (uint64_t)of->collector_pid);
 	json_object_object_add(c, "private", json_object_new_boolean(of->is_private));
 	add_text(c, "socket", of->collector);
 	add_text(c, "version", of->release);
+	add_text(o, "marked_by", show_marker(of) ? "marker" : of->is_private ? "private" : "shared");
+	add_or(o, "marker_pid", (uint64_t)show_marker(of), 0);
+	add_or(o, "policy_pid", show_marker(of) ? (uint64_t)show_policy(of) : 0, 0);
 	json_object_object_add(o, "attached_unix_s", json_object_new_int64(a->attached_s));
 	add(o, "attached_ns", a->attached_age_ns);
 	add(o, "figures_age_ns", a->published_age_ns);
@@ -67,6 +74,9 @@ static json_object *arena(const struct arena_of *of)
 	add(o, "limit_events", a->limit_events);
 	add(o, "limited_gc_cpu_ns", a->limited_gc_ns);
 	add(o, "limited_program_cpu_ns", a->limited_program_ns);
+	add(o, "throttled", a->throttled);
+	add(o, "throttled_ns", a->throttled_ns);
+	add(o, "throttled_longest_ns", a->throttled_max_ns);
 	add(o, "live_bytes", a->live_bytes);
 	add(o, "now_bytes", a->now_bytes);
 	add_or(o, "trigger_bytes", a->trigger_bytes, UINT64_MAX);
@@ -112,14 +122,29 @@ void show_arena_json(const struct arena_of *a)
 	print(arena(a));
 }
 
-void show_list_json(const struct arena_of *arenas, size_t n, unsigned int hidden)
+static json_object *silent_one(const struct silent_collector *s)
 {
-	json_object *o = json_object_new_object(), *list = json_object_new_array();
+	json_object *o = json_object_new_object();
+
+	add_or(o, "pid", (uint64_t)s->pid, 0);
+	add_or(o, "client_pid", (uint64_t)s->client, 0);
+	add_text(o, "socket", s->where);
+	add_text(o, "why", s->why);
+	return o;
+}
+
+void show_list_json(const struct arena_of *arenas, size_t n, unsigned int hidden,
+		    const struct silent_collector *silent, size_t nsilent)
+{
+	json_object *o = json_object_new_object(), *list = json_object_new_array(), *others = json_object_new_array();
 	size_t i;
 
 	for (i = 0; i < n; i++)
 		json_object_array_add(list, arena(&arenas[i]));
+	for (i = 0; i < nsilent; i++)
+		json_object_array_add(others, silent_one(&silent[i]));
 	json_object_object_add(o, "arenas", list);
 	add(o, "hidden", hidden);
+	json_object_object_add(o, "silent", others);
 	print(o);
 }

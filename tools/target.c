@@ -113,7 +113,8 @@ int target_ask(const char *socket, const char *text, enum control_op op, int64_t
 	bool more = true;
 
 	s.request.value = value;
-	s.seconds = op == CONTROL_GC || op == CONTROL_FREE ? CYCLE_S : ANSWER_S;
+	s.seconds = op == CONTROL_GC || op == CONTROL_FREE ? CYCLE_S :
+		    op == CONTROL_MAKE_ROOM ? CYCLE_S + ANSWER_S : ANSWER_S;
 	if (!parse(text, &s))
 		return complain("'%s' is neither the PID of a process nor an ID such as 1234.1, "
 				"which 'tricolor list' prints", text);

@@ -4,9 +4,18 @@
 
 #include "command.h"
 
+#define SOCKET_AND_JSON							\
+	{ "socket", 's', "PATH", 0, "Ask only the collector that listens at PATH", 0 }, \
+	{ "json", 'j', NULL, 0, "Print JSON", 0 }
+
 static const struct argp_option argp_options[] = {
-	{ "socket", 's', "PATH", 0, "Ask only the collector that listens at PATH", 0 },
-	{ "json", 'j', NULL, 0, "Print JSON", 0 },
+	SOCKET_AND_JSON,
+	{ 0 },
+};
+
+static const struct argp_option waiting_options[] = {
+	SOCKET_AND_JSON,
+	{ "wait", 'w', NULL, 0, "With memory-limit: make room first, and answer when the heap fits, or can't", 0 },
 	{ 0 },
 };
 
@@ -20,6 +29,9 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
 		return 0;
 	case 'j':
 		o->json = true;
+		return 0;
+	case 'w':
+		o->wait = true;
 		return 0;
 	case ARGP_KEY_ARG:
 		if (o->given == o->wanted)
@@ -37,7 +49,8 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
 void target_options_parse(struct target_options *o, unsigned int wanted, const char *usage,
 			  const char *doc, int argc, char **argv)
 {
-	struct argp argp = { argp_options, parse_option, usage, doc, NULL, NULL, NULL };
+	struct argp argp = { o->may_wait ? waiting_options : argp_options, parse_option, usage, doc,
+			     NULL, NULL, NULL };
 
 	*o = (struct target_options){ .wanted = wanted };
 	argp_parse(&argp, argc, argv, 0, NULL, o);

@@ -11,6 +11,8 @@
 struct target_options {
 	const char *socket;		/* NULL: look for collectors */
 	bool json;
+	bool may_wait;			/* in: there is an option --wait */
+	bool wait;
 	unsigned int wanted;		/* number of arguments */
 	const char *arguments[TARGET_ARGUMENTS];
 

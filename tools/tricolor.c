@@ -20,7 +20,7 @@ static void help(FILE *out)
 	fputs("Usage: tricolor COMMAND [ARGUMENT...]\n"
 	      "Look at and steer collected heaps: see tricolor(1).\n\n", out);
 	for (c = commands; c->name; c++)
-		fprintf(out, "  %-6s %s\n", c->name, c->summary);
+		fprintf(out, "  %-14s %s\n", c->name, c->summary);
 	fputs("\n'tricolor COMMAND --help' says more about one of them.\n", out);
 }
 

@@ -39,7 +39,7 @@ static inline uint32_t tri_buffer_get(const struct tri_view *v)
 			return (uint32_t)head;
 	}
 	fresh = tri_read(&v->ctl->buffers_used);
-	while (fresh < TRI_BUFFERS)
+	while (fresh < v->layout.nbuffers)
 		if (atomic_compare_exchange_weak(&v->ctl->buffers_used, &fresh, fresh + 1))
 			return fresh + 1;
 	return 0;

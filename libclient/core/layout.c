@@ -21,6 +21,8 @@ int tri_layout_init(struct tri_layout *layout, uint64_t heap_pages)
 	    heap_pages % TRI_CHUNK_PAGES)
 		return -EINVAL;
 	layout->heap_pages = heap_pages;
+	layout->nbuffers = heap_pages < TRI_MIN_BUFFERS ? TRI_MIN_BUFFERS :
+			   heap_pages < TRI_BUFFERS ? (uint32_t)heap_pages : TRI_BUFFERS;
 	part(&end, sizeof(struct tri_ctl));
 	layout->slots = part(&end, TRI_SLOTS * sizeof(struct tri_slot));
 	layout->page_map = part(&end, heap_pages);
@@ -35,7 +37,7 @@ int tri_layout_init(struct tri_layout *layout, uint64_t heap_pages)
 	layout->ptrmap = part(&end, heap_pages * TRI_PTRMAP_WORDS * 8);
 	layout->queued = part(&end, heap_pages);
 	layout->grey = part(&end, TRI_GREY_SLOTS * sizeof(uint32_t));
-	layout->buffers = part(&end, TRI_BUFFERS * sizeof(struct tri_buffer));
+	layout->buffers = part(&end, layout->nbuffers * sizeof(struct tri_buffer));
 	end = (end + TRI_HUGE_BYTES - 1) & ~(TRI_HUGE_BYTES - 1);
 	layout->heap = end;
 	layout->file_bytes = end + (heap_pages << TRI_PAGE_SHIFT);

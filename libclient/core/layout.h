@@ -45,7 +45,7 @@
 #include <stdint.h>
 
 #define TRI_MAGIC		0x726f6c6f63697274ull	/* "tricolor" */
-#define TRI_LAYOUT_VERSION	3u
+#define TRI_LAYOUT_VERSION	5u
 
 #define TRI_PAGE_SHIFT		13
 #define TRI_PAGE_BYTES		(1ull << TRI_PAGE_SHIFT)
@@ -54,7 +54,8 @@
 #define TRI_MARK_WORDS		8			/* of 64 bits, a page: 512 objects of 16 B */
 #define TRI_PTRMAP_WORDS	16			/* 1024 words of 8 B a page */
 #define TRI_SLOTS		16384u			/* threads of one client */
-#define TRI_BUFFERS		65536u
+#define TRI_BUFFERS		65536u			/* at most: one for each page of the heap … */
+#define TRI_MIN_BUFFERS		2048u			/* … but not fewer than this */
 #define TRI_BUFFER_ENTRIES	510
 #define TRI_GREY_SLOTS		256u
 #define TRI_MIN_HEAP_PAGES	TRI_CHUNK_PAGES
@@ -94,6 +95,7 @@ struct tri_ctl {
 	tri_au32 debug;				/* TRI_DEBUG_* */
 	tri_as64 memory_limit_bytes;		/* TRI_LIMIT_AUTO; INT64_MAX: none */
 	tri_au32 limit_policy;			/* enum tri_limit_policy */
+	tri_au32 leaving;			/* 1: the program is in exit(), as far as the client knows */
 
 	/* Counters of the client; any of its threads, by atomic addition. */
 	_Alignas(64) tri_au64 allocated_bytes;	/* handed to thread caches since the start */
@@ -156,6 +158,16 @@ struct tri_ctl {
 	tri_au64 limited_gc_ns;			/* under a limit: CPU time of the collector and for it … */
 	tri_au64 limited_program_ns;		/* … and of the program for itself */
 	tri_au64 refused;			/* allocations; any thread of the client */
+
+	/*
+	 * Threads that are held back before the kernel's limit is reached: written by the client, read by
+	 * the collector, which adds to the futex and wakes it when a cycle has ended and somebody waits.
+	 */
+	_Alignas(64) tri_au32 throttle_seq;	/* futex */
+	tri_au32 throttled_now;			/* threads that wait */
+	tri_au64 throttled;			/* allocations that had to wait */
+	tri_au64 throttled_ns;			/* all in all */
+	tri_au64 throttled_max_ns;		/* the longest */
 };
 
 enum { TRI_DEBUG_CHECKMARK = 1, TRI_DEBUG_CLOBBERFREE = 2 };
@@ -230,6 +242,7 @@ enum tri_span_state {
 /* Offsets of the parts in the file.  A function of heap_pages alone. */
 struct tri_layout {
 	uint64_t heap_pages;
+	uint32_t nbuffers;
 	uint64_t slots, page_map, span_of, spans, used, backed, chunks;
 	uint64_t marks[2], scanned, ptrmap, queued, grey, buffers, heap;
 	uint64_t file_bytes;
@@ -279,6 +292,7 @@ _Static_assert(offsetof(struct tri_ctl, gc_percent) == 64, "layout");
 _Static_assert(offsetof(struct tri_ctl, debug) == 68, "layout");
 _Static_assert(offsetof(struct tri_ctl, memory_limit_bytes) == 72, "layout");
 _Static_assert(offsetof(struct tri_ctl, limit_policy) == 80, "layout");
+_Static_assert(offsetof(struct tri_ctl, leaving) == 84, "layout");
 _Static_assert(offsetof(struct tri_ctl, allocated_bytes) == 128, "layout");
 _Static_assert(offsetof(struct tri_ctl, top_pages) == 136, "layout");
 _Static_assert(offsetof(struct tri_ctl, peak_pages) == 144, "layout");
@@ -315,7 +329,11 @@ _Static_assert(offsetof(struct tri_ctl, limit_bytes) == 704, "layout");
 _Static_assert(offsetof(struct tri_ctl, pressure) == 712, "layout");
 _Static_assert(offsetof(struct tri_ctl, refuse) == 716, "layout");
 _Static_assert(offsetof(struct tri_ctl, refused) == 744, "layout");
-_Static_assert(sizeof(struct tri_ctl) == 768, "layout");
+_Static_assert(offsetof(struct tri_ctl, throttle_seq) == 768, "layout");
+_Static_assert(offsetof(struct tri_ctl, throttled_now) == 772, "layout");
+_Static_assert(offsetof(struct tri_ctl, throttled) == 776, "layout");
+_Static_assert(offsetof(struct tri_ctl, throttled_max_ns) == 792, "layout");
+_Static_assert(sizeof(struct tri_ctl) == 832, "layout");
 _Static_assert(sizeof(struct tri_slot) == 64, "layout");
 _Static_assert(sizeof(struct tri_buffer) == 4096, "layout");
 _Static_assert(offsetof(struct tri_buffer, entry) == 16, "layout");

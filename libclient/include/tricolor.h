@@ -8,22 +8,43 @@
  *
  *  1. Objects come zeroed from tri_alloc() and its relatives, never move, and live for as long as
  *     a root reaches them.
- *  2. Roots are: the stack and registers of every thread, thread-local variables of the program
- *     and of the libraries it started with, the writable data of every loaded object,
+ *  2. Roots are: the stack and registers of every thread (what that is on signal stacks and in
+ *     coroutines, tri_stack_register() says), its thread-local variables and values of
+ *     pthread_setspecific(), the writable data of every loaded object,
  *     ranges given to tri_root_add(), and handles.  malloc() memory is not a root.
  *  3. Every store of a pointer into an object or into a root other than the thread's own stack
  *     and thread-local variables goes through tri_store() or one of tri_cas(), tri_exchange(),
- *     tri_move(), tri_clear().  Loads need nothing.
+ *     tri_move(), tri_clear().  Loads need nothing.  A variable on a stack, or a thread-local one,
+ *     that other threads load from is not the thread's own in this: a result that a worker
+ *     leaves in a struct on its creator's stack is stored with tri_store().
  *  4. A pointer to any byte of an object keeps it; on stacks and in registers a pointer one past
- *     its end does too.  Pointers must be stored at addresses divisible by 8.
- *  5. No function here is async-signal-safe unless its comment says so; and a signal handler that
- *     interrupts a blocking region (see tri_blocking_enter()) must not work with objects.
+ *     its end does too.  A pointer that is marked in its low bits keeps the object if it still points
+ *     into it, and so does one to a member, from which container_of() finds the start.  A pointer
+ *     before the start does not, nor does one that is marked in its high bits.  Pointers must be stored
+ *     at addresses divisible by 8.
+ *  5. No function here is async-signal-safe unless its comment says so.  A signal handler that interrupts a
+ *     blocking region (see tri_blocking_enter()) calls tri_poll() before it loads a pointer, or allocates
+ *     or stores first: that has the same effect.
+ *  6. The compiler leaves a pointer to each object that is still used where the collector looks.
+ *     gcc does, in functions that come after this header or in files compiled with the options of
+ *     `pkg-config --cflags tricolor`; an optimising clang does not, and is refused.  The C library's
+ *     string and memory functions do (memcpy(), strcmp(), …).  Other functions that were compiled
+ *     without this header may not: the caller keeps an object that it passes to them alive, by
+ *     tri_keep_alive() after the call.  Functions that store pointers themselves (qsort(), memcpy()) must
+ *     not move pointers within objects: see 3.
  *
  * Thread safety: every function may be called from any thread at any time unless its comment says
  * otherwise.  A thread that the library does not know yet is attached by its first call.
  *
- * fork(): the child gets no copy of the heap, and a fresh one at its first allocation; touching an
- * object of the parent in it is a segmentation fault.
+ * fork(): the child goes on with a copy of the heap, at the same addresses, with its handles, ranges,
+ * coroutines and settings.  It is a copy of the instant of fork(), but for what other threads of the parent
+ * store while it is made: hold the lock that such data has over the fork(), in handlers of
+ * pthread_atfork() or around it.  fork() takes as long as the copy, about 1 ms for each MiB that is in use,
+ * in which other threads that need fresh pages wait.  No copy is made of a heap of more than 256 MiB unless
+ * TRI_FORK_COPY asks for it, where both would pass the memory limit, in a signal handler that
+ * interrupted this library, or without memory: standard error says so once, the child has an empty
+ * heap, and touching an object of the parent in it is a segmentation fault.  A child of _Fork() or clone()
+ * always has an empty heap.  A child of vfork() must call nothing here.
  *
  * Errors: functions that return int give 0 or a negative errno; functions that return a pointer
  * give NULL and set errno where malloc() would.  tri_error() says more.
@@ -31,6 +52,35 @@
 #ifndef TRICOLOR_H
 #define TRICOLOR_H
 
+/*
+ * An optimiser may compute with a pointer whatever it likes, as long as the addresses that it loads from
+ * come out right.  gcc's -fivopts, on from -O1, keeps p + 8000 or p - 8 in a register in place of p, and
+ * over a call nothing else: the collector sees no pointer into the object and frees it.  So the pass is
+ * off for every function that comes after this line.  What was included before is not protected, nor is
+ * a file that does not include this header, unless it is compiled with -fno-ivopts, as pkg-config(1)
+ * says.  Options and attributes that come later, optimize("O3") among them, leave the pass off.
+ *
+ * gcc before 12 forgets at such a pragma most -fno-… options of the command line.  Of those that a
+ * program's meaning depends on only -fno-strict-aliasing is among them: so that is set as well.
+ * Whoever depends on another one defines TRI_NO_PRAGMA, and compiles with -fno-ivopts.
+ *
+ * clang knows no such pragma, and no options are enough: with -mllvm -disable-lsr, which is what -fno-ivopts
+ * is there, clang 19 still lost objects.  So it is refused where it optimises.  A program that defines
+ * TRI_UNSAFE_COMPILER has to keep its objects alive by tri_keep_alive() or handles.
+ */
+#if defined(__clang__) && defined(__OPTIMIZE__) && !defined(TRI_UNSAFE_COMPILER)
+#error "tricolor: an optimising clang hides objects from the collector: use gcc, or -O0, \
+or define TRI_UNSAFE_COMPILER and see Compilers in tricolor(7)"
+#endif
+#if defined(__GNUC__) && !defined(__clang__) && !defined(TRI_NO_PRAGMA)
+#if __GNUC__ >= 12
+#pragma GCC optimize("no-ivopts")
+#else
+#pragma GCC optimize("no-ivopts", "no-strict-aliasing")
+#endif
+#endif
+
+#include <pthread.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
@@ -65,6 +115,13 @@ enum tri_limit_policy {
 	TRI_LIMIT_FAIL_FAST = 2,	/**< allocations that need more memory fail with ENOMEM */
 };
 
+/** What a child of fork() has. */
+enum tri_fork {
+	TRI_FORK_AUTO = 0,	/**< as TRI_FORK_COPY if the heap has no more than 256 MiB, else as TRI_FORK_FRESH */
+	TRI_FORK_COPY = 1,	/**< a copy of the heap, if both are within the memory limit */
+	TRI_FORK_FRESH = 2,	/**< an empty heap; objects of the parent are a segmentation fault */
+};
+
 /**
  * Options of tri_init().  Set @size to sizeof(struct tri_options), zero the rest, and fill in what
  * you want: zero means the default, which the environment variable of that name may set
@@ -76,23 +133,31 @@ struct tri_options {
 	int64_t memory_limit_bytes;	/**< soft limit; TRI_LIMIT_NONE: none */
 	int32_t gc_percent;		/**< GOGC: 100 is the default, -1 is off */
 	uint32_t backing;		/**< enum tri_backing */
-	int32_t handshake_signal;	/**< default SIGURG */
+	int32_t handshake_signal;	/**< default SIGRTMIN + 2, or the next one without a handler */
 	uint32_t limit_policy;		/**< enum tri_limit_policy */
 	const char *socket;		/**< path of a shared tricolord's socket */
 	const char *trace;		/**< as TRICOLOR_TRACE */
 	const char *debug;		/**< as TRICOLOR_DEBUG */
+	uint32_t fork;			/**< enum tri_fork */
 };
 
 /**
  * Make the heap and look for a collector.  Optional: the first allocation does it with defaults.
  * @opts: NULL for the defaults.
- * Returns 0; -EALREADY if there is a heap and @opts is not NULL; -EINVAL for an option that makes
- * no sense; -ENOMEM, -ENOSYS or -EPERM where the system refuses the memory.  A collector that can't
- * be reached is no error: the heap works and grows without one, and the library goes on trying.
+ * Returns 0; -EALREADY if there is a heap and @opts is not NULL; -EINVAL for an option or an environment
+ * variable that makes no sense; another negative errno where the system refuses the memory, such as
+ * -ENOMEM, -ENOSYS, -EPERM, or -ENOENT without /dev/tricolor.  A collector that can't
+ * be reached is no error: the heap works and grows without one, up to half of the memory that the process
+ * may have, and the library goes on trying.  It says so once on standard error (TRICOLOR_QUIET).
  */
 int tri_init(const struct tri_options *opts);
 
-/** The last failure in this thread as a sentence: what failed, why, what to do.  Never NULL. */
+/**
+ * A failure as a sentence: what failed, why, what to do.  It is the last failure of a call in this thread; a
+ * call that succeeds does not clear it, so ask only after one that failed.  If none has failed, it is what
+ * the heap itself fails at now, such as that no collector can be had, or else "no error".  Never NULL; valid
+ * until the next call in this thread.
+ */
 const char *tri_error(void);
 
 /** "MAJOR.MINOR.PATCH" of the library that is loaded. */
@@ -104,8 +169,8 @@ const char *tri_version(void);
 
 /**
  * Where an object's pointers are.  Bit i of @ptrmap (of word i / 64) is set if the 8 bytes at
- * offset 8·i may hold a pointer.  Must stay valid and unchanged while the program runs.  Make one
- * with TRI_TYPE().
+ * offset 8·i may hold a pointer.  tri_alloc_typed() copies what it needs, so it need not outlive the
+ * call.  Make one with TRI_TYPE().
  */
 struct tri_type {
 	size_t size;			/**< bytes of one element; a multiple of 8 */
@@ -113,7 +178,9 @@ struct tri_type {
 	const char *name;		/**< for profiles and messages; may be NULL */
 };
 
-#if defined(__x86_64__) && defined(__linux__) && !defined(TRI_NO_INLINE)
+/* asm goto has outputs since gcc 11. */
+#if defined(__x86_64__) && defined(__linux__) && !defined(TRI_NO_INLINE) && \
+	(defined(__clang__) || __GNUC__ >= 11)
 #define TRI__INLINE 1
 #else
 #define TRI__INLINE 0
@@ -174,6 +241,7 @@ extern __thread struct tri__tls tri__tls __attribute__((tls_model("initial-exec"
 void *tri__alloc_slow(size_t size, unsigned int kind);
 void tri__store_slow(void *slot, const void *value);
 void tri__poll_slow(void);
+void tri__unload(void) __attribute__((weak));		/* the collector has none */
 
 #if TRI__INLINE
 extern const ptrdiff_t __rseq_offset;	/* glibc 2.35; the library refuses older ones */
@@ -202,6 +270,15 @@ extern const ptrdiff_t __rseq_offset;	/* glibc 2.35; the library refuses older o
 	"4:\n\t"							\
 	"jmp 3b\n\t"							\
 	".popsection\n\t"
+
+/* The last destructor of an object with such sequences: no thread may name one when they are unmapped. */
+#ifndef TRI__EMIT
+static __attribute__((destructor(101), unused)) void tri__unload_this(void)
+{
+	if (tri__unload)
+		tri__unload();
+}
+#endif
 
 static inline __attribute__((unused, always_inline)) uintptr_t tri__tls_offset(void)
 {
@@ -422,7 +499,8 @@ void tri_clear(void *dst, size_t words);
 
 /**
  * Answer the collector if it asks for something; else a load and a test.  A thread in a long loop
- * that neither allocates nor stores pointers may call it to be spared a signal.
+ * that neither allocates nor stores pointers may call it to be spared a signal.  Async-signal-safe, if
+ * the handler returns: it must not be left by a jump.
  */
 TRI__API void tri_poll(void);
 
@@ -436,24 +514,124 @@ TRI__API void tri_poll(void)
  * The thread is about to wait for something and will not load, store or hold new pointers into the
  * heap until tri_blocking_exit(); the library answers the collector for it and sends no signal.
  * The pointers that it holds already are kept.  The function that calls it must not return before
- * tri_blocking_exit().  Calls nest.  poll(), select(), epoll_wait(), nanosleep() and their
- * relatives do it themselves.
+ * tri_blocking_exit().  poll(), select(), epoll_wait(), nanosleep() and their relatives do it themselves.
+ *
+ * Any call of the library ends the region, also one in a signal handler, and a region in a region: what is
+ * left of the outer one is no region, and its end does nothing.  longjmp(), siglongjmp(), setcontext(),
+ * cancellation and C++ exceptions that leave a region end it; who leaves one in another way calls tri_poll()
+ * before he loads a pointer.  Async-signal-safe, both.
  */
 void tri_blocking_enter(void);
 void tri_blocking_exit(void);
 
 /**
- * Make the calling thread known to the library; implied by its first call of any function.
- * A thread made by pthread_create() or thrd_create() is attached before it runs.
- * Returns 0, or -EAGAIN if the arena has no thread slot left, or as tri_init().
+ * Make the calling thread known to the library; implied by its first call of a function that needs the heap.
+ * A thread made by pthread_create() or thrd_create() is attached before it runs.  Of one that was made in
+ * another way, and only loads pointers, the library learns by /proc/self/task, in each cycle; it is
+ * scanned like the others.  (A thread made by clone() without CLONE_SETTLS is scanned too, but can't call the
+ * library: it has no thread-local variables of its own.)
+ * Returns 0, or -EAGAIN if 16384 threads are attached, or as tri_init().  A thread that can't be attached
+ * may load and store pointers, slowly; its allocations fail with errno EAGAIN.
  */
 int tri_thread_attach(void);
 
 /**
- * Forget the calling thread: its stack is no root any more.  Implied by its end.  Its next call
- * attaches it again.
+ * Forget the calling thread.  Implied by its end.  What it holds is found as that of a thread that never was
+ * attached.  Its next call attaches it again.
  */
 void tri_thread_detach(void);
+
+/*
+ * In front of the C library's functions, by name: a thread that they start is attached before it runs, its
+ * argument is a root until then, and what it returns is one until it is joined.  The library's functions of
+ * the same names do this for calls in files that do not include this header, but only if the library comes before
+ * the C library in lookup order: not in a program that links only a library which uses tricolor.
+ * Whoever wants these names left alone defines TRI_NO_THREAD_REDIRECTS.
+ */
+int tri_pthread_create(pthread_t *thread, const pthread_attr_t *attr, void *(*fn)(void *), void *arg);
+/** As pthread_join(). */
+int tri_pthread_join(pthread_t thread, void **result);
+/** As pthread_detach(). */
+int tri_pthread_detach(pthread_t thread);
+/** As pthread_exit(). */
+void tri_pthread_exit(void *result) __attribute__((noreturn));
+/** As thrd_create(); the types are thrd_t and thrd_start_t of <threads.h>. */
+int tri_thrd_create(unsigned long *thread, int (*fn)(void *arg), void *arg);
+
+#ifndef TRI_NO_THREAD_REDIRECTS
+#define pthread_create tri_pthread_create
+#define pthread_join tri_pthread_join
+#define pthread_detach tri_pthread_detach
+#define pthread_exit tri_pthread_exit
+#define thrd_create tri_thrd_create
+#endif
+
+/* ------------------------------------------------------------------------------------------ */
+/* Stacks                                                                                     */
+/* ------------------------------------------------------------------------------------------ */
+
+/*
+ * What is scanned of a thread without being asked: its registers, and all that lies above its stack
+ * pointer on the stack that it was started on, however that was made and however deep it is; while a
+ * handler runs on a signal stack, that one and what the handler interrupted.  Pages that can't be read
+ * are left out.  On a stack that the library does not know, the thread is scanned from its stack pointer up
+ * to the first page that can't be read, and the stack that it was started on as a whole: right, and slow.
+ *
+ * A stack that nobody runs on, a coroutine's that is suspended, is scanned only if it is registered.
+ * Neither jmp_buf nor ucontext_t is scanned as such, wherever they are: what is only in the arguments of
+ * makecontext() has to be kept by something else until the coroutine has begun.
+ *
+ * A scheduler of coroutines registers each stack that it makes, and says before each switch which one
+ * comes next, also when a coroutine goes on in another thread:
+ *
+ *	c->stack = tri_stack_register(memory, size);
+ *	main_stack = tri_stack_self();
+ *	...
+ *	tri_stack_switch(c->stack);
+ *	swapcontext(&main_context, &c->context);
+ *
+ * The last thing that a coroutine does before it returns to its uc_link is such a call, too.
+ */
+
+/** A stack that threads may leave and come back to. */
+typedef struct tri_stack tri_stack;
+
+/**
+ * Make [@low, @low + @len) known as a stack on which a coroutine will run.  Until it first runs all of it
+ * is scanned, so that what it begins with may lie there.  The memory stays the caller's, who unregisters
+ * it before it is freed or used for something else.  Pages in it may be protected.
+ * Returns NULL with errno EINVAL for a range that makes no sense, ENOMEM, or as tri_thread_attach().
+ * Takes a lock for some instructions: not for a signal handler.
+ */
+tri_stack *tri_stack_register(void *low, size_t len);
+
+/**
+ * Undo tri_stack_register().  No thread may run on the stack; what is on it is no root any more, and a
+ * coroutine that is suspended there must not be resumed.  @stack: NULL is ignored.
+ * Returns 0, -EBUSY if a thread runs on it, or -EINVAL if it is not registered.
+ */
+int tri_stack_unregister(tri_stack *stack);
+
+/**
+ * The stack that the calling thread runs on: the one that it was started on, or the one that it last
+ * named in tri_stack_switch().  The first belongs to the thread, is never unregistered, and void when the
+ * thread has ended or called tri_thread_detach().
+ * Returns NULL with errno EINVAL on a stack that is not registered, ENOMEM, or as tri_thread_attach().
+ */
+tri_stack *tri_stack_self(void);
+
+/**
+ * The calling thread is about to switch to @to, which is registered, or the stack that it was started on.  Call
+ * it just before what switches, with nothing in between that loads or stores pointers into the heap.
+ * The stack that is left keeps what its frames, and the caller's registers, hold now.  Some
+ * nanoseconds; in a mark phase, the scan of @to if this cycle has not scanned it.
+ *
+ * A signal handler may call it, on the stack that it interrupted and not on a signal stack: a scheduler that
+ * preempts.  On an error the thread must not switch: -EBUSY if another thread runs on @to, or if the
+ * handler that calls it has interrupted the library; -EINVAL if @to is another thread's own; -ENOMEM.
+ * Idea: tsan's __tsan_switch_to_fiber(), and the address sanitizer's __sanitizer_start_switch_fiber().
+ */
+int tri_stack_switch(tri_stack *to);
 
 /* ------------------------------------------------------------------------------------------ */
 /* Roots                                                                                      */
@@ -492,7 +670,7 @@ static inline __attribute__((unused)) void tri_keep_alive(const void *pointer)
 
 /**
  * Wait for a full cycle (mark and sweep) that began after the call.
- * Returns 0, or -ETIMEDOUT if no collector could be had for 10 seconds.
+ * Returns 0, or -ETIMEDOUT if no collector could be had, or the one there is did nothing, for 10 seconds.
  */
 int tri_gc(void);
 
@@ -560,6 +738,10 @@ struct tri_stats {
 	uint64_t limited_gc_ns;		/**< while there was a limit: CPU time of collecting, assists included */
 	uint64_t limited_program_ns;	/**< while there was a limit: CPU time of the program for itself */
 	uint64_t refused;		/**< allocations that failed by TRI_LIMIT_FAIL_FAST */
+	uint64_t throttled;		/**< allocations that waited before they took the last of a group's memory */
+	uint64_t throttled_ns;		/**< that they waited, all in all */
+	uint64_t throttled_max_ns;	/**< the longest of these waits */
+	uint64_t throttled_now;		/**< threads that wait so at this moment */
 };
 
 /** Fill in @stats.  Returns 0, -EINVAL for a size that is too small, or as tri_init(). */

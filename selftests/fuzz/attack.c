@@ -14,12 +14,14 @@
  * All the while a well-behaved client (selftests/fuzz/witness.c) uses the same collector; run.sh
  * looks after it.  Here the collector is watched: it must live, and its own memory must stay small.
  */
+#define TRI_NO_THREAD_REDIRECTS		/* nothing of the library is linked */
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
 #include <sys/socket.h>
 
+#include "departed.h"
 #include "core/buffer.h"
 #include "core/proto.h"
 #include "core/sizeclass.h"
@@ -243,6 +245,7 @@ static struct tri_msg hello(void)
 
 	m.cycle = (uint32_t)draw_below(&seed, 4);
 	m.a = draw_below(&seed, 8) ? 0 : TRI_HELLO_TRACE_GC;
+	m.hello.fds[0] = TRI_FD_ARENA;
 	return m;
 }
 
@@ -454,8 +457,11 @@ int main(int argc, char **argv)
 	ksft_test_result(!accepted && !crashed, "no false arena was accepted\n");
 	ksft_test_result(peak_kb <= ANON_MAX_KB * (getenv("FUZZ_SANITIZED") ? 4 : 1),
 			 "its memory is bounded\n");
-	/* Main thread, helper, and the witness's; it waits for what attackers left undone. */
-	rested = WAIT_FOR(proc_entries(daemon, "fd") <= 16, 10000000, PATIENCE_NS);
+	/*
+	 * Main thread, helper, and the witness's, and two of each of those that departed last; it waits for what attackers
+	 * left undone.
+	 */
+	rested = WAIT_FOR(proc_entries(daemon, "fd") <= 16 + 2 * DEPARTED_MAX, 10000000, PATIENCE_NS);
 	ksft_test_result(rested, "it has let go of the dead (%d descriptors)\n",
 			 proc_entries(daemon, "fd"));
 	ksft_finished();

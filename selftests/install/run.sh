@@ -35,6 +35,7 @@ expect_files()
 	./lib/libtricolor.so.$version
 	./lib/pkgconfig/tricolor.pc
 	./lib/systemd/system/tricolord.service
+	./libexec/tricolor/tricolor-marker
 	./sbin/tricolord
 	./share/bash-completion/completions/tricolor
 	./share/man/man1/tricolor.1
@@ -71,7 +72,7 @@ pc_is_right()
 	echo "Cflags: $(pc_field Cflags)"
 	echo "Libs: $(pc_field Libs)"
 	[ "$(pc_field Version)" = "$version" ] &&
-		[ "$(pc_field Cflags)" = "-I$prefix/include" ] &&
+		[ "$(pc_field Cflags)" = "-I$prefix/include -fno-ivopts" ] &&
 		[ "$(pc_field Libs)" = "-L$prefix/lib -ltricolor" ]
 }
 
@@ -83,7 +84,7 @@ exports_are_right()
 		awk '$2 != "A" { print $3 }' | sort >"$work/exported"
 	${CC:-gcc} -E -P -x c -DTRI_NO_INLINE "$prefix/include/tricolor.h" | tr '\n' ' ' |
 		grep -oE '\btri_[a-z][a-z_]* ?\(|\btri__(alloc|store|poll)_slow ?\(' | tr -d ' (' |
-		grep -vx tri_keep_alive | { cat; echo tri__tls; } | sort -u >"$work/declared"
+		grep -vx tri_keep_alive | { cat; echo tri__tls; echo tri__unload; } | sort -u >"$work/declared"
 	sed -n 's/@@TRICOLOR_.*//p' "$work/exported" | diff "$work/declared" - || return 1
 	grep -v @ "$work/exported" | while read -r name; do
 		printf 'char %s(void); int main(void) { return %s(); }\n' "$name" "$name" |
@@ -149,6 +150,178 @@ int main(void)
 }
 END
 cp "$work/program.c" "$work/program.cc"
+
+# A library that uses the heap, and what its users see of it.
+cat >"$work/table.h" <<'END'
+void *table_new(long value);
+void table_drop(void);
+void *table_get(void);
+int table_collect(void);
+int table_right(const void *entry, long value);
+int table_in_thread(void);
+END
+cat >"$work/table.c" <<'END'
+#include <string.h>
+
+#include <tricolor.h>
+
+#include "table.h"
+
+struct entry {
+	struct entry *next;
+	long value, check;
+};
+
+static struct entry *only;
+
+void *table_new(long value)
+{
+	struct entry *e = tri_alloc(sizeof(*e));
+
+	if (e) {
+		e->value = value;
+		e->check = ~value;
+		tri_store(&only, e);
+	}
+	return e;
+}
+
+void *table_get(void)
+{
+	return only;
+}
+
+void table_drop(void)
+{
+	tri_store(&only, (struct entry *)NULL);
+}
+
+int table_collect(void)
+{
+	int err = tri_gc() || tri_gc();
+	int i;
+
+	for (i = 0; i < 20000; i++)
+		memset(tri_alloc(sizeof(struct entry)), 0x55, sizeof(struct entry));
+	return err;
+}
+
+int table_right(const void *entry, long value)
+{
+	const struct entry *e = entry;
+
+	return e->value == value && e->check == ~value;
+}
+
+static void *give_back(void *entry)
+{
+	return table_collect() ? NULL : entry;
+}
+
+/* An argument, and a result, that are nowhere else. */
+int table_in_thread(void)
+{
+	pthread_t thread;
+	void *result;
+
+	if (!table_new(4) || pthread_create(&thread, NULL, give_back, table_get()))
+		return 0;
+	table_drop();
+	return !table_collect() && !pthread_join(thread, &result) && result && table_right(result, 4);
+}
+END
+# It has never heard of tricolor.
+cat >"$work/user.c" <<'END'
+#include <pthread.h>
+#include <sched.h>
+#include <stdio.h>
+
+#include "table.h"
+
+static volatile int loaded, go_on;
+
+static void *hold(void *unused)
+{
+	void *volatile entry = table_get();
+
+	loaded = 1;
+	while (!go_on)
+		sched_yield();
+	return table_right(entry, 3) ? unused : NULL;
+}
+
+static pthread_key_t key;
+static __thread void *variable;
+
+/* In the last of 50 keys, which is not in the thread's descriptor, or in a variable of the thread. */
+static __attribute__((noinline)) int keep(int in_variable)
+{
+	int i;
+
+	if (!table_new(5 + in_variable))
+		return 0;
+	if (in_variable)
+		variable = table_get();
+	for (i = 0; i < 50 && !in_variable; i++)
+		if (pthread_key_create(&key, NULL))
+			return 0;
+	if (!in_variable && pthread_setspecific(key, table_get()))
+		return 0;
+	table_drop();
+	return 1;
+}
+
+int main(void)
+{
+	pthread_t thread;
+	void *right;
+
+	if (!keep(0) || !keep(1) || table_collect() || !table_right(pthread_getspecific(key), 5) ||
+	    !table_right(variable, 6))
+		return 4;
+	if (!table_new(3) || pthread_create(&thread, NULL, hold, (void *)1))
+		return 1;
+	while (!loaded)
+		sched_yield();
+	table_drop();
+	if (table_collect())
+		return 2;
+	go_on = 1;
+	pthread_join(thread, &right);
+	if (!right || !table_in_thread())
+		return 3;
+	puts("right");
+	return 0;
+}
+END
+
+# The program links the library, and the library the collected heap: the C library comes first.
+hidden_in_a_library()
+{
+	# shellcheck disable=SC2046
+	${CC:-gcc} -Wall -Wextra -Werror -O2 -shared -fPIC $(pc_field Cflags) "$work/table.c" \
+		-o "$work/libtable.so" $(pc_field Libs) "$rpath" || return 1
+	${CC:-gcc} -Wall -Wextra -Werror -O2 "$work/user.c" -o "$work/user" -L"$work" -ltable \
+		-Wl,-rpath,"$work" -Wl,-rpath-link,"$prefix/lib" -pthread || return 1
+	[ "$(env -i "$work/user")" = right ]
+}
+
+# Without /proc as well, nobody can know of the program's threads: then the library says so.
+threads_are_unknown()
+{
+	env -i TRICOLOR_DAEMON="$prefix/sbin/tricolord" \
+		unshare -m sh -c 'mount -t tmpfs none /proc && exec "$0"' "$work/user" 2>"$work/said"
+	cat "$work/said"
+	[ "$(grep -c 'threads that never call it may lose objects' "$work/said")" = 1 ]
+}
+
+linked_statically()
+{
+	# shellcheck disable=SC2046
+	${CC:-gcc} -Wall -Wextra -Werror -O2 "$@" $(pc_field Cflags) "$work/user.c" "$work/table.c" \
+		-o "$work/user" "$prefix/lib/libtricolor.a" -pthread || return 1
+	[ "$(env -i TRICOLOR_DAEMON="$prefix/sbin/tricolord" "$work/user")" = right ]
+}
 
 compile()
 {
@@ -249,6 +422,16 @@ fi
 point "a program with the static library compiles" "${CC:-gcc}" -D_GNU_SOURCE \
 	-I"$prefix/include" "$work/program.c" "$prefix/lib/libtricolor.a" -o "$work/program"
 point "it runs" run_with "$work/program" "$prefix/sbin/tricolord"
+
+point "a program that links a library which uses tricolor" hidden_in_a_library
+if unshare -m mount -t tmpfs none /proc 2>"$work/said"; then
+	point "which says what it can't see without /proc" threads_are_unknown
+else
+	skip "no right to hide /proc"
+fi
+for how in -static -static-pie; do
+	point "a program that is linked with $how" linked_statically $how
+done
 
 point "tricolor runs it" command_runs "$prefix/bin/tricolor" "$prefix/sbin/tricolord"
 point "the configuration is read" configuration_is_read

@@ -13,9 +13,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "core/layout.c"
-#include "core/sizeclass.c"
-#include "core/span.h"
+#include "core.h"
 
 /* Find the arena.  Returns false if this process has none. */
 static inline bool arena_find(struct tri_view *v)

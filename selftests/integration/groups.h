@@ -180,6 +180,45 @@ static inline uint64_t group_kills(const struct group *g)
 				 group_number(g, "memory.oom_control", "oom_kill");
 }
 
+/* A file of process @pid's, or an empty text. */
+static inline const char *group_proc_text(pid_t pid, const char *name, char *text, size_t room)
+{
+	char dir[32];
+
+	snprintf(dir, sizeof(dir), "/proc/%d", pid);
+	group_read(dir, name, text, room);
+	return text;
+}
+
+/* The line of @controller in /proc/PID/cgroup without its number; that of v2 if no other has the controller. */
+static inline void group_line(pid_t pid, const char *controller, char *line, size_t room)
+{
+	char text[4096], *p, *state = NULL, names[256], word[64];
+
+	*line = 0;
+	snprintf(word, sizeof(word), ",%s,", controller);
+	group_proc_text(pid, "cgroup", text, sizeof(text));
+	for (p = strtok_r(text, "\n", &state); p; p = strtok_r(NULL, "\n", &state)) {
+		char *at = strchr(p, ':');
+
+		if (!at)
+			continue;
+		snprintf(names, sizeof(names), ",%.*s,", (int)strcspn(at + 1, ":"), at + 1);
+		if (strstr(names, word) || (!*line && at[1] == ':'))
+			snprintf(line, room, "%s", at);
+	}
+}
+
+/* Whether two processes are in the same group of @controller. */
+static inline bool group_is_same(pid_t a, pid_t b, const char *controller)
+{
+	char of_a[1024], of_b[1024];
+
+	group_line(a, controller, of_a, sizeof(of_a));
+	group_line(b, controller, of_b, sizeof(of_b));
+	return *of_a && !strcmp(of_a, of_b);
+}
+
 /* Its processes may take a moment to be gone. */
 static inline void group_remove(const struct group *g)
 {

@@ -23,6 +23,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <sys/utsname.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -43,26 +44,50 @@ static inline bool emulated(void)
 }
 
 /*
- * Have @pid, and what it starts, get CPUs before others, where that is permitted: for tests of what
+ * Have this process, and what it starts, get CPUs before others, where that is permitted: for tests of what
  * happens while there are some.  The kernel may weigh sessions and not processes (autogroup): it has to
  * have one of its own, or everything else in the terminal that tests are run from comes first, too.
  */
-static inline void come_first(pid_t pid)
+static inline void come_first(void)
 {
-	char path[64];
+	static const char path[] = "/proc/self/autogroup";
 	int fd;
 
-	if (getsid(pid) != pid && (pid != getpid() || setsid() < 0))
+	if (getsid(0) != getpid() && setsid() < 0)
 		return;
-	if (setpriority(PRIO_PROCESS, (id_t)pid, -15))
+	if (setpriority(PRIO_PROCESS, 0, -15))
 		return;
-	snprintf(path, sizeof(path), "/proc/%d/autogroup", pid);
 	fd = open(path, O_WRONLY | O_CLOEXEC);
 	if (fd >= 0) {
 		if (write(fd, "-15", 3) < 0)
 			ksft_print_msg("%s: %s\n", path, strerror(errno));
 		close(fd);
 	}
+}
+
+/*
+ * All the memory that there is, until the kernel kills us: what is left to do for a program that wants to be killed, and
+ * whose heap is refused more.
+ */
+static inline __attribute__((noreturn)) void take_all(void)
+{
+	for (;;) {
+		char *p = mmap(NULL, 1 << 20, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+		if (p == MAP_FAILED)
+			_exit(90);
+		memset(p, 1, 1 << 20);
+	}
+}
+
+/* From Linux 6.15 on the end of a process that was waited for is told. */
+static inline bool kernel_tells_ends(void)
+{
+	struct utsname u;
+	int major = 0, minor = 0;
+
+	return !uname(&u) && sscanf(u.release, "%d.%d", &major, &minor) == 2 &&
+	       (major > 6 || (major == 6 && minor >= 15));
 }
 
 static inline void pause_ns(uint64_t ns)
@@ -215,12 +240,43 @@ static inline bool can_connect(const char *socket_path)
 	return ok;
 }
 
-/* A shared collector at @socket_path; what it logs goes to @log.  Waits until it listens. */
+/* A connection to who listens at @socket_path, that waits for nothing longer than PATIENCE_NS. */
+static inline int connect_to(const char *socket_path)
+{
+	struct sockaddr_un addr = { .sun_family = AF_UNIX };
+	int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+	struct timeval patience = { PATIENCE_NS / 1000000000, 0 };
+
+	if (strlen(socket_path) >= sizeof(addr.sun_path))
+		ksft_exit_fail_msg("%s: too long for a socket\n", socket_path);
+	strcpy(addr.sun_path, socket_path);
+	if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience)) ||
+	    connect(fd, (struct sockaddr *)&addr, sizeof(addr)))
+		ksft_exit_fail_msg("%s: %s\n", socket_path, strerror(errno));
+	return fd;
+}
+
+/*
+ * Who marks: "own" or "shared", as in tricolord.conf(5).  Most of what is promised holds with either, and some
+ * tests are run with both.
+ */
+static inline const char *test_marker(void)
+{
+	const char *marker = getenv("TRICOLOR_TEST_MARKER");
+
+	return marker && *marker ? marker : "own";
+}
+
+/*
+ * A shared collector at @socket_path, with the markers that tests are run with; what it logs goes to @log.
+ * Waits until it listens.
+ */
 static inline pid_t start_daemon(const char *socket_path, const char *log)
 {
 	/* What this machine's administrator has chosen is nothing for a test. */
 	char *argv[] = { (char *)daemon_path(), (char *)"--config", (char *)"/dev/null",
-			 (char *)"--socket", (char *)socket_path, NULL };
+			 (char *)"--socket", (char *)socket_path, (char *)"--marker",
+			 (char *)test_marker(), NULL };
 	posix_spawn_file_actions_t files;
 	extern char **environ;
 	pid_t pid;
@@ -235,6 +291,13 @@ static inline pid_t start_daemon(const char *socket_path, const char *log)
 	if (!WAIT_FOR(can_connect(socket_path), 1000000, PATIENCE_NS))
 		ksft_exit_fail_msg("%s does not listen at %s\n", argv[0], socket_path);
 	return pid;
+}
+
+/* The same for a test of a shared collector that marks. */
+static inline pid_t start_marking_daemon(const char *socket_path, const char *log)
+{
+	setenv("TRICOLOR_TEST_MARKER", "shared", 1);
+	return start_daemon(socket_path, log);
 }
 
 /* A folder of its own for a socket and a log. */

@@ -132,7 +132,7 @@ static inline int served_end(struct served *c)
 /* What a program said and how it ended. */
 struct output {
 	int status;			/* as wait_status() */
-	char out[16384], err[8192];
+	char out[262144], err[8192];	/* a list of all heaps of a machine that other tests run on is long */
 };
 
 static inline void read_all(int fd, char *text, size_t room)

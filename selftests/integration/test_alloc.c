@@ -614,7 +614,8 @@ static bool option_wins(void)
 		return false;
 	collect();
 	return tri_set_gc_percent(100) == 77 && tri_set_memory_limit(-1) == 1 << 30 &&
-	       !tri_alloc(65 << 20) && errno == ENOMEM && tri_init(&options) == -EALREADY;
+	       !tri_alloc(65 << 20) && errno == ENOMEM && strstr(tri_error(), "TRICOLOR_ARENA_SIZE") &&
+	       tri_init(&options) == -EALREADY && strstr(tri_error(), "heap already");
 }
 
 static bool refused(void)
@@ -636,6 +637,7 @@ static bool bad_options(void)
 		{ .size = sizeof(bad[0]), .handshake_signal = 1000 },
 		{ .size = sizeof(bad[0]), .handshake_signal = SIGKILL },
 		{ .size = sizeof(bad[0]), .handshake_signal = SIGSTOP },
+		{ .size = sizeof(bad[0]), .handshake_signal = SIGSEGV },
 		{ .size = sizeof(bad[0]), .arena_bytes = 4096 },
 		{ .size = sizeof(bad[0]), .arena_bytes = 1ull << 50 },
 		{ .size = sizeof(bad[0]), .debug = "nonsense" },
@@ -661,7 +663,7 @@ static bool test_environment(void)
 	static const char *const bad[][2] = {
 		{ "TRICOLOR_GC_PERCENT", "much" },	{ "TRICOLOR_GC_PERCENT", "-5" },
 		{ "TRICOLOR_GC_PERCENT", "10%" },	{ "TRICOLOR_MEMORY_LIMIT", "lots" },
-		{ "TRICOLOR_MEMORY_LIMIT", "10MB" },	{ "TRICOLOR_MEMORY_LIMIT", "-1" },
+		{ "TRICOLOR_MEMORY_LIMIT", "10QB" },	{ "TRICOLOR_MEMORY_LIMIT", "-1" },
 		{ "TRICOLOR_MEMORY_LIMIT", "99999999999TiB" },
 		{ "TRICOLOR_ARENA_SIZE", "1KiB" },	{ "TRICOLOR_ARENA_SIZE", "x" },
 		{ "TRICOLOR_BACKING", "disk" },		{ "TRICOLOR_SIGNAL", "0" },

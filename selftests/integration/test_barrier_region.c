@@ -321,14 +321,14 @@ static int storm_client(void)
 	tri_init(NULL);
 	sigaction(SIGRTMIN, &act, NULL);
 	sigaction(SIGUSR1, &act, NULL);
-	sigaction(SIGURG, &act, NULL);
+	sigaction(SIGRTMIN + 2, &act, NULL);
 	make_ballast();
 	for (i = 0; i < 2; i++)
 		if (pthread_create(&t[i], NULL, storm_worker, (void *)(i * 2 + 77)))
 			return 9;
 	for (end = now_ns() + STORM_NS; now_ns() < end;) {
 		pthread_kill(t[0], SIGUSR1);
-		pthread_kill(t[1], SIGURG);
+		pthread_kill(t[1], SIGRTMIN + 2);
 		pause_ns(20000);
 	}
 	shared->stop = 1;
@@ -543,7 +543,7 @@ static bool signal_pending(void)
 			break;
 	if (f)
 		fclose(f);
-	return set >> (SIGURG - 1) & 1;
+	return set >> (SIGRTMIN + 2 - 1) & 1;
 }
 
 /*

@@ -182,7 +182,7 @@ static void kill_once(void)
 	if (client.daemon > 0 && pid == client.daemon) {
 		r->shared_used++;
 		wait_status(client.daemon);
-		client.daemon = start_daemon(client.socket, client.log);
+		client.daemon = start_marking_daemon(client.socket, client.log);
 	}
 	if (draw_below(&client.rnd, 3)) {
 		/* The next one does not get as far as a cycle. */
@@ -307,7 +307,7 @@ static void test(const char *what, uint64_t kills, const char *socket, const cha
 	pid = fork();
 	if (!pid) {
 		if (socket)
-			client.daemon = start_daemon(socket, log);
+			client.daemon = start_marking_daemon(socket, log);
 		_exit(run_client());
 	}
 	status = wait_status(pid);

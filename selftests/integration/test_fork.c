@@ -2,6 +2,8 @@
 /*
  * test_fork.c - processes: a heap and its private collector as guests in a program
  *
+ * Children begin with a fresh heap here, TRICOLOR_FORK=fresh; test_fork_copy.c has those that go on with a copy.
+ *
  * Each scenario is a child of its own, forked from a process that has no heap, and says by its exit
  * status whether all went well.  Scenarios fork again.
  */
@@ -10,50 +12,17 @@
 #include <signal.h>
 #include <spawn.h>
 #include <dirent.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
-#include <sys/wait.h>
 
+#include "scenario.h"
 #include "witness.h"
 
 extern char **environ;
 
 static struct witness *root;
 static volatile sig_atomic_t sigchlds;
-
-/* What the process ended with, or 0xdead. */
-static int status_of(pid_t pid)
-{
-	int status;
-
-	while (waitpid(pid, &status, 0) != pid)
-		if (errno != EINTR)
-			return 0xdead;
-	return status;
-}
-
-static bool scenario(bool (*fn)(void))
-{
-	pid_t pid = fork();
-	int status;
-
-	if (!pid) {
-		alarm(60);
-		_exit(fn() ? 0 : 1);
-	}
-	status = pid < 0 ? 0xdead : status_of(pid);
-	if (status)
-		ksft_print_msg("the scenario ended with wait status %#x\n", status);
-	return status == 0;
-}
-
-#define CHECK(what)							\
-	do {								\
-		if (!(what)) {						\
-			ksft_print_msg("not so: %s\n", #what);		\
-			return false;					\
-		}							\
-	} while (0)
 
 /* Make a list, collect, and look at it. */
 static bool use_heap(int n)
@@ -289,7 +258,7 @@ static bool no_child(void)
 	CHECK(waitpid(-1, &status, WNOHANG) == -1 && errno == ECHILD);
 	CHECK(sigchlds == 0);
 	CHECK(getpgid((pid_t)read_stats().collector_pid) != getpgrp());
-	CHECK(getsid((pid_t)read_stats().collector_pid) != getsid(0));
+	CHECK(getpgid((pid_t)read_stats().collector_pid) != getpgid(0));
 	return true;
 }
 
@@ -442,6 +411,22 @@ static bool small_address_space(void)
 	return use_heap(10000);
 }
 
+/* What is left of the address space when the arena is made is the program's. */
+static bool tight_address_space(void)
+{
+	CHECK(set_limit(RLIMIT_AS, 300ul << 20));
+	CHECK(use_heap(10000));
+	CHECK(mmap(NULL, 100ul << 20, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) != MAP_FAILED);
+	return true;
+}
+
+/* Enough for an arena of 4 MiB, and not for the tables of a large one. */
+static bool smaller_files(void)
+{
+	CHECK(set_limit(RLIMIT_FSIZE, 32ul << 20));
+	return use_heap(10000);
+}
+
 static bool small_files(void)
 {
 	CHECK(set_limit(RLIMIT_FSIZE, 1ul << 30));
@@ -461,12 +446,13 @@ static bool tiny_files(void)
 
 int main(int argc, char **argv)
 {
+	setenv("TRICOLOR_FORK", "fresh", 1);
 	/* A collector of its own for every process. */
 	setenv("TRICOLOR_SOCKET", "off", 1);
 	if (argc > 1 && !strcmp(argv[1], "use"))
 		return !use_heap(200);
 	ksft_print_header();
-	ksft_set_plan(15);
+	ksft_set_plan(17);
 	ksft_test_result(scenario(fork_and_use), "fork(), and parent and child use the heap\n");
 	ksft_test_result(scenario(touch_parents_object),
 			 "a parent's object is a fault in the child\n");
@@ -481,7 +467,9 @@ int main(int argc, char **argv)
 	ksft_test_result(scenario(close_everything), "a program that closes all descriptors\n");
 	ksft_test_result(scenario(exit_while_marking), "exit() from a thread while cycles run\n");
 	ksft_test_result(scenario(small_address_space), "RLIMIT_AS of 2 GiB\n");
+	ksft_test_result(scenario(tight_address_space), "RLIMIT_AS of 300 MiB\n");
 	ksft_test_result(scenario(small_files), "RLIMIT_FSIZE of 1 GiB\n");
+	ksft_test_result(scenario(smaller_files), "RLIMIT_FSIZE of 32 MiB\n");
 	ksft_test_result(scenario(tiny_files), "RLIMIT_FSIZE of 1 MiB\n");
 	ksft_finished();
 }

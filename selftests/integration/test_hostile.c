@@ -9,80 +9,18 @@
 #include <sys/resource.h>
 #include <sys/syscall.h>
 
-#include "core/layout.c"
-#include "core/proto.h"
-#include "core/sizeclass.c"
-#include "core/span.h"
+#include "by_hand.h"
 #include "control_proto.h"
 #include "process.h"
 
-#define CHUNKS 64			/* 256 MiB of heap */
-#define HEAP_PAGES (TRI_CHUNK_PAGES * CHUNKS)
 #define HEAP_BYTES ((uint64_t)HEAP_PAGES << TRI_PAGE_SHIFT)
 #define LARGE (TRI_BYTE_LARGE + TRI__CONSERVATIVE)
 
 static char socket_path[128], log_path[128];
 static pid_t daemon_pid;
 
-struct client {
-	int sock, file;
-	struct tri_view view;
-	bool meddles;			/* before it answers: see test_grey() */
-};
-
-static int connect_daemon(void)
-{
-	struct sockaddr_un addr = { .sun_family = AF_UNIX };
-	int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
-	struct timeval patience = { PATIENCE_NS / 1000000000, 0 };
-
-	strcpy(addr.sun_path, socket_path);
-	if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience)) ||
-	    connect(fd, (struct sockaddr *)&addr, sizeof(addr)))
-		ksft_exit_fail_msg("%s: %s\n", socket_path, strerror(errno));
-	return fd;
-}
-
-/* An arena as the library makes it, nothing but its header written. */
-static void make_file(struct client *c, uint64_t heap_pages)
-{
-	struct tri_layout layout;
-	struct tri_ctl *ctl;
-	void *base;
-
-	c->file = memfd_create("tricolor", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-	if (c->file < 0 || tri_layout_init(&layout, heap_pages) ||
-	    ftruncate(c->file, (off_t)layout.file_bytes) ||
-	    fcntl(c->file, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW))
-		ksft_exit_fail_msg("no memfd: %s\n", strerror(errno));
-	base = mmap(NULL, layout.file_bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, c->file,
-		    0);
-	if (base == MAP_FAILED)
-		ksft_exit_fail_msg("no mapping: %s\n", strerror(errno));
-	ctl = base;
-	tri_view_init(&c->view, base, &layout, 0x100000000000ull);
-	ctl->magic = TRI_MAGIC;
-	ctl->layout_version = TRI_LAYOUT_VERSION;
-	ctl->ctl_bytes = sizeof(*ctl);
-	ctl->heap_pages = heap_pages;
-	ctl->file_bytes = layout.file_bytes;
-	ctl->heap_va = c->view.heap_va;
-	ctl->pid = (uint32_t)getpid();
-	tri_write(&ctl->gc_percent, 100);
-	tri_write(&ctl->memory_limit_bytes, INT64_MAX);
-}
-
-/* The same with its tables written, but for buffers. */
-static void make_arena(struct client *c)
-{
-	make_file(c, HEAP_PAGES);
-	memset(c->view.slots, 0, c->view.layout.buffers + sizeof(struct tri_buffer) -
-				 c->view.layout.slots);
-	tri_write(&c->view.ctl->top_pages, HEAP_PAGES);
-	atomic_fetch_or(&c->view.used[0], 1);
-}
-
-static bool say_hello(struct client *c)
+/* Up to its WELCOME. */
+static bool knock(struct client *c)
 {
 	char control[CMSG_SPACE(sizeof(int))] = { 0 };
 	struct tri_msg hello = { .type = TRI_MSG_HELLO, .version = TRI_PROTO_ID, .text = "0.1.0" };
@@ -91,17 +29,26 @@ static bool say_hello(struct client *c)
 			    .msg_controllen = sizeof(control) };
 	struct cmsghdr *h = CMSG_FIRSTHDR(&m);
 
+	hello.hello.fds[0] = TRI_FD_ARENA;
 	h->cmsg_level = SOL_SOCKET;
 	h->cmsg_type = SCM_RIGHTS;
 	h->cmsg_len = CMSG_LEN(sizeof(int));
 	memcpy(CMSG_DATA(h), &c->file, sizeof(int));
-	c->sock = connect_daemon();
+	c->sock = connect_to(socket_path);
 	if (sendmsg(c->sock, &m, MSG_NOSIGNAL) != sizeof(hello) ||
 	    recv(c->sock, &hello, sizeof(hello), 0) != sizeof(hello))
 		return false;
 	if (hello.type == TRI_MSG_REFUSE)
 		ksft_print_msg("refused: %s\n", hello.text);
 	return hello.type == TRI_MSG_WELCOME;
+}
+
+/* And the first request, without which a collector does nothing. */
+static bool say_hello(struct client *c)
+{
+	struct tri_msg first = { .type = TRI_MSG_REQUEST };
+
+	return knock(c) && send(c->sock, &first, sizeof(first), MSG_NOSIGNAL) == sizeof(first);
 }
 
 static void ask_for_cycle(struct client *c)
@@ -185,13 +132,44 @@ static bool test_holes(void)
 	return kind >= 0 && (uint64_t)(after.st_blocks - before.st_blocks) * 512 < HEAP_BYTES / 16;
 }
 
+/*
+ * It is welcomed, and says no more: as one does that has just lost patience, and has another collector at
+ * work in the same arena by now.  Nothing may be written there: not a setting, and no span is swept.
+ */
+static bool test_two_collectors(void)
+{
+	struct client c = { .sock = -1 };
+	size_t bytes, i, differ = 0;
+	char *before, byte;
+	bool welcome;
+
+	make_arena(&c);
+	tri_write(&c.view.page_map[1], 1);
+	tri_write(&c.view.spans[1].pages, 1);
+	tri_write(&c.view.spans[1].state, TRI_STATE(1, TRI_SPAN_IDLE, 0, 5));
+	/* Everything but buffers and heap. */
+	bytes = c.view.layout.buffers;
+	before = malloc(bytes);
+	memcpy(before, c.view.ctl, bytes);
+	welcome = knock(&c);
+	/* Its end of file comes when the collector has let go of the arena. */
+	shutdown(c.sock, SHUT_WR);
+	welcome = welcome && recv(c.sock, &byte, 1, 0) == 0;
+	for (i = 0; i < bytes; i++)
+		differ += before[i] != ((char *)c.view.ctl)[i];
+	ksft_print_msg("%zu bytes of tables were changed\n", differ);
+	free(before);
+	leave(&c);
+	return welcome && !differ;
+}
+
 static bool order_gc_percent(int64_t percent)
 {
 	struct control_request q = { .type = CONTROL_TYPE, .version = CONTROL_VERSION,
 				     .op = CONTROL_SET_GC_PERCENT, .size = sizeof(q), .pid = getpid(),
 				     .value = percent };
 	struct control_reply reply = { .error = ~0u };
-	int sock = connect_daemon();
+	int sock = connect_to(socket_path);
 	struct timeval patience = { 2 * CONTROL_SILENCE_S, 0 };
 
 	setsockopt(sock, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
@@ -317,7 +295,7 @@ static bool test_log(void)
 	int i, sock;
 
 	for (i = 0; i < 2000; i++) {
-		sock = connect_daemon();
+		sock = connect_to(socket_path);
 		if (send(sock, &m, sizeof(m), MSG_NOSIGNAL) == sizeof(m) &&
 		    recv(sock, &m, sizeof(m), 0) == sizeof(m) && m.type == TRI_MSG_REFUSE)
 			refused++;
@@ -332,8 +310,11 @@ static bool test_log(void)
 /* More connections than there are descriptors for: some are hung up on, and nobody waits. */
 static bool test_descriptors(void)
 {
-	/* Those of before have to be let go of; none is left when it has but its own few. */
-	bool ok = WAIT_FOR(proc_entries(daemon_pid, "fd") <= 12, 10000000, PATIENCE_NS);
+	/*
+	 * Those of before have to be let go of; none is left when it has but its own few, and two for each of
+	 * the clients that departed last (daemon/departed.c).
+	 */
+	bool ok = WAIT_FOR(proc_entries(daemon_pid, "fd") <= 13 + 2 * 16, 10000000, PATIENCE_NS);
 	rlim_t most = (rlim_t)proc_entries(daemon_pid, "fd") + 8;
 	struct rlimit limit = { most, most };
 	unsigned int lines = lines_of_log();
@@ -343,7 +324,7 @@ static bool test_descriptors(void)
 	if (prlimit(daemon_pid, RLIMIT_NOFILE, &limit, NULL))
 		ksft_exit_fail_msg("prlimit: %s\n", strerror(errno));
 	for (i = 0; i < 24; i++)
-		sock[i] = connect_daemon();
+		sock[i] = connect_to(socket_path);
 	ok = ok && recv(sock[23], &byte, 1, 0) == 0;
 	for (i = 0; i < 24; i++)
 		close(sock[i]);
@@ -366,18 +347,19 @@ int main(void)
 	const char *folder = temporary_folder();
 
 	ksft_print_header();
-	ksft_set_plan(6);
+	ksft_set_plan(7);
 	tri_classes_init();
 	chmod(folder, 0755);
 	snprintf(socket_path, sizeof(socket_path), "%s/sock", folder);
 	snprintf(log_path, sizeof(log_path), "%s/log", folder);
-	daemon_pid = start_daemon(socket_path, log_path);
+	daemon_pid = start_marking_daemon(socket_path, log_path);
 
 	if (kernel_has_userfaultfd())
 		ksft_test_result(test_holes(), "a collector fills no holes\n");
 	else
 		ksft_test_result_skip("no userfaultfd here: a collector fills holes\n");
 
+	ksft_test_result(test_two_collectors(), "nothing is written for one that has turned away\n");
 	ksft_test_result(test_sweep(), "one that sweeps for ever is waited for in peace\n");
 	ksft_test_result(test_grey(), "one that makes up work is given up\n");
 	if (!geteuid())

@@ -6,6 +6,9 @@
  */
 #include <sys/prctl.h>
 
+#include <pthread.h>
+#include <sys/syscall.h>
+
 #include "groups.h"
 #include "served.h"
 
@@ -51,6 +54,93 @@ static int heap(void)
 	return say("heap", text);
 }
 
+static void *kept;
+
+/* 64 KiB more that live. */
+static bool keep_more(void)
+{
+	void **more = tri_alloc(64 << 10);
+
+	if (!more)
+		return false;
+	memset(more, 0, 64 << 10);
+	tri_store(more, kept);
+	tri_store(&kept, more);
+	return true;
+}
+
+/* All of it live, until there is no more. */
+static int grow(void)
+{
+	size_t i;
+
+	tri_set_memory_limit(TRI_LIMIT_NONE);
+	for (i = 0; i < 4096; i++)
+		if (!keep_more() || (i == 160 && tri_gc()))
+			return 1;
+	return 0;
+}
+
+static int stay(void)
+{
+	char text[64];
+
+	signal(SIGTERM, note_signal);
+	if (heap())
+		return 1;
+	snprintf(text, sizeof(text), "%d\n", getpid());
+	say("ready", text);
+	while (!caught)
+		pause_ns(1000000);
+	return 0;
+}
+
+/* With @mib that live. */
+static int keep(long mib)
+{
+	long i;
+
+	for (i = 0; i < mib * 16; i++)
+		if (!keep_more())
+			return 1;
+	return stay();
+}
+
+#define DYING_BYTES (256ul << 20)
+
+/* The last thread of its process, which frees its memory when it is killed. */
+static void *last_thread(void *words)
+{
+	char *memory = mmap(NULL, DYING_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	if (memory == MAP_FAILED)
+		_exit(1);
+	/* Pages of 4 KiB take longest. */
+	madvise(memory, DYING_BYTES, MADV_NOHUGEPAGE);
+	memset(memory, 1, DYING_BYTES);
+	*(_Atomic int *)words = 1;
+	pause();
+	return NULL;
+}
+
+/* Ends while a child of its is about to, whose first thread has ended before. */
+static int leave_dying(void)
+{
+	_Atomic int *ready = shared_memory(sizeof(*ready));
+	pthread_t thread;
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		if (pthread_create(&thread, NULL, last_thread, ready))
+			_exit(1);
+		syscall(SYS_exit, 0);
+	}
+	if (pid < 0 || !WAIT_FOR(*ready, 1000000, PATIENCE_NS))
+		return 1;
+	kill(pid, SIGKILL);
+	_exit(0);
+}
+
 static int be_run(char **argv)
 {
 	const char *what = argv[1];
@@ -72,16 +162,12 @@ static int be_run(char **argv)
 			pause_ns(1000000);
 		return 40;
 	}
-	if (!strcmp(what, "stay")) {
-		signal(SIGTERM, note_signal);
-		if (heap())
-			return 1;
-		snprintf(text, sizeof(text), "%d\n", getpid());
-		say("ready", text);
-		while (!caught)
-			pause_ns(1000000);
-		return 0;
-	}
+	if (!strcmp(what, "stay"))
+		return stay();
+	if (!strcmp(what, "leave-dying"))
+		return leave_dying();
+	if (!strcmp(what, "keep"))
+		return keep(atol(argv[2]));
 	if (!strcmp(what, "leave")) {
 		/* A child that lives on, with a heap, until it is told to go. */
 		int fd, ready[2];
@@ -94,6 +180,13 @@ static int be_run(char **argv)
 		if (heap() || write(ready[1], "", 1) != 1)
 			return 1;
 		return read(fd, text, 1) < 0;
+	}
+	if (!strcmp(what, "grow"))
+		return grow();
+	if (!strcmp(what, "parent")) {
+		pid_t pid = fork();
+
+		return pid ? (wait_status(pid) == 128 + SIGKILL ? 6 : 1) : grow();
 	}
 	return 99;
 }
@@ -151,13 +244,77 @@ static void test_status(void)
 	ksft_test_result(o->status == 126, "126: it is no program\n");
 	o = run(tool, "run", NULL);
 	ksft_test_result(o->status == 125 && strstr(o->err, "which program?"), "125: which?\n");
-	o = run(tool, "run", "--memory-limit", "64MB", self, "exit", "0", NULL);
-	ksft_test_result(o->status == 125 && strstr(o->err, "512MiB"), "125: no size\n");
+	o = run(tool, "run", "--memory-limit", "64QB", self, "exit", "0", NULL);
+	ksft_test_result(o->status == 125 && strstr(o->err, "no such unit") && strstr(o->err, "512MiB"), "125: no size\n");
 	setenv("TRICOLOR_DAEMON", "/nonexistent/tricolord", 1);
 	o = run(tool, "run", self, "exit", "0", NULL);
 	ksft_test_result(o->status == 125 && strstr(o->err, "/nonexistent/tricolord"),
 			 "125: no collector\n");
 	unsetenv("TRICOLOR_DAEMON");
+}
+
+/* What it says of a program that was killed, and how it ends. */
+static void test_killer(void)
+{
+	char *argv[] = { tool, (char *)"run", self, (char *)"die", (char *)"2", NULL };
+	struct output *o = run(tool, "run", self, "die", "11", NULL);
+	int status;
+	pid_t pid;
+
+	ksft_test_result(o->status == 128 + SIGSEGV && strstr(o->err, "was killed by signal 11 (SIGSEGV)"),
+			 "a signal is called by its name\n");
+	o = run(tool, "run", self, "die", "9", NULL);
+	ksft_test_result(o->status == 128 + SIGKILL && strstr(o->err, "was killed by signal 9 (SIGKILL)") &&
+				 !strstr(o->err, "kernel"),
+			 "SIGKILL that was somebody's is not called the kernel's\n");
+	fflush(NULL);
+	pid = fork();
+	if (pid == 0) {
+		signal(SIGINT, SIG_DFL);
+		execv(tool, argv);
+		_exit(127);
+	}
+	waitpid(pid, &status, 0);
+	ksft_test_result(WIFSIGNALED(status) && WTERMSIG(status) == SIGINT, "after SIGINT it dies of SIGINT\n");
+	pid = fork();
+	if (pid == 0) {
+		argv[4] = (char *)"15";
+		execv(tool, argv);
+		_exit(127);
+	}
+	waitpid(pid, &status, 0);
+	ksft_test_result(WIFEXITED(status) && WEXITSTATUS(status) == 128 + SIGTERM,
+			 "after another signal it exits with 128 and its number\n");
+}
+
+/* The kernel kills the program, or a child of it, in the group that was made. */
+static void test_out_of_memory(void)
+{
+	/* Its own parent has waited for the child. */
+	const char *how = kernel_tells_ends() ? ") was killed by the kernel: memory limit of 64 MiB, " :
+						") has ended, as the kernel killed processes of its group: memory "
+						"limit of 64 MiB, ";
+	struct output *o = run(tool, "run", "--memory-limit", "64M", self, "grow", NULL);
+	const char *named;
+
+	if (!strstr(o->err, "by the kernel") && strstr(o->err, "no cgroup of its own")) {
+		ksft_test_result_skip("killed by the kernel: %s\n", strtok(o->err, "\n"));
+		ksft_test_result_skip("killed by the kernel: no cgroup can be made\n");
+		return;
+	}
+	ksft_test_result(o->status == 128 + SIGKILL &&
+				 strstr(o->err, ") was killed by the kernel: memory limit of 64 MiB, ") &&
+				 strstr(o->err, " MiB live at the last collection"),
+			 "killed by the kernel: limit and figures are named\n");
+	if (o->status != 128 + SIGKILL)
+		show_output(o);
+	o = run(tool, "run", "--memory-limit", "64M", self, "parent", NULL);
+	named = strstr(o->err, "its child ");
+	ksft_test_result(o->status == 6 && named && !strstr(named + 1, "its child ") && strstr(named, how) &&
+				 strstr(named, " MiB live at the last collection"),
+			 "killed by the kernel: a child is named once, and the program's status is ours\n");
+	if (o->status != 6 || !named || strstr(named + 1, "its child ") || !strstr(named, how))
+		show_output(o);
 }
 
 static void test_collector(void)
@@ -188,6 +345,43 @@ static bool have_groups(void)
 	return strstr(o->err, "the limit is that of ") != NULL;
 }
 
+/* Whether @group is removed; if not, who is in it is said. */
+static bool is_removed(const char *group)
+{
+	char path[600], status[600];
+	const char *at;
+	int pid, n;
+
+	if (WAIT_FOR(access(group, F_OK) && errno == ENOENT, 1000000, PATIENCE_NS))
+		return true;
+	snprintf(path, sizeof(path), "%s/cgroup.procs", group);
+	snprintf(status, sizeof(status), "%s", read_text(path));
+	for (at = status; sscanf(at, "%d%n", &pid, &n) == 1; at += n) {
+		snprintf(path, sizeof(path), "/proc/%d/status", pid);
+		ksft_print_msg("in the group: %d: %.120s\n", pid, read_text(path));
+	}
+	snprintf(path, sizeof(path), "%s/cgroup.events", group);
+	ksft_print_msg("%s is still there: %s\n", group, read_text(path));
+	return false;
+}
+
+/* A process is not listed any more, and still there. */
+static void test_dying(void)
+{
+	char group[512] = "", *at;
+	struct output *o;
+	int i, left = 0;
+
+	for (i = 0; i < 5; i++) {
+		o = run(tool, "run", "-v", "--memory-limit", "512MiB", self, "leave-dying", NULL);
+		at = strstr(o->err, "the limit is that of ");
+		if (o->status || !at || sscanf(at, "the limit is that of %511s", group) != 1 ||
+		    strstr(o->err, "can't remove") || !is_removed(group))
+			left++;
+	}
+	ksft_test_result(!left, "also where a process takes its time to end: %d of 5 groups were left\n", left);
+}
+
 static void test_limit(void)
 {
 	char socket[128] = "", group[512] = "", *at;
@@ -197,6 +391,7 @@ static void test_limit(void)
 
 	if (!have_groups()) {
 		ksft_test_result_skip("no cgroup can be made: %s\n", strtok(group_reason, "\n"));
+		ksft_test_result_skip("no cgroup can be made\n");
 		ksft_test_result_skip("no cgroup can be made\n");
 	} else {
 		setenv("TEST_LIMIT", "", 1);
@@ -208,9 +403,10 @@ static void test_limit(void)
 		ksft_test_result(!o->status && group[0] && limit > 0 && limit <= LIMIT_BYTES,
 				 "a cgroup of its own: %s, %lld bytes for its heap\n", group,
 				 limit);
-		ksft_test_result(WAIT_FOR(access(group, F_OK) && errno == ENOENT, 1000000,
-					  PATIENCE_NS), "which is removed with it\n");
+		ksft_test_result(is_removed(group), "which is removed with it\n");
 		forget("heap");
+		unsetenv("TEST_LIMIT");
+		test_dying();
 	}
 	setenv("TEST_LIMIT", "", 1);
 	o = run(tool, "run", "--cgroup=none", "--memory-limit", "64MiB", self, "heap", NULL);
@@ -331,6 +527,54 @@ static void test_killed(bool group, const char *what)
 	forget("ready");
 }
 
+/* @mib live under @limit, which is said as @want; or NULL: nothing is said. */
+static void test_too_low(const char *group, const char *limit, const char *mib, const char *want)
+{
+	char errors[128], *argv[] = { tool, (char *)"run", (char *)group, (char *)limit, self, (char *)"keep",
+				      (char *)mib, NULL };
+	const char *at;
+	int program, status;
+	pid_t pid;
+
+	snprintf(errors, sizeof(errors), "%s/errors", folder);
+	/* That a collector is long in starting, on a machine that is busy, is no matter of the limit. */
+	setenv("TRICOLOR_QUIET", "1", 1);
+	pid = start(argv, errors);
+	unsetenv("TRICOLOR_QUIET");
+	program = atoi(said("ready"));
+	if (want)
+		WAIT_FOR(strchr(read_text(errors), '\n'), 1000000, PATIENCE_NS);
+	kill(program, SIGTERM);
+	status = wait_status(pid);
+	at = read_text(errors);
+	if (want)
+		ksft_test_result(!status && strstr(at, want) && strchr(at, '\n')[1] == 0, "%s MiB live, %s: %s", mib,
+				 limit, at);
+	else
+		ksft_test_result(!status && !*at, "%s MiB live, %s: nothing is said %s\n", mib, limit, at);
+	unlink(errors);
+	forget("heap");
+	forget("ready");
+}
+
+static void test_all_too_low(void)
+{
+	test_too_low("--cgroup=none", "--memory-limit=12MiB", "20",
+		     " MiB live, more than the memory limit of 12.0 MiB: it can't be kept");
+	test_too_low("--cgroup=none", "--memory-limit=64MiB", "20", NULL);
+	setenv("TRICOLOR_MEMORY_LIMIT", "12MiB", 1);
+	test_too_low("--cgroup=none", "--gc-percent=100", "20",
+		     " MiB live, more than its own memory limit of 12.0 MiB: it can't be kept");
+	setenv("TRICOLOR_MEMORY_LIMIT", "64MiB", 1);
+	test_too_low("--cgroup=none", "--gc-percent=100", "20", NULL);
+	unsetenv("TRICOLOR_MEMORY_LIMIT");
+	if (have_groups())
+		test_too_low("--cgroup=auto", "--memory-limit=128MiB", "118",
+			     " MiB live, more than nine tenths of the memory limit of 128.0 MiB of /");
+	else
+		ksft_test_result_skip("no cgroup can be made: %s\n", strtok(group_reason, "\n"));
+}
+
 static void test_environment(void)
 {
 	struct output *o;
@@ -360,7 +604,7 @@ int main(int argc, char **argv)
 	if (argc > 1)
 		return be_run(argv);
 	ksft_print_header();
-	ksft_set_plan(31);
+	ksft_set_plan(43);
 	/* Those that are left by a run are ours to wait for. */
 	prctl(PR_SET_CHILD_SUBREAPER, 1);
 	unsetenv("TRICOLOR_SOCKET");
@@ -371,9 +615,12 @@ int main(int argc, char **argv)
 	setenv("TEST_FOLDER", folder, 1);
 
 	test_status();
+	test_killer();
+	test_out_of_memory();
 	test_collector();
 	test_limit();
 	test_signals();
+	test_all_too_low();
 	test_environment();
 	test_children(false, "no cgroup");
 	test_children(true, "cgroup");

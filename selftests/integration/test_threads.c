@@ -7,6 +7,7 @@
  * neither lose what they hold nor wait for them, and no call of theirs may fail because of a cycle.
  */
 #include <dlfcn.h>
+#include <mqueue.h>
 #include <poll.h>
 #include <pthread.h>
 #include <semaphore.h>
@@ -18,6 +19,7 @@
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <threads.h>
+#include <time.h>
 #include <ucontext.h>
 
 #include "witness.h"
@@ -1112,10 +1114,79 @@ static bool main_leaves_alone(void)
 	return status == 0;
 }
 
+/* ------------------------------------------------------------------------------------------ */
+/* The C library's own                                                                        */
+/* ------------------------------------------------------------------------------------------ */
+
+static _Atomic int notified, notified_wrong;
+static struct witness *notified_root;
+
+static void be_notified(union sigval value)
+{
+	struct witness *own = witness_new(ID(901));
+	volatile int i;
+
+	for (i = 0; i < 30000; i++)
+		;
+	if (!witness_ok(own, ID(901)) || !witness_ok(value.sival_ptr, ID(900)))
+		notified_wrong++;
+	tri_store(&notified_root, own);
+	notified++;
+}
+
+/*
+ * Timers and message queues with SIGEV_THREAD have a thread of the C library's each, which has blocked all
+ * signals, and begins others that call the program's function.
+ */
+static bool notifications(void)
+{
+	struct sigevent event = { .sigev_notify = SIGEV_THREAD, .sigev_notify_function = be_notified };
+	struct itimerspec often = { { 0, 1000000 }, { 0, 1000000 } }, never = { { 0, 0 }, { 0, 0 } };
+	struct mq_attr attr = { .mq_maxmsg = 1, .mq_msgsize = 8 };
+	struct witness *volatile argument = witness_new(ID(900));
+	bool ok = true;
+	char name[32];
+	timer_t timer;
+	mqd_t queue;
+	int i;
+
+	event.sigev_value.sival_ptr = argument;
+	snprintf(name, sizeof(name), "/tricolor-%d", (int)getpid());
+	queue = mq_open(name, O_CREAT | O_RDWR, 0600, &attr);
+	if (queue >= 0) {
+		mq_unlink(name);
+		ok &= !mq_notify(queue, &event);
+	}
+	if (timer_create(CLOCK_MONOTONIC, &event, &timer) || timer_settime(timer, 0, &often, NULL))
+		return false;
+	for (i = 0; i < 100; i++) {
+		ok &= !tri_gc();
+		ok &= !notified_root || witness_ok(notified_root, ID(901));
+	}
+	timer_settime(timer, 0, &never, NULL);
+	if (queue >= 0)
+		ok &= !mq_send(queue, "x", 1, 0);
+	usleep(50000);
+	ksft_print_msg("%d notifications\n", (int)notified);
+	return ok && notified && !notified_wrong && witness_ok(argument, ID(900));
+}
+
+static bool test_notifications(void)
+{
+	pid_t pid = fork();
+	int status;
+
+	if (!pid) {
+		alarm(60);
+		_exit(!notifications());
+	}
+	return pid > 0 && waitpid(pid, &status, 0) == pid && !status;
+}
+
 int main(void)
 {
 	ksft_print_header();
-	ksft_set_plan(22);
+	ksft_set_plan(23);
 
 	if (UNDER_TSAN) {
 		ksft_test_result_skip("registers: the thread sanitizer holds signals back\n");
@@ -1147,9 +1218,11 @@ int main(void)
 	if (UNDER_TSAN) {
 		ksft_test_result_skip("the thread sanitizer needs its own pthread_create()\n");
 		ksft_test_result_skip("the thread sanitizer needs threads to end properly\n");
+		ksft_test_result_skip("the thread sanitizer holds signals back\n");
 	} else {
 		ksft_test_result(test_strangers(), "threads made behind the library's back\n");
 		ksft_test_result(test_vanishing(), "threads that end without destructors\n");
+		ksft_test_result(test_notifications(), "SIGEV_THREAD, timers and message queues\n");
 	}
 	ksft_test_result(main_leaves(true), "the main thread leaves before the others\n");
 	ksft_test_result(main_leaves(false), "the same, and it never used the heap\n");

@@ -6,12 +6,30 @@
  * still leads to?  README.md says what stands for what, and lists the mutants.
  *
  *	state.pml	sizes, shared state, the store buffers, what is reachable
+ *	region.pml	blocking regions, threads without a slot
  *	mutator.pml	threads: load, store, allocate, read a weak pointer, begin, end
+ *	stack.pml	stacks that threads switch between
+ *	word.pml	a model of its own (-DREGION_WORD): how a thread says that it is in a blocking region
  *	collector.pml	agent and daemon: one cycle after the other
+ *
+ * Models of their own, of protocols between processes: link.pml (-DLINK), replace.pml (-DREPLACEMENT), elect.pml (-DELECT).
  *
  * An atomic { } is a step that the others see as a whole; everything else interleaves.
  */
+#ifdef REGION_WORD
+#include "word.pml"
+#elif defined(LINK)
+#include "link.pml"
+#elif defined(REPLACEMENT)
+#include "replace.pml"
+#elif defined(ELECT)
+#include "elect.pml"
+#else
 #include "state.pml"
+#if STACKS
+#include "stack.pml"
+#endif
+#include "region.pml"
 #include "mutator.pml"
 #include "collector.pml"
 
@@ -63,15 +81,24 @@ inline any_heap()
 init {
 	atomic {
 		any_heap();
+#if STACKS
+		for (i : MUTATORS .. STACKS - 1) {
+			state[i] = SUSPENDED
+		}
+#endif
 		run StoreBuffers();
 #if DEATH
 		run Killer();
 #endif
 		run Collector();
 		for (i : 0 .. MUTATORS - 1) {
-			attached[i] = !IS_GUEST(i);
+			attached[i] = !IS_GUEST(i) && !IS_SLOTLESS(i);
+#if STACKS
+			current[i] = i;
+#endif
 			run Mutator(i)
 		}
 		i = 0
 	}
 }
+#endif

@@ -5,7 +5,7 @@
  *	H1	all flags on; fence; wait until every thread was seen outside the library.
  *		Only then may anything rely on a barrier.
  *	H1b	black allocation, thread by thread
- *	H2	every thread's locals and the globals, in any order, while marking goes on
+ *	H2	the globals; then every thread's locals, in any order, while marking goes on
  *	MARK	take what the queue holds, scan objects
  *	H3	nothing grey: fence; wait as in H1; read the threads' buffers, then the queue.
  *		Something white in there: back to MARK.  Else marking has ended.
@@ -23,7 +23,7 @@
 #ifdef MUTANT_H2_IN_LIBRARY
 #define SCANNABLE(t) true
 #else
-#define SCANNABLE(t) (!attached[t] || !OWN_INLIB(t))
+#define SCANNABLE(t) ((!attached[t] || !OWN_INLIB(t)) && MAY_SIGNAL(t))
 #endif
 
 #if WEAK
@@ -63,6 +63,10 @@
 #endif
 #define ANY(t) true
 
+#if !STACKS
+#define WALKED true
+#endif
+
 /* Every loop over the threads finds @todo filled, empties it, and fills it for the next one. */
 #define LOOP_END							\
 	t = 0;								\
@@ -77,7 +81,15 @@
 inline fence()
 {
 	do
-	:: atomic { NEXT_THREAD(ANY); drain(t); taking[t] = 0; LOOP_END }
+	:: atomic {
+		NEXT_THREAD(ANY);
+		if
+		:: FENCED(t) -> drain(t)
+		:: else
+		fi;
+		taking[t] = 0;
+		LOOP_END
+	}
 	od
 }
 
@@ -93,6 +105,7 @@ inline quiesce()
 inline barrier_on()
 {
 	atomic {
+		AGENT_LOCKS
 		phase = P_BARRIER;
 #if WEAK
 		word = MARKING;
@@ -122,6 +135,9 @@ inline barrier_on()
 	atomic {
 		phase = P_BLACK;
 		roots = (BIT(ROOTS + 1) - 2) ARG_IS_ROOT;
+#if STACKS
+		stacks = BIT(STACKS) - 1;
+#endif
 		todo = LISTED
 	}
 	do
@@ -139,6 +155,39 @@ inline barrier_on()
 	:: atomic { NEXT_THREAD(ANY); buffer[t] = 0; LOOP_END }
 	od
 #endif
+#if SLOTLESS
+	;
+	atomic { AGENT_UNLOCKS }
+#endif
+}
+
+#ifdef MUTANT_ATTACH_EARLY
+#define TO_SCAN ((LISTED & ~early) | UNKNOWN)
+#else
+#define TO_SCAN (LISTED | UNKNOWN)
+#endif
+
+/* Before any thread's locals.  A thread that attaches later scans itself as it does. */
+inline scan_roots()
+{
+	do
+#ifndef MUTANT_ROOTS_LATE
+	:: atomic { scan_root() }
+#endif
+	:: atomic { queue -> take_queue() }
+	:: atomic { grey || object -> scan_slot() }
+	:: atomic {
+#ifndef MUTANT_ROOTS_LATE
+		!roots ->
+#endif
+		phase = P_SCAN;
+		todo = TO_SCAN;
+#ifdef MUTANT_ATTACH_EARLY
+		early = 0;
+#endif
+		break
+	}
+	od
 }
 
 /* ---- H2 and marking ---------------------------------------------------------------------- */
@@ -151,6 +200,13 @@ inline scan_thread(m)
 {
 	drain(m);
 	taking[m] = 0;
+#if STACKS
+	answered[m] = 1;
+	if
+	:: MATTERS(frame[current[m]]) -> buffer[m] = buffer[m] | BIT(frame[current[m]])
+	:: else
+	fi;
+#endif
 #ifdef MUTANT_DISCARD_AT_H2
 	buffer[m] = 0;
 #endif
@@ -240,11 +296,19 @@ inline mark_all()
 		scan_thread(t);
 		t = 0
 	}
+#if BLOCKING
+	SCAN_REGION_STEPS
+#endif
+#ifdef MUTANT_ROOTS_LATE
 	:: atomic { scan_root() }
+#endif
+#if STACKS
+	WALK_STEPS
+#endif
 	:: atomic { queue -> take_queue() }
 	:: atomic { grey || object -> scan_slot() }
 	:: atomic {
-		!todo && !roots && !queue && !grey && !object ->
+		!todo && !roots && !queue && !grey && !object && WALKED ->
 		todo = LISTED;
 		break
 	}
@@ -255,6 +319,9 @@ inline mark_all()
 
 inline read_buffers()
 {
+#if SHARED_BUFFERS
+	todo = todo | SHARED_BUFFERS;
+#endif
 	do
 	:: atomic {
 		NEXT_THREAD(ANY);
@@ -278,11 +345,17 @@ inline termination_round()
 		fi
 	}
 #endif
+#if SLOTLESS
+	atomic { AGENT_LOCKS };
+#endif
 #ifndef MUTANT_H3_NO_FENCE
 	fence();
 #endif
 #ifndef MUTANT_H3_NO_QUIESCE
 	quiesce();
+#endif
+#if SLOTLESS
+	atomic { AGENT_UNLOCKS };
 #endif
 #ifdef MUTANT_BARRIER_OFF_EARLY
 	atomic { on[0] = 0; on[MUTATORS - 1] = 0; on[MUTATORS / 2] = 0 }
@@ -363,6 +436,7 @@ inline drop_buffers()
 inline end_marking()
 {
 	atomic {
+		AGENT_LOCKS
 		phase = P_FLIP;
 		todo = LISTED;
 #if WEAK
@@ -390,11 +464,17 @@ inline end_marking()
 #ifndef MUTANT_SWEEP_EARLY
 	flip();
 #endif
+#if STACKS
+	fence();
+	quiesce();
+	atomic { forget_scans() }
+#endif
 	atomic {
 		phase = P_SWEEP;
 #if WEAK
 		word = NOT_MARKING;
 #endif
+		AGENT_UNLOCKS
 		drop_buffers()
 	}
 }
@@ -458,6 +538,7 @@ end:
 inline abandon()
 {
 	atomic {
+		AGENT_LOCKS
 #if WITNESS == W_FREED_LATER
 		abandoned = 1;
 #endif
@@ -468,6 +549,14 @@ inline abandon()
 		slot = 0;
 		roots = 0;
 		grey = 0;
+#if BLOCKING
+		if
+		:: holding && blocked[holding - 1] == B_HELD -> blocked[holding - 1] = B_IN
+		:: else
+		fi;
+		holding = 0;
+		word_at = 0;
+#endif
 #ifdef MUTANT_ABANDON_CLEARS_FIRST
 		mark = 0
 #endif
@@ -483,6 +572,7 @@ inline abandon()
 #endif
 		swept = 0;
 		drop_buffers();
+		AGENT_UNLOCKS
 #if WEAK
 		word = NOT_MARKING;
 #endif
@@ -502,6 +592,14 @@ proctype Collector()
 	byte roots;			/* cells */
 	byte object, slot;		/* being scanned or swept */
 	byte unswept;
+#if STACKS
+	byte stacks, claimed;		/* see WALK_STEPS */
+	bit read;
+#endif
+#if BLOCKING
+	byte holding;			/* 1 + the thread in a region that is being scanned */
+	byte word_at;
+#endif
 #if CYCLES
 	byte cycles;
 #endif
@@ -516,6 +614,7 @@ proctype Collector()
 		{
 #endif
 		barrier_on();
+		scan_roots();
 		mark_to_the_end();
 		end_marking()
 #if DEATH

@@ -30,7 +30,7 @@ mtype = { TORN };
 mtype = { ATTACH };
 #endif
 
-#define RUNS (at == IDLE && attached[m])
+#define RUNS (at == IDLE && (attached[m] || IS_SLOTLESS(m)))
 
 #if OPS
 #define MAY_ACT (RUNS && ops > 0)
@@ -106,6 +106,7 @@ inline end_operation(m)
 	:: else
 	fi;
 #endif
+	RETURNED(m);
 	c = 0;
 	value = 0;
 	op = STORING;
@@ -156,6 +157,9 @@ proctype Mutator(byte m)
 #ifdef MUTANT_ATTACH_UNLOCKED
 	byte was_phase;
 #endif
+#if STACKS
+	byte to, was;			/* the stack to switch to, and what it was */
+#endif
 #if OPS
 	byte ops = (m == 0 -> OPS0 : OPS);
 #endif
@@ -173,6 +177,19 @@ end:
 		c = 0
 	}
 	:: atomic { RUNS && LOC(m, 0) -> set_local(m, 0) }
+
+	/* ---- a root that goes: its object is unmapped, whatever it holds --------------------- */
+
+#if VANISH
+	:: atomic { RUNS && mem[1] -> mem[1] = 0 }
+#endif
+
+#if STACKS
+	/* ---- frames and switches ---------------------------------------------------------- */
+
+	STACK_STEPS(m)
+	UNREGISTER_STEPS(m)
+#endif
 
 	/* ---- stores ----------------------------------------------------------------------- */
 
@@ -223,11 +240,11 @@ end:
 		at = CALL
 	}
 #endif
-	:: atomic { at == CALL -> put(m, SB_INLIB, 1); at = FLAG }
+	:: atomic { at == CALL && MAY_CALL(m) -> CALLED(m); put(m, SB_INLIB, 1); at = FLAG }
 	:: atomic {
 		at == FLAG ->
 		if
-		:: on[m] -> at = SWAP
+		:: FLAG_OF(m) -> at = SWAP
 		:: else -> at = PLAIN
 		fi
 	}
@@ -298,7 +315,10 @@ end:
 	:: atomic {
 		at == OLD ->
 #ifndef MUTANT_NEW_ONLY
-		append(m, old);
+		if
+		:: SHADES(m) -> append(m, old)
+		:: else
+		fi;
 #endif
 		old = 0;
 		at = VALUE
@@ -312,7 +332,10 @@ end:
 		fi;
 #else
 #ifndef MUTANT_OLD_ONLY
-		append(m, value);
+		if
+		:: SHADES(m) -> append(m, value)
+		:: else
+		fi;
 #endif
 #endif
 		leave(m)
@@ -344,7 +367,7 @@ end:
 	}
 	/* The slow path, under the cache lock. */
 	:: atomic {
-		MAY_ACT && (IS_FALLBACK(m) || divert[m]) && FREE_SLOTS ->
+		MAY_ACT && !IS_SLOTLESS(m) && (IS_FALLBACK(m) || divert[m]) && FREE_SLOTS ->
 		ACT;
 		drain(m);
 		lowest_member(i, FREE_SLOTS);
@@ -410,6 +433,10 @@ end:
 	}
 #endif
 
+#if BLOCKING
+	REGION_STEPS(m)
+#endif
+
 	/* ---- threads that begin and end --------------------------------------------------- */
 
 #if GUEST
@@ -432,19 +459,22 @@ end:
 	}
 	:: atomic {
 		at == ATTACH ->
-		on[m] = (was_phase == P_BARRIER || was_phase == P_BLACK);
-		black[m] = (was_phase == P_BLACK);
+		on[m] = (was_phase == P_BARRIER || was_phase == P_BLACK || was_phase == P_SCAN);
+		black[m] = (was_phase == P_BLACK || was_phase == P_SCAN);
 		was_phase = 0;
 		at = IDLE;
 #else
 		on[m] = PHASE_ON;
-		black[m] = (phase == P_BLACK);
+		black[m] = PHASE_BLACK;
+#endif
+#ifdef MUTANT_ATTACH_EARLY
+		early = early | (phase == P_BLACK) << m;
 #endif
 		attached[m] = 1;
 		LOC(m, 0) = mem[ARG];
 #ifndef MUTANT_ATTACH_NO_SHADE
 		if
-		:: phase == P_BLACK && MATTERS(mem[ARG]) ->
+		:: phase == P_SCAN && MATTERS(mem[ARG]) ->
 #if WITNESS == W_ATTACH_BLACK
 			assert(false);
 #endif

@@ -55,6 +55,21 @@
 #ifndef DEATH
 #define DEATH 0			/* the daemon may die */
 #endif
+#ifndef VANISH
+#define VANISH 0		/* a global may go away at any time, with what it holds */
+#endif
+#ifndef STACKS
+#define STACKS 0		/* stacks that mutators switch between, one each and more; not with GUEST */
+#endif
+#ifndef UNREGISTER
+#define UNREGISTER 1		/* and unregister */
+#endif
+#ifndef BLOCKING
+#define BLOCKING 0		/* set of mutators that enter blocking regions */
+#endif
+#ifndef SLOTLESS
+#define SLOTLESS 0		/* set of mutators for which no slot is left; they have no sequences */
+#endif
 #ifndef KEEP_STALE
 #define KEEP_STALE 0		/* buffers outlive the cycle, and keep what is marked already */
 #endif
@@ -80,7 +95,7 @@
 #define OWNER(c) (1 + ((c) - ROOTS - 1) / SLOTS)
 
 #define IS_GUEST(m) (GUEST && (m) == MUTATORS - 1)
-#define IS_FALLBACK(m) ((FALLBACK >> (m)) & 1)
+#define IS_FALLBACK(m) (((FALLBACK | SLOTLESS) >> (m)) & 1)
 #define LOC(m, l) loc[(m) * NLOC + (l)]
 
 byte mem[NCELL + 1];		/* the cells; [0] is unused */
@@ -113,10 +128,16 @@ byte phase;			/* what a thread adopts when it attaches; changed under the list l
 #define P_NONE 0
 #define P_BARRIER 1
 #define P_BLACK 2
-#define P_FLIP 3
-#define P_SWEEP 4
-#define PHASE_ON (phase == P_BARRIER || phase == P_BLACK)
+#define P_SCAN 3
+#define P_FLIP 4
+#define P_SWEEP 5
+#define PHASE_BLACK (phase == P_BLACK || phase == P_SCAN)
+#define PHASE_ON (phase == P_BARRIER || PHASE_BLACK)
 #define PHASE_SWEEP (phase == P_FLIP || phase == P_SWEEP)
+
+#ifdef MUTANT_ATTACH_EARLY
+byte early;			/* threads that attached before the roots were scanned */
+#endif
 
 #if WEAK
 byte weak;			/* the weak cell: not a root */
@@ -201,6 +222,11 @@ inline reachable()
 		for (x : 1 .. ROOTS) {
 			reach = reach | BIT(mem[x])
 		}
+#if STACKS
+		for (x : 0 .. STACKS - 1) {
+			reach = reach | BIT(frame[x])
+		}
+#endif
 		for (y : 0 .. NOBJ) {
 			for (x : 0 .. MUTATORS - 1) {
 				if

@@ -16,6 +16,7 @@
 
 static struct group group;
 static struct alarm alarms;
+static struct tri_cgroup_files files;
 
 /* Whether one of the descriptors in @which (bits of alarm_poll()'s order) rings in time. */
 static bool rings(unsigned int which)
@@ -83,15 +84,10 @@ static void end_hog(pid_t pid)
 /* A limit is written: the watcher's one descriptor for all groups. */
 static void test_limits(void)
 {
-	struct cgroup cg = { .version = group.version };
 	int fd = alarm_limits_open();
 	struct pollfd p = { .fd = fd, .events = POLLIN };
 
-	strcpy(cg.dir, group.dir);
-	cg.mount_len = (size_t)(strrchr(cg.dir, '/') - cg.dir);
-	alarm_on_limits(fd, &cg);
-	alarm_on_limits(fd, &cg);
-	ksft_test_result(fd >= 0 && !poll(&p, 1, 0), "limits: nothing is written\n");
+	ksft_test_result(alarm_on_limit(fd, &files) && alarm_on_limit(fd, &files) && !poll(&p, 1, 0), "limits: nothing is written\n");
 	ksft_test_result(group_limit(&group, 256 * MIB) && poll(&p, 1, 10000) == 1,
 			 "limits: one is written\n");
 	alarm_limits_drain(fd);
@@ -105,7 +101,7 @@ static void test_v1(void)
 
 	ksft_test_result_skip("memory.events: this is v1\n");
 	ksft_test_result_skip("memory.pressure: this is v1\n");
-	alarm_thresholds(&alarms, group.dir, 16 * MIB, 32 * MIB);
+	alarm_thresholds(&alarms, &files, 16 * MIB, 32 * MIB);
 	ksft_test_result(alarm_on_use(&alarms), "thresholds: can be set\n");
 	hog = start_hog(48 * MIB);
 	ksft_test_result(rings(1u << 1), "thresholds: use has passed them\n");
@@ -129,7 +125,7 @@ static void test_v2(void)
 		ksft_test_result_skip("memory.pressure: this kernel has none\n");
 	else
 		ksft_test_result(pressure, "memory.pressure: tasks wait for memory\n");
-	alarm_thresholds(&alarms, group.dir, 16 * MIB, 32 * MIB);
+	alarm_thresholds(&alarms, &files, 16 * MIB, 32 * MIB);
 	ksft_test_result(!alarm_on_use(&alarms), "thresholds: v2 has none\n");
 }
 
@@ -139,8 +135,10 @@ int main(void)
 	if (!group_make(&group, "memory", "alarm"))
 		ksft_exit_skip("%s\n", group_why());
 	ksft_set_plan(9);
+	if (!tri_cgroup_files_open(&files, group.dir, group.version))
+		ksft_exit_fail_msg("%s: no files\n", group.dir);
 	test_limits();
-	alarm_open(&alarms, group.dir, group.version);
+	alarm_open(&alarms, &files);
 	if (group.version == 1)
 		test_v1();
 	else

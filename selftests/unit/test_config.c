@@ -35,10 +35,43 @@ static void test_sizes(void)
 		{ " 1", UINT64_MAX },
 		{ "-1", UINT64_MAX },
 		{ "+1", UINT64_MAX },
-		{ "1MB", UINT64_MAX },
-		{ "1 MiB", UINT64_MAX },
-		{ "1mib", UINT64_MAX },
-		{ "1.5GiB", UINT64_MAX },
+		{ "12M", 12 << 20 },
+		{ "12m", 12 << 20 },
+		{ "12Mi", 12 << 20 },
+		{ "12MB", 12 << 20 },
+		{ "12mib", 12 << 20 },
+		{ "12 MiB", 12 << 20 },
+		{ "7k", 7 << 10 },
+		{ "7Ki", 7 << 10 },
+		{ "3g", 3ull << 30 },
+		{ "2T", 2ull << 40 },
+		{ "5b", 5 },
+		{ "1.5GiB", 3ull << 29 },
+		{ "0.5K", 512 },
+		{ "0.1K", 102 },
+		{ "1.000000000000000001T", 1ull << 40 },
+		{ "1.999999999999999999K", 2047 },
+		{ "8388607.999999999999999999T", INT64_MAX },
+		{ "8388608.0T", UINT64_MAX },
+		{ "1.0000000000000000001T", UINT64_MAX },
+		{ "340282366920938463463374607431768211457", UINT64_MAX },
+		{ "1.5", UINT64_MAX },
+		{ "1.5B", UINT64_MAX },
+		{ "1.G", UINT64_MAX },
+		{ ".5G", UINT64_MAX },
+		{ "1,5G", UINT64_MAX },
+		{ "1.5.G", UINT64_MAX },
+		{ "1 ", UINT64_MAX },
+		{ "1  M", UINT64_MAX },
+		{ "1M ", UINT64_MAX },
+		{ "1iB", UINT64_MAX },
+		{ "1Mib1", UINT64_MAX },
+		{ "1Mb/s", UINT64_MAX },
+		{ "1MM", UINT64_MAX },
+		{ "1MBi", UINT64_MAX },
+		{ "1P", UINT64_MAX },
+		{ "12e6", UINT64_MAX },
+		{ "5%", UINT64_MAX },
 		{ "MiB", UINT64_MAX },
 		{ "0x10", UINT64_MAX },
 	};
@@ -55,6 +88,29 @@ static void test_sizes(void)
 		}
 	}
 	ksft_test_result(!wrong, "sizes\n");
+}
+
+/* Each mistake is called by its name. */
+static void test_mistakes(void)
+{
+	static const struct {
+		const char *text, *says;
+	} mistakes[] = {
+		{ "", "nothing" },	    { "-1", "negative" },   { "x", "digit" },
+		{ "9223372036854775808", "more than can be" },	    { "8388608T", "more than can be" },
+		{ "12Q", "no such unit" },  { "1.5", "no parts" },  { "1.M", "digits" },
+		{ "1.0000000000000000000M", "digits" },		    { "0", "limit of 0" },
+	};
+	unsigned int wrong = 0;
+	size_t i;
+
+	for (i = 0; i < sizeof(mistakes) / sizeof(mistakes[0]); i++) {
+		if (!strstr(tri_size_mistake(mistakes[i].text), mistakes[i].says)) {
+			ksft_print_msg("'%s': %s\n", mistakes[i].text, tri_size_mistake(mistakes[i].text));
+			wrong++;
+		}
+	}
+	ksft_test_result(!wrong, "what is wrong with a size is said\n");
 }
 
 static void test_limits(void)
@@ -97,8 +153,9 @@ static void test_values(void)
 		{ "gc-percent", "x", false },
 		{ "memory-limit", "1GiB", true },
 		{ "memory-limit", "auto", true },
+		{ "memory-limit", "1GB", true },
 		{ "memory-limit", "off", true },
-		{ "memory-limit", "1GB", false },
+		{ "memory-limit", "1Gx", false },
 		{ "total-memory-limit", "1GiB", true },
 		{ "total-memory-limit", "auto", true },
 		{ "total-memory-limit", "off", false },
@@ -287,13 +344,14 @@ static void test_sample(void)
 int main(void)
 {
 	ksft_print_header();
-	ksft_set_plan(22);
+	ksft_set_plan(23);
 	if (!mkdtemp(folder))
 		ksft_exit_fail_msg("%s\n", folder);
 	snprintf(path, sizeof(path), "%s/c", folder);
 	/* Mistakes are said on standard error; here they are wanted. */
 	log_set_level(LOG_ERROR);
 	test_sizes();
+	test_mistakes();
 	test_limits();
 	test_values();
 	test_lines();

@@ -10,19 +10,10 @@
  */
 #include <pthread.h>
 #include <string.h>
-#include <sys/mman.h>
 
 #include "kselftest.h"
-
-#include "../../libclient/pageheap.c"
-
-struct tri_global tri_g;
-static bool refusing;
-
-bool tri_refusing(void)
-{
-	return refusing;
-}
+#include "pageheap_alone.h"
+#include "plain_arena.h"
 
 #define PAGES (TRI_CHUNK_PAGES * 8)
 
@@ -39,18 +30,7 @@ static uint64_t rnd_below(uint64_t n)
 
 static const struct tri_view *fresh_arena(void)
 {
-	static void *base;
-	static struct tri_layout layout;
-
-	if (base)
-		munmap(base, layout.file_bytes);
-	if (tri_layout_init(&layout, PAGES))
-		ksft_exit_fail_msg("no layout\n");
-	base = mmap(NULL, layout.file_bytes, PROT_READ | PROT_WRITE,
-		    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-	if (base == MAP_FAILED)
-		ksft_exit_fail_msg("no memory\n");
-	tri_view_init(&tri_g.view, base, &layout, (uint64_t)(uintptr_t)base + layout.heap);
+	plain_arena(&tri_g.view, PAGES);
 	tri_pageheap_init();
 	memset(model, 0, sizeof(model));
 	model[0] = 1;

@@ -24,24 +24,24 @@ static _Atomic(bool) stop;
 static void *publisher(void *arg)
 {
 	struct registry_arena *r = arg;
-	struct registry_figures f;
-	uint64_t words[REGISTRY_WORDS], n = 0, i;
+	struct board_figures f;
+	uint64_t words[BOARD_WORDS], n = 0, i;
 
 	while (!stop) {
 		n++;
-		for (i = 0; i < REGISTRY_WORDS; i++)
+		for (i = 0; i < BOARD_WORDS; i++)
 			words[i] = n;
 		memcpy(&f, words, sizeof(f));
-		registry_publish(r, &f);
+		board_publish(r->board, &f);
 	}
 	return NULL;
 }
 
 static void test_figures(void)
 {
-	struct registry_arena *r = registry_enter(getpid(), 1, 2, 1 << 20);
-	struct registry_figures f;
-	uint64_t words[REGISTRY_WORDS], last = 0, i, torn = 0, back = 0, changes = 0;
+	struct registry_arena *r = registry_enter(getpid(), -1, 1, 2, 1 << 20, NULL);
+	struct board_figures f;
+	uint64_t words[BOARD_WORDS], last = 0, i, torn = 0, back = 0, changes = 0;
 	pthread_t t;
 	int round = 0;
 
@@ -49,7 +49,7 @@ static void test_figures(void)
 	for (; changes < CHANGES; round++) {
 		registry_read(r, &f);
 		memcpy(words, &f, sizeof(words));
-		for (i = 1; i < REGISTRY_WORDS; i++)
+		for (i = 1; i < BOARD_WORDS; i++)
 			torn += words[i] != words[0];
 		back += words[0] < last;
 		changes += words[0] != last;
@@ -64,13 +64,13 @@ static void test_figures(void)
 
 static void test_list(void)
 {
-	struct registry_arena *a = registry_enter(getpid(), 10, 20, 4096), *b, *c, *list[2];
+	struct registry_arena *a = registry_enter(getpid(), -1, 10, 20, 4096, NULL), *b, *c, *list[2];
 	struct pollfd p = { .fd = registry_watch(), .events = POLLIN };
 	uint64_t n;
 
 	ksft_test_result(poll(&p, 1, 0) == 0, "who watches hears of nothing at first\n");
-	b = registry_enter(1, 0, 0, 4096);
-	c = registry_enter(0, 0, 0, 4096);
+	b = registry_enter(1, -1, 0, 0, 4096, NULL);
+	c = registry_enter(0, -1, 0, 0, 4096, NULL);
 	ksft_test_result(poll(&p, 1, 0) == 1 && read(p.fd, &n, sizeof(n)) == sizeof(n) && n == 2,
 			 "and then of two that came\n");
 	ksft_test_result(a->id && a->id < b->id && b->id < c->id, "ids grow\n");
@@ -89,7 +89,7 @@ static void test_list(void)
 	ksft_test_result(registry_wait(b, ORDER_GC, 1, clock_ns() + PATIENCE_NS) == -ESRCH,
 			 "an order to it fails at once\n");
 	registry_put(b);
-	b = registry_enter(getpid(), 0, 0, 4096);
+	b = registry_enter(getpid(), -1, 0, 0, 4096, NULL);
 	ksft_test_result(b->id > c->id, "an id is not used again\n");
 	registry_leave(c);
 	registry_leave(b);
@@ -106,7 +106,7 @@ static void *arena_thread(void *arg)
 	struct registry_arena *r = arg;
 	struct pollfd p = { .fd = r->order_fd, .events = POLLIN };
 	int64_t value, percent = 0;
-	uint32_t number;
+	uint32_t number, met[ORDERS] = { 0 };
 	uint64_t rung;
 	int kind;
 
@@ -115,9 +115,9 @@ static void *arena_thread(void *arg)
 		if (read(p.fd, &rung, sizeof(rung)) < 0)
 			continue;
 		for (kind = 0; kind < ORDERS; kind++) {
-			struct registry_figures f = { 0 };
+			struct board_figures f = { 0 };
 
-			if (!registry_take(r, kind, &number, &value))
+			if (!board_take(r->board, kind, met[kind], &number, &value))
 				continue;
 			if (kind == ORDER_STOP) {
 				registry_leave(r);
@@ -126,8 +126,10 @@ static void *arena_thread(void *arg)
 			if (kind == ORDER_GC_PERCENT)
 				percent = value;
 			f.gc_percent = percent;
-			registry_publish(r, &f);
-			registry_done(r, kind, number);
+			board_publish(r->board, &f);
+			met[kind] = number;
+			board_done(r->board, kind, number);
+			registry_tell(r);
 		}
 	}
 }
@@ -152,10 +154,10 @@ static void *commander(void *arg)
 
 static void test_orders(void)
 {
-	struct registry_arena *r = registry_enter(getpid(), 0, 0, 4096),
+	struct registry_arena *r = registry_enter(getpid(), -1, 0, 0, 4096, NULL),
 			      *mine = registry_get(r->id);
 	struct commander c[3] = { { mine, 0 }, { mine, 0 }, { mine, 0 } };
-	struct registry_figures f;
+	struct board_figures f;
 	uint64_t wrong = 0;
 	pthread_t t, others[3];
 	uint32_t n;
@@ -191,7 +193,7 @@ static void test_orders(void)
 
 static void test_cgroup(void)
 {
-	struct registry_arena *r = registry_enter(getpid(), 0, 0, 4096);
+	struct registry_arena *r = registry_enter(getpid(), -1, 0, 0, 4096, NULL);
 	char path[8];
 
 	ksft_test_result(!registry_cgroup(r, path, sizeof(path)), "no cgroup is known at first\n");

@@ -113,7 +113,7 @@ static unsigned int layout_faults(const struct tri_layout *l, uint64_t pages)
 		{ l->ptrmap, pages * 128 },
 		{ l->queued, pages },
 		{ l->grey, TRI_GREY_SLOTS * 4 },
-		{ l->buffers, TRI_BUFFERS * sizeof(struct tri_buffer) },
+		{ l->buffers, l->nbuffers * sizeof(struct tri_buffer) },
 		{ l->heap, pages << TRI_PAGE_SHIFT },
 	};
 	uint64_t sorted[sizeof(part) / sizeof(part[0])][2];

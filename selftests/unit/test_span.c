@@ -25,6 +25,11 @@ static struct tri_view view;
 static uint64_t seed = 2463534242ull;
 
 /* What settings.c says when it refuses. */
+bool tri_on_valgrind(void)
+{
+	return false;
+}
+
 int tri_fail(int err, const char *fmt, ...)
 {
 	(void)fmt;
@@ -196,8 +201,8 @@ static void test_settings(void)
 		{ "512MiB", 512ll << 20 }, { "1GiB", 1ll << 30 }, { "12345", 12345 }, { "7B", 7 },
 		{ "3KiB", 3072 }, { "2TiB", 2ll << 40 }, { "off", INT64_MAX },
 		{ "", TRI_LIMIT_AUTO }, { "auto", TRI_LIMIT_AUTO }, { "0", -1 }, { "9223372036854775807", INT64_MAX },
-		{ "512MB", -1 }, { "-1", -1 }, { "MiB", -1 }, { "1 MiB", -1 }, { " 1MiB", -1 },
-		{ "1.5GiB", -1 }, { "9223372036854775808", -1 }, { "8388608TiB", -1 },
+		{ "512MB", 512ll << 20 }, { "512M", 512ll << 20 }, { "512Mi", 512ll << 20 }, { "1.5GiB", 3ll << 29 },
+		{ "512MX", -1 }, { "-1", -1 }, { "MiB", -1 }, { " 1MiB", -1 }, { "9223372036854775808", -1 }, { "8388608TiB", -1 },
 		{ "99999999999999999999", -1 }, { "0x10", -1 }, { "+1", -1 }, { "1MiBx", -1 },
 	};
 	static const struct { const char *text; int percent; } percents[] = {
@@ -209,6 +214,8 @@ static void test_settings(void)
 		{ "TRICOLOR_ARENA_SIZE", "off" }, { "TRICOLOR_BACKING", "disk" },
 		{ "TRICOLOR_SIGNAL", "0" }, { "TRICOLOR_SIGNAL", "99" }, { "TRICOLOR_SIGNAL", "9" },
 		{ "TRICOLOR_TRACE", "gc,nonsense" }, { "TRICOLOR_LIMIT_POLICY", "fail" }, { "TRICOLOR_DEBUG", "checkmark,x" },
+		{ "TRICOLOR_DEBUG", "gc" }, { "TRICOLOR_DEBUG", "gc=0" }, { "TRICOLOR_DEBUG", "gc=-1" }, { "TRICOLOR_DEBUG", "gc=1x" },
+		{ "TRICOLOR_DEBUG", "gc=4294967296" }, { "TRICOLOR_DEBUG", "gc= 1" }, { "TRICOLOR_TRACE", "gc=1" },
 	};
 	struct tri_options o = { .size = sizeof(o) };
 	unsigned int wrong = 0;
@@ -247,7 +254,8 @@ static void test_settings(void)
 	wrong = !settings("TRICOLOR_TRACE", "scav,limit", &s) || !s.trace_scav || !s.trace_limit ||
 		!s.prints || s.trace_gc || s.trace_pacer;
 	wrong += !settings("TRICOLOR_DEBUG", "checkmark,clobberfree,norseq", &s) || !s.checkmark ||
-		!s.clobberfree || !s.no_rseq || s.no_membarrier;
+		!s.clobberfree || !s.no_rseq || s.no_membarrier || s.gc_every;
+	wrong += !settings("TRICOLOR_DEBUG", "gc=12,checkmark", &s) || s.gc_every != 12 || !s.no_rseq || !s.checkmark;
 	o.gc_percent = 77;
 	setenv("TRICOLOR_GC_PERCENT", "50", 1);
 	wrong += tri_settings_read(&s, &o) || s.gc_percent != 77;

@@ -28,7 +28,7 @@ usage()
 series=$1 level=$2 pattern=${3:-.}
 memory=${VM_MEMORY:-2G}
 case $level in
-quick) limit=${VM_SECONDS:-420} ;;
+quick) limit=${VM_SECONDS:-850} ;;
 # test_daemon_killed: a heap grows for as long as it has no collector, and those start slowly here.
 full) limit=${VM_SECONDS:-5000} memory=${VM_MEMORY:-5G} ;;
 bench) limit=${VM_SECONDS:-900} ;;

@@ -49,7 +49,8 @@ done
 # --- the collector ------------------------------------------------------------------------------
 
 socket=$tmp/tricolord.sock
-"$build/sbin/tricolord" --socket "$socket" 2>"$tmp/tricolord.log" &
+# It marks both heaps itself, so that its own figures are those of all collecting.
+"$build/sbin/tricolord" --socket "$socket" --marker shared 2>"$tmp/tricolord.log" &
 daemon=$!
 tries=100
 until grep -q "listening on" "$tmp/tricolord.log"; do

@@ -1,10 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include <argp.h>
-#include <errno.h>
-#include <stdlib.h>
-#include <string.h>
-#include <strings.h>
 
+#include "common/arguments.h"
 #include "wordindex.h"
 
 #define DIRS_MAX 64
@@ -34,39 +31,6 @@ struct parse {
 	int dirs;
 };
 
-static uint64_t number(struct argp_state *state, const char *what, const char *arg, uint64_t least,
-		       uint64_t most)
-{
-	unsigned long long value;
-	char *end;
-
-	errno = 0;
-	value = strtoull(arg, &end, 10);
-	if (errno || end == arg || *end || arg[0] == '-' || value < least || value > most)
-		argp_error(state, "%s must be a number from %llu to %llu, not '%s'", what,
-			   (unsigned long long)least, (unsigned long long)most, arg);
-	return value;
-}
-
-static uint64_t size(struct argp_state *state, const char *what, const char *arg)
-{
-	static const struct {
-		const char *suffix;
-		unsigned int shift;
-	} unit[] = { { "", 0 }, { "B", 0 }, { "KiB", 10 }, { "MiB", 20 }, { "GiB", 30 } };
-	unsigned long long value;
-	char *end;
-
-	errno = 0;
-	value = strtoull(arg, &end, 10);
-	for (size_t i = 0; i < sizeof(unit) / sizeof(unit[0]); i++)
-		if (!errno && end != arg && arg[0] != '-' && value &&
-		    value <= (1ull << 40) >> unit[i].shift && !strcasecmp(end, unit[i].suffix))
-			return (uint64_t)value << unit[i].shift;
-	argp_error(state, "%s must be a size such as 48MiB, at most 1024GiB, not '%s'", what, arg);
-	return 0;
-}
-
 static error_t parse_option(int key, char *arg, struct argp_state *state)
 {
 	struct parse *parse = state->input;
@@ -79,28 +43,28 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
 		parse->dir[parse->dirs++] = arg;
 		break;
 	case 'm':
-		config->max_bytes = size(state, "--max-bytes", arg);
+		config->max_bytes = argument_size(state, "--max-bytes", arg, 1ull << 40);
 		break;
 	case 's':
-		config->seconds = (unsigned int)number(state, "--seconds", arg, 0, 1u << 30);
+		config->seconds = (unsigned int)argument_number(state, "--seconds", arg, 0, 1u << 30);
 		break;
 	case 't':
-		config->threads = (unsigned int)number(state, "--threads", arg, 1, 1024);
+		config->threads = (unsigned int)argument_number(state, "--threads", arg, 1, 1024);
 		break;
 	case 'u':
-		config->updates = (unsigned int)number(state, "--updates", arg, 0, 100000);
+		config->updates = (unsigned int)argument_number(state, "--updates", arg, 0, 100000);
 		break;
 	case 'S':
-		config->seed = number(state, "--seed", arg, 0, UINT64_MAX);
+		config->seed = argument_number(state, "--seed", arg, 0, UINT64_MAX);
 		break;
 	case 'n':
 		config->name = arg;
 		break;
 	case OPT_INDEXERS:
-		config->indexers = (unsigned int)number(state, "--indexers", arg, 1, 64);
+		config->indexers = (unsigned int)argument_number(state, "--indexers", arg, 1, 64);
 		break;
 	case OPT_CHECKS:
-		config->checks = (unsigned int)number(state, "--checks", arg, 0, 100000);
+		config->checks = (unsigned int)argument_number(state, "--checks", arg, 0, 100000);
 		break;
 	case OPT_JSON:
 		config->json = arg;

@@ -2,12 +2,17 @@
 /*
  * What an idle program costs: it has built a graph and dropped as much again, and then sleeps.  The
  * context switches of all threads of it and of its collector are counted, apart from those of the
- * thread that counts; and the memory that the collector has of its own.
+ * thread that counts; and the memory that the collector has of its own.  Then the same for each of so many
+ * collections that it asks for, while so many threads run in it that allocate and store: only switches of threads that
+ * went to sleep, as those that lose their CPU say what else the machine does.
  *
- * live_mib=N settle_ms=N idle_ms=N.
+ * live_mib=N settle_ms=N idle_ms=N threads=N collections=N.
  */
 #include <ctype.h>
 #include <dirent.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -34,8 +39,8 @@ static uint64_t idle_status(const char *path, const char *field)
 	return value;
 }
 
-/* Of all threads of @pid but this one. */
-static uint64_t idle_switches(pid_t pid)
+/* Of all threads of @pid but this one; @all: also when they lost their CPU. */
+static uint64_t idle_switches(pid_t pid, int all)
 {
 	struct dirent *entry;
 	uint64_t switches = 0;
@@ -51,7 +56,7 @@ static uint64_t idle_switches(pid_t pid)
 			continue;
 		snprintf(path, sizeof(path), "/proc/%d/task/%s/status", (int)pid, entry->d_name);
 		switches += idle_status(path, "voluntary_ctxt_switches:");
-		switches += idle_status(path, "nonvoluntary_ctxt_switches:");
+		switches += all ? idle_status(path, "nonvoluntary_ctxt_switches:") : 0;
 	}
 	closedir(tasks);
 	return switches;
@@ -77,6 +82,51 @@ static void idle_sleep(uint64_t ms)
 		;
 }
 
+static atomic_bool idle_over;
+
+/* A list that is dropped now and then. */
+static void *idle_thread(void *unused)
+{
+	struct bench_edges *list = NULL, *next;
+	uint64_t n;
+
+	for (n = 0; !atomic_load_explicit(&idle_over, memory_order_relaxed); n++) {
+		next = bind_alloc_zeroed(sizeof(*next));
+		if (!next)
+			fail("no memory for an object");
+		bind_store(&next->edge[0], n % 1000 ? list : NULL);
+		list = next;
+	}
+	return unused;
+}
+
+static void idle_collections(uint64_t threads, uint64_t collections, pid_t collector)
+{
+	uint64_t program, helper = 0, i;
+	pthread_t ids[64];
+
+	if (threads > 64 || !collections)
+		fail("threads must be up to 64, collections above 0");
+	for (i = 0; i < threads; i++)
+		if (pthread_create(&ids[i], NULL, idle_thread, NULL))
+			fail("no thread");
+	bind_collect();
+	program = idle_switches(getpid(), 0);
+	if (collector)
+		helper = idle_switches(collector, 0);
+	for (i = 0; i < collections; i++)
+		bind_collect();
+	program = idle_switches(getpid(), 0) - program;
+	if (collector)
+		helper = idle_switches(collector, 0) - helper;
+	atomic_store(&idle_over, true);
+	for (i = 0; i < threads; i++)
+		pthread_join(ids[i], NULL);
+	report("program_sleeps_per_collection", (double)program / (double)collections);
+	if (collector)
+		report("helper_sleeps_per_collection", (double)helper / (double)collections);
+}
+
 void idle_run(void)
 {
 	uint32_t objects = (uint32_t)((param_u64("live_mib") << 20) / sizeof(struct bench_edges));
@@ -95,15 +145,15 @@ void idle_run(void)
 	collector = bind_collector_pid();
 	idle_sleep(param_u64("settle_ms"));
 
-	program = idle_switches(getpid());
+	program = idle_switches(getpid(), 1);
 	if (collector)
-		helper = idle_switches(collector);
+		helper = idle_switches(collector, 1);
 	start = now_ns();
 	idle_sleep(idle_ms);
 	seconds = (now_ns() - start) / 1e9;
-	program = idle_switches(getpid()) - program;
+	program = idle_switches(getpid(), 1) - program;
 	if (collector)
-		helper = idle_switches(collector) - helper;
+		helper = idle_switches(collector, 1) - helper;
 
 	report("program_switches_per_s", program / seconds);
 	idle_memory("program", getpid());
@@ -111,6 +161,7 @@ void idle_run(void)
 		report("helper_switches_per_s", helper / seconds);
 		idle_memory("helper", collector);
 	}
+	idle_collections(param_u64("threads"), param_u64("collections"), collector);
 	if (!graph_count(root, objects))
 		fail("the graph is gone");
 }

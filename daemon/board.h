@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * board.h - what the thread that marks a heap, and who decides about it, have in common
+ *
+ * A board belongs to one arena.  The *marker*, which is the arena's thread, writes its figures there, and who
+ * gives *orders* leaves them there.  Neither waits for the other: figures are under a sequence lock, and there
+ * is one mailbox a kind of order, in which the newest value wins, so that nothing can be full.
+ *
+ * In one process a board is plain memory (registry.c).  Between two it is a page of a memory file (link.c), and
+ * then each side takes the other for hostile.  So a side never reads back what it has written itself: it keeps
+ * the numbers of its orders, or of those that it has met, for itself, and writes copies of them.  What it reads
+ * can be anything at any time: each word is read once, checked, and used.
+ */
+#ifndef TRICOLOR_BOARD_H
+#define TRICOLOR_BOARD_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+/* All words: copied one by one.  Bytes, nanoseconds, or numbers, as of @published_ns. */
+struct board_figures {
+	uint64_t published_ns;		/* CLOCK_MONOTONIC */
+	int64_t gc_percent;		/* -1: off */
+	int64_t limit_bytes;		/* in force; PACER_NO_LIMIT: none */
+	uint64_t allocated_bytes;	/* since the start, as the client counts it */
+	uint64_t live_bytes;		/* marked by the last cycle */
+	uint64_t reached_bytes;		/* of that, without what was allocated while it marked */
+	uint64_t now_bytes;		/* that, and allocated since */
+	uint64_t goal_bytes;		/* PACER_NEVER: collection is off */
+	uint64_t trigger_bytes;		/* of live bytes; PACER_NEVER as well */
+	uint64_t heap_bytes;		/* in spans */
+	uint64_t peak_heap_bytes;
+	uint64_t free_bytes;		/* free pages that still have memory */
+	uint64_t released_bytes;	/* given back, all in all */
+	uint64_t cycles, forced_cycles;
+	uint64_t mark_cpu_ns;		/* of the collector, all cycles and all their phases */
+	uint64_t assist_ns;		/* of the client's allocating threads */
+	uint64_t interrupted_max_ns;	/* longest of one thread */
+	uint64_t interrupted_total_ns;
+	uint64_t interruptions;
+	uint64_t threads;		/* at the last handshake */
+	uint64_t cycle_end_ns;		/* of the last cycle; 0: none */
+	uint64_t cycle_wall_ns;		/* how long it took, without the sweep … */
+	uint64_t cycle_cpu_ns;		/* … and what it cost, with it */
+	uint64_t cycle_scan_bytes, cycle_objects, cycle_root_bytes;
+	uint64_t overhead_bytes;	/* beside objects and free pages, after the last cycle */
+	uint64_t bound_bytes;		/* after the last cycle: memory that can't be released */
+	uint64_t cap_bytes;		/* GOGC lets it use no more; PACER_NEVER */
+	uint64_t pressure;		/* enum tri_pressure, as its client is told */
+	uint64_t limit_events;		/* times that the limit had to give way */
+	uint64_t limit_policy;		/* enum tri_limit_policy */
+	uint64_t limited_gc_ns, limited_program_ns;	/* CPU time under a limit: see limit.c */
+	/* Of the client's allocations, for the kernel's limit: how many waited, how long, and the longest. */
+	uint64_t throttled, throttled_ns, throttled_max_ns;
+};
+
+#define BOARD_WORDS (sizeof(struct board_figures) / sizeof(uint64_t))
+
+/* What an arena can be told to do.  Those with a value set it; the others do a thing once. */
+enum board_order {
+	ORDER_GC_PERCENT, /* value: -1: off */
+	ORDER_MEMORY_LIMIT, /* value: PACER_NO_LIMIT: none */
+	ORDER_GC, /* a cycle that begins after the order */
+	ORDER_FREE, /* the same, and then free memory goes back */
+	ORDER_PUBLISH, /* figures of now */
+	ORDER_DEFAULTS, /* the configuration's defaults have changed */
+	ORDER_SHARE, /* value: of the budget of its cgroup; PACER_NO_LIMIT: none */
+	ORDER_PRESSURE, /* value: enum tri_pressure of its cgroup */
+	ORDER_DOZE, /* value: allocation after which to ring the watcher, which sleeps until then */
+	ORDER_URGENT, /* memory is short: release, and collect if it is worth it */
+	ORDER_STOP, /* the daemon ends: let go of the client after this cycle */
+	ORDERS,
+};
+
+struct board_mailbox {
+	_Atomic(int64_t) value;
+	_Atomic(uint32_t) asked;	/* orders so far; who gives them */
+	_Atomic(uint32_t) done;		/* newest that was met; the marker */
+};
+
+/* What the marker wants of who gives orders. */
+enum {
+	BOARD_MET = 1,			/* orders were met: somebody may be waiting for that */
+	BOARD_WAKE = 2,			/* a cycle starts, and the watcher slept */
+	BOARD_HURRY = 4,		/* the heap does not fit into its share */
+};
+
+/* Settings for a client that has not chosen them: see arena_defaults(). */
+struct board_defaults {
+	_Atomic(int64_t) memory_limit_bytes;	/* TRI_LIMIT_* */
+	_Atomic(int32_t) gc_percent;		/* -1: off */
+	_Atomic(uint32_t) limit_policy;		/* enum tri_limit_policy */
+};
+
+/* All zero at first, but for the phase. */
+struct board {
+	/* The marker. */
+	_Atomic(uint32_t) sequence;	/* odd: figures are being written */
+	_Atomic(uint32_t) phase;	/* enum phase; PHASES: no cycle */
+	_Atomic(uint64_t) figures[BOARD_WORDS];
+	_Atomic(uint32_t) wants;	/* BOARD_*, cleared by who gives orders */
+
+	/* Who gives orders. */
+	struct board_mailbox mailbox[ORDERS];
+	struct board_defaults defaults;
+	_Atomic(uint32_t) rung;		/* hint that there are orders, cheaper than a system call */
+	_Atomic(uint32_t) asleep;	/* the watcher sleeps until a cycle starts: see watch.c */
+};
+
+/* ---- The marker ---- */
+
+void board_publish(struct board *b, const struct board_figures *f);
+
+static inline void board_set_phase(struct board *b, unsigned int phase)
+{
+	atomic_store_explicit(&b->phase, phase, memory_order_relaxed);
+}
+
+/** Whether there is an order of @kind other than @met, the newest that was met: its number and value. */
+bool board_take(struct board *b, enum board_order kind, uint32_t met, uint32_t *number, int64_t *value);
+
+static inline void board_done(struct board *b, enum board_order kind, uint32_t number)
+{
+	atomic_store(&b->mailbox[kind].done, number);
+}
+
+/* ---- Who gives orders ---- */
+
+/** A consistent copy.  False: there was none to be had in @tries; then @f is as it was. */
+bool board_read(struct board *b, struct board_figures *f, unsigned int tries);
+
+/** Leave order @number, which is one more than the last one of its kind. */
+void board_order(struct board *b, enum board_order kind, uint32_t number, int64_t value);
+
+/** Whether order @number was met, as the marker says. */
+static inline bool board_is_met(struct board *b, enum board_order kind, uint32_t number)
+{
+	return (int32_t)(atomic_load(&b->mailbox[kind].done) - number) >= 0;
+}
+
+#endif

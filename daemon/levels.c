@@ -1,0 +1,213 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * levels.c - the control groups that clients are in, and those above
+ *
+ *  1. Of each group there is one set of open files, whoever of its clients has brought them.  A group is known by
+ *     device and inode of the file of its limit, which are the same in each namespace.
+ *  2. There are two ways to it.  We find it ourselves, by the client's PID: that is true.  Or the client has sent
+ *     its files: that is a claim.  Both see it up to some height, as their namespaces are.
+ *  3. A claim counts among clients of the same user only: `owner` is a part of what a group is known by.  So a client
+ *     that lies, and sends another group's files, has a share of that group's limit together with others of its user,
+ *     who could end it as well.  Those that we have found there, and other users, have accounts of their own, in
+ *     which what it takes is memory that somebody else uses, as it would be had it said nothing.
+ *  4. A group has one parent, as long as it is known.  It is found before its children: so there is no way that leads
+ *     back to where it began, whatever clients claim about who is above whom.
+ *  5. Limits hold for all that is below.  Going up, a limit that is no larger than one further down makes that one
+ *     superfluous: more counts against it.  A larger one may have less room left all the same, because of what else
+ *     is in there.  Of what lies above the highest that is seen v1 tells the least limit, v2 nothing.
+ *  6. inotify tells when a limit is written, by way of /proc/self/fd.  Without /proc nobody does: then the watcher
+ *     looks for itself (tick.c).
+ */
+#include "levels.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "alarm.h"
+
+#define HEIGHT_MAX 64			/* of groups that we find; more are not looked at */
+#define CLAIMED_MAX 128			/* groups that one user may claim at the same time: they are open files */
+
+static bool identify(const struct tri_cgroup_files *f, dev_t *dev, ino_t *ino)
+{
+	int fd = f->fd[TRI_FD_LIMIT] >= 0 ? f->fd[TRI_FD_LIMIT] : f->fd[TRI_FD_STAT];
+	struct stat st;
+
+	if (fd < 0 || fstat(fd, &st))
+		return false;
+	*dev = st.st_dev;
+	*ino = st.st_ino;
+	return true;
+}
+
+static bool is_at_or_above(const struct level *above, const struct level *l)
+{
+	while (l && l != above)
+		l = l->parent;
+	return l;
+}
+
+/* The level with files @f, which it takes; NULL: there is nothing to know it by, or no memory. */
+static struct level *enter(struct levels *s, struct tri_cgroup_files *f, int64_t owner, struct level *parent,
+			   const char *name)
+{
+	struct level *l = NULL;
+	unsigned int owns = 0;
+	dev_t dev;
+	ino_t ino;
+
+	if (!identify(f, &dev, &ino))
+		goto drop;
+	for (l = s->first; l; l = l->next) {
+		if (l->dev == dev && l->ino == ino && l->owner == owner)
+			break;
+		owns += l->owner == owner;
+	}
+	if (l && !l->parent && parent && !is_at_or_above(l, parent))
+		l->parent = parent;
+	if (l || (owner != LEVEL_OURS && owns >= CLAIMED_MAX))
+		goto drop;
+	l = calloc(1, sizeof(*l));
+	if (!l || !(l->name = strdup(name))) {
+		free(l);
+		l = NULL;
+		goto drop;
+	}
+	l->dev = dev;
+	l->ino = ino;
+	l->owner = owner;
+	l->parent = parent;
+	l->files = *f;
+	tri_cgroup_files_init(f);
+	l->next = s->first;
+	s->first = l;
+	if (!alarm_on_limit(s->limits_fd, &l->files))
+		s->deaf = true;
+	return l;
+drop:
+	tri_cgroup_files_close(f);
+	return l;
+}
+
+struct level *levels_at(struct levels *s, const struct tri_cgroup *cg)
+{
+	struct level *l = NULL, *above = NULL;
+	struct tri_cgroup_files f;
+	size_t lengths[HEIGHT_MAX], n = 0;
+	char dir[PATH_MAX];
+
+	if (!cg->version)
+		return NULL;
+	strcpy(dir, cg->dir);
+	do
+		lengths[n++] = strlen(dir);
+	while (n < HEIGHT_MAX && tri_cgroup_up(dir, cg->mount_len) && tri_cgroup_is_hierarchical(dir, cg->version));
+	/* The highest first.  One without files of memory is passed over. */
+	while (n--) {
+		memcpy(dir, cg->dir, lengths[n]);
+		dir[lengths[n]] = 0;
+		tri_cgroup_files_open(&f, dir, cg->version);
+		l = enter(s, &f, LEVEL_OURS, above, dir);
+		above = l ? l : above;
+	}
+	return above;
+}
+
+/* Of the group @up levels above that of the client. */
+static void name_claim(const struct claim *c, unsigned int up, char *name, size_t room)
+{
+	char path[sizeof(c->cgroup)], *slash;
+	unsigned int i;
+
+	memcpy(path, c->cgroup, sizeof(path));
+	for (i = 0; i < up; i++) {
+		slash = strrchr(path, '/');
+		if (slash)
+			*slash = 0;
+	}
+	snprintf(name, room, "%s:%s", c->host[0] ? c->host : "client", path[0] ? path : "/");
+}
+
+struct level *levels_claimed(struct levels *s, struct claim *c, int64_t owner)
+{
+	struct level *l, *above = NULL;
+	char name[256];
+	unsigned int n;
+	size_t kind;
+
+	for (n = c ? c->levels : 0; n--;) {
+		struct tri_cgroup_files f = c->level[n];
+
+		/* The files of CPUs stay where they are. */
+		f.fd[TRI_FD_CPU] = f.fd[TRI_FD_CPU_PERIOD] = -1;
+		for (kind = 0; kind < TRI_FD_CPU; kind++)
+			c->level[n].fd[kind] = -1;
+		name_claim(c, n, name, sizeof(name));
+		l = enter(s, &f, owner, above, name);
+		above = l ? l : above;
+	}
+	if (c)
+		c->levels = 0;
+	return above;
+}
+
+bool levels_same(const struct level *a, const struct level *b)
+{
+	return a->dev == b->dev && a->ino == b->ino;
+}
+
+unsigned int levels_seen(const struct level *l)
+{
+	unsigned int n = 0;
+
+	for (; l; l = l->parent)
+		n++;
+	return n;
+}
+
+/* One further up than all that there are. */
+static size_t add_limit(struct level_limit *limits, size_t n, size_t room, uint64_t bytes, struct level *l, bool hidden)
+{
+	if (bytes == TRI_CGROUP_NONE)
+		return n;
+	while (n && limits[n - 1].limit_bytes >= bytes)
+		n--;
+	/* It is the largest, and the last that would be missed. */
+	if (n == room)
+		return n;
+	limits[n] = (struct level_limit){ bytes, l, hidden };
+	return n + 1;
+}
+
+size_t levels_limits(struct level *l, struct level_limit *limits, size_t room)
+{
+	uint64_t above = tri_cgroup_files_limit_above(&l->files);
+	size_t n = 0;
+
+	for (;; l = l->parent) {
+		n = add_limit(limits, n, room, tri_cgroup_files_limit(&l->files), l, false);
+		if (!l->parent)
+			break;
+	}
+	if (above != TRI_CGROUP_NONE && (!n || above < limits[0].limit_bytes))
+		n = add_limit(limits, 0, room, above, l, true);
+	return n;
+}
+
+void levels_tidy(struct levels *s)
+{
+	struct level **at = &s->first, *l;
+
+	while ((l = *at)) {
+		if (l->used) {
+			at = &l->next;
+			continue;
+		}
+		*at = l->next;
+		tri_cgroup_files_close(&l->files);
+		free(l->name);
+		free(l);
+	}
+}

@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* pressure.h - what the service manager tells of memory pressure: see pressure.c.  One thread's. */
+#ifndef TRICOLOR_PRESSURE_H
+#define TRICOLOR_PRESSURE_H
+
+#include <poll.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/** What @text has in base64.  Returns the number of bytes; -1: it is none, or more than @room. */
+int pressure_decode(const char *text, void *data, size_t room);
+
+/** Begin to watch, if the environment says what.  @p: what to poll; its fd is negative if there is nothing. */
+void pressure_open(struct pollfd *p);
+
+/** After poll(): whether memory is short. */
+bool pressure_rang(struct pollfd *p);
+
+/** How long poll() may wait at most, in ms; -1: no matter. */
+int pressure_timeout(void);
+
+#endif

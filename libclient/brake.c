@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * brake.c - how far a heap grows that nobody collects
+ *
+ * A program does not depend on its collector, and goes on while there is none.  But what nobody
+ * collects must not grow to the machine's end, where the kernel ends somebody.  So there is a bound:
+ *
+ *	half of what the process may have: the least of the machine's memory, and memory.max and
+ *	memory.high (memory.limit_in_bytes) of its control groups; or what lived when the last cycle
+ *	ended and an eighth of that, if it is more
+ *
+ * Past it an allocation that needs fresh pages waits for a cycle, as when the arena is full: until
+ * there has been no collector for ten seconds.  Then it fails with ENOMEM.  A collector that is there
+ * and does nothing (it is stopped, or gets no CPU) is none: a cycle is overdue, and nothing has
+ * been done for ten seconds.
+ *
+ * The agent looks at the groups each time that it looks for a collector.  What it can't see (no
+ * /proc, no /sys) does not count.
+ */
+#include <stdio.h>
+#include <string.h>
+#include <sys/sysinfo.h>
+
+#include "brake.h"
+#include "core/cgroup.h"
+#include "error.h"
+#include "internal.h"
+#include "throttle.h"
+
+static tri_au64 allowed_pages = UINT64_MAX;	/* of the heap's, for all that the process may have */
+static tri_au64 seen_progress, seen_ns;
+
+/* What the control groups of this process allow it, as far as they are seen. */
+static uint64_t groups_allow(void)
+{
+	struct tri_cgroup cg;
+
+	tri_cgroup_find("", TRI_CGROUP_SELF, "memory", &cg);
+	return tri_cgroup_limit(&cg);
+}
+
+/** Find out what the process may have.  Agent only. */
+void tri_brake_look(void)
+{
+	struct sysinfo info;
+	uint64_t bytes = groups_allow(), all;
+
+	if (!sysinfo(&info)) {
+		all = (uint64_t)info.totalram * info.mem_unit;
+		bytes = all < bytes ? all : bytes;
+	}
+	if (bytes != UINT64_MAX)
+		tri_write(&allowed_pages, bytes >> TRI_PAGE_SHIFT);
+	tri_throttle_look();
+}
+
+static uint64_t bound_pages(void)
+{
+	uint64_t allowed = tri_read(&allowed_pages);
+	uint64_t live = tri_read(&tri_g.view.ctl->live_bytes) >> TRI_PAGE_SHIFT;
+
+	return live + allowed / 8 > allowed / 2 ? live + allowed / 8 : allowed / 2;
+}
+
+/* There is a collector, a cycle is overdue, and nothing is done about it. */
+static bool overdue(void)
+{
+	const struct tri_ctl *ctl = tri_g.view.ctl;
+	uint64_t progress = tri_progress(), now = tri_now_ns();
+
+	if (progress != tri_read(&seen_progress) || !tri_read(&seen_ns) ||
+	    tri_read(&ctl->allocated_bytes) <= tri_read(&ctl->late_bytes)) {
+		tri_write(&seen_progress, progress);
+		tri_write(&seen_ns, now);
+		return false;
+	}
+	return now - tri_read(&seen_ns) > TRI_WITHOUT_NS;
+}
+
+/** Whether the heap is not to take @pages more at this moment, for want of a collector. */
+bool tri_braked(uint64_t pages)
+{
+	uint64_t used = (uint64_t)tri_read(&tri_g.view.ctl->used_pages) + pages;
+
+	if (likely(used <= tri_read(&allowed_pages) / 2) || used <= bound_pages())
+		return false;
+	return !tri_read(&tri_g.collector_pid) || overdue();
+}
+
+/** An allocation has failed for that: leave a sentence. */
+int tri_brake_why(void)
+{
+	unsigned long long mib = (unsigned long long)bound_pages() >> (20 - TRI_PAGE_SHIFT);
+	const char *reason = tri_complaint(TRI_COMPLAINT_NO_COLLECTOR);
+	char state[128];
+
+	if (tri_read(&tri_g.collector_pid)) {
+		tri_collector_state(state, sizeof(state));
+		return tri_fail(ENOMEM, "tricolor: a heap that is not collected ends at %llu MiB here: %s", mib,
+				state);
+	}
+	return tri_fail(ENOMEM, "tricolor: without a collector a heap ends at %llu MiB here%s%s", mib,
+			*reason ? ": " : "", reason);
+}
+
+/** What the collector is, and what it is seen to do, in words. */
+void tri_collector_state(char *text, size_t room)
+{
+	unsigned int pid = tri_read(&tri_g.collector_pid);
+	char process[32], stat[512], *p;
+
+	snprintf(process, sizeof(process), "/proc/%u", pid);
+	/* The state follows the name, in parentheses. */
+	p = tri_cgroup_read(process, "stat", stat, sizeof(stat)) ? strrchr(stat, ')') : NULL;
+	if (p && (p[2] == 'T' || p[2] == 't'))
+		snprintf(text, room, "collector %u is stopped (state %c); continue it: kill -CONT %u", pid, p[2],
+			 pid);
+	else
+		snprintf(text, room, "collector %u does nothing (state %c); is its control group frozen?", pid,
+			 p && p[2] ? p[2] : '?');
+}

@@ -1,0 +1,285 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * breakpoint.c - which instruction stores to a word: hardware breakpoints by perf_event_open(2); for suspect.c
+ *
+ *  1. A watch has an event for each thread.  Where there are few of them it has one for each CPU too: such events
+ *     are inherited by threads that are started later.
+ *  2. Each has a buffer, written from its end downwards, so that the newest samples are the first in it, and the oldest
+ *     are overwritten.
+ *  3. A stopped watch has no more samples than those that are there.
+ *
+ * Only stores in user mode count: then any user may do it where perf_event_paranoid is 2 or less.
+ */
+#include <errno.h>
+#include <linux/hw_breakpoint.h>
+#include <linux/perf_event.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "checker.h"
+
+#define PAGE 4096ul
+#define RING_BYTES (8 * PAGE)
+#define EVENTS (sizeof(((struct tri_watch *)0)->fd) / sizeof(int))
+
+/* Registers by their bits in sample_regs_user, which is their order in a sample (asm/perf_regs.h). */
+static const struct {
+	unsigned int bit;
+	enum tri_hit_register which;
+} registers[TRI_HIT_REGISTERS] = {
+	{ 1, TRI_HIT_BX }, { 6, TRI_HIT_BP }, { 7, TRI_HIT_SP }, { 8, TRI_HIT_IP },
+	{ 20, TRI_HIT_R12 }, { 21, TRI_HIT_R13 }, { 22, TRI_HIT_R14 }, { 23, TRI_HIT_R15 },
+};
+
+static char why[160];			/* the last event could not be had; empty: it could */
+
+const char *tri_watch_why(void)
+{
+	return why;
+}
+
+static bool open_event(struct tri_watch *w, pid_t tid, int cpu)
+{
+	struct perf_event_attr attr = {
+		.type = PERF_TYPE_BREAKPOINT, .size = sizeof(attr), .sample_period = 1,
+		.sample_type = PERF_SAMPLE_IP | PERF_SAMPLE_TID | PERF_SAMPLE_TIME | PERF_SAMPLE_REGS_USER |
+			       PERF_SAMPLE_STACK_USER,
+		.bp_type = HW_BREAKPOINT_W, .bp_addr = w->at, .bp_len = HW_BREAKPOINT_LEN_8,
+		.exclude_kernel = 1, .exclude_hv = 1, .use_clockid = 1, .clockid = CLOCK_MONOTONIC,
+		.inherit = cpu >= 0, .write_backward = 1, .sample_stack_user = TRI_HIT_STACK,
+	};
+	unsigned int i;
+	void *ring;
+	int fd;
+
+	for (i = 0; i < TRI_HIT_REGISTERS; i++)
+		attr.sample_regs_user |= 1ull << registers[i].bit;
+	fd = (int)syscall(SYS_perf_event_open, &attr, tid, cpu, -1, PERF_FLAG_FD_CLOEXEC);
+	/* A thread that has ended, a CPU that is off. */
+	if (fd < 0 && (errno == ESRCH || errno == ENODEV))
+		return true;
+	ring = fd < 0 ? MAP_FAILED : mmap(NULL, PAGE + RING_BYTES, PROT_READ, MAP_SHARED, fd, 0);
+	if (ring == MAP_FAILED) {
+		snprintf(why, sizeof(why), "%s: %s", fd < 0 ? "perf_event_open" : "buffer of perf_event_open",
+			 strerror(errno));
+		if (fd >= 0)
+			close(fd);
+		return false;
+	}
+	w->fd[w->events] = fd;
+	w->ring[w->events++] = ring;
+	why[0] = 0;
+	return true;
+}
+
+/** Watch @w->at, which held @w->was.  False if that can't be done: tri_watch_why(). */
+bool tri_watch_begin(struct tri_watch *w, const pid_t *tids, size_t n)
+{
+	size_t cpus = (size_t)sysconf(_SC_NPROCESSORS_CONF), i, cpu;
+	bool ok = true;
+	uint64_t now;
+
+	w->events = 0;
+	w->looked_ns = 0;
+	for (i = 0; i < n && ok && w->events < EVENTS; i++) {
+		if (n * cpus > EVENTS)
+			ok = open_event(w, tids[i], -1);
+		for (cpu = 0; cpu < cpus && ok && n * cpus <= EVENTS; cpu++)
+			ok = open_event(w, tids[i], (int)cpu);
+	}
+	w->whole = ok && n * cpus <= EVENTS && tri_read_foreign(&now, w->at, sizeof(now)) && now == w->was;
+	return w->events;
+}
+
+void tri_watch_end(struct tri_watch *w)
+{
+	unsigned int i;
+
+	for (i = 0; i < w->events; i++) {
+		munmap(w->ring[i], PAGE + RING_BYTES);
+		close(w->fd[i]);
+	}
+	w->events = 0;
+}
+
+/* Bytes of a buffer that may wrap around. */
+static void take(void *to, const char *data, uint64_t at, size_t n)
+{
+	size_t i;
+
+	for (i = 0; i < n; i++)
+		((char *)to)[i] = data[(at + i) & (RING_BYTES - 1)];
+}
+
+static void read_sample(struct tri_hit *hit, const char *data, uint64_t at)
+{
+	struct { uint64_t ip; uint32_t pid, tid; uint64_t time, abi; } head;
+	uint64_t size = 0, dynamic = 0, word;
+	unsigned int i;
+
+	memset(hit, 0, sizeof(*hit));
+	take(&head, data, at, sizeof(head));
+	at += sizeof(head);
+	hit->ip = head.ip;
+	hit->tid = head.tid;
+	hit->time_ns = head.time;
+	for (i = 0; i < TRI_HIT_REGISTERS && head.abi; i++, at += 8) {
+		take(&word, data, at, 8);
+		hit->registers[registers[i].which] = word;
+	}
+	take(&size, data, at, 8);
+	if (!size || size > TRI_HIT_STACK)
+		return;
+	take(hit->stack, data, at + 8, size);
+	take(&dynamic, data, at + 8 + size, 8);
+	hit->stack_bytes = (uint32_t)(dynamic < size ? dynamic : size);
+}
+
+/* Bytes that were written; more than RING_BYTES: the oldest are gone. */
+static uint64_t written(const struct perf_event_mmap_page *page)
+{
+	return 0 - __atomic_load_n(&page->data_head, __ATOMIC_ACQUIRE);
+}
+
+/*
+ * Call @fn for the samples of a buffer, the newest first, until it returns false.  False: there were older ones, which
+ * are gone.
+ */
+static bool each_sample(const void *ring, bool (*fn)(void *arg, const char *data, uint64_t at), void *arg)
+{
+	uint64_t n = written(ring), at, done = 0;
+	const char *data = (const char *)ring + PAGE;
+	struct perf_event_header h;
+
+	for (at = 0 - n; done < n && done < RING_BYTES; at += h.size, done += h.size) {
+		take(&h, data, at, sizeof(h));
+		if (!h.size || done + h.size > RING_BYTES)
+			return false;
+		if (h.type == PERF_RECORD_SAMPLE && !fn(arg, data, at + sizeof(h)))
+			return true;
+	}
+	return done == n;
+}
+
+/* What is looked for in the samples of a watch. */
+struct search {
+	struct tri_watch *w;
+	struct tri_hit *hit;
+	bool found, several;
+	bool before;			/* there was one before the look, which @w->hit is */
+};
+
+/* The last sample of a buffer before the look. */
+struct last_before {
+	uint64_t time_ns;		/* 0: none */
+	uint32_t tid;
+};
+
+static bool is_oldest(void *arg, const char *data, uint64_t at)
+{
+	struct search *s = arg;
+
+	read_sample(&s->w->hit, data, at);
+	if (!s->found || s->w->hit.time_ns < s->hit->time_ns)
+		*s->hit = s->w->hit;
+	s->found = true;
+	return true;
+}
+
+/** The first store since the word was watched.  False: it is not known. */
+bool tri_watch_first(struct tri_watch *w, struct tri_hit *hit)
+{
+	struct search s = { .w = w, .hit = hit };
+	unsigned int i;
+
+	for (i = 0; i < w->events; i++)
+		if (!w->whole || !each_sample(w->ring[i], is_oldest, &s))
+			return false;
+	return s.found;
+}
+
+static void take_candidate(struct search *s)
+{
+	if (s->found && s->hit->ip != s->w->hit.ip)
+		s->several = true;
+	*s->hit = s->w->hit;
+	s->found = true;
+}
+
+static bool read_before(void *arg, const char *data, uint64_t at)
+{
+	struct search *s = arg;
+
+	read_sample(&s->w->hit, data, at);
+	if (s->w->hit.time_ns > s->w->looked_ns)
+		return true;
+	take_candidate(s);
+	return false;
+}
+
+/*
+ * A sample is taken after its store, and before the thread's next one.  So what was seen was stored by one of those
+ * that come after the look, or by the last one before it of some thread.
+ */
+static bool may_be_it(void *arg, const char *data, uint64_t at)
+{
+	struct search *s = arg;
+
+	read_sample(&s->w->hit, data, at);
+	if (s->w->hit.time_ns <= s->w->looked_ns) {
+		s->before = true;
+		return false;
+	}
+	take_candidate(s);
+	return true;
+}
+
+/* In the buffer of event @i: the last one before the look, if its thread has none in another one that is later. */
+static void choose_before(struct search *s, struct last_before *last, unsigned int i)
+{
+	unsigned int k;
+
+	for (k = 0; last[i].time_ns && k < s->w->events; k++)
+		if (k != i && last[k].tid == last[i].tid && last[k].time_ns > last[i].time_ns)
+			return;
+	if (last[i].time_ns)
+		each_sample(s->w->ring[i], read_before, s);
+}
+
+/**
+ * Who stored what was in the word when it was looked at.  False: it is not known, or several instructions may have.
+ */
+bool tri_watch_last(struct tri_watch *w, struct tri_hit *hit)
+{
+	struct search s = { .w = w, .hit = hit };
+	struct last_before last[EVENTS] = { { 0 } };
+	unsigned int i;
+
+	for (i = 0; i < w->events; i++) {
+		s.before = false;
+		if (!each_sample(w->ring[i], may_be_it, &s))
+			return false;
+		if (s.before)
+			last[i] = (struct last_before){ w->hit.time_ns, w->hit.tid };
+	}
+	for (i = 0; i < w->events; i++)
+		choose_before(&s, last, i);
+	return s.found && !s.several;
+}
+
+/** Look at the word, and stop watching it. */
+void tri_watch_look(struct tri_watch *w)
+{
+	unsigned int i;
+
+	if (w->looked_ns)
+		return;
+	w->looked_ns = tri_now_ns();
+	w->is_readable = tri_read_foreign(&w->now, w->at, sizeof(w->now));
+	for (i = 0; i < w->events; i++)
+		ioctl(w->fd[i], PERF_EVENT_IOC_DISABLE, 0);
+}

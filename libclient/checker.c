@@ -1,0 +1,366 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * checker.c - TRICOLOR_DEBUG=barriers: finds stores of pointers that no barrier saw
+ *
+ * Once a cycle, when marking is complete and before barriers go off:
+ *
+ *  1. The epoch of notes changes; fence; quiesce (handshake.c).  Who has noted in the old one has stored.
+ *  2. Every word of objects with pointers that are in use, of data segments and of registered ranges is read, and then
+ *     its notes, of both epochs.  What differs from its shadow without a note is suspect.  Its shadow is then
+ *     what was read: of objects that this cycle frees, 0.
+ *  3. The notes of the old epoch are cleared, suspects reported, and watches set for the next interval.
+ *
+ * Why no store of the library's can be suspect is in design.md, 4.11.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "checker.h"
+#include "futex.h"
+#include "object.h"
+
+#define SUSPECTS 65536u			/* of one pass */
+#define END_NS 10000000000ull		/* exit() waits no longer for a program's last pass */
+
+tri_au32 tri_check_asked;		/* futex: 1 asked, 2 done */
+static tri_au32 sites_found;
+static int exit_status;
+static bool is_child;
+
+static struct tri_suspect *suspects;	/* SUSPECTS of them, and TRI_WATCHED */
+static size_t nsuspects;
+
+/* A pass that is under way. */
+struct pass {
+	uint64_t heap_lo, heap_bytes;
+	bool compares;			/* what comes now: else it is only read */
+	bool knows_notes;		/* all are there */
+	bool keeps_segments;		/* no object was unloaded */
+	bool full;			/* there is no memory for the shadow */
+	bool last;
+	struct tri_suspect what;	/* template of the words that come now */
+};
+
+static struct tri_ranges segments;	/* data segments that can go, as of the last pass */
+static unsigned long long unloads;	/* as of then */
+static bool unloads_known;
+
+/* Word of the heap's addresses that an object in use is at. */
+bool tri_check_is_object(uint64_t word)
+{
+	const struct tri_view *v = &tri_g.view;
+	uint64_t offset = word - v->heap_va;
+	struct tri_object o;
+
+	return offset >> TRI_PAGE_SHIFT < v->heap_pages && tri_in_heap(offset) && tri_resolve(v, offset, &o) &&
+	       tri_bit(v->marks[tri_g.gen & 1], o.page, o.index);
+}
+
+/* False: there is no room, and it is left for the next pass. */
+static bool suspect(struct pass *p, uintptr_t at, uint64_t was, uint64_t now)
+{
+	/* There is always room for those that are watched. */
+	if (!tri_suspect_look(at) && nsuspects >= SUSPECTS)
+		return false;
+	p->what.at = at;
+	p->what.was = was;
+	p->what.now = now;
+	suspects[nsuspects++] = p->what;
+	return true;
+}
+
+/* @now was read at @at a moment ago.  @keeps: the word is there until the next pass. */
+static inline void look(struct pass *p, uintptr_t at, uint64_t now, bool keeps)
+{
+	uint64_t was = tri_shadow_get(at), in = now - p->heap_lo < p->heap_bytes ? now : 0;
+
+	if (likely(in == was && keeps))
+		return;
+	if (in != was && p->compares && (tri_check_is_object(was) || tri_check_is_object(in))) {
+		/* After the word: pairs with note() in shadow.c. */
+		atomic_thread_fence(memory_order_acquire);
+		if (!tri_noted(at) && !suspect(p, at, was, now) && keeps)
+			return;
+	}
+	p->full |= !tri_shadow_set(at, keeps ? in : 0);
+}
+
+__attribute__((no_sanitize("address", "thread")))
+static void look_at_words(struct pass *p, uint64_t offset, uint64_t bytes, bool keeps)
+{
+	const struct tri_view *v = &tri_g.view;
+	tri_au64 *map = &v->ptrmap[0][0];
+	uint64_t end = offset + bytes;
+
+	for (; offset < end; offset += 8) {
+		if (p->what.sure && !(tri_read(&map[offset / 512]) >> (offset / 8 & 63) & 1))
+			continue;
+		look(p, v->heap_va + offset, __atomic_load_n((uint64_t *)(v->heap + offset), __ATOMIC_ACQUIRE), keeps);
+	}
+}
+
+static void look_at_span(struct pass *p, uint32_t page, const struct tri_class *c)
+{
+	const struct tri_view *v = &tri_g.view;
+	uint64_t start = (uint64_t)page << TRI_PAGE_SHIFT;
+	unsigned int w, words = (c->objects + 63u) / 64;
+
+	for (w = 0; w < words; w++) {
+		/* Acquire: pairs with open_window() in cache.c, which has zeroed the slots before. */
+		uint64_t used = tri_read_acquire(&v->marks[tri_g.gen & 1][page][w]) & tri_objects_mask(c->objects, w);
+		uint64_t marked = p->last ? ~0ull : tri_read(&v->marks[~tri_g.gen & 1][page][w]);
+
+		for (; used; used &= used - 1) {
+			unsigned int bit = (unsigned int)__builtin_ctzll(used);
+			uint64_t offset = start + (uint64_t)(w * 64 + bit) * c->size;
+
+			p->what.object = v->heap_va + offset;
+			look_at_words(p, offset, c->size, marked >> bit & 1);
+		}
+	}
+}
+
+/* Its holes are left alone: reading one would take memory. */
+static void look_at_large(struct pass *p, uint32_t page, uint32_t pages)
+{
+	const struct tri_view *v = &tri_g.view;
+	off_t base = (off_t)v->layout.heap;
+	uint64_t at = (uint64_t)page << TRI_PAGE_SHIFT, end = at + ((uint64_t)pages << TRI_PAGE_SHIFT);
+	bool keeps = p->last || tri_bit(v->marks[~tri_g.gen & 1], page, 0);
+
+	if (!tri_bit(v->marks[tri_g.gen & 1], page, 0))
+		return;
+	p->what.object = v->heap_va + at;
+	p->what.object_bytes = end - at;
+	if (tri_read_acquire(&v->spans[page].needs_zero)) {
+		look_at_words(p, at, end - at, keeps);
+		return;
+	}
+	while (at < end) {
+		off_t data = lseek(tri_g.mapping.fd, base + (off_t)at, SEEK_DATA);
+		uint64_t stop;
+
+		if (data < 0 || (uint64_t)(data - base) >= end)
+			return;
+		at = (uint64_t)(data - base);
+		stop = (at & ~4095ull) + 4096;
+		look_at_words(p, at, (stop < end ? stop : end) - at, keeps);
+		at = stop;
+	}
+}
+
+static void look_at_heap(struct pass *p)
+{
+	const struct tri_view *v = &tri_g.view;
+	uint64_t top = tri_read(&v->ctl->top_pages), page, step;
+
+	p->what.where = TRI_WHERE_HEAP;
+	for (page = 1; page < top && page < v->heap_pages; page += step) {
+		unsigned int byte = tri_read_acquire(&v->page_map[page]);
+		const struct tri_class *c = &tri_classes[byte];
+
+		step = 1;
+		if ((!c->size && !c->large) || ((c->large || c->pages > 1) && tri_read(&v->span_of[page]) != page))
+			continue;
+		step = c->large ? tri_large_pages(v, (uint32_t)page) : c->pages;
+		if (!step)
+			step = 1;
+		if (c->kind == TRI__LEAF || page + step > v->heap_pages)
+			continue;
+		p->what.byte = (uint8_t)byte;
+		p->what.object_bytes = c->size;
+		p->what.sure = c->kind == TRI__TYPED;
+		if (c->large)
+			look_at_large(p, (uint32_t)page, (uint32_t)step);
+		else
+			look_at_span(p, (uint32_t)page, c);
+	}
+}
+
+/* ---- Roots: see tri_roots_visit(). ---- */
+
+static void begin_range(void *arg, uintptr_t lo, uintptr_t hi, bool segment)
+{
+	struct pass *p = arg;
+
+	p->what = (struct tri_suspect){ .where = segment ? TRI_WHERE_GLOBAL : TRI_WHERE_ROOT };
+	p->what.may_go = segment && !tri_object_is_program(lo);
+	p->compares = p->knows_notes && (!p->what.may_go || p->keeps_segments);
+	if (p->what.may_go)
+		p->full |= !tri_ranges_put(&segments, lo, hi);
+}
+
+static void see_words(void *arg, uintptr_t at, const uint64_t *words, size_t bytes)
+{
+	size_t i;
+
+	for (i = 0; i < bytes / 8; i++)
+		look(arg, at + i * 8, words[i], true);
+}
+
+static void see_nothing(void *arg, uintptr_t lo, uintptr_t hi)
+{
+	(void)arg;
+	tri_shadow_clear(lo, hi);
+}
+
+/* Of objects that may have gone since the last pass nothing is known. */
+static void forget_segments(struct pass *p)
+{
+	unsigned long long now = 0;
+	bool known = tri_loader_unloads(&now);
+	size_t i;
+
+	p->keeps_segments = known && unloads_known && now == unloads;
+	for (i = 0; i < segments.n && !p->keeps_segments; i++)
+		tri_shadow_clear(segments.range[i].lo, segments.range[i].hi);
+	segments.n = 0;
+	unloads = now;
+	unloads_known = known;
+}
+
+static void look_at_roots(struct pass *p)
+{
+	struct tri_root_visitor visitor = { begin_range, see_words, see_nothing, p };
+	unsigned long long now = 0;
+	size_t i, n = 0, first = nsuspects;
+
+	forget_segments(p);
+	if (!tri_roots_visit(&visitor))
+		unloads_known = false;
+	/* An object that was unloaded meanwhile may have made room for anything. */
+	if (tri_loader_unloads(&now) && now == unloads && unloads_known)
+		return;
+	unloads_known = false;
+	for (i = n = first; i < nsuspects; i++)
+		if (!suspects[i].may_go)
+			suspects[n++] = suspects[i];
+	nsuspects = n;
+}
+
+static void refuse(void)
+{
+	tri_write(&tri_g.checks, 0);
+	tri_report_refusal("there is no memory for what words were: it takes as much as words with pointers do, up to "
+			   "TRICOLOR_DEBUG_MEMORY (1GiB)");
+}
+
+/** list_lock.  The notes that are there belong to the pass that comes. */
+void tri_check_turn(void)
+{
+	tri_notes_turn();
+}
+
+/** After that, and a quiescence.  @last: not at the end of marking. */
+void tri_check_pass(bool last)
+{
+	struct pass p = { .heap_lo = tri_g.view.heap_va, .heap_bytes = tri_g.view.heap_pages << TRI_PAGE_SHIFT,
+			  .last = last };
+	static bool lost_before;
+	bool lost = tri_notes_lost();
+
+	/* A lost one may be of this epoch or the next. */
+	p.knows_notes = p.compares = !lost && !lost_before;
+	lost_before = lost;
+	nsuspects = 0;
+	tri_report_pass();
+	look_at_heap(&p);
+	look_at_roots(&p);
+	tri_notes_clear_old();
+	tri_suspects_take(suspects, nsuspects, last);
+	if (p.full)
+		refuse();
+}
+
+/** The cycle is over: the next one is to begin at once. */
+void tri_check_cycle_over(void)
+{
+	if (!tri_read(&tri_g.checks))
+		return;
+	atomic_fetch_add(&tri_g.gc_wanted, 1);
+	tri_agent_wake(TRI_WAKE_GC);
+}
+
+static void note_status(int status, void *unused)
+{
+	(void)unused;
+	exit_status = status;
+}
+
+/** Agent, at the start, before anything is allocated. */
+void tri_check_begin(void)
+{
+	int err;
+
+	if (!tri_g.settings.barriers || is_child)
+		return;
+	tri_report_open();
+	suspects = mmap(NULL, (SUSPECTS + TRI_WATCHED) * sizeof(*suspects), PROT_READ | PROT_WRITE,
+			MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	err = suspects == MAP_FAILED ? -ENOMEM : tri_shadow_open(tri_g.settings.debug_memory_bytes);
+	if (!err)
+		err = tri_suspects_open();
+	if (err) {
+		tri_report_refusal("there is no address space for it; ulimit -v, or vm.overcommit_memory");
+		return;
+	}
+	if (tri_g.settings.barriers_status)
+		on_exit(note_status, NULL);
+	tri_write(&tri_g.checks, 1);
+	atomic_fetch_add(&tri_g.gc_wanted, 1);
+}
+
+/** Agent: what was stored since the last pass is looked at now, for a thread that is in exit(). */
+void tri_check_end(void)
+{
+	if (tri_read(&tri_g.checks)) {
+		tri_handshake_check(true);
+		tri_write(&tri_g.checks, 0);
+	}
+	tri_write_release(&tri_check_asked, 2);
+	tri_futex_wake(&tri_check_asked);
+}
+
+/** A site was found. */
+void tri_check_found(void)
+{
+	atomic_fetch_add(&sites_found, 1);
+	if (tri_g.settings.barriers_abort)
+		abort();
+}
+
+static void await_last_pass(void)
+{
+	uint64_t until = tri_now_ns() + END_NS;
+	uint32_t word;
+
+	tri_write(&tri_check_asked, 1);
+	tri_agent_wake(TRI_WAKE_LOOK);
+	while ((word = tri_read_acquire(&tri_check_asked)) != 2 && tri_now_ns() < until)
+		tri_futex_wait(&tri_check_asked, word, 100000000);
+}
+
+/* After the program's handlers of exit(), and the destructors of what is linked with us. */
+__attribute__((destructor)) static void finish(void)
+{
+	if (!tri_is_ready() || !tri_g.settings.barriers || is_child)
+		return;
+	if (tri_read(&tri_g.checks))
+		await_last_pass();
+	if (tri_g.settings.barriers_status && tri_read(&sites_found) && !exit_status) {
+		fflush(NULL);
+		_exit(1);
+	}
+}
+
+/** A child of fork(): it has nothing of this. */
+void tri_check_forked(void)
+{
+	tri_write(&tri_g.checks, 0);
+	tri_write(&tri_check_asked, 0);
+	is_child = true;
+}

@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * checker.h - TRICOLOR_DEBUG=barriers: stores of pointers that no barrier saw; design.md, 4.11
+ *
+ *	checker.c	a pass: reads all words and compares them with what they were
+ *	shadow.c	what they were, and notes of what the library stored
+ *	suspect.c	what is made of words that changed: places, sites, what is watched
+ *	breakpoint.c	the watching
+ *	report.c	what is said
+ *
+ * All but tri_note() is the agent's.  What is kept is mapped for it alone: variables of the library may be roots, in
+ * a static program.
+ */
+#ifndef TRI_CHECKER_H
+#define TRI_CHECKER_H
+
+#include "internal.h"
+
+enum tri_where { TRI_WHERE_HEAP, TRI_WHERE_GLOBAL, TRI_WHERE_ROOT };
+
+/* A word that has changed without a note. */
+struct tri_suspect {
+	uintptr_t at;
+	uint64_t was, now;
+	uintptr_t object;		/* heap */
+	uint64_t object_bytes;
+	enum tri_where where;
+	uint8_t byte;			/* page byte; heap */
+	bool sure;			/* a type map says that it is a pointer */
+	bool may_go;			/* in an object that can be unloaded */
+};
+
+/* ---- checker.c ---- */
+void tri_check_begin(void) TRI_HIDDEN;
+void tri_check_turn(void) TRI_HIDDEN;		/* list_lock; then fence and quiescence */
+void tri_check_pass(bool last) TRI_HIDDEN;
+void tri_check_cycle_over(void) TRI_HIDDEN;
+void tri_check_end(void) TRI_HIDDEN;
+void tri_check_forked(void) TRI_HIDDEN;
+void tri_check_found(void) TRI_HIDDEN;
+bool tri_check_is_object(uint64_t word) TRI_HIDDEN;
+
+void tri_suspects_aim(void) TRI_HIDDEN;	/* suspect.c */
+
+extern tri_au32 tri_check_asked TRI_HIDDEN;	/* a thread in exit() waits for the end */
+
+static inline void tri_check_end_if_asked(void)
+{
+	if (unlikely(tri_read(&tri_check_asked) == 1))
+		tri_check_end();
+}
+
+static inline void tri_check_barriers_off(void)
+{
+	if (unlikely(tri_read(&tri_g.checks)))
+		tri_suspects_aim();
+}
+
+/* ---- shadow.c ---- */
+int tri_shadow_open(uint64_t most_bytes) TRI_HIDDEN;
+void tri_note_slot(const void *slot) TRI_HIDDEN;
+void tri_note_range(uintptr_t lo, uintptr_t hi) TRI_HIDDEN;
+void tri_notes_turn(void) TRI_HIDDEN;
+bool tri_notes_lost(void) TRI_HIDDEN;
+void tri_notes_clear_old(void) TRI_HIDDEN;
+bool tri_noted(uintptr_t at) TRI_HIDDEN;
+uint64_t tri_shadow_get(uintptr_t at) TRI_HIDDEN;
+bool tri_shadow_set(uintptr_t at, uint64_t word) TRI_HIDDEN;
+void tri_shadow_clear(uintptr_t lo, uintptr_t hi) TRI_HIDDEN;
+uint64_t tri_shadow_bytes(void) TRI_HIDDEN;
+
+/* Any thread, inside, before it stores to @slot. */
+static inline void tri_note(const void *slot)
+{
+	if (unlikely(tri_read(&tri_g.checks)))
+		tri_note_slot(slot);
+}
+
+/* ---- suspect.c ---- */
+int tri_suspects_open(void) TRI_HIDDEN;
+#define TRI_WATCHED 64
+bool tri_suspect_look(uintptr_t at) TRI_HIDDEN;
+void tri_suspects_take(const struct tri_suspect *s, size_t n, bool last) TRI_HIDDEN;
+
+/* ---- breakpoint.c ---- */
+#define TRI_HIT_STACK 2048u		/* qsort() of some hundred bytes has that much on it */
+
+enum tri_hit_register { TRI_HIT_IP, TRI_HIT_SP, TRI_HIT_BP, TRI_HIT_BX, TRI_HIT_R12, TRI_HIT_R13, TRI_HIT_R14,
+			TRI_HIT_R15, TRI_HIT_REGISTERS };
+
+/* A store, by the instruction before @ip. */
+struct tri_hit {
+	uint64_t time_ns, ip;
+	uint32_t tid;
+	uint32_t stack_bytes;
+	uint64_t registers[TRI_HIT_REGISTERS];
+	unsigned char stack[TRI_HIT_STACK];
+};
+
+#define TRI_WATCHES 4			/* debug registers */
+
+/* A word that is watched, by all threads or one. */
+struct tri_watch {
+	uintptr_t at;
+	uint64_t was;
+	uint64_t looked_ns;		/* when it held @now; 0: nobody has looked yet */
+	uint64_t now;
+	bool is_readable;
+	unsigned int events;
+	int fd[64];
+	void *ring[64];
+	bool whole;			/* no event was missed since it held @was */
+	struct tri_hit hit;		/* of one of the rings */
+};
+
+bool tri_watch_begin(struct tri_watch *w, const pid_t *tids, size_t n) TRI_HIDDEN;
+void tri_watch_look(struct tri_watch *w) TRI_HIDDEN;
+bool tri_watch_first(struct tri_watch *w, struct tri_hit *hit) TRI_HIDDEN;
+bool tri_watch_last(struct tri_watch *w, struct tri_hit *hit) TRI_HIDDEN;
+void tri_watch_end(struct tri_watch *w) TRI_HIDDEN;
+const char *tri_watch_why(void) TRI_HIDDEN;
+
+/* ---- report.c ---- */
+void tri_report_open(void) TRI_HIDDEN;
+void tri_report_store(size_t site, const struct tri_suspect *s, const struct tri_hit *hit, const char *why) TRI_HIDDEN;
+void tri_report_count(size_t site, uint64_t count) TRI_HIDDEN;
+void tri_report_end(size_t sites, uint64_t stores, uint64_t unwatched) TRI_HIDDEN;
+void tri_report_refusal(const char *why) TRI_HIDDEN;
+void tri_report_pass(void) TRI_HIDDEN;
+
+#endif

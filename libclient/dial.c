@@ -1,0 +1,222 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * dial.c - the shared collector's path is looked up by somebody who can be left behind
+ *
+ * The path may lead to a file system that does not answer.  Then connect() and inotify_add_watch() do not come back,
+ * whatever flags or time-outs the socket has, and nothing but SIGKILL ends them.  The agent must not wait for that: it
+ * answers handshakes.
+ *
+ *  1. A thread of its own makes these calls: one of our process, as whose the collector is to see the connection.
+ *     The C library does not know it.  It has the agent's thread pointer and descriptors, and uses nothing but bare
+ *     system calls; all signals are blocked in it, as in the agent.
+ *  2. It tells by an eventfd that it is through.  Who has waited long enough leaves it behind; what it was given it
+ *     keeps until it comes back, as the numbers of its descriptors may not be used again before that.
+ *  3. There is never a second one.  While one is left behind, the path is not tried.
+ *  4. It ends with the process, or with an exec: by a kill, which ends such waits.
+ *  5. For those who look for the program's threads (tasks.c) it is one of ours.  The kernel clears its number before it
+ *     can be another thread's.
+ *
+ * Where no thread can be made (a sandbox, valgrind), the agent makes the calls itself, and waits as long as they take.
+ */
+#include "dial.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <sched.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/inotify.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "bare.h"
+#include "futex.h"
+#include "internal.h"
+
+#define STACK_BYTES 16384
+#define EVENTS (IN_CREATE | IN_MOVED_TO | IN_ATTRIB | IN_DELETE_SELF | IN_MOVE_SELF | IN_ONLYDIR)
+
+static struct {
+	bool under_way;			/* the agent: it has been begun, and not been seen to end */
+	bool left;			/* … and nobody waits for it any more */
+	tri_au32 tid;			/* of its thread, written by the kernel; 0: there is none.  Futex */
+	int over_fd;			/* eventfd; -1: not made yet */
+
+	/* Its own while it is under way. */
+	struct tri_dialled d;
+	struct sockaddr_un addr;
+	char path[sizeof(((struct sockaddr_un *)0)->sun_path)];
+	int slash[sizeof(((struct sockaddr_un *)0)->sun_path)];	/* of its folders, from the last one on */
+	int folders;
+	tri_au32 over;
+	_Alignas(64) char stack[STACK_BYTES];
+} dial = { .over_fd = -1 };
+
+static bool watch(const char *folder, const char *name)
+{
+	long watch = tri_bare(SYS_inotify_add_watch, dial.d.inotify, (long)folder, EVENTS, 0);
+
+	if (watch < 0)
+		return false;
+	dial.d.watch = (int)watch;
+	dial.d.awaited = name;
+	return true;
+}
+
+/* The nearest folder that there is, for what is next on the path there. */
+static void watch_nearest(void)
+{
+	int i, at = -1;
+
+	for (i = 0; i < dial.folders; i++) {
+		at = dial.slash[i];
+		if (!at)
+			break;
+		dial.path[at] = 0;
+		if (watch(dial.path, dial.path + at + 1))
+			return;
+	}
+	watch(at ? "." : "/", at ? dial.path : dial.path + 1);
+}
+
+/* The folder is watched before the socket is tried, so that what comes in between is seen. */
+static void call(void)
+{
+	if (dial.d.inotify >= 0)
+		watch_nearest();
+	dial.d.err = (int)tri_bare(SYS_connect, dial.d.sock, (long)&dial.addr, sizeof(dial.addr), 0);
+}
+
+static int caller(void *unused)
+{
+	uint64_t one = 1;
+
+	(void)unused;
+	call();
+	tri_write_release(&dial.over, 1);
+	tri_bare(SYS_write, dial.over_fd, (long)&one, sizeof(one), 0);
+	tri_bare(SYS_exit, 0, 0, 0, 0);
+	return 0;
+}
+
+static void close_all(void)
+{
+	if (dial.d.sock >= 0)
+		close(dial.d.sock);
+	if (dial.d.inotify >= 0)
+		close(dial.d.inotify);
+}
+
+/* False: it is not over. */
+static bool reap(void)
+{
+	uint64_t times;
+	uint32_t tid;
+
+	if (!tri_read_acquire(&dial.over) || read(dial.over_fd, &times, sizeof(times)) < 0)
+		return false;
+	/* It is about to leave its stack. */
+	while ((tid = tri_read_acquire(&dial.tid)))
+		tri_futex_wait(&dial.tid, tid, -1);
+	dial.under_way = false;
+	return true;
+}
+
+static bool is_free(int wait_ms)
+{
+	struct pollfd p = { .fd = dial.over_fd, .events = POLLIN };
+
+	if (!dial.under_way)
+		return true;
+	poll(&p, 1, wait_ms);
+	if (!reap())
+		return false;
+	if (dial.left)
+		close_all();
+	return true;
+}
+
+static void note_folders(void)
+{
+	int i;
+
+	strcpy(dial.path, tri_g.settings.socket);
+	dial.folders = 0;
+	for (i = (int)strlen(dial.path); i-- > 0;)
+		if (dial.path[i] == '/')
+			dial.slash[dial.folders++] = i;
+}
+
+static bool begin_thread(void)
+{
+	const int flags = CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD | CLONE_SYSVSEM |
+			  CLONE_PARENT_SETTID | CLONE_CHILD_CLEARTID;
+
+	return !tri_on_valgrind() &&
+	       clone(caller, dial.stack + STACK_BYTES, flags, NULL, &dial.tid, NULL, &dial.tid) >= 0;
+}
+
+/**
+ * Begin to connect @sock to the shared collector's socket and, if @inotify is a descriptor, to have the nearest folder
+ * of its path watched before.  Both belong to this then, until tri_dial_end().  -EBUSY: the last one has not come
+ * back within @wait_ms.
+ */
+int tri_dial_begin(int sock, int inotify, int wait_ms)
+{
+	if (!is_free(wait_ms))
+		return -EBUSY;
+	if (dial.over_fd < 0)
+		dial.over_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (dial.over_fd < 0)
+		return -errno;
+	dial.under_way = true;
+	dial.left = false;
+	dial.d = (struct tri_dialled){ .sock = sock, .inotify = inotify, .watch = -1, .err = -ESRCH };
+	dial.addr = (struct sockaddr_un){ .sun_family = AF_UNIX };
+	strcpy(dial.addr.sun_path, tri_g.settings.socket);
+	note_folders();
+	tri_write(&dial.over, 0);
+	if (begin_thread())
+		return 0;
+	call();
+	tri_write(&dial.over, 1);
+	dial.under_way = !eventfd_write(dial.over_fd, 1);
+	return dial.under_way ? 0 : -errno;
+}
+
+/** Its thread, while there is one; 0: there is none.  What was counted or listed before that had it in it. */
+pid_t tri_dial_thread(void)
+{
+	return (pid_t)tri_read_acquire(&dial.tid);
+}
+
+/** Readable when it is over. */
+int tri_dial_fd(void)
+{
+	return dial.over_fd;
+}
+
+/** What has come of it, with its descriptors, which are the caller's again.  False: it is not over. */
+bool tri_dial_end(struct tri_dialled *d)
+{
+	if (!reap())
+		return false;
+	*d = dial.d;
+	return true;
+}
+
+/** Nobody waits for it. */
+void tri_dial_leave(void)
+{
+	dial.left = true;
+}
+
+/* In the child of a fork(): descriptors are the parent's agent's. */
+void tri_dial_reset(void)
+{
+	dial.under_way = false;
+	dial.over_fd = -1;
+	tri_write(&dial.tid, 0);
+}

@@ -1,0 +1,340 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * disposition.c - the signals that the library handles, shared with the program
+ *
+ * The library handles two signals.  The first interrupts threads, and wakes the agent: a real-time signal,
+ * which programs and the system leave alone, and which always says who sent it.  The second, SIGSTKFLT, which
+ * no kernel for this machine sends, takes its place when the first can't be queued (RLIMIT_SIGPENDING) or
+ * is not answered (blocked in a thread by a raw system call).
+ *
+ * The program may use both as if they were its own.  What its sigaction() calls ask for is kept here,
+ * and a signal that the library has not sent goes there, with the mask, the stack and the flags that were
+ * asked for: SA_ONSTACK and SA_RESTART decide before any handler runs, so that the library's own handler is
+ * installed with the program's choice; the rest is done as the kernel does it.
+ *
+ * No mask of a handler's holds either signal: a thread would hold up cycles for as long as the handler
+ * runs.  What was installed before the heap started is looked through when it starts.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <ucontext.h>
+#include <unistd.h>
+
+#include "internal.h"
+#include "real.h"
+#include "restart.h"
+
+#define SA_RESTORER 0x04000000
+
+/* The kernel's struct sigaction. */
+struct kernel_action {
+	sighandler_t handler;
+	unsigned long flags;
+	void (*restorer)(void);
+	uint64_t mask;
+};
+
+#define VERSIONS 64			/* of what the program wants, before one is used again */
+
+/* What the program wants done with one of our signals.  Handlers read it while others write. */
+struct shared_signal {
+	tri_au32 number;		/* 0: not chosen yet */
+	tri_au32 installed;
+	tri_au32 current, taken;	/* versions: the one that counts, and how many there were */
+	struct sigaction version[VERSIONS];
+};
+
+static struct shared_signal shared[2];
+
+/* The numbers, before the heap starts: masks are to leave them open already. */
+static int early_number(int which)
+{
+	static int first;
+	const char *e;
+	int n;
+
+	if (which)
+		return SIGSTKFLT;
+	if (!first) {
+		e = secure_getenv("TRICOLOR_SIGNAL");
+		n = e ? atoi(e) : 0;
+		first = n > 0 && n <= SIGRTMAX ? n : SIGRTMIN + 2;
+	}
+	return first;
+}
+
+/** The first signal of the library's (0) or the second (1). */
+int tri_signal_number(int which)
+{
+	uint32_t n = tri_read(&shared[which].number);
+
+	return n ? (int)n : early_number(which);
+}
+
+/** Take the library's signals out of @set. */
+void tri_signals_strip(sigset_t *set)
+{
+	sigdelset(set, tri_signal_number(0));
+	sigdelset(set, tri_signal_number(1));
+}
+
+/* Which of ours @sig is, as the program may see it handled; -1: none. */
+static int which_of(int sig)
+{
+	int i;
+
+	for (i = 0; i < 2; i++)
+		if (tri_read_acquire(&shared[i].installed) && sig == (int)tri_read(&shared[i].number))
+			return i;
+	return -1;
+}
+
+/* A copy of what the program wants, and which version it is. */
+static uint32_t read_version(struct shared_signal *s, struct sigaction *act)
+{
+	uint32_t current;
+
+	do {
+		current = tri_read_acquire(&s->current);
+		*act = s->version[current % VERSIONS];
+		atomic_thread_fence(memory_order_acquire);
+	} while (tri_read(&s->taken) - current >= VERSIONS);
+	return current;
+}
+
+/* A version that others do not see yet. */
+static uint32_t new_version(struct shared_signal *s, const struct sigaction *act)
+{
+	uint32_t n = atomic_fetch_add(&s->taken, 1) + 1;
+
+	s->version[n % VERSIONS] = *act;
+	return n;
+}
+
+static bool has_handler(const struct sigaction *act)
+{
+	return (act->sa_flags & SA_SIGINFO) ||
+	       (act->sa_handler != SIG_DFL && act->sa_handler != SIG_IGN);
+}
+
+static int install(struct shared_signal *s, const struct sigaction *program,
+		   struct sigaction *old)
+{
+	struct sigaction act;
+
+	memset(&act, 0, sizeof(act));
+	act.sa_sigaction = tri_signal_handler;
+	act.sa_flags = SA_SIGINFO | SA_RESTART | SA_ONSTACK;
+	if (has_handler(program))
+		act.sa_flags = SA_SIGINFO | (program->sa_flags & (SA_RESTART | SA_ONSTACK));
+	/* All of them, those that the C library keeps to itself too: see signal.c. */
+	memset(&act.sa_mask, 0xff, sizeof(act.sa_mask));
+	return tri_real_sigaction((int)tri_read(&s->number), &act, old) ? -errno : 0;
+}
+
+int tri_real_sigaction(int sig, const struct sigaction *act, struct sigaction *old)
+{
+	return REAL(sigaction)(sig, act, old);
+}
+
+/* A signal that the program has a handler for is left to it if we may choose. */
+static int choose(void)
+{
+	int n = early_number(0);
+	struct sigaction act;
+
+	if (tri_g.settings.signal)
+		return tri_g.settings.signal;
+	for (; n <= SIGRTMAX; n++)
+		if (!tri_real_sigaction(n, NULL, &act) &&
+		    (!has_handler(&act) || act.sa_sigaction == tri_signal_handler))
+			return n;
+	return early_number(0);
+}
+
+static int take_over(int which, int number)
+{
+	struct shared_signal *s = &shared[which];
+	struct sigaction old, none;
+	int err;
+
+	memset(&none, 0, sizeof(none));
+	tri_write(&s->number, (uint32_t)number);
+	/* First what was there, so that a signal that comes at once finds it. */
+	if (tri_real_sigaction(number, NULL, &old))
+		return -errno;
+	if (!(old.sa_flags & SA_SIGINFO) || old.sa_sigaction != tri_signal_handler)
+		tri_write_release(&s->current, new_version(s, &old));
+	else
+		read_version(s, &old);
+	err = install(s, &old, NULL);
+	if (!err)
+		tri_write_release(&s->installed, 1);
+	return err;
+}
+
+/*
+ * Make a handler one of those that return to our restorers, with a mask that leaves our signals open.  If
+ * another thread installs another one at the same time, that one stays.
+ */
+static void adopt(int sig)
+{
+	struct kernel_action act, was;
+
+	if (syscall(SYS_rt_sigaction, sig, NULL, &act, 8L))
+		return;
+	while (act.handler != SIG_DFL && act.handler != SIG_IGN) {
+		act.restorer = act.flags & SA_RESTART ? tri_restorer_restarts : tri_restorer;
+		act.flags |= SA_RESTORER;
+		act.mask &= ~(1ull << (tri_signal_number(0) - 1) | 1ull << (tri_signal_number(1) - 1));
+		if (syscall(SYS_rt_sigaction, sig, &act, &was, 8L) || was.handler == act.handler)
+			return;
+		act = was;
+		if (act.handler == SIG_DFL || act.handler == SIG_IGN)
+			syscall(SYS_rt_sigaction, sig, &act, NULL, 8L);
+	}
+}
+
+/* Handlers that were there before us. */
+static void adopt_all(void)
+{
+	int sig;
+
+	for (sig = 1; sig <= SIGRTMAX; sig++)
+		/* 32 and 33 are the C library's own. */
+		if (which_of(sig) < 0 && (sig < 32 || sig >= SIGRTMIN))
+			adopt(sig);
+}
+
+/** When the heap starts.  Returns 0 or -errno. */
+int tri_signal_install(void)
+{
+	int first = choose(), err;
+
+	tri_g.settings.signal = first;
+	err = take_over(0, first);
+	if (!err && first != SIGSTKFLT)
+		err = take_over(1, SIGSTKFLT);
+	if (!err)
+		adopt_all();
+	return err;
+}
+
+static void set_mask(const void *set)
+{
+	syscall(SYS_rt_sigprocmask, SIG_SETMASK, set, NULL, 8);
+}
+
+/* The default action of a signal that nobody handles. */
+static void by_default(int sig, const siginfo_t *info)
+{
+	struct sigaction act;
+
+	if (sig == SIGURG || sig == SIGCHLD || sig == SIGWINCH || sig == SIGCONT)
+		return;
+	/* One without a sender may be ours after all, sent to a thread that has detached since. */
+	if (info->si_code == SI_USER && !info->si_pid)
+		return;
+	if (sig == SIGTSTP || sig == SIGTTIN || sig == SIGTTOU) {
+		kill(getpid(), SIGSTOP);
+		return;
+	}
+	/* The process ends of it, as soon as the handler has returned. */
+	memset(&act, 0, sizeof(act));
+	tri_real_sigaction(sig, &act, NULL);
+	if (syscall(SYS_rt_tgsigqueueinfo, getpid(), gettid(), sig, info))
+		syscall(SYS_tgkill, getpid(), gettid(), sig);
+}
+
+/**
+ * A signal that the library has not sent: what the program wants is done.  Called by the library's
+ * handler, as the last thing that it does: the program's may jump out of it.
+ */
+void tri_signal_chain(int sig, siginfo_t *info, void *context)
+{
+	ucontext_t *uc = context;
+	struct sigaction act, dfl;
+	struct shared_signal *s;
+	uint32_t version;
+	sigset_t mask;
+	int which = which_of(sig);
+
+	if (which < 0)
+		return;
+	/* The agent is no thread of the program's. */
+	if (tri_is_agent) {
+		if (syscall(SYS_rt_tgsigqueueinfo, tri_g.pid, tri_g.pid, sig, info))
+			syscall(SYS_tgkill, tri_g.pid, tri_g.pid, sig);
+		return;
+	}
+	s = &shared[which];
+	memset(&dfl, 0, sizeof(dfl));
+	do {
+		version = read_version(s, &act);
+	} while (has_handler(&act) && (act.sa_flags & (int)SA_RESETHAND) &&
+		 !atomic_compare_exchange_strong(&s->current, &version, new_version(s, &dfl)));
+	if (!has_handler(&act)) {
+		if (act.sa_handler == SIG_DFL)
+			by_default(sig, info);
+		return;
+	}
+	memcpy(&mask, &uc->uc_sigmask, 8);
+	sigorset(&mask, &mask, &act.sa_mask);
+	tri_signals_strip(&mask);
+	if (!(act.sa_flags & SA_NODEFER))
+		sigaddset(&mask, sig);
+	set_mask(&mask);
+	if (act.sa_flags & SA_SIGINFO)
+		act.sa_sigaction(sig, info, context);
+	else
+		act.sa_handler(sig);
+	memset(&mask, 0xff, sizeof(mask));
+	set_mask(&mask);
+	tri_handler_returns(uc, act.sa_flags & SA_RESTART);
+}
+
+TRI_EXPORT int sigaction(int sig, const struct sigaction *restrict act,
+			 struct sigaction *restrict old)
+{
+	struct sigaction copy, before;
+	struct shared_signal *s;
+	int which = which_of(sig), err;
+
+	/* A child of vfork() shares this memory, and not its signals. */
+	if (which >= 0 && getpid() == tri_g.pid) {
+		s = &shared[which];
+		read_version(s, &before);
+		if (act) {
+			before = s->version[atomic_exchange(&s->current, new_version(s, act)) % VERSIONS];
+			if (install(s, act, NULL))
+				return -1;
+		}
+		if (old)
+			*old = before;
+		return 0;
+	}
+	if (act) {
+		copy = *act;
+		tri_signals_strip(&copy.sa_mask);
+		act = &copy;
+	}
+	err = tri_real_sigaction(sig, act, old);
+	if (!err && act && has_handler(act) && tri_read_acquire(&shared[0].installed))
+		adopt(sig);
+	return err;
+}
+
+TRI_EXPORT sighandler_t signal(int sig, sighandler_t fn)
+{
+	struct sigaction act, old;
+
+	memset(&act, 0, sizeof(act));
+	act.sa_handler = fn;
+	act.sa_flags = SA_RESTART;
+	sigaddset(&act.sa_mask, sig);
+	if (sigaction(sig, &act, &old))
+		return SIG_ERR;
+	return old.sa_handler;
+}

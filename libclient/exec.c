@@ -1,0 +1,166 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * exec.c - a handshake signal must not reach the program that comes after exec()
+ *
+ * What is pending stays pending there, and the handler is gone: a real-time signal would end it.  So a thread
+ * that calls exec() begins a blocking region, in which it is sent none, and waits until one that is being
+ * sent at this moment has been; it is handled as the next system call returns.
+ *
+ * The system call is made by ourselves, so that the functions work wherever the C library's are.  In the
+ * child of vfork(), or of a bare clone(), we are another process than the heap's: nothing is done then.
+ */
+#include <errno.h>
+#include <sched.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "internal.h"
+
+/* An exec() that waits longer for the agent goes on. */
+#define WAIT_NS 1000000000ull
+
+static bool being_sent(struct tri_thread *t)
+{
+	return tri_read(&t->signal_sent[0]) == TRI_SENDING || tri_read(&t->signal_sent[1]) == TRI_SENDING;
+}
+
+static int exec(const char *path, char *const argv[], char *const envp[])
+{
+	bool ours = tri_read(&tri_g.state) == TRI_STATE_READY && getpid() == tri_g.pid, region = false;
+	struct tri_thread *t;
+	uint64_t began;
+
+	if (ours && !tri__tls.thread)
+		tri_thread_attach();
+	t = ours ? tri__tls.thread : NULL;
+	if (t && !t->depth && !tri_in_region()) {
+		region = true;
+		tri_blocking_enter();
+		began = tri_now_ns();
+		/* Either we see it here, or the agent sees the region: send_one() in signal.c. */
+		atomic_thread_fence(memory_order_seq_cst);
+		while (being_sent(t) && tri_now_ns() - began < WAIT_NS)
+			sched_yield();
+		/* What has been sent is handled as this returns. */
+		syscall(SYS_gettid);
+	}
+	syscall(SYS_execve, path, argv, envp);
+	if (region) {
+		int err = errno;
+
+		tri_blocking_exit();
+		errno = err;
+	}
+	return -1;
+}
+
+TRI_EXPORT int execve(const char *path, char *const argv[], char *const envp[])
+{
+	return exec(path, argv, envp);
+}
+
+TRI_EXPORT int execv(const char *path, char *const argv[])
+{
+	return exec(path, argv, environ);
+}
+
+/* A file without a format that the kernel knows is a script of the shell. */
+static int exec_or_shell(const char *path, char *const argv[], char *const envp[])
+{
+	size_t n = 0;
+
+	exec(path, argv, envp);
+	if (errno != ENOEXEC)
+		return -1;
+	while (argv[n])
+		n++;
+	{
+		char *script[n + 3];
+
+		script[0] = (char *)"/bin/sh";
+		script[1] = (char *)path;
+		script[2] = NULL;
+		if (n > 1)
+			memcpy(&script[2], &argv[1], n * sizeof(argv[0]));
+		return exec(script[0], script, envp);
+	}
+}
+
+TRI_EXPORT int execvpe(const char *file, char *const argv[], char *const envp[])
+{
+	const char *path = getenv("PATH"), *end;
+	char full[4096];
+	bool denied = false;
+	int n;
+
+	if (!*file) {
+		errno = ENOENT;
+		return -1;
+	}
+	if (strchr(file, '/'))
+		return exec_or_shell(file, argv, envp);
+	for (path = path ? path : "/bin:/usr/bin";; path = end + 1) {
+		end = strchrnul(path, ':');
+		n = snprintf(full, sizeof(full), "%.*s%s%s", (int)(end - path), path, end > path ? "/" : "", file);
+		if (n > 0 && (size_t)n < sizeof(full)) {
+			exec_or_shell(full, argv, envp);
+			if (errno == EACCES)
+				denied = true;
+			else if (errno != ENOENT && errno != ENOTDIR && errno != ESTALE && errno != ENODEV &&
+				 errno != ETIMEDOUT)
+				return -1;
+		}
+		if (!*end)
+			break;
+	}
+	errno = denied ? EACCES : ENOENT;
+	return -1;
+}
+
+TRI_EXPORT int execvp(const char *file, char *const argv[])
+{
+	return execvpe(file, argv, environ);
+}
+
+/* The arguments of a function whose last named one is @first, up to NULL, as an array of @n and NULL. */
+#define COLLECT(argv, first, args)					\
+	va_list args;							\
+	size_t n_ = 1, i_;						\
+									\
+	va_start(args, first);						\
+	while (va_arg(args, char *))					\
+		n_++;							\
+	va_end(args);							\
+	char *argv[n_ + 1];						\
+									\
+	argv[0] = (char *)first;					\
+	va_start(args, first);						\
+	for (i_ = 1; i_ <= n_; i_++)					\
+		argv[i_] = va_arg(args, char *)
+
+TRI_EXPORT int execl(const char *path, const char *arg, ...)
+{
+	COLLECT(argv, arg, args);
+	va_end(args);
+	return exec(path, argv, environ);
+}
+
+TRI_EXPORT int execlp(const char *file, const char *arg, ...)
+{
+	COLLECT(argv, arg, args);
+	va_end(args);
+	return execvpe(file, argv, environ);
+}
+
+TRI_EXPORT int execle(const char *path, const char *arg, ...)
+{
+	COLLECT(argv, arg, args);
+	char *const *envp = va_arg(args, char *const *);
+
+	va_end(args);
+	return exec(path, argv, envp);
+}

@@ -1,0 +1,268 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * report.c - what TRICOLOR_DEBUG=barriers says: lines on standard error, and as JSON in TRICOLOR_DEBUG_FILE
+ *
+ * The format is in design.md, 4.11.  Each line is one write, so that several processes may share a file.  The agent
+ * has kept standard error, as with a trace.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "checker.h"
+#include "object.h"
+
+#define LINE_BYTES 16384u
+#define FILE_BYTES 4096u
+
+static char line[LINE_BYTES];		/* the one that is being made */
+static size_t length;
+static int file = -1;
+static uint64_t pass;
+
+static void put(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+
+static void put(const char *fmt, ...)
+{
+	va_list args;
+	int n;
+
+	va_start(args, fmt);
+	n = vsnprintf(line + length, LINE_BYTES - 1 - length, fmt, args);
+	va_end(args);
+	if (n > 0)
+		length += (size_t)n < LINE_BYTES - 2 - length ? (size_t)n : LINE_BYTES - 2 - length;
+}
+
+static void write_to(int fd)
+{
+	size_t done = 0;
+
+	line[length++] = '\n';
+	while (done < length) {
+		ssize_t n = write(fd, line + done, length - done);
+
+		if (n < 0 && errno != EINTR)
+			break;
+		done += n > 0 ? (size_t)n : 0;
+	}
+	length = 0;
+}
+
+static void put_string(const char *text)
+{
+	put("\"");
+	for (; *text; text++) {
+		if (*text == '"' || *text == '\\')
+			put("\\%c", *text);
+		else if ((unsigned char)*text < ' ')
+			put("\\u%04x", (unsigned char)*text);
+		else
+			put("%c", *text);
+	}
+	put("\"");
+}
+
+/** The reports of the next pass begin. */
+void tri_report_pass(void)
+{
+	pass++;
+}
+
+void tri_report_open(void)
+{
+	char program[FILE_BYTES];
+	ssize_t n = readlink("/proc/self/exe", program, sizeof(program) - 1);
+
+	program[n > 0 ? n : 0] = 0;
+	if (*tri_g.settings.debug_file) {
+		file = open(tri_g.settings.debug_file, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
+		if (file < 0) {
+			put("tricolor: barriers: TRICOLOR_DEBUG_FILE=%s: %s", tri_g.settings.debug_file, strerror(errno));
+			write_to(2);
+		}
+	}
+	if (file < 0)
+		return;
+	put("{\"event\":\"start\",\"version\":1,\"pid\":%d,\"program\":", tri_g.pid);
+	put_string(program);
+	put(",\"heap\":\"0x%llx\",\"heap_bytes\":%llu}", (unsigned long long)tri_g.view.heap_va,
+	    (unsigned long long)(tri_g.view.heap_pages << TRI_PAGE_SHIFT));
+	write_to(file);
+}
+
+/* ---- For people ---- */
+
+static void put_place(uintptr_t at)
+{
+	char name[FILE_BYTES];
+	const char *base;
+	uintptr_t bias;
+
+	if (!tri_object_find(at, name, sizeof(name), &bias)) {
+		put("0x%lx", at);
+		return;
+	}
+	base = strrchr(name, '/');
+	put("%s+0x%lx", base ? base + 1 : name, at - bias);
+}
+
+static void put_slot(const struct tri_suspect *s)
+{
+	if (s->where == TRI_WHERE_HEAP) {
+		put("the object of %llu bytes at 0x%lx, offset %lu", (unsigned long long)s->object_bytes, s->object,
+		    s->at - s->object);
+		return;
+	}
+	put(s->where == TRI_WHERE_GLOBAL ? "a global, " : "a registered range, ");
+	put_place(s->at);
+}
+
+static void say_store(size_t site, const struct tri_suspect *s, const struct tri_hit *hit, const char *why)
+{
+	put("tricolor: barriers: %zu: %s stored without a barrier: 0x%llx over 0x%llx in ", site,
+	    s->sure ? "a pointer was" : "what may be a pointer was", (unsigned long long)s->now,
+	    (unsigned long long)s->was);
+	put_slot(s);
+	if (hit) {
+		put(", by thread %u before ", hit->tid);
+		put_place(hit->ip);
+	} else {
+		put("; by whom is not known: %s", why);
+	}
+	write_to(2);
+}
+
+/* ---- For the command ---- */
+
+static void put_module(uintptr_t at)
+{
+	char name[FILE_BYTES];
+	uintptr_t bias;
+
+	if (!tri_object_find(at, name, sizeof(name), &bias)) {
+		put("\"module\":null,\"vaddr\":null");
+		return;
+	}
+	put("\"module\":");
+	put_string(name);
+	put(",\"vaddr\":\"0x%lx\"", at - bias);
+}
+
+#define MODULES 32			/* in a piece of stack, at most */
+
+/* The objects that a stack leads into, and where each is: what the command needs to unwind it. */
+static void put_modules(const struct tri_hit *hit)
+{
+	uintptr_t seen[MODULES], bias, word = hit->registers[TRI_HIT_IP];
+	char name[FILE_BYTES];
+	size_t at, n = 0, i;
+
+	put(",\"modules\":[");
+	for (at = 0;; at += sizeof(word)) {
+		if (tri_object_find(word, name, sizeof(name), &bias)) {
+			for (i = 0; i < n && seen[i] != bias; i++)
+				;
+			if (i == n) {
+				put("%s{\"module\":", n ? "," : "");
+				put_string(name);
+				put(",\"bias\":\"0x%lx\"}", bias);
+				seen[n++] = bias;
+			}
+		}
+		if (n == MODULES || at + sizeof(word) > hit->stack_bytes)
+			break;
+		memcpy(&word, hit->stack + at, sizeof(word));
+	}
+	put("]");
+}
+
+static void put_hit(const struct tri_hit *hit)
+{
+	static const char *const names[TRI_HIT_REGISTERS] = { "ip", "sp", "bp", "bx", "r12", "r13", "r14", "r15" };
+	unsigned int i;
+
+	put("{\"after\":\"0x%llx\",", (unsigned long long)hit->ip);
+	put_module(hit->ip);
+	put(",\"tid\":%u,\"registers\":{", hit->tid);
+	for (i = 0; i < TRI_HIT_REGISTERS; i++)
+		put("%s\"%s\":\"0x%llx\"", i ? "," : "", names[i], (unsigned long long)hit->registers[i]);
+	put("},\"stack\":\"");
+	for (i = 0; i < hit->stack_bytes; i++)
+		put("%02x", hit->stack[i]);
+	put("\"");
+	put_modules(hit);
+	put("}");
+}
+
+static void write_store(size_t site, const struct tri_suspect *s, const struct tri_hit *hit, const char *why)
+{
+	put("{\"event\":\"store\",\"pid\":%d,\"site\":%zu,\"pass\":%llu,\"sure\":%s,\"slot\":{\"address\":\"0x%lx\",",
+	    tri_g.pid, site, (unsigned long long)pass, s->sure ? "true" : "false", s->at);
+	if (s->where == TRI_WHERE_HEAP) {
+		put("\"where\":\"heap\",\"object\":\"0x%lx\",\"object_bytes\":%llu,\"offset\":%lu,\"kind\":\"%s\"",
+		    s->object, (unsigned long long)s->object_bytes, s->at - s->object,
+		    s->sure ? "typed" : "conservative");
+	} else {
+		put("\"where\":\"%s\",", s->where == TRI_WHERE_GLOBAL ? "global" : "root");
+		put_module(s->at);
+	}
+	put("},\"old\":\"0x%llx\",\"new\":\"0x%llx\",\"store\":", (unsigned long long)s->was,
+	    (unsigned long long)s->now);
+	if (hit)
+		put_hit(hit);
+	else
+		put("null");
+	put(",\"why\":");
+	if (why)
+		put_string(why);
+	else
+		put("null");
+	put("}");
+	write_to(file);
+}
+
+/** The first store of a site, @hit, or, where that is not known, @why. */
+void tri_report_store(size_t site, const struct tri_suspect *s, const struct tri_hit *hit, const char *why)
+{
+	say_store(site, s, hit, why);
+	if (file >= 0)
+		write_store(site, s, hit, why);
+}
+
+void tri_report_count(size_t site, uint64_t count)
+{
+	if (file < 0)
+		return;
+	put("{\"event\":\"count\",\"pid\":%d,\"site\":%zu,\"count\":%llu}", tri_g.pid, site, (unsigned long long)count);
+	write_to(file);
+}
+
+void tri_report_end(size_t sites, uint64_t stores, uint64_t unwatched)
+{
+	put("tricolor: barriers: %llu stores without a barrier at %zu sites, in %llu passes", (unsigned long long)stores,
+	    sites, (unsigned long long)pass);
+	write_to(2);
+	if (file < 0)
+		return;
+	put("{\"event\":\"end\",\"pid\":%d,\"sites\":%zu,\"stores\":%llu,\"passes\":%llu,\"shadow_bytes\":%llu,"
+	    "\"unwatched\":%llu}", tri_g.pid, sites, (unsigned long long)stores, (unsigned long long)pass,
+	    (unsigned long long)tri_shadow_bytes(), (unsigned long long)unwatched);
+	write_to(file);
+}
+
+/** Nothing is checked from here on. */
+void tri_report_refusal(const char *why)
+{
+	put("tricolor: barriers: stores are not checked: %s", why);
+	write_to(2);
+	if (file < 0)
+		return;
+	put("{\"event\":\"refused\",\"pid\":%d,\"why\":", tri_g.pid);
+	put_string(why);
+	put("}");
+	write_to(file);
+}

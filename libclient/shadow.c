@@ -1,0 +1,214 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * shadow.c - a value and two notes for each word of the address space, sparse; for checker.c
+ *
+ * Both are found by the address: 30 bits of it are a place in a leaf, the others one in a table of leaves.  A leaf is
+ * mapped when it is first needed, and only its pages that are written to take memory.
+ *
+ * Notes are set by any thread, in the bitmap of the epoch, and read and cleared by the agent.  The shadow is the
+ * agent's alone.
+ */
+#include <errno.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "checker.h"
+
+#define LEAF_SHIFT 30
+#define LEAVES (1u << (47 - LEAF_SHIFT))
+#define LEAF_BYTES (1ul << LEAF_SHIFT)
+#define NOTE_BYTES (LEAF_BYTES / 64)
+#define PAGE 4096ul
+#define TOUCHED_BYTES (LEAF_BYTES / PAGE / 8)
+
+struct leaves {
+	_Atomic(tri_au64 *) notes[2][LEAVES];
+	uint64_t *shadow[LEAVES];
+	uint64_t *touched[LEAVES];		/* a bit for each page of the shadow that has been written to */
+};
+
+static struct leaves *leaves;
+static tri_au32 epoch;				/* agent; list_lock */
+static tri_au32 lost;				/* a note found no memory, in this epoch; any thread */
+static uint64_t shadow_bytes, most_bytes;
+
+static void *map(size_t bytes)
+{
+	void *p = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+	if (p == MAP_FAILED)
+		return NULL;
+	madvise(p, bytes, MADV_DONTFORK);
+	madvise(p, bytes, MADV_DONTDUMP);
+	return p;
+}
+
+/** 0 or -ENOMEM.  @most: bytes of the shadow. */
+int tri_shadow_open(uint64_t most)
+{
+	most_bytes = most;
+	leaves = map(sizeof(*leaves));
+	return leaves ? 0 : -ENOMEM;
+}
+
+static tri_au64 *new_notes(uintptr_t leaf, uint32_t parity)
+{
+	tri_au64 *bits = map(NOTE_BYTES), *other = NULL;
+
+	if (!bits)
+		return NULL;
+	if (atomic_compare_exchange_strong(&leaves->notes[parity][leaf], &other, bits))
+		return bits;
+	munmap(bits, NOTE_BYTES);
+	return other;
+}
+
+static tri_au64 *note_word(uintptr_t at, uint32_t parity, bool make)
+{
+	uintptr_t leaf = at >> LEAF_SHIFT;
+	tri_au64 *bits;
+
+	if (leaf >= LEAVES)
+		return NULL;
+	bits = tri_read_acquire(&leaves->notes[parity][leaf]);
+	if (!bits && make)
+		bits = new_notes(leaf, parity);
+	return bits ? &bits[(at & (LEAF_BYTES - 1)) / 512] : NULL;
+}
+
+static void note(uintptr_t at, uint64_t bits)
+{
+	tri_au64 *word = note_word(at, tri_read(&epoch) & 1, true);
+
+	if (!word)
+		tri_write(&lost, 1);
+	/* A full barrier: who reads the slot after what is stored into it reads the note.  As one that is there. */
+	else if ((tri_read(word) & bits) != bits)
+		atomic_fetch_or(word, bits);
+}
+
+/** Any thread, inside. */
+void tri_note_slot(const void *slot)
+{
+	uintptr_t at = (uintptr_t)slot;
+
+	note(at, 1ull << (at / 8 & 63));
+}
+
+/** As tri_note_slot(), for all words of a range. */
+void tri_note_range(uintptr_t lo, uintptr_t hi)
+{
+	for (lo = (lo + 7) & ~7ul; lo + 8 <= hi; lo += 8) {
+		if (lo % 512 || lo + 512 > hi) {
+			tri_note_slot((void *)lo);
+		} else {
+			note(lo, ~0ull);
+			lo += 512 - 8;
+		}
+	}
+}
+
+/** A new epoch.  list_lock; fence and quiescence come next. */
+void tri_notes_turn(void)
+{
+	tri_write(&epoch, tri_read(&epoch) + 1);
+}
+
+/** Whether a note was lost since the last call. */
+bool tri_notes_lost(void)
+{
+	return atomic_exchange(&lost, 0);
+}
+
+bool tri_noted(uintptr_t at)
+{
+	uint32_t parity;
+
+	for (parity = 0; parity < 2; parity++) {
+		tri_au64 *word = note_word(at, parity, false);
+
+		if (word && tri_read_acquire(word) >> (at / 8 & 63) & 1)
+			return true;
+	}
+	return false;
+}
+
+/** The notes of the epoch before this one. */
+void tri_notes_clear_old(void)
+{
+	uint32_t parity = ~tri_read(&epoch) & 1;
+	size_t i;
+
+	for (i = 0; i < LEAVES; i++) {
+		tri_au64 *bits = tri_read_acquire(&leaves->notes[parity][i]);
+
+		/* Where memory is locked that is refused. */
+		if (bits && madvise(bits, NOTE_BYTES, MADV_DONTNEED))
+			memset(bits, 0, NOTE_BYTES);
+	}
+}
+
+uint64_t tri_shadow_get(uintptr_t at)
+{
+	uintptr_t leaf = at >> LEAF_SHIFT;
+	size_t page = (at & (LEAF_BYTES - 1)) / PAGE;
+
+	/* What was never written to is not read either: that would take page tables. */
+	if (leaf >= LEAVES || !leaves->shadow[leaf] || !(leaves->touched[leaf][page / 64] >> (page & 63) & 1))
+		return 0;
+	return leaves->shadow[leaf][(at & (LEAF_BYTES - 1)) / 8];
+}
+
+/** False: that takes more memory than there may be. */
+bool tri_shadow_set(uintptr_t at, uint64_t word)
+{
+	uintptr_t leaf = at >> LEAF_SHIFT;
+	size_t page = (at & (LEAF_BYTES - 1)) / PAGE;
+	uint64_t bit = 1ull << (page & 63);
+
+	if (leaf >= LEAVES || word == tri_shadow_get(at))
+		return true;
+	if (!leaves->shadow[leaf]) {
+		uint64_t *touched = map(TOUCHED_BYTES), *shadow = touched ? map(LEAF_BYTES) : NULL;
+
+		if (!shadow) {
+			if (touched)
+				munmap(touched, TOUCHED_BYTES);
+			return false;
+		}
+		leaves->touched[leaf] = touched;
+		leaves->shadow[leaf] = shadow;
+	}
+	if (!(leaves->touched[leaf][page / 64] & bit)) {
+		if (shadow_bytes + PAGE > most_bytes)
+			return false;
+		shadow_bytes += PAGE;
+		leaves->touched[leaf][page / 64] |= bit;
+	}
+	leaves->shadow[leaf][(at & (LEAF_BYTES - 1)) / 8] = word;
+	return true;
+}
+
+/** What is not there any more held nothing. */
+void tri_shadow_clear(uintptr_t lo, uintptr_t hi)
+{
+	uintptr_t at, end;
+
+	for (at = lo & ~7ul; at < hi; at = end) {
+		uintptr_t leaf = at >> LEAF_SHIFT;
+		size_t page = (at & (LEAF_BYTES - 1)) / PAGE;
+
+		end = (at & ~(PAGE - 1)) + PAGE;
+		if (end > hi)
+			end = hi;
+		if (leaf >= LEAVES)
+			return;
+		if (leaves->shadow[leaf] && leaves->touched[leaf][page / 64] >> (page & 63) & 1)
+			memset(&leaves->shadow[leaf][(at & (LEAF_BYTES - 1)) / 8], 0, end - at);
+	}
+}
+
+uint64_t tri_shadow_bytes(void)
+{
+	return shadow_bytes;
+}

@@ -1,0 +1,460 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * spawn.c - starting a tricolord of our own, to mark alone or for a shared one
+ *
+ * The daemon must be no child that the program could wait for, get a SIGCHLD from, or be surprised
+ * by.  So it is the grandchild of a child without an exit signal (which wait() ignores), that ends
+ * at once; init adopts the daemon.  A program that is itself init, or a subreaper, would adopt it:
+ * there the child in between stays, as its parent.
+ *
+ * It stays in our session, because the kernel may give CPU time to sessions and not to processes
+ * (autogroup): in a session of its own it would get its turn when that session does, and not when we
+ * do.  It has a process group of its own, so that what is typed at a terminal is not for it.
+ *
+ * Both share our memory and not our descriptors.  They run beside us, with our thread pointer, and
+ * so use nothing but bare system calls: errno is ours.
+ *
+ * Nothing here waits without a bound.  That the daemon's program has been entered is told by a pipe
+ * that the exec closes.  Where a path leads to a file system that does not answer, that takes for
+ * ever: then we say so, and the same start is waited for again at the next attempt.  There is never
+ * a second one beside it, so that they do not pile up.  It gets no arena meanwhile, since nobody
+ * has said HELLO to it.
+ *
+ * Where memory is short the kernel had better take the daemon, from its first page on: in a control group that
+ * is full this page may be the one too many, and the client would be the largest process there.  So the value is set
+ * before the exec.  The kernel sets it for all processes that share memory, but for one that is in vfork, which
+ * it does not choose either: so the child in between is the one that waits, and nobody waits for that one.
+ */
+#include <dlfcn.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "bare.h"
+#include "brake.h"
+#include "connect.h"
+#include "error.h"
+#include "internal.h"
+#include "throttle.h"
+
+#ifndef TRICOLORD_PATH
+#define TRICOLORD_PATH "/usr/local/sbin/tricolord"
+#endif
+
+#define STACK_BYTES 65536
+#define START_MS 5000			/* until the daemon's program has been entered */
+/*
+ * What a control group has to have left: 0.4 MiB is what it takes until a daemon serves.  Half of the least margin of
+ * throttle.c, so that the heap alone never takes it.
+ */
+#define START_BYTES (512ll << 10)
+#define FIRST_FD 6			/* ours are from here on: the child arranges those below */
+
+/* What the two processes in between need; theirs until the daemon's program is entered. */
+static struct {
+	const char *paths[3];		/* tried in turn; NULL ends them */
+	char *const *argv;
+	char *const *envp;
+	int fd, report;			/* the daemon's end of the socket; end of the pipe */
+	int program;			/* a daemon that was lent, tried last; -1: there is none */
+	bool stay;
+	char *stack;
+	volatile int err;		/* why no path could be executed; 0: one was */
+	volatile int failed;		/* and which: one that is there, or the last */
+	volatile int pid;		/* of the daemon */
+} child;
+
+/* Agent only. */
+static struct {
+	bool under_way;			/* a start that has not been seen to end */
+	int sock, told;			/* our ends */
+	pid_t middle;			/* the child in between; 0: there is none */
+	int pidfd;			/* of the daemon; -1: unknown */
+} spawn = { .pidfd = -1 };
+
+static void close_from(long fd)
+{
+	if (!tri_bare(SYS_close_range, fd, (long)~0u, 0, 0))
+		return;
+	/* All that the agent has opened, and some: its table began empty. */
+	for (; fd < 1024; fd++)
+		tri_bare(SYS_close, fd, 0, 0, 0);
+}
+
+/* Nobody needs a privilege to raise it.  Without /proc, or if we are not dumpable, the daemon finds it as it is. */
+static void go_first(void)
+{
+	long fd = tri_bare(SYS_openat, AT_FDCWD, (long)"/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC, 0);
+
+	if (fd < 0)
+		return;
+	tri_bare(SYS_write, fd, (long)"1000", 4, 0);
+	tri_bare(SYS_close, fd, 0, 0, 0);
+}
+
+static int grandchild(void *unused)
+{
+	/* The kernel's struct sigaction: handler, flags, restorer, mask. */
+	static const uint64_t dfl[4];
+	static const uint64_t none;
+	long sig, i, failed = 0, why = ENOENT, err;
+
+	(void)unused;
+	for (sig = 1; sig <= 64; sig++)
+		tri_bare(SYS_rt_sigaction, sig, (long)dfl, 0, 8);
+	tri_bare(SYS_dup3, child.fd, 3, 0, 0);
+	tri_bare(SYS_dup3, child.report, 4, O_CLOEXEC, 0);
+	if (child.program >= 0)
+		tri_bare(SYS_dup3, child.program, 5, O_CLOEXEC, 0);
+	else
+		tri_bare(SYS_close, 5, 0, 0, 0);
+	close_from(FIRST_FD);
+	tri_bare(SYS_setpgid, 0, 0, 0, 0);
+	tri_bare(SYS_chdir, (long)"/", 0, 0, 0);
+	tri_bare(SYS_rt_sigprocmask, SIG_SETMASK, (long)&none, 0, 8);
+	go_first();
+	for (i = 0; child.paths[i]; i++) {
+		child.err = 0;
+		err = -tri_bare(SYS_execve, (long)child.paths[i], (long)child.argv, (long)child.envp, 0);
+		if (why == ENOENT) {
+			why = err;
+			failed = i;
+		}
+	}
+	if (child.program >= 0) {
+		child.err = 0;
+		err = -tri_bare5(SYS_execveat, 5, (long)"", (long)child.argv, (long)child.envp, AT_EMPTY_PATH);
+		/* Of what is ours the user knows more, if there is anything. */
+		if (why == ENOENT) {
+			why = err;
+			failed = i;
+		}
+	}
+	child.failed = (int)failed;
+	child.err = (int)why;
+	tri_bare(SYS_exit_group, 127, 0, 0, 0);
+	return 0;
+}
+
+static int in_between(void *stack)
+{
+	int pid = clone(grandchild, (char *)stack + STACK_BYTES / 2, CLONE_VM | CLONE_VFORK | SIGCHLD, NULL);
+
+	if (pid < 0)
+		child.err = EAGAIN;
+	else
+		child.pid = pid;
+	if (child.stay && pid > 0) {
+		close_from(0);
+		while (tri_bare(SYS_wait4, pid, 0, 0, 0) == -EINTR)
+			;
+	}
+	tri_bare(SYS_exit, 0, 0, 0, 0);
+	return 0;
+}
+
+/*
+ * Where the daemon is: as configured, or beside this library (lib/x.so and sbin/tricolord), or where it
+ * was to be installed.  Nothing is looked at here: it may be on a file system that does not answer.
+ */
+static void find_daemon(bool own)
+{
+	static char beside[512];
+	const char *slash;
+	Dl_info info;
+	int n = 0;
+
+	if (!own) {
+		child.paths[0] = NULL;
+		return;
+	}
+	if (tri_g.settings.daemon[0]) {
+		child.paths[n++] = tri_g.settings.daemon;
+	} else {
+		if (dladdr(&tri_g, &info) && info.dli_fname &&
+		    (slash = strrchr(info.dli_fname, '/'))) {
+			snprintf(beside, sizeof(beside), "%.*s/../sbin/tricolord",
+				 (int)(slash - info.dli_fname), info.dli_fname);
+			child.paths[n++] = beside;
+		}
+		child.paths[n++] = TRICOLORD_PATH;
+	}
+	child.paths[n] = NULL;
+}
+
+/* A program with more rights than its caller makes no files where the caller says. */
+static bool may_keep(const char *name)
+{
+	return strcmp(name, "TRICOLOR_ON_KILL=") || secure_getenv("TRICOLOR_ON_KILL");
+}
+
+/* The daemon gets a clean environment: nothing that was meant for the program. */
+static void pick_environment(char **envp, size_t room)
+{
+	static const char *const keep[] = { "PATH=", "ASAN_OPTIONS=", "UBSAN_OPTIONS=",
+					    "TSAN_OPTIONS=", "LSAN_OPTIONS=", "TRICOLOR_ON_KILL=",
+#ifdef TRI_POINTS
+					    "TRICOLOR_POINTS=",
+#endif
+	};
+	size_t n = 0, i;
+	char **e;
+
+	for (e = environ; e && *e && n < room - 1; e++)
+		for (i = 0; i < sizeof(keep) / sizeof(keep[0]); i++)
+			if (!strncmp(*e, keep[i], strlen(keep[i])) && n < room - 1 && may_keep(keep[i]))
+				envp[n++] = *e;
+	envp[n] = NULL;
+}
+
+/** The path of the private daemon, for messages. */
+const char *tri_spawn_path(void)
+{
+	return child.paths[child.failed] ? child.paths[child.failed] : "the tricolord that was lent";
+}
+
+/* Move @fd out of the way of what the child arranges. */
+static int move_up(int fd)
+{
+	int up = fd < 0 ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, FIRST_FD), err = errno;
+
+	if (fd >= 0)
+		close(fd);
+	errno = err;
+	return up;
+}
+
+static void close_ends(void)
+{
+	if (child.fd >= 0)
+		close(child.fd);
+	if (child.report >= 0)
+		close(child.report);
+	if (child.program >= 0)
+		close(child.program);
+}
+
+static void give_up(void)
+{
+	close_ends();
+	close(spawn.sock);
+	close(spawn.told);
+}
+
+static int open_ends(int program)
+{
+	int pair[2], ends[2], err;
+
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair))
+		return -errno;
+	if (pipe2(ends, O_CLOEXEC)) {
+		err = -errno;
+		close(pair[0]);
+		close(pair[1]);
+		return err;
+	}
+	spawn.sock = pair[0];
+	spawn.told = ends[0];
+	child.fd = move_up(pair[1]);
+	child.report = move_up(ends[1]);
+	child.program = program < 0 ? -1 : fcntl(program, F_DUPFD_CLOEXEC, FIRST_FD);
+	if (child.fd >= 0 && child.report >= 0 && (program < 0 || child.program >= 0))
+		return 0;
+	err = -errno;
+	give_up();
+	return err;
+}
+
+/* One that stays runs on its stack for as long as its daemon lives. */
+static int make_stack(void)
+{
+	int status;
+
+	if (spawn.middle > 0 && waitpid(spawn.middle, &status, __WCLONE | WNOHANG) != 0)
+		spawn.middle = 0;
+	if (child.stack && !spawn.middle)
+		return 0;
+	child.stack = mmap(NULL, STACK_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1,
+			   0);
+	if (child.stack != MAP_FAILED)
+		return 0;
+	child.stack = NULL;
+	return -ENOMEM;
+}
+
+/*
+ * Whether there is room.  Nobody is told when a program gives memory back, so it is looked at whenever the agent tries.
+ * Not for ever: where there is swap, the kernel may make room that is not seen here.
+ */
+static bool has_room(void)
+{
+	static uint64_t refused_ns;
+	uint64_t now = tri_now_ns();
+	bool room;
+
+	tri_throttle_look();
+	room = tri_throttle_room() >= START_BYTES;
+	if (!room && !refused_ns)
+		refused_ns = now;
+	if (!room && now - refused_ns < TRI_WITHOUT_NS)
+		return false;
+	refused_ns = 0;
+	return true;
+}
+
+static int begin(int program, bool own)
+{
+	static char *argv[] = { (char *)"tricolord", (char *)"--private", (char *)"3", NULL, NULL };
+	static char *envp[8];
+	int subreaper = 0, err;
+
+	argv[3] = tri_g.settings.no_control ? (char *)"--no-control" : NULL;
+	find_daemon(own);
+	argv[0] = child.paths[0] ? (char *)child.paths[0] : (char *)"tricolord";
+	pick_environment(envp, sizeof(envp) / sizeof(envp[0]));
+	err = make_stack();
+	if (!err)
+		err = open_ends(program);
+	if (err)
+		return err;
+	prctl(PR_GET_CHILD_SUBREAPER, &subreaper);
+	child.stay = subreaper || tri_g.pid == 1;
+	child.argv = argv;
+	child.envp = envp;
+	child.err = child.failed = 0;
+	child.pid = 0;
+	spawn.middle = clone(in_between, child.stack + STACK_BYTES, CLONE_VM, child.stack);
+	if (spawn.middle < 0) {
+		err = -errno;
+		spawn.middle = 0;
+		give_up();
+		return err;
+	}
+	spawn.under_way = true;
+	close_ends();
+	return 0;
+}
+
+/* The child in between has let go of the pipe: it ends now, or stays. */
+static void started(void)
+{
+	int status;
+
+	spawn.under_way = false;
+	close(spawn.told);
+	if (child.stay)
+		return;
+	while (waitpid(spawn.middle, &status, __WCLONE) < 0 && errno == EINTR)
+		;
+	spawn.middle = 0;
+}
+
+/* While the other end of @sock is open its process, the only one that has it, is there. */
+static void find_pidfd(int sock)
+{
+	struct pollfd p = { .fd = sock };
+
+	if (spawn.pidfd >= 0)
+		close(spawn.pidfd);
+	spawn.pidfd = (int)syscall(SYS_pidfd_open, child.pid, 0);
+	if (spawn.pidfd >= 0 && (poll(&p, 1, 0) < 0 || p.revents & POLLHUP)) {
+		close(spawn.pidfd);
+		spawn.pidfd = -1;
+	}
+	if (spawn.pidfd >= 0)
+		fcntl(spawn.pidfd, F_SETFD, FD_CLOEXEC);
+}
+
+/*
+ * Until the daemon's program has been entered, or could not be, and the child in between goes on.  False: that takes
+ * too long.
+ */
+static bool wait_for_start(void)
+{
+	struct pollfd p = { .fd = spawn.told, .events = POLLIN };
+	uint64_t until = tri_now_ns() + START_MS * 1000000ull;
+
+	tri_g.waits_for = "one is being started, and its program is not reached";
+	do {
+		if (poll(&p, 1, 1000) > 0)
+			return true;
+		tri_say_without();
+	} while (tri_now_ns() < until);
+	return false;
+}
+
+/**
+ * Start a tricolord: one of ours if @own, else, or if there is none, @program, a descriptor (-1: none).  Returns a
+ * socket to it, or a negative errno.  @say: a user should hear of a failure.  Agent only.
+ */
+int tri_spawn(int program, bool own, bool say)
+{
+	int err;
+
+	if (tri_on_valgrind()) {
+		tri_complain(TRI_COMPLAINT_NO_COLLECTOR, say, "tricolor: no collector, and memory is not freed: "
+			     "valgrind can't start one; start a tricolord beside it, and set TRICOLOR_SOCKET to its "
+			     "socket");
+		return -ENOTSUP;
+	}
+	if (!tri_may_spawn()) {
+		tri_complain(TRI_COMPLAINT_NO_COLLECTOR, say, "tricolor: no collector, and memory is not freed: there "
+			     "is none at %s, and TRICOLOR_DAEMON=off forbids to start one", tri_g.settings.socket);
+		return -EPERM;
+	}
+	if (!spawn.under_way && !has_room()) {
+		tri_complain(TRI_COMPLAINT_NO_COLLECTOR, false, "tricolor: no collector, and memory is not freed: the "
+			     "memory limit of this control group leaves no room to start one");
+		return -ENOSPC;
+	}
+	err = spawn.under_way ? 0 : begin(program, own);
+	/* While it starts. */
+	tri_brake_look();
+	if (err) {
+		tri_complain(TRI_COMPLAINT_NO_COLLECTOR, say, "tricolor: no collector, and memory is not "
+			     "freed: can't start a process: %s%s", strerror(-err), err == -EMFILE ?
+			     "; raise the limit of open files (ulimit -n)" : "");
+		return err;
+	}
+	if (!wait_for_start()) {
+		tri_complain(TRI_COMPLAINT_NO_COLLECTOR, say, "tricolor: no collector, and memory is not "
+			     "freed: %s does not start within %d s; does its file system answer?",
+			     tri_spawn_path(), START_MS / 1000);
+		return -EINPROGRESS;
+	}
+	started();
+	err = child.err;
+	if (err) {
+		tri_complain(TRI_COMPLAINT_NO_COLLECTOR, say, "tricolor: no collector, and memory is not "
+			     "freed: can't start %s: %s; set TRICOLOR_DAEMON to the path of tricolord",
+			     tri_spawn_path(), strerror(err));
+		close(spawn.sock);
+		return -err;
+	}
+	find_pidfd(spawn.sock);
+	return spawn.sock;
+}
+
+/** End the private collector that was started last.  False if that can't be done. */
+bool tri_spawn_kill(void)
+{
+	return spawn.pidfd >= 0 && !syscall(SYS_pidfd_send_signal, spawn.pidfd, SIGKILL, NULL, 0);
+}
+
+/* In the child of a fork(): the daemon is the parent's. */
+void tri_spawn_reset(void)
+{
+	memset(&spawn, 0, sizeof(spawn));
+	spawn.pidfd = -1;
+}

@@ -1,0 +1,382 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * suspect.c - from words that changed without a note to sites that are reported; agent
+ *
+ *  1. Each suspect word is at a place: a global, an offset in objects of one class and kind, or a large object.
+ *  2. From one pass to the next the words of some places are watched: where it was, the word behind that, or in an
+ *     object that is yet to be made.
+ *  3. A watched word that is suspect again was stored to by those whom the samples name, and by nobody else: the last
+ *     of them has stored what is there, and, if that is no pointer, the first one has overwritten what was.
+ *     That instruction is a site.
+ *  4. A place for which none is found is a site itself, in the end.
+ */
+#include <errno.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "checker.h"
+
+#define PLACES 4096u			/* of each; later ones are counted as the last */
+#define SITES 4096u
+#define SLOTS (4 * PLACES)		/* of a table that leads to them */
+#define PATIENCE 16			/* times that a place is watched before it is reported without its instruction */
+#define RECENT 32			/* passes after which a place is not watched any more */
+#define REST_MOST 1024		/* passes in which one whose instruction is known is left alone */
+#define LOCK_NS 1000000ull
+#define WATCHED TRI_WATCHED		/* words at a time; four for each thread */
+
+enum aim { AT_SLOT, AT_NEXT_OBJECT, AT_NEXT_WORD, AIMS };
+
+struct place {
+	uint64_t key;
+	struct tri_suspect latest;
+	uintptr_t highest;		/* address that was suspect */
+	uint64_t pending;		/* suspects that no site has yet */
+	uint32_t turns;			/* times that it was watched */
+	uint64_t seen, chosen;		/* the last pass in which it was suspect, was chosen to be watched */
+	size_t site;			/* + 1; 0: none yet */
+	uint64_t rest, rests_until;	/* an instruction is known, and another one is not looked for before that pass */
+};
+
+struct table {
+	uint64_t key[SLOTS];
+	uint32_t index[SLOTS];		/* + 1; 0: unused */
+};
+
+struct all {
+	struct table places_by_key, sites_by_ip;
+	struct place place[PLACES];
+	uint64_t count[SITES];
+	struct tri_watch watch[WATCHED];
+	struct tri_hit hit;
+};
+
+static struct all *all;
+static size_t nplaces, nsites, nwatches;
+/* To be watched in new objects, once windows have been given back. */
+static size_t wanted[TRI_WATCHES], nwanted;
+static uint64_t unwatched, pass;
+
+/** 0 or -ENOMEM. */
+int tri_suspects_open(void)
+{
+	void *p = mmap(NULL, sizeof(*all), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+	if (p == MAP_FAILED)
+		return -ENOMEM;
+	all = p;
+	return 0;
+}
+
+/* The entry of @key; it is made if there is room for @n + 1 of them.  NULL: there is not. */
+static uint32_t *find(struct table *t, uint64_t key, bool may_make)
+{
+	uint64_t i = key * 0x9e3779b97f4a7c15ull >> 40;
+
+	for (i %= SLOTS; t->index[i]; i = (i + 1) % SLOTS)
+		if (t->key[i] == key)
+			return &t->index[i];
+	if (!may_make)
+		return NULL;
+	t->key[i] = key;
+	return &t->index[i];
+}
+
+/* What it is in common with others: a word that is stored to once is watched in the next object like its own. */
+static uint64_t common_key(const struct tri_suspect *s)
+{
+	if (s->where != TRI_WHERE_HEAP)
+		return s->at;
+	if (tri_classes[s->byte].large)
+		return s->object | 1;
+	return 1ull << 63 | (uint64_t)s->byte << 32 | (s->at - s->object);
+}
+
+/* The place of that key; NULL: it is none yet, and there may be no more than @most. */
+static struct place *place_with(uint64_t key, size_t most)
+{
+	uint32_t *entry = find(&all->places_by_key, key, nplaces < most);
+
+	if (!entry)
+		return NULL;
+	if (!*entry) {
+		*entry = (uint32_t)++nplaces;
+		all->place[nplaces - 1].key = key;
+	}
+	return &all->place[*entry - 1];
+}
+
+static struct place *common_place(const struct tri_suspect *s)
+{
+	struct place *p = place_with(common_key(s), PLACES);
+
+	return p ? p : &all->place[PLACES - 1];
+}
+
+/*
+ * A word that held a pointer is one that is stored to again, mostly, and many instructions store to words of one offset.
+ * So it is a place of its own, while there is room.
+ */
+static struct place *place_of(const struct tri_suspect *s)
+{
+	struct place *p = s->was ? place_with(s->at, PLACES / 2) : NULL;
+
+	if (!p)
+		p = common_place(s);
+	if (s->at > p->highest || s->object != p->latest.object)
+		p->highest = s->at;
+	p->latest = *s;
+	p->seen = pass;
+	return p;
+}
+
+static size_t new_site(void)
+{
+	return nsites < SITES ? nsites++ : SITES - 1;
+}
+
+static void count_for(struct place *p, size_t site)
+{
+	all->count[site] += p->pending;
+	p->pending = 0;
+	p->site = site + 1;
+}
+
+/* @hit has stored at @p, or overwritten what was there. */
+static void found(struct place *p, const struct tri_suspect *s, const struct tri_hit *hit)
+{
+	uint32_t *entry = find(&all->sites_by_ip, hit->ip, nsites < SITES);
+	size_t site;
+
+	/* Its word may be stored to at each turn of a loop, and each time costs a microsecond or two. */
+	p->rest = !p->rest ? 1 : p->rest < REST_MOST ? p->rest * 2 : p->rest;
+	p->rests_until = pass + p->rest;
+	if (entry && *entry) {
+		count_for(p, *entry - 1);
+		return;
+	}
+	site = new_site();
+	if (entry)
+		*entry = (uint32_t)site + 1;
+	count_for(p, site);
+	tri_report_store(site + 1, s, hit, NULL);
+	tri_check_found();
+}
+
+/** A word is suspect: if it is watched, what it holds is looked at at once.  Whether it is. */
+bool tri_suspect_look(uintptr_t at)
+{
+	bool watched = false;
+	size_t i;
+
+	for (i = 0; i < nwatches; i++) {
+		if (all->watch[i].at != at)
+			continue;
+		tri_watch_look(&all->watch[i]);
+		watched = true;
+	}
+	return watched;
+}
+
+/* Whether one of the watches tells who it was. */
+static void attribute(struct place *p, const struct tri_suspect *s)
+{
+	size_t i;
+
+	for (i = 0; i < nwatches; i++) {
+		struct tri_watch *w = &all->watch[i];
+
+		if (w->at != s->at || w->was != s->was || !w->looked_ns || !w->is_readable || w->now == w->was)
+			continue;
+		if (tri_check_is_object(w->now) ? tri_watch_last(w, &all->hit) :
+		    tri_check_is_object(w->was) && tri_watch_first(w, &all->hit))
+			found(p, s, &all->hit);
+		return;
+	}
+}
+
+static void give_up_waiting(struct place *p, bool last)
+{
+	const char *no_events = tri_watch_why(), *why;
+	struct place *common;
+	size_t site;
+
+	if (p->site || !p->pending || !(last || *no_events || p->turns > PATIENCE))
+		return;
+	/* One word is not worth a report of its own. */
+	common = common_place(&p->latest);
+	if (common != p) {
+		common->latest = p->latest;
+		common->pending += p->pending;
+		p->pending = 0;
+		if (common->site)
+			count_for(common, common->site - 1);
+		return;
+	}
+	why = *no_events ? no_events : last ? "the program ended before it was seen to be stored to again" :
+	      "it was not stored to again while it was watched";
+	site = new_site();
+	count_for(p, site);
+	tri_report_store(site + 1, &p->latest, NULL, why);
+	tri_check_found();
+}
+
+/* The next pass finds it there, and the same object. */
+static bool stays(const struct tri_suspect *s, uintptr_t at)
+{
+	const struct tri_view *v = &tri_g.view;
+	uint64_t offset = at - v->heap_va;
+	struct tri_object o;
+
+	if (s->where != TRI_WHERE_HEAP)
+		return true;
+	return at < s->object + s->object_bytes && tri_resolve(v, offset, &o) &&
+	       tri_bit(v->marks[tri_g.gen & 1], o.page, o.index) && tri_bit(v->marks[~tri_g.gen & 1], o.page, o.index);
+}
+
+static size_t list_threads(pid_t *tids, size_t room)
+{
+	struct tri_thread *t;
+	size_t n = 0;
+
+	for (t = tri_g.threads; t && n < room; t = t->next)
+		tids[n++] = t->tid;
+	return n;
+}
+
+static void watch(uintptr_t at, uint64_t was, const pid_t *tids, size_t n)
+{
+	struct tri_watch *w = &all->watch[nwatches];
+
+	if (nwatches == WATCHED)
+		return;
+	w->at = at;
+	w->was = was;
+	if (tri_watch_begin(w, tids, n))
+		nwatches++;
+	else
+		unwatched++;
+}
+
+static enum aim aim_of(const struct place *p)
+{
+	static const enum aim of_new[AIMS] = { AT_NEXT_OBJECT, AT_SLOT, AT_NEXT_WORD };
+	static const enum aim of_old[AIMS] = { AT_SLOT, AT_NEXT_OBJECT, AT_NEXT_WORD };
+	enum aim aim = p->latest.was ? of_old[p->turns % AIMS] : of_new[p->turns % AIMS];
+
+	if (p->latest.where != TRI_WHERE_HEAP)
+		return AT_SLOT;
+	return aim == AT_NEXT_OBJECT && tri_classes[p->latest.byte].large ? AT_NEXT_WORD : aim;
+}
+
+static void aim_at(size_t place, const pid_t *tids, size_t n)
+{
+	struct place *p = &all->place[place];
+	enum aim aim = aim_of(p);
+	uintptr_t at = aim == AT_NEXT_WORD ? p->highest + 8 : p->latest.at;
+
+	if (aim != AT_NEXT_OBJECT && !stays(&p->latest, at))
+		aim = AT_NEXT_OBJECT;
+	p->turns++;
+	p->chosen = pass;
+	if (aim != AT_NEXT_OBJECT)
+		watch(at, tri_shadow_get(at), tids, n);
+	else if (!tri_classes[p->latest.byte].large)
+		wanted[nwanted++] = place;
+}
+
+/* The one that was watched least, of those that were suspect lately.  @nplaces: there is none. */
+static size_t next_place(void)
+{
+	size_t best = nplaces, i;
+
+	for (i = 0; i < nplaces; i++) {
+		const struct place *p = &all->place[i];
+
+		if (pass - p->seen <= RECENT && p->chosen != pass && pass >= p->rests_until &&
+		    (best == nplaces || p->turns < all->place[best].turns))
+			best = i;
+	}
+	return best;
+}
+
+static void watch_some(void)
+{
+	pid_t tids[64];
+	size_t i, n, place;
+
+	pthread_mutex_lock(&tri_g.list_lock);
+	n = list_threads(tids, sizeof(tids) / sizeof(tids[0]));
+	pthread_mutex_unlock(&tri_g.list_lock);
+	nwanted = 0;
+	for (i = 0; i < TRI_WATCHES && (place = next_place()) < nplaces; i++)
+		aim_at(place, tids, n);
+}
+
+/* The slot that @t will hand out next for the page byte of @s; it hands out none before that is done. */
+static void watch_next_object(struct tri_thread *t, const struct tri_suspect *s)
+{
+	uintptr_t at;
+
+	/* One that was stopped with its lock in its hands is left for the next cycle. */
+	if (!tri_lock_until(&t->cache_lock, tri_now_ns() + LOCK_NS))
+		return;
+	at = (uintptr_t)tri_cache_next(t, s->byte);
+	if (at)
+		watch(at + (s->at - s->object), 0, &t->tid, 1);
+	tri_unlock(&t->cache_lock);
+}
+
+/** Barriers are off again, and all windows given back: those that are opened now stay until the next pass. */
+void tri_suspects_aim(void)
+{
+	struct tri_thread *t;
+	size_t i;
+
+	pthread_mutex_lock(&tri_g.list_lock);
+	for (i = 0; i < nwanted; i++)
+		for (t = tri_g.threads; t; t = t->next)
+			watch_next_object(t, &all->place[wanted[i]].latest);
+	nwanted = 0;
+	pthread_mutex_unlock(&tri_g.list_lock);
+}
+
+static void sum_up(void)
+{
+	uint64_t stores = 0;
+	size_t i;
+
+	for (i = 0; i < nsites; i++) {
+		tri_report_count(i + 1, all->count[i]);
+		stores += all->count[i];
+	}
+	tri_report_end(nsites, stores, unwatched);
+}
+
+/** The suspects of a pass, which were read a moment ago.  @last: there is no other one. */
+void tri_suspects_take(const struct tri_suspect *s, size_t n, bool last)
+{
+	size_t i;
+
+	pass++;
+	for (i = 0; i < n; i++) {
+		struct place *p = place_of(&s[i]);
+
+		p->pending++;
+		attribute(p, &s[i]);
+		if (p->pending && p->site)
+			count_for(p, p->site - 1);
+	}
+	for (i = 0; i < nwatches; i++)
+		tri_watch_end(&all->watch[i]);
+	nwatches = 0;
+	if (!last)
+		watch_some();
+	/* From the last one on: what words have in common is a place that came later, if it came by this. */
+	for (i = nplaces; i--;)
+		give_up_waiting(&all->place[i], last);
+	for (i = 0; i < nplaces; i++)
+		give_up_waiting(&all->place[i], last);
+	if (last)
+		sum_up();
+}

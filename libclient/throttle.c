@@ -1,0 +1,494 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * throttle.c - threads are held back before the heap is at the kernel's limit
+ *
+ * Where a control group has a limit, the kernel kills whom it likes when that is reached.  The collector
+ * keeps the heap below nine tenths of it; but a collector gets only the CPU time that the system gives it,
+ * and is not there yet when a program begins.  So this needs no collector:
+ *
+ *  1. The agent looks at the process's groups: what each may still take, file cache that the kernel can
+ *     drop not counted.  The least of these counts.  From it go
+ *
+ *	what the heap has taken and not touched yet
+ *	a margin, for what is no heap and grows between two looks: a 32nd of the limit
+ *
+ *     The rest is what the heap may take up to the next look.  It looks when the heap starts, when a
+ *     collector is looked for, and after that when a thread asks: when half of the rest is taken, or a
+ *     thread takes memory and the last look is LOOK_NS old.
+ *
+ *  2. Each page that the heap takes and that has no memory yet is counted against the rest.  Pages that
+ *     have memory cost nothing.
+ *
+ *  3. The last tenth of the limit is the *reserve*; the collector should have left it alone.  A thread that
+ *     wants memory from the reserve is *throttled*: it waits, asleep, before it takes it.  All threads
+ *     together may take, in PACE_NS, as much as is left.  So the reserve is used up ever more slowly, and
+ *     in a time that does not depend on how many threads there are.
+ *
+ *  4. Where that would take longer than TURN_NS, the thread asks for a cycle and waits for the cycle's end.
+ *     It looks again for free slots when any cycle has ended.
+ *
+ *  5. All waits of a thread in one cycle end after TRICOLOR_MAX_WAIT seconds.  If anything was done meanwhile
+ *     the thread goes on, and the kernel decides.  If nothing was done the allocation fails, as it does
+ *     without a collector (brake.c), and none waits again before something is done.
+ *
+ * A cycle that began after the thread did, and has ended, ends its wait: then what lives does not fit.
+ *
+ * What decides is in the library's own memory.  From the control page, which a collector writes, comes that
+ * the cycle that was asked for has ended; and that is believed only if the agent has been through a whole
+ * cycle meanwhile.  So a collector that writes nonsense can end a wait too early by a cycle, and make
+ * none longer.
+ *
+ * The wait is no blocking region: a handler of the program's may interrupt it, and jump out of it.  Then the
+ * count of those that wait is too high by one, and wakes nobody at the end of each cycle.  A thread
+ * that is inside already, in a handler that interrupted an allocation, is not held back: the agent may be
+ * waiting for it.
+ */
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "brake.h"
+#include "core/cgroup.h"
+#include "core/cgroup_files.h"
+#include "error.h"
+#include "futex.h"
+#include "throttle.h"
+
+#define MARGIN_PARTS 32
+#define MARGIN_MIN_BYTES (1ll << 20)
+#define MARGIN_MAX_BYTES (64ll << 20)
+#define RESERVE_PARTS 10		/* as the collectors' soft limit: daemon/tick.c */
+/*
+ * Two periods of a CPU quota.  A collector that has one gets to do something in each of them, so most
+ * cycles end while there is still something left of the reserve.
+ */
+#define PACE_NS 200000000ull
+#define TURN_NS 100000000ull		/* one period */
+#define LOOK_NS 100000000ull
+#define AGAIN_NS 1000000000ull		/* which group it is is looked for so often at most */
+#define METADATA_PARTS 32		/* of a heap page, in tables */
+
+/* A group that the process is in, from its own upwards. */
+struct level {
+	struct tri_cgroup_files files;
+	uint64_t above_bytes;		/* the least limit of those above, seen or not; v1, and of the first only */
+};
+
+/* What a group may take before it is at its limit. */
+struct left {
+	int64_t bytes;			/* for the heap, which leaves the margin alone */
+	int64_t reserve, margin;
+};
+
+/* Agent only. */
+static struct level levels[TRI_FD_LEVELS];
+static size_t nlevels;
+static uint64_t found_ns;
+static int64_t seen_limit;		/* of the control page */
+static int64_t room_bytes = INT64_MAX;	/* for all, the margin is a part of it */
+
+/* Written by the agent, but for `taken`; read by any thread. */
+static tri_au32 enforced;		/* some group has a limit */
+static tri_au64 taken_bytes;		/* by the heap, since the start; any thread */
+static tri_as64 end_bytes;		/* the value of `taken` at which nothing is left */
+static tri_as64 reserve_bytes;		/* with so much left the reserve begins */
+static tri_as64 look_bytes;		/* with less than that left it is time to look */
+static tri_au64 looked_ns;
+static tri_au32 asked;			/* for a look; any thread */
+static tri_au64 turn_ns;		/* when the next turn in the reserve begins; any thread */
+static tri_au64 given_up;		/* 1 + tri_progress() at which waiting was in vain; any thread */
+
+/* ------------------------------------------------------------------------------------------ */
+/* Looking: the agent                                                                         */
+/* ------------------------------------------------------------------------------------------ */
+
+static void find_levels(void)
+{
+	static struct tri_cgroup cg;
+	size_t i;
+
+	for (i = 0; i < nlevels; i++)
+		tri_cgroup_files_close(&levels[i].files);
+	nlevels = 0;
+	if (!tri_cgroup_find("", TRI_CGROUP_SELF, "memory", &cg))
+		return;
+	do {
+		struct level *l = &levels[nlevels];
+
+		/* Where there is no limit now, there may be one later. */
+		if (tri_cgroup_files_open(&l->files, cg.dir, cg.version)) {
+			l->above_bytes = nlevels ? TRI_CGROUP_NONE : tri_cgroup_files_limit_above(&l->files);
+			nlevels++;
+		} else {
+			tri_cgroup_files_close(&l->files);
+		}
+	} while (nlevels < TRI_FD_LEVELS && tri_cgroup_up(cg.dir, cg.mount_len) &&
+		 tri_cgroup_is_hierarchical(cg.dir, cg.version));
+}
+
+/* File cache that the kernel drops before it kills.  Pages of a memfd are not among them. */
+static uint64_t cache_bytes(const struct tri_cgroup_files *f)
+{
+	static const char *const keys[3][2] = {
+		{ NULL }, { "total_inactive_file", "total_active_file" }, { "inactive_file", "active_file" },
+	};
+	uint64_t bytes, sum = 0;
+	char text[8192];
+	ssize_t n;
+	int i;
+
+	n = pread(f->fd[TRI_FD_STAT], text, sizeof(text) - 1, 0);
+	text[n > 0 ? n : 0] = 0;
+	for (i = 0; i < 2; i++)
+		if (tri_cgroup_parse_stat(text, keys[f->version][i], &bytes) && bytes != TRI_CGROUP_NONE)
+			sum += bytes;
+	return sum;
+}
+
+/* Of the heap, and not charged yet: it has not been touched. */
+static int64_t promised_bytes(void)
+{
+	const struct tri_view *v = &tri_g.view;
+	uint64_t words = (tri_read(&v->ctl->top_pages) + 63) / 64, pages = 0, i;
+	int64_t bytes;
+	struct stat st;
+
+	/* The device's arenas are charged otherwise, and its file tells nothing. */
+	if (tri_g.mapping.is_device || fstat(tri_g.mapping.fd, &st))
+		return 0;
+	if (words > v->heap_pages / 64)
+		words = v->heap_pages / 64;
+	for (i = 0; i < words; i++)
+		pages += (uint64_t)__builtin_popcountll(tri_read(&v->backed[i]));
+	bytes = (int64_t)(pages * (TRI_PAGE_BYTES + TRI_PAGE_BYTES / METADATA_PARTS)) - (int64_t)st.st_blocks * 512;
+	return bytes > 0 ? bytes : 0;
+}
+
+static int64_t margin(uint64_t limit)
+{
+	int64_t bytes = (int64_t)(limit / MARGIN_PARTS);
+
+	return bytes < MARGIN_MIN_BYTES ? MARGIN_MIN_BYTES : bytes > MARGIN_MAX_BYTES ? MARGIN_MAX_BYTES : bytes;
+}
+
+/* What a group may still take; false: there is no limit, or it can't be read. */
+static bool left_at(const struct level *l, struct left *left)
+{
+	uint64_t limit = tri_cgroup_files_limit(&l->files), used = tri_cgroup_files_charged(&l->files);
+
+	if (l->above_bytes < limit)
+		limit = l->above_bytes;
+	if (limit == TRI_CGROUP_NONE || used == TRI_CGROUP_NONE)
+		return false;
+	left->margin = margin(limit);
+	left->reserve = (int64_t)(limit / RESERVE_PARTS) - left->margin;
+	left->bytes = (int64_t)limit - (int64_t)used - left->margin;
+	/* The kernel adds up what is cache over all groups below: only where it matters. */
+	if (left->bytes < 2 * left->reserve)
+		left->bytes += (int64_t)cache_bytes(&l->files);
+	return true;
+}
+
+static void wake_throttled(void)
+{
+	struct tri_ctl *ctl = tri_g.view.ctl;
+
+	/* pairs with the count in wait_for() */
+	atomic_fetch_add(&ctl->throttle_seq, 1);
+	if (atomic_load(&ctl->throttled_now))
+		tri_futex_wake(&ctl->throttle_seq);
+}
+
+/** See what may still be taken.  Agent. */
+void tri_throttle_look(void)
+{
+	struct left least = { .bytes = INT64_MAX }, left;
+	int64_t room = INT64_MAX, promised;
+	uint64_t now = tri_now_ns(), taken;
+	size_t i;
+
+	if (!found_ns || now - found_ns > AGAIN_NS) {
+		find_levels();
+		found_ns = now;
+	}
+	tri_write(&asked, 0);
+	/* First: what is taken from here on may be counted twice, and is not missed. */
+	taken = atomic_load(&taken_bytes);
+	for (i = 0; i < nlevels; i++) {
+		if (!left_at(&levels[i], &left))
+			continue;
+		if (left.bytes + left.margin < room)
+			room = left.bytes + left.margin;
+		if (left.bytes - left.reserve < least.bytes - least.reserve)
+			least = left;
+	}
+	if (least.bytes != INT64_MAX) {
+		promised = promised_bytes();
+		room -= promised;
+		least.bytes -= promised;
+		tri_write(&end_bytes, (int64_t)taken + least.bytes);
+		tri_write(&reserve_bytes, least.reserve);
+		tri_write(&look_bytes, least.bytes / 2);
+	}
+	room_bytes = room;
+	tri_write(&looked_ns, now);
+	tri_write_release(&enforced, least.bytes != INT64_MAX);
+	wake_throttled();
+}
+
+/** Agent: what else than the heap may take, as it was when the agent looked last; INT64_MAX: no limit. */
+int64_t tri_throttle_room(void)
+{
+	return room_bytes;
+}
+
+/** Agent, each time that it has been woken. */
+void tri_throttle_look_if_asked(void)
+{
+	if (unlikely(tri_read(&asked)))
+		tri_throttle_look();
+}
+
+/**
+ * Agent: a cycle is over for the client, and threads sweep for themselves.  The process may have been
+ * moved to another group, which nobody tells: the collector's share tells, or the next second.
+ */
+void tri_throttle_cycle_over(void)
+{
+	int64_t limit = tri_read(&tri_g.view.ctl->limit_bytes);
+
+	if (limit != seen_limit)
+		found_ns = 0;
+	seen_limit = limit;
+	if (!found_ns || tri_now_ns() - tri_read(&looked_ns) > AGAIN_NS)
+		tri_throttle_look();
+	else
+		wake_throttled();
+}
+
+/** In the child of a fork(): it has not got the agent's descriptors. */
+void tri_throttle_reset(void)
+{
+	nlevels = 0;
+	found_ns = 0;
+	tri_write(&asked, 0);
+	tri_write(&given_up, 0);
+}
+
+/* ------------------------------------------------------------------------------------------ */
+/* Taking                                                                                     */
+/* ------------------------------------------------------------------------------------------ */
+
+static int64_t left_bytes(void)
+{
+	return tri_read(&end_bytes) - (int64_t)atomic_load(&taken_bytes);
+}
+
+static void ask(void)
+{
+	if (!tri_read(&asked) && !atomic_exchange(&asked, 1))
+		tri_agent_wake(TRI_WAKE_LOOK);
+}
+
+/** Whether @pages that have no memory may be taken.  False: the caller has to wait, or go without. */
+bool tri_throttle_take(uint64_t pages)
+{
+	int64_t bytes = (int64_t)(pages * (TRI_PAGE_BYTES + TRI_PAGE_BYTES / METADATA_PARTS)), left;
+	struct tri_thread *t = tri__tls.thread;
+
+	if (likely(!tri_read_acquire(&enforced)) || !pages || unlikely(!t))
+		return true;
+	left = tri_read(&end_bytes) - (int64_t)atomic_fetch_add(&taken_bytes, (uint64_t)bytes) - bytes;
+	if (left < tri_read(&look_bytes) || tri_now_ns() - tri_read(&looked_ns) > LOOK_NS)
+		ask();
+	if (left >= tri_read(&reserve_bytes) || t->throttle_pass)
+		return true;
+	atomic_fetch_sub(&taken_bytes, (uint64_t)bytes);
+	t->short_bytes = (uint64_t)bytes;
+	return false;
+}
+
+/* ------------------------------------------------------------------------------------------ */
+/* Waiting                                                                                    */
+/* ------------------------------------------------------------------------------------------ */
+
+/* When the thread may take @bytes of the reserve; 0: it is not to wait for that. */
+static uint64_t take_turn(uint64_t bytes, uint64_t now)
+{
+	uint64_t next = tri_read(&turn_ns), at, cost;
+	int64_t left = left_bytes();
+
+	if (left <= (int64_t)bytes)
+		return 0;
+	cost = (uint64_t)((unsigned __int128)bytes * PACE_NS / (uint64_t)left);
+	do {
+		at = (next > now ? next : now) + cost;
+		if (at - now > TURN_NS)
+			return 0;
+	} while (!atomic_compare_exchange_weak(&turn_ns, &next, at));
+	return at;
+}
+
+/* Completed cycles, as the agent has seen them. */
+static uint32_t completed(void)
+{
+	return tri_read_acquire(&tri_g.sweepable);
+}
+
+/* A whole cycle has been, since it was asked for: what lives does not fit. */
+static bool has_seen_a_cycle(const struct tri_throttled *w)
+{
+	return w->gc && (int32_t)(tri_read_acquire(&tri_g.view.ctl->gc_done) - w->gc) >= 0 &&
+	       completed() != w->first_gen;
+}
+
+/* What this thread may still wait in the cycle that is under way. */
+static uint64_t patience_ns(struct tri_thread *t)
+{
+	uint64_t most = tri_g.settings.max_wait_s * 1000000000ull;
+
+	if (t->throttled_gen != completed()) {
+		t->throttled_gen = completed();
+		t->throttled_ns = 0;
+	}
+	return t->throttled_ns < most ? most - t->throttled_ns : 0;
+}
+
+/* Its turn has come, or waiting is of no use. */
+static bool is_over(const struct tri_throttled *w)
+{
+	return has_seen_a_cycle(w) || (w->turn_ns && tri_now_ns() >= w->turn_ns);
+}
+
+/* There is memory, or a cycle has ended, and it is worth another try. */
+static bool relieved(const struct tri_throttled *w)
+{
+	return completed() != w->gen || left_bytes() - (int64_t)w->bytes >= tri_read(&reserve_bytes);
+}
+
+/*
+ * Wait for news, for @most or until it is the thread's turn.  At most LOOK_NS, as an agent that is busy looks
+ * late.  Returns how long that was; time in which the process was stopped does not count.
+ */
+static uint64_t wait_for(struct tri_thread *t, const struct tri_throttled *w, uint64_t most)
+{
+	struct tri_ctl *ctl = tri_g.view.ctl;
+	uint64_t ns = most < LOOK_NS ? most : LOOK_NS, began = tri_now_ns(), took;
+	uint32_t seq;
+
+	if (w->turn_ns && w->turn_ns < began + ns)
+		ns = w->turn_ns > began ? w->turn_ns - began : 0;
+	/* Then the conditions are read: pairs with wake_throttled(), and with the one in daemon/cycle.c. */
+	atomic_fetch_add(&ctl->throttled_now, 1);
+	tri_write(&t->waits, 1);
+	seq = atomic_load(&ctl->throttle_seq);
+	if (tri_read(&t->pending))
+		tri_signal_self(t);
+	if (!relieved(w) && !is_over(w))
+		tri_futex_wait(&ctl->throttle_seq, seq, (int64_t)ns);
+	tri_write(&t->waits, 0);
+	atomic_fetch_sub(&ctl->throttled_now, 1);
+	took = tri_now_ns() - began;
+	return took < 2 * LOOK_NS ? took : 2 * LOOK_NS;
+}
+
+static void ask_for_cycle(struct tri_throttled *w)
+{
+	if (w->gc)
+		return;
+	w->gc = atomic_fetch_add(&tri_g.gc_wanted, 1) + 1;
+	/* 0 says that none was asked for. */
+	if (!w->gc)
+		w->gc = atomic_fetch_add(&tri_g.gc_wanted, 1) + 1;
+	w->first_gen = completed();
+	tri_agent_wake(TRI_WAKE_GC);
+}
+
+/* Patience is at its end.  True: something was done, so that the thread may go on. */
+static bool give_up(struct tri_thread *t, struct tri_throttled *w)
+{
+	uint64_t progress = tri_progress();
+
+	if (progress != w->progress && tri_read(&tri_g.collector_pid)) {
+		t->throttle_pass = true;
+		return true;
+	}
+	tri_write(&given_up, progress + 1);
+	w->failed = true;
+	return false;
+}
+
+/**
+ * Memory was refused: wait, and try again.  False: the allocation fails.  The caller is outside, and holds
+ * nothing that is not a root.
+ */
+bool tri_throttle_wait(struct tri_thread *t, struct tri_throttled *w)
+{
+	uint64_t most, took;
+
+	/* A handler that interrupts the wait may be refused something itself. */
+	w->bytes = t->short_bytes;
+	t->short_bytes = 0;
+	t->throttle_pass = !tri_g.settings.max_wait_s || t->depth;
+	if (t->throttle_pass || tri_agent_ensure())
+		return true;
+	if (!w->begun) {
+		w->begun = true;
+		w->gen = completed();
+		w->progress = tri_progress();
+	}
+	/* A turn stays, whatever ends the wait for it. */
+	if (!w->gc && !w->turn_ns)
+		w->turn_ns = take_turn(w->bytes, tri_now_ns());
+	most = patience_ns(t);
+	if (!w->turn_ns) {
+		if (tri_read(&given_up) == tri_progress() + 1)
+			most = 0;
+		if (!most)
+			return give_up(t, w);
+		ask_for_cycle(w);
+	}
+	tri_forget_registers();
+	while (most && !relieved(w) && !is_over(w)) {
+		ask();
+		took = wait_for(t, w, most);
+		w->ns += took;
+		t->throttled_ns += took;
+		most = took < most ? most - took : 0;
+	}
+	t->throttle_pass = is_over(w) || (w->turn_ns && !most);
+	if (!most && !t->throttle_pass && !relieved(w))
+		return give_up(t, w);
+	w->gen = completed();
+	return true;
+}
+
+/** The allocation is over, one way or the other. */
+void tri_throttle_end(struct tri_thread *t, const struct tri_throttled *w)
+{
+	struct tri_ctl *ctl = tri_g.view.ctl;
+	uint64_t longest;
+
+	t->throttle_pass = false;
+	if (!w->begun)
+		return;
+	atomic_fetch_add(&ctl->throttled, 1);
+	atomic_fetch_add(&ctl->throttled_ns, w->ns);
+	longest = tri_read(&ctl->throttled_max_ns);
+	while (w->ns > longest && !atomic_compare_exchange_weak(&ctl->throttled_max_ns, &longest, w->ns))
+		;
+}
+
+/** An allocation has failed for that: leave a sentence. */
+int tri_throttle_why(void)
+{
+	const char *reason = tri_complaint(TRI_COMPLAINT_NO_COLLECTOR);
+	char state[128] = "";
+
+	if (tri_read(&tri_g.collector_pid))
+		tri_collector_state(state, sizeof(state));
+	return tri_fail(ENOMEM, "tricolor: the memory limit of this control group is reached, and nothing was "
+			"collected for %u seconds (TRICOLOR_MAX_WAIT): %s", tri_g.settings.max_wait_s,
+			*state ? state : *reason ? reason : "there is no collector yet");
+}

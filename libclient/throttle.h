@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* throttle.h - threads are held back before the kernel's limit is reached: see throttle.c */
+#ifndef TRI_THROTTLE_H
+#define TRI_THROTTLE_H
+
+#include "internal.h"
+
+/* One allocation's wait, from its first refusal on.  On the stack of the thread. */
+struct tri_throttled {
+	bool begun;
+	bool failed;			/* it has waited in vain */
+	uint64_t bytes;			/* that it was refused */
+	uint32_t gen;			/* completed cycles when it looked last … */
+	uint32_t first_gen;		/* … and when it began */
+	uint32_t gc;			/* the cycle that it has asked for; 0: none */
+	uint64_t turn_ns;		/* when it may go on; 0: there is no such time */
+	uint64_t ns;			/* waited */
+	uint64_t progress;		/* tri_progress() when it began */
+};
+
+/* Agent; the last of them in a forked child. */
+void tri_throttle_look(void) TRI_HIDDEN;
+int64_t tri_throttle_room(void) TRI_HIDDEN;
+void tri_throttle_look_if_asked(void) TRI_HIDDEN;
+void tri_throttle_cycle_over(void) TRI_HIDDEN;
+void tri_throttle_reset(void) TRI_HIDDEN;
+
+/* A thread that is inside. */
+bool tri_throttle_take(uint64_t pages) TRI_HIDDEN;
+
+/* A thread that is outside. */
+bool tri_throttle_wait(struct tri_thread *t, struct tri_throttled *w) TRI_HIDDEN;
+void tri_throttle_end(struct tri_thread *t, const struct tri_throttled *w) TRI_HIDDEN;
+int tri_throttle_why(void) TRI_HIDDEN;
+
+#endif

@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * by_hand.h - arenas made by hand, for tests that speak the protocol without the library
+ */
+#ifndef TRICOLOR_SELFTESTS_BY_HAND_H
+#define TRICOLOR_SELFTESTS_BY_HAND_H
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "core.h"
+#include "core/proto.h"
+#include "kselftest.h"
+
+#define CHUNKS 64			/* 256 MiB of heap */
+#define HEAP_PAGES (TRI_CHUNK_PAGES * CHUNKS)
+
+struct client {
+	int sock, file;
+	struct tri_view view;
+	bool meddles;			/* before it answers: see test_hostile.c */
+};
+
+/* An arena as the library makes it, nothing but its header written. */
+static inline void make_file(struct client *c, uint64_t heap_pages)
+{
+	struct tri_layout layout;
+	struct tri_ctl *ctl;
+	void *base;
+
+	c->file = memfd_create("tricolor", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	if (c->file < 0 || tri_layout_init(&layout, heap_pages) ||
+	    ftruncate(c->file, (off_t)layout.file_bytes) ||
+	    fcntl(c->file, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW))
+		ksft_exit_fail_msg("no memfd: %s\n", strerror(errno));
+	base = mmap(NULL, layout.file_bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, c->file,
+		    0);
+	if (base == MAP_FAILED)
+		ksft_exit_fail_msg("no mapping: %s\n", strerror(errno));
+	ctl = base;
+	tri_view_init(&c->view, base, &layout, 0x100000000000ull);
+	ctl->magic = TRI_MAGIC;
+	ctl->layout_version = TRI_LAYOUT_VERSION;
+	ctl->ctl_bytes = sizeof(*ctl);
+	ctl->heap_pages = heap_pages;
+	ctl->file_bytes = layout.file_bytes;
+	ctl->heap_va = c->view.heap_va;
+	ctl->pid = (uint32_t)getpid();
+	tri_write(&ctl->gc_percent, 100);
+	tri_write(&ctl->memory_limit_bytes, INT64_MAX);
+}
+
+/* The same with its tables written, but for buffers. */
+static inline void make_arena(struct client *c)
+{
+	make_file(c, HEAP_PAGES);
+	memset(c->view.slots, 0, c->view.layout.buffers + sizeof(struct tri_buffer) -
+				 c->view.layout.slots);
+	tri_write(&c->view.ctl->top_pages, HEAP_PAGES);
+	atomic_fetch_or(&c->view.used[0], 1);
+}
+
+/* @msg, and descriptors with it.  False: the other side is gone. */
+static inline bool send_with(int sock, const struct tri_msg *msg, const int *fds, size_t n)
+{
+	union {
+		char bytes[CMSG_SPACE(8 * sizeof(int))];
+		struct cmsghdr align;
+	} control = { .bytes = "" };
+	struct iovec iov = { (void *)msg, sizeof(*msg) };
+	struct msghdr m = { .msg_iov = &iov, .msg_iovlen = 1 };
+	struct cmsghdr *c;
+
+	if (n) {
+		m.msg_control = control.bytes;
+		m.msg_controllen = CMSG_SPACE(n * sizeof(int));
+		c = CMSG_FIRSTHDR(&m);
+		c->cmsg_level = SOL_SOCKET;
+		c->cmsg_type = SCM_RIGHTS;
+		c->cmsg_len = CMSG_LEN(n * sizeof(int));
+		memcpy(CMSG_DATA(c), fds, n * sizeof(int));
+	}
+	return sendmsg(sock, &m, MSG_NOSIGNAL) == sizeof(*msg);
+}
+
+/* The next message, and up to @n descriptors, the others -1.  False: there is none, or the end. */
+static inline bool receive_with(int sock, struct tri_msg *msg, int *fds, size_t n)
+{
+	union {
+		char bytes[CMSG_SPACE(8 * sizeof(int))];
+		struct cmsghdr align;
+	} control;
+	struct iovec iov = { msg, sizeof(*msg) };
+	struct msghdr m = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = control.bytes,
+			    .msg_controllen = CMSG_SPACE(n * sizeof(int)) };
+	struct cmsghdr *c;
+	size_t i;
+
+	for (i = 0; i < n; i++)
+		fds[i] = -1;
+	if (recvmsg(sock, &m, MSG_CMSG_CLOEXEC) != sizeof(*msg))
+		return false;
+	c = CMSG_FIRSTHDR(&m);
+	if (c && c->cmsg_type == SCM_RIGHTS)
+		memcpy(fds, CMSG_DATA(c), c->cmsg_len - CMSG_LEN(0));
+	return true;
+}
+
+/* HELLO with the arena @file, and @reply to it with two descriptors at most.  False: the other side is gone. */
+static inline bool hello(int sock, int file, uint64_t flags, struct tri_msg *reply, int *fds)
+{
+	struct tri_msg msg = { .type = TRI_MSG_HELLO, .version = TRI_PROTO_ID, .a = flags };
+
+	strcpy(msg.hello.release, "0.1.0");
+	msg.hello.fds[0] = TRI_FD_ARENA;
+	return send_with(sock, &msg, &file, 1) && receive_with(sock, reply, fds, 2);
+}
+
+#endif

@@ -1,0 +1,592 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * test_checker.c - TRICOLOR_DEBUG=barriers names each planted store, and says nothing of a program that has none
+ *
+ * Each shape of store is a function in a section of its own, so that its first and last address are known, and is run
+ * by a process of its own: this program, with the shape's name.  That process writes where the section lies into
+ * the file in which the checker reports.
+ */
+#include <dlfcn.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stddef.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+
+#include "process.h"
+#include "witness.h"
+
+#define TURNS 60
+#define ARRAY 8192
+
+/* A planted store, and where its code is. */
+#define PLANTED(name)								\
+	extern char __start_at_##name[], __stop_at_##name[];				\
+	static NOINLINE __attribute__((section("at_" #name), used)) void name(void)
+
+struct node {
+	struct node *next;
+	uint64_t value;
+	struct node *other;
+	uint64_t pad;
+};
+
+TRI_TYPE(node_type, struct node, next, other);
+
+static struct node *global, *cursor, *keep;
+static struct node **array;		/* a large object */
+static struct node **small_array;
+static void **malloced;			/* a registered range */
+static void **plugin_global;
+static __thread struct node *own;
+static unsigned long turn;
+static char plugin_path[PATH_MAX];
+
+static NOINLINE struct node *new_node(void)
+{
+	struct node *n = tri_alloc(sizeof(*n));
+
+	if (!n)
+		exit(3);
+	n->value = turn;
+	return n;
+}
+
+/* ------------------------------------------------------------------------------------------ */
+/* Shapes                                                                                     */
+/* ------------------------------------------------------------------------------------------ */
+
+PLANTED(store_global)
+{
+	global = new_node();
+}
+
+/* An interior pointer goes on. */
+PLANTED(store_increment)
+{
+	cursor++;
+}
+
+PLANTED(store_field)
+{
+	keep->next = new_node();
+}
+
+PLANTED(store_struct)
+{
+	struct node n = { new_node(), turn, NULL, 0 };
+
+	*keep = n;
+}
+
+static __attribute__((section("at_store_out_parameter"), noinline)) void make(struct node **into)
+{
+	*into = new_node();
+}
+
+PLANTED(store_out_parameter)
+{
+	make(&keep->other);
+}
+
+PLANTED(store_memcpy)
+{
+	struct node *nodes[40];
+	size_t i, bytes = sizeof(nodes) - (turn & 1) * 8;
+
+	for (i = 0; i < 40; i++)
+		nodes[i] = new_node();
+	/* Its length is not known when this is compiled. */
+	__asm__ volatile("" : "+r"(bytes));
+	memcpy(small_array, nodes, bytes);
+	__asm__ volatile("" : : : "memory");
+}
+
+PLANTED(store_initialiser)
+{
+	struct node *n = new_node();
+
+	n->next = keep;
+	tri_store(&global, n);
+}
+
+PLANTED(store_array)
+{
+	array[turn % ARRAY] = new_node();
+}
+
+PLANTED(store_range)
+{
+	malloced[3] = new_node();
+}
+
+PLANTED(store_plugin)
+{
+	*plugin_global = new_node();
+}
+
+static NOINLINE __attribute__((section("at_store_thread"))) void *other_thread(void *unused)
+{
+	keep->next = new_node();
+	return unused;
+}
+
+PLANTED(store_thread)
+{
+	pthread_t thread;
+
+	pthread_create(&thread, NULL, other_thread, NULL);
+	pthread_join(thread, NULL);
+}
+
+/* What is overwritten here was stored by a barrier, of which a pass has heard. */
+PLANTED(store_null)
+{
+	tri_store(&keep->next, new_node());
+	collect_times(3);
+	*(struct node *volatile *)&keep->next = NULL;
+}
+
+/* No instruction can be found for it. */
+PLANTED(store_once)
+{
+	if (!turn)
+		global = new_node();
+}
+
+/* ------------------------------------------------------------------------------------------ */
+/* No store without a barrier                                                                 */
+/* ------------------------------------------------------------------------------------------ */
+
+static void *churn(void *unused)
+{
+	int i;
+
+	for (i = 0; i < 20000; i++) {
+		struct node *n = tri_alloc_typed(&node_type, 1 + (size_t)i % 3);
+
+		tri_store(&n->next, own);
+		own = i % 100 ? n : NULL;
+		tri_store(&array[i % ARRAY], n);
+		tri_move(&array[(i + 7) % (ARRAY - 40)], &array[i % (ARRAY - 40)], 30);
+		tri_exchange(&n->other, array[i % 50]);
+		tri_cas(&keep->other, keep->other, n);
+	}
+	return unused;
+}
+
+static void grow_and_shrink(void)
+{
+	struct node **a = tri_alloc(64);
+	size_t n;
+
+	for (n = 8; n < 30000; n += n / 3) {
+		a = tri_realloc(a, n * 8 + n % 8);
+		tri_store(&a[n - 1], new_node());
+		tri_store(&small_array, (struct node **)a);
+	}
+	for (; n > 8; n -= n / 3)
+		a = tri_realloc(a, n * 8 - n % 7);
+	tri_store(&small_array, (struct node **)a);
+}
+
+/* Memory that comes back, with what is stored before it is registered. */
+static void reuse_range(void)
+{
+	void **memory = malloc(4096);
+	int i;
+
+	for (i = 0; i < 512; i++)
+		memory[i] = i % 3 ? new_node() : NULL;
+	if (tri_root_add(memory, 4096))
+		exit(4);
+	tri_store(&memory[7], new_node());
+	tri_gc();
+	if (tri_root_remove(memory, 4096))
+		exit(5);
+	free(memory);
+}
+
+static void load_and_unload(void)
+{
+	void *handle = dlopen(plugin_path, RTLD_NOW);
+	void (*set)(void *global, void *local, void *element) =
+		(__typeof__(set))dlsym(handle, "plugin_set");
+
+	set(new_node(), new_node(), new_node());
+	if (turn % 2)
+		collect();
+	dlclose(handle);
+}
+
+static void clean(void)
+{
+	tri_handle *h = tri_handle_new(new_node());
+	pthread_t thread[3];
+	int i;
+
+	for (i = 0; i < 3; i++)
+		pthread_create(&thread[i], NULL, churn, NULL);
+	grow_and_shrink();
+	for (turn = 0; turn < 30; turn++) {
+		reuse_range();
+		load_and_unload();
+		tri_handle_set(h, new_node());
+	}
+	for (i = 0; i < 3; i++)
+		pthread_join(thread[i], NULL);
+	tri_handle_free(h);
+	tri_clear(array, ARRAY);
+	collect_times(2);
+}
+
+/* ------------------------------------------------------------------------------------------ */
+/* A process for each                                                                         */
+/* ------------------------------------------------------------------------------------------ */
+
+struct shape {
+	const char *name;
+	void (*store)(void);
+	const char *lo, *hi;
+	const char *where;		/* "where" of its slot */
+	long offset;			/* in its object; -1: any */
+	bool sure;
+	bool by_library;		/* the storing instruction is in a function of the C library */
+	const char *module;		/* of the slot: how its name ends */
+};
+
+#define SHAPE(name, ...) { #name, name, __start_at_##name, __stop_at_##name, __VA_ARGS__ }
+
+static const struct shape shapes[] = {
+	SHAPE(store_global, "global", -1, false, false, "test_checker"),
+	SHAPE(store_increment, "global", -1, false, false, "test_checker"),
+	SHAPE(store_field, "heap", offsetof(struct node, next), true, false, NULL),
+	SHAPE(store_struct, "heap", offsetof(struct node, next), true, false, NULL),
+	SHAPE(store_out_parameter, "heap", offsetof(struct node, other), true, false, NULL),
+	SHAPE(store_memcpy, "heap", -1, false, true, NULL),
+	SHAPE(store_initialiser, "heap", offsetof(struct node, next), false, false, NULL),
+	SHAPE(store_array, "heap", -1, false, false, NULL),
+	SHAPE(store_range, "root", -1, false, false, NULL),
+	SHAPE(store_plugin, "global", -1, false, false, "plugin_store.so"),
+	SHAPE(store_thread, "heap", offsetof(struct node, next), true, false, NULL),
+	SHAPE(store_null, "heap", offsetof(struct node, next), true, false, NULL),
+	SHAPE(store_once, "global", -1, false, false, "test_checker"),
+};
+
+#define SHAPES (sizeof(shapes) / sizeof(shapes[0]))
+
+static void set_up(void)
+{
+	void *plugin = dlopen(plugin_path, RTLD_NOW);
+
+	plugin_global = plugin ? dlsym(plugin, "plugin_global") : NULL;
+	malloced = calloc(8, sizeof(*malloced));
+	if (!plugin_global || !malloced || tri_root_add(malloced, 8 * sizeof(*malloced)))
+		exit(2);
+	tri_store(&keep, tri_alloc_typed(&node_type, 1));
+	tri_store(&array, (struct node **)tri_alloc(ARRAY * 8));
+	tri_store(&small_array, (struct node **)tri_alloc(50 * 8));
+	tri_store(&cursor, (struct node *)tri_alloc(1000 * sizeof(struct node)));
+}
+
+static void write_place(const struct shape *s)
+{
+	FILE *file = fopen(getenv("TRICOLOR_DEBUG_FILE"), "a");
+
+	if (!file)
+		exit(6);
+	fprintf(file, "{\"event\":\"planted\",\"lo\":\"%p\",\"hi\":\"%p\"}\n", (void *)s->lo, (void *)s->hi);
+	fclose(file);
+}
+
+/* As many containers do. */
+static void deny_events(void)
+{
+	struct sock_filter filter[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_perf_event_open, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+	};
+	struct sock_fprog program = { sizeof(filter) / sizeof(filter[0]), filter };
+
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) || prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program))
+		exit(8);
+}
+
+static int run_shape(const char *name)
+{
+	size_t i;
+
+	if (!strcmp(name, "no_events")) {
+		deny_events();
+		name = "store_field";
+	}
+
+	set_up();
+	if (!strcmp(name, "clean")) {
+		clean();
+		return 0;
+	}
+	for (i = 0; i < SHAPES; i++) {
+		if (strcmp(name, shapes[i].name))
+			continue;
+		write_place(&shapes[i]);
+		for (turn = 0; turn < TURNS; turn++) {
+			shapes[i].store();
+			collect();
+		}
+		return 0;
+	}
+	return 7;
+}
+
+/* Wait status of this program with @name, and the file that it leaves. */
+static int run(const char *name, const char *debug, const char *memory, char *path)
+{
+	int status = -1, fd;
+	pid_t pid;
+
+	strcpy(path, "/tmp/test_checker.XXXXXX");
+	fd = mkstemp(path);
+	if (fd < 0)
+		ksft_exit_fail_msg("%s: %s\n", path, strerror(errno));
+	close(fd);
+	pid = fork();
+	if (!pid) {
+		setenv("TRICOLOR_DEBUG", debug, 1);
+		setenv("TRICOLOR_DEBUG_FILE", path, 1);
+		if (memory)
+			setenv("TRICOLOR_DEBUG_MEMORY", memory, 1);
+		alarm(100);
+		execl("/proc/self/exe", plugin_path, name, (char *)NULL);
+		_exit(126);
+	}
+	if (pid < 0 || waitpid(pid, &status, 0) != pid)
+		ksft_exit_fail_msg("can't run %s: %s\n", name, strerror(errno));
+	return status;
+}
+
+/* ------------------------------------------------------------------------------------------ */
+/* What was reported                                                                          */
+/* ------------------------------------------------------------------------------------------ */
+
+static char line[65536];
+
+/* The value of @key in the line, from @from on: a number, or what stands between quotation marks.  NULL: none. */
+static const char *field(const char *from, const char *key)
+{
+	static char value[8192];
+	char quoted[64];
+	const char *p;
+	size_t n;
+
+	snprintf(quoted, sizeof(quoted), "\"%s\":", key);
+	p = from ? strstr(from, quoted) : NULL;
+	if (!p)
+		return NULL;
+	p += strlen(quoted);
+	p += *p == '"';
+	n = strcspn(p, "\",}");
+	snprintf(value, sizeof(value), "%.*s", (int)n, p);
+	return value;
+}
+
+static uint64_t number(const char *from, const char *key)
+{
+	const char *value = field(from, key);
+
+	return value ? strtoull(value, NULL, 0) : 0;
+}
+
+static bool is(const char *from, const char *key, const char *want)
+{
+	const char *value = field(from, key);
+
+	return value && !strcmp(value, want);
+}
+
+static bool ends_with(const char *text, const char *end)
+{
+	size_t n = text ? strlen(text) : 0, m = strlen(end);
+
+	return n >= m && !strcmp(text + n - m, end);
+}
+
+/* Whether a word of the stack is a return address in [@lo, @hi]. */
+static bool returns_to(const char *stack, uint64_t lo, uint64_t hi)
+{
+	unsigned int byte;
+	uint64_t word = 0;
+	size_t i;
+
+	for (i = 0; stack && sscanf(stack + 2 * i, "%2x", &byte) == 1; i++) {
+		word = word >> 8 | (uint64_t)byte << 56;
+		if (i % 8 == 7 && word > lo && word <= hi)
+			return true;
+	}
+	return false;
+}
+
+struct found {
+	unsigned int stores;		/* reports */
+	unsigned int wrong;		/* of other slots, or by other instructions */
+	unsigned int named;		/* by the right one */
+	unsigned long long sites;
+	bool no_events;			/* the system gives none */
+	bool ended, refused;
+};
+
+static bool is_right_slot(const struct shape *s)
+{
+	const char *slot = strstr(line, "\"slot\":{");
+
+	if (!is(slot, "where", s->where) || !is(line, "sure", s->sure ? "true" : "false"))
+		return false;
+	if (s->module && !ends_with(field(slot, "module"), s->module))
+		return false;
+	return s->offset < 0 || (long)number(slot, "offset") == s->offset;
+}
+
+static void see_store(const struct shape *s, struct found *f, uint64_t lo, uint64_t hi)
+{
+	const char *store = strstr(line, "\"store\":{");
+	uint64_t after = number(store, "after");
+
+	f->stores++;
+	if (!store) {
+		f->no_events |= strstr(line, "\"why\":\"perf_event_open") != NULL;
+		f->wrong += !is_right_slot(s);
+	} else if (is_right_slot(s) &&
+		   (s->by_library ? returns_to(field(store, "stack"), lo, hi) : after > lo && after <= hi)) {
+		f->named++;
+	} else {
+		f->wrong++;
+	}
+}
+
+static struct found read_reports(const char *path, const struct shape *s)
+{
+	FILE *file = fopen(path, "r");
+	struct found f = { 0 };
+	uint64_t lo = 0, hi = 0;
+
+	while (file && fgets(line, sizeof(line), file)) {
+		if (is(line, "event", "planted")) {
+			lo = number(line, "lo");
+			hi = number(line, "hi");
+		} else if (is(line, "event", "store") && s) {
+			see_store(s, &f, lo, hi);
+		} else if (is(line, "event", "store")) {
+			f.stores++;
+		} else if (is(line, "event", "end")) {
+			f.ended = true;
+			f.sites = number(line, "sites");
+		} else if (is(line, "event", "refused")) {
+			f.refused = true;
+		}
+		if (is(line, "event", "store"))
+			ksft_print_msg("%.400s\n", line);
+	}
+	if (file)
+		fclose(file);
+	unlink(path);
+	return f;
+}
+
+static bool is_found(const struct shape *s)
+{
+	bool once = !strcmp(s->name, "store_once");
+	char path[64];
+	int status = run(s->name, "barriers=status", NULL, path);
+	struct found f = read_reports(path, s);
+
+	if (f.no_events)
+		ksft_print_msg("%s: no hardware breakpoints here\n", s->name);
+	if (!WIFEXITED(status) || WEXITSTATUS(status) != 1 || !f.ended || !f.stores || f.wrong ||
+	    (!f.named && !f.no_events && !once)) {
+		ksft_print_msg("%s: wait status %#x, %u reports, %u wrong, %u with its instruction\n", s->name, status,
+			       f.stores, f.wrong, f.named);
+		return false;
+	}
+	return true;
+}
+
+static bool nothing_is_said(void)
+{
+	char path[64];
+	int status = run("clean", "barriers=status", NULL, path);
+	struct found f = read_reports(path, NULL);
+
+	if (status || f.stores || !f.ended)
+		ksft_print_msg("wait status %#x, %u reports\n", status, f.stores);
+	return !status && !f.stores && f.ended;
+}
+
+static bool is_found_without_events(void)
+{
+	const struct shape *s = &shapes[0];
+	char path[64];
+	struct found f;
+	int status;
+
+	while (strcmp(s->name, "store_field"))
+		s++;
+	status = run("no_events", "barriers=status", NULL, path);
+	f = read_reports(path, s);
+	return WIFEXITED(status) && WEXITSTATUS(status) == 1 && f.ended && f.stores == 1 && !f.wrong && !f.named &&
+	       f.no_events;
+}
+
+static bool exits_as_ever(void)
+{
+	char path[64];
+	int status = run("store_global", "barriers", NULL, path);
+	struct found f = read_reports(path, NULL);
+
+	return !status && f.stores && f.ended && f.sites;
+}
+
+static bool aborts(void)
+{
+	char path[64];
+	int status = run("store_global", "barriers=abort", NULL, path);
+	struct found f = read_reports(path, NULL);
+
+	return WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT && f.stores == 1 && !f.ended;
+}
+
+static bool is_refused(void)
+{
+	char path[64];
+	int status = run("clean", "barriers=status", "64KiB", path);
+	struct found f = read_reports(path, NULL);
+
+	return !status && f.refused && !f.ended && !f.stores;
+}
+
+int main(int argc, char **argv)
+{
+	struct rlimit no_core = { 0, 0 };
+	char *slash;
+	size_t i;
+
+	snprintf(plugin_path, sizeof(plugin_path) - 32, "%s", argv[0]);
+	if (argc > 1)
+		return run_shape(argv[1]);
+	slash = strrchr(plugin_path, '/');
+	strcpy(slash ? slash + 1 : plugin_path, slash ? "plugin_store.so" : "./plugin_store.so");
+	setrlimit(RLIMIT_CORE, &no_core);
+	ksft_print_header();
+	ksft_set_plan(SHAPES + 5);
+	for (i = 0; i < SHAPES; i++)
+		ksft_test_result(is_found(&shapes[i]), "%s\n", shapes[i].name);
+	ksft_test_result(nothing_is_said(), "nothing is said of a program with all barriers\n");
+	ksft_test_result(is_found_without_events(), "without breakpoints the slot is found, and it says why\n");
+	ksft_test_result(exits_as_ever(), "the status is not changed unless that is asked for\n");
+	ksft_test_result(aborts(), "barriers=abort\n");
+	ksft_test_result(is_refused(), "more memory than there may be is refused\n");
+	ksft_finished();
+}

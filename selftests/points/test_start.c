@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * test_start.c - two threads start the heap at once
+ */
+#include <dirent.h>
+#include <pthread.h>
+
+#include "kselftest_harness.h"
+#include "integration/points.h"
+#include "integration/witness.h"
+
+/* By then the heap has been started: a thread is attached before its function is called. */
+static void *use_heap(void *arg)
+{
+	return witness_ok(witness_new(7), 7) ? NULL : arg;
+}
+
+/* The line of a file of a task's folder. */
+static bool task_line(const char *task, const char *name, char *line, size_t room)
+{
+	char path[320];
+	FILE *f;
+	bool ok;
+
+	snprintf(path, sizeof(path), "/proc/self/task/%s/%s", task, name);
+	f = fopen(path, "r");
+	ok = f && fgets(line, (int)room, f);
+	if (f)
+		fclose(f);
+	return ok;
+}
+
+/* Threads of this process that wait. */
+static int asleep(void)
+{
+	DIR *d = opendir("/proc/self/task");
+	struct dirent *e;
+	char line[256], *p;
+	int n = 0;
+
+	while (d && (e = readdir(d))) {
+		p = e->d_name[0] != '.' && task_line(e->d_name, "stat", line, sizeof(line)) ? strrchr(line, ')') : NULL;
+		n += p && p[2] == 'S';
+	}
+	if (d)
+		closedir(d);
+	return n;
+}
+
+static int agents(void)
+{
+	DIR *d = opendir("/proc/self/task");
+	struct dirent *e;
+	char line[64];
+	int n = 0;
+
+	while (d && (e = readdir(d)))
+		n += e->d_name[0] != '.' && task_line(e->d_name, "comm", line, sizeof(line)) &&
+		     !strcmp(line, "tricolor-agent\n");
+	if (d)
+		closedir(d);
+	return n;
+}
+
+/*
+ * The second must not take itself for a forked child, which it does if it finds the page that tells
+ * them apart before that says anything: it would start a second heap beside the first.
+ */
+TEST(two_threads_at_once)
+{
+	struct tri_point *watched;
+	pthread_t first, second;
+	void *failed;
+
+	points_open();
+	watched = point_hold("unseen.watched", 0);
+	ASSERT_EQ(0, pthread_create(&first, NULL, use_heap, &watched));
+	ASSERT_TRUE(point_reached(watched));
+	ASSERT_EQ(0, pthread_create(&second, NULL, use_heap, &watched));
+	/* The first at the point, and the second behind it. */
+	ASSERT_TRUE(WAIT_FOR(asleep() == 2, 100000, PATIENCE_NS));
+	ASSERT_TRUE(point_release(watched));
+	pthread_join(first, &failed);
+	EXPECT_EQ(NULL, failed);
+	pthread_join(second, &failed);
+	EXPECT_EQ(NULL, failed);
+	EXPECT_EQ(1, agents());
+}
+
+TEST_HARNESS_MAIN

@@ -1,0 +1,181 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * test_switches.c - stacks that threads leave, and the agent that scans them
+ *
+ * The subject says that it switches and stays where it is: what matters is who scans the other
+ * stack, some mapped words here, and when.  A number of an object, hidden(), stands for a pointer
+ * that the subject has on the stack that it has been scanned on.
+ */
+#include "stage.h"
+
+#define WORDS 64
+#define BYTES (WORDS * sizeof(void *))
+
+static struct box **area;		/* a stack */
+static tri_stack *registered, *own;
+static uintptr_t object;
+static int result;
+
+FIXTURE(stage) {
+	struct actor subject;
+};
+
+static void prepare(void *unused)
+{
+	(void)unused;
+	own = tri_stack_self();
+	registered = tri_stack_register(area, BYTES);
+	result = own && registered ? 0 : -1;
+}
+
+FIXTURE_SETUP(stage)
+{
+	area = mmap(NULL, BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	ASSERT_TRUE(area != MAP_FAILED && stage_open());
+	ASSERT_TRUE(actor_start(&self->subject));
+	ASSERT_TRUE(actor_does(&self->subject, prepare, NULL) && !result);
+}
+
+FIXTURE_TEARDOWN(stage)
+{
+	EXPECT_TRUE(actor_end(&self->subject));
+	EXPECT_TRUE(actor_end(&collector));
+}
+
+static void put_object(void *unused)
+{
+	struct box *b = tri_alloc(sizeof(*b));
+
+	(void)unused;
+	object = hidden(b);
+	area[17] = b;
+}
+
+static void make_object(void *unused)
+{
+	(void)unused;
+	object = hidden(tri_alloc(sizeof(struct box)));
+}
+
+/* Go there, take what is there, come back. */
+static void take_object(void *unused)
+{
+	(void)unused;
+	result = tri_stack_switch(registered);
+	area[17] = NULL;
+	result |= tri_stack_switch(own);
+}
+
+/* Go there, leave something there, come back. */
+static void leave_object(void *unused)
+{
+	(void)unused;
+	result = tri_stack_switch(registered);
+	area[17] = shown(object);
+	result |= tri_stack_switch(own);
+}
+
+static void unregister(void *unused)
+{
+	(void)unused;
+	result = tri_stack_unregister(registered);
+	area[17] = NULL;
+}
+
+/* The subject has been scanned; the agent has not looked at the other stack. */
+TEST_F(stage, a_switch_scans)
+{
+	struct tri_point *answered;
+
+	ASSERT_TRUE(actor_does(&self->subject, put_object, NULL));
+	answered = point_hold("scan.threads_done", 0);
+	cycle_begin();
+	ASSERT_TRUE(point_reached(answered));
+	ASSERT_TRUE(actor_does(&self->subject, take_object, NULL));
+	ASSERT_EQ(0, result);
+	ASSERT_TRUE(point_release(answered));
+	ASSERT_TRUE(cycle_ended());
+	EXPECT_TRUE(is_alive(object));
+	ASSERT_TRUE(cycle_whole());
+	EXPECT_FALSE(is_alive(object));
+}
+
+/* The agent is about to read it. */
+TEST_F(stage, a_switch_takes_a_claim_over)
+{
+	struct tri_point *claimed;
+
+	ASSERT_TRUE(actor_does(&self->subject, put_object, NULL));
+	claimed = point_hold("coroutine.claimed", 0);
+	cycle_begin();
+	ASSERT_TRUE(point_reached(claimed));
+	ASSERT_TRUE(actor_does(&self->subject, take_object, NULL));
+	ASSERT_EQ(0, result);
+	ASSERT_TRUE(point_release(claimed));
+	ASSERT_TRUE(cycle_ended());
+	EXPECT_TRUE(is_alive(object));
+}
+
+/*
+ * The subject has not been scanned when it leaves the other stack, and has nothing of it when it
+ * is.
+ */
+TEST_F(stage, a_stack_is_left_unscanned)
+{
+	struct tri_point *roots;
+
+	ASSERT_TRUE(actor_does(&self->subject, make_object, NULL));
+	roots = point_hold("scan.roots_done", 0);
+	cycle_begin();
+	ASSERT_TRUE(point_reached(roots));
+	ASSERT_TRUE(actor_does(&self->subject, leave_object, NULL));
+	ASSERT_EQ(0, result);
+	ASSERT_TRUE(point_release(roots));
+	ASSERT_TRUE(cycle_ended());
+	EXPECT_TRUE(is_alive(object));
+}
+
+/* What was on it is held by a stack that has been scanned. */
+TEST_F(stage, a_stack_that_goes_is_scanned)
+{
+	struct tri_point *answered;
+
+	ASSERT_TRUE(actor_does(&self->subject, put_object, NULL));
+	answered = point_hold("scan.threads_done", 0);
+	cycle_begin();
+	ASSERT_TRUE(point_reached(answered));
+	ASSERT_TRUE(actor_does(&self->subject, unregister, NULL));
+	ASSERT_EQ(0, result);
+	ASSERT_TRUE(point_release(answered));
+	ASSERT_TRUE(cycle_ended());
+	EXPECT_TRUE(is_alive(object));
+}
+
+/*
+ * Its memory is unmapped, and its descriptor used for another one, while the agent has claimed it.
+ */
+static void replace(void *unused)
+{
+	unregister(unused);
+	munmap(area, BYTES);
+	area = mmap(NULL, BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	prepare(unused);
+	make_object(unused);
+	area[17] = shown(object);
+}
+
+TEST_F(stage, a_claimed_stack_goes)
+{
+	struct tri_point *claimed = point_hold("coroutine.claimed", 0);
+
+	cycle_begin();
+	ASSERT_TRUE(point_reached(claimed));
+	ASSERT_TRUE(actor_does(&self->subject, replace, NULL));
+	ASSERT_EQ(0, result);
+	ASSERT_TRUE(point_release(claimed));
+	ASSERT_TRUE(cycle_ended());
+	ASSERT_TRUE(cycle_whole());
+	EXPECT_TRUE(is_alive(object));
+}
+
+TEST_HARNESS_MAIN

@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * pageheap_alone.h - the library's page heap without the rest of the library
+ *
+ * What it calls of that does nothing here, and refuses nothing but if the test says so.
+ */
+#ifndef TRICOLOR_SELFTESTS_PAGEHEAP_ALONE_H
+#define TRICOLOR_SELFTESTS_PAGEHEAP_ALONE_H
+
+#include "../../libclient/pageheap.c"
+
+struct tri_global tri_g;
+static bool refusing;
+
+bool tri_throttle_take(uint64_t pages)
+{
+	(void)pages;
+	return true;
+}
+
+bool tri_braked(uint64_t pages)
+{
+	(void)pages;
+	return false;
+}
+
+void tri_dump_begin(void)
+{
+}
+
+void tri_dump_pages(uint64_t page, uint64_t pages)
+{
+	(void)page;
+	(void)pages;
+}
+
+void tri_dump_trim(void)
+{
+}
+
+bool tri_refusing(void)
+{
+	return refusing;
+}
+
+#endif

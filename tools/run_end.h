@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* run_end.h - what ended a program, or children of it, in a `tricolor run`: see run_end.c */
+#ifndef TRICOLOR_RUN_END_H
+#define TRICOLOR_RUN_END_H
+
+#include <limits.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#define RUN_END_LEVELS 8
+
+/* What the files of one group say. */
+struct run_end_level {
+	uint64_t limit_bytes;
+	uint64_t kills;			/* processes that the kernel killed for memory */
+	uint64_t reached;		/* times that memory.max could not be kept; v1: that the limit was reached */
+};
+
+/* The groups from the program's own upwards. */
+struct run_end {
+	char dir[PATH_MAX];		/* of the program's; "": not seen */
+	unsigned int version;
+	size_t mount_len;
+	size_t levels;
+	struct run_end_level before[RUN_END_LEVELS];
+};
+
+/** Before the program goes: it is, or will be, in the group at @dir; "": in ours. */
+void run_end_begin(struct run_end *e, const char *dir);
+
+/**
+ * It has ended with wait status @status: say so if it was killed, and if others of its group were, while the collector
+ * at @socket still knows what their heaps had.
+ */
+void run_end_say(const struct run_end *e, const char *name, pid_t pid, int status, const char *socket);
+
+#endif

@@ -1,0 +1,216 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * source.c - which function, file and line an instruction is of, and who called it
+ *
+ * By libdw of elfutils, from the objects' files: what they say of lines, and of how to unwind.  The process need not be
+ * there any more.  Of its memory no more is known than a piece of stack, so that unwinding ends where that does.
+ */
+#include "source.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static const char *base_name(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+
+	return slash ? slash + 1 : path;
+}
+
+static bool is_c_library(const char *path)
+{
+	static const char *const names[] = { "libc.so", "libc-", "ld-linux", "ld-2" };
+	size_t i;
+
+	for (i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		if (!strncmp(base_name(path), names[i], strlen(names[i])))
+			return true;
+	return false;
+}
+
+const struct source_frame *source_blame(const struct source_frame *frames, size_t n)
+{
+	const struct source_frame *outside = NULL;
+	size_t i;
+
+	for (i = 0; i < n; i++) {
+		if (is_c_library(frames[i].module))
+			continue;
+		/* A C library that was linked statically has no lines, mostly. */
+		if (*frames[i].file)
+			return &frames[i];
+		if (!outside)
+			outside = &frames[i];
+	}
+	return outside ? outside : n ? frames : NULL;
+}
+
+#ifdef HAVE_LIBDW
+#include <dwarf.h>
+#include <elfutils/libdwfl.h>
+
+bool source_is_known(void)
+{
+	return true;
+}
+
+static const Dwfl_Callbacks callbacks = {
+	.find_elf = dwfl_build_id_find_elf,
+	.find_debuginfo = dwfl_standard_find_debuginfo,
+	.section_address = dwfl_offline_section_address,
+};
+
+static Dwfl *open_modules(const struct source_module *modules, size_t n)
+{
+	Dwfl *dwfl = dwfl_begin(&callbacks);
+	size_t i;
+
+	if (!dwfl)
+		return NULL;
+	dwfl_report_begin(dwfl);
+	/* One whose file is gone is left out: what is in it is not known. */
+	for (i = 0; i < n; i++)
+		dwfl_report_elf(dwfl, modules[i].path, modules[i].path, -1, modules[i].bias, true);
+	dwfl_report_end(dwfl, NULL, NULL);
+	return dwfl;
+}
+
+struct walk {
+	const struct source_state *state;
+	struct source_frame *frames;
+	size_t n, most;
+};
+
+/* There is one thread. */
+static pid_t next_thread(Dwfl *dwfl, void *arg, void **thread_arg)
+{
+	const struct walk *w = arg;
+
+	(void)dwfl;
+	if (*thread_arg)
+		return 0;
+	*thread_arg = arg;
+	return w->state->tid;
+}
+
+static bool read_memory(Dwfl *dwfl, Dwarf_Addr addr, Dwarf_Word *result, void *arg)
+{
+	const struct source_state *s = ((struct walk *)arg)->state;
+	uint64_t at = addr - s->registers[SOURCE_SP];
+
+	(void)dwfl;
+	if (at >= s->stack_bytes || s->stack_bytes - at < sizeof(*result))
+		return false;
+	memcpy(result, s->stack + at, sizeof(*result));
+	return true;
+}
+
+/* Numbers are DWARF's for x86-64. */
+static bool set_registers(Dwfl_Thread *thread, void *arg)
+{
+	static const struct {
+		int number;
+		enum source_register which;
+	} map[] = {
+		{ 3, SOURCE_BX }, { 6, SOURCE_BP }, { 7, SOURCE_SP }, { 12, SOURCE_R12 }, { 13, SOURCE_R13 },
+		{ 14, SOURCE_R14 }, { 15, SOURCE_R15 },
+	};
+	const uint64_t *registers = ((struct walk *)arg)->state->registers;
+	size_t i;
+
+	for (i = 0; i < sizeof(map) / sizeof(map[0]); i++)
+		if (!dwfl_thread_state_registers(thread, map[i].number, 1, &registers[map[i].which]))
+			return false;
+	dwfl_thread_state_register_pc(thread, registers[SOURCE_IP]);
+	return true;
+}
+
+static const Dwfl_Thread_Callbacks thread_callbacks = {
+	.next_thread = next_thread, .memory_read = read_memory, .set_initial_registers = set_registers,
+};
+
+/* @at: in the instruction. */
+static void describe(Dwfl *dwfl, uint64_t at, struct source_frame *f)
+{
+	Dwfl_Module *module = dwfl_addrmodule(dwfl, at);
+	const char *name, *file;
+	Dwarf_Addr bias = 0;
+	Dwfl_Line *line;
+
+	memset(f, 0, sizeof(*f));
+	f->vaddr = at;
+	if (!module)
+		return;
+	name = dwfl_module_addrname(module, at);
+	dwfl_module_getelf(module, &bias);
+	f->vaddr = at - bias;
+	snprintf(f->module, sizeof(f->module), "%s",
+		 dwfl_module_info(module, NULL, NULL, NULL, NULL, NULL, NULL, NULL));
+	snprintf(f->function, sizeof(f->function), "%s", name ? name : "");
+	line = dwfl_module_getsrc(module, at);
+	file = line ? dwfl_lineinfo(line, NULL, &f->line, NULL, NULL, NULL) : NULL;
+	snprintf(f->file, sizeof(f->file), "%s", file ? file : "");
+}
+
+static int add_frame(Dwfl_Frame *frame, void *arg)
+{
+	struct walk *w = arg;
+	Dwarf_Addr pc;
+
+	if (w->n == w->most || !dwfl_frame_pc(frame, &pc, NULL))
+		return DWARF_CB_ABORT;
+	/* What follows the store, and what follows each call. */
+	describe(dwfl_thread_dwfl(dwfl_frame_thread(frame)), pc - 1, &w->frames[w->n++]);
+	return DWARF_CB_OK;
+}
+
+size_t source_find(const struct source_state *state, struct source_frame *frames, size_t most)
+{
+	struct walk w = { .state = state, .frames = frames, .most = most };
+	Dwfl *dwfl = open_modules(state->modules, state->nmodules);
+
+	if (!dwfl)
+		return 0;
+	if (dwfl_attach_state(dwfl, NULL, state->pid, &thread_callbacks, &w))
+		dwfl_getthread_frames(dwfl, state->tid, add_frame, &w);
+	/* The instruction itself is known without any unwinding. */
+	if (!w.n && most && dwfl_addrmodule(dwfl, state->registers[SOURCE_IP] - 1))
+		describe(dwfl, state->registers[SOURCE_IP] - 1, &frames[w.n++]);
+	dwfl_end(dwfl);
+	return w.n;
+}
+
+bool source_variable(const char *path, uint64_t vaddr, char *name, size_t size, uint64_t *offset)
+{
+	const struct source_module module = { path, 0 };
+	Dwfl *dwfl = open_modules(&module, 1);
+	Dwfl_Module *found = dwfl ? dwfl_addrmodule(dwfl, vaddr) : NULL;
+	const char *symbol = NULL;
+	GElf_Sym sym;
+
+	if (found)
+		symbol = dwfl_module_addrinfo(found, vaddr, offset, &sym, NULL, NULL, NULL);
+	snprintf(name, size, "%s", symbol ? symbol : "");
+	dwfl_end(dwfl);
+	return symbol && *offset < (sym.st_size ? sym.st_size : 1);
+}
+
+#else
+
+bool source_is_known(void)
+{
+	return false;
+}
+
+size_t source_find(const struct source_state *state, struct source_frame *frames, size_t most)
+{
+	(void)state, (void)frames, (void)most;
+	return 0;
+}
+
+bool source_variable(const char *path, uint64_t vaddr, char *name, size_t size, uint64_t *offset)
+{
+	(void)path, (void)vaddr, (void)name, (void)size, (void)offset;
+	return false;
+}
+#endif

@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* source.h - which function, file and line an instruction is of, and who called it */
+#ifndef TRICOLOR_SOURCE_H
+#define TRICOLOR_SOURCE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+/* An object as a process had it: @bias was added to the addresses in its file. */
+struct source_module {
+	const char *path;
+	uint64_t bias;
+};
+
+enum source_register { SOURCE_IP, SOURCE_SP, SOURCE_BP, SOURCE_BX, SOURCE_R12, SOURCE_R13, SOURCE_R14, SOURCE_R15,
+		       SOURCE_REGISTERS };
+
+/* A thread just behind an instruction.  The caller's. */
+struct source_state {
+	pid_t pid, tid;
+	const struct source_module *modules;
+	size_t nmodules;
+	uint64_t registers[SOURCE_REGISTERS];
+	const unsigned char *stack;	/* from sp up */
+	size_t stack_bytes;
+};
+
+struct source_frame {
+	char function[128], file[512];	/* empty: not known */
+	int line;
+	char module[512];
+	uint64_t vaddr;			/* of the instruction, as in its module's file */
+};
+
+/** Whether files and lines can be found at all: it was built with libdw. */
+bool source_is_known(void);
+
+/** The function that executed the instruction, then its callers.  Returns how many; 0: no module has it. */
+size_t source_find(const struct source_state *state, struct source_frame *frames, size_t most);
+
+/** The frame to blame: the innermost of the program, as far as it can be told from the C library. */
+const struct source_frame *source_blame(const struct source_frame *frames, size_t n);
+
+/** The variable at @vaddr of the object @path.  False: there is none that has a name. */
+bool source_variable(const char *path, uint64_t vaddr, char *name, size_t size, uint64_t *offset);
+
+#endif

@@ -1,0 +1,318 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * stores.c - what TRICOLOR_DEBUG=barriers has written, with functions and lines
+ *
+ * Several processes may share the file: a site's number is one of its process.  How often a site was met comes at the
+ * end; of a process that was killed it is not known, but once is what there is a line for.
+ */
+#include "stores.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "command.h"
+#include "source.h"
+
+#define FRAMES 16
+#define MODULES 64
+#define STACK_BYTES 8192
+
+static const char *text(json_object *o, const char *name)
+{
+	return json_object_get_string(json_object_object_get(o, name));
+}
+
+static uint64_t address(json_object *o, const char *name)
+{
+	const char *digits = text(o, name);
+
+	return digits ? strtoull(digits, NULL, 16) : 0;
+}
+
+static void take(json_object *to, json_object *from, const char *name)
+{
+	json_object_object_add(to, name, json_object_get(json_object_object_get(from, name)));
+}
+
+static void add_text(json_object *o, const char *name, const char *s)
+{
+	json_object_object_add(o, name, s && *s ? json_object_new_string(s) : NULL);
+}
+
+static void add_frame(json_object *o, const struct source_frame *f)
+{
+	char vaddr[32];
+
+	add_text(o, "function", f ? f->function : NULL);
+	add_text(o, "file", f ? f->file : NULL);
+	json_object_object_add(o, "line", f && f->line ? json_object_new_int(f->line) : NULL);
+	add_text(o, "module", f ? f->module : NULL);
+	snprintf(vaddr, sizeof(vaddr), "0x%" PRIx64, f ? f->vaddr : 0);
+	add_text(o, "vaddr", f ? vaddr : NULL);
+}
+
+static size_t read_modules(json_object *store, struct source_module *modules)
+{
+	json_object *list = json_object_object_get(store, "modules");
+	size_t n = json_object_is_type(list, json_type_array) ? json_object_array_length(list) : 0, i, taken = 0;
+
+	for (i = 0; i < n && taken < MODULES; i++) {
+		json_object *m = json_object_array_get_idx(list, i);
+
+		if (text(m, "module"))
+			modules[taken++] = (struct source_module){ text(m, "module"), address(m, "bias") };
+	}
+	return taken;
+}
+
+static size_t read_stack(const char *digits, unsigned char *stack)
+{
+	size_t n;
+	unsigned int byte;
+
+	for (n = 0; digits && n < STACK_BYTES && sscanf(digits + 2 * n, "%2x", &byte) == 1; n++)
+		stack[n] = (unsigned char)byte;
+	return n;
+}
+
+/* An instruction of which nothing but its object is known. */
+static size_t bare_frame(json_object *store, struct source_frame *f)
+{
+	memset(f, 0, sizeof(*f));
+	if (!text(store, "module"))
+		return 0;
+	snprintf(f->module, sizeof(f->module), "%s", text(store, "module"));
+	f->vaddr = address(store, "vaddr") - 1;
+	return 1;
+}
+
+static size_t find_frames(json_object *event, struct source_frame *frames)
+{
+	static const char *const names[SOURCE_REGISTERS] = { "ip", "sp", "bp", "bx", "r12", "r13", "r14", "r15" };
+	json_object *store = json_object_object_get(event, "store");
+	json_object *registers = json_object_object_get(store, "registers");
+	struct source_module modules[MODULES];
+	unsigned char stack[STACK_BYTES];
+	struct source_state state = { .modules = modules, .stack = stack };
+	unsigned int i;
+	size_t n;
+
+	if (!store)
+		return 0;
+	state.pid = json_object_get_int(json_object_object_get(event, "pid"));
+	state.tid = json_object_get_int(json_object_object_get(store, "tid"));
+	state.nmodules = read_modules(store, modules);
+	state.stack_bytes = read_stack(text(store, "stack"), stack);
+	for (i = 0; i < SOURCE_REGISTERS; i++)
+		state.registers[i] = address(registers, names[i]);
+	n = source_find(&state, frames, FRAMES);
+	return n ? n : bare_frame(store, frames);
+}
+
+/* The symbol table of an object's file says more than the running program does. */
+static void name_variable(json_object *slot)
+{
+	char name[256];
+	uint64_t offset;
+
+	if (!text(slot, "module") || !source_variable(text(slot, "module"), address(slot, "vaddr"), name, sizeof(name),
+						      &offset))
+		return;
+	json_object_object_add(slot, "symbol", json_object_new_string(name));
+	json_object_object_add(slot, "symbol_offset", json_object_new_uint64(offset));
+}
+
+static json_object *site(json_object *event)
+{
+	static const char *const same[] = { "pid", "site", "sure", "slot", "old", "new", "why" };
+	json_object *o = json_object_new_object(), *list = json_object_new_array(), *frame;
+	struct source_frame frames[FRAMES];
+	size_t n = find_frames(event, frames), i;
+
+	for (i = 0; i < sizeof(same) / sizeof(same[0]); i++)
+		take(o, event, same[i]);
+	json_object_object_add(o, "count", json_object_new_int(1));
+	name_variable(json_object_object_get(o, "slot"));
+	add_frame(o, source_blame(frames, n));
+	for (i = 0; i < n; i++) {
+		frame = json_object_new_object();
+		add_frame(frame, &frames[i]);
+		json_object_array_add(list, frame);
+	}
+	json_object_object_add(o, "frames", list);
+	return o;
+}
+
+/* The newest member of @list with the numbers that @event has: a PID may have had a heap before. */
+static json_object *find(json_object *list, json_object *event, const char *number)
+{
+	size_t i = json_object_array_length(list);
+
+	while (i--) {
+		json_object *o = json_object_array_get_idx(list, i);
+
+		if (json_object_equal(json_object_object_get(o, "pid"), json_object_object_get(event, "pid")) &&
+		    (!number || json_object_equal(json_object_object_get(o, number),
+						  json_object_object_get(event, number))))
+			return o;
+	}
+	return NULL;
+}
+
+static json_object *process(json_object *event)
+{
+	json_object *o = json_object_new_object();
+
+	take(o, event, "pid");
+	take(o, event, "program");
+	json_object_object_add(o, "passes", NULL);
+	json_object_object_add(o, "refused", NULL);
+	return o;
+}
+
+/* Kinds of events that are not known are those of a later version: they say more. */
+static void add_event(json_object *event, json_object *processes, json_object *sites)
+{
+	const char *kind = text(event, "event");
+	json_object *o;
+
+	if (!kind)
+		return;
+	if (!strcmp(kind, "start")) {
+		json_object_array_add(processes, process(event));
+	} else if (!strcmp(kind, "store")) {
+		json_object_array_add(sites, site(event));
+	} else if (!strcmp(kind, "count")) {
+		o = find(sites, event, "site");
+		if (o)
+			take(o, event, "count");
+	} else if (!strcmp(kind, "end") || !strcmp(kind, "refused")) {
+		o = find(processes, event, NULL);
+		if (o && *kind == 'e')
+			take(o, event, "passes");
+		else if (o)
+			json_object_object_add(o, "refused", json_object_get(json_object_object_get(event, "why")));
+	}
+}
+
+/* Who already stands for the instruction that @o blames, or NULL. */
+static json_object *same_instruction(json_object *sites, json_object *o)
+{
+	static const char *const names[] = { "pid", "module", "vaddr" };
+	size_t n = json_object_array_length(sites), i, k;
+	json_object *other;
+
+	if (!text(o, "module"))
+		return NULL;
+	for (i = 0; i < n; i++) {
+		other = json_object_array_get_idx(sites, i);
+		for (k = 0; k < 3; k++)
+			if (!json_object_equal(json_object_object_get(o, names[k]),
+					       json_object_object_get(other, names[k])))
+				break;
+		if (k == 3)
+			return other;
+	}
+	return NULL;
+}
+
+static int64_t count_of(json_object *o)
+{
+	return json_object_get_int64(json_object_object_get(o, "count"));
+}
+
+/* The library tells stores apart by the instruction that stores: all of those of a memcpy() are the caller's one. */
+static json_object *merge(json_object *sites)
+{
+	json_object *merged = json_object_new_array(), *o, *first;
+	size_t n = json_object_array_length(sites), i;
+
+	for (i = 0; i < n; i++) {
+		o = json_object_array_get_idx(sites, i);
+		first = same_instruction(merged, o);
+		if (first)
+			json_object_object_add(first, "count", json_object_new_int64(count_of(first) + count_of(o)));
+		else
+			json_object_array_add(merged, json_object_get(o));
+	}
+	return merged;
+}
+
+json_object *stores_read(FILE *file)
+{
+	json_object *all = json_object_new_object(), *event;
+	json_object *processes = json_object_new_array(), *sites = json_object_new_array();
+	char *line = NULL;
+	size_t room = 0;
+
+	json_object_object_add(all, "processes", processes);
+	while (getline(&line, &room, file) > 0) {
+		event = json_tokener_parse(line);
+		if (!event) {
+			complain("a line of the program's file is no JSON: %.60s", line);
+			json_object_put(all);
+			all = NULL;
+			break;
+		}
+		add_event(event, processes, sites);
+		json_object_put(event);
+	}
+	free(line);
+	if (all)
+		json_object_object_add(all, "sites", merge(sites));
+	json_object_put(sites);
+	if (ferror(file))
+		complain("can't read what the program wrote: %s", strerror(errno));
+	return all;
+}
+
+static void show_slot(json_object *slot, FILE *out)
+{
+	const char *where = text(slot, "where");
+
+	if (!where)
+		return;
+	if (!strcmp(where, "heap"))
+		fprintf(out, "offset %s of an object of %s bytes", text(slot, "offset"), text(slot, "object_bytes"));
+	else if (text(slot, "symbol") && strcmp(text(slot, "symbol_offset"), "0"))
+		fprintf(out, "%s+%s", text(slot, "symbol"), text(slot, "symbol_offset"));
+	else if (text(slot, "symbol"))
+		fputs(text(slot, "symbol"), out);
+	else if (text(slot, "module"))
+		fprintf(out, "a variable of %s at %s", text(slot, "module"), text(slot, "vaddr"));
+	else
+		fprintf(out, "a registered range at %s", text(slot, "address"));
+}
+
+static void show_site(json_object *o, FILE *out)
+{
+	const char *times = text(o, "count");
+
+	if (text(o, "file"))
+		fprintf(out, "%s:%s: ", text(o, "file"), text(o, "line"));
+	else if (text(o, "module"))
+		fprintf(out, "%s+%s: ", text(o, "module"), text(o, "vaddr"));
+	if (text(o, "function"))
+		fprintf(out, "in %s: ", text(o, "function"));
+	fprintf(out, "%s stored without a barrier in ",
+		json_object_get_boolean(json_object_object_get(o, "sure")) ? "a pointer is" :
+									      "what may be a pointer is");
+	show_slot(json_object_object_get(o, "slot"), out);
+	if (strcmp(times, "1"))
+		fprintf(out, ", %s times", times);
+	if (text(o, "why"))
+		fprintf(out, "; the instruction is not known: %s", text(o, "why"));
+	putc('\n', out);
+}
+
+void stores_show(json_object *stores, FILE *out)
+{
+	json_object *sites = json_object_object_get(stores, "sites");
+	size_t n = json_object_array_length(sites), i;
+
+	for (i = 0; i < n; i++)
+		show_site(json_object_array_get_idx(sites, i), out);
+	fprintf(out, "%zu %s without a barrier\n", n, n == 1 ? "place stores" : "places store");
+}
