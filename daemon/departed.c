@@ -19,6 +19,7 @@
 struct departed {
 	struct control_arena arena;
 	struct ending_watch watch;	/* its own descriptors */
+	struct ending end;		/* what was seen of it so far */
 };
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
@@ -32,7 +33,7 @@ static int again(int fd)
 
 void departed_add(struct registry_arena *r, const struct ending_watch *w)
 {
-	struct departed d = { .watch = *w };
+	struct departed d = { .watch = *w, .end = ENDING_NOTHING };
 	struct departed *slot;
 
 	/* It ends with its client, and nobody could ask; and what knows nothing pushes nothing out that does. */
@@ -52,18 +53,17 @@ void departed_add(struct registry_arena *r, const struct ending_watch *w)
 
 size_t departed_all(struct control_arena list[static DEPARTED_MAX])
 {
-	struct ending e;
 	size_t n = 0, i;
 
 	pthread_mutex_lock(&lock);
 	for (i = added; i && n < DEPARTED_MAX; i--, n++) {
-		const struct departed *d = &ring[(i - 1) % DEPARTED_MAX];
+		struct departed *d = &ring[(i - 1) % DEPARTED_MAX];
 
-		ending_look(&d->watch, &e);
+		ending_look(&d->watch, &d->end);
 		list[n] = d->arena;
-		list[n].ended_how = e.how;
-		list[n].ended_signal = (uint32_t)e.signal;
-		list[n].ended_kills = e.oom_kills;
+		list[n].ended_how = d->end.how;
+		list[n].ended_signal = (uint32_t)d->end.signal;
+		list[n].ended_kills = d->end.oom_kills;
 	}
 	pthread_mutex_unlock(&lock);
 	return n;

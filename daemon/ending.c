@@ -160,17 +160,13 @@ static bool read_zombie(const struct ending_watch *w, int *status)
 	return *status || ours;
 }
 
-void ending_look(const struct ending_watch *w, struct ending *e)
+static void look_how(const struct ending_watch *w, struct ending *e)
 {
 	struct exit_info info = { .mask = INFO_EXIT };
-	uint64_t kills;
 	int status;
 	short ev;
 
-	*e = (struct ending){ .how = ENDING_UNSEEN };
-	e->oom_known = oom_kills(w, &kills);
-	if (e->oom_known)
-		e->oom_kills = kills > w->oom_kills ? kills - w->oom_kills : 0;
+	e->how = ENDING_UNSEEN;
 	if (w->pidfd < 0)
 		return;
 	ev = events(w->pidfd, &at_once);
@@ -183,8 +179,23 @@ void ending_look(const struct ending_watch *w, struct ending *e)
 		take_status(e, status);
 }
 
+void ending_look(const struct ending_watch *w, struct ending *e)
+{
+	uint64_t kills;
+
+	/* A zombie tells how it ended, and so does one that was waited for; but not in the moment between. */
+	if (e->how == ENDING_EXIT || e->how == ENDING_SIGNAL)
+		return;
+	look_how(w, e);
+	/* After that: the kernel counts a kill before it kills. */
+	e->oom_known = oom_kills(w, &kills);
+	if (e->oom_known)
+		e->oom_kills = kills > w->oom_kills ? kills - w->oom_kills : 0;
+}
+
 void ending_wait(const struct ending_watch *w, uint64_t until_ns, struct ending *e)
 {
+	*e = ENDING_NOTHING;
 	for (;;) {
 		struct pollfd p = { .fd = w->pidfd, .events = POLLIN };
 		uint64_t now = clock_ns(), left = until_ns > now ? until_ns - now : 0;
