@@ -18,7 +18,7 @@ static void test_table(void)
 		for (d = commands; d < c; d++)
 			wrong += !strcmp(c->name, d->name);
 	}
-	ksft_test_result(n == 6 && !wrong, "%u commands, each found by its name\n", n);
+	ksft_test_result(n == 7 && !wrong, "%u commands, each found by its name\n", n);
 	ksft_test_result(!command_find("") && !command_find("lis") && !command_find("listt") &&
 			 !command_find("LIST"), "and by no other\n");
 }
