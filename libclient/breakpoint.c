@@ -11,6 +11,7 @@
  * Only stores in user mode count: then any user may do it where perf_event_paranoid is 2 or less.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/hw_breakpoint.h>
 #include <linux/perf_event.h>
 #include <stdio.h>
@@ -35,11 +36,39 @@ static const struct {
 	{ 20, TRI_HIT_R12 }, { 21, TRI_HIT_R13 }, { 22, TRI_HIT_R14 }, { 23, TRI_HIT_R15 },
 };
 
-static char why[160];			/* the last event could not be had; empty: it could */
+static char why[400];			/* the last watch could not be had; empty: it could */
+static char refused[160];		/* why there are no events at all */
 
 const char *tri_watch_why(void)
 {
 	return why;
+}
+
+static int paranoid(void)
+{
+	int fd = open("/proc/sys/kernel/perf_event_paranoid", O_RDONLY | O_CLOEXEC), level = -1;
+	char text[16] = "";
+
+	if (fd < 0)
+		return -1;
+	if (read(fd, text, sizeof(text) - 1) <= 0 || sscanf(text, "%d", &level) != 1)
+		level = -1;
+	close(fd);
+	return level;
+}
+
+/* Events are refused: for ever, if that is so because of who asks, and not of how many there are. */
+static void say_why(bool opening, int err)
+{
+	if (opening && (err == EPERM || err == EACCES || err == ENOSYS || err == EOPNOTSUPP || err == ENOENT)) {
+		if (paranoid() > 2)
+			snprintf(refused, sizeof(refused), "perf_event_open: %s, as kernel.perf_event_paranoid is %d; 2 will "
+				 "do, or CAP_PERFMON", strerror(err), paranoid());
+		else
+			snprintf(refused, sizeof(refused), "perf_event_open: %s; a container's filter of system calls "
+				 "may forbid it", strerror(err));
+	}
+	snprintf(why, sizeof(why), "%s: %s", opening ? "perf_event_open" : "buffer of perf_event_open", strerror(err));
 }
 
 static bool open_event(struct tri_watch *w, pid_t tid, int cpu)
@@ -64,8 +93,7 @@ static bool open_event(struct tri_watch *w, pid_t tid, int cpu)
 		return true;
 	ring = fd < 0 ? MAP_FAILED : mmap(NULL, PAGE + RING_BYTES, PROT_READ, MAP_SHARED, fd, 0);
 	if (ring == MAP_FAILED) {
-		snprintf(why, sizeof(why), "%s: %s", fd < 0 ? "perf_event_open" : "buffer of perf_event_open",
-			 strerror(errno));
+		say_why(fd < 0, errno);
 		if (fd >= 0)
 			close(fd);
 		return false;
@@ -76,8 +104,22 @@ static bool open_event(struct tri_watch *w, pid_t tid, int cpu)
 	return true;
 }
 
-/** Watch @w->at, which held @w->was.  False if that can't be done: tri_watch_why(). */
-bool tri_watch_begin(struct tri_watch *w, const pid_t *tids, size_t n)
+/* Where there are no events. */
+static bool begin_traced(struct tri_watch *w, pid_t only)
+{
+	if (tri_tracer_open() && tri_tracer_begin(w, only)) {
+		why[0] = 0;
+		return true;
+	}
+	snprintf(why, sizeof(why), "%s; and %s", refused, tri_tracer_why());
+	return false;
+}
+
+/**
+ * Watch @w->at, which held @w->was, from tri_watches_start() on: what threads @tids store to it, and, unless @only,
+ * those that they start.  False if that can't be done: tri_watch_why().
+ */
+bool tri_watch_begin(struct tri_watch *w, const pid_t *tids, size_t n, bool only)
 {
 	size_t cpus = (size_t)sysconf(_SC_NPROCESSORS_CONF), i, cpu;
 	bool ok = true;
@@ -85,6 +127,9 @@ bool tri_watch_begin(struct tri_watch *w, const pid_t *tids, size_t n)
 
 	w->events = 0;
 	w->looked_ns = 0;
+	w->trace = 0;
+	if (*refused)
+		return begin_traced(w, only ? tids[0] : 0);
 	for (i = 0; i < n && ok && w->events < EVENTS; i++) {
 		if (n * cpus > EVENTS)
 			ok = open_event(w, tids[i], -1);
@@ -92,13 +137,36 @@ bool tri_watch_begin(struct tri_watch *w, const pid_t *tids, size_t n)
 			ok = open_event(w, tids[i], (int)cpu);
 	}
 	w->whole = ok && n * cpus <= EVENTS && tri_read_foreign(&now, w->at, sizeof(now)) && now == w->was;
+	if (!w->events && *refused)
+		return begin_traced(w, only ? tids[0] : 0);
 	return w->events;
+}
+
+/** The @n words at @w that were begun are watched; those that have ended are not, also if @n is 0.  list_lock. */
+void tri_watches_start(struct tri_watch *w, size_t n)
+{
+	bool traced = tri_tracer_is_stale(), ok;
+	uint64_t now;
+	size_t i;
+
+	for (i = 0; i < n; i++)
+		traced |= w[i].trace != 0;
+	if (!traced)
+		return;
+	ok = tri_tracer_start();
+	if (!ok)
+		snprintf(why, sizeof(why), "%s; and %s", refused, tri_tracer_why());
+	for (i = 0; i < n; i++)
+		if (w[i].trace)
+			w[i].whole = ok && tri_read_foreign(&now, w[i].at, sizeof(now)) && now == w[i].was;
 }
 
 void tri_watch_end(struct tri_watch *w)
 {
 	unsigned int i;
 
+	if (w->trace)
+		tri_tracer_end(w);
 	for (i = 0; i < w->events; i++) {
 		munmap(w->ring[i], PAGE + RING_BYTES);
 		close(w->fd[i]);
@@ -196,6 +264,8 @@ bool tri_watch_first(struct tri_watch *w, struct tri_hit *hit)
 	struct search s = { .w = w, .hit = hit };
 	unsigned int i;
 
+	if (w->trace)
+		return w->whole && tri_tracer_first(w, hit);
 	for (i = 0; i < w->events; i++)
 		if (!w->whole || !each_sample(w->ring[i], is_oldest, &s))
 			return false;
@@ -259,6 +329,8 @@ bool tri_watch_last(struct tri_watch *w, struct tri_hit *hit)
 	struct last_before last[EVENTS] = { { 0 } };
 	unsigned int i;
 
+	if (w->trace)
+		return tri_tracer_last(w, hit);
 	for (i = 0; i < w->events; i++) {
 		s.before = false;
 		if (!each_sample(w->ring[i], may_be_it, &s))
@@ -279,6 +351,10 @@ void tri_watch_look(struct tri_watch *w)
 	if (w->looked_ns)
 		return;
 	w->looked_ns = tri_now_ns();
+	if (w->trace) {
+		w->is_readable = tri_tracer_look(w) && w->is_readable;
+		return;
+	}
 	w->is_readable = tri_read_foreign(&w->now, w->at, sizeof(w->now));
 	for (i = 0; i < w->events; i++)
 		ioctl(w->fd[i], PERF_EVENT_IOC_DISABLE, 0);

@@ -362,5 +362,6 @@ void tri_check_forked(void)
 {
 	tri_write(&tri_g.checks, 0);
 	tri_write(&tri_check_asked, 0);
+	tri_tracer_forked();
 	is_child = true;
 }

@@ -5,7 +5,8 @@
  *	checker.c	a pass: reads all words and compares them with what they were
  *	shadow.c	what they were, and notes of what the library stored
  *	suspect.c	what is made of words that changed: places, sites, what is watched
- *	breakpoint.c	the watching
+ *	breakpoint.c	the watching, by events
+ *	tracer.c	the watching, where there are no events
  *	report.c	what is said
  *
  * All but tri_note() is the agent's.  What is kept is mapped for it alone: variables of the library may be roots, in
@@ -110,15 +111,36 @@ struct tri_watch {
 	int fd[64];
 	void *ring[64];
 	bool whole;			/* no event was missed since it held @was */
+	unsigned int trace;		/* by the tracer, where it is number @trace - 1; 0: by events */
 	struct tri_hit hit;		/* of one of the rings */
 };
 
-bool tri_watch_begin(struct tri_watch *w, const pid_t *tids, size_t n) TRI_HIDDEN;
+bool tri_watch_begin(struct tri_watch *w, const pid_t *tids, size_t n, bool only) TRI_HIDDEN;
+void tri_watches_start(struct tri_watch *w, size_t n) TRI_HIDDEN;	/* list_lock */
 void tri_watch_look(struct tri_watch *w) TRI_HIDDEN;
 bool tri_watch_first(struct tri_watch *w, struct tri_hit *hit) TRI_HIDDEN;
 bool tri_watch_last(struct tri_watch *w, struct tri_hit *hit) TRI_HIDDEN;
 void tri_watch_end(struct tri_watch *w) TRI_HIDDEN;
 const char *tri_watch_why(void) TRI_HIDDEN;
+
+/* ---- tracer.c; agent, but for tri_tracer_region_over() ---- */
+bool tri_tracer_open(void) TRI_HIDDEN;
+bool tri_tracer_begin(struct tri_watch *w, pid_t only) TRI_HIDDEN;
+bool tri_tracer_start(void) TRI_HIDDEN;
+bool tri_tracer_is_stale(void) TRI_HIDDEN;
+bool tri_tracer_look(struct tri_watch *w) TRI_HIDDEN;
+bool tri_tracer_first(const struct tri_watch *w, struct tri_hit *hit) TRI_HIDDEN;
+bool tri_tracer_last(const struct tri_watch *w, struct tri_hit *hit) TRI_HIDDEN;
+void tri_tracer_end(struct tri_watch *w) TRI_HIDDEN;
+const char *tri_tracer_why(void) TRI_HIDDEN;
+void tri_tracer_region_over(struct tri_thread *t) TRI_HIDDEN;
+void tri_tracer_forked(void) TRI_HIDDEN;
+
+static inline void tri_check_region_over(struct tri_thread *t)
+{
+	if (unlikely(tri_read(&tri_g.checks)))
+		tri_tracer_region_over(t);
+}
 
 /* ---- report.c ---- */
 void tri_report_open(void) TRI_HIDDEN;

@@ -25,6 +25,7 @@
  *
  * There is no count of regions.  One in another one ends that; the end of one that is over does nothing.
  */
+#include "checker.h"
 #include "futex.h"
 #include "internal.h"
 
@@ -103,6 +104,7 @@ void tri_region_end(struct tri_thread *t)
 	mark_region(false);
 	if (unlikely(tri_read(&t->pending)) && !t->depth)
 		tri_signal_self(t);
+	tri_check_region_over(t);
 }
 
 /*

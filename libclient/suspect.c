@@ -244,7 +244,7 @@ static size_t list_threads(pid_t *tids, size_t room)
 	return n;
 }
 
-static void watch(uintptr_t at, uint64_t was, const pid_t *tids, size_t n)
+static void watch(uintptr_t at, uint64_t was, const pid_t *tids, size_t n, bool only)
 {
 	struct tri_watch *w = &all->watch[nwatches];
 
@@ -252,7 +252,7 @@ static void watch(uintptr_t at, uint64_t was, const pid_t *tids, size_t n)
 		return;
 	w->at = at;
 	w->was = was;
-	if (tri_watch_begin(w, tids, n))
+	if (tri_watch_begin(w, tids, n, only))
 		nwatches++;
 	else
 		unwatched++;
@@ -280,7 +280,7 @@ static void aim_at(size_t place, const pid_t *tids, size_t n)
 	p->turns++;
 	p->chosen = pass;
 	if (aim != AT_NEXT_OBJECT)
-		watch(at, tri_shadow_get(at), tids, n);
+		watch(at, tri_shadow_get(at), tids, n, false);
 	else if (!tri_classes[p->latest.byte].large)
 		wanted[nwanted++] = place;
 }
@@ -313,30 +313,40 @@ static void watch_some(void)
 		aim_at(place, tids, n);
 }
 
-/* The slot that @t will hand out next for the page byte of @s; it hands out none before that is done. */
-static void watch_next_object(struct tri_thread *t, const struct tri_suspect *s)
+/* The slots that @t will hand out next for what is wanted.  Its cache lock is held: it hands out none. */
+static void watch_next_objects(struct tri_thread *t)
 {
+	const struct tri_suspect *s;
 	uintptr_t at;
+	size_t i;
 
-	/* One that was stopped with its lock in its hands is left for the next cycle. */
-	if (!tri_lock_until(&t->cache_lock, tri_now_ns() + LOCK_NS))
-		return;
-	at = (uintptr_t)tri_cache_next(t, s->byte);
-	if (at)
-		watch(at + (s->at - s->object), 0, &t->tid, 1);
-	tri_unlock(&t->cache_lock);
+	for (i = 0; i < nwanted; i++) {
+		s = &all->place[wanted[i]].latest;
+		at = (uintptr_t)tri_cache_next(t, s->byte);
+		if (at)
+			watch(at + (s->at - s->object), 0, &t->tid, 1, true);
+	}
 }
 
 /** Barriers are off again, and all windows given back: those that are opened now stay until the next pass. */
 void tri_suspects_aim(void)
 {
-	struct tri_thread *t;
-	size_t i;
+	struct tri_thread *held[WATCHED], *t;
+	size_t first = nwatches, n = 0;
 
+	if (!nwanted)
+		return;
 	pthread_mutex_lock(&tri_g.list_lock);
-	for (i = 0; i < nwanted; i++)
-		for (t = tri_g.threads; t; t = t->next)
-			watch_next_object(t, &all->place[wanted[i]].latest);
+	for (t = tri_g.threads; t && n < WATCHED && nwatches < WATCHED; t = t->next) {
+		/* One that was stopped with its lock in its hands is left for the next cycle. */
+		if (!tri_lock_until(&t->cache_lock, tri_now_ns() + LOCK_NS))
+			continue;
+		held[n++] = t;
+		watch_next_objects(t);
+	}
+	tri_watches_start(&all->watch[first], nwatches - first);
+	while (n)
+		tri_unlock(&held[--n]->cache_lock);
 	nwanted = 0;
 	pthread_mutex_unlock(&tri_g.list_lock);
 }
@@ -372,6 +382,9 @@ void tri_suspects_take(const struct tri_suspect *s, size_t n, bool last)
 	nwatches = 0;
 	if (!last)
 		watch_some();
+	pthread_mutex_lock(&tri_g.list_lock);
+	tri_watches_start(all->watch, nwatches);
+	pthread_mutex_unlock(&tri_g.list_lock);
 	/* From the last one on: what words have in common is a place that came later, if it came by this. */
 	for (i = nplaces; i--;)
 		give_up_waiting(&all->place[i], last);

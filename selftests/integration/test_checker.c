@@ -301,12 +301,12 @@ static void write_place(const struct shape *s)
 	fclose(file);
 }
 
-/* As many containers do. */
-static void deny_events(void)
+/* As containers do: the one many, the other those of old. */
+static void deny(long number)
 {
 	struct sock_filter filter[] = {
 		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
-		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_perf_event_open, 0, 1),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (uint32_t)number, 0, 1),
 		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
 		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
 	};
@@ -320,11 +320,10 @@ static int run_shape(const char *name)
 {
 	size_t i;
 
-	if (!strcmp(name, "no_events")) {
-		deny_events();
-		name = "store_field";
-	}
-
+	if (getenv("DENY_EVENTS"))
+		deny(SYS_perf_event_open);
+	if (getenv("DENY_TRACING"))
+		deny(SYS_ptrace);
 	set_up();
 	if (!strcmp(name, "clean")) {
 		clean();
@@ -496,13 +495,19 @@ static struct found read_reports(const char *path, const struct shape *s)
 	return f;
 }
 
-static bool is_found(const struct shape *s)
+/* @traced: with a tracer in place of events. */
+static bool is_found(const struct shape *s, bool traced)
 {
 	bool once = !strcmp(s->name, "store_once");
 	char path[64];
-	int status = run(s->name, "barriers=status", NULL, path);
-	struct found f = read_reports(path, s);
+	struct found f;
+	int status;
 
+	if (traced)
+		setenv("DENY_EVENTS", "1", 1);
+	status = run(s->name, "barriers=status", NULL, path);
+	unsetenv("DENY_EVENTS");
+	f = read_reports(path, s);
 	if (f.no_events)
 		ksft_print_msg("%s: no hardware breakpoints here\n", s->name);
 	if (!WIFEXITED(status) || WEXITSTATUS(status) != 1 || !f.ended || !f.stores || f.wrong ||
@@ -534,7 +539,11 @@ static bool is_found_without_events(void)
 
 	while (strcmp(s->name, "store_field"))
 		s++;
-	status = run("no_events", "barriers=status", NULL, path);
+	setenv("DENY_EVENTS", "1", 1);
+	setenv("DENY_TRACING", "1", 1);
+	status = run(s->name, "barriers=status", NULL, path);
+	unsetenv("DENY_EVENTS");
+	unsetenv("DENY_TRACING");
 	f = read_reports(path, s);
 	return WIFEXITED(status) && WEXITSTATUS(status) == 1 && f.ended && f.stores == 1 && !f.wrong && !f.named &&
 	       f.no_events;
@@ -580,11 +589,12 @@ int main(int argc, char **argv)
 	strcpy(slash ? slash + 1 : plugin_path, slash ? "plugin_store.so" : "./plugin_store.so");
 	setrlimit(RLIMIT_CORE, &no_core);
 	ksft_print_header();
-	ksft_set_plan(SHAPES + 5);
-	for (i = 0; i < SHAPES; i++)
-		ksft_test_result(is_found(&shapes[i]), "%s\n", shapes[i].name);
+	ksft_set_plan(2 * SHAPES + 5);
+	for (i = 0; i < 2 * SHAPES; i++)
+		ksft_test_result(is_found(&shapes[i / 2], i % 2), "%s%s\n", shapes[i / 2].name,
+				 i % 2 ? ", without events" : "");
 	ksft_test_result(nothing_is_said(), "nothing is said of a program with all barriers\n");
-	ksft_test_result(is_found_without_events(), "without breakpoints the slot is found, and it says why\n");
+	ksft_test_result(is_found_without_events(), "without events and tracing the slot is found, and it says why\n");
 	ksft_test_result(exits_as_ever(), "the status is not changed unless that is asked for\n");
 	ksft_test_result(aborts(), "barriers=abort\n");
 	ksft_test_result(is_refused(), "more memory than there may be is refused\n");
