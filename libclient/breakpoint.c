@@ -62,11 +62,11 @@ static void say_why(bool opening, int err)
 {
 	if (opening && (err == EPERM || err == EACCES || err == ENOSYS || err == EOPNOTSUPP || err == ENOENT)) {
 		if (paranoid() > 2)
-			snprintf(refused, sizeof(refused), "perf_event_open: %s, as kernel.perf_event_paranoid is %d; 2 will "
-				 "do, or CAP_PERFMON", strerror(err), paranoid());
+			snprintf(refused, sizeof(refused), "perf_event_open: %s, as kernel.perf_event_paranoid is %d; "
+				 "2 will do, or CAP_PERFMON", strerror(err), paranoid());
 		else
-			snprintf(refused, sizeof(refused), "perf_event_open: %s; a container's filter of system calls "
-				 "may forbid it", strerror(err));
+			snprintf(refused, sizeof(refused), "perf_event_open: %s; a container's filter of system "
+				 "calls may forbid it", strerror(err));
 	}
 	snprintf(why, sizeof(why), "%s: %s", opening ? "perf_event_open" : "buffer of perf_event_open", strerror(err));
 }

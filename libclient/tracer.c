@@ -8,8 +8,8 @@
  * else sees that: no page is protected, no signal comes to the program, no system call fails that did not.
  *
  *  1. A thread must be stopped to have its registers set.  That it is interrupted may not be seen either, so
- *     that it is not ptrace() that does: it is sent our signal, as for a handshake, stops with it, and goes on into our
- *     handler, which sees to it that system calls go on (restart.c).
+ *     that it is not ptrace() that does: it is sent our signal, as for a handshake, stops with it, goes on into our
+ *     handler, and that sees to it that system calls go on (restart.c).
  *  2. A thread in a blocking region is sent none.  It finds what is watched when it comes out, and sends the signal
  *     to itself (tri_tracer_region_over()).
  *  3. What is watched has a version.  A round gives it the next number, signals all, and waits until each thread is

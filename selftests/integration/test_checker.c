@@ -11,7 +11,9 @@
 #include <linux/seccomp.h>
 #include <pthread.h>
 #include <signal.h>
+#include <spawn.h>
 #include <stddef.h>
+#include <sys/epoll.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 
@@ -42,6 +44,7 @@ static void **malloced;			/* a registered range */
 static void **plugin_global;
 static __thread struct node *own;
 static unsigned long turn;
+static int epoll;
 static char plugin_path[PATH_MAX];
 
 static NOINLINE struct node *new_node(void)
@@ -147,6 +150,82 @@ PLANTED(store_null)
 	tri_store(&keep->next, new_node());
 	collect_times(3);
 	*(struct node *volatile *)&keep->next = NULL;
+}
+
+/* Mostly in a blocking region, which nobody interrupts. */
+PLANTED(store_server)
+{
+	struct epoll_event event;
+
+	if (epoll_wait(epoll, &event, 1, 2))
+		exit(10);
+	keep->next = new_node();
+}
+
+static volatile sig_atomic_t traps;
+
+static void trapped(int sig)
+{
+	(void)sig;
+	traps++;
+}
+
+static void *short_lived(void *unused)
+{
+	tri_store(&global, keep);
+	return unused;
+}
+
+/* What a program does that is not to see how it is watched. */
+static void behave_oddly(void)
+{
+	static char *shell[] = { (char *)"sh", (char *)"-c", (char *)"exit 6", NULL };
+	struct timespec none = { 0, 1000000 };
+	struct epoll_event event;
+	pthread_t threads[4];
+	sigset_t usr1;
+	int status, i;
+	pid_t pid;
+
+	/* Its own traps are its own. */
+	signal(SIGTRAP, trapped);
+	traps = 0;
+	raise(SIGTRAP);
+	__asm__ volatile("int3");
+	if (traps != 2)
+		exit(11);
+	/* It has no children that it has not made. */
+	if (wait(&status) >= 0 || errno != ECHILD || waitpid(-1, &status, WNOHANG) >= 0)
+		exit(12);
+	/* Calls that end with EINTR after any stop. */
+	sigemptyset(&usr1);
+	sigaddset(&usr1, SIGUSR1);
+	if (syscall(SYS_epoll_wait, epoll, &event, 1, 1) ||
+	    syscall(SYS_rt_sigtimedwait, &usr1, NULL, &none, 8) >= 0 || errno != EAGAIN)
+		exit(13);
+	for (i = 0; i < 4; i++)
+		if (pthread_create(&threads[i], NULL, short_lived, NULL))
+			exit(14);
+	for (i = 0; i < 4; i++)
+		pthread_join(threads[i], NULL);
+	pid = fork();
+	if (!pid) {
+		keep->next = new_node();
+		_exit(5);
+	}
+	if (pid < 0 || waitpid(pid, &status, 0) != pid || WEXITSTATUS(status) != 5)
+		exit(15);
+	/* Not system(): glibc's keeps there in a variable what it has found on its stack (the rest of a sigset_t). */
+	if (posix_spawn(&pid, "/bin/sh", NULL, NULL, shell, environ) || waitpid(pid, &status, 0) != pid ||
+	    WEXITSTATUS(status) != 6)
+		exit(16);
+}
+
+PLANTED(store_oddly)
+{
+	if (turn % 4 == 0)
+		behave_oddly();
+	keep->next = new_node();
 }
 
 /* No instruction can be found for it. */
@@ -272,6 +351,8 @@ static const struct shape shapes[] = {
 	SHAPE(store_plugin, "global", -1, false, false, "plugin_store.so"),
 	SHAPE(store_thread, "heap", offsetof(struct node, next), true, false, NULL),
 	SHAPE(store_null, "heap", offsetof(struct node, next), true, false, NULL),
+	SHAPE(store_server, "heap", offsetof(struct node, next), true, false, NULL),
+	SHAPE(store_oddly, "heap", offsetof(struct node, next), true, false, NULL),
 	SHAPE(store_once, "global", -1, false, false, "test_checker"),
 };
 
@@ -283,6 +364,7 @@ static void set_up(void)
 
 	plugin_global = plugin ? dlsym(plugin, "plugin_global") : NULL;
 	malloced = calloc(8, sizeof(*malloced));
+	epoll = epoll_create1(EPOLL_CLOEXEC);
 	if (!plugin_global || !malloced || tri_root_add(malloced, 8 * sizeof(*malloced)))
 		exit(2);
 	tri_store(&keep, tri_alloc_typed(&node_type, 1));
@@ -328,6 +410,14 @@ static int run_shape(const char *name)
 	if (!strcmp(name, "clean")) {
 		clean();
 		return 0;
+	}
+	if (!strcmp(name, "exec")) {
+		for (turn = 0; turn < 20; turn++) {
+			store_field();
+			collect();
+		}
+		execl("/bin/sh", "sh", "-c", "exit 7", (char *)NULL);
+		return 9;
 	}
 	for (i = 0; i < SHAPES; i++) {
 		if (strcmp(name, shapes[i].name))
@@ -549,6 +639,27 @@ static bool is_found_without_events(void)
 	       f.no_events;
 }
 
+/* Another program is nobody's that is watched. */
+static bool exec_goes_on(void)
+{
+	char path[64];
+	struct found f;
+	int i, status;
+
+	for (i = 0; i < 2; i++) {
+		if (i)
+			setenv("DENY_EVENTS", "1", 1);
+		status = run("exec", "barriers", NULL, path);
+		unsetenv("DENY_EVENTS");
+		f = read_reports(path, NULL);
+		if (!WIFEXITED(status) || WEXITSTATUS(status) != 7 || !f.stores || f.ended) {
+			ksft_print_msg("wait status %#x\n", status);
+			return false;
+		}
+	}
+	return true;
+}
+
 static bool exits_as_ever(void)
 {
 	char path[64];
@@ -589,12 +700,13 @@ int main(int argc, char **argv)
 	strcpy(slash ? slash + 1 : plugin_path, slash ? "plugin_store.so" : "./plugin_store.so");
 	setrlimit(RLIMIT_CORE, &no_core);
 	ksft_print_header();
-	ksft_set_plan(2 * SHAPES + 5);
+	ksft_set_plan(2 * SHAPES + 6);
 	for (i = 0; i < 2 * SHAPES; i++)
 		ksft_test_result(is_found(&shapes[i / 2], i % 2), "%s%s\n", shapes[i / 2].name,
 				 i % 2 ? ", without events" : "");
 	ksft_test_result(nothing_is_said(), "nothing is said of a program with all barriers\n");
 	ksft_test_result(is_found_without_events(), "without events and tracing the slot is found, and it says why\n");
+	ksft_test_result(exec_goes_on(), "a program that comes by exec() is not watched\n");
 	ksft_test_result(exits_as_ever(), "the status is not changed unless that is asked for\n");
 	ksft_test_result(aborts(), "barriers=abort\n");
 	ksft_test_result(is_refused(), "more memory than there may be is refused\n");
