@@ -48,14 +48,8 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
 	case 'o':
 		o->output = arg;
 		return 0;
-	case ARGP_KEY_ARGS:
-		o->program = state->argv + state->next;
-		return 0;
-	case ARGP_KEY_NO_ARGS:
-		argp_error(state, "which program?");
-		return 0;
 	}
-	return ARGP_ERR_UNKNOWN;
+	return run_program_option(key, state, &o->program);
 }
 
 static const struct argp argp = {
@@ -97,29 +91,33 @@ static bool set_debug(bool aborts)
 
 static int run(const struct options *o, int *status)
 {
-	struct run_program p = { .keeps_socket = true };
+	struct run_program p = { 0 };
 	sigset_t mask;
 	int err;
 
 	run_program_block_signals(&mask);
 	if (!run_program_fork(&p, o->program, &mask))
 		return EXIT_OURS;
-	/* Anything lets it go. */
-	err = run_program_go(&p, "-", o->program[0]);
+	err = run_program_go(&p, NULL, o->program[0]);
 	if (!err)
 		*status = run_program_wait(&p);
 	return err;
 }
 
-static bool print(const struct options *o, json_object *stores)
+/* Before the program runs: it may do so for hours. */
+static FILE *open_output(const struct options *o)
 {
 	FILE *out = o->output ? fopen(o->output, "we") : o->json ? stdout : stderr;
+
+	if (!out)
+		complain("can't write %s: %s", o->output, strerror(errno));
+	return out;
+}
+
+static bool print(const struct options *o, json_object *stores, FILE *out)
+{
 	bool fine;
 
-	if (!out) {
-		complain("can't write %s: %s", o->output, strerror(errno));
-		return false;
-	}
 	if (o->json)
 		fprintf(out, "%s\n", json_object_to_json_string_ext(stores, JSON_C_TO_STRING_PRETTY |
 									    JSON_C_TO_STRING_SPACED |
@@ -149,6 +147,10 @@ static bool was_checked(json_object *stores, const char *program)
 	for (i = 0; i < n; i++) {
 		p = json_object_array_get_idx(processes, i);
 		why = json_object_object_get(p, "refused");
+		/* Killed, or gone by _exit() or exec(): that is no failure of the check. */
+		if (!why && !json_object_object_get(p, "passes"))
+			complain("process %s did not end by exit(): what it stored last was not looked at",
+				 json_object_get_string(json_object_object_get(p, "pid")));
 		if (!why)
 			continue;
 		complain("process %s was not checked to its end: %s",
@@ -163,12 +165,13 @@ int cmd_check_barriers(int argc, char **argv)
 	struct options o = { 0 };
 	json_object *stores;
 	bool found, fine;
-	FILE *file;
+	FILE *file, *out;
 	int err, status;
 
 	argp_err_exit_status = EXIT_OURS;
 	argp_parse(&argp, argc, argv, ARGP_IN_ORDER, NULL, &o);
-	file = open_file();
+	out = open_output(&o);
+	file = out ? open_file() : NULL;
 	if (!file || !set_debug(o.abort))
 		return EXIT_OURS;
 	if (!source_is_known())
@@ -182,7 +185,7 @@ int cmd_check_barriers(int argc, char **argv)
 		return EXIT_OURS;
 	found = json_object_array_length(json_object_object_get(stores, "sites"));
 	fine = was_checked(stores, o.program[0]);
-	fine = print(&o, stores) && fine;
+	fine = print(&o, stores, out) && fine;
 	json_object_put(stores);
 	if (WIFEXITED(status) && !WEXITSTATUS(status) && (found || !fine))
 		return found ? 1 : EXIT_OURS;

@@ -72,14 +72,8 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
 	case 'v':
 		o->verbose = true;
 		return 0;
-	case ARGP_KEY_ARGS:
-		o->program = state->argv + state->next;
-		return 0;
-	case ARGP_KEY_NO_ARGS:
-		argp_error(state, "which program?");
-		return 0;
 	}
-	return ARGP_ERR_UNKNOWN;
+	return run_program_option(key, state, &o->program);
 }
 
 static const struct argp argp = {

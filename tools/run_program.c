@@ -47,6 +47,16 @@ void run_program_block_signals(sigset_t *old)
 	signal(SIGCHLD, SIG_DFL);
 }
 
+error_t run_program_option(int key, struct argp_state *state, char ***program)
+{
+	if (key == ARGP_KEY_NO_ARGS)
+		argp_error(state, "which program?");
+	else if (key != ARGP_KEY_ARGS)
+		return ARGP_ERR_UNKNOWN;
+	*program = state->argv + state->next;
+	return 0;
+}
+
 static __attribute__((noreturn)) void become(const struct run_program *p, char **argv,
 					     const sigset_t *mask, int go, int failed)
 {
@@ -60,7 +70,7 @@ static __attribute__((noreturn)) void become(const struct run_program *p, char *
 	socket[n] = 0;
 	if (!n)
 		_exit(EXIT_OURS);
-	if (!p->keeps_socket)
+	if (*socket)
 		setenv("TRICOLOR_SOCKET", socket, 1);
 	if (p->own_gc_percent)
 		unsetenv("TRICOLOR_GC_PERCENT");
@@ -108,7 +118,8 @@ int run_program_go(struct run_program *p, const char *socket, const char *name)
 	int err = 0;
 	ssize_t n;
 
-	if (write(p->go_fd, socket, strlen(socket)) < 0)
+	/* With its zero: none is a message as well. */
+	if (write(p->go_fd, socket ? socket : "", socket ? strlen(socket) + 1 : 1) < 0)
 		err = errno;
 	close(p->go_fd);
 	do
