@@ -2,8 +2,9 @@
 /*
  * breakpoint.c - which instruction stores to a word: hardware breakpoints by perf_event_open(2); for suspect.c
  *
- *  1. A watch has an event for each thread.  Where there are few of them it has one for each CPU too: such events
- *     are inherited by threads that are started later.
+ *  1. A watch has an event for each thread on each CPU: such events are inherited by threads that are started later.
+ *     Where these are too many, or are refused, there is the tracer (tracer.c); where that is refused one event for each
+ *     thread, and nothing is said if others have come.
  *  2. Each has a buffer, written from its end downwards, so that the newest samples are the first in it, and the oldest
  *     are overwritten.
  *  3. A stopped watch has no more samples than those that are there.
@@ -107,39 +108,61 @@ static bool open_event(struct tri_watch *w, pid_t tid, int cpu)
 /* Where there are no events. */
 static bool begin_traced(struct tri_watch *w, pid_t only)
 {
+	char both[sizeof(why)];
+
 	if (tri_tracer_open() && tri_tracer_begin(w, only)) {
 		why[0] = 0;
 		return true;
 	}
-	snprintf(why, sizeof(why), "%s; and %s", refused, tri_tracer_why());
+	if (!*refused && !*why)
+		snprintf(why, sizeof(why), "perf_event_open: too many threads");
+	snprintf(both, sizeof(both), "%s; and %s", *refused ? refused : why, tri_tracer_why());
+	strcpy(why, both);
 	return false;
+}
+
+/* Events for all of @tids.  @cpus: 0, or on each of so many, which threads that are started later inherit. */
+static bool begin_events(struct tri_watch *w, const pid_t *tids, size_t n, size_t cpus)
+{
+	size_t i, cpu;
+	bool ok = n <= EVENTS && n * cpus <= EVENTS;
+
+	for (i = 0; i < n && ok; i++) {
+		if (!cpus)
+			ok = open_event(w, tids[i], -1);
+		for (cpu = 0; cpu < cpus && ok; cpu++)
+			ok = open_event(w, tids[i], (int)cpu);
+	}
+	/* With some of them another thread's store would be taken for theirs. */
+	if (!ok)
+		tri_watch_end(w);
+	return ok && w->events;
 }
 
 /**
  * Watch @w->at, which held @w->was, from tri_watches_start() on: what threads @tids store to it, and, unless @only,
- * those that they start.  False if that can't be done: tri_watch_why().
+ * those that they start.  @n may be more than TRI_WATCHED_THREADS, of which there is no list then.  False if that
+ * can't be done: tri_watch_why().
  */
 bool tri_watch_begin(struct tri_watch *w, const pid_t *tids, size_t n, bool only)
 {
-	size_t cpus = (size_t)sysconf(_SC_NPROCESSORS_CONF), i, cpu;
-	bool ok = true;
 	uint64_t now;
 
 	w->events = 0;
 	w->looked_ns = 0;
 	w->trace = 0;
-	if (*refused)
-		return begin_traced(w, only ? tids[0] : 0);
-	for (i = 0; i < n && ok && w->events < EVENTS; i++) {
-		if (n * cpus > EVENTS)
-			ok = open_event(w, tids[i], -1);
-		for (cpu = 0; cpu < cpus && ok && n * cpus <= EVENTS; cpu++)
-			ok = open_event(w, tids[i], (int)cpu);
+	w->nobody_else = false;
+	w->whole = !*refused && begin_events(w, tids, n, (size_t)sysconf(_SC_NPROCESSORS_CONF));
+	if (w->whole) {
+		w->whole = tri_read_foreign(&now, w->at, sizeof(now)) && now == w->was;
+		return true;
 	}
-	w->whole = ok && n * cpus <= EVENTS && tri_read_foreign(&now, w->at, sizeof(now)) && now == w->was;
-	if (!w->events && *refused)
-		return begin_traced(w, only ? tids[0] : 0);
-	return w->events;
+	if (begin_traced(w, only ? tids[0] : 0))
+		return true;
+	/* Each thread by itself: then there must have come none when the word is looked at. */
+	w->nobody_else = !only;
+	w->made = tri_read(&tri_g.threads_made);
+	return !*refused && begin_events(w, tids, n, 0);
 }
 
 /** The @n words at @w that were begun are watched; those that have ended are not, also if @n is 0.  list_lock. */
@@ -155,7 +178,8 @@ void tri_watches_start(struct tri_watch *w, size_t n)
 		return;
 	ok = tri_tracer_start();
 	if (!ok)
-		snprintf(why, sizeof(why), "%s; and %s", refused, tri_tracer_why());
+		snprintf(why, sizeof(why), "%s; and %s", *refused ? refused : "perf_event_open: too many threads",
+			 tri_tracer_why());
 	for (i = 0; i < n; i++)
 		if (w[i].trace)
 			w[i].whole = ok && tri_read_foreign(&now, w[i].at, sizeof(now)) && now == w[i].was;
@@ -355,7 +379,8 @@ void tri_watch_look(struct tri_watch *w)
 		w->is_readable = tri_tracer_look(w) && w->is_readable;
 		return;
 	}
-	w->is_readable = tri_read_foreign(&w->now, w->at, sizeof(w->now));
+	w->is_readable = tri_read_foreign(&w->now, w->at, sizeof(w->now)) &&
+			 !(w->nobody_else && w->made != tri_read(&tri_g.threads_made));
 	for (i = 0; i < w->events; i++)
 		ioctl(w->fd[i], PERF_EVENT_IOC_DISABLE, 0);
 }

@@ -13,6 +13,7 @@
  * Why no store of the library's can be suspect is in design.md, 4.11.
  */
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -38,7 +39,6 @@ static size_t nsuspects;
 struct pass {
 	uint64_t heap_lo, heap_bytes;
 	bool compares;			/* what comes now: else it is only read */
-	bool knows_notes;		/* all are there */
 	bool keeps_segments;		/* no object was unloaded */
 	bool full;			/* there is no memory for the shadow */
 	bool last;
@@ -144,6 +144,11 @@ static void look_at_large(struct pass *p, uint32_t page, uint32_t pages)
 		off_t data = lseek(tri_g.mapping.fd, base + (off_t)at, SEEK_DATA);
 		uint64_t stop;
 
+		/* The device does not tell; ENXIO: there is no more. */
+		if (data < 0 && errno != ENXIO) {
+			look_at_words(p, at, end - at, keeps);
+			return;
+		}
 		if (data < 0 || (uint64_t)(data - base) >= end)
 			return;
 		at = (uint64_t)(data - base);
@@ -189,7 +194,7 @@ static void begin_range(void *arg, uintptr_t lo, uintptr_t hi, bool segment)
 
 	p->what = (struct tri_suspect){ .where = segment ? TRI_WHERE_GLOBAL : TRI_WHERE_ROOT };
 	p->what.may_go = segment && !tri_object_is_program(lo);
-	p->compares = p->knows_notes && (!p->what.may_go || p->keeps_segments);
+	p->compares = !p->what.may_go || p->keeps_segments;
 	if (p->what.may_go)
 		p->full |= !tri_ranges_put(&segments, lo, hi);
 }
@@ -242,11 +247,11 @@ static void look_at_roots(struct pass *p)
 	nsuspects = n;
 }
 
-static void refuse(void)
+static void refuse(const char *why)
 {
+	tri_suspects_stop();
 	tri_write(&tri_g.checks, 0);
-	tri_report_refusal("there is no memory for what words were: it takes as much as words with pointers do, up to "
-			   "TRICOLOR_DEBUG_MEMORY (1GiB)");
+	tri_report_refusal(why);
 }
 
 /** list_lock.  The notes that are there belong to the pass that comes. */
@@ -260,20 +265,26 @@ void tri_check_pass(bool last)
 {
 	struct pass p = { .heap_lo = tri_g.view.heap_va, .heap_bytes = tri_g.view.heap_pages << TRI_PAGE_SHIFT,
 			  .last = last };
-	static bool lost_before;
-	bool lost = tri_notes_lost();
 
-	/* A lost one may be of this epoch or the next. */
-	p.knows_notes = p.compares = !lost && !lost_before;
-	lost_before = lost;
+	/* Of a store that was not noted nobody knows whose it was. */
+	if (tri_notes_lost()) {
+		refuse("there is no address space for notes of what the library stores, 16 MiB for each GiB of the "
+		       "program's that has such words; ulimit -v, or vm.overcommit_memory");
+		return;
+	}
+	p.compares = true;
 	nsuspects = 0;
 	tri_report_pass();
 	look_at_heap(&p);
 	look_at_roots(&p);
 	tri_notes_clear_old();
 	tri_suspects_take(suspects, nsuspects, last);
-	if (p.full)
-		refuse();
+	if (p.full && tri_shadow_bytes() + 4096 > tri_g.settings.debug_memory_bytes)
+		refuse("there is no memory for what words were: it takes as much as words with pointers do, up to "
+		       "TRICOLOR_DEBUG_MEMORY (1GiB)");
+	else if (p.full)
+		refuse("there is no address space for what words were, 1 GiB for each of the program's that has words with "
+		       "pointers; ulimit -v, or vm.overcommit_memory");
 }
 
 /** The cycle is over: the next one is to begin at once. */
@@ -328,9 +339,14 @@ void tri_check_end(void)
 /** A site was found. */
 void tri_check_found(void)
 {
+	static const struct sigaction by_default = { .sa_handler = SIG_DFL };
+
 	atomic_fetch_add(&sites_found, 1);
-	if (tri_g.settings.barriers_abort)
-		abort();
+	if (!tri_g.settings.barriers_abort)
+		return;
+	/* A handler of the program's is not for this thread: it may allocate. */
+	tri_real_sigaction(SIGABRT, &by_default, NULL);
+	abort();
 }
 
 static void await_last_pass(void)

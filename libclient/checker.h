@@ -79,6 +79,7 @@ static inline void tri_note(const void *slot)
 
 /* ---- suspect.c ---- */
 int tri_suspects_open(void) TRI_HIDDEN;
+void tri_suspects_stop(void) TRI_HIDDEN;
 #define TRI_WATCHED 64
 bool tri_suspect_look(uintptr_t at) TRI_HIDDEN;
 void tri_suspects_take(const struct tri_suspect *s, size_t n, bool last) TRI_HIDDEN;
@@ -99,6 +100,7 @@ struct tri_hit {
 };
 
 #define TRI_WATCHES 4			/* debug registers */
+#define TRI_WATCHED_THREADS 64		/* by events */
 
 /* A word that is watched, by all threads or one. */
 struct tri_watch {
@@ -108,9 +110,11 @@ struct tri_watch {
 	uint64_t now;
 	bool is_readable;
 	unsigned int events;
-	int fd[64];
-	void *ring[64];
+	int fd[TRI_WATCHED_THREADS];
+	void *ring[TRI_WATCHED_THREADS];
 	bool whole;			/* no event was missed since it held @was */
+	bool nobody_else;		/* the threads are those of when it began; else others are watched too */
+	uint32_t made;			/* threads, by then */
 	unsigned int trace;		/* by the tracer, where it is number @trace - 1; 0: by events */
 	struct tri_hit hit;		/* of one of the rings */
 };

@@ -252,6 +252,7 @@ struct tri_global {
 	struct tri_thread *threads;
 	struct tri_thread *unused;	/* free list */
 	uint32_t nthreads;
+	tri_au32 threads_made;		/* that were ever in the list */
 	bool ended_raw;			/* the last one that left the list did not detach itself */
 	enum tri_phase phase;
 	bool diverted;			/* inline allocation leads into the library: H1 to H2, and H4 */

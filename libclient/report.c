@@ -15,7 +15,7 @@
 #include "checker.h"
 #include "object.h"
 
-#define LINE_BYTES 16384u
+#define LINE_BYTES 65536u
 #define FILE_BYTES 4096u
 
 static char line[LINE_BYTES];		/* the one that is being made */
@@ -37,19 +37,42 @@ static void put(const char *fmt, ...)
 		length += (size_t)n < LINE_BYTES - 2 - length ? (size_t)n : LINE_BYTES - 2 - length;
 }
 
-static void write_to(int fd)
+/* 0, or errno. */
+static int write_to(int fd)
 {
 	size_t done = 0;
+	int err = 0;
 
 	line[length++] = '\n';
-	while (done < length) {
+	while (done < length && !err) {
 		ssize_t n = write(fd, line + done, length - done);
 
 		if (n < 0 && errno != EINTR)
-			break;
+			err = errno;
 		done += n > 0 ? (size_t)n : 0;
 	}
 	length = 0;
+	return err;
+}
+
+/* There is no file; reports go to standard error alone. */
+static void say_no_file(int err)
+{
+	put("tricolor: barriers: nothing is written to TRICOLOR_DEBUG_FILE=%s: %s%s", tri_g.settings.debug_file,
+	    strerror(err), err == ENXIO ? "; nobody reads it" : "");
+	write_to(2);
+}
+
+/* A line that is not whole is the last one. */
+static void write_to_file(void)
+{
+	int err = write_to(file);
+
+	if (!err)
+		return;
+	close(file);
+	file = -1;
+	say_no_file(err);
 }
 
 static void put_string(const char *text)
@@ -79,11 +102,10 @@ void tri_report_open(void)
 
 	program[n > 0 ? n : 0] = 0;
 	if (*tri_g.settings.debug_file) {
-		file = open(tri_g.settings.debug_file, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
-		if (file < 0) {
-			put("tricolor: barriers: TRICOLOR_DEBUG_FILE=%s: %s", tri_g.settings.debug_file, strerror(errno));
-			write_to(2);
-		}
+		/* A FIFO that nobody reads is not waited for. */
+		file = open(tri_g.settings.debug_file, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NONBLOCK, 0666);
+		if (file < 0 || fcntl(file, F_SETFL, O_APPEND))
+			say_no_file(errno);
 	}
 	if (file < 0)
 		return;
@@ -91,7 +113,7 @@ void tri_report_open(void)
 	put_string(program);
 	put(",\"heap\":\"0x%llx\",\"heap_bytes\":%llu}", (unsigned long long)tri_g.view.heap_va,
 	    (unsigned long long)(tri_g.view.heap_pages << TRI_PAGE_SHIFT));
-	write_to(file);
+	write_to_file();
 }
 
 /* ---- For people ---- */
@@ -153,6 +175,7 @@ static void put_module(uintptr_t at)
 }
 
 #define MODULES 32			/* in a piece of stack, at most */
+#define MODULES_END (LINE_BYTES - 6 * FILE_BYTES - 1024)	/* there is room for one more, and the rest of the line */
 
 /* The objects that a stack leads into, and where each is: what the command needs to unwind it. */
 static void put_modules(const struct tri_hit *hit)
@@ -173,7 +196,7 @@ static void put_modules(const struct tri_hit *hit)
 				seen[n++] = bias;
 			}
 		}
-		if (n == MODULES || at + sizeof(word) > hit->stack_bytes)
+		if (n == MODULES || at + sizeof(word) > hit->stack_bytes || length > MODULES_END)
 			break;
 		memcpy(&word, hit->stack + at, sizeof(word));
 	}
@@ -222,7 +245,7 @@ static void write_store(size_t site, const struct tri_suspect *s, const struct t
 	else
 		put("null");
 	put("}");
-	write_to(file);
+	write_to_file();
 }
 
 /** The first store of a site, @hit, or, where that is not known, @why. */
@@ -238,7 +261,7 @@ void tri_report_count(size_t site, uint64_t count)
 	if (file < 0)
 		return;
 	put("{\"event\":\"count\",\"pid\":%d,\"site\":%zu,\"count\":%llu}", tri_g.pid, site, (unsigned long long)count);
-	write_to(file);
+	write_to_file();
 }
 
 void tri_report_end(size_t sites, uint64_t stores, uint64_t unwatched)
@@ -251,7 +274,7 @@ void tri_report_end(size_t sites, uint64_t stores, uint64_t unwatched)
 	put("{\"event\":\"end\",\"pid\":%d,\"sites\":%zu,\"stores\":%llu,\"passes\":%llu,\"shadow_bytes\":%llu,"
 	    "\"unwatched\":%llu}", tri_g.pid, sites, (unsigned long long)stores, (unsigned long long)pass,
 	    (unsigned long long)tri_shadow_bytes(), (unsigned long long)unwatched);
-	write_to(file);
+	write_to_file();
 }
 
 /** Nothing is checked from here on. */
@@ -264,5 +287,5 @@ void tri_report_refusal(const char *why)
 	put("{\"event\":\"refused\",\"pid\":%d,\"why\":", tri_g.pid);
 	put_string(why);
 	put("}");
-	write_to(file);
+	write_to_file();
 }

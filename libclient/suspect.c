@@ -234,13 +234,15 @@ static bool stays(const struct tri_suspect *s, uintptr_t at)
 	       tri_bit(v->marks[tri_g.gen & 1], o.page, o.index) && tri_bit(v->marks[~tri_g.gen & 1], o.page, o.index);
 }
 
+/* How many there are, which may be more than there is room for. */
 static size_t list_threads(pid_t *tids, size_t room)
 {
 	struct tri_thread *t;
 	size_t n = 0;
 
-	for (t = tri_g.threads; t && n < room; t = t->next)
-		tids[n++] = t->tid;
+	for (t = tri_g.threads; t; t = t->next, n++)
+		if (n < room)
+			tids[n] = t->tid;
 	return n;
 }
 
@@ -302,7 +304,7 @@ static size_t next_place(void)
 
 static void watch_some(void)
 {
-	pid_t tids[64];
+	pid_t tids[TRI_WATCHED_THREADS];
 	size_t i, n, place;
 
 	pthread_mutex_lock(&tri_g.list_lock);
@@ -348,6 +350,19 @@ void tri_suspects_aim(void)
 	while (n)
 		tri_unlock(&held[--n]->cache_lock);
 	nwanted = 0;
+	pthread_mutex_unlock(&tri_g.list_lock);
+}
+
+/** Nothing is watched any more. */
+void tri_suspects_stop(void)
+{
+	size_t i;
+
+	for (i = 0; i < nwatches; i++)
+		tri_watch_end(&all->watch[i]);
+	nwatches = nwanted = 0;
+	pthread_mutex_lock(&tri_g.list_lock);
+	tri_watches_start(NULL, 0);
 	pthread_mutex_unlock(&tri_g.list_lock);
 }
 

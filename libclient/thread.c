@@ -151,6 +151,7 @@ static void link_thread(struct tri_thread *t, struct tri__tls *tls, bool inlined
 		t->next->prev = &t->next;
 	tri_g.threads = t;
 	tri_g.nthreads++;
+	atomic_fetch_add(&tri_g.threads_made, 1);
 	tls->thread = t;
 }
 

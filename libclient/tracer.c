@@ -477,7 +477,7 @@ static bool make_round(void)
 	for (t = tri_g.threads; t && all->nlist < THREADS; t = t->next)
 		all->list[all->nlist++] = t->tid;
 	if (t)
-		return fails("ptrace: threads of this process", E2BIG);
+		return fails("ptrace: the tracer is for no more than 512 threads", E2BIG);
 	tri_write_release(&all->asked, asked);
 	if (!await_list(asked, until))
 		return false;
