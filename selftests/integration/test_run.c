@@ -108,8 +108,8 @@ static int keep(long mib)
 
 #define DYING_BYTES (256ul << 20)
 
-/* The last thread of its process, which frees its memory when it is killed. */
-static void *last_thread(void *words)
+/* The last thread of its process, which frees its memory when it is killed.  @fd: told when it has that. */
+static void *last_thread(void *fd)
 {
 	char *memory = mmap(NULL, DYING_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
@@ -118,7 +118,8 @@ static void *last_thread(void *words)
 	/* Pages of 4 KiB take longest. */
 	madvise(memory, DYING_BYTES, MADV_NOHUGEPAGE);
 	memset(memory, 1, DYING_BYTES);
-	*(_Atomic int *)words = 1;
+	if (write((int)(intptr_t)fd, "", 1) != 1)
+		_exit(1);
 	pause();
 	return NULL;
 }
@@ -126,16 +127,22 @@ static void *last_thread(void *words)
 /* Ends while a child of its is about to, whose first thread has ended before. */
 static int leave_dying(void)
 {
-	_Atomic int *ready = shared_memory(sizeof(*ready));
 	pthread_t thread;
-	pid_t pid = fork();
+	int ready[2];
+	pid_t pid;
+	char byte;
 
+	if (pipe(ready))
+		return 1;
+	pid = fork();
 	if (pid == 0) {
-		if (pthread_create(&thread, NULL, last_thread, ready))
+		close(ready[0]);
+		if (pthread_create(&thread, NULL, last_thread, (void *)(intptr_t)ready[1]))
 			_exit(1);
 		syscall(SYS_exit, 0);
 	}
-	if (pid < 0 || !WAIT_FOR(*ready, 1000000, PATIENCE_NS))
+	close(ready[1]);
+	if (pid < 0 || read(ready[0], &byte, 1) != 1)
 		return 1;
 	kill(pid, SIGKILL);
 	_exit(0);
@@ -376,8 +383,10 @@ static void test_dying(void)
 		o = run(tool, "run", "-v", "--memory-limit", "512MiB", self, "leave-dying", NULL);
 		at = strstr(o->err, "the limit is that of ");
 		if (o->status || !at || sscanf(at, "the limit is that of %511s", group) != 1 ||
-		    strstr(o->err, "can't remove") || !is_removed(group))
+		    strstr(o->err, "can't remove") || !is_removed(group)) {
+			ksft_print_msg("status %d: %.600s\n", o->status, o->err);
 			left++;
+		}
 	}
 	ksft_test_result(!left, "also where a process takes its time to end: %d of 5 groups were left\n", left);
 }
