@@ -201,21 +201,33 @@ static bool around_arena(uintptr_t lo, uintptr_t hi)
 	return lo < base && hi > base;
 }
 
+/* From @page on up to @t's stack, of which nothing that low was seen so far, all is mapped, and none of it is arena. */
+static bool goes_down_to(const struct tri_thread *t, uintptr_t page)
+{
+	return page >= t->stack_lo || (!around_arena(page, t->stack_lo) && mapped(page, t->stack_lo));
+}
+
 /*
  * Whether @sp is on the thread's own stack.  A stack that grows is one with whatever is mapped
  * below it without a gap: if that should be another one, it is scanned with this one, which is
  * more than enough.
+ *
+ * @sp is a stack pointer, or the end of the red zone below one, and nothing tells which.  So the stack goes down to
+ * the page of @sp if that is mapped: what lies between @sp and the next page may be frames.  If it is not, that is
+ * a red zone that nobody has written to, and the stack begins above it.
  */
 bool tri_stack_is_own(struct tri_thread *t, uintptr_t sp)
 {
 	uintptr_t page = (sp + RED_ZONE) & ~(PAGE - 1);
 
-	if (within(t->stack_lo, t->stack_hi, sp))
-		return true;
-	if (!t->stack_grows || page >= t->stack_lo || around_arena(page, t->stack_lo) ||
-	    !mapped(page, t->stack_lo))
+	if (!t->stack_grows || sp >= t->stack_lo)
+		return within(t->stack_lo, t->stack_hi, sp);
+	if (!goes_down_to(t, page))
 		return false;
-	t->stack_lo = page;
+	if (goes_down_to(t, sp & ~(PAGE - 1)))
+		page = sp & ~(PAGE - 1);
+	if (page < t->stack_lo)
+		t->stack_lo = page;
 	return true;
 }
 

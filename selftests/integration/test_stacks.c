@@ -473,6 +473,69 @@ static bool part_fake(void)
 }
 
 /* ------------------------------------------------------------------------------------------ */
+/* A stack pointer that is just below a page                                                  */
+/* ------------------------------------------------------------------------------------------ */
+
+static struct event in_region;
+
+static void *collect_in_region(void *cycles)
+{
+	event_wait(&in_region);
+	return collector(cycles);
+}
+
+/*
+ * An object that is held by a word @below bytes below a page that is as low as this stack has been looked at, while
+ * the stack pointer is at that word.  The agent scans from there: the call that begins a region leaves no frame.
+ */
+static NOINLINE bool held_below_page(size_t below)
+{
+	uintptr_t here = (uintptr_t)__builtin_frame_address(0);
+	uintptr_t at = ((here - 2048) & ~(PAGE - 1)) - below;
+	volatile uintptr_t *word = __builtin_alloca(here - at);
+	pthread_t thread;
+
+	/* The compiler has put it where the stack pointer is, which is in the last 16 bytes of what it has taken. */
+	while ((uintptr_t)word < at)
+		word++;
+	atomic_store(&collected.happened, 0);
+	atomic_store(&in_region.happened, 0);
+	if (pthread_create(&thread, NULL, collect_in_region, (void *)2))
+		ksft_exit_fail_msg("no thread\n");
+	*word = (uintptr_t)witness_new(ID(30));
+	wipe_stack();
+	tri_blocking_enter();
+	event_set(&in_region);
+	while (!event_is_set(&collected))
+		sched_yield();
+	tri_blocking_exit();
+	pthread_join(thread, NULL);
+	return witness_ok((void *)*word, ID(30));
+}
+
+/* Each time on a page of its own, below all that was looked at before. */
+static NOINLINE bool held_below_pages(size_t below)
+{
+	volatile char frame[2 * PAGE];
+
+	frame[0] = 0;
+	if (!held_below_page(below)) {
+		ksft_print_msg("lost: held %zu bytes below a page\n", below);
+		return false;
+	}
+	return below > 160 || (held_below_pages(below + 8) && !frame[0]);
+}
+
+static bool part_page(void)
+{
+#ifdef __SANITIZE_ADDRESS__
+	ksft_print_msg("the sanitizer has such an array elsewhere\n");
+	exit(KSFT_SKIP);
+#endif
+	return held_below_pages(8);
+}
+
+/* ------------------------------------------------------------------------------------------ */
 /* Running the parts                                                                          */
 /* ------------------------------------------------------------------------------------------ */
 
@@ -504,6 +567,7 @@ static const struct part parts[] = {
 	{ "fork", part_forked_worker, CLOBBER, "the child of a worker", NULL, NULL },
 	{ "noproc", part_no_proc, CLOBBER, "without /proc", no_limit, NULL },
 	{ "fake", part_fake, CLOBBER, "arrays, in fake frames with a sanitizer", fake_frames, NULL },
+	{ "page", part_page, CLOBBER, "a stack pointer just below a page", NULL, NULL },
 	{ "unmapped", part_unmapped, CLOBBER, "mappings come and go above a stack", NULL, NULL },
 };
 
