@@ -129,6 +129,25 @@ static const Dwfl_Thread_Callbacks thread_callbacks = {
 	.next_thread = next_thread, .memory_read = read_memory, .set_initial_registers = set_registers,
 };
 
+/*
+ * Where an object has no table that leads from addresses to compilation units, as clang makes none, libdw finds no
+ * line.  Then each unit is asked whether the address is its own.
+ */
+static const char *search_units(Dwfl_Module *module, uint64_t at, int *number)
+{
+	Dwarf_Die *unit = NULL;
+	Dwarf_Addr bias;
+	Dwarf_Line *line;
+
+	while ((unit = dwfl_module_nextcu(module, unit, &bias))) {
+		if (dwarf_haspc(unit, at - bias) <= 0)
+			continue;
+		line = dwarf_getsrc_die(unit, at - bias);
+		return line && !dwarf_lineno(line, number) ? dwarf_linesrc(line, NULL, NULL) : NULL;
+	}
+	return NULL;
+}
+
 /* @at: in the instruction. */
 static void describe(Dwfl *dwfl, uint64_t at, struct source_frame *f)
 {
@@ -148,7 +167,7 @@ static void describe(Dwfl *dwfl, uint64_t at, struct source_frame *f)
 		 dwfl_module_info(module, NULL, NULL, NULL, NULL, NULL, NULL, NULL));
 	snprintf(f->function, sizeof(f->function), "%s", name ? name : "");
 	line = dwfl_module_getsrc(module, at);
-	file = line ? dwfl_lineinfo(line, NULL, &f->line, NULL, NULL, NULL) : NULL;
+	file = line ? dwfl_lineinfo(line, NULL, &f->line, NULL, NULL, NULL) : search_units(module, at, &f->line);
 	snprintf(f->file, sizeof(f->file), "%s", file ? file : "");
 }
 

@@ -206,6 +206,33 @@ static void test_output(void)
 	       !strstr(o->err, "no JSON"), o, "two processes report at once");
 }
 
+/* As clang makes them. */
+static void test_no_table(void)
+{
+	static const char what[] = "lines are found without a table of units";
+	char copy[] = "/tmp/check-barriers-XXXXXX", lib[512];
+	int fd = mkstemp(copy);
+	struct output *o;
+
+	if (fd < 0)
+		ksft_exit_fail_msg("%s: %s\n", copy, strerror(errno));
+	close(fd);
+	o = run("/usr/bin/objcopy", "--remove-section=.debug_aranges", self, copy, NULL);
+	if (o->status) {
+		unlink(copy);
+		ksft_test_result_skip("%s: no objcopy\n", what);
+		return;
+	}
+	chmod(copy, 0700);
+	setenv("LD_LIBRARY_PATH", built_path("/lib", lib, sizeof(lib)), 1);
+	setenv("TRICOLOR_DAEMON", daemon_path(), 1);
+	o = run(tool, "check-barriers", "--", copy, "plain", NULL);
+	unsetenv("LD_LIBRARY_PATH");
+	unsetenv("TRICOLOR_DAEMON");
+	unlink(copy);
+	report(o->status == 1 && strstr(o->err, "test_check_barriers.c:"), o, what);
+}
+
 int main(int argc, char **argv)
 {
 	if (argc > 1)
@@ -213,12 +240,13 @@ int main(int argc, char **argv)
 	built_path("/tests/integration/test_check_barriers", self, sizeof(self));
 	built_path("/bin/tricolor", tool, sizeof(tool));
 	ksft_print_header();
-	ksft_set_plan(13);
+	ksft_set_plan(14);
 	test_files();
 	test_settings();
 	test_address_space();
 	test_ends();
 	test_long_path();
 	test_output();
+	test_no_table();
 	ksft_finished();
 }
