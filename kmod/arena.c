@@ -4,7 +4,8 @@
  *
  *  1. An arena's memory is a shmem file of our own mount (one with 4 KiB pages, one with 2 MiB
  *     pages, so that the system's setting for shared memory does not matter).  The file gets a copy
- *     of shmem's operations that names this module as owner and has a release function.
+ *     of shmem's operations that names this module as owner, has a release function, and has no
+ *     mmap(): see tricolor_shmem_mmap().
  *  2. References to the arena are references to that file.  arenas[] holds none: under arenas_lock
  *     an arena that is found there may be on its way out, and then its count is 0 already, but
  *     its memory stays until release has taken it from the list, which needs the lock.
@@ -78,6 +79,20 @@ static unsigned long shm_get_unmapped_area(struct file *shm, unsigned long addr,
 									   small_anchor;
 
 	return anchor->f_op->get_unmapped_area(anchor, addr, len, pgoff, flags);
+}
+
+/**
+ * tricolor_shmem_mmap - shmem's own mmap(), for a mapping whose file is @arena's
+ *
+ * The file itself has none.  It is in every mapping, so whoever has one can have the kernel map the
+ * file again without us: remap_file_pages() does, and what it makes would have shmem's operations
+ * and flags.  It would be inherited, executable and huge, count for no owner, and let a collector
+ * fill holes.  Without an mmap() of its file it is refused with ENODEV, before anything of the old
+ * mapping is gone.
+ */
+int tricolor_shmem_mmap(struct tricolor_arena *arena, struct vm_area_struct *vma)
+{
+	return small_anchor->f_op->mmap(arena->shm, vma);
 }
 
 static int shm_release(struct inode *inode, struct file *shm)
@@ -374,6 +389,7 @@ int tricolor_arena_init(void)
 	shm_fops = *small_anchor->f_op;
 	shm_fops.owner = THIS_MODULE;
 	shm_fops.release = shm_release;
+	shm_fops.mmap = NULL;
 	shm_fops.get_unmapped_area = shm_get_unmapped_area;
 	return 0;
 

@@ -122,6 +122,7 @@ struct tricolor_arena *tricolor_arena_get(u32 id);
 struct tricolor_arena *tricolor_arena_next(u32 from);
 void tricolor_arena_put(struct tricolor_arena *arena);
 void tricolor_owner_put(struct tricolor_arena *arena);
+int tricolor_shmem_mmap(struct tricolor_arena *arena, struct vm_area_struct *vma);
 u32 tricolor_arena_list(u32 from, u32 *ids, u32 nr, u32 *total);
 void tricolor_arena_info(struct tricolor_arena *arena, struct tricolor_info *info);
 u64 tricolor_arena_changes(void);

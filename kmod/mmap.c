@@ -157,7 +157,7 @@ int tricolor_mmap(struct tricolor_arena *arena, struct vm_area_struct *vma, bool
 	if (tricolor_is_orphan(arena))
 		return -ESHUTDOWN;
 	vma_set_file(vma, arena->shm);
-	err = call_mmap(arena->shm, vma);
+	err = tricolor_shmem_mmap(arena, vma);
 	if (err)
 		return err;
 	make_vm_ops(vma->vm_ops);

@@ -386,6 +386,61 @@ TEST_F(mapping, collapse)
 	EXPECT_EQ(0, dirty_call(self->collector, TRICOLOR_DIRTY_START, 0, BYTES, NULL, NULL));
 }
 
+/*
+ * The arena's file can't be mapped past the module: remap_file_pages(), for any user, would make a
+ * mapping of shmem's.  It is refused, and what was mapped stays what it is.
+ */
+TEST_F(mapping, remap_file_pages)
+{
+	EXPECT_EQ(0, IN_CHILD({
+		int fd, collector;
+		char *p, *q;
+
+		become_nobody();
+		fd = new_arena(BYTES, variant->flags, NULL);
+		collector = new_collector(fd);
+		p = map_aligned(fd);
+		q = map_aligned(collector);
+		fill_page(p, 1);
+		EXPECT_EQ(-1, remap_file_pages(p, BYTES, 0, 0, 0));
+		EXPECT_EQ(ENODEV, errno);
+		EXPECT_EQ(-1, remap_file_pages(p, PAGE, 0, 1, MAP_NONBLOCK));
+		EXPECT_EQ(-1, remap_file_pages(q, BYTES, 0, 0, 0));
+		EXPECT_EQ(ENODEV, errno);
+		EXPECT_EQ(-1, remap_file_pages(q + HUGE, PAGE, 0, 1, MAP_NONBLOCK));
+		/* Whether it was refused or not: no page more, and the mappings are ours. */
+		EXPECT_EQ(variant->flags ? HUGE : PAGE, info(fd).resident_bytes);
+		EXPECT_TRUE(page_is(p, 1));
+		EXPECT_TRUE(page_is(q, 1));
+		EXPECT_EQ(SIGBUS, fault_of(q + HUGE, false));
+		EXPECT_EQ(-1, mprotect(p, BYTES, PROT_READ | PROT_EXEC));
+		EXPECT_EQ(-1, mprotect(q, BYTES, PROT_READ | PROT_EXEC));
+		EXPECT_EQ(0, IN_CHILD({
+			EXPECT_EQ(SIGSEGV, fault_of(p, false));
+			EXPECT_EQ(SIGSEGV, fault_of(q, false));
+		}));
+		EXPECT_EQ(-1, madvise(q, HUGE, MADV_COLLAPSE));
+		if (!variant->flags) {
+			EXPECT_EQ(-1, madvise(p, HUGE, MADV_COLLAPSE));
+			/* The kernel warns of written huge pages here. */
+			fill_page(p, 1);
+			if (has_feature(TRICOLOR_FEATURE_DIRTY)) {
+				uint64_t bitmap[BYTES / PAGE / 64] = { 0 };
+
+				EXPECT_EQ(0, dirty_call(collector, TRICOLOR_DIRTY_START, 0, BYTES, NULL, NULL));
+				fill_page(p, 2);
+				EXPECT_EQ(0, dirty_call(collector, 0, 0, BYTES, bitmap, NULL));
+				EXPECT_EQ(1, bitmap[0]);
+			}
+		}
+		/* It is counted: closing the descriptor leaves the owner's mapping. */
+		close(fd);
+		EXPECT_EQ(0, info(collector).state & TRICOLOR_STATE_ORPHAN);
+		munmap(p, BYTES);
+		EXPECT_EQ(TRICOLOR_STATE_ORPHAN, info(collector).state & TRICOLOR_STATE_ORPHAN);
+	}));
+}
+
 /* Another process reads and writes through the kernel, as debuggers do. */
 TEST_F(mapping, foreign_access)
 {
