@@ -72,6 +72,22 @@ static void say_why(bool opening, int err)
 	snprintf(why, sizeof(why), "%s: %s", opening ? "perf_event_open" : "buffer of perf_event_open", strerror(err));
 }
 
+/* A sandbox may kill who asks: that is known after the first time. */
+static bool may_ask(void)
+{
+	static bool asked;
+	int err;
+
+	if (!asked) {
+		asked = true;
+		err = tri_probe(SYS_perf_event_open);
+		if (err)
+			snprintf(refused, sizeof(refused), "perf_event_open: a sandbox may kill who calls it (%s)",
+				 strerror(err));
+	}
+	return !*refused;
+}
+
 static bool open_event(struct tri_watch *w, pid_t tid, int cpu)
 {
 	struct perf_event_attr attr = {
@@ -152,7 +168,7 @@ bool tri_watch_begin(struct tri_watch *w, const pid_t *tids, size_t n, bool only
 	w->looked_ns = 0;
 	w->trace = 0;
 	w->nobody_else = false;
-	w->whole = !*refused && begin_events(w, tids, n, (size_t)sysconf(_SC_NPROCESSORS_CONF));
+	w->whole = may_ask() && begin_events(w, tids, n, (size_t)sysconf(_SC_NPROCESSORS_CONF));
 	if (w->whole) {
 		w->whole = tri_read_foreign(&now, w->at, sizeof(now)) && now == w->was;
 		return true;

@@ -7,6 +7,7 @@
  *	suspect.c	what is made of words that changed: places, sites, what is watched
  *	breakpoint.c	the watching, by events
  *	tracer.c	the watching, where there are no events
+ *	probe.c		whether a sandbox lets us
  *	report.c	what is said
  *
  * All but tri_note() is the agent's.  What is kept is mapped for it alone: variables of the library may be roots, in
@@ -126,6 +127,9 @@ bool tri_watch_first(struct tri_watch *w, struct tri_hit *hit) TRI_HIDDEN;
 bool tri_watch_last(struct tri_watch *w, struct tri_hit *hit) TRI_HIDDEN;
 void tri_watch_end(struct tri_watch *w) TRI_HIDDEN;
 const char *tri_watch_why(void) TRI_HIDDEN;
+
+/* ---- probe.c ---- */
+int tri_probe(long number) TRI_HIDDEN;
 
 /* ---- tracer.c; agent, but for tri_tracer_region_over() ---- */
 bool tri_tracer_open(void) TRI_HIDDEN;

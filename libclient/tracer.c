@@ -43,6 +43,7 @@
 #define HITTERS 16u			/* threads that store to one word, from one pass to the next */
 #define REGISTERS 4u			/* debug registers */
 #define ROUND_NS 1000000000ull		/* so long is waited for a thread to stop */
+#define AGAIN_NS 20000000ull		/* then it is sent the other signal, too */
 #define LOOK_NS 1000000ull		/* for what does not tell: a region that begins, a tracer that ends */
 
 #define STOP_EVENT(status) ((unsigned int)(status) >> 16)
@@ -95,6 +96,8 @@ static struct all {
 } *all;
 
 static pid_t tracer;			/* agent; 0: there is none */
+static uint64_t rests_until_ns;		/* agent: a thread did not stop */
+static bool is_over;			/* agent: there is no tracer, and can't be one */
 static char why[160];
 
 /* ------------------------------------------------------------------------------------------ */
@@ -377,9 +380,13 @@ static bool has_ended(void)
 {
 	int status;
 
-	if (tracer && waitpid(tracer, &status, __WCLONE | WNOHANG) == tracer)
+	if (tracer && waitpid(tracer, &status, __WCLONE | WNOHANG) == tracer) {
 		tri_write(&all->ended, 1);
-	return !tracer || tri_read(&all->ended);
+		tracer = 0;
+		/* It ends by itself if nobody is there to be traced. */
+		is_over |= WIFSIGNALED(status);
+	}
+	return !tracer;
 }
 
 /** Whether there is a tracer, or can be one: tri_tracer_why(). */
@@ -387,10 +394,23 @@ bool tri_tracer_open(void)
 {
 	struct all *made;
 
-	/* It has ended because nobody was there to be traced, or nobody may be. */
-	if (all && (!has_ended() || tri_read(&all->refused)))
-		return !has_ended();
+	int err;
+
+	if (is_over)
+		return false;
+	if (tri_now_ns() < rests_until_ns)
+		return fails("ptrace: a thread did not stop", ETIMEDOUT);
+	if (all && !has_ended())
+		return true;
+	/* Nobody was there to be traced, or nobody may be. */
+	is_over |= all && tri_read(&all->refused);
+	if (is_over)
+		return false;
 	if (!all) {
+		err = tri_probe(SYS_ptrace);
+		is_over = err;
+		if (err)
+			return fails("ptrace: a sandbox may kill who calls it", err);
 		made = mmap(NULL, sizeof(*all), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1,
 			    0);
 		if (made == MAP_FAILED)
@@ -419,6 +439,9 @@ static bool await_list(uint32_t asked, uint64_t until)
 {
 	uint32_t seen;
 
+	/* 0 would be our process group. */
+	if (has_ended())
+		return fails("ptrace", ECHILD);
 	kill(tracer, SIGUSR1);
 	while (seen = tri_read_acquire(&all->progress), tri_read_acquire(&all->done) != asked) {
 		if (has_ended())
@@ -444,18 +467,28 @@ static bool is_armed(const struct tri_thread *t, uint32_t version)
 static bool await_armed(uint32_t version, uint64_t until)
 {
 	struct tri_thread *t = tri_g.threads;
+	bool again = false;
 	uint32_t seen;
 
 	while (t) {
 		seen = tri_read_acquire(&all->progress);
 		if (is_armed(t, version)) {
 			t = t->next;
+			again = false;
 			continue;
 		}
 		if (has_ended())
 			return fails("ptrace", ECHILD);
-		if (tri_now_ns() > until)
+		if (tri_now_ns() > until) {
+			/* One that sleeps in the kernel may do so for long: a tenth of the time is waited at most. */
+			rests_until_ns = until + 9 * ROUND_NS;
 			return fails("ptrace: a thread does not stop", ETIMEDOUT);
+		}
+		/* It may have blocked the first signal by a system call of its own. */
+		if (!again && tri_now_ns() > until - ROUND_NS + AGAIN_NS) {
+			again = true;
+			tri_signal_send(t, true);
+		}
 		tri_futex_wait(&all->progress, seen, (int64_t)LOOK_NS);
 	}
 	return true;
@@ -471,6 +504,8 @@ static bool make_round(void)
 	uint32_t asked = tri_read(&all->asked) + 1, version;
 	struct tri_thread *t;
 
+	if (tri_now_ns() < rests_until_ns)
+		return fails("ptrace: a thread did not stop", ETIMEDOUT);
 	tri_write(&all->refused, 0);
 	all->stale = false;
 	all->nlist = 0;
@@ -542,7 +577,7 @@ bool tri_tracer_start(void)
 /** Whether a round is due, even if nothing was begun. */
 bool tri_tracer_is_stale(void)
 {
-	return all && all->stale && !has_ended();
+	return all && all->stale && !has_ended() && tri_now_ns() >= rests_until_ns;
 }
 
 /**

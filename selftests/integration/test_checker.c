@@ -384,12 +384,12 @@ static void write_place(const struct shape *s)
 }
 
 /* As containers do: the one many, the other those of old. */
-static void deny(long number)
+static void deny(long number, bool kills)
 {
 	struct sock_filter filter[] = {
 		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
 		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (uint32_t)number, 0, 1),
-		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
+		BPF_STMT(BPF_RET | BPF_K, kills ? SECCOMP_RET_KILL_PROCESS : SECCOMP_RET_ERRNO | EPERM),
 		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
 	};
 	struct sock_fprog program = { sizeof(filter) / sizeof(filter[0]), filter };
@@ -403,9 +403,9 @@ static int run_shape(const char *name)
 	size_t i;
 
 	if (getenv("DENY_EVENTS"))
-		deny(SYS_perf_event_open);
+		deny(SYS_perf_event_open, getenv("DENY_KILLS"));
 	if (getenv("DENY_TRACING"))
-		deny(SYS_ptrace);
+		deny(SYS_ptrace, getenv("DENY_KILLS"));
 	set_up();
 	if (!strcmp(name, "clean")) {
 		clean();
@@ -620,7 +620,8 @@ static bool nothing_is_said(void)
 	return !status && !f.stores && f.ended;
 }
 
-static bool is_found_without_events(void)
+/* @kills: by a filter that kills who asks. */
+static bool is_found_without_events(bool kills)
 {
 	const struct shape *s = &shapes[0];
 	char path[64];
@@ -631,9 +632,12 @@ static bool is_found_without_events(void)
 		s++;
 	setenv("DENY_EVENTS", "1", 1);
 	setenv("DENY_TRACING", "1", 1);
+	if (kills)
+		setenv("DENY_KILLS", "1", 1);
 	status = run(s->name, "barriers=status", NULL, path);
 	unsetenv("DENY_EVENTS");
 	unsetenv("DENY_TRACING");
+	unsetenv("DENY_KILLS");
 	f = read_reports(path, s);
 	return WIFEXITED(status) && WEXITSTATUS(status) == 1 && f.ended && f.stores == 1 && !f.wrong && !f.named &&
 	       f.no_events;
@@ -700,12 +704,14 @@ int main(int argc, char **argv)
 	strcpy(slash ? slash + 1 : plugin_path, slash ? "plugin_store.so" : "./plugin_store.so");
 	setrlimit(RLIMIT_CORE, &no_core);
 	ksft_print_header();
-	ksft_set_plan(2 * SHAPES + 6);
+	ksft_set_plan(2 * SHAPES + 7);
 	for (i = 0; i < 2 * SHAPES; i++)
 		ksft_test_result(is_found(&shapes[i / 2], i % 2), "%s%s\n", shapes[i / 2].name,
 				 i % 2 ? ", without events" : "");
 	ksft_test_result(nothing_is_said(), "nothing is said of a program with all barriers\n");
-	ksft_test_result(is_found_without_events(), "without events and tracing the slot is found, and it says why\n");
+	ksft_test_result(is_found_without_events(false),
+			 "without events and tracing the slot is found, and it says why\n");
+	ksft_test_result(is_found_without_events(true), "a filter that kills who asks for them kills nobody else\n");
 	ksft_test_result(exec_goes_on(), "a program that comes by exec() is not watched\n");
 	ksft_test_result(exits_as_ever(), "the status is not changed unless that is asked for\n");
 	ksft_test_result(aborts(), "barriers=abort\n");
