@@ -197,11 +197,15 @@ static bool refill(struct tri_thread *t, unsigned int byte, bool fresh)
 					return true;
 			retire(t, byte);
 		}
-		page = s->left ? 0 : tri_central_take(t->gen, byte);
+		page = s->left ? 0 : tri_central_take(t->gen, byte, false);
 		if (!page && (fresh || s->left))
 			page = fresh_span(t, byte);
+		if (!page && fresh)
+			page = tri_central_take(t->gen, byte, true);
 		if (!page)
 			return false;
+		/* What it may have been refused on the way it does without. */
+		t->short_bytes = 0;
 		set_cached(t, byte, page, TRI_STATE_NFREE(tri_read(&tri_g.view.spans[page].state)));
 		if (open_window(t, byte, 0))
 			return true;

@@ -2,11 +2,15 @@
 /*
  * central.c - lists of the spans of each class and kind, from which thread caches refill
  *
- * A list has every span of its page byte, and a cursor.  After a cycle the cursor starts at the
- * front; a refill takes spans from it one by one and sweeps what the collector has not swept yet
- * (lazy sweeping) until one has a free slot.  Each span is passed once a cycle, so that refills
- * cost no more than the sweep they do.  Spans that come back half-used (a thread ended) are kept
- * beside it, in `partial`.
+ * A list has every span of its page byte, and a cursor that goes around it once a cycle, from where it
+ * stood at the end of the last one.  A refill takes spans from it one by one and sweeps what the
+ * collector has not swept yet (lazy sweeping) until one has a free slot.  Each span is passed once a cycle,
+ * so that refills cost no more than the sweep they do.  Spans that come back half-used (a thread
+ * ended) are kept beside it, in `partial`.
+ *
+ * A refill goes past PASS_MAX full spans and no further.  So if each cycle began at the front, a class of which
+ * little is allocated in a cycle would never get past those that are full there, and take fresh pages in each.
+ * Where there are no fresh pages a refill goes past any number.
  *
  * The collector frees whole spans without telling: an entry is good only if the span's `place`
  * names it.  Stale entries are dropped when the cursor meets them.
@@ -23,7 +27,8 @@ struct list {
 	struct tri_lock lock;
 	uint32_t *span;
 	uint32_t n, room;
-	uint32_t cursor;
+	uint32_t start, cursor;			/* in this cycle from start to n, and then from 0 to start */
+	bool around;				/* the second of these */
 	uint32_t *partial;
 	uint32_t npartial, partial_room;
 };
@@ -105,7 +110,7 @@ void tri_central_add(uint32_t page, unsigned int spans, unsigned int byte)
 		tri_write(&tri_g.view.spans[page].place, place(byte, l->n));
 		l->span[l->n] = page;
 		/* A fresh span has nothing for this cycle's cursor. */
-		if (l->cursor == l->n)
+		if (!l->around && l->cursor == l->n)
 			l->cursor++;
 		l->n++;
 		page += tri_classes[byte].pages;
@@ -135,21 +140,42 @@ static void drop(struct list *l, uint32_t i, unsigned int byte)
 	atomic_compare_exchange_strong(&tri_g.view.spans[l->span[i]].place, &was, place(byte, i));
 }
 
+/* Whether the cursor points to a span that it has not passed in this cycle; it may go around for that. */
+static bool has_next(struct list *l)
+{
+	if (!l->around && l->cursor >= l->n) {
+		l->cursor = 0;
+		l->around = true;
+	}
+	return l->cursor < l->n && (!l->around || l->cursor < l->start);
+}
+
+/* Without the lock.  What another thread adds at this moment is missed: fresh pages do as well. */
+static bool is_done(const struct list *l)
+{
+	uint32_t cursor = __atomic_load_n(&l->cursor, __ATOMIC_RELAXED), n = __atomic_load_n(&l->n, __ATOMIC_RELAXED);
+	uint32_t start = __atomic_load_n(&l->start, __ATOMIC_RELAXED);
+
+	if (__atomic_load_n(&l->npartial, __ATOMIC_RELAXED))
+		return false;
+	if (__atomic_load_n(&l->around, __ATOMIC_RELAXED))
+		return cursor >= n || cursor >= start;
+	return cursor >= n && !start;
+}
+
 /* The next span that may have free slots, or 0. */
 static uint32_t next_candidate(struct list *l, unsigned int byte)
 {
 	const struct tri_view *v = &tri_g.view;
 	uint32_t page = 0;
 
-	/* What another thread adds at this moment is missed: fresh pages do as well. */
-	if (!__atomic_load_n(&l->npartial, __ATOMIC_RELAXED) &&
-	    __atomic_load_n(&l->cursor, __ATOMIC_RELAXED) >= __atomic_load_n(&l->n, __ATOMIC_RELAXED))
+	if (is_done(l))
 		return 0;
 	tri_lock(&l->lock);
 	if (l->npartial) {
 		page = l->partial[--l->npartial];
 	} else {
-		while (l->cursor < l->n) {
+		while (has_next(l)) {
 			uint32_t i = l->cursor, p = l->span[i];
 			uint64_t state = tri_read(&v->spans[p].state);
 
@@ -199,8 +225,11 @@ static bool claim(uint32_t page, unsigned int byte, uint32_t gen)
 	return nfree != 0;
 }
 
-/* A span of @byte that the caller now owns, with state CACHED; 0: take fresh pages. */
-uint32_t tri_central_take(uint32_t gen, unsigned int byte)
+/**
+ * A span of @byte that the caller now owns, with state CACHED; 0: take fresh pages.
+ * @all: there are none; whatever free slot this cycle has left is looked for.
+ */
+uint32_t tri_central_take(uint32_t gen, unsigned int byte, bool all)
 {
 	struct list *l = &lists[byte];
 	int i;
@@ -208,7 +237,7 @@ uint32_t tri_central_take(uint32_t gen, unsigned int byte)
 	/* While threads change over to a new cycle, old spans are out of bounds. */
 	if (tri_read_acquire(&tri_g.sweepable) != gen)
 		return 0;
-	for (i = 0; i < PASS_MAX; i++) {
+	for (i = 0; all || i < PASS_MAX; i++) {
 		uint32_t page = next_candidate(l, byte);
 
 		if (!page)
@@ -228,7 +257,9 @@ void tri_central_restart(void)
 		struct list *l = &lists[i];
 
 		tri_lock(&l->lock);
-		l->cursor = 0;
+		l->start = l->cursor < l->n ? l->cursor : 0;
+		l->cursor = l->start;
+		l->around = false;
 		l->npartial = 0;
 		tri_unlock(&l->lock);
 	}

@@ -346,7 +346,7 @@ void tri_cache_flush(struct tri_thread *t, bool to_central) TRI_HIDDEN;
 
 /* central.c */
 void tri_central_init(void) TRI_HIDDEN;
-uint32_t tri_central_take(uint32_t gen, unsigned int byte) TRI_HIDDEN;
+uint32_t tri_central_take(uint32_t gen, unsigned int byte, bool all) TRI_HIDDEN;
 void tri_central_add(uint32_t page, unsigned int spans, unsigned int byte) TRI_HIDDEN;
 void tri_central_put(uint32_t page, unsigned int byte) TRI_HIDDEN;
 void tri_central_restart(void) TRI_HIDDEN;

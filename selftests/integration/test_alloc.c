@@ -159,6 +159,15 @@ static struct node *nodes;
 static struct long_node *long_nodes;
 static uintptr_t kept[200], dropped[200];
 
+/* Other objects may be where dropped ones were, so those have numbers that no other one has. */
+static struct witness *to_drop(int at)
+{
+	struct witness *w = witness_new((uint64_t)at + 1000000);
+
+	dropped[at] = hide(w);
+	return w;
+}
+
 /* Named fields hold objects; others hold the same sort of words and do not. */
 static NOINLINE int fill_typed(int n)
 {
@@ -174,8 +183,7 @@ static NOINLINE int fill_typed(int n)
 				tri_store(&nodes[i].ptr[k], w);
 			else
 				tri_store(&nodes[i].last, w);
-			w = witness_new((uint64_t)at);
-			dropped[at] = hide(w);
+			w = to_drop(at);
 			*(k < 3 ? &nodes[i].numbers[k * 2] : &nodes[i].number) = (uintptr_t)w;
 		}
 	}
@@ -191,7 +199,7 @@ static bool check_witnesses(int n)
 			ksft_print_msg("pointer %d was not followed\n", i);
 			return false;
 		}
-		gone += !is_object(dropped[i]);
+		gone += !hidden_ok(dropped[i], (uint64_t)i + 1000000);
 	}
 	/* A stale register may keep one. */
 	if (gone < n - 2)
@@ -220,8 +228,7 @@ static NOINLINE int fill_long(void)
 			tri_store(&long_nodes[29].ptr[k], w);
 		else
 			tri_store(&long_nodes[29].last, w);
-		w = witness_new((uint64_t)at);
-		dropped[at] = hide(w);
+		w = to_drop(at);
 		*(k < 70 ? &long_nodes[29].numbers[k] : &long_nodes[29].end) = (uintptr_t)w;
 	}
 	return at;
@@ -434,8 +441,7 @@ static NOINLINE int grow_typed(void)
 			tri_store(&nodes->ptr[k], w);
 		else
 			tri_store(&nodes->last, w);
-		w = witness_new((uint64_t)n);
-		dropped[n] = hide(w);
+		w = to_drop(n);
 		nodes->numbers[k] = (uintptr_t)w;
 	}
 	for (count = 2; count < 600; count = count * 5 / 3)
@@ -475,6 +481,15 @@ static bool in_child(bool (*fn)(void), const char *name, const char *value)
 		ksft_print_msg("%s=%s: wait status %#x\n", name ? name : "", value ? value : "",
 			       status);
 	return status == 0;
+}
+
+/* In a child: TRICOLOR_DEBUG=gc=N is for small tests, and a cycle after each few of a million operations takes hours. */
+static void without_steps(void)
+{
+	const char *debug = getenv("TRICOLOR_DEBUG");
+
+	if (debug && strstr(debug, "gc="))
+		unsetenv("TRICOLOR_DEBUG");
 }
 
 static struct witness *everything;
@@ -523,7 +538,54 @@ static bool full_with(size_t object_bytes)
 
 static bool arena_gets_full(void)
 {
+	without_steps();
 	return full_with(64) && full_with(3000) && full_with(100000) && full_with(64);
+}
+
+/* An arena of 4 MiB is filled, with a cycle after every eight objects: spans with a few of them have to be filled up. */
+static bool arena_gets_full_slowly(void)
+{
+	size_t bytes;
+
+	without_steps();
+	for (bytes = 0; bytes < 1ull << 30; bytes += 256) {
+		struct witness *w = tri_alloc(256);
+
+		if (!w)
+			break;
+		tri_store(&w->next, everything);
+		tri_store(&everything, w);
+		if (bytes % 2048 == 0)
+			collect();
+	}
+	ksft_print_msg("%zu KiB in %llu cycles\n", bytes >> 10, (unsigned long long)read_stats().cycles);
+	return errno == ENOMEM && bytes > 3 << 20;
+}
+
+/*
+ * Of a class of which much is live, one object is made and one dropped in each cycle; none of those that came first,
+ * so that there are many full spans before the first one with a free slot.
+ */
+static bool few_allocations(void)
+{
+	enum { LIVE = 20000, CYCLES = 2000 };
+	struct witness **live;
+	uint64_t before;
+	int i;
+
+	without_steps();
+	live = tri_alloc(LIVE * sizeof(*live));
+	for (i = 0; i < LIVE; i++)
+		tri_store(&live[i], witness_new(0));
+	collect();
+	before = read_stats().heap_bytes;
+	for (i = 0; i < CYCLES; i++) {
+		tri_store(&live[LIVE / 4 * 3 + i * 7919 % (LIVE / 4)], witness_new(1));
+		collect();
+	}
+	ksft_print_msg("%llu KiB after, %llu KiB before\n", (unsigned long long)read_stats().heap_bytes >> 10,
+		       (unsigned long long)before >> 10);
+	return read_stats().heap_bytes < before * 2;
 }
 
 static bool percent(void)
@@ -684,7 +746,7 @@ static bool test_environment(void)
 int main(int argc, char **argv)
 {
 	ksft_print_header();
-	ksft_set_plan(22);
+	ksft_set_plan(24);
 	seed = seed_from(argc, argv);
 
 	/* First the children: a child of a process with a heap would inherit its settings. */
@@ -694,11 +756,15 @@ int main(int argc, char **argv)
 			 "an option wins over the environment\n");
 	ksft_test_result(in_child(arena_gets_full, "TRICOLOR_ARENA_SIZE", "16MiB"),
 			 "a full arena, and after it\n");
+	ksft_test_result(in_child(arena_gets_full_slowly, "TRICOLOR_ARENA_SIZE", "4MiB"),
+			 "an arena that gets full slowly\n");
+	ksft_test_result(in_child(few_allocations, NULL, NULL), "few allocations in each cycle\n");
 	ksft_test_result(in_child(percent, NULL, NULL),
 			 "tri_set_gc_percent() gives the old value\n");
-	ksft_test_result(in_child(percent_works, NULL, NULL),
+	/* Cycles come by these alone: not because a debug setting asks for them. */
+	ksft_test_result(in_child(percent_works, "TRICOLOR_DEBUG", ""),
 			 "tri_set_gc_percent() has an effect\n");
-	ksft_test_result(in_child(memory_limit, NULL, NULL), "tri_set_memory_limit()\n");
+	ksft_test_result(in_child(memory_limit, "TRICOLOR_DEBUG", ""), "tri_set_memory_limit()\n");
 
 	ksft_test_result(test_sizes(alloc_scanned, true), "sizes 0 to %u, scanned\n",
 			 SIZE_MAX_TESTED);
