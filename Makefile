@@ -289,7 +289,7 @@ $(INTEGRATION_TESTS) $(POINT_TESTS): $(O)/tests/%: $(O)/obj/selftests/%.o $(LIB_
 
 # These see what the library hides.
 LINK_TRICOLOR = -ltricolor
-INSIDE_TESTS := $(O)/tests/integration/test_inside $(O)/tests/integration/test_steps
+INSIDE_TESTS := $(O)/tests/integration/test_inside $(O)/tests/integration/test_steps $(O)/tests/points/test_checking
 $(INSIDE_TESTS): LINK_TRICOLOR = $(LIB_STATIC)
 $(INSIDE_TESTS): $(LIB_STATIC)
 

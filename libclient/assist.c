@@ -42,6 +42,7 @@
 #include <sched.h>
 #include <time.h>
 
+#include "checker.h"
 #include "core/marking.h"
 #include "error.h"
 #include "futex.h"
@@ -325,6 +326,8 @@ void tri_assist(struct tri_thread *t)
 		return;
 	t->debt_bytes = 0;
 	tri_say_unsaid();
+	if (unlikely(tri_read(&tri_g.checks)))
+		tri_check_pace(t);
 	/* A forked child's agent comes when it is needed. */
 	if (unlikely(!tri_g.agent_tid && tri_read(&tri_g.wake)))
 		tri_agent_ensure();

@@ -23,14 +23,16 @@
 #include "checker.h"
 #include "futex.h"
 #include "object.h"
+#include "point.h"
 
 #define SUSPECTS 65536u			/* of one pass */
 #define END_NS 10000000000ull		/* exit() waits no longer for a program's last pass */
 
 tri_au32 tri_check_asked;		/* futex: 1 asked, 2 done */
+tri_au32 tri_check_looked;		/* changes while a pass goes on; agent */
 static tri_au32 sites_found;
 static int exit_status;
-static bool is_child;
+static bool has_begun, is_child;
 
 static struct tri_suspect *suspects;	/* SUSPECTS of them, and TRI_WATCHED */
 static size_t nsuspects;
@@ -73,13 +75,23 @@ static bool suspect(struct pass *p, uintptr_t at, uint64_t was, uint64_t now)
 	return true;
 }
 
-/* @now was read at @at a moment ago.  @keeps: the word is there until the next pass. */
-static inline void look(struct pass *p, uintptr_t at, uint64_t now, bool keeps)
+/* Who waits for a cycle sees that it goes on: a pass over some GiB may take longer than they wait in vain. */
+static void go_on(void)
 {
-	uint64_t was = tri_shadow_get(at), in = now - p->heap_lo < p->heap_bytes ? now : 0;
+	tri_write(&tri_check_looked, tri_read(&tri_check_looked) + 1);
+	TRI_POINT("check.looked");
+}
 
-	if (likely(in == was && keeps))
-		return;
+static inline uint64_t in_heap(const struct pass *p, uint64_t word)
+{
+	return word - p->heap_lo < p->heap_bytes ? word : 0;
+}
+
+/* @now was read at @at a moment ago, and @was is its shadow.  @keeps: the word is there until the next pass. */
+static void look(struct pass *p, uintptr_t at, uint64_t was, uint64_t now, bool keeps)
+{
+	uint64_t in = in_heap(p, now);
+
 	if (in != was && p->compares && (tri_check_is_object(was) || tri_check_is_object(in))) {
 		/* After the word: pairs with note() in shadow.c. */
 		atomic_thread_fence(memory_order_acquire);
@@ -89,17 +101,47 @@ static inline void look(struct pass *p, uintptr_t at, uint64_t now, bool keeps)
 	p->full |= !tri_shadow_set(at, keeps ? in : 0);
 }
 
+/* As look(), and most words need no more than this. */
+static inline bool is_as_it_was(const struct pass *p, uint64_t was, uint64_t now, bool keeps)
+{
+	uint64_t in = in_heap(p, now);
+
+	return in == was && (keeps || !in);
+}
+
+/* Of one page of 4 KiB. */
 __attribute__((no_sanitize("address", "thread")))
-static void look_at_words(struct pass *p, uint64_t offset, uint64_t bytes, bool keeps)
+static void look_at_page(struct pass *p, uint64_t offset, uint64_t end, bool keeps)
 {
 	const struct tri_view *v = &tri_g.view;
 	tri_au64 *map = &v->ptrmap[0][0];
-	uint64_t end = offset + bytes;
+	const uint64_t *shadow = tri_shadow_page(v->heap_va + offset);
 
 	for (; offset < end; offset += 8) {
+		uint64_t now, was;
+
 		if (p->what.sure && !(tri_read(&map[offset / 512]) >> (offset / 8 & 63) & 1))
 			continue;
-		look(p, v->heap_va + offset, __atomic_load_n((uint64_t *)(v->heap + offset), __ATOMIC_ACQUIRE), keeps);
+		now = __atomic_load_n((uint64_t *)(v->heap + offset), __ATOMIC_ACQUIRE);
+		was = shadow ? shadow[offset % 4096 / 8] : 0;
+		if (likely(is_as_it_was(p, was, now, keeps)))
+			continue;
+		look(p, v->heap_va + offset, was, now, keeps);
+		/* It may be the first word of the page that is not 0. */
+		if (!shadow)
+			shadow = tri_shadow_page(v->heap_va + offset);
+	}
+}
+
+static void look_at_words(struct pass *p, uint64_t offset, uint64_t bytes, bool keeps)
+{
+	uint64_t end = offset + bytes, stop;
+
+	for (; offset < end; offset = stop) {
+		stop = (offset & ~4095ull) + 4096;
+		if (stop > end)
+			stop = end;
+		look_at_page(p, offset, stop, keeps);
 	}
 }
 
@@ -137,7 +179,10 @@ static void look_at_large(struct pass *p, uint32_t page, uint32_t pages)
 	p->what.object = v->heap_va + at;
 	p->what.object_bytes = end - at;
 	if (tri_read_acquire(&v->spans[page].needs_zero)) {
-		look_at_words(p, at, end - at, keeps);
+		for (; at < end; at += 4096) {
+			look_at_words(p, at, 4096, keeps);
+			go_on();
+		}
 		return;
 	}
 	while (at < end) {
@@ -154,6 +199,7 @@ static void look_at_large(struct pass *p, uint32_t page, uint32_t pages)
 		at = (uint64_t)(data - base);
 		stop = (at & ~4095ull) + 4096;
 		look_at_words(p, at, (stop < end ? stop : end) - at, keeps);
+		go_on();
 		at = stop;
 	}
 }
@@ -183,6 +229,7 @@ static void look_at_heap(struct pass *p)
 			look_at_large(p, (uint32_t)page, (uint32_t)step);
 		else
 			look_at_span(p, (uint32_t)page, c);
+		go_on();
 	}
 }
 
@@ -203,8 +250,13 @@ static void see_words(void *arg, uintptr_t at, const uint64_t *words, size_t byt
 {
 	size_t i;
 
-	for (i = 0; i < bytes / 8; i++)
-		look(arg, at + i * 8, words[i], true);
+	for (i = 0; i < bytes / 8; i++) {
+		uint64_t was = tri_shadow_get(at + i * 8);
+
+		if (!is_as_it_was(arg, was, words[i], true))
+			look(arg, at + i * 8, was, words[i], true);
+	}
+	go_on();
 }
 
 static void see_nothing(void *arg, uintptr_t lo, uintptr_t hi)
@@ -254,6 +306,54 @@ static void refuse(const char *why)
 	tri_report_refusal(why);
 }
 
+/*
+ * ---- Pace ----
+ *
+ * Marking is over when a pass begins, and threads allocate without assisting.  If they do so faster than the pass goes
+ * on, the next one has more to read, and lasts longer, in which more is allocated: there is no end to that.  So a
+ * thread waits until a pass is over in which the heap has grown by PACE_BYTES and a quarter of itself.
+ *
+ * It waits as in tri_step() of steps.c, and so can't lock up: a pass needs no thread, and ends.
+ */
+
+#define PACE_BYTES (16ull << 20)
+
+static tri_au32 pace;			/* futex: odd during a pass; agent */
+static tri_au64 pace_pages;		/* that the heap may have in this pass */
+
+static void begin_pace(void)
+{
+	int64_t used = tri_read(&tri_g.view.ctl->used_pages);
+
+	if (used < 0)
+		used = 0;
+	tri_write(&pace_pages, (uint64_t)used + (uint64_t)used / 4 + (PACE_BYTES >> TRI_PAGE_SHIFT));
+	/* Release: pairs with tri_check_pace(). */
+	tri_write_release(&pace, tri_read(&pace) | 1);
+}
+
+static void end_pace(void)
+{
+	tri_write_release(&pace, (tri_read(&pace) | 1) + 1);
+	tri_futex_wake(&pace);
+}
+
+/** @t has allocated.  Outside, and without a lock. */
+void tri_check_pace(struct tri_thread *t)
+{
+	uint32_t seen = tri_read_acquire(&pace);
+
+	if (!(seen & 1) || t == tri_g.common || t->depth || tri_between ||
+	    tri_read(&tri_g.view.ctl->used_pages) <= (int64_t)tri_read(&pace_pages))
+		return;
+	TRI_POINT("check.pace");
+	while (tri_read_acquire(&pace) == seen && tri_read(&tri_g.checks)) {
+		if (tri_read(&t->pending))
+			tri_signal_self(t);
+		tri_futex_wait(&pace, seen, 100000000);
+	}
+}
+
 /** list_lock.  The notes that are there belong to the pass that comes. */
 void tri_check_turn(void)
 {
@@ -274,10 +374,14 @@ void tri_check_pass(bool last)
 	}
 	p.compares = true;
 	nsuspects = 0;
+	TRI_POINT("check.pass");
+	begin_pace();
 	tri_report_pass();
 	look_at_heap(&p);
 	look_at_roots(&p);
+	TRI_POINT("check.read");
 	tri_notes_clear_old();
+	end_pace();
 	tri_suspects_take(suspects, nsuspects, last);
 	if (p.full && tri_shadow_bytes() + 4096 > tri_g.settings.debug_memory_bytes)
 		refuse("there is no memory for what words were: it takes as much as words with pointers do, up to "
@@ -309,6 +413,7 @@ void tri_check_begin(void)
 
 	if (!tri_g.settings.barriers || is_child)
 		return;
+	has_begun = true;
 	tri_report_open();
 	suspects = mmap(NULL, (SUSPECTS + TRI_WATCHED) * sizeof(*suspects), PROT_READ | PROT_WRITE,
 			MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
@@ -373,11 +478,11 @@ __attribute__((destructor)) static void finish(void)
 	}
 }
 
-/** A child of fork(): it has nothing of this. */
+/** A child of fork(): it has nothing of this.  One whose parent had no heap yet makes one like any other program. */
 void tri_check_forked(void)
 {
 	tri_write(&tri_g.checks, 0);
 	tri_write(&tri_check_asked, 0);
 	tri_tracer_forked();
-	is_child = true;
+	is_child |= has_begun;
 }

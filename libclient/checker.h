@@ -10,7 +10,7 @@
  *	probe.c		whether a sandbox lets us
  *	report.c	what is said
  *
- * All but tri_note() is the agent's.  What is kept is mapped for it alone: variables of the library may be roots, in
+ * All but tri_note() and tri_check_pace() is the agent's.  What is kept is mapped for it alone: variables of the library may be roots, in
  * a static program.
  */
 #ifndef TRI_CHECKER_H
@@ -40,11 +40,13 @@ void tri_check_cycle_over(void) TRI_HIDDEN;
 void tri_check_end(void) TRI_HIDDEN;
 void tri_check_forked(void) TRI_HIDDEN;
 void tri_check_found(void) TRI_HIDDEN;
+void tri_check_pace(struct tri_thread *t) TRI_HIDDEN;	/* any thread */
 bool tri_check_is_object(uint64_t word) TRI_HIDDEN;
 
 void tri_suspects_aim(void) TRI_HIDDEN;	/* suspect.c */
 
 extern tri_au32 tri_check_asked TRI_HIDDEN;	/* a thread in exit() waits for the end */
+extern tri_au32 tri_check_looked TRI_HIDDEN;	/* changes while a pass goes on */
 
 static inline void tri_check_end_if_asked(void)
 {
@@ -66,6 +68,7 @@ void tri_notes_turn(void) TRI_HIDDEN;
 bool tri_notes_lost(void) TRI_HIDDEN;
 void tri_notes_clear_old(void) TRI_HIDDEN;
 bool tri_noted(uintptr_t at) TRI_HIDDEN;
+const uint64_t *tri_shadow_page(uintptr_t at) TRI_HIDDEN;
 uint64_t tri_shadow_get(uintptr_t at) TRI_HIDDEN;
 bool tri_shadow_set(uintptr_t at, uint64_t word) TRI_HIDDEN;
 void tri_shadow_clear(uintptr_t lo, uintptr_t hi) TRI_HIDDEN;

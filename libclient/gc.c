@@ -8,6 +8,7 @@
 #include <errno.h>
 
 #include "brake.h"
+#include "checker.h"
 #include "error.h"
 #include "futex.h"
 #include "internal.h"
@@ -29,7 +30,8 @@ uint64_t tri_progress(void)
 	const struct tri_ctl *ctl = tri_g.view.ctl;
 
 	return (uint64_t)tri_read(&ctl->work_seq) + tri_read(&ctl->cycles) + tri_read(&ctl->gc_done) +
-	       tri_read(&ctl->free_done) + tri_read(&ctl->released_bytes) + tri_read(&tri_g.reconnects);
+	       tri_read(&ctl->free_done) + tri_read(&ctl->released_bytes) + tri_read(&tri_g.reconnects) +
+	       tri_read(&tri_check_looked);
 }
 
 static int no_collector(void)

@@ -13,6 +13,7 @@
 #include <sys/mman.h>
 
 #include "checker.h"
+#include "point.h"
 
 #define LEAF_SHIFT 30
 #define LEAVES (1u << (47 - LEAF_SHIFT))
@@ -85,6 +86,7 @@ static void note(uintptr_t at, uint64_t bits)
 	/* A full barrier: who reads the slot after what is stored into it reads the note.  As one that is there. */
 	else if ((tri_read(word) & bits) != bits)
 		atomic_fetch_or(word, bits);
+	TRI_POINT("note.noted");
 }
 
 /** Any thread, inside. */
@@ -148,15 +150,23 @@ void tri_notes_clear_old(void)
 	}
 }
 
-uint64_t tri_shadow_get(uintptr_t at)
+/** The shadow of the page of 4 KiB that @at is in.  NULL: all of it is 0. */
+const uint64_t *tri_shadow_page(uintptr_t at)
 {
 	uintptr_t leaf = at >> LEAF_SHIFT;
 	size_t page = (at & (LEAF_BYTES - 1)) / PAGE;
 
 	/* What was never written to is not read either: that would take page tables. */
 	if (leaf >= LEAVES || !leaves->shadow[leaf] || !(leaves->touched[leaf][page / 64] >> (page & 63) & 1))
-		return 0;
-	return leaves->shadow[leaf][(at & (LEAF_BYTES - 1)) / 8];
+		return NULL;
+	return leaves->shadow[leaf] + page * (PAGE / 8);
+}
+
+uint64_t tri_shadow_get(uintptr_t at)
+{
+	const uint64_t *page = tri_shadow_page(at);
+
+	return page ? page[at % PAGE / 8] : 0;
 }
 
 /** False: that takes more memory than there may be. */
