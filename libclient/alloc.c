@@ -243,7 +243,15 @@ static void *alloc_large(struct tri_thread *t, size_t size, size_t align, unsign
 	return object;
 }
 
-TRI_EXPORT void *tri__alloc_slow(size_t size, unsigned int kind)
+/* With the checker on: where @object comes from.  @by: what is behind the program's call. */
+static inline void *made(void *object, unsigned int kind, const char *type, const void *by)
+{
+	if (unlikely(tri_read(&tri_g.checks)) && object && kind != TRI__LEAF)
+		tri_sites_note(object, type, by);
+	return object;
+}
+
+static void *alloc(size_t size, unsigned int kind)
 {
 	struct tri_thread *t;
 	unsigned int byte;
@@ -270,7 +278,12 @@ TRI_EXPORT void *tri__alloc_slow(size_t size, unsigned int kind)
 	return t ? alloc_small(t, byte, NULL, 0) : NULL;
 }
 
-TRI_EXPORT void *tri_alloc_typed(const struct tri_type *type, size_t count)
+TRI_EXPORT void *tri__alloc_slow(size_t size, unsigned int kind)
+{
+	return made(alloc(size, kind), kind, NULL, __builtin_return_address(0));
+}
+
+static void *alloc_typed(const struct tri_type *type, size_t count)
 {
 	struct tri_thread *t;
 	size_t size;
@@ -291,6 +304,13 @@ TRI_EXPORT void *tri_alloc_typed(const struct tri_type *type, size_t count)
 	return alloc_small(t, tri_page_byte(tri__class(size), TRI__TYPED), type, count);
 }
 
+TRI_EXPORT void *tri_alloc_typed(const struct tri_type *type, size_t count)
+{
+	void *object = alloc_typed(type, count);
+
+	return object ? made(object, TRI__TYPED, type->name, __builtin_return_address(0)) : NULL;
+}
+
 static void *alloc_aligned(size_t size, size_t align, unsigned int kind)
 {
 	struct tri_thread *t;
@@ -301,7 +321,7 @@ static void *alloc_aligned(size_t size, size_t align, unsigned int kind)
 		return NULL;
 	}
 	if (align <= 16)
-		return tri__alloc_slow(size < 16 ? 16 : size, kind);
+		return alloc(size < 16 ? 16 : size, kind);
 	/* Slots of a power of two are aligned to it, as spans begin at page boundaries. */
 	if (size <= TRI_SMALL_MAX && align <= TRI_PAGE_BYTES) {
 		size_t power = align;
@@ -309,7 +329,7 @@ static void *alloc_aligned(size_t size, size_t align, unsigned int kind)
 		while (power < size)
 			power *= 2;
 		if (power <= TRI_SMALL_MAX)
-			return tri__alloc_slow(power, kind);
+			return alloc(power, kind);
 	}
 	t = tri_enter();
 	return t ? alloc_large(t, size > TRI_SMALL_MAX ? size : TRI_SMALL_MAX + 1, align, kind, NULL, 0) :
@@ -318,7 +338,8 @@ static void *alloc_aligned(size_t size, size_t align, unsigned int kind)
 
 TRI_EXPORT void *tri_alloc_aligned(size_t size, size_t align)
 {
-	return alloc_aligned(size, align, TRI__CONSERVATIVE);
+	return made(alloc_aligned(size, align, TRI__CONSERVATIVE), TRI__CONSERVATIVE, NULL,
+		    __builtin_return_address(0));
 }
 
 TRI_EXPORT void *tri_alloc_leaf_aligned(size_t size, size_t align)
@@ -425,14 +446,14 @@ static void *alloc_like(const struct tri_object *o, const void *object, size_t s
 	void *copy;
 
 	if (o->class->kind != TRI__TYPED)
-		return tri__alloc_slow(size, o->class->kind);
+		return alloc(size, o->class->kind);
 	if (type.size <= TRI_SMALL_MAX) {
 		get_bits(bits, from, words);
-		return tri_alloc_typed(&type, 1);
+		return alloc_typed(&type, 1);
 	}
 	/* A large object shares no word of the map, so that it may be filled in afterwards. */
 	type.size = 8;
-	copy = tri_alloc_typed(&type, (size + 7) / 8);
+	copy = alloc_typed(&type, (size + 7) / 8);
 	if (!copy)
 		return NULL;
 	to = tri_offset(copy) / 8;
@@ -468,6 +489,20 @@ static void copy_rest(char *to, const char *from, size_t bytes)
 		tri_leave_any(t);
 }
 
+/* A copy has the type of what it is a copy of. */
+static void *made_copy(void *copy, const struct tri_object *o, const void *object, const void *by)
+{
+	const char *type = NULL;
+	unsigned int site;
+
+	if (likely(!tri_read(&tri_g.checks)))
+		return copy;
+	site = tri_sites_of((uintptr_t)object);
+	if (site)
+		tri_sites_ip(site, &type);
+	return made(copy, o->class->kind, type, by);
+}
+
 TRI_EXPORT void *tri_realloc(void *object, size_t size)
 {
 	struct tri_object o;
@@ -475,7 +510,7 @@ TRI_EXPORT void *tri_realloc(void *object, size_t size)
 	void *copy;
 
 	if (!object)
-		return tri__alloc_slow(size, TRI__CONSERVATIVE);
+		return made(alloc(size, TRI__CONSERVATIVE), TRI__CONSERVATIVE, NULL, __builtin_return_address(0));
 	if (!find_object(object, &o) || object_start(&o, object) != object) {
 		tri_fail(EINVAL, "tricolor: %p is not the start of an object of this heap", object);
 		errno = EINVAL;
@@ -491,7 +526,7 @@ TRI_EXPORT void *tri_realloc(void *object, size_t size)
 			cut(object, size, old);
 		return object;
 	}
-	copy = alloc_like(&o, object, size);
+	copy = made_copy(alloc_like(&o, object, size), &o, object, __builtin_return_address(0));
 	if (!copy)
 		return NULL;
 	if (old > size)
@@ -508,7 +543,7 @@ TRI_EXPORT void *tri_realloc(void *object, size_t size)
 TRI_EXPORT char *tri_strndup(const char *string, size_t n)
 {
 	size_t len = strnlen(string, n);
-	char *copy = tri__alloc_slow(len + 1, TRI__LEAF);
+	char *copy = alloc(len + 1, TRI__LEAF);
 
 	/* The rest is zero already. */
 	return copy ? memcpy(copy, string, len) : NULL;

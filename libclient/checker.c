@@ -71,6 +71,8 @@ static bool suspect(struct pass *p, uintptr_t at, uint64_t was, uint64_t now)
 	p->what.at = at;
 	p->what.was = was;
 	p->what.now = now;
+	/* Here: until this cycle's sweep it is no other object's. */
+	p->what.site = p->what.where == TRI_WHERE_HEAP ? (uint16_t)tri_sites_of(p->what.object) : 0;
 	suspects[nsuspects++] = p->what;
 	return true;
 }
@@ -383,6 +385,10 @@ void tri_check_pass(bool last)
 	tri_notes_clear_old();
 	end_pace();
 	tri_suspects_take(suspects, nsuspects, last);
+	if (tri_sites_lost())
+		tri_report_notice("some objects have no allocation site in what is reported: sites take an eighth of "
+				  "the heap, and may take a quarter of TRICOLOR_DEBUG_MEMORY (1GiB), which can be set "
+				  "higher; and there may be 49152 of them");
 	if (p.full && tri_shadow_bytes() + 4096 > tri_g.settings.debug_memory_bytes)
 		refuse("there is no memory for what words were: it takes as much as words with pointers do, up to "
 		       "TRICOLOR_DEBUG_MEMORY (1GiB)");
@@ -424,6 +430,9 @@ void tri_check_begin(void)
 		tri_report_refusal("there is no address space for it; ulimit -v, or vm.overcommit_memory");
 		return;
 	}
+	if (tri_sites_open(tri_g.settings.debug_memory_bytes))
+		tri_report_notice("objects have no allocation site in what is reported: there is no address space for "
+				  "them; ulimit -v, or vm.overcommit_memory");
 	if (tri_g.settings.barriers_status)
 		on_exit(note_status, NULL);
 	tri_write(&tri_g.checks, 1);

@@ -4,13 +4,14 @@
  *
  *	checker.c	a pass: reads all words and compares them with what they were
  *	shadow.c	what they were, and notes of what the library stored
+ *	sites.c		where objects were allocated
  *	suspect.c	what is made of words that changed: places, sites, what is watched
  *	breakpoint.c	the watching, by events
  *	tracer.c	the watching, where there are no events
  *	probe.c		whether a sandbox lets us
  *	report.c	what is said
  *
- * All but tri_note() and tri_check_pace() is the agent's.  What is kept is mapped for it alone: variables of the library may be roots, in
+ * All but tri_note(), tri_sites_note() and tri_check_pace() is the agent's.  What is kept is mapped for it alone: variables of the library may be roots, in
  * a static program.
  */
 #ifndef TRI_CHECKER_H
@@ -28,6 +29,7 @@ struct tri_suspect {
 	uint64_t object_bytes;
 	enum tri_where where;
 	uint8_t byte;			/* page byte; heap */
+	uint16_t site;			/* that has allocated the object; heap; 0: not known */
 	bool sure;			/* a type map says that it is a pointer */
 	bool may_go;			/* in an object that can be unloaded */
 };
@@ -80,6 +82,13 @@ static inline void tri_note(const void *slot)
 	if (unlikely(tri_read(&tri_g.checks)))
 		tri_note_slot(slot);
 }
+
+/* ---- sites.c ---- */
+int tri_sites_open(uint64_t most_bytes) TRI_HIDDEN;
+void tri_sites_note(const void *object, const char *type, const void *ip) TRI_HIDDEN;
+unsigned int tri_sites_of(uintptr_t object) TRI_HIDDEN;
+uintptr_t tri_sites_ip(unsigned int site, const char **type) TRI_HIDDEN;
+bool tri_sites_lost(void) TRI_HIDDEN;
 
 /* ---- suspect.c ---- */
 int tri_suspects_open(void) TRI_HIDDEN;
@@ -160,5 +169,6 @@ void tri_report_count(size_t site, uint64_t count) TRI_HIDDEN;
 void tri_report_end(size_t sites, uint64_t stores, uint64_t unwatched) TRI_HIDDEN;
 void tri_report_refusal(const char *why) TRI_HIDDEN;
 void tri_report_pass(void) TRI_HIDDEN;
+void tri_report_notice(const char *what) TRI_HIDDEN;
 
 #endif

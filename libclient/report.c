@@ -132,11 +132,25 @@ static void put_place(uintptr_t at)
 	put("%s+0x%lx", base ? base + 1 : name, at - bias);
 }
 
+static void put_object(const struct tri_suspect *s)
+{
+	const char *type = "";
+	uintptr_t ip = s->site ? tri_sites_ip(s->site, &type) : 0;
+
+	put("the object of %llu bytes", (unsigned long long)s->object_bytes);
+	if (*type)
+		put(" of type %s", type);
+	put(" at 0x%lx, offset %lu", s->object, s->at - s->object);
+	if (ip) {
+		put(", allocated before ");
+		put_place(ip);
+	}
+}
+
 static void put_slot(const struct tri_suspect *s)
 {
 	if (s->where == TRI_WHERE_HEAP) {
-		put("the object of %llu bytes at 0x%lx, offset %lu", (unsigned long long)s->object_bytes, s->object,
-		    s->at - s->object);
+		put_object(s);
 		return;
 	}
 	put(s->where == TRI_WHERE_GLOBAL ? "a global, " : "a registered range, ");
@@ -221,14 +235,32 @@ static void put_hit(const struct tri_hit *hit)
 	put("}");
 }
 
+static void put_object_members(const struct tri_suspect *s)
+{
+	const char *type = "";
+	uintptr_t ip = s->site ? tri_sites_ip(s->site, &type) : 0;
+
+	put("\"where\":\"heap\",\"object\":\"0x%lx\",\"object_bytes\":%llu,\"offset\":%lu,\"kind\":\"%s\",\"type\":",
+	    s->object, (unsigned long long)s->object_bytes, s->at - s->object, s->sure ? "typed" : "conservative");
+	if (*type)
+		put_string(type);
+	else
+		put("null");
+	if (!ip) {
+		put(",\"allocation\":null");
+		return;
+	}
+	put(",\"allocation\":{\"after\":\"0x%lx\",", ip);
+	put_module(ip);
+	put("}");
+}
+
 static void write_store(size_t site, const struct tri_suspect *s, const struct tri_hit *hit, const char *why)
 {
 	put("{\"event\":\"store\",\"pid\":%d,\"site\":%zu,\"pass\":%llu,\"sure\":%s,\"slot\":{\"address\":\"0x%lx\",",
 	    tri_g.pid, site, (unsigned long long)pass, s->sure ? "true" : "false", s->at);
 	if (s->where == TRI_WHERE_HEAP) {
-		put("\"where\":\"heap\",\"object\":\"0x%lx\",\"object_bytes\":%llu,\"offset\":%lu,\"kind\":\"%s\"",
-		    s->object, (unsigned long long)s->object_bytes, s->at - s->object,
-		    s->sure ? "typed" : "conservative");
+		put_object_members(s);
 	} else {
 		put("\"where\":\"%s\",", s->where == TRI_WHERE_GLOBAL ? "global" : "root");
 		put_module(s->at);
@@ -275,6 +307,19 @@ void tri_report_end(size_t sites, uint64_t stores, uint64_t unwatched)
 	    "\"unwatched\":%llu}", tri_g.pid, sites, (unsigned long long)stores, (unsigned long long)pass,
 	    (unsigned long long)tri_shadow_bytes(), (unsigned long long)unwatched);
 	write_to_file();
+}
+
+/** Something is not known from here on. */
+void tri_report_notice(const char *what)
+{
+	put("tricolor: barriers: %s", what);
+	write_to(2);
+	if (file < 0)
+		return;
+	put("{\"event\":\"notice\",\"pid\":%d,\"what\":", tri_g.pid);
+	put_string(what);
+	put("}");
+	write_to(file);
 }
 
 /** Nothing is checked from here on. */

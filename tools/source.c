@@ -8,6 +8,7 @@
 #include "source.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 static const char *base_name(const char *path)
@@ -199,6 +200,66 @@ size_t source_find(const struct source_state *state, struct source_frame *frames
 	return w.n;
 }
 
+static bool is_library_header(const char *file)
+{
+	return !strcmp(base_name(file), "tricolor.h");
+}
+
+/* Where an inlined function was called from.  False: that is not said. */
+static bool call_site(Dwarf_Die *cu, Dwarf_Die *inlined, struct source_frame *f)
+{
+	Dwarf_Attribute attribute;
+	Dwarf_Word number, line;
+	Dwarf_Files *files;
+	const char *file;
+
+	if (dwarf_getsrcfiles(cu, &files, NULL) ||
+	    dwarf_formudata(dwarf_attr(inlined, DW_AT_call_file, &attribute), &number) ||
+	    dwarf_formudata(dwarf_attr(inlined, DW_AT_call_line, &attribute), &line))
+		return false;
+	file = dwarf_filesrc(files, number, NULL, NULL);
+	if (!file)
+		return false;
+	snprintf(f->file, sizeof(f->file), "%s", file);
+	f->line = (int)line;
+	return true;
+}
+
+/* An instruction of an inline function of the library's header is blamed on who calls that. */
+static void leave_header(Dwfl *dwfl, uint64_t at, struct source_frame *f)
+{
+	Dwarf_Addr bias;
+	Dwarf_Die *cu = dwfl_addrdie(dwfl, at, &bias), *innermost, *scopes;
+	int n = cu ? dwarf_getscopes(cu, at - bias, &innermost) : 0, i;
+
+	if (n <= 0)
+		return;
+	/* What encloses it here, and not where the inline function was defined. */
+	n = dwarf_getscopes_die(innermost, &scopes);
+	free(innermost);
+	for (i = 0; i < n && is_library_header(f->file); i++)
+		if (dwarf_tag(&scopes[i]) == DW_TAG_inlined_subroutine && !call_site(cu, &scopes[i], f))
+			break;
+	if (n > 0)
+		free(scopes);
+}
+
+bool source_line(const char *path, uint64_t vaddr, struct source_frame *f)
+{
+	const struct source_module module = { path, 0 };
+	Dwfl *dwfl = open_modules(&module, 1);
+
+	memset(f, 0, sizeof(*f));
+	if (!dwfl)
+		return false;
+	if (dwfl_addrmodule(dwfl, vaddr)) {
+		describe(dwfl, vaddr, f);
+		leave_header(dwfl, vaddr, f);
+	}
+	dwfl_end(dwfl);
+	return *f->file || *f->function;
+}
+
 bool source_variable(const char *path, uint64_t vaddr, char *name, size_t size, uint64_t *offset)
 {
 	const struct source_module module = { path, 0 };
@@ -225,6 +286,13 @@ size_t source_find(const struct source_state *state, struct source_frame *frames
 {
 	(void)state, (void)frames, (void)most;
 	return 0;
+}
+
+bool source_line(const char *path, uint64_t vaddr, struct source_frame *f)
+{
+	(void)path, (void)vaddr;
+	memset(f, 0, sizeof(*f));
+	return false;
 }
 
 bool source_variable(const char *path, uint64_t vaddr, char *name, size_t size, uint64_t *offset)

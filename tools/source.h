@@ -43,6 +43,12 @@ size_t source_find(const struct source_state *state, struct source_frame *frames
 /** The frame to blame: the innermost of the program, as far as it can be told from the C library. */
 const struct source_frame *source_blame(const struct source_frame *frames, size_t n);
 
+/**
+ * The line of the instruction at @vaddr of the object @path; of one that comes from tricolor.h, the line that calls it.
+ * False: nothing is known.
+ */
+bool source_line(const char *path, uint64_t vaddr, struct source_frame *frame);
+
 /** The variable at @vaddr of the object @path.  False: there is none that has a name. */
 bool source_variable(const char *path, uint64_t vaddr, char *name, size_t size, uint64_t *offset);
 

@@ -124,6 +124,21 @@ static void name_variable(json_object *slot)
 	json_object_object_add(slot, "symbol_offset", json_object_new_uint64(offset));
 }
 
+/* Where the object was allocated that the slot is in. */
+static void name_allocation(json_object *slot)
+{
+	json_object *allocation = json_object_object_get(slot, "allocation");
+	struct source_frame f;
+
+	/* What is known is the instruction behind the call. */
+	if (!text(allocation, "module") ||
+	    !source_line(text(allocation, "module"), address(allocation, "vaddr") - 1, &f))
+		return;
+	add_text(allocation, "function", f.function);
+	add_text(allocation, "file", f.file);
+	json_object_object_add(allocation, "line", f.line ? json_object_new_int(f.line) : NULL);
+}
+
 static json_object *site(json_object *event)
 {
 	static const char *const same[] = { "pid", "site", "sure", "slot", "old", "new", "why" };
@@ -134,7 +149,9 @@ static json_object *site(json_object *event)
 	for (i = 0; i < sizeof(same) / sizeof(same[0]); i++)
 		take(o, event, same[i]);
 	json_object_object_add(o, "count", json_object_new_int(1));
+	json_object_object_add(o, "slots", json_object_new_int(1));
 	name_variable(json_object_object_get(o, "slot"));
+	name_allocation(json_object_object_get(o, "slot"));
 	add_frame(o, source_blame(frames, n));
 	for (i = 0; i < n; i++) {
 		frame = json_object_new_object();
@@ -218,24 +235,56 @@ static json_object *same_instruction(json_object *sites, json_object *o)
 	return NULL;
 }
 
+/*
+ * Who already stands for stores of which no more is known than that they were to objects allocated where that of @o was.
+ * An array of pointers would have a line for each of its elements.
+ */
+static json_object *same_allocation(json_object *sites, json_object *o)
+{
+	json_object *allocation = json_object_object_get(json_object_object_get(o, "slot"), "allocation"), *other;
+	size_t n = json_object_array_length(sites), i;
+
+	if (text(o, "module") || !allocation)
+		return NULL;
+	for (i = 0; i < n; i++) {
+		other = json_object_array_get_idx(sites, i);
+		if (!text(other, "module") &&
+		    json_object_equal(json_object_object_get(o, "pid"), json_object_object_get(other, "pid")) &&
+		    json_object_equal(json_object_object_get(o, "why"), json_object_object_get(other, "why")) &&
+		    json_object_equal(allocation, json_object_object_get(json_object_object_get(other, "slot"),
+									 "allocation")))
+			return other;
+	}
+	return NULL;
+}
+
 static int64_t count_of(json_object *o)
 {
 	return json_object_get_int64(json_object_object_get(o, "count"));
 }
 
-/* The library tells stores apart by the instruction that stores: all of those of a memcpy() are the caller's one. */
+/*
+ * The library tells stores apart by the instruction that stores: all of those of a memcpy() are the caller's one.  Sites
+ * without an instruction it tells apart by offset and size.
+ */
 static json_object *merge(json_object *sites)
 {
 	json_object *merged = json_object_new_array(), *o, *first;
 	size_t n = json_object_array_length(sites), i;
+	int64_t slots;
 
 	for (i = 0; i < n; i++) {
 		o = json_object_array_get_idx(sites, i);
 		first = same_instruction(merged, o);
-		if (first)
-			json_object_object_add(first, "count", json_object_new_int64(count_of(first) + count_of(o)));
-		else
+		if (!first)
+			first = same_allocation(merged, o);
+		if (!first) {
 			json_object_array_add(merged, json_object_get(o));
+			continue;
+		}
+		json_object_object_add(first, "count", json_object_new_int64(count_of(first) + count_of(o)));
+		slots = json_object_get_int64(json_object_object_get(first, "slots"));
+		json_object_object_add(first, "slots", json_object_new_int64(slots + 1));
 	}
 	return merged;
 }
@@ -268,6 +317,19 @@ json_object *stores_read(FILE *file)
 	return all;
 }
 
+static void show_object(json_object *slot, FILE *out)
+{
+	json_object *allocation = json_object_object_get(slot, "allocation");
+
+	fprintf(out, "offset %s of an object of %s bytes", text(slot, "offset"), text(slot, "object_bytes"));
+	if (text(slot, "type"))
+		fprintf(out, " (%s)", text(slot, "type"));
+	if (text(allocation, "file"))
+		fprintf(out, ", allocated at %s:%s", text(allocation, "file"), text(allocation, "line"));
+	else if (text(allocation, "module"))
+		fprintf(out, ", allocated before %s+%s", text(allocation, "module"), text(allocation, "vaddr"));
+}
+
 static void show_slot(json_object *slot, FILE *out)
 {
 	const char *where = text(slot, "where");
@@ -275,7 +337,7 @@ static void show_slot(json_object *slot, FILE *out)
 	if (!where)
 		return;
 	if (!strcmp(where, "heap"))
-		fprintf(out, "offset %s of an object of %s bytes", text(slot, "offset"), text(slot, "object_bytes"));
+		show_object(slot, out);
 	else if (text(slot, "symbol") && strcmp(text(slot, "symbol_offset"), "0"))
 		fprintf(out, "%s+%s", text(slot, "symbol"), text(slot, "symbol_offset"));
 	else if (text(slot, "symbol"))
@@ -300,6 +362,10 @@ static void show_site(json_object *o, FILE *out)
 		json_object_get_boolean(json_object_object_get(o, "sure")) ? "a pointer is" :
 									      "what may be a pointer is");
 	show_slot(json_object_object_get(o, "slot"), out);
+	/* Those of one instruction are all of its doing. */
+	if (!text(o, "module") && strcmp(text(o, "slots"), "1"))
+		fprintf(out, " and %lld more of its kind",
+			(long long)json_object_get_int64(json_object_object_get(o, "slots")) - 1);
 	if (strcmp(times, "1"))
 		fprintf(out, ", %s times", times);
 	if (text(o, "why"))

@@ -188,6 +188,8 @@ struct tri_type {
 
 #ifndef TRI__API		/* the library defines it to emit the exported twins */
 #define TRI__API static inline __attribute__((unused))
+/* In the function that allocates, also where nothing else is inlined: TRICOLOR_DEBUG=barriers names that. */
+#define TRI__API_ALLOC static inline __attribute__((unused, always_inline))
 #endif
 
 /* Sizes above this have a span of their own. */
@@ -359,13 +361,13 @@ static inline __attribute__((unused, always_inline)) void *tri__alloc_inline(siz
  * Aligned to 16 bytes.  0 bytes give a distinct object.  Returns NULL with errno ENOMEM when the
  * arena is full and an emergency cycle has freed nothing.
  */
-TRI__API void *tri_alloc(size_t size);
+TRI__API_ALLOC void *tri_alloc(size_t size);
 
 /** As tri_alloc(), for data without pointers: its contents are never scanned. */
-TRI__API void *tri_alloc_leaf(size_t size);
+TRI__API_ALLOC void *tri_alloc_leaf(size_t size);
 
 #if TRI__INLINE || defined(TRI__EMIT)
-TRI__API void *tri_alloc(size_t size)
+TRI__API_ALLOC void *tri_alloc(size_t size)
 {
 #if TRI__INLINE
 	if (__builtin_constant_p(size) && size <= 512)
@@ -374,7 +376,7 @@ TRI__API void *tri_alloc(size_t size)
 	return tri__alloc_slow(size, TRI__CONSERVATIVE);
 }
 
-TRI__API void *tri_alloc_leaf(size_t size)
+TRI__API_ALLOC void *tri_alloc_leaf(size_t size)
 {
 #if TRI__INLINE
 	if (__builtin_constant_p(size) && size > TRI__TINY_MAX && size <= 512)
@@ -383,12 +385,12 @@ TRI__API void *tri_alloc_leaf(size_t size)
 	return tri__alloc_slow(size, TRI__LEAF);
 }
 #else
-TRI__API void *tri_alloc(size_t size)
+TRI__API_ALLOC void *tri_alloc(size_t size)
 {
 	return tri__alloc_slow(size, TRI__CONSERVATIVE);
 }
 
-TRI__API void *tri_alloc_leaf(size_t size)
+TRI__API_ALLOC void *tri_alloc_leaf(size_t size)
 {
 	return tri__alloc_slow(size, TRI__LEAF);
 }

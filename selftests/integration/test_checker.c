@@ -47,7 +47,9 @@ static unsigned long turn;
 static int epoll;
 static char plugin_path[PATH_MAX];
 
-static NOINLINE struct node *new_node(void)
+extern char __start_at_new_node[], __stop_at_new_node[], __start_at_set_up[], __stop_at_set_up[];
+
+static NOINLINE __attribute__((section("at_new_node"))) struct node *new_node(void)
 {
 	struct node *n = tri_alloc(sizeof(*n));
 
@@ -331,7 +333,7 @@ struct shape {
 	const char *lo, *hi;
 	const char *where;		/* "where" of its slot */
 	long offset;			/* in its object; -1: any */
-	bool sure;
+	bool sure;			/* the object has a type */
 	bool by_library;		/* the storing instruction is in a function of the C library */
 	const char *module;		/* of the slot: how its name ends */
 };
@@ -358,7 +360,7 @@ static const struct shape shapes[] = {
 
 #define SHAPES (sizeof(shapes) / sizeof(shapes[0]))
 
-static void set_up(void)
+static NOINLINE __attribute__((section("at_set_up"))) void set_up(void)
 {
 	void *plugin = dlopen(plugin_path, RTLD_NOW);
 
@@ -376,10 +378,13 @@ static void set_up(void)
 static void write_place(const struct shape *s)
 {
 	FILE *file = fopen(getenv("TRICOLOR_DEBUG_FILE"), "a");
+	bool by_new_node = s->store == store_initialiser;
 
 	if (!file)
 		exit(6);
-	fprintf(file, "{\"event\":\"planted\",\"lo\":\"%p\",\"hi\":\"%p\"}\n", (void *)s->lo, (void *)s->hi);
+	fprintf(file, "{\"event\":\"planted\",\"lo\":\"%p\",\"hi\":\"%p\",\"made_lo\":\"%p\",\"made_hi\":\"%p\"}\n",
+		(void *)s->lo, (void *)s->hi, by_new_node ? __start_at_new_node : __start_at_set_up,
+		by_new_node ? __stop_at_new_node : __stop_at_set_up);
 	fclose(file);
 }
 
@@ -528,6 +533,16 @@ struct found {
 	bool ended, refused;
 };
 
+/* As the process that has planted it says: where that is, and where it allocates the object. */
+static uint64_t planted_lo, planted_hi, made_lo, made_hi;
+
+static bool is_right_object(const struct shape *s, const char *slot)
+{
+	uint64_t after = number(strstr(slot, "\"allocation\":{"), "after");
+
+	return is(slot, "type", s->sure ? "struct node" : "null") && after > made_lo && after <= made_hi;
+}
+
 static bool is_right_slot(const struct shape *s)
 {
 	const char *slot = strstr(line, "\"slot\":{");
@@ -536,10 +551,12 @@ static bool is_right_slot(const struct shape *s)
 		return false;
 	if (s->module && !ends_with(field(slot, "module"), s->module))
 		return false;
+	if (!strcmp(s->where, "heap") && !is_right_object(s, slot))
+		return false;
 	return s->offset < 0 || (long)number(slot, "offset") == s->offset;
 }
 
-static void see_store(const struct shape *s, struct found *f, uint64_t lo, uint64_t hi)
+static void see_store(const struct shape *s, struct found *f)
 {
 	const char *store = strstr(line, "\"store\":{");
 	uint64_t after = number(store, "after");
@@ -549,7 +566,8 @@ static void see_store(const struct shape *s, struct found *f, uint64_t lo, uint6
 		f->no_events |= strstr(line, "\"why\":\"perf_event_open") != NULL;
 		f->wrong += !is_right_slot(s);
 	} else if (is_right_slot(s) &&
-		   (s->by_library ? returns_to(field(store, "stack"), lo, hi) : after > lo && after <= hi)) {
+		   (s->by_library ? returns_to(field(store, "stack"), planted_lo, planted_hi) :
+				    after > planted_lo && after <= planted_hi)) {
 		f->named++;
 	} else {
 		f->wrong++;
@@ -560,14 +578,15 @@ static struct found read_reports(const char *path, const struct shape *s)
 {
 	FILE *file = fopen(path, "r");
 	struct found f = { 0 };
-	uint64_t lo = 0, hi = 0;
 
 	while (file && fgets(line, sizeof(line), file)) {
 		if (is(line, "event", "planted")) {
-			lo = number(line, "lo");
-			hi = number(line, "hi");
+			planted_lo = number(line, "lo");
+			planted_hi = number(line, "hi");
+			made_lo = number(line, "made_lo");
+			made_hi = number(line, "made_hi");
 		} else if (is(line, "event", "store") && s) {
-			see_store(s, &f, lo, hi);
+			see_store(s, &f);
 		} else if (is(line, "event", "store")) {
 			f.stores++;
 		} else if (is(line, "event", "end")) {
