@@ -412,7 +412,7 @@ check-vm-all: all tests kernel-tests
 # nor a signal in the middle of a loop: it sees the unit tests, and the collector of ordinary programs.
 # test_run has programs die of signals that the sanitizer takes, and of limits that it does not fit into.
 ASAN_CLIENTS := $(filter %/test_mutate %/test_barrier_region %/test_daemon_killed %/test_control \
-	%/test_command %/test_service %/test_stacks %/test_coroutines,$(INTEGRATION_TESTS))
+	%/test_command %/test_service %/test_stacks %/test_coroutines %/test_checker,$(INTEGRATION_TESTS))
 ASAN_SERVED := $(filter %/test_alloc %/test_roots %/test_threads,$(INTEGRATION_TESTS))
 TSAN_SERVED := $(filter %/test_alloc %/test_roots %/test_threads %/test_control %/test_service, \
 	$(INTEGRATION_TESTS))
