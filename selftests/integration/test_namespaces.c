@@ -262,8 +262,7 @@ static void show_log(void)
 		fclose(f);
 }
 
-/* Whether it was the shared collector that found the group: a private one has no difficulty. */
-static bool logged(const char *word)
+static bool is_logged(const char *word)
 {
 	char line[512];
 	FILE *f = fopen(log_path, "re");
@@ -274,6 +273,15 @@ static bool logged(const char *word)
 	if (f)
 		fclose(f);
 	return found;
+}
+
+/*
+ * Whether it was the shared collector that found the group: a private one has no difficulty.  The client may know
+ * its limit, by its own marker, before the shared one has come to say where it has found it.
+ */
+static bool logged(const char *word)
+{
+	return WAIT_FOR(is_logged(word), 1000000, PATIENCE_NS);
 }
 
 static bool asleep(pid_t collector)
