@@ -99,6 +99,7 @@ static void say_leaving(void)
 static __attribute__((noreturn)) void act(char what)
 {
 	void *more;
+	int status;
 
 	make_heap();
 	switch (what) {
@@ -135,7 +136,8 @@ static __attribute__((noreturn)) void act(char what)
 			make_heap();
 			raise(SIGKILL);
 		}
-		wait(NULL);
+		if (wait(&status) < 0 || !WIFSIGNALED(status) || WTERMSIG(status) != SIGKILL)
+			exit(WIFEXITED(status) ? WEXITSTATUS(status) : 91);
 		exit(0);
 	case 'o':
 		/* Whatever becomes of its markers: more than the group has, and none of it the heap's. */
@@ -389,7 +391,9 @@ static void test_fork(void)
 	/* Of the child's, whose number the words have last. */
 	ended = WAIT_FOR(gone(collector), 1000000, PATIENCE_NS);
 	n = entries(self, path, sizeof(path));
-	ksft_test_result(!status && ended && n == 1 && !path[0], "fork: the child's, and none of the parent's\n");
+	ksft_test_result(!status && ended && n == 1 && !path[0],
+			 "fork: the child's, and none of the parent's: status %#x, collector %d, %d files\n",
+			 (unsigned int)status, (int)collector, n);
 	empty();
 }
 
