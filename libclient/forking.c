@@ -5,9 +5,11 @@
  * The parent's arena is a shared mapping, which children do not inherit: each would write into the other's heap.
  * For the time of a fork() they do:
  *
- *	prepare	The forking thread takes the locks of the heap, all of them and for a bounded time, so that no
- *		table is half-written: start, fork, list_lock, roots, each thread's cache, the central lists, the
- *		page heap.  It makes the mapping inheritable, and a page that both processes share.
+ *	prepare	The forking thread waits, for a bounded time, until the agent is in no handshake, which a program that
+ *		forks again and again would keep from ever coming to its end.  It takes the locks of the heap, all of
+ *		them and for a bounded time, so that no table is half-written: start, fork, list_lock, roots, each
+ *		thread's cache, the central lists, the page heap.  It makes the mapping inheritable, and a page that
+ *		both processes share.
  *	child	copies what is allocated into an arena of its own and maps that in its place: copying.c.  It
  *		says when it has the tables, and when it has the contents.
  *	parent	waits for both.  With the tables copied the other threads may allocate again, if they need no fresh
@@ -301,6 +303,9 @@ void tri_fork_prepare(void)
 	/* The child wants to know which stacks the thread has. */
 	if (t)
 		tri_unseen_wipe(t, false);
+	/* A thread that is inside is one that the agent may be waiting for. */
+	if (!t || !t->depth)
+		tri_handshake_wait(tri_now_ns() + patience_ns);
 	forking.starting = tri_start_hold(tri_now_ns() + patience_ns);
 	forking.locked = tri_fork_hold();
 	if (tri_read(&tri_g.state) == TRI_STATE_READY && tri_g.settings.fork != TRI_FORK_FRESH)
@@ -463,6 +468,7 @@ static void become(const struct tri_copy *c)
 	tri_g.cycle = tri_g.gen;
 	tri_write(&tri_g.sweepable, tri_g.gen);
 	tri_g.agent_tid = 0;
+	tri_write(&tri_g.in_handshake, 0);
 	tri_write(&tri_g.wake, 0);
 	tri_write(&tri_g.lost, 0);
 	tri_write(&tri_g.collector_pid, 0);

@@ -577,11 +577,28 @@ void tri_handshake_abandon(void)
 	tri_step_done();
 }
 
+/**
+ * Until the agent is in no handshake, or @until_ns has come.  For a thread that is about to hold the heap's locks for
+ * long, and perhaps again and again (fork()): who sleeps for a lock is passed by one that takes it anew, so that the
+ * agent would get on by one lock each time, and a cycle take as long as some ten of these.  The thread has none of
+ * the locks yet, is outside, and answers our signal.
+ */
+void tri_handshake_wait(uint64_t until_ns)
+{
+	uint64_t now;
+
+	while (tri_read_acquire(&tri_g.in_handshake) && (now = tri_now_ns()) < until_ns) {
+		TRI_POINT("handshake.waited_for");
+		tri_futex_wait(&tri_g.in_handshake, 1, (int64_t)(until_ns - now));
+	}
+}
+
 void tri_handshake(const struct tri_msg *ask, struct tri_msg *answer)
 {
 	struct tri_interruptions *i = &tri_g.interruptions;
 	uint64_t allocated = 0;
 
+	tri_write(&tri_g.in_handshake, 1);
 	/* Nobody has a turn while all are stopped. */
 	if (ask->kind != TRI_HANDSHAKE_RESUME)
 		tri_step_hold();
@@ -619,4 +636,7 @@ void tri_handshake(const struct tri_msg *ask, struct tri_msg *answer)
 	answer->threads = tri_g.nthreads;
 	answer->root_bytes = tri_roots_bytes();
 	tri_step_done();
+	note_progress();
+	tri_write_release(&tri_g.in_handshake, 0);
+	tri_futex_wake(&tri_g.in_handshake);
 }

@@ -272,6 +272,7 @@ struct tri_global {
 	tri_au32 unanswered;		/* cycles that were given up as a thread did not answer */
 	tri_au32 gc_wanted, free_wanted;	/* numbers of requests */
 	tri_au32 steps;			/* futex, for steps.c: handshakes that are done */
+	tri_au32 in_handshake;		/* futex: the agent is in one */
 	const char *waits_for;		/* what the agent does to have a collector */
 	tri_au32 collector_pid;
 	tri_au32 reconnects;
@@ -500,6 +501,7 @@ void tri_interrupted(uint64_t began_ns) TRI_HIDDEN;
 struct tri_msg;
 void tri_handshake(const struct tri_msg *ask, struct tri_msg *answer) TRI_HIDDEN;
 void tri_handshake_abandon(void) TRI_HIDDEN;
+void tri_handshake_wait(uint64_t until_ns) TRI_HIDDEN;	/* any thread, outside */
 void tri_handshake_check(bool last) TRI_HIDDEN;
 bool tri_fence_unload(void) TRI_HIDDEN;	/* any thread */
 

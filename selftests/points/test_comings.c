@@ -492,22 +492,10 @@ static void fork_child(void *unused)
 	_exit(0);
 }
 
-static bool sleeps(pid_t tid)
-{
-	char path[64], state = 0;
-	FILE *f;
-
-	snprintf(path, sizeof(path), "/proc/self/task/%d/stat", tid);
-	f = fopen(path, "re");
-	if (!f)
-		return false;
-	if (fscanf(f, "%*d (%*[^)]) %c", &state) != 1)
-		state = 0;
-	fclose(f);
-	return state == 'S';
-}
-
-/* While the agent looks for segments: it must have no lock that a child would inherit for ever. */
+/*
+ * While the agent looks for segments: it must have no lock that a child would inherit for ever.  The fork() waits for
+ * the agent, and goes on when that takes too long.
+ */
 TEST_F(stage, a_fork_during_the_scan_of_segments)
 {
 	struct tri_point *segment = point_hold("roots.segments", 0), *prepares;
@@ -518,8 +506,26 @@ TEST_F(stage, a_fork_during_the_scan_of_segments)
 	prepares = point_watch("fork.prepares");
 	actor_ask(&self->subject, fork_child, NULL);
 	ASSERT_TRUE(point_passed_times(prepares, 1));
-	ASSERT_TRUE(WAIT_FOR(atomic_load(born) || sleeps(self->subject.tid), 100000, PATIENCE_NS));
+	ASSERT_TRUE(WAIT_FOR(atomic_load(born), 100000, PATIENCE_NS));
 	ASSERT_TRUE(point_release(segment));
+	ASSERT_TRUE(actor_finished(&self->subject));
+	ASSERT_TRUE(cycle_ended());
+	EXPECT_EQ(0, wait_status(child));
+	ASSERT_TRUE(actor_end(&self->subject));
+}
+
+/* While the agent is in a handshake: who forks lets it come to the end, and takes the locks then. */
+TEST_F(stage, a_fork_waits_for_a_handshake)
+{
+	struct tri_point *scan = point_hold("scan.begins", 0), *waits = point_watch("handshake.waited_for");
+
+	born = shared_memory(sizeof(*born));
+	cycle_begin();
+	ASSERT_TRUE(point_reached(scan));
+	actor_ask(&self->subject, fork_child, NULL);
+	EXPECT_TRUE(WAIT_FOR(point_passed(waits) || atomic_load(born), 20000, PATIENCE_NS));
+	EXPECT_TRUE(point_passed(waits));
+	ASSERT_TRUE(point_release(scan));
 	ASSERT_TRUE(actor_finished(&self->subject));
 	ASSERT_TRUE(cycle_ended());
 	EXPECT_EQ(0, wait_status(child));
