@@ -61,4 +61,3 @@ module_exit(tricolor_exit);
 MODULE_LICENSE("GPL");
 MODULE_DESCRIPTION("Arenas of garbage-collected heaps that are collected from outside");
 MODULE_VERSION("1");
-MODULE_ALIAS("devname:tricolor");
