@@ -225,7 +225,7 @@ static void behave_oddly(void)
 
 PLANTED(store_oddly)
 {
-	if (turn % 4 == 0)
+	if (turn % 16 == 0)
 		behave_oddly();
 	keep->next = new_node();
 }
@@ -454,7 +454,7 @@ static int run(const char *name, const char *debug, const char *memory, char *pa
 		setenv("TRICOLOR_DEBUG_FILE", path, 1);
 		if (memory)
 			setenv("TRICOLOR_DEBUG_MEMORY", memory, 1);
-		alarm(100);
+		alarm(emulated() ? 400 : 100);
 		execl("/proc/self/exe", plugin_path, name, (char *)NULL);
 		_exit(126);
 	}
