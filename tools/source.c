@@ -29,20 +29,31 @@ static bool is_c_library(const char *path)
 	return false;
 }
 
+/* What is inlined from these, or made of a template in them, is not the program's: the compiler's, the system's, ours. */
+static bool is_header(const char *file)
+{
+	return !strncmp(file, "/usr/include/", 13) || !strncmp(file, "/usr/lib/gcc/", 13) ||
+	       !strcmp(base_name(file), "tricolor.h");
+}
+
 const struct source_frame *source_blame(const struct source_frame *frames, size_t n)
 {
-	const struct source_frame *outside = NULL;
+	const struct source_frame *outside = NULL, *header = NULL;
 	size_t i;
 
 	for (i = 0; i < n; i++) {
 		if (is_c_library(frames[i].module))
 			continue;
 		/* A C library that was linked statically has no lines, mostly. */
-		if (*frames[i].file)
+		if (*frames[i].file && !is_header(frames[i].file))
 			return &frames[i];
+		if (*frames[i].file && !header)
+			header = &frames[i];
 		if (!outside)
 			outside = &frames[i];
 	}
+	if (header)
+		return header;
 	return outside ? outside : n ? frames : NULL;
 }
 
@@ -149,6 +160,47 @@ static const char *search_units(Dwfl_Module *module, uint64_t at, int *number)
 	return NULL;
 }
 
+/* Where an inlined function was called from.  False: that is not said. */
+static bool call_site(Dwarf_Die *cu, Dwarf_Die *inlined, struct source_frame *f)
+{
+	Dwarf_Attribute attribute;
+	Dwarf_Word number, line;
+	Dwarf_Files *files;
+	const char *file, *dir;
+
+	if (dwarf_getsrcfiles(cu, &files, NULL) ||
+	    dwarf_formudata(dwarf_attr(inlined, DW_AT_call_file, &attribute), &number) ||
+	    dwarf_formudata(dwarf_attr(inlined, DW_AT_call_line, &attribute), &line))
+		return false;
+	file = dwarf_filesrc(files, number, NULL, NULL);
+	if (!file)
+		return false;
+	/* As dwfl_lineinfo() does: where it was compiled stands before what is relative to that. */
+	dir = *file == '/' ? NULL : dwarf_formstring(dwarf_attr(cu, DW_AT_comp_dir, &attribute));
+	snprintf(f->file, sizeof(f->file), "%s%s%s", dir ? dir : "", dir ? "/" : "", file);
+	f->line = (int)line;
+	return true;
+}
+
+/* An instruction that is inlined from such a header is blamed on who calls that. */
+static void leave_header(Dwfl *dwfl, uint64_t at, struct source_frame *f)
+{
+	Dwarf_Addr bias;
+	Dwarf_Die *cu = dwfl_addrdie(dwfl, at, &bias), *innermost, *scopes;
+	int n = cu ? dwarf_getscopes(cu, at - bias, &innermost) : 0, i;
+
+	if (n <= 0)
+		return;
+	/* What encloses it here, and not where the inline function was defined. */
+	n = dwarf_getscopes_die(innermost, &scopes);
+	free(innermost);
+	for (i = 0; i < n && is_header(f->file); i++)
+		if (dwarf_tag(&scopes[i]) == DW_TAG_inlined_subroutine && !call_site(cu, &scopes[i], f))
+			break;
+	if (n > 0)
+		free(scopes);
+}
+
 /* @at: in the instruction. */
 static void describe(Dwfl *dwfl, uint64_t at, struct source_frame *f)
 {
@@ -170,6 +222,7 @@ static void describe(Dwfl *dwfl, uint64_t at, struct source_frame *f)
 	line = dwfl_module_getsrc(module, at);
 	file = line ? dwfl_lineinfo(line, NULL, &f->line, NULL, NULL, NULL) : search_units(module, at, &f->line);
 	snprintf(f->file, sizeof(f->file), "%s", file ? file : "");
+	leave_header(dwfl, at, f);
 }
 
 static int add_frame(Dwfl_Frame *frame, void *arg)
@@ -200,50 +253,6 @@ size_t source_find(const struct source_state *state, struct source_frame *frames
 	return w.n;
 }
 
-static bool is_library_header(const char *file)
-{
-	return !strcmp(base_name(file), "tricolor.h");
-}
-
-/* Where an inlined function was called from.  False: that is not said. */
-static bool call_site(Dwarf_Die *cu, Dwarf_Die *inlined, struct source_frame *f)
-{
-	Dwarf_Attribute attribute;
-	Dwarf_Word number, line;
-	Dwarf_Files *files;
-	const char *file;
-
-	if (dwarf_getsrcfiles(cu, &files, NULL) ||
-	    dwarf_formudata(dwarf_attr(inlined, DW_AT_call_file, &attribute), &number) ||
-	    dwarf_formudata(dwarf_attr(inlined, DW_AT_call_line, &attribute), &line))
-		return false;
-	file = dwarf_filesrc(files, number, NULL, NULL);
-	if (!file)
-		return false;
-	snprintf(f->file, sizeof(f->file), "%s", file);
-	f->line = (int)line;
-	return true;
-}
-
-/* An instruction of an inline function of the library's header is blamed on who calls that. */
-static void leave_header(Dwfl *dwfl, uint64_t at, struct source_frame *f)
-{
-	Dwarf_Addr bias;
-	Dwarf_Die *cu = dwfl_addrdie(dwfl, at, &bias), *innermost, *scopes;
-	int n = cu ? dwarf_getscopes(cu, at - bias, &innermost) : 0, i;
-
-	if (n <= 0)
-		return;
-	/* What encloses it here, and not where the inline function was defined. */
-	n = dwarf_getscopes_die(innermost, &scopes);
-	free(innermost);
-	for (i = 0; i < n && is_library_header(f->file); i++)
-		if (dwarf_tag(&scopes[i]) == DW_TAG_inlined_subroutine && !call_site(cu, &scopes[i], f))
-			break;
-	if (n > 0)
-		free(scopes);
-}
-
 bool source_line(const char *path, uint64_t vaddr, struct source_frame *f)
 {
 	const struct source_module module = { path, 0 };
@@ -252,10 +261,8 @@ bool source_line(const char *path, uint64_t vaddr, struct source_frame *f)
 	memset(f, 0, sizeof(*f));
 	if (!dwfl)
 		return false;
-	if (dwfl_addrmodule(dwfl, vaddr)) {
+	if (dwfl_addrmodule(dwfl, vaddr))
 		describe(dwfl, vaddr, f);
-		leave_header(dwfl, vaddr, f);
-	}
 	dwfl_end(dwfl);
 	return *f->file || *f->function;
 }

@@ -44,7 +44,7 @@ size_t source_find(const struct source_state *state, struct source_frame *frames
 const struct source_frame *source_blame(const struct source_frame *frames, size_t n);
 
 /**
- * The line of the instruction at @vaddr of the object @path; of one that comes from tricolor.h, the line that calls it.
+ * The line of the instruction at @vaddr of the object @path; of one that is inlined from a system header, or ours, the line of the call.
  * False: nothing is known.
  */
 bool source_line(const char *path, uint64_t vaddr, struct source_frame *frame);

@@ -470,7 +470,7 @@ static bool in_child(bool (*fn)(void), const char *name, const char *value)
 	int status;
 
 	if (!pid) {
-		alarm(30);
+		alarm(120);
 		if (name)
 			setenv(name, value, 1);
 		_exit(fn() ? 0 : 1);
@@ -542,7 +542,7 @@ static bool arena_gets_full(void)
 	return full_with(64) && full_with(3000) && full_with(100000) && full_with(64);
 }
 
-/* An arena of 4 MiB is filled, with a cycle after every eight objects: spans with a few of them have to be filled up. */
+/* an arena of 4 MiB is filled, with a cycle after every sixteen objects: spans with a few of them have to be filled up. */
 static bool arena_gets_full_slowly(void)
 {
 	size_t bytes;
@@ -555,7 +555,7 @@ static bool arena_gets_full_slowly(void)
 			break;
 		tri_store(&w->next, everything);
 		tri_store(&everything, w);
-		if (bytes % 2048 == 0)
+		if (bytes % 4096 == 0)
 			collect();
 	}
 	ksft_print_msg("%zu KiB in %llu cycles\n", bytes >> 10, (unsigned long long)read_stats().cycles);

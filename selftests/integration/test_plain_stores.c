@@ -14,7 +14,9 @@
  * was made, is watched neither before nor after.  That it was stored to is found, by which line only by chance.
  */
 #include <dlfcn.h>
+#include <emmintrin.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <sys/wait.h>
 
@@ -101,7 +103,8 @@ struct pair g_member, g_assigned, g_source;
 union either g_union;
 static struct node *s_static;
 struct node *g_copied[ITEMS], *g_moved[ITEMS], *g_sorted[ITEMS], *g_wiped[ITEMS];
-struct node *g_thread, *g_list, *g_asm;
+struct node *g_thread, *g_list, *g_asm, *g_signal;
+struct node *g_vector[2] __attribute__((aligned(16)));
 uintptr_t g_number;
 
 static NOINLINE void variable(void)
@@ -269,6 +272,24 @@ static NOINLINE void atomics(void)
 	atomic_store(&g_atomic, other()); /* plain */
 	atomic_exchange(&g_exchanged, other()); /* plain */
 	atomic_compare_exchange_strong(&g_compared, &was, other()); /* plain */
+}
+
+/* What the compiler's headers have inlined is blamed on who uses it. */
+static NOINLINE void vector(void)
+{
+	_mm_store_si128((__m128i *)g_vector, _mm_set_epi64x((long)other(), (long)other())); /* plain */
+}
+
+static NOINLINE void in_handler(int sig)
+{
+	(void)sig;
+	g_signal = other(); /* plain */
+}
+
+static NOINLINE void signal_handler(void)
+{
+	signal(SIGUSR1, in_handler);
+	raise(SIGUSR1);
 }
 
 static NOINLINE void assembler(void)
@@ -454,7 +475,8 @@ static NOINLINE void all_right(void)
 static void (*const shapes[])(void) = {
 	variable, static_variable, local_static, up, down, add, chained, (void (*)(void))condition,
 	(void (*)(void))loop_condition, choice, comma, macro, macro_list, out_parameter, out_twice, by_result, element,
-	member, union_member, by_number, cast, volatile_variable, swap, assign, atomics, assembler, copy, move, sort,
+	member, union_member, by_number, cast, volatile_variable, swap, assign, atomics, vector, signal_handler,
+	assembler, copy, move, sort,
 	wipe, field, far_field, initialiser, literal, copy_struct, insert, append, drop, conservative, reallocated,
 	registered, in_thread, in_plugin, all_right,
 };
