@@ -2,8 +2,9 @@
 /*
  * central.c - lists of the spans of each class and kind, from which thread caches refill
  *
- * A list has every span of its page byte, and a cursor that goes around it once a cycle, from where it
- * stood at the end of the last one.  A refill takes spans from it one by one and sweeps what the
+ * A list has every span of its page byte, and a cursor that goes around it once a cycle.  It begins at the first
+ * span that had a free slot in the last one, so that objects gather in the same spans, and others are freed
+ * whole; or where it stood, if none had.  A refill takes spans from it one by one and sweeps what the
  * collector has not swept yet (lazy sweeping) until one has a free slot.  Each span is passed once a cycle,
  * so that refills cost no more than the sweep they do.  Spans that come back half-used (a thread
  * ended) are kept beside it, in `partial`.
@@ -22,12 +23,14 @@
 
 /* A refill that has passed this many full spans takes fresh pages instead. */
 #define PASS_MAX 64
+#define NONE UINT32_MAX
 
 struct list {
 	struct tri_lock lock;
 	uint32_t *span;
 	uint32_t n, room;
 	uint32_t start, cursor;			/* in this cycle from start to n, and then from 0 to start */
+	uint32_t first;				/* that had a free slot in this cycle; NONE */
 	bool around;				/* the second of these */
 	uint32_t *partial;
 	uint32_t npartial, partial_room;
@@ -45,7 +48,7 @@ void tri_central_init(void)
 		/* A forked child forgets the parent's lists, and their memory with them. */
 		munmap(l->span, l->room * sizeof(uint32_t));
 		munmap(l->partial, l->partial_room * sizeof(uint32_t));
-		*l = (struct list){ .span = NULL };
+		*l = (struct list){ .first = NONE };
 	}
 }
 
@@ -163,12 +166,13 @@ static bool is_done(const struct list *l)
 	return cursor >= n && !start;
 }
 
-/* The next span that may have free slots, or 0. */
-static uint32_t next_candidate(struct list *l, unsigned int byte)
+/* The next span that may have free slots, or 0.  @index: where the cursor found it; NONE: beside the list. */
+static uint32_t next_candidate(struct list *l, unsigned int byte, uint32_t *index)
 {
 	const struct tri_view *v = &tri_g.view;
 	uint32_t page = 0;
 
+	*index = NONE;
 	if (is_done(l))
 		return 0;
 	tri_lock(&l->lock);
@@ -185,6 +189,7 @@ static uint32_t next_candidate(struct list *l, unsigned int byte)
 				continue;
 			}
 			l->cursor++;
+			*index = i;
 			page = p;
 			break;
 		}
@@ -225,6 +230,14 @@ static bool claim(uint32_t page, unsigned int byte, uint32_t gen)
 	return nfree != 0;
 }
 
+static void note_first(struct list *l, uint32_t index)
+{
+	tri_lock(&l->lock);
+	if (l->first == NONE)
+		tri_write(&l->first, index);
+	tri_unlock(&l->lock);
+}
+
 /**
  * A span of @byte that the caller now owns, with state CACHED; 0: take fresh pages.
  * @all: there are none; whatever free slot this cycle has left is looked for.
@@ -238,12 +251,15 @@ uint32_t tri_central_take(uint32_t gen, unsigned int byte, bool all)
 	if (tri_read_acquire(&tri_g.sweepable) != gen)
 		return 0;
 	for (i = 0; all || i < PASS_MAX; i++) {
-		uint32_t page = next_candidate(l, byte);
+		uint32_t index, page = next_candidate(l, byte, &index);
 
 		if (!page)
 			return 0;
-		if (claim(page, byte, gen))
-			return page;
+		if (!claim(page, byte, gen))
+			continue;
+		if (index != NONE && tri_read(&l->first) == NONE)
+			note_first(l, index);
+		return page;
 	}
 	return 0;
 }
@@ -257,8 +273,11 @@ void tri_central_restart(void)
 		struct list *l = &lists[i];
 
 		tri_lock(&l->lock);
-		l->start = l->cursor < l->n ? l->cursor : 0;
+		l->start = l->first != NONE ? l->first : l->cursor;
+		if (l->start >= l->n)
+			l->start = 0;
 		l->cursor = l->start;
+		tri_write(&l->first, NONE);
 		l->around = false;
 		l->npartial = 0;
 		tri_unlock(&l->lock);
