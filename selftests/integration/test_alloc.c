@@ -542,7 +542,7 @@ static bool arena_gets_full(void)
 	return full_with(64) && full_with(3000) && full_with(100000) && full_with(64);
 }
 
-/* an arena of 4 MiB is filled, with a cycle after every sixteen objects: spans with a few of them have to be filled up. */
+/* An arena of 4 MiB is filled, with a cycle after every 128 objects: spans with a few of them have to be filled up. */
 static bool arena_gets_full_slowly(void)
 {
 	size_t bytes;
@@ -555,7 +555,7 @@ static bool arena_gets_full_slowly(void)
 			break;
 		tri_store(&w->next, everything);
 		tri_store(&everything, w);
-		if (bytes % 4096 == 0)
+		if (bytes % (32 << 10) == 0)
 			collect();
 	}
 	ksft_print_msg("%zu KiB in %llu cycles\n", bytes >> 10, (unsigned long long)read_stats().cycles);
@@ -568,7 +568,7 @@ static bool arena_gets_full_slowly(void)
  */
 static bool few_allocations(void)
 {
-	enum { LIVE = 20000, CYCLES = 2000 };
+	enum { LIVE = 20000, CYCLES = 300 };
 	struct witness **live;
 	uint64_t before;
 	int i;

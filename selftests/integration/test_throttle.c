@@ -27,10 +27,12 @@
 #define LIMIT (64 * MIB)
 #define LIVE (LIMIT * 2 / 5)
 #define MANY 24
+#define LOOKS 400
 
 /* What a client says, and what it is told. */
 struct told {
 	_Atomic uint32_t go, waiting, failed, jumped, handled, child_done;
+	_Atomic uint32_t asleep;	/* looks of the observer in a row that found the first thread in a wait, asleep */
 	_Atomic uint32_t looks;		/* of the observer */
 	_Atomic uint64_t cycles, collector;
 	_Atomic uint64_t steps[MANY];
@@ -50,6 +52,22 @@ static struct tri_stats stats(void)
 	return s;
 }
 
+/* Whether the first thread sleeps. */
+static bool first_sleeps(void)
+{
+	char path[64], text[512], *at;
+	ssize_t n;
+	int fd;
+
+	snprintf(path, sizeof(path), "/proc/self/task/%d/stat", getpid());
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	n = read(fd, text, sizeof(text) - 1);
+	close(fd);
+	text[n > 0 ? n : 0] = 0;
+	at = strrchr(text, ')');
+	return at && at[1] == ' ' && at[2] == 'S';
+}
+
 /* A thread that says what it sees: those that wait say nothing. */
 static void *observe(void *unused)
 {
@@ -60,6 +78,7 @@ static void *observe(void *unused)
 		told->waiting = (uint32_t)s.throttled_now;
 		told->cycles = s.cycles;
 		told->collector = s.collector_pid;
+		told->asleep = s.throttled_now && first_sleeps() ? told->asleep + 1 : 0;
 		told->looks++;
 		pause_ns(1000000);
 	}
@@ -403,15 +422,17 @@ static int handled(void)
 }
 
 /*
- * Whether a thread waits, as the observer has found after we asked: an allocation in a handler is sound where that
- * interrupts a wait, and nowhere else in the library.
+ * Whether the thread waits for a cycle, as the observer has found since we asked: an allocation in a handler is sound
+ * where that interrupts a wait, and nowhere else in the library.  A wait for the thread's turn is a tenth of a second
+ * at most, and then it goes on: one that sleeps at each of so many looks, a millisecond apart, is in the other kind,
+ * which does not end as long as the collector is stopped.
  */
 static bool waits_now(pid_t pid)
 {
 	uint32_t seen = told->looks;
 
 	/* The first look may have begun before. */
-	return UNTIL(pid, told->looks - seen >= 2 && told->waiting);
+	return UNTIL(pid, told->looks - seen > LOOKS && told->asleep >= LOOKS);
 }
 
 static void test_handler(void)
