@@ -13,6 +13,7 @@
  * All of it happens in a PID namespace, where numbers can be given out again at once.
  */
 #include <linux/filter.h>
+#include <linux/sched.h>
 #include <linux/seccomp.h>
 #include <sched.h>
 #include <stddef.h>
@@ -101,26 +102,28 @@ static pid_t connecter(int sock)
 	return pid;
 }
 
-/* End @pid, and have another process with its number, in the group. */
+/*
+ * End @pid, and have another process with its number, in the group.  The number is asked for: the next one that is given
+ * out (ns_last_pid) may be that of a thread which the collector starts at that moment.
+ */
 static void replace(pid_t pid)
 {
-	char last[16];
+	struct clone_args args = { .exit_signal = SIGCHLD, .set_tid = (uintptr_t)&pid, .set_tid_size = 1 };
 	pid_t next;
 
 	kill(pid, SIGKILL);
 	wait_status(pid);
-	snprintf(last, sizeof(last), "%d", pid - 1);
-	if (!group_write("/proc/sys/kernel", "ns_last_pid", last))
-		ksft_exit_fail_msg("%s\n", group_why());
 	fflush(stdout);
-	next = fork();
+	next = (pid_t)syscall(SYS_clone3, &args, sizeof(args));
 	if (!next) {
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
 		for (;;)
 			pause();
 	}
-	if (next != pid || !group_enter(&victims, next))
-		ksft_exit_fail_msg("process %d instead of %d: %s\n", next, pid, group_why());
+	if (next != pid)
+		ksft_exit_fail_msg("process %d again: %s\n", pid, strerror(errno));
+	if (!group_enter(&victims, next))
+		ksft_exit_fail_msg("process %d: %s\n", pid, group_why());
 }
 
 static void end_process(pid_t pid)

@@ -105,18 +105,22 @@ TEST(a_plain_store_after_its_word_was_read)
 /* It has noted in the epoch that ends, and stores when the agent would be past its pass. */
 TEST(between_its_note_and_its_store)
 {
-	struct tri_point *noted, *waits, *read;
+	struct tri_point *scanned, *noted, *waits, *read;
 	struct actor subject;
 
 	ASSERT_TRUE(open_checked());
 	ASSERT_TRUE(actor_start(&subject));
+	/* The agent has scanned all threads: it waits for none to answer, until it waits for those that are inside. */
+	scanned = point_hold("scan.threads_done", 0);
+	cycle_begin();
+	ASSERT_TRUE(point_reached(scanned));
 	noted = point_hold("note.noted", subject.tid);
 	actor_ask(&subject, store_new, NULL);
 	ASSERT_TRUE(point_reached(noted));
 	waits = point_watch("quiesce.waits");
 	read = point_watch("check.read");
-	cycle_begin();
-	/* The agent waits for it, or else does not, and is done. */
+	ASSERT_TRUE(point_release(scanned));
+	/* It waits, or else does not, and is done. */
 	ASSERT_TRUE(WAIT_FOR(point_passed(waits) || point_passed(read), 20000, PATIENCE_NS));
 	ASSERT_TRUE(point_release(noted));
 	ASSERT_TRUE(actor_finished(&subject));
