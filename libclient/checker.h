@@ -63,6 +63,7 @@ static inline void tri_check_barriers_off(void)
 }
 
 /* ---- shadow.c ---- */
+void *tri_check_map(size_t bytes) TRI_HIDDEN;
 int tri_shadow_open(uint64_t most_bytes) TRI_HIDDEN;
 void tri_note_slot(const void *slot) TRI_HIDDEN;
 void tri_note_range(uintptr_t lo, uintptr_t hi) TRI_HIDDEN;

@@ -33,7 +33,8 @@ static tri_au32 epoch;				/* agent; list_lock */
 static tri_au32 lost;				/* a note found no memory, in this epoch; any thread */
 static uint64_t shadow_bytes, most_bytes;
 
-static void *map(size_t bytes)
+/** Memory that the checker keeps: zeros, not in a child of fork() nor in a core.  NULL: there is none. */
+void *tri_check_map(size_t bytes)
 {
 	void *p = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 
@@ -48,13 +49,13 @@ static void *map(size_t bytes)
 int tri_shadow_open(uint64_t most)
 {
 	most_bytes = most;
-	leaves = map(sizeof(*leaves));
+	leaves = tri_check_map(sizeof(*leaves));
 	return leaves ? 0 : -ENOMEM;
 }
 
 static tri_au64 *new_notes(uintptr_t leaf, uint32_t parity)
 {
-	tri_au64 *bits = map(NOTE_BYTES), *other = NULL;
+	tri_au64 *bits = tri_check_map(NOTE_BYTES), *other = NULL;
 
 	if (!bits)
 		return NULL;
@@ -179,7 +180,7 @@ bool tri_shadow_set(uintptr_t at, uint64_t word)
 	if (leaf >= LEAVES || word == tri_shadow_get(at))
 		return true;
 	if (!leaves->shadow[leaf]) {
-		uint64_t *touched = map(TOUCHED_BYTES), *shadow = touched ? map(LEAF_BYTES) : NULL;
+		uint64_t *touched = tri_check_map(TOUCHED_BYTES), *shadow = touched ? tri_check_map(LEAF_BYTES) : NULL;
 
 		if (!shadow) {
 			if (touched)

@@ -39,22 +39,12 @@ static tri_au64 most_pages, pages;
 static tri_au32 in_use;			/* entries */
 static tri_au32 full;			/* 1: an object had no place; 2: and that was said */
 
-static void *map(size_t bytes)
-{
-	void *p = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-
-	if (p == MAP_FAILED)
-		return NULL;
-	madvise(p, bytes, MADV_DONTFORK);
-	madvise(p, bytes, MADV_DONTDUMP);
-	return p;
-}
-
 /** 0 or -ENOMEM: then no sites are kept.  @most: what the shadow may take, in bytes. */
 int tri_sites_open(uint64_t most)
 {
 	uint64_t units = tri_g.view.heap_pages << TRI_PAGE_SHIFT >> UNIT_SHIFT, npages = units / UNITS + 1;
-	void *e = map(ENTRIES * sizeof(*entries)), *n = map(npages * PAGE), *t = map((npages / 64 + 1) * 8);
+	void *e = tri_check_map(ENTRIES * sizeof(*entries)), *n = tri_check_map(npages * PAGE);
+	void *t = tri_check_map((npages / 64 + 1) * 8);
 
 	if (!e || !n || !t) {
 		if (e)
