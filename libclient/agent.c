@@ -183,8 +183,11 @@ static int take_over(struct tri_mapping *m)
 static int make_arena(void)
 {
 	struct tri_mapping *m = &tri_g.mapping;
-	int err = m->base ? take_over(m) : tri_backing_open(m, &tri_g.settings);
+	bool copied = m->base != NULL;
+	int err = copied ? take_over(m) : tri_backing_open(m, &tri_g.settings);
 
+	if (!err && !copied)
+		err = tri_untouched_make(m->layout.heap_pages);
 	if (err)
 		return err;
 	tri_view_init(&tri_g.view, m->base, &m->layout, (uint64_t)(uintptr_t)m->base + m->layout.heap);

@@ -126,7 +126,8 @@ struct tri_thread {
 	uint64_t short_bytes;		/* that it was refused; 0: it was not */
 	uint64_t throttled_ns;		/* waited, since @throttled_gen cycles were complete */
 	uint32_t throttled_gen;
-	bool throttle_pass;		/* it has waited, and may take them */
+	bool past_end;			/* @pass_bytes may be more than is left */
+	uint64_t pass_bytes;		/* it has waited, and may take so many at once */
 
 	/* Written by the agent, read by the thread. */
 	_Alignas(64) tri_au32 pending;
@@ -354,6 +355,19 @@ void tri_central_restart(void) TRI_HIDDEN;
 void tri_central_recover(void) TRI_HIDDEN;
 bool tri_central_hold(uint64_t ns) TRI_HIDDEN;
 void tri_central_release(void) TRI_HIDDEN;
+
+/*
+ * What a page of the heap has in tables, all kinds of spans: marks, pointer map, span, span-of, page map, queued,
+ * and its bits of used, backed and chunks.
+ */
+#define TRI_TABLES_BYTES (8ull * (3 * TRI_MARK_WORDS + TRI_PTRMAP_WORDS) + sizeof(struct tri_span) + 7)
+#define TRI_TAKEN_BYTES (TRI_PAGE_BYTES + TRI_TABLES_BYTES)	/* that are had from the system for it */
+
+/* untouched.c */
+int tri_untouched_make(uint64_t heap_pages) TRI_HIDDEN;
+void tri_untouched_add(uint64_t word, uint64_t mask) TRI_HIDDEN;
+void tri_untouched_copied(void) TRI_HIDDEN;
+uint64_t tri_untouched_bytes(void) TRI_HIDDEN;
 
 /* pageheap.c */
 void tri_pageheap_init(void) TRI_HIDDEN;

@@ -48,6 +48,7 @@ void tri_pageheap_release(void)
 void tri_pageheap_reset(void)
 {
 	lock = (struct tri_lock){ 0 };
+	tri_untouched_copied();
 }
 
 /** Agent: leave empty chunks out of core dumps. */
@@ -177,34 +178,69 @@ static bool set_used(uint64_t page, uint64_t pages)
 	return true;
 }
 
+/* Find a run and take it; 0: there is none, or none that may be taken now. */
+static uint64_t take_run(uint32_t pages, uint32_t align_pages)
+{
+	const struct tri_view *v = &tri_g.view;
+	uint64_t page, fresh;
+
+	for (;;) {
+		page = pages <= TRI_CHUNK_PAGES ? find_in_chunks(pages, align_pages) : 0;
+		if (!page)
+			page = find_run(1, v->heap_pages, pages, align_pages, NULL);
+		if (!page)
+			return 0;
+		fresh = unbacked(page, pages);
+		if (!tri_throttle_may_take(fresh))
+			return 0;
+		TRI_POINT("pageheap.may_take");
+		if (!set_used(page, pages))
+			continue;
+		if (unbacked(page, pages) <= fresh)
+			return page;
+		/* The scavenger has had some of them meanwhile: they cost more than was asked for. */
+		atomic_fetch_add(&v->ctl->used_pages, pages);
+		tri_pages_release(v, page, pages);
+	}
+}
+
+/* The pages, taken, have memory from now on, or are promised it.  True: some of them had it before. */
+static bool set_backed(uint64_t page, uint64_t pages)
+{
+	const struct tri_view *v = &tri_g.view;
+	uint64_t fresh = 0;
+	bool backed = false;
+
+	while (pages) {
+		uint64_t here = 64 - (page & 63) < pages ? 64 - (page & 63) : pages;
+		uint64_t mask = tri_pages_mask(page, here), none;
+
+		none = mask & ~atomic_fetch_or(&v->backed[page / 64], mask);
+		tri_untouched_add(page / 64, none);
+		fresh += (uint64_t)__builtin_popcountll(none);
+		backed |= none != mask;
+		page += here;
+		pages -= here;
+	}
+	tri_throttle_took(fresh);
+	return backed;
+}
+
 uint32_t tri_pageheap_take(uint32_t pages, uint32_t align_pages, bool *backed)
 {
 	const struct tri_view *v = &tri_g.view;
-	uint64_t page, top, i, left;
+	uint64_t page, top, i;
 	int64_t used;
 
 	if (tri_refusing() || tri_braked(pages))
 		return 0;
 	tri_lock(&lock);
-	do {
-		page = pages <= TRI_CHUNK_PAGES ? find_in_chunks(pages, align_pages) : 0;
-		if (!page)
-			page = find_run(1, v->heap_pages, pages, align_pages, NULL);
-		if (!page || !tri_throttle_take(unbacked(page, pages))) {
-			tri_unlock(&lock);
-			return 0;
-		}
-	} while (!set_used(page, pages));
-	*backed = false;
-	for (i = page, left = pages; left;) {
-		uint64_t here = 64 - (i & 63) < left ? 64 - (i & 63) : left;
-		uint64_t mask = tri_pages_mask(i, here);
-
-		if (atomic_fetch_or(&v->backed[i / 64], mask) & mask)
-			*backed = true;
-		i += here;
-		left -= here;
+	page = take_run(pages, align_pages);
+	if (!page) {
+		tri_unlock(&lock);
+		return 0;
 	}
+	*backed = set_backed(page, pages);
 	/* Where the collector will hint that they are free.  A search has looked at some of it only. */
 	for (i = page / TRI_CHUNK_PAGES; i <= (page + pages - 1) / TRI_CHUNK_PAGES; i++)
 		(void)tri_read(&v->chunks[i]);

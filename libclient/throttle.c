@@ -9,29 +9,45 @@
  *  1. The agent looks at the process's groups: what each may still take, file cache that the kernel can
  *     drop not counted.  The least of these counts.  From it go
  *
- *	what the heap has taken and not touched yet
+ *	what the heap has taken and not touched yet (untouched.c)
  *	a margin, for what is no heap and grows between two looks: a 32nd of the limit
  *
  *     The rest is what the heap may take up to the next look.  It looks when the heap starts, when a
  *     collector is looked for, and after that when a thread asks: when half of the rest is taken, or a
  *     thread takes memory and the last look is LOOK_NS old.
  *
- *  2. Each page that the heap takes and that has no memory yet is counted against the rest.  Pages that
- *     have memory cost nothing.
+ *  2. Each page that the heap takes and that has no memory yet is counted against the rest, with its tables.
+ *     Pages that have memory cost nothing.
  *
  *  3. The last tenth of the limit is the *reserve*; the collector should have left it alone.  A thread that
  *     wants memory from the reserve is *throttled*: it waits, asleep, before it takes it.  All threads
  *     together may take, in PACE_NS, as much as is left.  So the reserve is used up ever more slowly, and
- *     in a time that does not depend on how many threads there are.
+ *     in a time that does not depend on how many threads there are.  A turn is for as many bytes as it was
+ *     waited for, and for none if the reserve has been used up by then.
  *
  *  4. Where that would take longer than TURN_NS, the thread asks for a cycle and waits for the cycle's end.
  *     It looks again for free slots when any cycle has ended.
  *
- *  5. All waits of a thread in one cycle end after TRICOLOR_MAX_WAIT seconds.  If anything was done meanwhile
- *     the thread goes on, and the kernel decides.  If nothing was done the allocation fails, as it does
- *     without a collector (brake.c), and none waits again before something is done.
+ *  5. A thread that has been refused again after the cycle that it asked for has found no free slot anywhere:
+ *     what lives does not fit, or others were faster.  It goes on, past the end of the reserve; but all threads
+ *     together do so for a PAST_PARTS-th of the margin in a cycle.  Who comes too late for that waits for the
+ *     next cycle.  So a heap that fits gets back below the end in the cycles that follow, and one that does
+ *     not fit is the kernel's to decide on in some cycles' time.
  *
- * A cycle that began after the thread did, and has ended, ends its wait: then what lives does not fit.
+ *  6. All waits of a thread in one cycle end after TRICOLOR_MAX_WAIT seconds, and so do all for one
+ *     allocation.  If anything was done meanwhile the thread goes on, and the kernel decides.  If nothing
+ *     was done the allocation fails, as it does without a collector (brake.c), and none waits again before
+ *     something is done.
+ *
+ * Why the heap leaves the margin alone:
+ *
+ *  - A look counts each page once or twice.  It reads `taken` first, then what is not touched, and then what
+ *    the group uses.  A page that is taken after the first has been read is counted by `taken`.  One that was
+ *    taken before has its bit in untouched.c by then; if it is touched before that is read, its memory is
+ *    in what the group uses, which is read later.
+ *  - From one look to the next `taken` grows by all that the heap takes; it is read and changed with the page
+ *    heap's lock held, so that no two threads take the same rest.
+ *  - Past the end of the rest come only those of 5 and 6, and threads that can't wait.
  *
  * What decides is in the library's own memory.  From the control page, which a collector writes, comes that
  * the cycle that was asked for has ended; and that is believed only if the agent has been through a whole
@@ -45,7 +61,6 @@
  */
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "brake.h"
@@ -53,6 +68,7 @@
 #include "core/cgroup_files.h"
 #include "error.h"
 #include "futex.h"
+#include "point.h"
 #include "throttle.h"
 
 #define MARGIN_PARTS 32
@@ -67,7 +83,7 @@
 #define TURN_NS 100000000ull		/* one period */
 #define LOOK_NS 100000000ull
 #define AGAIN_NS 1000000000ull		/* which group it is is looked for so often at most */
-#define METADATA_PARTS 32		/* of a heap page, in tables */
+#define PAST_PARTS 32
 
 /* A group that the process is in, from its own upwards. */
 struct level {
@@ -90,13 +106,15 @@ static int64_t room_bytes = INT64_MAX;	/* for all, the margin is a part of it */
 
 /* Written by the agent, but for `taken`; read by any thread. */
 static tri_au32 enforced;		/* some group has a limit */
-static tri_au64 taken_bytes;		/* by the heap, since the start; any thread */
+static tri_au64 taken_bytes;		/* by the heap, since the start; page heap's lock */
 static tri_as64 end_bytes;		/* the value of `taken` at which nothing is left */
 static tri_as64 reserve_bytes;		/* with so much left the reserve begins */
 static tri_as64 look_bytes;		/* with less than that left it is time to look */
+static tri_au64 past_bytes;		/* that threads may take past the end in a cycle */
 static tri_au64 looked_ns;
 static tri_au32 asked;			/* for a look; any thread */
 static tri_au64 turn_ns;		/* when the next turn in the reserve begins; any thread */
+static tri_au64 past;			/* completed cycles << 32 | KiB taken past the end since; any thread */
 static tri_au64 given_up;		/* 1 + tri_progress() at which waiting was in vain; any thread */
 
 /* ------------------------------------------------------------------------------------------ */
@@ -146,25 +164,6 @@ static uint64_t cache_bytes(const struct tri_cgroup_files *f)
 	return sum;
 }
 
-/* Of the heap, and not charged yet: it has not been touched. */
-static int64_t promised_bytes(void)
-{
-	const struct tri_view *v = &tri_g.view;
-	uint64_t words = (tri_read(&v->ctl->top_pages) + 63) / 64, pages = 0, i;
-	int64_t bytes;
-	struct stat st;
-
-	/* The device's arenas are charged otherwise, and its file tells nothing. */
-	if (tri_g.mapping.is_device || fstat(tri_g.mapping.fd, &st))
-		return 0;
-	if (words > v->heap_pages / 64)
-		words = v->heap_pages / 64;
-	for (i = 0; i < words; i++)
-		pages += (uint64_t)__builtin_popcountll(tri_read(&v->backed[i]));
-	bytes = (int64_t)(pages * (TRI_PAGE_BYTES + TRI_PAGE_BYTES / METADATA_PARTS)) - (int64_t)st.st_blocks * 512;
-	return bytes > 0 ? bytes : 0;
-}
-
 static int64_t margin(uint64_t limit)
 {
 	int64_t bytes = (int64_t)(limit / MARGIN_PARTS);
@@ -204,7 +203,7 @@ static void wake_throttled(void)
 void tri_throttle_look(void)
 {
 	struct left least = { .bytes = INT64_MAX }, left;
-	int64_t room = INT64_MAX, promised;
+	int64_t room = INT64_MAX, promised = 0;
 	uint64_t now = tri_now_ns(), taken;
 	size_t i;
 
@@ -213,8 +212,12 @@ void tri_throttle_look(void)
 		found_ns = now;
 	}
 	tri_write(&asked, 0);
-	/* First: what is taken from here on may be counted twice, and is not missed. */
+	/* In this order: what is taken or touched meanwhile may be counted twice, and is not missed. */
 	taken = atomic_load(&taken_bytes);
+	/* The device's arenas are charged otherwise. */
+	if (nlevels && !tri_g.mapping.is_device)
+		promised = (int64_t)tri_untouched_bytes();
+	TRI_POINT("throttle.knows_promised");
 	for (i = 0; i < nlevels; i++) {
 		if (!left_at(&levels[i], &left))
 			continue;
@@ -224,12 +227,12 @@ void tri_throttle_look(void)
 			least = left;
 	}
 	if (least.bytes != INT64_MAX) {
-		promised = promised_bytes();
 		room -= promised;
 		least.bytes -= promised;
 		tri_write(&end_bytes, (int64_t)taken + least.bytes);
 		tri_write(&reserve_bytes, least.reserve);
 		tri_write(&look_bytes, least.bytes / 2);
+		tri_write(&past_bytes, (uint64_t)least.margin / PAST_PARTS);
 	}
 	room_bytes = room;
 	tri_write(&looked_ns, now);
@@ -274,6 +277,7 @@ void tri_throttle_reset(void)
 	found_ns = 0;
 	tri_write(&asked, 0);
 	tri_write(&given_up, 0);
+	tri_write(&past, 0);
 }
 
 /* ------------------------------------------------------------------------------------------ */
@@ -285,28 +289,49 @@ static int64_t left_bytes(void)
 	return tri_read(&end_bytes) - (int64_t)atomic_load(&taken_bytes);
 }
 
+/* What it may take when it tries again. */
+static void let_pass(struct tri_thread *t, uint64_t bytes, bool past_end)
+{
+	t->pass_bytes = bytes;
+	t->past_end = past_end;
+}
+
 static void ask(void)
 {
 	if (!tri_read(&asked) && !atomic_exchange(&asked, 1))
 		tri_agent_wake(TRI_WAKE_LOOK);
 }
 
-/** Whether @pages that have no memory may be taken.  False: the caller has to wait, or go without. */
-bool tri_throttle_take(uint64_t pages)
+/**
+ * Whether @pages that have no memory may be taken.  False: the caller has to wait, or go without.  With the page
+ * heap's lock held until tri_throttle_took().
+ */
+bool tri_throttle_may_take(uint64_t pages)
 {
-	int64_t bytes = (int64_t)(pages * (TRI_PAGE_BYTES + TRI_PAGE_BYTES / METADATA_PARTS)), left;
+	uint64_t bytes = pages * TRI_TAKEN_BYTES;
 	struct tri_thread *t = tri__tls.thread;
+	int64_t left;
 
 	if (likely(!tri_read_acquire(&enforced)) || !pages || unlikely(!t))
 		return true;
-	left = tri_read(&end_bytes) - (int64_t)atomic_fetch_add(&taken_bytes, (uint64_t)bytes) - bytes;
+	left = left_bytes() - (int64_t)bytes;
 	if (left < tri_read(&look_bytes) || tri_now_ns() - tri_read(&looked_ns) > LOOK_NS)
 		ask();
-	if (left >= tri_read(&reserve_bytes) || t->throttle_pass)
+	if (left >= tri_read(&reserve_bytes) || (bytes <= t->pass_bytes && (left >= 0 || t->past_end)))
 		return true;
-	atomic_fetch_sub(&taken_bytes, (uint64_t)bytes);
-	t->short_bytes = (uint64_t)bytes;
+	t->short_bytes = bytes;
 	return false;
+}
+
+/** They have been taken, and their bits set in untouched.c: pairs with the first load in tri_throttle_look(). */
+void tri_throttle_took(uint64_t pages)
+{
+	struct tri_thread *t = tri__tls.thread;
+
+	atomic_fetch_add(&taken_bytes, pages * TRI_TAKEN_BYTES);
+	/* What it has waited for. */
+	if (likely(t))
+		let_pass(t, 0, false);
 }
 
 /* ------------------------------------------------------------------------------------------ */
@@ -336,24 +361,40 @@ static uint32_t completed(void)
 	return tri_read_acquire(&tri_g.sweepable);
 }
 
-/* A whole cycle has been, since it was asked for: what lives does not fit. */
+/* A whole cycle has been, since it was asked for. */
 static bool has_seen_a_cycle(const struct tri_throttled *w)
 {
 	return w->gc && (int32_t)(tri_read_acquire(&tri_g.view.ctl->gc_done) - w->gc) >= 0 &&
 	       completed() != w->first_gen;
 }
 
-/* What this thread may still wait in the cycle that is under way. */
-static uint64_t patience_ns(struct tri_thread *t)
+/* What this thread may still wait in the cycle that is under way, and for this allocation. */
+static uint64_t patience_ns(struct tri_thread *t, const struct tri_throttled *w)
 {
-	uint64_t most = tri_g.settings.max_wait_s * 1000000000ull;
+	uint64_t most = tri_g.settings.max_wait_s * 1000000000ull, waited;
 
 	if (t->throttled_gen != completed()) {
 		t->throttled_gen = completed();
 		t->throttled_ns = 0;
 	}
-	return t->throttled_ns < most ? most - t->throttled_ns : 0;
+	waited = t->throttled_ns > w->ns ? t->throttled_ns : w->ns;
+	return waited < most ? most - waited : 0;
 }
+
+/* Whether @bytes may be taken past the end in the cycle that is under way.  A large object is never cut short. */
+static bool take_past(uint64_t bytes)
+{
+	uint64_t was = tri_read(&past), cycle = completed(), kib = (bytes + 1023) / 1024, used;
+
+	do {
+		used = was >> 32 == cycle ? (uint32_t)was : 0;
+		if (used && used + kib > tri_read(&past_bytes) / 1024)
+			return false;
+		used = used + kib < UINT32_MAX ? used + kib : UINT32_MAX;
+	} while (!atomic_compare_exchange_weak(&past, &was, cycle << 32 | used));
+	return true;
+}
+
 
 /* Its turn has come, or waiting is of no use. */
 static bool is_over(const struct tri_throttled *w)
@@ -411,7 +452,7 @@ static bool give_up(struct tri_thread *t, struct tri_throttled *w)
 	uint64_t progress = tri_progress();
 
 	if (progress != w->progress && tri_read(&tri_g.collector_pid)) {
-		t->throttle_pass = true;
+		let_pass(t, w->bytes, true);
 		return true;
 	}
 	tri_write(&given_up, progress + 1);
@@ -430,19 +471,33 @@ bool tri_throttle_wait(struct tri_thread *t, struct tri_throttled *w)
 	/* A handler that interrupts the wait may be refused something itself. */
 	w->bytes = t->short_bytes;
 	t->short_bytes = 0;
-	t->throttle_pass = !tri_g.settings.max_wait_s || t->depth;
-	if (t->throttle_pass || tri_agent_ensure())
+	let_pass(t, 0, false);
+	if (!tri_g.settings.max_wait_s || t->depth || tri_agent_ensure()) {
+		let_pass(t, UINT64_MAX, true);
 		return true;
+	}
 	if (!w->begun) {
 		w->begun = true;
 		w->gen = completed();
 		w->progress = tri_progress();
 	}
-	/* A turn stays, whatever ends the wait for it. */
-	if (!w->gc && !w->turn_ns)
+	/* A turn stays, whatever ends the wait for it; but not if it is for less, or others have taken the rest. */
+	if (w->turn_ns && (w->bytes > w->turn_bytes || left_bytes() < (int64_t)w->bytes))
+		w->turn_ns = 0;
+	if (!w->gc && !w->turn_ns) {
 		w->turn_ns = take_turn(w->bytes, tri_now_ns());
-	most = patience_ns(t);
+		w->turn_bytes = w->bytes;
+	}
+	most = patience_ns(t, w);
 	if (!w->turn_ns) {
+		/* It has looked since, and was refused. */
+		if (has_seen_a_cycle(w) && completed() == w->gen) {
+			if (take_past(w->bytes)) {
+				let_pass(t, w->bytes, true);
+				return true;
+			}
+			w->gc = 0;
+		}
 		if (tri_read(&given_up) == tri_progress() + 1)
 			most = 0;
 		if (!most)
@@ -457,8 +512,9 @@ bool tri_throttle_wait(struct tri_thread *t, struct tri_throttled *w)
 		t->throttled_ns += took;
 		most = took < most ? most - took : 0;
 	}
-	t->throttle_pass = is_over(w) || (w->turn_ns && !most);
-	if (!most && !t->throttle_pass && !relieved(w))
+	if (w->turn_ns && (!most || tri_now_ns() >= w->turn_ns))
+		let_pass(t, w->turn_bytes, false);
+	else if (!most && !relieved(w) && !is_over(w))
 		return give_up(t, w);
 	w->gen = completed();
 	return true;
@@ -470,7 +526,7 @@ void tri_throttle_end(struct tri_thread *t, const struct tri_throttled *w)
 	struct tri_ctl *ctl = tri_g.view.ctl;
 	uint64_t longest;
 
-	t->throttle_pass = false;
+	let_pass(t, 0, false);
 	if (!w->begun)
 		return;
 	atomic_fetch_add(&ctl->throttled, 1);

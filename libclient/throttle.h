@@ -13,7 +13,8 @@ struct tri_throttled {
 	uint32_t gen;			/* completed cycles when it looked last … */
 	uint32_t first_gen;		/* … and when it began */
 	uint32_t gc;			/* the cycle that it has asked for; 0: none */
-	uint64_t turn_ns;		/* when it may go on; 0: there is no such time */
+	uint64_t turn_ns;		/* when it may go on; 0: there is no such time … */
+	uint64_t turn_bytes;		/* … and take so many */
 	uint64_t ns;			/* waited */
 	uint64_t progress;		/* tri_progress() when it began */
 };
@@ -26,7 +27,8 @@ void tri_throttle_cycle_over(void) TRI_HIDDEN;
 void tri_throttle_reset(void) TRI_HIDDEN;
 
 /* A thread that is inside. */
-bool tri_throttle_take(uint64_t pages) TRI_HIDDEN;
+bool tri_throttle_may_take(uint64_t pages) TRI_HIDDEN;
+void tri_throttle_took(uint64_t pages) TRI_HIDDEN;
 
 /* A thread that is outside. */
 bool tri_throttle_wait(struct tri_thread *t, struct tri_throttled *w) TRI_HIDDEN;

@@ -12,10 +12,25 @@
 struct tri_global tri_g;
 static bool refusing;
 
-bool tri_throttle_take(uint64_t pages)
+bool tri_throttle_may_take(uint64_t pages)
 {
 	(void)pages;
 	return true;
+}
+
+void tri_throttle_took(uint64_t pages)
+{
+	(void)pages;
+}
+
+void tri_untouched_add(uint64_t word, uint64_t mask)
+{
+	(void)word;
+	(void)mask;
+}
+
+void tri_untouched_copied(void)
+{
 }
 
 bool tri_braked(uint64_t pages)

@@ -1,0 +1,509 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * test_throttle.c - the account that the library keeps of a group's limit, to the byte
+ *
+ * throttle.c, untouched.c and pageheap.c work here on an arena without a collector, in a group whose files are
+ * this program's.  What a page of the heap or of the tables gets by and by comes when the test says so: also
+ * between two steps of a look, and between two of the page heap's, where these have their test points.
+ */
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "check.h"
+#include "point.h"
+
+static void at(const char *point);
+
+#undef TRI_POINT
+#define TRI_POINT(name) at(name)
+
+#include "../../libclient/pageheap.c"
+#include "../../libclient/throttle.c"
+#include "../../libclient/untouched.c"
+
+#define MIB (1ll << 20)
+#define LIMIT (64 * MIB)
+#define MARGIN (2 * MIB)
+#define RESERVE (LIMIT / 10 - MARGIN)
+#define PAGES (TRI_CHUNK_PAGES * 8)
+#define THREADS 24
+
+struct tri_global tri_g;
+__thread struct tri__tls tri__tls;
+static struct tri_thread threads[THREADS];
+static uint64_t now_ns = 1000000000, progress;	/* long ago: who waits until then waits no more */
+static int use_fd;
+static int64_t use;			/* of the group, without what the heap's pages have */
+
+/* ------------------------------------------------------------------------------------------ */
+/* What the rest of the library would do                                                      */
+/* ------------------------------------------------------------------------------------------ */
+
+uint64_t tri_now_ns(void)
+{
+	return now_ns;
+}
+
+uint64_t tri_progress(void)
+{
+	return progress;
+}
+
+int tri_agent_ensure(void)
+{
+	return 0;
+}
+
+void tri_agent_wake(uint32_t what)
+{
+	(void)what;
+}
+
+void tri_signal_self(struct tri_thread *t)
+{
+	(void)t;
+}
+
+void tri_forget_registers(void)
+{
+}
+
+const char *tri_complaint(enum tri_complaint kind)
+{
+	(void)kind;
+	return "";
+}
+
+void tri_collector_state(char *text, size_t room)
+{
+	snprintf(text, room, "none");
+}
+
+int tri_fail(int err, const char *format, ...)
+{
+	(void)format;
+	return -err;
+}
+
+bool tri_braked(uint64_t pages)
+{
+	(void)pages;
+	return false;
+}
+
+bool tri_refusing(void)
+{
+	return false;
+}
+
+void tri_dump_begin(void)
+{
+}
+
+void tri_dump_pages(uint64_t page, uint64_t pages)
+{
+	(void)page;
+	(void)pages;
+}
+
+void tri_dump_trim(void)
+{
+}
+
+/* ------------------------------------------------------------------------------------------ */
+
+static const char *where;		/* do @then there, once */
+static void (*then)(void);
+
+static void at(const char *point)
+{
+	if (!where || strcmp(point, where))
+		return;
+	where = NULL;
+	then();
+}
+
+static int file(const char *text)
+{
+	int fd = memfd_create("group", 0);
+
+	if (fd < 0 || pwrite(fd, text, strlen(text), 0) < 0)
+		ksft_exit_fail_msg("no memory\n");
+	return fd;
+}
+
+static void write_use(int64_t bytes)
+{
+	char text[32];
+	int n = snprintf(text, sizeof(text), "%lld\n", (long long)bytes);
+
+	if (ftruncate(use_fd, 0) || pwrite(use_fd, text, (size_t)n, 0) != n)
+		ksft_exit_fail_msg("can't write\n");
+}
+
+/* A new heap in a group that uses @bytes. */
+static void begin(int64_t bytes)
+{
+	static struct tri_layout layout;
+	static void *base;
+	char text[32];
+	int fd = memfd_create("arena", 0);
+
+	if (base)
+		munmap(base, layout.file_bytes);
+	if (fd < 0 || tri_layout_init(&layout, PAGES) || ftruncate(fd, (off_t)layout.file_bytes))
+		ksft_exit_fail_msg("no memory\n");
+	base = mmap(NULL, layout.file_bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, fd, 0);
+	if (base == MAP_FAILED || tri_untouched_make(PAGES))
+		ksft_exit_fail_msg("no memory\n");
+	close(fd);
+	/* Where it is the kernel's custom to give 2 MiB at once. */
+	madvise(base, layout.file_bytes, MADV_NOHUGEPAGE);
+	tri_view_init(&tri_g.view, base, &layout, (uint64_t)(uintptr_t)base + layout.heap);
+	tri_pageheap_init();
+	memset(threads, 0, sizeof(threads));
+	tri__tls.thread = &threads[0];
+	tri_g.settings.max_wait_s = 10;
+	tri_write(&tri_g.sweepable, 1);
+	tri_write(&tri_g.gc_wanted, 0);
+	tri_throttle_reset();
+	tri_write(&turn_ns, 0);
+	now_ns += 1000;
+	if (!use_fd) {
+		use_fd = file("");
+		tri_cgroup_files_init(&levels[0].files);
+		levels[0].files.version = 2;
+		levels[0].above_bytes = TRI_CGROUP_NONE;
+		snprintf(text, sizeof(text), "%lld\n", (long long)LIMIT);
+		levels[0].files.fd[TRI_FD_LIMIT] = file(text);
+		levels[0].files.fd[TRI_FD_USE] = use_fd;
+		levels[0].files.fd[TRI_FD_STAT] = file("inactive_file 0\nactive_file 0\n");
+	}
+	nlevels = 1;
+	use = bytes;
+}
+
+/* What the agent finds, when the heap's pages have @heap_bytes and the group uses the rest. */
+static int64_t looked(int64_t heap_bytes)
+{
+	found_ns = now_ns;
+	write_use(use + heap_bytes);
+	tri_throttle_look();
+	return left_bytes();
+}
+
+static uint32_t take(uint32_t pages)
+{
+	bool backed;
+
+	return tri_pageheap_take(pages, 1, &backed);
+}
+
+static void touch(uint32_t page, uint32_t pages)
+{
+	volatile char *p = tri_g.view.heap + ((uint64_t)page << TRI_PAGE_SHIFT);
+	uint64_t i;
+
+	for (i = 0; i < (uint64_t)pages << TRI_PAGE_SHIFT; i += TRI_SYSTEM_PAGE)
+		p[i] = 1;
+}
+
+/* As much is left in the reserve of a heap that has nothing, and the look is over. */
+static void begin_with(int64_t left)
+{
+	begin(LIMIT - MARGIN - left);
+	check(looked(0) == left);
+}
+
+/* ------------------------------------------------------------------------------------------ */
+/* Looking                                                                                    */
+/* ------------------------------------------------------------------------------------------ */
+
+static void test_promised(void)
+{
+	const int64_t all = LIMIT - MARGIN - 20 * MIB;
+	uint32_t page;
+
+	begin(20 * MIB);
+	check(looked(0) == all);
+	page = take(256);
+	check(left_bytes() == all - 256 * (int64_t)TRI_TAKEN_BYTES);
+	/* Other blocks of the file are no page's: they hide nothing that is promised. */
+	memset(tri_g.view.buffers, 1, 4 * MIB);
+	check(looked(0) == all - 256 * (int64_t)TRI_TAKEN_BYTES);
+	touch(page, 128);
+	check(looked(1 * MIB) == all - 1 * MIB - 128 * (int64_t)TRI_TAKEN_BYTES);
+	/* One half of a page. */
+	tri_g.view.heap[(uint64_t)(page + 200) << TRI_PAGE_SHIFT] = 1;
+	check(looked(1 * MIB + 4096) == all - 1 * MIB - 128 * (int64_t)TRI_TAKEN_BYTES);
+	touch(page, 256);
+	check(looked(2 * MIB) == all - 2 * MIB);
+}
+
+/* The collector frees pages and takes their memory; the page heap gives them out again. */
+static void test_again(void)
+{
+	const int64_t all = LIMIT - MARGIN - 20 * MIB;
+	const struct tri_view *v = &tri_g.view;
+	uint32_t page;
+
+	begin(20 * MIB);
+	looked(0);
+	page = take(64);
+	touch(page, 64);
+	check(looked(64 * TRI_PAGE_BYTES) == all - 64 * (int64_t)TRI_PAGE_BYTES);
+	tri_pages_release(v, page, 64);
+	check(take(64) == page);
+	check(left_bytes() == all - 64 * (int64_t)TRI_PAGE_BYTES);
+	tri_pages_release(v, page, 64);
+	madvise(v->heap + ((uint64_t)page << TRI_PAGE_SHIFT), 64 << TRI_PAGE_SHIFT, MADV_REMOVE);
+	memset((void *)v->backed, 0, PAGES / 8);
+	check(looked(0) == all);
+	check(take(64) == page);
+	check(looked(0) == all - 64 * (int64_t)TRI_TAKEN_BYTES);
+	/* Given back untouched. */
+	tri_pages_release(v, page, 64);
+	memset((void *)v->backed, 0, PAGES / 8);
+	check(looked(0) == all);
+}
+
+static uint32_t taken_page;
+
+static void touches(void)
+{
+	touch(taken_page, 64);
+	write_use(use + 64 * (int64_t)TRI_PAGE_BYTES);
+}
+
+static void test_touched_meanwhile(void)
+{
+	const int64_t all = LIMIT - MARGIN - 20 * MIB;
+
+	begin(20 * MIB);
+	looked(0);
+	taken_page = take(64);
+	where = "throttle.knows_promised";
+	then = touches;
+	check(looked(0) <= all - 64 * (int64_t)TRI_PAGE_BYTES);
+	check(!where);
+	check(looked(64 * TRI_PAGE_BYTES) == all - 64 * (int64_t)TRI_PAGE_BYTES);
+}
+
+static void holds(void)
+{
+	check(tri_pageheap_hold(now_ns));
+}
+
+/* Somebody has the page heap's lock, for as long as the agent looks. */
+static void test_held(void)
+{
+	const int64_t all = LIMIT - MARGIN - 20 * MIB;
+
+	begin(20 * MIB);
+	looked(0);
+	touch(take(64), 64);
+	holds();
+	check(looked(64 * TRI_PAGE_BYTES) == all - 64 * (int64_t)(TRI_PAGE_BYTES + TRI_TAKEN_BYTES));
+	tri_pageheap_release();
+	check(looked(64 * TRI_PAGE_BYTES) == all - 64 * (int64_t)TRI_PAGE_BYTES);
+}
+
+/* ------------------------------------------------------------------------------------------ */
+/* Taking                                                                                     */
+/* ------------------------------------------------------------------------------------------ */
+
+/* A run is refused, and so is one page of it, as in a refill.  What was waited for is the page. */
+static void test_turn(void)
+{
+	struct tri_thread *t = &threads[0];
+	struct tri_throttled w = { .begun = false };
+	int64_t left;
+
+	begin_with(RESERVE);
+	left = left_bytes();
+	check(!take(16) && t->short_bytes == 16 * TRI_TAKEN_BYTES);
+	check(!take(1) && t->short_bytes == TRI_TAKEN_BYTES);
+	/* The clock stands still; its turn comes between two looks. */
+	tri_write(&turn_ns, now_ns - PACE_NS);
+	w.turn_ns = now_ns;
+	w.turn_bytes = TRI_TAKEN_BYTES;
+	check(tri_throttle_wait(t, &w));
+	check(!take(16));
+	check(left_bytes() == left);
+	check(take(1));
+	check(left_bytes() == left - (int64_t)TRI_TAKEN_BYTES);
+	tri_throttle_end(t, &w);
+	check(!take(1));
+}
+
+static void test_turns(void)
+{
+	uint64_t cost, first;
+
+	begin_with(RESERVE);
+	cost = TRI_TAKEN_BYTES * PACE_NS / RESERVE;
+	first = take_turn(TRI_TAKEN_BYTES, now_ns);
+	check(first - now_ns == cost);
+	check(take_turn(TRI_TAKEN_BYTES, now_ns) == first + cost);
+	/* Longer than a turn may be. */
+	check(!take_turn(RESERVE / 2, now_ns));
+}
+
+/* Its turn has come, and others have had the rest: it has none any more, and waits for a cycle. */
+static void test_turn_is_late(void)
+{
+	struct tri_thread *t = &threads[0];
+	struct tri_throttled w = { .begun = false };
+
+	begin_with(RESERVE);
+	check(!take(1));
+	w.turn_ns = now_ns;
+	w.turn_bytes = TRI_TAKEN_BYTES;
+	check(tri_throttle_wait(t, &w));
+	check(looked(RESERVE) == 0);
+	check(!take(1));
+	/* Nothing is done: it gives up at once. */
+	tri_write(&given_up, progress + 1);
+	check(!tri_throttle_wait(t, &w) && w.failed && !w.turn_ns);
+}
+
+/* All ask for a cycle, it ends, and none finds anything. */
+static void test_past(void)
+{
+	static struct tri_throttled w[THREADS];
+	static bool done[THREADS];
+	uint64_t got = 0, most = MARGIN / PAST_PARTS / 1024, each = (TRI_TAKEN_BYTES + 1023) / 1024;
+	int i, round;
+
+	begin_with(0);
+	memset(w, 0, sizeof(w));
+	for (round = 1; round <= 2; round++) {
+		for (i = 0; i < THREADS; i++) {
+			w[i].begun = true;
+			w[i].gen = w[i].first_gen = (uint32_t)round;
+			w[i].gc = (uint32_t)round;
+		}
+		tri_write(&tri_g.view.ctl->gc_done, (uint32_t)round);
+		tri_write(&tri_g.sweepable, (uint32_t)round + 1);
+		tri_write(&given_up, 0);
+		/* It looks for free slots first, whatever has ended. */
+		for (i = 0; i < THREADS; i++) {
+			struct tri_thread *t = tri__tls.thread = &threads[i];
+
+			if (done[i])
+				continue;
+			check(!take(1));
+			check(tri_throttle_wait(t, &w[i]) && !t->pass_bytes);
+			check(!take(1));
+		}
+		tri_write(&given_up, progress + 1);
+		for (i = 0; i < THREADS; i++) {
+			struct tri_thread *t = tri__tls.thread = &threads[i];
+
+			if (!done[i] && tri_throttle_wait(t, &w[i])) {
+				check(!take(16) && take(1));
+				done[i] = true;
+				got++;
+			}
+		}
+		check(got == (uint64_t)round * (most / each));
+	}
+	tri__tls.thread = &threads[0];
+}
+
+/* The control page says that the cycle has ended, and the agent has seen none. */
+static void test_believes_nothing(void)
+{
+	struct tri_throttled w = { .begun = true, .gen = 1, .first_gen = 1, .gc = 1 };
+
+	begin_with(0);
+	tri_write(&tri_g.view.ctl->gc_done, 1);
+	check(!take(1));
+	tri_write(&given_up, progress + 1);
+	check(!tri_throttle_wait(&threads[0], &w) && w.failed);
+}
+
+/* What lives does not fit, and it is one large object that is wanted: it is not put off from cycle to cycle. */
+static void test_past_large(void)
+{
+	struct tri_throttled w = { .begun = true, .gen = 2, .first_gen = 1, .gc = 1 };
+
+	begin_with(0);
+	tri_write(&tri_g.sweepable, 2);
+	tri_write(&tri_g.view.ctl->gc_done, 1);
+	check(!take(512));
+	check(tri_throttle_wait(&threads[0], &w));
+	check(take(512));
+}
+
+/* Cycles end, one after the other, and others are faster each time: all of its patience is that of one wait. */
+static void test_patience(void)
+{
+	struct tri_throttled w = { .begun = true, .gen = 1, .ns = 10000000000 };
+
+	begin_with(0);
+	check(!take(1));
+	tri_write(&tri_g.collector_pid, 1);
+	progress++;
+	check(tri_throttle_wait(&threads[0], &w));
+	check(take(1) && !take(1));
+	tri_write(&tri_g.collector_pid, 0);
+}
+
+static void scavenges(void)
+{
+	memset((void *)tri_g.view.backed, 0, PAGES / 8);
+}
+
+/* Pages that have memory cost nothing, and lose it to the scavenger just before they are taken. */
+static void test_scavenged(void)
+{
+	const struct tri_view *v = &tri_g.view;
+	uint32_t page;
+
+	begin_with(20 * MIB);
+	page = take(512);
+	check(looked(20 * MIB) < 0);
+	tri_pages_release(v, page, 512);
+	where = "pageheap.may_take";
+	then = scavenges;
+	check(!take(512));
+	check(!where && threads[0].short_bytes == 512 * TRI_TAKEN_BYTES);
+	check(!tri_read(&v->ctl->used_pages));
+	write_use(20 * MIB);
+	found_ns = now_ns;
+	tri_throttle_look();
+	check(take(512) == page);
+}
+
+int main(void)
+{
+	ksft_print_header();
+	ksft_set_plan(12);
+	tri_classes_init();
+	test_promised();
+	result("what is promised is what the heap's pages have not got, whatever else the file has");
+	test_again();
+	result("a page is promised memory each time that it is taken without");
+	test_touched_meanwhile();
+	result("what is touched while the agent looks is not missed");
+	test_held();
+	result("what can't be looked at is promised");
+	test_turn();
+	result("a turn is for what was waited for");
+	test_turns();
+	result("turns come one after the other");
+	test_turn_is_late();
+	result("a turn is for nothing if nothing is left");
+	test_past();
+	result("threads that found nothing go past the end, but not all at once");
+	test_believes_nothing();
+	result("a cycle that nobody has seen is none");
+	test_past_large();
+	result("a large object goes past the end, too");
+	test_patience();
+	result("an allocation waits no longer than a thread waits in a cycle");
+	test_scavenged();
+	result("pages that lose their memory before they are taken are not free of charge");
+	ksft_finished();
+}
