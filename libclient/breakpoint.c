@@ -167,6 +167,7 @@ bool tri_watch_begin(struct tri_watch *w, const pid_t *tids, size_t n, bool only
 	w->events = 0;
 	w->looked_ns = 0;
 	w->trace = 0;
+	w->only = only;
 	w->nobody_else = false;
 	w->whole = may_ask() && begin_events(w, tids, n, (size_t)sysconf(_SC_NPROCESSORS_CONF));
 	if (w->whole) {
@@ -381,6 +382,24 @@ bool tri_watch_last(struct tri_watch *w, struct tri_hit *hit)
 	for (i = 0; i < w->events; i++)
 		choose_before(&s, last, i);
 	return s.found && !s.several;
+}
+
+/**
+ * The word has changed, and not by a thread that has used the heap when it began to be watched, nor by one that such a
+ * thread has started.
+ */
+bool tri_watch_is_nobody(const struct tri_watch *w)
+{
+	unsigned int i;
+
+	if (!w->whole || w->only)
+		return false;
+	if (w->trace)
+		return tri_tracer_is_nobody(w);
+	for (i = 0; i < w->events; i++)
+		if (written(w->ring[i]))
+			return false;
+	return true;
 }
 
 /** Look at the word, and stop watching it. */

@@ -127,6 +127,7 @@ struct tri_watch {
 	int fd[TRI_WATCHED_THREADS];
 	void *ring[TRI_WATCHED_THREADS];
 	bool whole;			/* no event was missed since it held @was */
+	bool only;			/* one thread is watched, and others may store, too */
 	bool nobody_else;		/* the threads are those of when it began; else others are watched too */
 	uint32_t made;			/* threads, by then */
 	unsigned int trace;		/* by the tracer, where it is number @trace - 1; 0: by events */
@@ -138,6 +139,7 @@ void tri_watches_start(struct tri_watch *w, size_t n) TRI_HIDDEN;	/* list_lock *
 void tri_watch_look(struct tri_watch *w) TRI_HIDDEN;
 bool tri_watch_first(struct tri_watch *w, struct tri_hit *hit) TRI_HIDDEN;
 bool tri_watch_last(struct tri_watch *w, struct tri_hit *hit) TRI_HIDDEN;
+bool tri_watch_is_nobody(const struct tri_watch *w) TRI_HIDDEN;
 void tri_watch_end(struct tri_watch *w) TRI_HIDDEN;
 const char *tri_watch_why(void) TRI_HIDDEN;
 
@@ -152,6 +154,7 @@ bool tri_tracer_is_stale(void) TRI_HIDDEN;
 bool tri_tracer_look(struct tri_watch *w) TRI_HIDDEN;
 bool tri_tracer_first(const struct tri_watch *w, struct tri_hit *hit) TRI_HIDDEN;
 bool tri_tracer_last(const struct tri_watch *w, struct tri_hit *hit) TRI_HIDDEN;
+bool tri_tracer_is_nobody(const struct tri_watch *w) TRI_HIDDEN;
 void tri_tracer_end(struct tri_watch *w) TRI_HIDDEN;
 const char *tri_tracer_why(void) TRI_HIDDEN;
 void tri_tracer_region_over(struct tri_thread *t) TRI_HIDDEN;
@@ -165,7 +168,10 @@ static inline void tri_check_region_over(struct tri_thread *t)
 
 /* ---- report.c ---- */
 void tri_report_open(void) TRI_HIDDEN;
-void tri_report_store(size_t site, const struct tri_suspect *s, const struct tri_hit *hit, const char *why) TRI_HIDDEN;
+void tri_report_suspect(size_t place, const struct tri_suspect *s) TRI_HIDDEN;
+void tri_report_store(size_t site, const struct tri_suspect *s, const struct tri_hit *hit, size_t place,
+		      const char *why) TRI_HIDDEN;
+void tri_report_known(size_t place, size_t bare, size_t site) TRI_HIDDEN;
 void tri_report_count(size_t site, uint64_t count) TRI_HIDDEN;
 void tri_report_end(size_t sites, uint64_t stores, uint64_t unwatched) TRI_HIDDEN;
 void tri_report_refusal(const char *why) TRI_HIDDEN;

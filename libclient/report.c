@@ -255,18 +255,36 @@ static void put_object_members(const struct tri_suspect *s)
 	put("}");
 }
 
-static void write_store(size_t site, const struct tri_suspect *s, const struct tri_hit *hit, const char *why)
+static void put_suspect(const struct tri_suspect *s)
 {
-	put("{\"event\":\"store\",\"pid\":%d,\"site\":%zu,\"pass\":%llu,\"sure\":%s,\"slot\":{\"address\":\"0x%lx\",",
-	    tri_g.pid, site, (unsigned long long)pass, s->sure ? "true" : "false", s->at);
+	put("\"pass\":%llu,\"sure\":%s,\"slot\":{\"address\":\"0x%lx\",", (unsigned long long)pass,
+	    s->sure ? "true" : "false", s->at);
 	if (s->where == TRI_WHERE_HEAP) {
 		put_object_members(s);
 	} else {
 		put("\"where\":\"%s\",", s->where == TRI_WHERE_GLOBAL ? "global" : "root");
 		put_module(s->at);
 	}
-	put("},\"old\":\"0x%llx\",\"new\":\"0x%llx\",\"store\":", (unsigned long long)s->was,
-	    (unsigned long long)s->now);
+	put("},\"old\":\"0x%llx\",\"new\":\"0x%llx\"", (unsigned long long)s->was, (unsigned long long)s->now);
+}
+
+/** A word is suspect, and it is the first one of @place.  Who has stored there may be found later, or not. */
+void tri_report_suspect(size_t place, const struct tri_suspect *s)
+{
+	if (file < 0)
+		return;
+	put("{\"event\":\"suspect\",\"pid\":%d,\"place\":%zu,", tri_g.pid, place);
+	put_suspect(s);
+	put("}");
+	write_to_file();
+}
+
+static void write_store(size_t site, const struct tri_suspect *s, const struct tri_hit *hit, size_t place,
+			const char *why)
+{
+	put("{\"event\":\"store\",\"pid\":%d,\"site\":%zu,\"place\":%zu,", tri_g.pid, site, place);
+	put_suspect(s);
+	put(",\"store\":");
 	if (hit)
 		put_hit(hit);
 	else
@@ -280,12 +298,26 @@ static void write_store(size_t site, const struct tri_suspect *s, const struct t
 	write_to_file();
 }
 
-/** The first store of a site, @hit, or, where that is not known, @why. */
-void tri_report_store(size_t site, const struct tri_suspect *s, const struct tri_hit *hit, const char *why)
+/** The first store of a site, @hit, or, where that is not known, @why: then the site is @place itself. */
+void tri_report_store(size_t site, const struct tri_suspect *s, const struct tri_hit *hit, size_t place,
+		      const char *why)
 {
 	say_store(site, s, hit, why);
 	if (file >= 0)
-		write_store(site, s, hit, why);
+		write_store(site, s, hit, place, why);
+}
+
+/** It was @site that has stored at @place, which was reported as a site of its own, @bare, unless that is 0. */
+void tri_report_known(size_t place, size_t bare, size_t site)
+{
+	if (bare) {
+		put("tricolor: barriers: %zu: the instruction is known now: it is that of %zu", bare, site);
+		write_to(2);
+	}
+	if (file < 0)
+		return;
+	put("{\"event\":\"known\",\"pid\":%d,\"place\":%zu,\"site\":%zu}", tri_g.pid, place, site);
+	write_to_file();
 }
 
 void tri_report_count(size_t site, uint64_t count)
@@ -319,7 +351,7 @@ void tri_report_notice(const char *what)
 	put("{\"event\":\"notice\",\"pid\":%d,\"what\":", tri_g.pid);
 	put_string(what);
 	put("}");
-	write_to(file);
+	write_to_file();
 }
 
 /** Nothing is checked from here on. */

@@ -8,7 +8,12 @@
  *  3. A watched word that is suspect again was stored to by those whom the samples name, and by nobody else: the last
  *     of them has stored what is there, and, if that is no pointer, the first one has overwritten what was.
  *     That instruction is a site.
- *  4. A place for which none is found is a site itself, in the end.
+ *  4. How a place is watched is changed by what is known only: it was suspect while it was watched, and no watch told by
+ *     whom.  Passes in which it was not suspect say nothing of that.  So it does not matter how often it is stored to, nor
+ *     how many passes lie between two of its stores.
+ *  5. It is watched for @stint passes after it was suspect.  If it was not again in these, there will be twice as many
+ *     the next time: a place that is stored to in each Nth pass is watched for N passes in the end.
+ *  6. A place for which no instruction is found is a site itself; until one is found after all.
  */
 #include <errno.h>
 #include <string.h>
@@ -19,22 +24,36 @@
 #define PLACES 4096u			/* of each; later ones are counted as the last */
 #define SITES 4096u
 #define SLOTS (4 * PLACES)		/* of a table that leads to them */
-#define PATIENCE 16			/* times that a place is watched before it is reported without its instruction */
-#define RECENT 32			/* passes after which a place is not watched any more */
+#define PATIENCE 16			/* times that no watch told who it was, before that is reported */
+#define STINT 32u			/* passes that a place is watched for, at first */
+#define STINT_MOST (1u << 30)
 #define REST_MOST 1024		/* passes in which one whose instruction is known is left alone */
 #define LOCK_NS 1000000ull
 #define WATCHED TRI_WATCHED		/* words at a time; four for each thread */
 
 enum aim { AT_SLOT, AT_NEXT_OBJECT, AT_NEXT_WORD, AIMS };
 
+/* What the watches have told of a word that was suspect. */
+enum told { ELSEWHERE, BY_ONE, BY_SEVERAL, BY_NOBODY };
+
 struct place {
 	uint64_t key;
 	struct tri_suspect latest;
 	uintptr_t highest;		/* address that was suspect */
 	uint64_t pending;		/* suspects that no site has yet */
-	uint32_t turns;			/* times that it was watched */
+	uint64_t turns;			/* passes that it was watched for */
+	uint32_t stint, left;		/* those that it is to be watched for after it was suspect, and from now on */
+	bool in_vain;			/* it was not suspect again in one */
+	uint32_t missed;		/* times that it was suspect while it was watched, and no watch told by whom */
+	enum told told;			/* the last time that it was watched */
 	uint64_t seen, chosen;		/* the last pass in which it was suspect, was chosen to be watched */
+	uint64_t known;			/* the last pass in which a watch told by whom */
 	size_t site;			/* + 1; 0: none yet */
+	bool is_bare;			/* the site is the place itself: no instruction is known */
+	uintptr_t first;		/* the address that was suspect first; of words that are places of their own, too */
+	bool differs;			/* others were, later */
+	bool is_told;			/* it was reported that it is suspect */
+	uint64_t counted;		/* suspects that the bare site has from here */
 	uint64_t rest, rests_until;	/* an instruction is known, and another one is not looked for before that pass */
 };
 
@@ -60,12 +79,8 @@ static uint64_t unwatched, pass;
 /** 0 or -ENOMEM. */
 int tri_suspects_open(void)
 {
-	void *p = mmap(NULL, sizeof(*all), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-
-	if (p == MAP_FAILED)
-		return -ENOMEM;
-	all = p;
-	return 0;
+	all = tri_check_map(sizeof(*all));
+	return all ? 0 : -ENOMEM;
 }
 
 /* The entry of @key; it is made if there is room for @n + 1 of them.  NULL: there is not. */
@@ -102,6 +117,7 @@ static struct place *place_with(uint64_t key, size_t most)
 	if (!*entry) {
 		*entry = (uint32_t)++nplaces;
 		all->place[nplaces - 1].key = key;
+		all->place[nplaces - 1].stint = STINT;
 	}
 	return &all->place[*entry - 1];
 }
@@ -119,15 +135,26 @@ static struct place *common_place(const struct tri_suspect *s)
  */
 static struct place *place_of(const struct tri_suspect *s)
 {
-	struct place *p = s->was ? place_with(s->at, PLACES / 2) : NULL;
+	struct place *common = common_place(s), *p = s->was ? place_with(s->at, PLACES / 2) : NULL;
 
+	if (!common->first)
+		common->first = s->at;
+	common->differs |= common->first != s->at;
 	if (!p)
-		p = common_place(s);
+		p = common;
 	if (s->at > p->highest || s->object != p->latest.object)
 		p->highest = s->at;
+	if (p->seen != pass)
+		p->told = ELSEWHERE;
 	p->latest = *s;
 	p->seen = pass;
+	p->left = p->stint;
 	return p;
+}
+
+static size_t number_of(const struct place *p)
+{
+	return (size_t)(p - all->place) + 1;
 }
 
 static size_t new_site(void)
@@ -135,32 +162,68 @@ static size_t new_site(void)
 	return nsites < SITES ? nsites++ : SITES - 1;
 }
 
+/* What waits is @site's.  So is what the place's own site has from here, if it gave way to one with an instruction. */
 static void count_for(struct place *p, size_t site)
 {
+	size_t bare = p->site - 1;
+
+	if (p->is_bare && bare != site) {
+		all->count[bare] -= p->counted;
+		p->pending += p->counted;
+		p->is_bare = false;
+		tri_report_known(number_of(p), bare + 1, site + 1);
+	} else if (p->is_told && !p->site) {
+		tri_report_known(number_of(p), 0, site + 1);
+	}
+	if (p->is_bare)
+		p->counted += p->pending;
 	all->count[site] += p->pending;
 	p->pending = 0;
 	p->site = site + 1;
+}
+
+/* The place is a site itself: @why no instruction is known. */
+static void count_for_itself(struct place *p, const char *why)
+{
+	size_t site = new_site();
+
+	p->site = site + 1;
+	p->is_bare = true;
+	count_for(p, site);
+	tri_report_store(site + 1, &p->latest, NULL, number_of(p), why);
+	tri_check_found();
+}
+
+/* Of a word that was stored to, over a pointer and not, by what is one instruction as far as is known. */
+static void count_common(const struct tri_suspect *s, size_t site)
+{
+	struct place *common = common_place(s);
+
+	if (common->differs || (common->site && !common->is_bare))
+		return;
+	count_for(common, site);
+	common->left = 0;
 }
 
 /* @hit has stored at @p, or overwritten what was there. */
 static void found(struct place *p, const struct tri_suspect *s, const struct tri_hit *hit)
 {
 	uint32_t *entry = find(&all->sites_by_ip, hit->ip, nsites < SITES);
-	size_t site;
+	size_t site = entry && *entry ? *entry - 1 : new_site();
+	bool is_new = !entry || !*entry;
 
 	/* Its word may be stored to at each turn of a loop, and each time costs a microsecond or two. */
 	p->rest = !p->rest ? 1 : p->rest < REST_MOST ? p->rest * 2 : p->rest;
 	p->rests_until = pass + p->rest;
-	if (entry && *entry) {
-		count_for(p, *entry - 1);
-		return;
-	}
-	site = new_site();
+	p->known = pass;
 	if (entry)
 		*entry = (uint32_t)site + 1;
+	if (is_new)
+		tri_report_store(site + 1, s, hit, number_of(p), NULL);
 	count_for(p, site);
-	tri_report_store(site + 1, s, hit, NULL);
-	tri_check_found();
+	count_common(s, site);
+	if (is_new)
+		tri_check_found();
 }
 
 /** A word is suspect: if it is watched, what it holds is looked at at once.  Whether it is. */
@@ -178,8 +241,8 @@ bool tri_suspect_look(uintptr_t at)
 	return watched;
 }
 
-/* Whether one of the watches tells who it was. */
-static void attribute(struct place *p, const struct tri_suspect *s)
+/* What the watch of its word tells, if there is one. */
+static enum told attribute(struct place *p, const struct tri_suspect *s)
 {
 	size_t i;
 
@@ -189,36 +252,88 @@ static void attribute(struct place *p, const struct tri_suspect *s)
 		if (w->at != s->at || w->was != s->was || !w->looked_ns || !w->is_readable || w->now == w->was)
 			continue;
 		if (tri_check_is_object(w->now) ? tri_watch_last(w, &all->hit) :
-		    tri_check_is_object(w->was) && tri_watch_first(w, &all->hit))
+		    tri_check_is_object(w->was) && tri_watch_first(w, &all->hit)) {
 			found(p, s, &all->hit);
+			return BY_ONE;
+		}
+		return tri_watch_is_nobody(w) ? BY_NOBODY : BY_SEVERAL;
+	}
+	return ELSEWHERE;
+}
+
+/* An end may come in which nothing more is said: what is known by then is in the file. */
+static void tell(const struct place *p, const struct tri_suspect *s)
+{
+	struct place *common = common_place(s);
+
+	if (p->site || common->site || common->is_told)
 		return;
+	common->is_told = true;
+	tri_report_suspect(number_of(common), s);
+}
+
+/* @p was watched since the last pass, and what came of it is known. */
+static void review(struct place *p)
+{
+	if (p->seen == pass) {
+		p->missed += p->known != pass;
+	} else if (p->left && !--p->left) {
+		p->in_vain = true;
+		if (p->stint < STINT_MOST)
+			p->stint *= 2;
 	}
 }
 
-static void give_up_waiting(struct place *p, bool last)
+/* @over: what has ended before more could be known, or NULL. */
+static const char *why_not(const struct place *p, const char *over)
 {
-	const char *no_events = tri_watch_why(), *why;
-	struct place *common;
-	size_t site;
+	const char *no_events = tri_watch_why();
 
-	if (p->site || !p->pending || !(last || *no_events || p->turns > PATIENCE))
+	if (*no_events)
+		return no_events;
+	if (p->missed && p->told == BY_NOBODY)
+		return "it was stored to while it was watched, and no thread that uses the heap did: the kernel stores "
+		       "there, as for read(), or a thread that the heap does not know";
+	if (p->missed && p->told == BY_SEVERAL)
+		return "which of the instructions that store there it was could not be told";
+	if (p->missed)
+		return "it was stored to again, but in other words than those that were watched";
+	return over ? over : "it was not stored to again while it was watched";
+}
+
+static void give_up_waiting(struct place *p, const char *over)
+{
+	struct place *common;
+
+	if (!p->pending || !(over || *tri_watch_why() || p->missed > PATIENCE || p->in_vain))
 		return;
 	/* One word is not worth a report of its own. */
 	common = common_place(&p->latest);
-	if (common != p) {
-		common->latest = p->latest;
-		common->pending += p->pending;
-		p->pending = 0;
-		if (common->site)
-			count_for(common, common->site - 1);
+	if (common == p) {
+		count_for_itself(p, why_not(p, over));
 		return;
 	}
-	why = *no_events ? no_events : last ? "the program ended before it was seen to be stored to again" :
-	      "it was not stored to again while it was watched";
-	site = new_site();
-	count_for(p, site);
-	tri_report_store(site + 1, &p->latest, NULL, why);
-	tri_check_found();
+	common->latest = p->latest;
+	common->pending += p->pending;
+	common->in_vain |= p->in_vain;
+	if (p->missed) {
+		common->missed += p->missed;
+		common->told = p->told;
+	}
+	p->pending = 0;
+	if (common->site)
+		count_for(common, common->site - 1);
+}
+
+static void give_up_all(const char *over)
+{
+	size_t i;
+
+	/* From the last one on: what words have in common is a place that came later, if it came by this. */
+	for (i = nplaces; i--;)
+		give_up_waiting(&all->place[i], over);
+	for (i = 0; i < nplaces; i++)
+		give_up_waiting(&all->place[i], over);
 }
 
 /* The next pass finds it there, and the same object. */
@@ -260,11 +375,12 @@ static void watch(uintptr_t at, uint64_t was, const pid_t *tids, size_t n, bool 
 		unwatched++;
 }
 
+/* A word that held nothing is one that is stored to once, mostly. */
 static enum aim aim_of(const struct place *p)
 {
 	static const enum aim of_new[AIMS] = { AT_NEXT_OBJECT, AT_SLOT, AT_NEXT_WORD };
 	static const enum aim of_old[AIMS] = { AT_SLOT, AT_NEXT_OBJECT, AT_NEXT_WORD };
-	enum aim aim = p->latest.was ? of_old[p->turns % AIMS] : of_new[p->turns % AIMS];
+	enum aim aim = p->latest.was ? of_old[p->missed % AIMS] : of_new[p->missed % AIMS];
 
 	if (p->latest.where != TRI_WHERE_HEAP)
 		return AT_SLOT;
@@ -287,7 +403,18 @@ static void aim_at(size_t place, const pid_t *tids, size_t n)
 		wanted[nwanted++] = place;
 }
 
-/* The one that was watched least, of those that were suspect lately.  @nplaces: there is none. */
+/*
+ * Who comes first.  Those that are new are watched for some passes each.  One that is watched stays that until it has
+ * been suspect, or its passes are over: taking turns with others in each pass it might miss its own.
+ */
+static uint64_t rank(const struct place *p)
+{
+	if (p->turns < STINT)
+		return p->turns;
+	return STINT + (p->chosen + 1 != pass || p->seen == pass ? p->turns : 0);
+}
+
+/* The next one to be watched.  @nplaces: there is none. */
 static size_t next_place(void)
 {
 	size_t best = nplaces, i;
@@ -295,8 +422,8 @@ static size_t next_place(void)
 	for (i = 0; i < nplaces; i++) {
 		const struct place *p = &all->place[i];
 
-		if (pass - p->seen <= RECENT && p->chosen != pass && pass >= p->rests_until &&
-		    (best == nplaces || p->turns < all->place[best].turns))
+		if (p->left && p->chosen != pass && pass >= p->rests_until &&
+		    (best == nplaces || rank(p) < rank(&all->place[best])))
 			best = i;
 	}
 	return best;
@@ -361,6 +488,7 @@ void tri_suspects_stop(void)
 	for (i = 0; i < nwatches; i++)
 		tri_watch_end(&all->watch[i]);
 	nwatches = nwanted = 0;
+	give_up_all("checking ended before it was seen to be stored to again");
 	pthread_mutex_lock(&tri_g.list_lock);
 	tri_watches_start(NULL, 0);
 	pthread_mutex_unlock(&tri_g.list_lock);
@@ -369,13 +497,17 @@ void tri_suspects_stop(void)
 static void sum_up(void)
 {
 	uint64_t stores = 0;
-	size_t i;
+	size_t i, n = 0;
 
+	/* A site that has none is one whose instruction is that of another site, as came to be known. */
 	for (i = 0; i < nsites; i++) {
+		if (!all->count[i])
+			continue;
 		tri_report_count(i + 1, all->count[i]);
 		stores += all->count[i];
+		n++;
 	}
-	tri_report_end(nsites, stores, unwatched);
+	tri_report_end(n, stores, unwatched);
 }
 
 /** The suspects of a pass, which were read a moment ago.  @last: there is no other one. */
@@ -386,12 +518,19 @@ void tri_suspects_take(const struct tri_suspect *s, size_t n, bool last)
 	pass++;
 	for (i = 0; i < n; i++) {
 		struct place *p = place_of(&s[i]);
+		enum told told;
 
 		p->pending++;
-		attribute(p, &s[i]);
+		told = attribute(p, &s[i]);
+		if (told != ELSEWHERE)
+			p->told = told;
 		if (p->pending && p->site)
 			count_for(p, p->site - 1);
+		tell(p, &s[i]);
 	}
+	for (i = 0; i < nplaces; i++)
+		if (all->place[i].chosen && all->place[i].chosen + 1 == pass)
+			review(&all->place[i]);
 	for (i = 0; i < nwatches; i++)
 		tri_watch_end(&all->watch[i]);
 	nwatches = 0;
@@ -400,11 +539,7 @@ void tri_suspects_take(const struct tri_suspect *s, size_t n, bool last)
 	pthread_mutex_lock(&tri_g.list_lock);
 	tri_watches_start(all->watch, nwatches);
 	pthread_mutex_unlock(&tri_g.list_lock);
-	/* From the last one on: what words have in common is a place that came later, if it came by this. */
-	for (i = nplaces; i--;)
-		give_up_waiting(&all->place[i], last);
-	for (i = 0; i < nplaces; i++)
-		give_up_waiting(&all->place[i], last);
+	give_up_all(last ? "the program ended before it was seen to be stored to again" : NULL);
 	if (last)
 		sum_up();
 }

@@ -626,6 +626,12 @@ bool tri_tracer_last(const struct tri_watch *w, struct tri_hit *hit)
 	return true;
 }
 
+/** As tri_watch_is_nobody(). */
+bool tri_tracer_is_nobody(const struct tri_watch *w)
+{
+	return !all->trace[w->trace - 1].n;
+}
+
 /** Until the next round it may be in debug registers still. */
 void tri_tracer_end(struct tri_watch *w)
 {

@@ -75,6 +75,12 @@ static inline struct tri_point *point_hold(const char *name, pid_t only)
 	return p;
 }
 
+/* Hold there once more; nobody is held now. */
+static inline void point_hold_again(struct tri_point *p)
+{
+	atomic_store(&p->state, TRI_POINT_HOLD);
+}
+
 /* The same, as if it got no CPU: no signal is handled meanwhile. */
 static inline struct tri_point *point_hold_deaf(const char *name, pid_t only)
 {

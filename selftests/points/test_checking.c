@@ -5,6 +5,8 @@
  * An actor stores while the agent stands before, in or behind its pass, or stands itself between its note and
  * its store; then there are more passes, and nothing may be said.  A plain store at the same moment is reported: so the
  * test would see it.
+ *
+ * Plain stores are made in each Nth pass, and no other: who stores is found, whatever N is.
  */
 #include "stage.h"
 
@@ -29,26 +31,34 @@ static bool open_checked(void)
 	return stage_open();
 }
 
-#define PASSES 30	/* more than a word is watched for before it is reported without its instruction */
+#define STINT 32	/* passes that a word is watched for before it is reported without its instruction */
+#define PASSES (STINT + 4)
+
+/* What has been reported; empty: nothing at all, not even that it begins. */
+static const char *reports(void)
+{
+	static char text[1 << 20];
+	FILE *file = fopen(path, "r");
+	size_t n = file ? fread(text, 1, sizeof(text) - 1, file) : 0;
+
+	text[n] = 0;
+	if (file)
+		fclose(file);
+	return text;
+}
 
 /* Whether a store has been reported, after some more passes. */
 static bool is_reported(void)
 {
-	static char text[1 << 20];
-	FILE *file;
-	size_t n;
+	const char *text;
 	int i;
 
 	for (i = 0; i < PASSES; i++)
 		if (!cycle_whole())
 			return true;
-	file = fopen(path, "r");
-	n = file ? fread(text, 1, sizeof(text) - 1, file) : 0;
-	text[n] = 0;
-	if (file)
-		fclose(file);
+	text = reports();
 	unlink(path);
-	return !n || strstr(text, "\"event\":\"store\"") || strstr(text, "\"event\":\"refused\"");
+	return !*text || strstr(text, "\"event\":\"store\"") || strstr(text, "\"event\":\"refused\"");
 }
 
 static void store_new(void *unused)
@@ -179,6 +189,109 @@ TEST(who_allocates_waits_for_a_pass)
 	ASSERT_TRUE(actor_finished(&subject));
 	ASSERT_TRUE(cycle_ended());
 	unlink(path);
+}
+
+/* ---- One pass after the other, as the test says ---- */
+
+#define WORDS 8
+
+static void store_word(void *arg)
+{
+	struct box *volatile *at = arg;
+
+	*at = tri_alloc(sizeof(struct box));
+}
+
+/* The agent stands before a pass, and goes on to the next one. */
+static bool go_to_next_pass(struct tri_point *before, struct tri_point *behind)
+{
+	point_hold_again(behind);
+	if (!point_release(before) || !point_reached(behind))
+		return false;
+	point_hold_again(before);
+	return point_release(behind) && point_reached(before);
+}
+
+/* Of the first @words words of the box one after the other is stored to in each @nth pass, for @passes. */
+static bool store_in_each(int nth, int words, int passes)
+{
+	struct tri_point *before, *behind;
+	struct actor subject;
+	int i, word;
+
+	if (!open_checked() || !actor_start(&subject) || !actor_does(&subject, stage_fill_box, NULL) || !cycle_whole())
+		return false;
+	before = point_hold("check.pass", 0);
+	behind = point_watch("check.read");
+	if (!point_reached(before) || !go_to_next_pass(before, behind))
+		return false;
+	for (i = 0; i < passes; i++) {
+		for (word = 0; word < words; word++)
+			if ((i + word) % nth == 0 && !actor_does(&subject, store_word, &box->at[word]))
+				return false;
+		if (!go_to_next_pass(before, behind))
+			return false;
+	}
+	return point_release(before);
+}
+
+/* Where neither events nor tracing may be had nobody can say who stores. */
+static bool can_not_be_watched(const char *text)
+{
+	return strstr(text, "\"why\":\"perf_event_open");
+}
+
+static int times(const char *text, const char *what)
+{
+	int n = 0;
+
+	for (; (text = strstr(text, what)); text += strlen(what))
+		n++;
+	return n;
+}
+
+/* Three ways to watch a word do not take turns by passes: one that is stored to in each third is not missed by all. */
+TEST(who_stores_in_each_third_pass)
+{
+	const char *text;
+
+	ASSERT_TRUE(store_in_each(3, 1, 12));
+	text = reports();
+	unlink(path);
+	if (can_not_be_watched(text))
+		SKIP(return, "no hardware breakpoints here");
+	EXPECT_EQ(1, times(text, "\"event\":\"store\""));
+	EXPECT_EQ(1, times(text, "\"store\":{"));
+}
+
+/* It is reported without its instruction when it was watched in vain, and with it in the end. */
+TEST(who_stores_in_each_40th_pass)
+{
+	const char *text;
+
+	ASSERT_TRUE(store_in_each(STINT + 8, 1, 3 * (STINT + 8) + 2));
+	text = reports();
+	unlink(path);
+	if (can_not_be_watched(text))
+		SKIP(return, "no hardware breakpoints here");
+	EXPECT_EQ(1, times(text, "\"event\":\"suspect\""));
+	EXPECT_EQ(1, times(text, "\"store\":null"));
+	EXPECT_EQ(1, times(text, "\"store\":{"));
+	EXPECT_EQ(1, times(text, "\"event\":\"known\""));
+}
+
+/* There are more of them than can be watched at a time, and each is watched until it is stored to. */
+TEST(who_stores_to_many_words)
+{
+	const char *text;
+
+	ASSERT_TRUE(store_in_each(5, WORDS, 40));
+	text = reports();
+	unlink(path);
+	if (can_not_be_watched(text))
+		SKIP(return, "no hardware breakpoints here");
+	EXPECT_EQ(1, times(text, "\"store\":{"));
+	EXPECT_EQ(0, times(text, "\"store\":null"));
 }
 
 TEST_HARNESS_MAIN
