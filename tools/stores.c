@@ -2,8 +2,9 @@
 /*
  * stores.c - what TRICOLOR_DEBUG=barriers has written, with functions and lines
  *
- * Several processes may share the file: a site's number is one of its process.  How often a site was met comes at the
- * end; of a process that was killed it is not known, but once is what there is a line for.
+ * Several processes may share the file: a site's number is one of its process, and so is a place's.  How often a site
+ * was met comes at the end; of a process that was killed it is not known, but once is what there is a line for.  So are
+ * words that it had found, and was still waiting for a chance to see who stores to them.
  */
 #include "stores.h"
 
@@ -141,7 +142,7 @@ static void name_allocation(json_object *slot)
 
 static json_object *site(json_object *event)
 {
-	static const char *const same[] = { "pid", "site", "sure", "slot", "old", "new", "why" };
+	static const char *const same[] = { "pid", "site", "place", "sure", "slot", "old", "new", "why" };
 	json_object *o = json_object_new_object(), *list = json_object_new_array(), *frame;
 	struct source_frame frames[FRAMES];
 	size_t n = find_frames(event, frames), i;
@@ -189,8 +190,58 @@ static json_object *process(json_object *event)
 	return o;
 }
 
+/* A word that a process has found, which did not come to say more of it. */
+static json_object *suspect(json_object *event)
+{
+	json_object *o = site(event);
+
+	add_text(o, "why", "the program ended before it was seen to be stored to again, and not by exit()");
+	return o;
+}
+
+static bool is_of(json_object *o, json_object *pid)
+{
+	return !pid || json_object_equal(json_object_object_get(o, "pid"), pid);
+}
+
+/* What is in @list of the place of @event without an instruction; without @number of all of its process. */
+static void drop(json_object *list, json_object *event, const char *number)
+{
+	size_t i = json_object_array_length(list);
+
+	while (i--) {
+		json_object *o = json_object_array_get_idx(list, i);
+
+		if (!is_of(o, json_object_object_get(event, "pid")) || !text(o, "why") ||
+		    (number && !json_object_equal(json_object_object_get(o, number),
+						  json_object_object_get(event, number))))
+			continue;
+		json_object_array_del_idx(list, i, 1);
+	}
+}
+
+/*
+ * What process @pid has found is all that will be known of it, or what all of them have, if it is NULL.  Another program
+ * that comes by exec() has the same number, and places of its own.
+ */
+static void settle(json_object *sites, json_object *suspects, json_object *pid)
+{
+	size_t i, n = json_object_array_length(suspects);
+
+	for (i = 0; i < n; i++)
+		if (is_of(json_object_array_get_idx(suspects, i), pid))
+			json_object_array_add(sites, json_object_get(json_object_array_get_idx(suspects, i)));
+	while (n--)
+		if (is_of(json_object_array_get_idx(suspects, n), pid))
+			json_object_array_del_idx(suspects, n, 1);
+	n = json_object_array_length(sites);
+	for (i = 0; i < n; i++)
+		if (is_of(json_object_array_get_idx(sites, i), pid))
+			json_object_object_del(json_object_array_get_idx(sites, i), "place");
+}
+
 /* Kinds of events that are not known are those of a later version: they say more. */
-static void add_event(json_object *event, json_object *processes, json_object *sites)
+static void add_event(json_object *event, json_object *processes, json_object *sites, json_object *suspects)
 {
 	const char *kind = text(event, "event");
 	json_object *o;
@@ -198,8 +249,16 @@ static void add_event(json_object *event, json_object *processes, json_object *s
 	if (!kind)
 		return;
 	if (!strcmp(kind, "start")) {
+		settle(sites, suspects, json_object_object_get(event, "pid"));
 		json_object_array_add(processes, process(event));
+	} else if (!strcmp(kind, "suspect")) {
+		json_object_array_add(suspects, suspect(event));
+	} else if (!strcmp(kind, "known")) {
+		drop(suspects, event, "place");
+		drop(sites, event, "place");
 	} else if (!strcmp(kind, "store")) {
+		if (text(event, "why"))
+			drop(suspects, event, "place");
 		json_object_array_add(sites, site(event));
 	} else if (!strcmp(kind, "count")) {
 		o = find(sites, event, "site");
@@ -207,6 +266,7 @@ static void add_event(json_object *event, json_object *processes, json_object *s
 			take(o, event, "count");
 	} else if (!strcmp(kind, "end") || !strcmp(kind, "refused")) {
 		o = find(processes, event, NULL);
+		drop(suspects, event, NULL);
 		if (o && *kind == 'e')
 			take(o, event, "passes");
 		else if (o)
@@ -293,6 +353,7 @@ json_object *stores_read(FILE *file)
 {
 	json_object *all = json_object_new_object(), *event;
 	json_object *processes = json_object_new_array(), *sites = json_object_new_array();
+	json_object *suspects = json_object_new_array();
 	char *line = NULL;
 	size_t room = 0;
 
@@ -305,12 +366,14 @@ json_object *stores_read(FILE *file)
 			all = NULL;
 			break;
 		}
-		add_event(event, processes, sites);
+		add_event(event, processes, sites, suspects);
 		json_object_put(event);
 	}
 	free(line);
+	settle(sites, suspects, NULL);
 	if (all)
 		json_object_object_add(all, "sites", merge(sites));
+	json_object_put(suspects);
 	json_object_put(sites);
 	if (ferror(file))
 		complain("can't read what the program wrote: %s", strerror(errno));

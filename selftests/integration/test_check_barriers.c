@@ -51,6 +51,10 @@ static int part(const char *name)
 		/* The heap does not start. */
 		return tri_alloc(1) ? 1 : 0;
 	}
+	if (!strcmp(name, "crash")) {
+		store_plainly(1);
+		raise(SIGSEGV);
+	}
 	if (!strcmp(name, "handler"))
 		signal(SIGABRT, handle_abort);
 	for (i = 0; !strcmp(name, "crowd") && i < 90; i++)
@@ -151,6 +155,10 @@ static void test_ends(void)
 	o = run(tool, "check-barriers", "--", self, "killed", NULL);
 	report(o->status == 128 + SIGKILL && strstr(o->err, "did not end by exit()") &&
 	       strstr(o->err, "stored without a barrier in global"), o, "what was found before is printed all the same");
+	o = run(tool, "check-barriers", "--", self, "crash", NULL);
+	report(o->status == 128 + SIGSEGV && strstr(o->err, "stored without a barrier in global") &&
+	       strstr(o->err, "not by exit()") && strstr(o->err, "1 place stores"), o,
+	       "so is what it would have watched from then on");
 }
 
 static int remove_it(const char *path, const struct stat *st, int type, struct FTW *ftw)
@@ -246,7 +254,7 @@ int main(int argc, char **argv)
 	built_path("/tests/integration/test_check_barriers", self, sizeof(self));
 	built_path("/bin/tricolor", tool, sizeof(tool));
 	ksft_print_header();
-	ksft_set_plan(14);
+	ksft_set_plan(15);
 	test_files();
 	test_settings();
 	test_address_space();
