@@ -7,6 +7,7 @@
  */
 #include <sys/mman.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
 
 #include "process.h"
 #include "scenario.h"
@@ -194,6 +195,39 @@ static bool lock_after(void)
 	return witness_ok(list, 9999);
 }
 
+/* To be unmapped; NULL: nothing.  The compiler takes it that mlockall() does not come back here. */
+static char *volatile neighbour;
+
+/* The library's call comes here.  Another thread unmaps a part of the mapping just before it. */
+int mlock(const void *at, size_t bytes)
+{
+	char *gone = neighbour;
+
+	if (gone && (const char *)at <= gone && (const char *)at + bytes > gone) {
+		neighbour = NULL;
+		munmap(gone, 1 << 20);
+	}
+	return (int)syscall(SYS_mlock, at, bytes);
+}
+
+static bool lock_while_unmapped(void)
+{
+	size_t bytes = 1 << 20;
+	unsigned char there[256];
+	char *both;
+
+	if (!may_lock())
+		return true;
+	build(10000);
+	both = mmap(NULL, 2 * bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	CHECK(both != MAP_FAILED);
+	neighbour = both + bytes;
+	CHECK(mlockall(MCL_CURRENT) == 0);
+	CHECK(!neighbour);
+	CHECK(mincore(both, bytes, there) == 0 && there[0] & there[255] & 1);
+	return witness_ok(list, 9999);
+}
+
 static bool lock_little(void)
 {
 	struct rlimit some = { 4 << 20, 4 << 20 };
@@ -233,12 +267,13 @@ int main(int argc, char **argv)
 	}
 	setenv("TRICOLOR_BACKING", "memfd", 1);
 	ksft_print_header();
-	ksft_set_plan(7);
+	ksft_set_plan(8);
 	ksft_test_result(scenario(used_is_dumped), "what is used is dumped, and no more\n");
 	ksft_test_result(scenario(copy_is_dumped), "nor of a forked child's copy\n");
 	ksft_test_result(scenario(kernel_dumps_little), "a core is small\n");
 	ksft_test_result(scenario(lock_before), "mlockall() before the heap\n");
 	ksft_test_result(scenario(lock_after), "mlockall() after\n");
+	ksft_test_result(scenario(lock_while_unmapped), "mlockall() while another thread unmaps\n");
 	ksft_test_result(scenario(lock_little), "little may be locked\n");
 	ksft_test_result(scenario(under_valgrind), "valgrind\n");
 	ksft_finished();
