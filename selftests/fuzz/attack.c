@@ -396,6 +396,47 @@ static void attack(uint64_t s)
 	}
 }
 
+/*
+ * Main thread, helper, and the witness's, and two of each of those that departed last.
+ */
+#define DESCRIPTORS_MAX (16 + 2 * DEPARTED_MAX)
+
+static void print_descriptors(pid_t pid)
+{
+	char folder[64], path[400], to[256];
+	struct dirent *e;
+	ssize_t n;
+	DIR *d;
+
+	snprintf(folder, sizeof(folder), "/proc/%d/fd", pid);
+	d = opendir(folder);
+	while (d && (e = readdir(d))) {
+		snprintf(path, sizeof(path), "%s/%s", folder, e->d_name);
+		n = readlink(path, to, sizeof(to) - 1);
+		if (n < 0)
+			continue;
+		to[n] = 0;
+		ksft_print_msg("%s: %s\n", e->d_name, to);
+	}
+	if (d)
+		closedir(d);
+}
+
+/* It waits for what attackers left undone, and has many of them to end: as long as it goes on it may take its time. */
+static bool has_let_go(pid_t daemon)
+{
+	int n = proc_entries(daemon, "fd");
+
+	while (n > DESCRIPTORS_MAX) {
+		if (!WAIT_FOR(proc_entries(daemon, "fd") < n, 10000000, PATIENCE_NS)) {
+			print_descriptors(daemon);
+			return false;
+		}
+		n = proc_entries(daemon, "fd");
+	}
+	return n >= 0;
+}
+
 int main(int argc, char **argv)
 {
 	uint64_t state, end, n = 0, accepted = 0, crashed = 0;
@@ -457,12 +498,7 @@ int main(int argc, char **argv)
 	ksft_test_result(!accepted && !crashed, "no false arena was accepted\n");
 	ksft_test_result(peak_kb <= ANON_MAX_KB * (getenv("FUZZ_SANITIZED") ? 4 : 1),
 			 "its memory is bounded\n");
-	/*
-	 * Main thread, helper, and the witness's, and two of each of those that departed last; it waits for what attackers
-	 * left undone.
-	 */
-	rested = WAIT_FOR(proc_entries(daemon, "fd") <= 16 + 2 * DEPARTED_MAX, 10000000, PATIENCE_NS);
-	ksft_test_result(rested, "it has let go of the dead (%d descriptors)\n",
-			 proc_entries(daemon, "fd"));
+	rested = has_let_go(daemon);
+	ksft_test_result(rested, "it has let go of the dead (%d descriptors)\n", proc_entries(daemon, "fd"));
 	ksft_finished();
 }
