@@ -329,7 +329,7 @@ $(IMAGE_FILES):
 # Running
 # --------------------------------------------------------------------------------------------
 
-.PHONY: demo bench bench-curves bench-scale bench-limits
+.PHONY: demo bench bench-curves bench-scale bench-limits bench-written
 demo: all
 	$(Q)sh libclient/examples/wordindex/demo.sh
 
@@ -347,6 +347,16 @@ $(LIMITS): $(LIMITS_SRCS) $(wildcard tools/bench/limits/*.h selftests/integratio
 
 bench-limits: all $(LIMITS)
 	$(Q)for part in sweep keep share arenas; do O=$(O) $(LIMITS) $$part || exit; echo; done
+
+# Nor has this one: it is about the kernel's ways to tell which pages were written.
+WRITTEN	:= $(O)/bench/written
+
+$(WRITTEN): tools/bench/written/main.c libclient/core/written.h $(CORE_LIB)
+	@mkdir -p $(@D)
+	$(call say,CC,$@)$(CC) $(C_FLAGS) $(CFLAGS) -Ilibclient -Ikmod/uapi -o $@ $< $(CORE_LIB)
+
+bench-written: $(WRITTEN)
+	$(Q)$(WRITTEN)
 
 bench-curves bench-scale: bench-%: all
 	$(Q)sh tools/bench/run.sh $*
