@@ -11,7 +11,8 @@
  *     faulting process pay; ours maps what the page cache has, brings back what is swapped out
  *     (whose page is charged to whom it was charged before), and answers SIGBUS to a hole.  It
  *     never calls anything that may allocate a page for the file, so no race with reclaim can make
- *     it do so.
+ *     it do so.  A page that is in swap and for which there is no memory now is not gone: as with
+ *     shmem's own, the fault is repeated.
  *  4. map_pages(), which maps around a fault, only takes what is there.  It is not used while dirty
  *     pages are tracked, which wants to see what is mapped.
  */
@@ -101,13 +102,15 @@ static vm_fault_t collector_fault(struct vm_fault *vmf)
 	struct file *shm = vmf->vma->vm_file;
 	struct address_space *mapping = shm->f_mapping;
 	struct folio *folio;
+	int err;
 
 	folio = tricolor_lock_folio(mapping, vmf->pgoff);
 	if (!folio) {
 		if (!xa_is_value(xa_load(&mapping->i_pages, vmf->pgoff)))
 			return VM_FAULT_SIGBUS;
-		if (swap_in(shm, vmf->pgoff))
-			return VM_FAULT_SIGBUS;
+		err = swap_in(shm, vmf->pgoff);
+		if (err)
+			return vmf_error(err);
 		folio = tricolor_lock_folio(mapping, vmf->pgoff);
 		/* Gone again, or swapped out again: the fault is repeated, and tells. */
 		if (!folio)

@@ -15,6 +15,8 @@
 /* The test's own memory is swapped out as well, since it is in the same cgroup. */
 #define OWN_BYTES (4 * MiB)
 
+#define PAGE_CLUSTER "/proc/sys/vm/page-cluster"
+
 static const char *swap_device(void)
 {
 	const char *e = getenv("TRICOLOR_SWAP");
@@ -159,6 +161,48 @@ TEST_F(swap, the_owner_pays_for_what_comes_back)
 			ASSERT_TRUE(page_is(q + i * PAGE, i));
 		EXPECT_LT(cgroup_get(&b, "memory.current", NULL), before + 8 * MiB);
 	}));
+	EXPECT_TRUE(cgroup_remove(&b));
+}
+
+/*
+ * A page of a cgroup that is full, with nobody in it who could be killed, can't be brought in now.  The
+ * collector that wants it tries again and again; the page is not gone, and nothing says so.
+ */
+TEST_F(swap, a_full_cgroup_is_no_hole)
+{
+	struct cgroup b = cgroup_new("other");
+	char cluster[16];
+	uint64_t before;
+	int status = -1;
+	pid_t pid;
+
+	/* Without pages around it: one try meets the limit once. */
+	ASSERT_TRUE(read_text(PAGE_CLUSTER, cluster, sizeof(cluster)));
+	ASSERT_EQ(0, write_text(PAGE_CLUSTER, "0"));
+	fill(self);
+	ASSERT_LT(BYTES / 2, swap_out(self));
+	ASSERT_EQ(0, madvise(self->p, BYTES, MADV_PAGEOUT));
+	cgroup_leave();
+	ASSERT_EQ(0, cgroup_set(&self->c, "memory.swap.max", "0"));
+	ASSERT_EQ(0, cgroup_set(&self->c, "memory.max", "0"));
+	before = cgroup_get(&self->c, "memory.events", "oom");
+	pid = fork();
+	ASSERT_LE(0, pid);
+	if (!pid) {
+		char *q;
+
+		cgroup_enter(&b);
+		q = map(self->collector, BYTES, PROT_READ);
+		_exit(page_is(q, 0) ? 0 : 1);
+	}
+	EXPECT_TRUE(WAIT_FOR(waitpid(pid, &status, WNOHANG) == pid ||
+			     cgroup_get(&self->c, "memory.events", "oom") > before + 4));
+	ASSERT_EQ(0, cgroup_set(&self->c, "memory.max", "max"));
+	EXPECT_EQ(0, write_text(PAGE_CLUSTER, cluster));
+	if (status == -1)
+		ASSERT_EQ(pid, waitpid(pid, &status, 0));
+	EXPECT_EQ(0, status);
+	ASSERT_EQ(0, cgroup_set(&self->c, "memory.swap.max", "max"));
 	EXPECT_TRUE(cgroup_remove(&b));
 }
 

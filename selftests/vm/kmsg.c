@@ -53,7 +53,7 @@ static const char *const complaints[] = {
 	"corrupted",
 	"Objects remaining",
 	"unreferenced object",
-	"leak",
+	"suspected memory leak",
 	"KASAN:",
 	"KCSAN:",
 	"UBSAN:",
