@@ -47,6 +47,8 @@
 #include "trace.h"
 
 #define CHUNK_UNITS 32
+/* Dropped at a time with the lock held. */
+#define DROP_CHUNKS 64
 /* Less than the default 128: a chunk is 32 pages, and what is taken needlessly has to come back. */
 #define SHRINK_BATCH_PAGES 128
 /* In one go, for a cgroup: more than is charged at once, but for a huge page, which has retries. */
@@ -322,32 +324,54 @@ int tricolor_lazy_take(struct tricolor_arena *arena, u64 offset, u64 length, boo
 	return 0;
 }
 
-/**
- * tricolor_lazy_drop - forget all chunks; the memory goes with the arena
- *
- * Those that are being purged are the shrinker's, which has a reference to the arena.
+/*
+ * Take up to DROP_CHUNKS chunks off tree and list, from number *@from on, which is moved behind them.
+ * False: there were no more.
  */
-void tricolor_lazy_drop(struct tricolor_arena *arena)
+static bool drop_some(struct tricolor_arena *arena, u64 *from)
 {
 	struct tricolor_chunk *chunk, *next;
+	unsigned int seen = 0, dropped = 0;
+	u64 lazy_bytes;
 	LIST_HEAD(dead);
 
 	spin_lock(&arena->lazy_lock);
-	rbtree_postorder_for_each_entry_safe(chunk, next, &arena->chunks, node) {
+	lazy_bytes = arena->lazy_bytes;
+	for (chunk = find(arena, *from, U64_MAX); chunk && seen < DROP_CHUNKS; chunk = next) {
+		struct rb_node *node = rb_next(&chunk->node);
+
+		next = node ? rb_entry(node, struct tricolor_chunk, node) : NULL;
+		*from = chunk->index + 1;
+		seen++;
 		if (chunk->purging)
 			continue;
-		list_lru_del_obj(&lazy_lru, &chunk->lru);
-		list_add(&chunk->lru, &dead);
-	}
-	/* Not in the loop: erasing rebalances the tree. */
-	list_for_each_entry(chunk, &dead, lru) {
-		rb_erase(&chunk->node, &arena->chunks);
 		count(arena, -(long)hweight32(chunk->mask));
-		atomic64_dec(&all_chunks);
+		unlink(arena, chunk);
+		list_add(&chunk->lru, &dead);
+		dropped++;
 	}
+	lazy_bytes -= arena->lazy_bytes;
 	spin_unlock(&arena->lazy_lock);
 	list_for_each_entry_safe(chunk, next, &dead, lru)
 		kmem_cache_free(chunk_cache, chunk);
+	if (dropped)
+		trace_tricolor_drop(arena, dropped, lazy_bytes);
+	return seen == DROP_CHUNKS;
+}
+
+/**
+ * tricolor_lazy_drop - forget all chunks; the memory goes with the arena
+ *
+ * Those that are being purged are the shrinker's, which has a reference to the arena.  There may be
+ * millions: the lock is let go of now and then.  Whoever adds one meanwhile calls this afterwards,
+ * because it is for orphans only.
+ */
+void tricolor_lazy_drop(struct tricolor_arena *arena)
+{
+	u64 from = 0;
+
+	while (drop_some(arena, &from))
+		cond_resched();
 }
 
 /* ------------------------------------------------------------------------------------------ */

@@ -94,6 +94,23 @@ TRACE_EVENT(tricolor_purge,
 	TP_printk("arena=%u bytes=%llu", __entry->id, __entry->bytes)
 );
 
+/* The arena has no owner any more: a batch of chunks that noted lazy memory is forgotten. */
+TRACE_EVENT(tricolor_drop,
+	TP_PROTO(const struct tricolor_arena *arena, u32 chunks, u64 bytes),
+	TP_ARGS(arena, chunks, bytes),
+	TP_STRUCT__entry(
+		__field(u32, id)
+		__field(u32, chunks)
+		__field(u64, bytes)
+	),
+	TP_fast_assign(
+		__entry->id = arena->id;
+		__entry->chunks = chunks;
+		__entry->bytes = bytes;
+	),
+	TP_printk("arena=%u chunks=%u bytes=%llu", __entry->id, __entry->chunks, __entry->bytes)
+);
+
 TRACE_EVENT(tricolor_dirty,
 	TP_PROTO(const struct tricolor_arena *arena, u32 flags, u64 bytes, u64 pages),
 	TP_ARGS(arena, flags, bytes, pages),

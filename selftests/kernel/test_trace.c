@@ -130,6 +130,26 @@ TEST_F(trace, reclaim)
 	EXPECT_LINE(self, "tricolor_purge", "arena=%u bytes=", id);
 }
 
+/* Chunks that note lazy memory are forgotten in batches, with the lock let go of between them. */
+TEST_F(trace, drop)
+{
+	uint64_t bytes = 32 * MiB, chunks = bytes / (32 * PAGE);
+	uint32_t id;
+	int fd = new_arena(bytes, 0, &id), collector = new_collector(fd), batches;
+	char *p = map_rw(fd, bytes);
+
+	memset(p, 1, bytes);
+	ASSERT_EQ(0, reclaim_lazy(fd, 0, bytes));
+	ASSERT_EQ(bytes, info(fd).lazy_bytes);
+	munmap(p, bytes);
+	close(fd);
+	EXPECT_EQ(0, info(collector).lazy_bytes);
+	batches = lines(self, "tricolor_drop", "arena=");
+	EXPECT_EQ((int)chunks / 64, batches);
+	EXPECT_EQ(batches, lines(self, "tricolor_drop", "chunks=64 bytes=8388608"));
+	close(collector);
+}
+
 TEST_F(trace, dirty)
 {
 	uint64_t bits[BYTES / PAGE / 64];
