@@ -172,7 +172,13 @@ int tricolor_mmap(struct tricolor_arena *arena, struct vm_area_struct *vma, bool
 	 */
 	if (collector || !(arena->create_flags & TRICOLOR_CREATE_HUGE))
 		vm_flags_set(vma, VM_DONTEXPAND);
-	vm_flags_clear(vma, VM_MAYEXEC);
+	/*
+	 * Nothing fills an arena because it is mapped: neither who writes a core dump, which reads
+	 * holes, nor mlockall() and MAP_POPULATE.  VM_LOCKED comes from MCL_FUTURE, and would be taken
+	 * off together with VM_LOCKONFAULT, after which everything is populated.
+	 */
+	vm_flags_set(vma, VM_DONTDUMP | VM_LOCKONFAULT);
+	vm_flags_clear(vma, VM_MAYEXEC | VM_LOCKED);
 	if (collector) {
 		vma->vm_ops = &collector_vm_ops;
 	} else {

@@ -3,6 +3,7 @@
  * test_mmap.c - mappings of owners and collectors, and what else can be done to them
  */
 #include <pthread.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
 #include <sys/wait.h>
@@ -11,6 +12,9 @@
 #include "withheld.h"
 
 #define BYTES (8 * MiB)
+/* Of what a core dump is made: mapped, and written. */
+#define SPARSE (256 * MiB)
+#define FULL (8 * HUGE)
 
 #ifndef MADV_COLLAPSE
 #define MADV_COLLAPSE 25
@@ -439,6 +443,74 @@ TEST_F(mapping, remap_file_pages)
 		munmap(p, BYTES);
 		EXPECT_EQ(TRICOLOR_STATE_ORPHAN, info(collector).state & TRICOLOR_STATE_ORPHAN);
 	}));
+}
+
+/* What is mapped stays sparse, whatever is said about all of memory: before, after, while mapping. */
+TEST_F(mapping, nothing_fills_a_sparse_arena)
+{
+	uint64_t unit = variant->flags ? HUGE : PAGE;
+	char *q = map_rw(self->collector, BYTES), *later;
+
+	self->p[0] = 1;
+	later = mmap(NULL, BYTES, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, self->fd, 0);
+	ASSERT_NE(MAP_FAILED, later);
+	EXPECT_EQ(unit, info(self->fd).resident_bytes);
+	ASSERT_EQ(0, mlockall(MCL_FUTURE));
+	later = mmap(NULL, BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, self->fd, 0);
+	ASSERT_NE(MAP_FAILED, later);
+	EXPECT_EQ(unit, info(self->fd).resident_bytes);
+	later = map_rw(self->collector, BYTES);
+	EXPECT_EQ(unit, info(self->fd).resident_bytes);
+	/* What was mapped before; 2 MiB pages can be locked, and are there then. */
+	if (!variant->flags) {
+		ASSERT_EQ(0, mlockall(MCL_CURRENT | MCL_FUTURE));
+		EXPECT_EQ(unit, info(self->fd).resident_bytes);
+		ASSERT_EQ(0, mlockall(MCL_CURRENT | MCL_ONFAULT));
+		EXPECT_EQ(unit, info(self->fd).resident_bytes);
+		EXPECT_EQ(0, mlock2(self->p, BYTES, MLOCK_ONFAULT));
+		EXPECT_EQ(0, mlock(self->p, BYTES));
+		EXPECT_EQ(unit, info(self->fd).resident_bytes);
+	}
+	ASSERT_EQ(0, munlockall());
+	EXPECT_EQ(SIGBUS, fault_of(q + unit, false));
+	EXPECT_EQ(SIGBUS, fault_of(later + unit, false));
+	EXPECT_EQ(0, fault_of(self->p + unit, true));
+	EXPECT_EQ(2 * unit, info(self->fd).resident_bytes);
+}
+
+/* A core dump holds nothing of an arena, and fills none of its holes. */
+TEST_F(mapping, core_dump)
+{
+	char pattern[256], folder[] = "/tmp/tricolor-core-XXXXXX", path[80];
+	struct rlimit unlimited = { RLIM_INFINITY, RLIM_INFINITY };
+	struct stat st;
+	pid_t pid;
+
+	if (!read_text("/proc/sys/kernel/core_pattern", pattern, sizeof(pattern)))
+		SKIP(return, "no core dumps here");
+	ASSERT_NE(NULL, mkdtemp(folder));
+	snprintf(path, sizeof(path), "%s/core.%%p", folder);
+	if (write_text("/proc/sys/kernel/core_pattern", path))
+		SKIP(return, "core_pattern can't be set here");
+	pid = fork();
+	ASSERT_LE(0, pid);
+	if (!pid) {
+		int fd = new_arena(SPARSE, variant->flags, NULL);
+
+		memset(map_rw(fd, SPARSE), 1, FULL);
+		map_rw(new_collector(fd), SPARSE);
+		setrlimit(RLIMIT_CORE, &unlimited);
+		write_text("/proc/self/coredump_filter", "0xff");
+		abort();
+	}
+	EXPECT_EQ(128 + SIGABRT, wait_child(pid));
+	write_text("/proc/sys/kernel/core_pattern", pattern);
+	snprintf(path, sizeof(path), "%s/core.%d", folder, pid);
+	ASSERT_EQ(0, stat(path, &st));
+	EXPECT_LT(0, st.st_size);
+	EXPECT_GT(FULL, st.st_size);
+	unlink(path);
+	rmdir(folder);
 }
 
 /* Another process reads and writes through the kernel, as debuggers do. */
