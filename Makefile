@@ -537,15 +537,13 @@ dkms_install: kmod-dist
 kmod-dist:
 	$(Q)install -D -m 644 kmod/dist/60-tricolor.rules \
 		$(DESTDIR)$(PREFIX)/lib/udev/rules.d/60-tricolor.rules
-	$(Q)install -D -m 644 kmod/dist/sysusers.conf $(DESTDIR)$(PREFIX)/lib/sysusers.d/tricolor.conf
 	$(Q)install -D -m 644 kmod/dist/modprobe.conf $(DESTDIR)$(docdir)/modprobe.conf
 	$(Q)install -D -m 644 kmod/dist/modules-load.conf $(DESTDIR)$(docdir)/modules-load.conf
 
 modules_uninstall:
 	$(Q)rm -rf $(DESTDIR)$(DKMS_SRC) $(DESTDIR)$(docdir)
 	$(Q)rm -f $(DESTDIR)/lib/modules/*/updates/tricolor.ko* \
-		$(DESTDIR)$(PREFIX)/lib/udev/rules.d/60-tricolor.rules \
-		$(DESTDIR)$(PREFIX)/lib/sysusers.d/tricolor.conf
+		$(DESTDIR)$(PREFIX)/lib/udev/rules.d/60-tricolor.rules
 
 .PHONY: clean help
 clean:

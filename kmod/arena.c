@@ -37,8 +37,6 @@
 static DEFINE_MUTEX(arenas_lock);
 static DEFINE_XARRAY_ALLOC1(arenas);	/* number to arena; NULL while it is being made */
 static u32 last_id;
-static atomic64_t changes;		/* arenas made and gone */
-DECLARE_WAIT_QUEUE_HEAD(tricolor_arenas_wait);
 
 static struct vfsmount *small_mount, *huge_mount;
 static struct file *small_anchor, *huge_anchor;	/* a file of each with shmem's own operations */
@@ -54,17 +52,6 @@ static void arena_free(struct device *dev)
 	put_net(arena->net);
 	mem_cgroup_put(arena->memcg);
 	kfree(arena);
-}
-
-static void note_change(void)
-{
-	atomic64_inc(&changes);
-	wake_up_all(&tricolor_arenas_wait);
-}
-
-u64 tricolor_arena_changes(void)
-{
-	return atomic64_read(&changes);
 }
 
 /*
@@ -108,7 +95,6 @@ static int shm_release(struct inode *inode, struct file *shm)
 	tricolor_lazy_drop(arena);
 	trace_tricolor_arena_gone(arena);
 	tricolor_netlink_event(arena, TRICOLOR_CMD_ARENA_GONE);
-	note_change();
 	put_device(&arena->dev);
 	return 0;
 }
@@ -207,7 +193,7 @@ struct tricolor_arena *tricolor_arena_create(const struct tricolor_create *args)
 	struct file *shm;
 	int err;
 
-	if (args->flags & ~(TRICOLOR_CREATE_HUGE | TRICOLOR_CREATE_OWNER_ONLY) || args->reserved)
+	if (args->flags & ~TRICOLOR_CREATE_HUGE || args->reserved)
 		return ERR_PTR(-EINVAL);
 	if (args->flags & TRICOLOR_CREATE_HUGE && !tricolor_have_huge)
 		return ERR_PTR(-EOPNOTSUPP);
@@ -239,7 +225,6 @@ struct tricolor_arena *tricolor_arena_create(const struct tricolor_create *args)
 	xa_store(&arenas, arena->id, arena, GFP_KERNEL);
 	mutex_unlock(&arenas_lock);
 	tricolor_netlink_event(arena, TRICOLOR_CMD_ARENA_NEW);
-	note_change();
 	return arena;
 
 err_fput:
@@ -307,24 +292,6 @@ void tricolor_owner_put(struct tricolor_arena *arena)
 	tricolor_lazy_drop(arena);
 	trace_tricolor_arena_orphan(arena);
 	wake_up_all(&arena->wait);
-}
-
-/** tricolor_arena_list - numbers from @from on, in order; @total: how many there are. */
-u32 tricolor_arena_list(u32 from, u32 *ids, u32 nr, u32 *total)
-{
-	struct tricolor_arena *arena;
-	unsigned long id;
-	u32 filled = 0;
-
-	*total = 0;
-	mutex_lock(&arenas_lock);
-	xa_for_each_start(&arenas, id, arena, from) {
-		if (filled < nr)
-			ids[filled++] = (u32)id;
-		++*total;
-	}
-	mutex_unlock(&arenas_lock);
-	return filled;
 }
 
 /** tricolor_arena_info - what the reader's namespaces may see of it; does not write @info->size. */

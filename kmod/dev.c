@@ -1,9 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * dev.c - the devices, and calls on descriptors of any kind
+ * dev.c - the device, and calls on descriptors of any kind
  */
-#include <linux/capability.h>
-#include <linux/cred.h>
 #include <linux/file.h>
 #include <linux/miscdevice.h>
 #include <linux/module.h>
@@ -15,7 +13,6 @@
 #include "internal.h"
 
 #define MAX_RANGES (1u << 20)
-#define MAX_LIST (1u << 16)
 
 union args {
 	struct tricolor_query query;
@@ -26,8 +23,6 @@ union args {
 	struct tricolor_dirty dirty;
 	struct tricolor_pacer pacer;
 	struct tricolor_tunables tunables;
-	struct tricolor_list list;
-	struct tricolor_attach attach;
 };
 
 static int do_query(struct tricolor_call *call, union args *args)
@@ -139,48 +134,6 @@ static int do_tunables(struct tricolor_call *call, union args *args)
 	return 0;
 }
 
-static int do_list(struct tricolor_call *call, union args *args)
-{
-	struct tricolor_list *list = &args->list;
-	u64 now = tricolor_arena_changes();
-	u32 *ids;
-
-	if (list->flags || list->reserved)
-		return -EINVAL;
-	ids = kvmalloc_array(min(list->nr, MAX_LIST) + 1, sizeof(*ids), GFP_KERNEL);
-	if (!ids)
-		return -ENOMEM;
-	list->nr = tricolor_arena_list(list->from, ids, min(list->nr, MAX_LIST), &list->total);
-	if (copy_to_user(u64_to_user_ptr(list->ids), ids, list->nr * sizeof(*ids))) {
-		kvfree(ids);
-		return -EFAULT;
-	}
-	kvfree(ids);
-	WRITE_ONCE(call->tf->seen, now);
-	return 0;
-}
-
-static int do_attach(struct tricolor_call *call, union args *args)
-{
-	struct tricolor_arena *arena;
-	int err;
-
-	if (args->attach.flags)
-		return -EINVAL;
-	arena = tricolor_arena_get(args->attach.id);
-	if (!arena)
-		return -ENOENT;
-	if (tricolor_is_orphan(arena))
-		err = -ENOENT;
-	else if (arena->create_flags & TRICOLOR_CREATE_OWNER_ONLY)
-		err = -EPERM;
-	else
-		err = tricolor_collector_open(call, arena, &args->attach.fd);
-	tricolor_arena_put(arena);
-	return err;
-}
-
-#define ANY (KIND_OWNER | KIND_COLLECTOR | KIND_CONTROL)
 #define BOTH (KIND_OWNER | KIND_COLLECTOR)
 
 static const struct ioctl {
@@ -194,7 +147,7 @@ static const struct ioctl {
 #define IOCTL(name, run_, kinds_, type, last) \
 	[_IOC_NR(TRICOLOR_IOC_##name)] = { TRICOLOR_IOC_##name, kinds_, \
 		offsetofend(struct type, last), sizeof(struct type), run_ }
-	IOCTL(QUERY, do_query, ANY, tricolor_query, max_ranges),
+	IOCTL(QUERY, do_query, BOTH, tricolor_query, max_ranges),
 	IOCTL(CREATE, do_create, KIND_OWNER, tricolor_create, reserved),
 	IOCTL(COLLECTOR, do_collector, KIND_OWNER, tricolor_collector, reserved),
 	IOCTL(INFO, do_info, BOTH, tricolor_info, reused_bytes),
@@ -204,8 +157,6 @@ static const struct ioctl {
 	IOCTL(DIRTY, do_dirty, BOTH, tricolor_dirty, dirty_pages),
 	IOCTL(PUBLISH, do_publish, KIND_COLLECTOR, tricolor_pacer, reserved),
 	IOCTL(TUNABLES, do_tunables, KIND_COLLECTOR, tricolor_tunables, reserved),
-	IOCTL(LIST, do_list, KIND_CONTROL, tricolor_list, reserved),
-	IOCTL(ATTACH, do_attach, KIND_CONTROL, tricolor_attach, fd),
 };
 
 static struct tricolor_arena *arena_of(struct tricolor_file *tf)
@@ -229,8 +180,7 @@ long tricolor_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 	ioctl = &ioctls[array_index_nospec(_IOC_NR(cmd), ARRAY_SIZE(ioctls))];
 	if (!ioctl->run || ioctl->cmd != cmd || !(ioctl->kinds & tf->kind))
 		return -ENOTTY;
-	if (!call.arena && ioctl->run != do_query && ioctl->run != do_create &&
-	    !(tf->kind & KIND_CONTROL))
+	if (!call.arena && ioctl->run != do_query && ioctl->run != do_create)
 		return -ENXIO;
 	if (get_user(size, (u32 __user *)uargs))
 		return -EFAULT;
@@ -260,21 +210,16 @@ long tricolor_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 	return err;
 }
 
-static int open_any(struct file *file, unsigned int kind)
+static int owner_open(struct inode *inode, struct file *file)
 {
 	struct tricolor_file *tf = kzalloc(sizeof(*tf), GFP_KERNEL_ACCOUNT);
 
 	if (!tf)
 		return -ENOMEM;
-	tf->kind = kind;
+	tf->kind = KIND_OWNER;
 	mutex_init(&tf->lock);
 	file->private_data = tf;
 	return 0;
-}
-
-static int owner_open(struct inode *inode, struct file *file)
-{
-	return open_any(file, KIND_OWNER);
 }
 
 static int owner_release(struct inode *inode, struct file *file)
@@ -335,52 +280,11 @@ static const struct file_operations owner_fops = {
 	.compat_ioctl = compat_ptr_ioctl,
 };
 
-/*
- * Opening needs the node's permission too.  This is for nodes that somebody has made more
- * permissive than udev's rule: attaching to any arena is reading the memory of any process.
- */
-static int control_open(struct inode *inode, struct file *file)
-{
-	if (!capable(CAP_SYS_ADMIN) && !in_group_p(inode->i_gid))
-		return -EPERM;
-	return open_any(file, KIND_CONTROL);
-}
-
-static int control_release(struct inode *inode, struct file *file)
-{
-	kfree(file->private_data);
-	return 0;
-}
-
-static __poll_t control_poll(struct file *file, poll_table *wait)
-{
-	struct tricolor_file *tf = file->private_data;
-
-	poll_wait(file, &tricolor_arenas_wait, wait);
-	return READ_ONCE(tf->seen) != tricolor_arena_changes() ? EPOLLIN | EPOLLRDNORM : 0;
-}
-
-static const struct file_operations control_fops = {
-	.owner = THIS_MODULE,
-	.open = control_open,
-	.release = control_release,
-	.poll = control_poll,
-	.unlocked_ioctl = tricolor_ioctl,
-	.compat_ioctl = compat_ptr_ioctl,
-};
-
 static struct miscdevice owner_device = {
 	.minor = MISC_DYNAMIC_MINOR,
 	.name = "tricolor",
 	.mode = 0666,
 	.fops = &owner_fops,
-};
-
-static struct miscdevice control_device = {
-	.minor = MISC_DYNAMIC_MINOR,
-	.name = "tricolorctl",
-	.mode = 0660,
-	.fops = &control_fops,
 };
 
 u64 tricolor_feature_bits(void)
@@ -400,18 +304,10 @@ u64 tricolor_feature_bits(void)
 
 int tricolor_dev_init(void)
 {
-	int err = misc_register(&owner_device);
-
-	if (err)
-		return err;
-	err = misc_register(&control_device);
-	if (err)
-		misc_deregister(&owner_device);
-	return err;
+	return misc_register(&owner_device);
 }
 
 void tricolor_dev_exit(void)
 {
-	misc_deregister(&control_device);
 	misc_deregister(&owner_device);
 }

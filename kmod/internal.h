@@ -93,7 +93,6 @@ struct tricolor_file {
 
 #define KIND_OWNER	1u
 #define KIND_COLLECTOR	2u
-#define KIND_CONTROL	4u
 
 /*
  * One call.  A descriptor that it makes is installed when its results have reached the caller.
@@ -123,10 +122,7 @@ struct tricolor_arena *tricolor_arena_next(u32 from);
 void tricolor_arena_put(struct tricolor_arena *arena);
 void tricolor_owner_put(struct tricolor_arena *arena);
 int tricolor_shmem_mmap(struct tricolor_arena *arena, struct vm_area_struct *vma);
-u32 tricolor_arena_list(u32 from, u32 *ids, u32 nr, u32 *total);
 void tricolor_arena_info(struct tricolor_arena *arena, struct tricolor_info *info);
-u64 tricolor_arena_changes(void);
-extern wait_queue_head_t tricolor_arenas_wait;
 extern bool tricolor_have_huge;
 
 static inline struct address_space *tricolor_mapping(const struct tricolor_arena *arena)

@@ -24,7 +24,6 @@ files_below()
 dist_files()
 {
 	cat <<-END
-	./usr/local/lib/sysusers.d/tricolor.conf
 	./usr/local/lib/udev/rules.d/60-tricolor.rules
 	./usr/local/share/doc/tricolor/modprobe.conf
 	./usr/local/share/doc/tricolor/modules-load.conf

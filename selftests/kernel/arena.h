@@ -25,7 +25,6 @@
 #include "kselftest_harness.h"
 
 #define DEV "/dev/tricolor"
-#define CTL "/dev/tricolorctl"
 
 #define PAGE 4096ull
 #define HUGE (2ull << 20)
@@ -49,14 +48,6 @@ static inline int call(int fd, unsigned long nr, void *argument)
 static inline int open_dev(void)
 {
 	int fd = open(DEV, O_RDWR | O_CLOEXEC);
-
-	ASSERT_LE(0, fd);
-	return fd;
-}
-
-static inline int open_ctl(void)
-{
-	int fd = open(CTL, O_RDWR | O_CLOEXEC);
 
 	ASSERT_LE(0, fd);
 	return fd;
@@ -89,15 +80,6 @@ static UNUSED int new_collector(int fd)
 	ASSERT_EQ(0, call(fd, TRICOLOR_IOC_COLLECTOR, &c));
 	ASSERT_LE(0, c.fd);
 	return c.fd;
-}
-
-static inline int attach(int ctl, uint32_t id, int *fd)
-{
-	struct tricolor_attach a = { .size = sizeof(a), .id = id, .fd = -1 };
-	int err = call(ctl, TRICOLOR_IOC_ATTACH, &a);
-
-	*fd = a.fd;
-	return err;
 }
 
 static UNUSED char *map(int fd, uint64_t bytes, int protection)

@@ -57,10 +57,10 @@ TEST(information)
 	uint32_t id;
 
 	REQUIRE_MODULE();
-	fd = new_arena(BYTES, TRICOLOR_CREATE_OWNER_ONLY, &id);
+	fd = new_arena(BYTES, 0, &id);
 	i = info(fd);
 	EXPECT_EQ(id, i.id);
-	EXPECT_EQ(TRICOLOR_CREATE_OWNER_ONLY, i.create_flags);
+	EXPECT_EQ(0, i.create_flags);
 	EXPECT_EQ(0, i.state);
 	EXPECT_EQ(0, i.collectors);
 	EXPECT_EQ(getpid(), i.owner_pid);
@@ -109,164 +109,46 @@ TEST(numbers_are_not_shared)
 }
 
 /* ------------------------------------------------------------------------------------------ */
-/* The control device                                                                         */
+/* Privilege                                                                                  */
 /* ------------------------------------------------------------------------------------------ */
 
-static uint32_t list(int ctl, uint32_t from, uint32_t *ids, uint32_t places, uint32_t *total)
-{
-	struct tricolor_list l = { .size = sizeof(l), .from = from, .nr = places,
-				   .ids = (uintptr_t)ids };
-
-	ASSERT_EQ(0, call(ctl, TRICOLOR_IOC_LIST, &l));
-	*total = l.total;
-	return l.nr;
-}
-
-TEST(list)
-{
-	uint32_t ids[64] = { 0 }, mine[5], n, total, i, j, found = 0;
-	int ctl, fds[5];
-
-	REQUIRE_MODULE();
-	ctl = open_ctl();
-	for (i = 0; i < 5; i++)
-		fds[i] = new_arena(PAGE, 0, &mine[i]);
-	n = list(ctl, 0, ids, 64, &total);
-	EXPECT_EQ(n, total);
-	for (i = 0; i < n; i++) {
-		if (i)
-			EXPECT_LT(ids[i - 1], ids[i]);
-		for (j = 0; j < 5; j++)
-			found += ids[i] == mine[j];
-	}
-	EXPECT_EQ(5, found);
-
-	/* In parts; and what has no place is counted, not written. */
-	ids[1] = 0xdeadbeef;
-	EXPECT_EQ(1, list(ctl, 0, ids, 1, &j));
-	EXPECT_EQ(total, j);
-	EXPECT_EQ(0xdeadbeef, ids[1]);
-	EXPECT_EQ(0, list(ctl, 0, NULL, 0, &j));
-	EXPECT_EQ(total, j);
-	EXPECT_EQ(0, list(ctl, UINT32_MAX, ids, 8, &j));
-	EXPECT_EQ(0, j);
-
-	for (i = 0; i < 5; i++)
-		close(fds[i]);
-	list(ctl, 0, ids, 64, &j);
-	EXPECT_EQ(total - 5, j);
-}
-
-TEST(list_with_bad_pointer)
-{
-	struct tricolor_list l = { .size = sizeof(l), .nr = 8, .ids = 1 };
-	int ctl;
-
-	REQUIRE_MODULE();
-	ctl = open_ctl();
-	new_arena(PAGE, 0, NULL);
-	EXPECT_EQ(-EFAULT, call(ctl, TRICOLOR_IOC_LIST, &l));
-	/* As many places as there can be: this must cost no memory. */
-	l.nr = UINT32_MAX;
-	EXPECT_EQ(-EFAULT, call(ctl, TRICOLOR_IOC_LIST, &l));
-}
-
-TEST(attach)
-{
-	int ctl, fd, collector, second;
-	uint32_t id;
-	char *p, *q;
-
-	REQUIRE_MODULE();
-	ctl = open_ctl();
-	fd = new_arena(BYTES, 0, &id);
-	p = map_rw(fd, BYTES);
-	memcpy(p + 3 * PAGE, "here", 4);
-	EXPECT_EQ(-ENOENT, attach(ctl, id + 100000, &collector));
-	ASSERT_EQ(0, attach(ctl, id, &collector));
-	ASSERT_EQ(0, attach(ctl, id, &second));
-	EXPECT_TRUE(fcntl(collector, F_GETFD) & FD_CLOEXEC);
-	EXPECT_EQ(2, info(fd).collectors);
-	q = map(collector, BYTES, PROT_READ);
-	EXPECT_EQ(0, memcmp(q + 3 * PAGE, "here", 4));
-	close(fd);
-	munmap(p, BYTES);
-	EXPECT_EQ(-ENOENT, attach(ctl, id, &fd));
-}
-
-TEST(owner_refuses_strangers)
-{
-	int ctl, fd, collector;
-	uint32_t id;
-
-	REQUIRE_MODULE();
-	ctl = open_ctl();
-	fd = new_arena(BYTES, TRICOLOR_CREATE_OWNER_ONLY, &id);
-	EXPECT_EQ(-EPERM, attach(ctl, id, &collector));
-	/* But its own are welcome. */
-	collector = new_collector(fd);
-	EXPECT_EQ(1, info(collector).collectors);
-}
-
-/* Opening what an unprivileged process may open anyway, and what it may then do. */
+/* Opening what an unprivileged process may open, and what it may then do. */
 TEST(unprivileged)
 {
 	struct stat st;
-	int fd, ctl, collector;
-	uint32_t id;
 
 	REQUIRE_MODULE();
-	ctl = open_ctl();
-	fd = new_arena(BYTES, 0, &id);
 	ASSERT_EQ(0, stat(DEV, &st));
 	EXPECT_TRUE(S_ISCHR(st.st_mode));
 	EXPECT_EQ(0666, st.st_mode & 0777);
-	ASSERT_EQ(0, stat(CTL, &st));
-	EXPECT_TRUE(S_ISCHR(st.st_mode));
-	EXPECT_EQ(0660, st.st_mode & 0777);
 
 	EXPECT_EQ(0, IN_CHILD({
 		int own, mine;
-		uint32_t own_id;
 
 		become_nobody();
-		EXPECT_EQ(-1, open(CTL, O_RDWR));
-		EXPECT_EQ(EACCES, errno);
-		/* A descriptor that it was given works: who opened it was asked, as with any file. */
-		EXPECT_EQ(0, attach(ctl, id, &collector));
-		close(collector);
 		/* An arena of its own, and a collector for it, need no privilege. */
-		own = new_arena(BYTES, 0, &own_id);
+		own = new_arena(BYTES, 0, NULL);
 		EXPECT_EQ(65534, info(own).owner_uid);
 		mine = new_collector(own);
 		EXPECT_EQ(0, reclaim(mine, 0, PAGE));
 	}));
-	EXPECT_EQ(0, info(fd).collectors);
 }
 
-/* The group of the control device is as good as the capability. */
-TEST(group_of_the_control_device)
+/* What there was in version 1: a way to arenas past their owners. */
+TEST(no_way_past_the_owner)
 {
-	struct stat st;
-	int fd, ctl;
-	uint32_t id;
+	struct tricolor_info i = { .size = sizeof(i) };
+	int fd, collector;
 
 	REQUIRE_MODULE();
-	fd = new_arena(BYTES, 0, &id);
-	ASSERT_EQ(0, stat(CTL, &st));
-	ASSERT_EQ(0, chown(CTL, (uid_t)-1, 60));
-	EXPECT_EQ(0, IN_CHILD({
-		gid_t group = 60;
-		int collector;
-
-		ASSERT_EQ(0, setgroups(1, &group));
-		become_nobody();
-		ctl = open(CTL, O_RDWR);
-		ASSERT_LE(0, ctl);
-		EXPECT_EQ(0, attach(ctl, id, &collector));
-		EXPECT_EQ(1, info(fd).collectors);
-	}));
-	EXPECT_EQ(0, chown(CTL, (uid_t)-1, st.st_gid));
+	EXPECT_EQ(2, query().version);
+	EXPECT_EQ(-1, access("/dev/tricolorctl", F_OK));
+	fd = open_dev();
+	EXPECT_EQ(-EINVAL, create(fd, BYTES, 1u << 1, NULL));
+	ASSERT_EQ(0, create(fd, BYTES, 0, NULL));
+	collector = new_collector(fd);
+	EXPECT_EQ(-ENOTTY, call(fd, TRICOLOR_IOC(0x10), &i));
+	EXPECT_EQ(-ENOTTY, call(collector, TRICOLOR_IOC(0x11), &i));
 }
 
 /* ------------------------------------------------------------------------------------------ */
@@ -540,27 +422,26 @@ TEST(poll_of_the_owner)
 /* A sleeper in poll() is woken, and not only a caller answered. */
 TEST(poll_wakes)
 {
-	struct pollfd p;
-	int fd, ctl;
-	uint32_t total;
+	int fd, asleep[2];
+	char byte;
 	pid_t pid;
 
 	REQUIRE_MODULE();
-	ctl = open_ctl();
-	list(ctl, 0, NULL, 0, &total);
-	EXPECT_EQ(0, events_of(ctl));
+	ASSERT_EQ(0, pipe(asleep));
+	fd = new_arena(BYTES, 0, NULL);
+	EXPECT_EQ(0, events_of(fd));
 	pid = fork();
 	if (!pid) {
-		p = (struct pollfd){ .fd = ctl, .events = POLLIN };
+		struct pollfd p = { .fd = fd, .events = POLLIN };
+
+		if (write(asleep[1], "x", 1) != 1)
+			_exit(1);
 		_exit(poll(&p, 1, 20000) == 1 && p.revents == POLLIN ? 0 : 1);
 	}
+	ASSERT_EQ(1, read(asleep[0], &byte, 1));
 	usleep(50000);
-	fd = new_arena(PAGE, 0, NULL);
+	new_collector(fd);
 	EXPECT_EQ(0, wait_child(pid));
-	list(ctl, 0, NULL, 0, &total);
-	EXPECT_EQ(0, events_of(ctl));
-	close(fd);
-	EXPECT_EQ(POLLIN, events_of(ctl));
 }
 
 TEST(poll_of_a_bare_descriptor)

@@ -19,7 +19,7 @@
 FIXTURE(fault)
 {
 	int nth;			/* /proc/thread-self/fail-nth */
-	int fd, collector, ctl;
+	int fd, collector;
 	uint32_t id;
 	char *p;
 };
@@ -37,7 +37,6 @@ FIXTURE_SETUP(fault)
 	write_text(FAILPAGE "verbose", "0");
 	self->fd = new_arena(BYTES, 0, &self->id);
 	self->collector = new_collector(self->fd);
-	self->ctl = open_ctl();
 	self->p = map_rw(self->fd, BYTES);
 }
 
@@ -137,32 +136,6 @@ TEST_F(fault, collector)
 		EXPECT_EQ(1, info(self->fd).collectors);
 	}
 	EXPECT_LT(0, f.met);
-}
-
-TEST_F(fault, attach)
-{
-	struct failures f = { 0 };
-	int fd, err;
-
-	while (next_failure(self, &f)) {
-		err = attach(self->ctl, self->id, &fd);
-		if (met(self, &f, err, -ENFILE))
-			close(fd);
-		EXPECT_EQ(1, info(self->fd).collectors);
-	}
-	EXPECT_LT(0, f.met);
-}
-
-TEST_F(fault, list)
-{
-	static uint32_t ids[65536];
-	struct failures f = { 0 };
-
-	while (next_failure(self, &f)) {
-		struct tricolor_list l = { .size = sizeof(l), .nr = 65536, .ids = (uintptr_t)ids };
-
-		met(self, &f, call(self->ctl, TRICOLOR_IOC_LIST, &l), 0);
-	}
 }
 
 TEST_F(fault, mmap)

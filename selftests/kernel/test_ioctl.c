@@ -9,10 +9,9 @@
 
 #define BYTES (4 * MiB)
 
-enum kind { OWNER, COLLECTOR, CONTROL, KINDS };
+enum kind { OWNER, COLLECTOR, KINDS };
 
 static struct tricolor_range one_range;
-static uint32_t ids[8];
 
 struct row {
 	const char *name;
@@ -32,8 +31,6 @@ struct row {
 		struct tricolor_dirty dirty;
 		struct tricolor_pacer pacer;
 		struct tricolor_tunables tunables;
-		struct tricolor_list list;
-		struct tricolor_attach attach;
 		char bytes[8192];
 	} good;
 };
@@ -45,23 +42,20 @@ struct row {
 #define RANGES .nr = 1, .ranges = (uintptr_t)&one_range
 
 static const struct row rows[] = {
-	{ ROW(QUERY, query), RESERVED(query), .on = { 1, 1, 1 }, .without_arena = true,
+	{ ROW(QUERY, query), RESERVED(query), .on = { 1, 1 }, .without_arena = true,
 	  .unknown_flag = 1 },
-	{ ROW(CREATE, create, .bytes = BYTES), RESERVED(create), .on = { 1, 0, 0 },
-	  .without_arena = true, .unknown_flag = 1u << 2 },
-	{ ROW(COLLECTOR, collector), RESERVED(collector), .on = { 1, 0, 0 }, .unknown_flag = 1 },
-	{ ROW(INFO, info), .on = { 1, 1, 0 }, .unknown_flag = 1 },
-	{ ROW(RECLAIM, ranges, RANGES), .on = { 1, 1, 0 }, .unknown_flag = 1u << 1 },
-	{ ROW(REUSE, ranges, RANGES), .on = { 1, 1, 0 }, .unknown_flag = 1 },
-	{ ROW(POPULATE, ranges, RANGES), .on = { 1, 0, 0 }, .unknown_flag = 1 },
-	{ ROW(DIRTY, dirty, .length = BYTES, .flags = TRICOLOR_DIRTY_START), .on = { 1, 1, 0 },
+	{ ROW(CREATE, create, .bytes = BYTES), RESERVED(create), .on = { 1, 0 },
+	  .without_arena = true, .unknown_flag = 1u << 1 },
+	{ ROW(COLLECTOR, collector), RESERVED(collector), .on = { 1, 0 }, .unknown_flag = 1 },
+	{ ROW(INFO, info), .on = { 1, 1 }, .unknown_flag = 1 },
+	{ ROW(RECLAIM, ranges, RANGES), .on = { 1, 1 }, .unknown_flag = 1u << 1 },
+	{ ROW(REUSE, ranges, RANGES), .on = { 1, 1 }, .unknown_flag = 1 },
+	{ ROW(POPULATE, ranges, RANGES), .on = { 1, 0 }, .unknown_flag = 1 },
+	{ ROW(DIRTY, dirty, .length = BYTES, .flags = TRICOLOR_DIRTY_START), .on = { 1, 1 },
 	  .unknown_flag = 1u << 2 },
-	{ ROW(PUBLISH, pacer, .events = TRICOLOR_EVENT_PACER), RESERVED(pacer), .on = { 0, 1, 0 },
+	{ ROW(PUBLISH, pacer, .events = TRICOLOR_EVENT_PACER), RESERVED(pacer), .on = { 0, 1 },
 	  .unknown_flag = 1 },
-	{ ROW(TUNABLES, tunables), .on = { 0, 1, 0 }, .unknown_flag = 1 },
-	{ ROW(LIST, list, .nr = 8, .ids = (uintptr_t)ids), RESERVED(list), .on = { 0, 0, 1 },
-	  .unknown_flag = 1 },
-	{ ROW(ATTACH, attach), .on = { 0, 0, 1 }, .unknown_flag = 1 },
+	{ ROW(TUNABLES, tunables), .on = { 0, 1 }, .unknown_flag = 1 },
 };
 
 #define for_each_row(r) for (r = rows; r < rows + sizeof(rows) / sizeof(rows[0]); r++)
@@ -70,15 +64,13 @@ FIXTURE(call)
 {
 	int fds[KINDS];
 	int bare;			/* an owner's without an arena */
-	uint32_t id;
 };
 
 FIXTURE_SETUP(call)
 {
 	REQUIRE_MODULE();
-	self->fds[OWNER] = new_arena(BYTES, 0, &self->id);
+	self->fds[OWNER] = new_arena(BYTES, 0, NULL);
 	self->fds[COLLECTOR] = new_collector(self->fds[OWNER]);
-	self->fds[CONTROL] = open_ctl();
 	self->bare = open_dev();
 	one_range.offset = 0;
 	one_range.length = PAGE;
@@ -90,23 +82,13 @@ FIXTURE_TEARDOWN(call)
 
 static enum kind kind_of(const struct row *r)
 {
-	return r->on[OWNER] ? OWNER : r->on[COLLECTOR] ? COLLECTOR : CONTROL;
+	return r->on[OWNER] ? OWNER : COLLECTOR;
 }
 
 /* The descriptor on which row @r works; an arena can be made once only. */
 static int fd_for(const struct row *r, const int *fds)
 {
 	return r->nr == TRICOLOR_IOC_CREATE ? open_dev() : fds[kind_of(r)];
-}
-
-/* A copy of the row's argument that may be spoilt. */
-static struct row argument(const struct row *r, uint32_t id)
-{
-	struct row a = *r;
-
-	if (r->nr == TRICOLOR_IOC_ATTACH)
-		a.good.attach.id = id;
-	return a;
 }
 
 #define EXPECT_CALL(r, expected, fd, arg)						\
@@ -126,7 +108,7 @@ TEST_F(call, good)
 
 	for_each_row(r) {
 		for (kind = 0; kind < KINDS; kind++) {
-			struct row a = argument(r, self->id);
+			struct row a = *r;
 
 			if (!r->on[kind])
 				continue;
@@ -149,7 +131,7 @@ TEST_F(call, bad_pointer)
 
 	munmap(edge + PAGE, PAGE);
 	for_each_row(r) {
-		struct row a = argument(r, self->id);
+		struct row a = *r;
 		int fd = fd_for(r, self->fds);
 
 		EXPECT_CALL(r, -EFAULT, fd, NULL);
@@ -163,7 +145,7 @@ TEST_F(call, bad_pointer)
 	}
 	/* What the module answers has no place; no descriptor may stay behind. */
 	for_each_row(r) {
-		struct row a = argument(r, self->id);
+		struct row a = *r;
 		int fd = fd_for(r, self->fds), before = dup(0), after;
 
 		close(before);
@@ -186,7 +168,7 @@ TEST_F(call, short_size)
 
 	for_each_row(r) {
 		static const uint32_t sizes[] = { 0, 1, 3, 4, 8, 12 };
-		struct row a = argument(r, self->id);
+		struct row a = *r;
 		int fd = fd_for(r, self->fds);
 		size_t i;
 
@@ -208,19 +190,19 @@ TEST_F(call, long_size)
 
 	ASSERT_NE(MAP_FAILED, vast);
 	for_each_row(r) {
-		struct row a = argument(r, self->id);
+		struct row a = *r;
 		int fd = fd_for(r, self->fds);
 
 		/* What is unknown and 0 changes nothing. */
 		a.good.words[0] = (uint32_t)r->size + 8;
 		EXPECT_CALL(r, 0, fd, &a.good);
 		fd = fd_for(r, self->fds);
-		a = argument(r, self->id);
+		a = *r;
 		a.good.words[0] = PAGE;
 		EXPECT_CALL(r, 0, fd, &a.good);
 
 		fd = fd_for(r, self->fds);
-		a = argument(r, self->id);
+		a = *r;
 		a.good.words[0] = (uint32_t)r->size + 8;
 		a.good.bytes[r->size] = 1;
 		EXPECT_CALL(r, -E2BIG, fd, &a.good);
@@ -243,7 +225,7 @@ TEST_F(call, unknown_flags)
 
 	for_each_row(r) {
 		for (flag = r->unknown_flag; flag; flag <<= 1) {
-			struct row a = argument(r, self->id);
+			struct row a = *r;
 
 			a.good.words[1] |= flag;
 			EXPECT_CALL(r, -EINVAL, fd_for(r, self->fds), &a.good);
@@ -258,7 +240,7 @@ TEST_F(call, reserved_fields)
 
 	for_each_row(r) {
 		for (bit = 0; bit < 32 && r->reserved; bit++) {
-			struct row a = argument(r, self->id);
+			struct row a = *r;
 
 			a.good.words[r->reserved / 4] = 1u << bit;
 			EXPECT_CALL(r, -EINVAL, fd_for(r, self->fds), &a.good);
@@ -272,7 +254,7 @@ TEST_F(call, wrong_descriptor)
 	int kind;
 
 	for_each_row(r) {
-		struct row a = argument(r, self->id);
+		struct row a = *r;
 
 		for (kind = 0; kind < KINDS; kind++)
 			if (!r->on[kind])
@@ -285,7 +267,7 @@ TEST_F(call, no_arena_yet)
 	const struct row *r;
 
 	for_each_row(r) {
-		struct row a = argument(r, self->id);
+		struct row a = *r;
 
 		if (!r->on[OWNER] || r->without_arena)
 			continue;
@@ -298,7 +280,7 @@ TEST_F(call, no_arena_yet)
 TEST_F(call, unknown_number)
 {
 	static const unsigned long numbers[] = {
-		TRICOLOR_IOC(0x0a), TRICOLOR_IOC(0x0f), TRICOLOR_IOC(0x12), TRICOLOR_IOC(0xff),
+		TRICOLOR_IOC(0x0a), TRICOLOR_IOC(0x0f), TRICOLOR_IOC(0x10), TRICOLOR_IOC(0x11), TRICOLOR_IOC(0xff),
 		_IO(0xc6, 0), _IOR(0xc7, 0, int), _IOWR(0xc7, 1, struct tricolor_create), 0, ~0ul,
 	};
 	struct row a = { .good.words = { sizeof(a.good) } };
@@ -317,7 +299,6 @@ TEST_F(call, read_and_write_are_refused)
 
 	EXPECT_EQ(-1, write(self->fds[OWNER], &byte, 1));
 	EXPECT_EQ(-1, write(self->fds[COLLECTOR], &byte, 1));
-	EXPECT_EQ(-1, write(self->fds[CONTROL], &byte, 1));
 	EXPECT_EQ(-1, ftruncate(self->fds[OWNER], 0));
 	EXPECT_EQ(-1, ftruncate(self->fds[COLLECTOR], 0));
 	EXPECT_EQ(-1, fallocate(self->fds[OWNER], 0, 0, PAGE));
@@ -331,8 +312,6 @@ TEST_F(call, query_says_what_there_is)
 	EXPECT_EQ(TRICOLOR_VERSION, q.version);
 	EXPECT_TRUE(q.features & TRICOLOR_FEATURE_RECLAIM);
 	EXPECT_LE(1, q.max_ranges);
-	EXPECT_EQ(0, call(self->fds[CONTROL], TRICOLOR_IOC_QUERY, &again));
-	EXPECT_EQ(0, memcmp(&q, &again, sizeof(q)));
 	EXPECT_EQ(0, call(self->fds[COLLECTOR], TRICOLOR_IOC_QUERY, &again));
 	EXPECT_EQ(0, memcmp(&q, &again, sizeof(q)));
 }

@@ -93,7 +93,6 @@ static int traces_left(void)
 	int n = 0;
 
 	n += !access(DEV, F_OK);
-	n += !access(CTL, F_OK);
 	n += !access("/sys/class/tricolor", F_OK);
 	n += !access("/sys/module/tricolor", F_OK);
 	n += !access("/sys/kernel/tracing/events/tricolor", F_OK);
@@ -158,7 +157,7 @@ TEST_F_TIMEOUT(module, a_hundred_times, 240)
 
 TEST_F(module, not_while_in_use)
 {
-	int fd = open_dev(), ctl, collector;
+	int fd = open_dev(), collector;
 	char *p;
 
 	EXPECT_BUSY();
@@ -183,10 +182,6 @@ TEST_F(module, not_while_in_use)
 	close(collector);
 	EXPECT_BUSY();
 	munmap(p, 4 * MiB);
-	/* and a control descriptor. */
-	ctl = open_ctl();
-	EXPECT_BUSY();
-	close(ctl);
 	EXPECT_TRUE(WAIT_FOR(!unload()));
 	EXPECT_EQ(0, traces_left());
 }

@@ -362,42 +362,32 @@ TEST_F(stress, under_a_limit)
 	EXPECT_TRUE(cgroup_remove(&c));
 }
 
-/* Arenas made and dropped by many at once, with collectors attaching to what may be going. */
+/* Arenas made and dropped by many at once, the owner's side first or the collector's. */
 static void come_and_go(struct stress_self *self, uint64_t seed)
 {
-	struct tricolor_list l = { .size = sizeof(l) };
-	uint32_t ids[64];
-	int ctl = open_ctl(), fd, collector;
+	int fd, collector;
 	char *p;
 
 	while (!atomic_load(&self->s->stop)) {
-		if (draw_below(&seed, 2)) {
-			fd = new_arena((draw_below(&seed, 64) + 1) * PAGE, 0, NULL);
-			p = map_rw(fd, PAGE);
-			*p = 1;
-			if (draw_below(&seed, 2))
-				close(fd), fd = -1;
-			if (self->lazy && fd >= 0)
-				reclaim_lazy(fd, 0, PAGE);
-			munmap(p, PAGE);
-			if (fd >= 0)
-				close(fd);
-		} else {
-			l = (struct tricolor_list){ .size = sizeof(l), .nr = 64,
-						    .ids = (uintptr_t)ids };
-			if (call(ctl, TRICOLOR_IOC_LIST, &l))
-				bad(self->s, "list", 0, seed);
-			if (!l.nr)
-				continue;
-			if (attach(ctl, ids[draw_below(&seed, l.nr)], &collector))
-				continue;
-			info(collector);
+		fd = new_arena((draw_below(&seed, 64) + 1) * PAGE, 0, NULL);
+		collector = draw_below(&seed, 2) ? new_collector(fd) : -1;
+		p = map_rw(fd, PAGE);
+		*p = 1;
+		if (draw_below(&seed, 2))
+			close(fd), fd = -1;
+		if (self->lazy && (fd >= 0 || collector >= 0))
+			reclaim_lazy(fd >= 0 ? fd : collector, 0, PAGE);
+		munmap(p, PAGE);
+		if (fd >= 0)
+			close(fd);
+		if (collector >= 0) {
+			if (!(info(collector).state & TRICOLOR_STATE_ORPHAN))
+				bad(self->s, "orphan", 0, seed);
 			reclaim_lazy(collector, 0, PAGE);
 			close(collector);
 		}
 		atomic_fetch_add(&self->s->steps, 1);
 	}
-	close(ctl);
 }
 
 TEST_F(stress, arenas_come_and_go)

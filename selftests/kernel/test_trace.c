@@ -99,10 +99,10 @@ static int lines(const struct trace_self *self, const char *event, const char *f
 TEST_F(trace, life)
 {
 	uint32_t id;
-	int fd = new_arena(BYTES, TRICOLOR_CREATE_OWNER_ONLY, &id);
+	int fd = new_arena(BYTES, 0, &id);
 	int collector = new_collector(fd);
 
-	EXPECT_LINE(self, "tricolor_arena_new", "arena=%u owner=%d bytes=%llu flags=0x2", id, getpid(),
+	EXPECT_LINE(self, "tricolor_arena_new", "arena=%u owner=%d bytes=%llu flags=0x0", id, getpid(),
 		    BYTES);
 	close(fd);
 	EXPECT_LINE(self, "tricolor_arena_orphan", "arena=%u", id);

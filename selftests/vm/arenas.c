@@ -27,7 +27,7 @@ static unsigned int count_arenas(char *name, size_t size)
 	unsigned int n = 0;
 
 	while (d && (e = readdir(d))) {
-		/* Not the class's other devices, such as the control device. */
+		/* What else there is in the class is no arena. */
 		if (strncmp(e->d_name, "arena", 5))
 			continue;
 		snprintf(name, size, "%.60s", e->d_name);

@@ -97,7 +97,7 @@ for applet in $(busybox --list); do
 	[ "$applet" = busybox ] || ln -s busybox $root/bin/"$applet"
 done
 echo 'root:x:0:0:root:/tmp:/bin/sh' >$root/etc/passwd
-printf 'root:x:0:\ntricolor:x:60:\n' >$root/etc/group
+echo 'root:x:0:' >$root/etc/group
 
 # A module of Debian's with those that it needs, which come first: it says so itself.
 add_module()

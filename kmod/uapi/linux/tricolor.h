@@ -2,24 +2,22 @@
 /*
  * tricolor.h - arenas of /dev/tricolor, and their collectors
  *
- * Three kinds of descriptor:
+ * Two kinds of descriptor:
  *
  *  owner      open("/dev/tricolor"), then TRICOLOR_IOC_CREATE: one arena.  Its mappings (shared,
  *             not inherited by fork) allocate memory where they are touched, charged to the memory
  *             cgroup of who touches it.  The arena lives as long as the descriptor or a mapping
  *             made from it; when the last of them is gone its memory is freed, whoever else looks
  *             at it.
- *  collector  made by TRICOLOR_IOC_COLLECTOR on an owner's descriptor (to be passed to a collector
- *             with SCM_RIGHTS), or by TRICOLOR_IOC_ATTACH.  Its mappings show the same memory and
- *             never allocate any: touching a page that has none is SIGBUS, or EFAULT in a system
- *             call.  pread() reads holes as zeros; lseek() with SEEK_DATA and SEEK_HOLE finds them.
- *  control    open("/dev/tricolorctl"): lists arenas, and attaches to them by number.
+ *  collector  made by TRICOLOR_IOC_COLLECTOR on an owner's descriptor, to be passed to a collector
+ *             with SCM_RIGHTS: there is no other way to an arena than from its owner.  Its mappings
+ *             show the same memory and never allocate any: touching a page that has none is SIGBUS,
+ *             or EFAULT in a system call.  pread() reads holes as zeros; lseek() with SEEK_DATA and
+ *             SEEK_HOLE finds them.
  *
  * poll(): an owner's descriptor has POLLIN while there is a collector's descriptor, and POLLPRI
  * when lazily freed memory was taken since its last TRICOLOR_IOC_INFO.  A collector's has POLLPRI
  * when a tunable was set since its last TRICOLOR_IOC_TUNABLES, and POLLHUP once the owner is gone.
- * A control descriptor has POLLIN when an arena was made, or has gone, since its last
- * TRICOLOR_IOC_LIST.
  *
  * Structures.  Each begins with its `size` in bytes, set by the caller to the sizeof it was
  * compiled with.  They only ever grow at the end.  A module that is newer takes missing fields as
@@ -41,9 +39,6 @@
  *			allow without CAP_SYS_RESOURCE
  *	EOPNOTSUPP	not on this kernel, or not with this arena's pages; TRICOLOR_IOC_QUERY tells
  *	ENODATA		dirty pages are collected, but nobody said TRICOLOR_DIRTY_START
- *	ENOENT		no arena has that number, or its owner is gone
- *	EPERM		opening /dev/tricolorctl: neither CAP_SYS_ADMIN nor its group (a descriptor
- *			that is passed on carries the right); or an owner that admits no strangers
  *	ENOMEM		no memory
  *	ESHUTDOWN	the owner is gone, and its memory with it
  *	EINTR		a fatal signal; `done` says how far it came
@@ -54,8 +49,13 @@
 #include <linux/ioctl.h>
 #include <linux/types.h>
 
-/* Raised when something changes that old users would trip over. */
-#define TRICOLOR_VERSION	1
+/*
+ * Raised when something changes that old users would trip over.
+ *
+ *	2	no /dev/tricolorctl, no LIST (0x10) and ATTACH (0x11), no flag for owners that admit no
+ *		strangers (bit 1 of tricolor_create.flags); these numbers are not used again
+ */
+#define TRICOLOR_VERSION	2
 
 /* The size is in the structure, and not in the number of the call.  Both: owner and collector. */
 #define TRICOLOR_IOC(nr)	_IO(0xc7, nr)
@@ -70,8 +70,6 @@
 #define TRICOLOR_IOC_DIRTY	TRICOLOR_IOC(0x07)	/* both: struct tricolor_dirty */
 #define TRICOLOR_IOC_PUBLISH	TRICOLOR_IOC(0x08)	/* collector: struct tricolor_pacer */
 #define TRICOLOR_IOC_TUNABLES	TRICOLOR_IOC(0x09)	/* collector: struct tricolor_tunables */
-#define TRICOLOR_IOC_LIST	TRICOLOR_IOC(0x10)	/* control: struct tricolor_list */
-#define TRICOLOR_IOC_ATTACH	TRICOLOR_IOC(0x11)	/* control: struct tricolor_attach */
 
 /* Bits of tricolor_query.features: what this module on this kernel can do. */
 #define TRICOLOR_FEATURE_RECLAIM	(1ull << 0)	/* TRICOLOR_IOC_RECLAIM */
@@ -102,8 +100,6 @@ struct tricolor_query {
 
 /* 2 MiB pages, whatever the system's settings for shared memory; `bytes` is a multiple of 2 MiB. */
 #define TRICOLOR_CREATE_HUGE		(1u << 0)
-/* No collector but those that were given a descriptor by the owner. */
-#define TRICOLOR_CREATE_OWNER_ONLY	(1u << 1)
 
 struct tricolor_create {
 	__u32 size;
@@ -272,23 +268,6 @@ struct tricolor_tunables {
 	__u32 changed;			/* (out) TRICOLOR_TUNABLE_*: those set since the last call
 					 * on this descriptor */
 	__u32 reserved;
-};
-
-struct tricolor_list {
-	__u32 size;
-	__u32 flags;			/* 0 */
-	__u32 from;			/* smallest number to list */
-	__u32 nr;			/* places in ids; (out) how many were filled */
-	__u64 ids;			/* pointer to __u32[nr] */
-	__u32 total;			/* (out) arenas with numbers from `from` on */
-	__u32 reserved;
-};
-
-struct tricolor_attach {
-	__u32 size;
-	__u32 flags;			/* 0 */
-	__u32 id;
-	__s32 fd;			/* (out) a new collector's descriptor, close-on-exec */
 };
 
 #endif
