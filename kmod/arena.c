@@ -50,7 +50,6 @@ static void arena_free(struct device *dev)
 
 	put_pid(arena->owner_pid);
 	put_net(arena->net);
-	mem_cgroup_put(arena->memcg);
 	kfree(arena);
 }
 
@@ -140,7 +139,6 @@ static struct tricolor_arena *alloc_arena(const struct tricolor_create *args)
 	arena->owner_pid = get_pid(task_tgid(current));
 	arena->net = get_net(current->nsproxy->net_ns);
 	arena->owner_uid = current_uid();
-	arena->memcg = get_mem_cgroup_from_mm(current->mm);
 	atomic_set(&arena->owners, 1);
 	init_waitqueue_head(&arena->wait);
 	init_waitqueue_head(&arena->purge_wait);
@@ -292,6 +290,26 @@ void tricolor_owner_put(struct tricolor_arena *arena)
 	tricolor_lazy_drop(arena);
 	trace_tricolor_arena_orphan(arena);
 	wake_up_all(&arena->wait);
+}
+
+/**
+ * tricolor_owner_memcg - the cgroup in which the process is that made the arena; with a reference
+ *
+ * NULL if that process is gone, and some other one has the owner's descriptor or mapping.
+ */
+struct mem_cgroup *tricolor_owner_memcg(const struct tricolor_arena *arena)
+{
+	struct mem_cgroup *memcg = NULL;
+	struct task_struct *task;
+
+	rcu_read_lock();
+	task = pid_task(arena->owner_pid, PIDTYPE_TGID);
+	if (task)
+		memcg = mem_cgroup_from_task(task);
+	if (!mem_cgroup_tryget(memcg))
+		memcg = NULL;
+	rcu_read_unlock();
+	return memcg;
 }
 
 /** tricolor_arena_info - what the reader's namespaces may see of it; does not write @info->size. */

@@ -70,6 +70,18 @@ static inline int generic_error_remove_folio(struct address_space *mapping, stru
 #define memcg_kmem_online memcg_kmem_enabled
 #endif
 
+/* 6.7. */
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 7, 0)
+static inline bool mem_cgroup_tryget(struct mem_cgroup *memcg)
+{
+#ifdef CONFIG_MEMCG
+	return !memcg || css_tryget(&memcg->css);
+#else
+	return true;
+#endif
+}
+#endif
+
 /* 6.8: list_lru functions want node and cgroup; the old ones have a new name. */
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 8, 0)
 #define list_lru_add_obj list_lru_add

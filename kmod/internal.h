@@ -47,7 +47,6 @@ struct tricolor_arena {
 	/* Set before anyone else can see the arena, and never changed. */
 	struct device dev;			/* sysfs; its reference count is this memory's */
 	struct file *shm;			/* counts references to the arena: see above */
-	struct mem_cgroup *memcg;		/* the owner's when it made the arena */
 	struct tricolor_user *user;
 	struct pid *owner_pid;
 	struct net *net;			/* the owner's when it made the arena */
@@ -121,6 +120,7 @@ struct tricolor_arena *tricolor_arena_get(u32 id);
 struct tricolor_arena *tricolor_arena_next(u32 from);
 void tricolor_arena_put(struct tricolor_arena *arena);
 void tricolor_owner_put(struct tricolor_arena *arena);
+struct mem_cgroup *tricolor_owner_memcg(const struct tricolor_arena *arena);
 int tricolor_shmem_mmap(struct tricolor_arena *arena, struct vm_area_struct *vma);
 void tricolor_arena_info(struct tricolor_arena *arena, struct tricolor_info *info);
 extern bool tricolor_have_huge;

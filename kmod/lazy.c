@@ -3,9 +3,11 @@
  * lazy.c - memory that the kernel may take when it needs some
  *
  *  1. A *chunk* notes which of 32 neighbouring pages (or one 2 MiB page) are lazy.  It is in its
- *     arena's tree, and on a list_lru that is aware of cgroups, in the list of the cgroup that pays
- *     for the arena: the list is found by who was charged for the chunk itself, which is allocated
- *     on that cgroup's account.  So a cgroup that reaches its limit gets its own lazy pages taken.
+ *     arena's tree, and on a list_lru that is aware of cgroups and nodes, in the list of the cgroup
+ *     that was charged for the pages and of the node that has them.  The list is found by the
+ *     chunk's own memory: it is allocated on that node, and on that cgroup's account.  So a cgroup
+ *     that reaches its limit gets its own lazy pages taken, and a node that runs short those that
+ *     it has.  Of pages that differ the first counts.
  *  2. Under lazy_lock a chunk is in one of two states.
  *       LAZY     in the tree and, if there is something to take, on the list.  Freeing lazily sets
  *                bits, reusing clears bits, and whoever clears the last takes the chunk off both
@@ -102,16 +104,65 @@ static void insert(struct tricolor_arena *arena, struct tricolor_chunk *chunk)
 	rb_insert_color(&chunk->node, &arena->chunks);
 }
 
-/* On the account of the arena's owner, which decides whose list it will be on. */
-static struct tricolor_chunk *chunk_alloc(struct tricolor_arena *arena, u64 index)
+/* The first folio among pages [@first, @end) that is in memory, with a reference; or NULL. */
+static struct folio *first_folio(struct tricolor_arena *arena, pgoff_t first, pgoff_t end)
 {
-	struct mem_cgroup *old = set_active_memcg(arena->memcg);
+	struct address_space *mapping = tricolor_mapping(arena);
+	unsigned long at = first;
+	struct folio *folio;
+
+	for (; at < end && xa_find(&mapping->i_pages, &at, end - 1, XA_PRESENT); at++) {
+		folio = tricolor_find_folio(mapping, at);
+		if (folio)
+			return folio;
+	}
+	return NULL;
+}
+
+/* Who has paid for a folio, with a reference. */
+static struct mem_cgroup *payer(struct folio *folio)
+{
+	struct mem_cgroup *memcg;
+
+	rcu_read_lock();
+	memcg = folio_memcg(folio);
+	if (!mem_cgroup_tryget(memcg))
+		memcg = NULL;
+	rcu_read_unlock();
+	return memcg;
+}
+
+/* No OOM kill for a note: the range is freed at once then. */
+#define GFP_CHUNK (GFP_KERNEL_ACCOUNT | __GFP_NORETRY | __GFP_NOWARN)
+
+/* On @nid, if that has memory for it: only one for any node makes the lists of a new cgroup. */
+static struct tricolor_chunk *chunk_alloc_on(int nid)
+{
+	struct tricolor_chunk *chunk = kmem_cache_alloc_lru(chunk_cache, &lazy_lru, GFP_CHUNK), *there;
+
+	if (!chunk || nid == NUMA_NO_NODE || page_to_nid(virt_to_page(chunk)) == nid)
+		return chunk;
+	there = kmem_cache_alloc_node(chunk_cache, GFP_CHUNK | __GFP_THISNODE, nid);
+	if (!there)
+		return chunk;
+	kmem_cache_free(chunk_cache, chunk);
+	return there;
+}
+
+/* For pages [@first, @end): that decides on which list it will be. */
+static struct tricolor_chunk *chunk_alloc(struct tricolor_arena *arena, u64 index, pgoff_t first,
+					  pgoff_t end)
+{
+	struct folio *folio = first_folio(arena, first, end);
+	struct mem_cgroup *memcg = folio ? payer(folio) : tricolor_owner_memcg(arena), *old;
 	struct tricolor_chunk *chunk;
 
-	/* No OOM kill for a note: the range is freed at once then. */
-	chunk = kmem_cache_alloc_lru(chunk_cache, &lazy_lru,
-				     GFP_KERNEL_ACCOUNT | __GFP_NORETRY | __GFP_NOWARN);
+	old = set_active_memcg(memcg);
+	chunk = chunk_alloc_on(folio ? folio_nid(folio) : NUMA_NO_NODE);
 	set_active_memcg(old);
+	mem_cgroup_put(memcg);
+	if (folio)
+		folio_put(folio);
 	if (!chunk)
 		return NULL;
 	INIT_LIST_HEAD(&chunk->lru);
@@ -191,11 +242,14 @@ static u32 present(struct tricolor_arena *arena, u64 index, u32 mask)
 static int note_chunk(struct tricolor_arena *arena, u64 index, u32 mask, u64 *bytes, bool *eager)
 {
 	struct tricolor_chunk *chunk, *spare = NULL;
-	u64 begin = index << arena->chunk_shift;
+	unsigned int shift = arena->unit_shift - PAGE_SHIFT;
+	pgoff_t first, end;
 
 	mask = present(arena, index, mask);
 	if (!mask)
 		return 0;
+	first = ((index << arena->chunk_shift) + __ffs(mask)) << shift;
+	end = ((index << arena->chunk_shift) + __fls(mask) + 1) << shift;
 	for (;;) {
 		chunk = find_lock(arena, index, index);
 		if (IS_ERR(chunk))
@@ -203,12 +257,11 @@ static int note_chunk(struct tricolor_arena *arena, u64 index, u32 mask, u64 *by
 		if (chunk || spare)
 			break;
 		spin_unlock(&arena->lazy_lock);
-		spare = chunk_alloc(arena, index);
+		spare = chunk_alloc(arena, index, first, end);
 		if (spare)
 			continue;
 		*eager = true;
-		tricolor_free_pages(arena, (begin + __ffs(mask)) << arena->unit_shift,
-				    (u64)(__fls(mask) - __ffs(mask) + 1) << arena->unit_shift);
+		tricolor_free_pages(arena, (u64)first << PAGE_SHIFT, (u64)(end - first) << PAGE_SHIFT);
 		return 0;
 	}
 	if (IS_ERR(chunk)) {

@@ -168,7 +168,7 @@ static void reuse(struct tricolor_arena *arena, struct tricolor_range *range,
 static void populate(struct tricolor_arena *arena, struct tricolor_range *range,
 		     struct vector *vector)
 {
-	struct mem_cgroup *old;
+	struct mem_cgroup *old, *memcg;
 
 	if (!is_valid(arena, range, PAGE_SHIFT)) {
 		range->result = -EINVAL;
@@ -176,10 +176,12 @@ static void populate(struct tricolor_arena *arena, struct tricolor_range *range,
 	}
 	if (!range->length)
 		return;
-	old = set_active_memcg(arena->memcg);
+	memcg = tricolor_owner_memcg(arena);
+	old = set_active_memcg(memcg);
 	range->result = vfs_fallocate(arena->shm, FALLOC_FL_KEEP_SIZE, (loff_t)range->offset,
 				      (loff_t)range->length);
 	set_active_memcg(old);
+	mem_cgroup_put(memcg);
 }
 
 static int for_batches(struct tricolor_arena *arena, struct tricolor_ranges *args, range_fn *fn,

@@ -15,6 +15,7 @@
 #include <stdlib.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
@@ -173,6 +174,37 @@ static inline int dirty_call(int fd, uint32_t flags, uint64_t offset, uint64_t l
 	if (pages)
 		*pages = d.dirty_pages;
 	return err;
+}
+
+/* A descriptor to another process, and from it. */
+static UNUSED void send_descriptor(int socket, int fd)
+{
+	char control[CMSG_SPACE(sizeof(int))] = { 0 }, byte = 0;
+	struct iovec iov = { &byte, 1 };
+	struct msghdr m = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = control,
+			    .msg_controllen = sizeof(control) };
+	struct cmsghdr *c = CMSG_FIRSTHDR(&m);
+
+	c->cmsg_level = SOL_SOCKET;
+	c->cmsg_type = SCM_RIGHTS;
+	c->cmsg_len = CMSG_LEN(sizeof(int));
+	memcpy(CMSG_DATA(c), &fd, sizeof(fd));
+	ASSERT_EQ(1, sendmsg(socket, &m, 0));
+}
+
+static UNUSED int receive_descriptor(int socket)
+{
+	char control[CMSG_SPACE(sizeof(int))] = { 0 }, byte;
+	struct iovec iov = { &byte, 1 };
+	struct msghdr m = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = control,
+			    .msg_controllen = sizeof(control) };
+	int fd = -1;
+
+	ASSERT_EQ(1, recvmsg(socket, &m, MSG_CMSG_CLOEXEC));
+	ASSERT_NE(NULL, CMSG_FIRSTHDR(&m));
+	memcpy(&fd, CMSG_DATA(CMSG_FIRSTHDR(&m)), sizeof(fd));
+	ASSERT_LE(0, fd);
+	return fd;
 }
 
 /* The page's number and the seed decide what is in it, all through. */

@@ -369,11 +369,6 @@ TEST(orphan)
 /* Whichever end of a socket it sleeps in, an arena that nobody holds any more is gone. */
 TEST(descriptor_in_flight)
 {
-	char control[CMSG_SPACE(sizeof(int))] = { 0 }, byte = 0;
-	struct iovec iov = { &byte, 1 };
-	struct msghdr m = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = control,
-			    .msg_controllen = sizeof(control) };
-	struct cmsghdr *c = CMSG_FIRSTHDR(&m);
 	int pair[2], fd, collector;
 	struct pollfd pfd;
 
@@ -381,11 +376,7 @@ TEST(descriptor_in_flight)
 	fd = new_arena(BYTES, 0, NULL);
 	collector = new_collector(fd);
 	ASSERT_EQ(0, socketpair(AF_UNIX, SOCK_STREAM, 0, pair));
-	c->cmsg_level = SOL_SOCKET;
-	c->cmsg_type = SCM_RIGHTS;
-	c->cmsg_len = CMSG_LEN(sizeof(int));
-	memcpy(CMSG_DATA(c), &fd, sizeof(fd));
-	ASSERT_EQ(1, sendmsg(pair[0], &m, 0));
+	send_descriptor(pair[0], fd);
 	close(fd);
 	EXPECT_EQ(0, info(collector).state);
 	close(pair[0]);

@@ -2,8 +2,8 @@
 /*
  * test_cgroup.c - who pays for an arena's memory, and what happens when it is too much
  *
- * The test itself stays outside.  The owner is a child in cgroup A, the collector one in cgroup B;
- * they do what they are told over a socket, a letter at a time, so that the test can look at both
+ * The test itself stays outside.  The owner is a child in cgroup A, which makes
+ * the arena, the collector one in cgroup B; they do what they are told over a socket, a letter at a time, so that the test can look at both
  * cgroups between two steps.
  */
 #include <sys/socket.h>
@@ -32,6 +32,7 @@ FIXTURE(cgroup)
 /* ------------------------------------------------------------------------------------------ */
 
 static char *mapped;
+static const struct cgroup *elsewhere;
 
 static void touch(uint64_t from, uint64_t bytes)
 {
@@ -75,6 +76,9 @@ static int act(int fd, char what)
 	case 'r':
 		read_all();
 		return 0;
+	case 'M':
+		cgroup_enter(elsewhere);
+		return 0;
 	case 'p':
 		return -range_call(fd, TRICOLOR_IOC_POPULATE, 0, 0, BYTES, NULL);
 	case 'l':
@@ -89,8 +93,11 @@ static int act(int fd, char what)
 	}
 }
 
-/* It has @fd, and not @foreign: what one side holds must not keep what the other drops. */
-static struct actor start_actor(const struct cgroup *c, int fd, int foreign)
+/*
+ * It has *@fd, and not @foreign: what one side holds must not keep what the other drops.  With *@fd -1
+ * it makes an arena, of which we get the descriptor.
+ */
+static struct actor start_actor(const struct cgroup *c, int *fd, int foreign)
 {
 	struct actor a;
 	int pair[2];
@@ -103,8 +110,12 @@ static struct actor start_actor(const struct cgroup *c, int fd, int foreign)
 		close(pair[0]);
 		close(foreign);
 		cgroup_enter(c);
+		if (*fd < 0) {
+			*fd = new_arena(BYTES, 0, NULL);
+			send_descriptor(pair[1], *fd);
+		}
 		while (read(pair[1], &what, 1) == 1) {
-			what = (char)act(fd, what);
+			what = (char)act(*fd, what);
 			if (write(pair[1], &what, 1) != 1)
 				break;
 		}
@@ -112,6 +123,8 @@ static struct actor start_actor(const struct cgroup *c, int fd, int foreign)
 	}
 	close(pair[1]);
 	a.socket = pair[0];
+	if (*fd < 0)
+		*fd = receive_descriptor(pair[0]);
 	return a;
 }
 
@@ -139,13 +152,11 @@ FIXTURE_SETUP(cgroup)
 	REQUIRE_CGROUPS();
 	self->a = cgroup_new("a");
 	self->b = cgroup_new("b");
-	/* Made by a process of A: it is A's arena. */
-	cgroup_enter(&self->a);
-	self->fd = new_arena(BYTES, 0, NULL);
-	cgroup_leave();
+	elsewhere = &self->b;
+	self->fd = -1;
+	self->owner = start_actor(&self->a, &self->fd, -1);
 	self->collector = new_collector(self->fd);
-	self->owner = start_actor(&self->a, self->fd, self->collector);
-	self->other = start_actor(&self->b, self->collector, self->fd);
+	self->other = start_actor(&self->b, &self->collector, self->fd);
 	EXPECT_EQ(0, tell(&self->owner, 'm'));
 	EXPECT_EQ(0, tell(&self->other, 'm'));
 }
@@ -197,7 +208,7 @@ TEST_F(cgroup, the_owner_pays)
 
 TEST_F(cgroup, populate_charges_the_owner_whoever_asks)
 {
-	struct actor third = start_actor(&self->b, self->fd, self->collector);
+	struct actor third = start_actor(&self->b, &self->fd, self->collector);
 	uint64_t a = usage(&self->a), b = usage(&self->b);
 
 	EXPECT_EQ(0, tell(&third, 'p'));
@@ -205,6 +216,19 @@ TEST_F(cgroup, populate_charges_the_owner_whoever_asks)
 	EXPECT_NEAR(a + BYTES, usage(&self->a));
 	EXPECT_NEAR(b, usage(&self->b));
 	end_actor(&third);
+}
+
+/* Where the owner is now pays, and not where it was when it made the arena. */
+TEST_F(cgroup, populate_charges_where_the_owner_is)
+{
+	uint64_t a = usage(&self->a), b = usage(&self->b);
+
+	EXPECT_EQ(0, tell(&self->owner, 'h'));
+	EXPECT_EQ(0, tell(&self->owner, 'M'));
+	EXPECT_EQ(0, tell(&self->owner, 'p'));
+	EXPECT_EQ(BYTES, info(self->fd).resident_bytes);
+	EXPECT_NEAR(a + BYTES / 2, usage(&self->a));
+	EXPECT_NEAR(b + BYTES / 2, usage(&self->b));
 }
 
 TEST_F(cgroup, all_is_given_back_at_the_end)
@@ -307,6 +331,26 @@ TEST_F(cgroup, pressure_next_door)
 	EXPECT_EQ(BYTES, info(self->fd).lazy_bytes);
 }
 
+/* An owner that has moved has memory in two cgroups: each that is short gets its own lazy pages taken. */
+TEST_F(cgroup, lazy_pages_of_two_cgroups)
+{
+	uint64_t half = BYTES / 2;
+
+	if (!has_feature(TRICOLOR_FEATURE_LAZY_MEMCG))
+		SKIP(return, "lazy pages do not know cgroups here (cgroup.memory=nokmem?)");
+	EXPECT_EQ(0, tell(&self->owner, 'h'));
+	EXPECT_EQ(0, tell(&self->owner, 'M'));
+	EXPECT_EQ(0, tell(&self->owner, 't'));
+	EXPECT_EQ(0, tell(&self->other, 'l'));
+	EXPECT_EQ(BYTES, info(self->fd).lazy_bytes);
+	cgroup_set(&self->b, "memory.reclaim", "8M");
+	EXPECT_LT(0, info(self->fd).purged_bytes);
+	/* The first half is A's, and whole. */
+	EXPECT_LE(half, lseek(self->collector, 0, SEEK_HOLE));
+	cgroup_set(&self->a, "memory.reclaim", "8M");
+	EXPECT_GT(half, lseek(self->collector, 0, SEEK_HOLE));
+}
+
 /* An owner that takes more than it may is killed; its collector sees that, and lives. */
 TEST_F(cgroup, owner_killed_for_memory)
 {
@@ -327,7 +371,7 @@ TEST_F(cgroup, owner_killed_for_memory)
 /* POPULATE beyond the limit fails or has the owner killed, but charges nobody else. */
 TEST_F(cgroup, populate_beyond_the_limit)
 {
-	struct actor third = start_actor(&self->b, self->fd, self->collector);
+	struct actor third = start_actor(&self->b, &self->fd, self->collector);
 	uint64_t b = usage(&self->b);
 
 	cgroup_set(&self->a, "memory.swap.max", "0");
@@ -358,6 +402,28 @@ TEST_F(cgroup, removed_under_lazy_pages)
 	ASSERT_EQ(0, write_text("/proc/sys/vm/drop_caches", "2"));
 	EXPECT_EQ(0, reclaim(self->fd, 0, BYTES));
 	EXPECT_EQ(0, info(self->fd).lazy_bytes);
+}
+
+/* The number of cgroups that are removed and that something still refers to. */
+static uint64_t dying(void)
+{
+	static const struct cgroup root = { CGROUPS };
+
+	return cgroup_get(&root, "cgroup.stat", "nr_dying_descendants");
+}
+
+/* A collector that holds what is left of an arena keeps no cgroup from being forgotten. */
+TEST_F(cgroup, forgotten_under_a_collector)
+{
+	uint64_t before = dying();
+
+	EXPECT_EQ(0, tell(&self->owner, 't'));
+	EXPECT_EQ(0, tell(&self->other, 'l'));
+	close(self->fd);
+	end_actor(&self->owner);
+	EXPECT_EQ(TRICOLOR_STATE_ORPHAN, info(self->collector).state);
+	EXPECT_TRUE(cgroup_remove(&self->a));
+	EXPECT_TRUE(WAIT_FOR(dying() <= before));
 }
 
 /* Pressure on the whole machine, as drop_caches makes it. */

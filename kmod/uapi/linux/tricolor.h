@@ -170,7 +170,8 @@ struct tricolor_range {
  * REUSE what was written may be lost.  One that is touched after it was taken, if only to be read, has
  * memory again, of zeros, and is not GONE: whoever wants to know leaves it alone until REUSE.
  *
- * POPULATE gives memory to holes in the ranges, charged to the owner's cgroup.
+ * POPULATE gives memory to holes in the ranges, charged to the cgroup in which the process is that
+ * made the arena; or if that is gone, to the caller's.
  *
  * With TRICOLOR_CREATE_HUGE, lazy ranges (and those of REUSE) are multiples of 2 MiB; others need
  * only be multiples of 4 KiB, but cut 2 MiB pages into small ones.
