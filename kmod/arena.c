@@ -11,8 +11,10 @@
  *     its memory stays until release has taken it from the list, which needs the lock.
  *  3. When the last owner goes (tricolor_owner_put()), all memory is freed and the file's size
  *     becomes 0: whoever still has it mapped gets SIGBUS.  That includes root, who can reopen it
- *     through /proc/PID/map_files without us.
- *  4. When the last reference goes, release takes the arena from list and sysfs.
+ *     through /proc/PID/map_files without us.  A worker takes the arena out of sysfs and lets go of
+ *     the network namespace: who unmaps may hold locks.
+ *  4. When the last reference goes, release does that if the worker has not yet, or waits for it, and
+ *     takes the arena from the list.  The worker has a reference to the arena's memory only.
  */
 #include <linux/cred.h>
 #include <linux/fcntl.h>
@@ -25,6 +27,7 @@
 #include <linux/sched/signal.h>
 #include <linux/shmem_fs.h>
 #include <linux/slab.h>
+#include <linux/workqueue.h>
 #include <linux/xarray.h>
 #include <net/net_namespace.h>
 
@@ -37,6 +40,8 @@
 static DEFINE_MUTEX(arenas_lock);
 static DEFINE_XARRAY_ALLOC1(arenas);	/* number to arena; NULL while it is being made */
 static u32 last_id;
+static DEFINE_MUTEX(let_go_lock);
+static LLIST_HEAD(orphans);		/* with references to their memory */
 
 static struct vfsmount *small_mount, *huge_mount;
 static struct file *small_anchor, *huge_anchor;	/* a file of each with shmem's own operations */
@@ -49,7 +54,8 @@ static void arena_free(struct device *dev)
 	struct tricolor_arena *arena = container_of(dev, struct tricolor_arena, dev);
 
 	put_pid(arena->owner_pid);
-	put_net(arena->net);
+	if (arena->net)
+		put_net(arena->net);
 	kfree(arena);
 }
 
@@ -81,16 +87,40 @@ int tricolor_shmem_mmap(struct tricolor_arena *arena, struct vm_area_struct *vma
 	return small_anchor->f_op->mmap(arena->shm, vma);
 }
 
+/* Out of sysfs, whose files look at the shmem file, and no namespace is kept.  Once. */
+static void let_go(struct tricolor_arena *arena)
+{
+	mutex_lock(&let_go_lock);
+	if (arena->net) {
+		tricolor_sysfs_del(arena);
+		put_net(arena->net);
+		arena->net = NULL;
+	}
+	mutex_unlock(&let_go_lock);
+}
+
+static void let_go_of_orphans(struct work_struct *work)
+{
+	struct llist_node *gone = llist_del_all(&orphans);
+	struct tricolor_arena *arena, *next;
+
+	llist_for_each_entry_safe(arena, next, gone, orphans) {
+		let_go(arena);
+		put_device(&arena->dev);
+	}
+}
+static DECLARE_WORK(let_go_work, let_go_of_orphans);
+
 static int shm_release(struct inode *inode, struct file *shm)
 {
 	struct tricolor_arena *arena = shm->private_data;
 
+	let_go(arena);
 	mutex_lock(&arenas_lock);
 	xa_erase(&arenas, arena->id);
 	tricolor_user_uncharge(arena->user, arena->bytes);
 	mutex_unlock(&arenas_lock);
 
-	tricolor_sysfs_del(arena);
 	tricolor_lazy_drop(arena);
 	trace_tricolor_arena_gone(arena);
 	tricolor_netlink_event(arena, TRICOLOR_CMD_ARENA_GONE);
@@ -138,6 +168,7 @@ static struct tricolor_arena *alloc_arena(const struct tricolor_create *args)
 	arena->chunk_shift = huge ? 0 : 5;
 	arena->owner_pid = get_pid(task_tgid(current));
 	arena->net = get_net(current->nsproxy->net_ns);
+	arena->net_cookie = arena->net->net_cookie;
 	arena->owner_uid = current_uid();
 	atomic_set(&arena->owners, 1);
 	init_waitqueue_head(&arena->wait);
@@ -290,6 +321,9 @@ void tricolor_owner_put(struct tricolor_arena *arena)
 	tricolor_lazy_drop(arena);
 	trace_tricolor_arena_orphan(arena);
 	wake_up_all(&arena->wait);
+	get_device(&arena->dev);
+	llist_add(&arena->orphans, &orphans);
+	schedule_work(&let_go_work);
 }
 
 /**
@@ -381,6 +415,12 @@ int tricolor_arena_init(void)
 err_unmount:
 	kern_unmount(small_mount);
 	return err;
+}
+
+/** tricolor_arena_flush - wait for the worker, which may still have an arena that is gone otherwise */
+void tricolor_arena_flush(void)
+{
+	flush_work(&let_go_work);
 }
 
 /* The files are put when the task returns to user mode, and keep their mounts until then. */

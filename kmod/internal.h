@@ -7,12 +7,15 @@
  * their vm_file; so arena and memory go with the last of them, in any order, and the file's
  * operations keep the module loaded until then.  The *owners* are the owner's descriptor and its
  * mappings: when the last of them is gone, the arena is an orphan.  It loses its memory at once,
- * although a collector may hold the file for as long as it likes.
+ * although a collector may hold the file for as long as it likes, and a worker lets go of what would
+ * keep a container from going: the network namespace, and the folder in sysfs, which is tagged with
+ * that.  What is left is a number and a few counters.
  *
  * Lock order, outermost first:
  *
  *	tricolor_file.lock	creation, once a descriptor
  *	tricolor_arena.dirty_lock
+ *	let_go_lock		(arena.c) who takes an arena out of sysfs
  *	arenas_lock		(arena.c) list of arenas, users
  *	the kernel's own: inode's i_mmap_rwsem, folio lock, i_pages
  *	tricolor_arena.lazy_lock
@@ -29,6 +32,7 @@
 
 #include <linux/device.h>
 #include <linux/fs.h>
+#include <linux/llist.h>
 #include <linux/mutex.h>
 #include <linux/rbtree.h>
 #include <linux/spinlock.h>
@@ -49,7 +53,7 @@ struct tricolor_arena {
 	struct file *shm;			/* counts references to the arena: see above */
 	struct tricolor_user *user;
 	struct pid *owner_pid;
-	struct net *net;			/* the owner's when it made the arena */
+	u64 net_cookie;				/* of the owner's network namespace then */
 	kuid_t owner_uid;
 	u32 id;
 	u32 create_flags;			/* TRICOLOR_CREATE_* */
@@ -62,6 +66,10 @@ struct tricolor_arena {
 	bool orphan;				/* set once, when owners becomes 0 */
 	wait_queue_head_t wait;			/* poll() on any descriptor */
 	atomic64_t reclaimed_bytes;
+
+	/* What would keep a container from going: while there are owners. */
+	struct net *net;			/* let_go_lock; of net_cookie, for sysfs */
+	struct llist_node orphans;
 
 	/* lazy.c: all under lazy_lock, but counters are read without. */
 	spinlock_t lazy_lock;
@@ -114,6 +122,7 @@ int tricolor_collector_open(struct tricolor_call *call, struct tricolor_arena *a
 
 /* arena.c */
 int tricolor_arena_init(void);
+void tricolor_arena_flush(void);
 void tricolor_arena_exit(void);
 struct tricolor_arena *tricolor_arena_create(const struct tricolor_create *args);
 struct tricolor_arena *tricolor_arena_get(u32 id);

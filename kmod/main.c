@@ -45,6 +45,7 @@ err_lazy_exit:
 static void __exit tricolor_exit(void)
 {
 	tricolor_dev_exit();
+	tricolor_arena_flush();
 	/*
 	 * Not in reverse: kswapd may still be on its way out of the shrinker, after it has put the
 	 * last reference to the last arena, and on that way it wakes netlink's worker.

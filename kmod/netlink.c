@@ -8,7 +8,8 @@
  * it a little later, once for many.
  *
  * A network namespace shows the arenas that were made in it, so that the containers of a pod see each
- * other's; the first one shows all.
+ * other's; the first one shows all.  It is known by its cookie, which no other one ever has: an
+ * arena that is left to its collector keeps none.
  */
 #include <linux/capability.h>
 #include <linux/module.h>
@@ -40,7 +41,7 @@ static int put_bytes(struct sk_buff *skb, int attr, u64 bytes)
 
 static bool visible(const struct net *net, const struct tricolor_arena *arena)
 {
-	return net_eq(net, &init_net) || net_eq(net, arena->net);
+	return net_eq(net, &init_net) || net->net_cookie == arena->net_cookie;
 }
 
 /* In whose numbers the owner is told: those of who reads it, and not of who happens to make it told. */
@@ -231,13 +232,35 @@ static void tell(struct net *net, struct tricolor_arena *arena, u8 cmd, struct r
 		genlmsg_multicast_netns(&family, net, skb, 0, 0, GFP_KERNEL);
 }
 
+/* The namespace that @arena was made in, with a reference; NULL: there is none any more. */
+static struct net *get_net_of(const struct tricolor_arena *arena)
+{
+	struct net *net, *found = NULL;
+
+	rcu_read_lock();
+	for_each_net_rcu(net) {
+		if (net->net_cookie == arena->net_cookie) {
+			found = maybe_get_net(net);
+			break;
+		}
+	}
+	rcu_read_unlock();
+	return found;
+}
+
 /** tricolor_netlink_event - tell the group; nobody may be listening, and no memory is no error */
 void tricolor_netlink_event(struct tricolor_arena *arena, u8 cmd)
 {
+	struct net *net;
+
 	tell(&init_net, arena, cmd, (struct reader){ &init_pid_ns, &init_user_ns });
-	if (!net_eq(arena->net, &init_net))
-		tell(arena->net, arena, cmd,
-		     (struct reader){ ns_of_pid(arena->owner_pid), arena->net->user_ns });
+	if (arena->net_cookie == init_net.net_cookie)
+		return;
+	net = get_net_of(arena);
+	if (!net)
+		return;
+	tell(net, arena, cmd, (struct reader){ ns_of_pid(arena->owner_pid), net->user_ns });
+	put_net(net);
 }
 
 static void tell_purges(struct work_struct *work)

@@ -7,6 +7,8 @@
 #include <sched.h>
 #include <sys/prctl.h>
 
+#include <linux/net_namespace.h>
+#include <linux/rtnetlink.h>
 #include <netlink/genl/ctrl.h>
 #include <netlink/genl/genl.h>
 #include <netlink/netlink.h>
@@ -475,6 +477,70 @@ TEST_F(netlink, namespaces)
 	close(told[0]);
 	close(told[1]);
 	nl_socket_free(outside);
+}
+
+/* Name the network namespace of @pid, so that its end is told; to be read from the socket. */
+static int watch_namespace(pid_t pid)
+{
+	struct {
+		struct nlmsghdr h;
+		struct rtgenmsg g;
+		struct nlattr id_head __attribute__((aligned(4)));
+		int32_t id;
+		struct nlattr pid_head;
+		uint32_t pid;
+	} m = {
+		.h = { .nlmsg_len = sizeof(m), .nlmsg_type = RTM_NEWNSID,
+		       .nlmsg_flags = NLM_F_REQUEST | NLM_F_ACK },
+		.id_head = { sizeof(struct nlattr) + 4, NETNSA_NSID }, .id = 7531,
+		.pid_head = { sizeof(struct nlattr) + 4, NETNSA_PID }, .pid = (uint32_t)pid,
+	};
+	struct { struct nlmsghdr h; struct nlmsgerr e; } answer;
+	int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE), group = RTNLGRP_NSID;
+
+	ASSERT_LE(0, fd);
+	ASSERT_EQ(sizeof(m), write(fd, &m, sizeof(m)));
+	ASSERT_LT(0, read(fd, &answer, sizeof(answer)));
+	ASSERT_EQ(NLMSG_ERROR, answer.h.nlmsg_type);
+	ASSERT_EQ(0, answer.e.error);
+	ASSERT_EQ(0, setsockopt(fd, SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, &group, sizeof(group)));
+	return fd;
+}
+
+/* A collector that holds what is left of an arena does not keep the network namespace of its owner. */
+TEST_F(netlink, no_namespace_is_kept)
+{
+	struct said s = { 0 };
+	struct nlmsghdr told[64];
+	struct pollfd p = { .events = POLLIN };
+	int pair[2], collector;
+	uint32_t id;
+	pid_t pid;
+	char byte;
+
+	ASSERT_EQ(0, socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair));
+	pid = fork();
+	ASSERT_LE(0, pid);
+	if (!pid) {
+		ASSERT_EQ(0, unshare(CLONE_NEWNET));
+		collector = new_collector(new_arena(BYTES, 0, NULL));
+		send_descriptor(pair[1], collector);
+		_exit(read(pair[1], &byte, 1) == 1 ? 0 : 1);
+	}
+	collector = receive_descriptor(pair[0]);
+	id = info(collector).id;
+	p.fd = watch_namespace(pid);
+	ASSERT_EQ(1, write(pair[0], "x", 1));
+	EXPECT_EQ(0, wait_child(pid));
+	EXPECT_EQ(TRICOLOR_STATE_ORPHAN, info(collector).state);
+	EXPECT_EQ(1, poll(&p, 1, 20000));
+	ASSERT_LT(0, recv(p.fd, told, sizeof(told), MSG_DONTWAIT));
+	EXPECT_EQ(RTM_DELNSID, told[0].nlmsg_type);
+	/* The arena is listed still, where all are. */
+	EXPECT_EQ(0, ask(self->sock, get_message(self, id), &s));
+	EXPECT_EQ(TRICOLOR_STATE_ORPHAN, s.state);
+	close(p.fd);
+	close(collector);
 }
 
 /* Who listens is told the owner's number as it is where he is, and not as the owner sees itself. */
