@@ -25,27 +25,22 @@ static struct nl_sock *sock;
 
 static struct nla_policy policy[TRICOLOR_A_ARENA_MAX + 1] = {
 	[TRICOLOR_A_ARENA_ID] = { .type = NLA_U32 },
-	[TRICOLOR_A_ARENA_OWNER_PID] = { .type = NLA_S32 },
-	[TRICOLOR_A_ARENA_PURGED_BYTES] = { .type = NLA_U64 },
 };
 
 static int on_event(struct nl_msg *msg, void *arg)
 {
-	struct nlattr *attrs[TRICOLOR_A_ARENA_MAX + 1], *purged;
+	struct nlattr *attrs[TRICOLOR_A_ARENA_MAX + 1];
 	struct nlmsghdr *header = nlmsg_hdr(msg);
 	unsigned int id;
-	int pid;
 
 	(void)arg;
 	if (!genlmsg_valid_hdr(header, 0) ||
-	    genlmsg_parse(header, 0, attrs, TRICOLOR_A_ARENA_MAX, policy) ||
-	    !attrs[TRICOLOR_A_ARENA_ID] || !attrs[TRICOLOR_A_ARENA_OWNER_PID])
+	    genlmsg_parse(header, 0, attrs, TRICOLOR_A_ARENA_MAX, policy) || !attrs[TRICOLOR_A_ARENA_ID])
 		return NL_OK;
 	id = nla_get_u32(attrs[TRICOLOR_A_ARENA_ID]);
-	pid = nla_get_s32(attrs[TRICOLOR_A_ARENA_OWNER_PID]);
 	switch (genlmsg_hdr(header)->cmd) {
 	case TRICOLOR_CMD_ARENA_NEW:
-		log_debug("arena%u: made by process %d", id, pid);
+		log_debug("arena%u: made", id);
 		break;
 	case TRICOLOR_CMD_ARENA_GONE:
 		log_debug("arena%u: gone", id);
@@ -54,9 +49,7 @@ static int on_event(struct nl_msg *msg, void *arg)
 		log_debug("arena%u: somebody asks for other settings", id);
 		break;
 	case TRICOLOR_CMD_PURGE:
-		purged = attrs[TRICOLOR_A_ARENA_PURGED_BYTES];
-		log_debug("arena%u: memory is short, the kernel has taken %llu KiB so far", id,
-			  purged ? (unsigned long long)nla_get_u64(purged) >> 10 : 0);
+		log_debug("arena%u: memory is short, the kernel has taken some that was freed", id);
 		watch_wake();
 		break;
 	}

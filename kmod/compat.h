@@ -25,10 +25,15 @@
 #define vm_flags_clear(vma, flags) ((vma)->vm_flags &= ~(flags))
 #endif
 
-/* 6.4: class_create() takes a name only; reclaim outside of the LRU has a function to report. */
-#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 4, 0)
-#define tricolor_class_create(name) class_create(THIS_MODULE, name)
+/* 6.2: what a class asks about a device does not change it. */
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 2, 0)
+typedef struct device tricolor_class_device;
+#else
+typedef const struct device tricolor_class_device;
+#endif
 
+/* 6.4: reclaim outside of the LRU has a function to report. */
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 4, 0)
 static inline void mm_account_reclaimed_pages(unsigned long pages)
 {
 	if (current->reclaim_state)
@@ -37,7 +42,6 @@ static inline void mm_account_reclaimed_pages(unsigned long pages)
 
 #define tricolor_reclaimed(state) ((state)->reclaimed_slab)
 #else
-#define tricolor_class_create(name) class_create(name)
 #define tricolor_reclaimed(state) ((state)->reclaimed)
 #endif
 

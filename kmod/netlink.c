@@ -13,7 +13,6 @@
  */
 #include <linux/capability.h>
 #include <linux/module.h>
-#include <linux/pid_namespace.h>
 #include <linux/user_namespace.h>
 #include <linux/workqueue.h>
 #include <net/genetlink.h>
@@ -44,19 +43,18 @@ static bool visible(const struct net *net, const struct tricolor_arena *arena)
 	return net_eq(net, &init_net) || net->net_cookie == arena->net_cookie;
 }
 
-/* In whose numbers the owner is told: those of who reads it, and not of who happens to make it told. */
-struct reader {
-	struct pid_namespace *pid_ns;
-	struct user_namespace *user_ns;
-};
-
-/* Who asks. */
-static struct reader asking(void)
+/*
+ * As with sysfs, what there is to tell about a heap is for its user, and for who administers the
+ * namespace.  @request: whose sender counts, and not who happens to read a dump's next part.
+ */
+static bool may_read(struct sk_buff *request, struct net *net, const struct tricolor_arena *arena)
 {
-	return (struct reader){ task_active_pid_ns(current), current_user_ns() };
+	return uid_eq(NETLINK_CREDS(request)->uid, arena->owner_uid) ||
+	       netlink_ns_capable(request, net->user_ns, CAP_SYS_ADMIN);
 }
 
-static int put_arena(struct sk_buff *skb, struct tricolor_arena *arena, struct reader reader)
+/* With the owner in the numbers of who reads it. */
+static int put_arena(struct sk_buff *skb, struct tricolor_arena *arena)
 {
 	struct tricolor_info info = {};
 	struct tricolor_pacer pacer;
@@ -64,10 +62,8 @@ static int put_arena(struct sk_buff *skb, struct tricolor_arena *arena, struct r
 	tricolor_arena_info(arena, &info);
 	tricolor_pacer_read(arena, &pacer);
 	if (nla_put_u32(skb, TRICOLOR_A_ARENA_ID, info.id) ||
-	    nla_put_s32(skb, TRICOLOR_A_ARENA_OWNER_PID,
-			pid_nr_ns(arena->owner_pid, reader.pid_ns)) ||
-	    nla_put_u32(skb, TRICOLOR_A_ARENA_OWNER_UID,
-			from_kuid_munged(reader.user_ns, arena->owner_uid)) ||
+	    nla_put_s32(skb, TRICOLOR_A_ARENA_OWNER_PID, info.owner_pid) ||
+	    nla_put_u32(skb, TRICOLOR_A_ARENA_OWNER_UID, info.owner_uid) ||
 	    nla_put_u32(skb, TRICOLOR_A_ARENA_FLAGS, info.create_flags) ||
 	    nla_put_u32(skb, TRICOLOR_A_ARENA_STATE, info.state) ||
 	    nla_put_u32(skb, TRICOLOR_A_ARENA_COLLECTORS, info.collectors) ||
@@ -83,14 +79,13 @@ static int put_arena(struct sk_buff *skb, struct tricolor_arena *arena, struct r
 	return 0;
 }
 
-static int fill(struct sk_buff *skb, u32 portid, u32 seq, int flags, u8 cmd,
-		struct tricolor_arena *arena, struct reader reader)
+static int fill(struct sk_buff *skb, u32 portid, u32 seq, int flags, struct tricolor_arena *arena)
 {
-	void *header = genlmsg_put(skb, portid, seq, &family, flags, cmd);
+	void *header = genlmsg_put(skb, portid, seq, &family, flags, TRICOLOR_CMD_ARENA_GET);
 
 	if (!header)
 		return -EMSGSIZE;
-	if (put_arena(skb, arena, reader)) {
+	if (put_arena(skb, arena)) {
 		genlmsg_cancel(skb, header);
 		return -EMSGSIZE;
 	}
@@ -129,12 +124,15 @@ static int get_doit(struct sk_buff *skb, struct genl_info *info)
 	arena = get_named(info, &err);
 	if (!arena)
 		return err;
+	if (!may_read(skb, genl_info_net(info), arena)) {
+		tricolor_arena_put(arena);
+		return -EPERM;
+	}
 	reply = genlmsg_new(NLMSG_GOODSIZE, GFP_KERNEL);
 	if (!reply)
 		err = -ENOMEM;
 	else
-		err = fill(reply, info->snd_portid, info->snd_seq, 0, TRICOLOR_CMD_ARENA_GET,
-			   arena, asking());
+		err = fill(reply, info->snd_portid, info->snd_seq, 0, arena);
 	tricolor_arena_put(arena);
 	if (err) {
 		nlmsg_free(reply);
@@ -150,9 +148,9 @@ static int get_dumpit(struct sk_buff *skb, struct netlink_callback *cb)
 	int err = 0;
 
 	while (!err && (arena = tricolor_arena_next((u32)cb->args[0]))) {
-		if (visible(net, arena))
+		if (visible(net, arena) && may_read(cb->skb, net, arena))
 			err = fill(skb, NETLINK_CB(cb->skb).portid, cb->nlh->nlmsg_seq,
-				   NLM_F_MULTI, TRICOLOR_CMD_ARENA_GET, arena, asking());
+				   NLM_F_MULTI, arena);
 		if (!err)
 			cb->args[0] = arena->id + 1ul;
 		tricolor_arena_put(arena);
@@ -217,19 +215,24 @@ static struct genl_family family __ro_after_init = {
 	.n_mcgrps = ARRAY_SIZE(groups),
 };
 
-static void tell(struct net *net, struct tricolor_arena *arena, u8 cmd, struct reader reader)
+/* Anyone may listen: which arena it is, and no more.  Who may read it asks for the rest. */
+static void tell(struct net *net, const struct tricolor_arena *arena, u8 cmd)
 {
 	struct sk_buff *skb;
+	void *header;
 
 	if (!genl_has_listeners(&family, net, 0))
 		return;
-	skb = genlmsg_new(NLMSG_GOODSIZE, GFP_KERNEL);
+	skb = genlmsg_new(nla_total_size(sizeof(u32)), GFP_KERNEL);
 	if (!skb)
 		return;
-	if (fill(skb, 0, 0, 0, cmd, arena, reader))
+	header = genlmsg_put(skb, 0, 0, &family, 0, cmd);
+	if (!header || nla_put_u32(skb, TRICOLOR_A_ARENA_ID, arena->id)) {
 		nlmsg_free(skb);
-	else
-		genlmsg_multicast_netns(&family, net, skb, 0, 0, GFP_KERNEL);
+		return;
+	}
+	genlmsg_end(skb, header);
+	genlmsg_multicast_netns(&family, net, skb, 0, 0, GFP_KERNEL);
 }
 
 /* The namespace that @arena was made in, with a reference; NULL: there is none any more. */
@@ -253,13 +256,13 @@ void tricolor_netlink_event(struct tricolor_arena *arena, u8 cmd)
 {
 	struct net *net;
 
-	tell(&init_net, arena, cmd, (struct reader){ &init_pid_ns, &init_user_ns });
+	tell(&init_net, arena, cmd);
 	if (arena->net_cookie == init_net.net_cookie)
 		return;
 	net = get_net_of(arena);
 	if (!net)
 		return;
-	tell(net, arena, cmd, (struct reader){ ns_of_pid(arena->owner_pid), net->user_ns });
+	tell(net, arena, cmd);
 	put_net(net);
 }
 

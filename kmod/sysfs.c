@@ -6,34 +6,54 @@
  * owner is gone (arena.c).  Removing the files waits for readers and writers in them, so that these
  * need no reference to the arena, and must not drop one.
  */
+#include <linux/capability.h>
 #include <linux/device.h>
 #include <linux/kstrtox.h>
 #include <linux/module.h>
+#include <linux/netdevice.h>
 #include <linux/pid.h>
 #include <linux/sysfs.h>
 #include <linux/user_namespace.h>
+#include <net/net_namespace.h>
 
 #include "internal.h"
 
-static struct class *class;
-
-static struct tricolor_arena *arena_of(struct device *dev)
+static struct tricolor_arena *arena_of(const struct device *dev)
 {
 	return container_of(dev, struct tricolor_arena, dev);
 }
+
+/* As for network devices: an arena is seen by mounts of its network namespace, */
+static const void *namespace(tricolor_class_device *dev)
+{
+	return arena_of(dev)->net;
+}
+
+/* and its files belong to root of the user namespace to which that belongs. */
+static void get_ownership(tricolor_class_device *dev, kuid_t *uid, kgid_t *gid)
+{
+	net_ns_get_ownership(arena_of(dev)->net, uid, gid);
+}
+
+static struct class class = {
+	.name = "tricolor",
+	.ns_type = &net_ns_type_operations,
+	.namespace = namespace,
+	.get_ownership = get_ownership,
+};
 
 static ssize_t owner_show(struct device *dev, struct device_attribute *attr, char *buf)
 {
 	return sysfs_emit(buf, "%d\n", pid_vnr(arena_of(dev)->owner_pid));
 }
-static DEVICE_ATTR_RO(owner);
+static DEVICE_ATTR_ADMIN_RO(owner);
 
 static ssize_t owner_uid_show(struct device *dev, struct device_attribute *attr, char *buf)
 {
 	return sysfs_emit(buf, "%u\n",
 			  from_kuid_munged(current_user_ns(), arena_of(dev)->owner_uid));
 }
-static DEVICE_ATTR_RO(owner_uid);
+static DEVICE_ATTR_ADMIN_RO(owner_uid);
 
 static ssize_t state_show(struct device *dev, struct device_attribute *attr, char *buf)
 {
@@ -43,7 +63,7 @@ static ssize_t state_show(struct device *dev, struct device_attribute *attr, cha
 		return sysfs_emit(buf, "orphan\n");
 	return sysfs_emit(buf, "%s\n", atomic_read(&arena->collectors) ? "attached" : "alone");
 }
-static DEVICE_ATTR_RO(state);
+static DEVICE_ATTR_ADMIN_RO(state);
 
 static ssize_t phase_show(struct device *dev, struct device_attribute *attr, char *buf)
 {
@@ -59,7 +79,7 @@ static ssize_t phase_show(struct device *dev, struct device_attribute *attr, cha
 	tricolor_pacer_read(arena_of(dev), &pacer);
 	return sysfs_emit(buf, "%s\n", names[pacer.phase]);
 }
-static DEVICE_ATTR_RO(phase);
+static DEVICE_ATTR_ADMIN_RO(phase);
 
 static ssize_t backing_show(struct device *dev, struct device_attribute *attr, char *buf)
 {
@@ -67,7 +87,7 @@ static ssize_t backing_show(struct device *dev, struct device_attribute *attr, c
 
 	return sysfs_emit(buf, "%s\n", huge ? "2M" : "4k");
 }
-static DEVICE_ATTR_RO(backing);
+static DEVICE_ATTR_ADMIN_RO(backing);
 
 #define INFO_ATTR(name, format, value) \
 static ssize_t name##_show(struct device *dev, struct device_attribute *attr, char *buf) \
@@ -75,7 +95,7 @@ static ssize_t name##_show(struct device *dev, struct device_attribute *attr, ch
 	struct tricolor_arena *arena = arena_of(dev); \
 	return sysfs_emit(buf, format "\n", value); \
 } \
-static DEVICE_ATTR_RO(name)
+static DEVICE_ATTR_ADMIN_RO(name)
 
 INFO_ATTR(size_bytes, "%llu", arena->bytes);
 INFO_ATTR(resident_bytes, "%llu", tricolor_resident_bytes(arena));
@@ -92,7 +112,7 @@ static ssize_t name##_show(struct device *dev, struct device_attribute *attr, ch
 	tricolor_pacer_read(arena_of(dev), &pacer); \
 	return sysfs_emit(buf, format "\n", value); \
 } \
-static DEVICE_ATTR_RO(name)
+static DEVICE_ATTR_ADMIN_RO(name)
 
 PACER_ATTR(goal_bytes, "%llu", pacer.goal_bytes);
 PACER_ATTR(trigger_bytes, "%llu", pacer.trigger_bytes);
@@ -113,9 +133,12 @@ static ssize_t budget_bytes_show(struct device *dev, struct device_attribute *at
 		return sysfs_emit(buf, "none\n");
 	return sysfs_emit(buf, "%llu\n", pacer.budget_bytes);
 }
-static DEVICE_ATTR_RO(budget_bytes);
+static DEVICE_ATTR_ADMIN_RO(budget_bytes);
 
-/* What can be set reads as what is in force, which the collector says. */
+/*
+ * What can be set reads as what is in force, which the collector says.  To set it takes what it does
+ * over netlink: the file may be a container's root's.
+ */
 
 static ssize_t gc_percent_show(struct device *dev, struct device_attribute *attr, char *buf)
 {
@@ -133,13 +156,15 @@ static ssize_t gc_percent_store(struct device *dev, struct device_attribute *att
 	s32 percent = -1;
 	int err = 0;
 
+	if (!capable(CAP_SYS_ADMIN))
+		return -EPERM;
 	if (!sysfs_streq(buf, "off"))
 		err = kstrtos32(buf, 10, &percent);
 	if (!err)
 		err = tricolor_tunables_set(arena_of(dev), TRICOLOR_TUNABLE_GC_PERCENT, percent, 0);
 	return err ? err : count;
 }
-static DEVICE_ATTR_RW(gc_percent);
+static DEVICE_ATTR_ADMIN_RW(gc_percent);
 
 static ssize_t memory_limit_bytes_show(struct device *dev, struct device_attribute *attr, char *buf)
 {
@@ -157,13 +182,15 @@ static ssize_t memory_limit_bytes_store(struct device *dev, struct device_attrib
 	s64 limit = S64_MAX;
 	int err = 0;
 
+	if (!capable(CAP_SYS_ADMIN))
+		return -EPERM;
 	if (!sysfs_streq(buf, "none"))
 		err = kstrtos64(buf, 10, &limit);
 	if (!err)
 		err = tricolor_tunables_set(arena_of(dev), TRICOLOR_TUNABLE_MEMORY_LIMIT, 0, limit);
 	return err ? err : count;
 }
-static DEVICE_ATTR_RW(memory_limit_bytes);
+static DEVICE_ATTR_ADMIN_RW(memory_limit_bytes);
 
 static struct attribute *arena_attrs[] = {
 	&dev_attr_owner.attr,
@@ -198,7 +225,7 @@ int tricolor_sysfs_add(struct tricolor_arena *arena)
 {
 	int err;
 
-	arena->dev.class = class;
+	arena->dev.class = &class;
 	arena->dev.groups = arena_groups;
 	/* Programs come and go more often than udev should run; netlink tells who wants to know. */
 	dev_set_uevent_suppress(&arena->dev, true);
@@ -213,11 +240,10 @@ void tricolor_sysfs_del(struct tricolor_arena *arena)
 
 int tricolor_sysfs_init(void)
 {
-	class = tricolor_class_create("tricolor");
-	return PTR_ERR_OR_ZERO(class);
+	return class_register(&class);
 }
 
 void tricolor_sysfs_exit(void)
 {
-	class_destroy(class);
+	class_unregister(&class);
 }

@@ -4,7 +4,10 @@
  */
 #include <dirent.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdatomic.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
 
 #include "arena.h"
 
@@ -82,18 +85,18 @@ static const struct {
 	const char *name;
 	mode_t mode;
 } files[] = {
-	{ "assist_bytes", 0444 },	{ "backing", 0444 },
-	{ "budget_bytes", 0444 },	{ "collectors", 0444 },
-	{ "cycles", 0444 },		{ "gc_cpu_ppm", 0444 },
-	{ "gc_percent", 0644 },		{ "goal_bytes", 0444 },
-	{ "interrupted_max_ns", 0444 },	{ "lazy_bytes", 0444 },
-	{ "limiter", 0444 },		{ "live_bytes", 0444 },
-	{ "mark_cpu_ns", 0444 },	{ "memory_limit_bytes", 0644 },
-	{ "owner", 0444 },		{ "owner_uid", 0444 },
-	{ "phase", 0444 },		{ "purged_bytes", 0444 },
-	{ "reclaimed_bytes", 0444 },	{ "resident_bytes", 0444 },
-	{ "reused_bytes", 0444 },	{ "size_bytes", 0444 },
-	{ "state", 0444 },		{ "trigger_bytes", 0444 },
+	{ "assist_bytes", 0400 },	{ "backing", 0400 },
+	{ "budget_bytes", 0400 },	{ "collectors", 0400 },
+	{ "cycles", 0400 },		{ "gc_cpu_ppm", 0400 },
+	{ "gc_percent", 0600 },		{ "goal_bytes", 0400 },
+	{ "interrupted_max_ns", 0400 },	{ "lazy_bytes", 0400 },
+	{ "limiter", 0400 },		{ "live_bytes", 0400 },
+	{ "mark_cpu_ns", 0400 },	{ "memory_limit_bytes", 0600 },
+	{ "owner", 0400 },		{ "owner_uid", 0400 },
+	{ "phase", 0400 },		{ "purged_bytes", 0400 },
+	{ "reclaimed_bytes", 0400 },	{ "resident_bytes", 0400 },
+	{ "reused_bytes", 0400 },	{ "size_bytes", 0400 },
+	{ "state", 0400 },		{ "trigger_bytes", 0400 },
 };
 #define FILES (sizeof(files) / sizeof(files[0]))
 
@@ -139,18 +142,85 @@ TEST_F(sysfs, what_can_only_be_read)
 	size_t i;
 
 	for (i = 0; i < FILES; i++)
-		if (files[i].mode == 0444) {
+		if (files[i].mode == 0400) {
 			value(self, files[i].name);
 			/* Not by root either: there is nothing that would take the text. */
 			EXPECT_EQ(-EACCES, set(self, files[i].name, "1"));
 		}
 	EXPECT_EQ(0, IN_CHILD({
+		char path[128], text[64];
+
 		become_nobody();
+		/* What a heap does is nobody else's to know: the folder's name is all. */
+		EXPECT_EQ(0, access(self->path, F_OK));
 		for (i = 0; i < FILES; i++) {
-			value(self, files[i].name);
+			path_of(self, files[i].name, path, sizeof(path));
+			EXPECT_FALSE(read_text(path, text, sizeof(text)));
 			EXPECT_EQ(-EACCES, set(self, files[i].name, "1"));
 		}
 	}));
+}
+
+/* A mount of another network namespace shows what is made there; ours does not. */
+TEST_F(sysfs, namespaces)
+{
+	EXPECT_EQ(0, IN_CHILD({
+		char there[96], text[64];
+		uint32_t id;
+		int fd;
+
+		ASSERT_EQ(0, unshare(CLONE_NEWNET | CLONE_NEWNS));
+		ASSERT_EQ(0, mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL));
+		fd = new_arena(BYTES, 0, &id);
+		snprintf(there, sizeof(there), "/sys/class/tricolor/arena%u/owner", id);
+		EXPECT_EQ(0, access(self->path, F_OK));
+		EXPECT_NE(0, access(there, F_OK));
+		ASSERT_EQ(0, mount("sysfs", "/sys", "sysfs", 0, NULL));
+		EXPECT_NE(0, access(self->path, F_OK));
+		ASSERT_TRUE(read_text(there, text, sizeof(text)));
+		EXPECT_EQ(getpid(), atoi(text));
+		close(fd);
+		EXPECT_TRUE(WAIT_FOR(access(there, F_OK)));
+	}));
+}
+
+/* Root of a user namespace may look at what is made in its network namespace, and not set it. */
+TEST_F(sysfs, root_of_a_container)
+{
+	int told[2];
+	char byte;
+	pid_t pid;
+
+	ASSERT_EQ(0, pipe(told));
+	pid = fork();
+	ASSERT_LE(0, pid);
+	if (!pid) {
+		char file[96], text[64];
+		uint32_t id;
+
+		become_nobody();
+		ASSERT_EQ(0, prctl(PR_SET_DUMPABLE, 1));
+		if (unshare(CLONE_NEWUSER | CLONE_NEWNET | CLONE_NEWNS))
+			_exit(KSFT_SKIP);
+		ASSERT_EQ(0, write_text("/proc/self/uid_map", "0 65534 1"));
+		ASSERT_EQ(0, write_text("/proc/self/setgroups", "deny"));
+		ASSERT_EQ(0, write_text("/proc/self/gid_map", "0 65534 1"));
+		new_arena(BYTES, 0, &id);
+		ASSERT_EQ(0, mount("sysfs", "/sys", "sysfs", 0, NULL));
+		snprintf(file, sizeof(file), "/sys/class/tricolor/arena%u/gc_percent", id);
+		ASSERT_TRUE(read_text(file, text, sizeof(text)));
+		EXPECT_STREQ("100", text);
+		EXPECT_EQ(-EPERM, write_text(file, "50"));
+		snprintf(file, sizeof(file), "/sys/class/tricolor/arena%u/memory_limit_bytes", id);
+		EXPECT_EQ(-EPERM, write_text(file, "none"));
+		ASSERT_EQ(1, write(told[1], "x", 1));
+		_exit(th.failed ? KSFT_FAIL : 0);
+	}
+	close(told[1]);
+	if (read(told[0], &byte, 1) != 1 && wait_child(pid) == KSFT_SKIP)
+		SKIP(return, "no user namespaces for users here");
+	EXPECT_EQ(0, wait_child(pid));
+	close(told[0]);
 }
 
 TEST_F(sysfs, of_a_new_arena)
