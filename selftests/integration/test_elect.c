@@ -74,16 +74,16 @@ static bool all_ready(int n)
 	return ran;
 }
 
-/* All @n have run a cycle more; the sum of their parts. */
+/* All @n have run a cycle more; the sum of their parts, as they are after that. */
 static uint64_t parts(int n, bool *ran)
 {
 	uint64_t sum = 0;
 	int i;
 
-	for (i = 0; i < n; i++) {
+	for (i = 0; i < n; i++)
 		*ran &= collected(&reports[i], 1);
+	for (i = 0; i < n; i++)
 		sum += reports[i].limit_bytes;
-	}
 	return sum;
 }
 
@@ -148,6 +148,8 @@ static void test_killed(void)
 		ran &= WAIT_FOR_CLIENT(&reports[policy], reports[policy].stats.collector_pid != old &&
 				       reports[policy].stats.collector_pid, 3 * PATIENCE_NS);
 		next = policy_of(CLIENTS);
+		/* Who has joined keeps the part that it had from the dead one, until the new one has split anew. */
+		ran &= WAIT_FOR(parts(CLIENTS, &ran) < GROUP_BYTES * 95 / 100 || !ran, 1000000, 3 * PATIENCE_NS);
 	}
 	for (i = 0; i < 10 && ran; i++)
 		fits &= parts(CLIENTS, &ran) < GROUP_BYTES * 95 / 100;

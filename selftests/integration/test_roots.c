@@ -406,6 +406,7 @@ static bool test_plugin_roots(void)
  */
 static struct {
 	_Atomic int turn;		/* odd: the thread's, even: ours */
+	_Atomic unsigned int moves;	/* from CPU to CPU */
 	void (*churn)(void **, void *, int);
 	void *slot;
 	bool sleeps;
@@ -433,6 +434,7 @@ static void *visit(void *unused)
 				sched_yield();
 				i++;
 			}
+			atomic_fetch_add(&visitor.moves, 1);
 		}
 		if (!visitor.churn)
 			return NULL;
@@ -454,12 +456,13 @@ static bool test_unload(void)
 {
 	pthread_t thread, collector;
 	uint64_t before = read_stats().cycles;
-	struct timespec blink = { 0, 2000000 };
+	unsigned int moves;
 	int round;
 
 	pthread_create(&collector, NULL, cycles, NULL);
 	pthread_create(&thread, NULL, visit, NULL);
-	for (round = 0; round < 150; round++) {
+	/* Until cycles have run with it, however few CPUs there are for them. */
+	for (round = 0; round < 150 || read_stats().cycles <= before + 10; round++) {
 		struct plugin p = plugin_open();
 
 		visitor.churn = p.churn;
@@ -471,15 +474,17 @@ static bool test_unload(void)
 		dlclose(p.handle);
 		if (dlopen(plugin_path, RTLD_NOW | RTLD_NOLOAD))
 			ksft_exit_fail_msg("the plugin was not unloaded\n");
-		/* Time for the other thread to be moved about. */
-		nanosleep(&blink, NULL);
+		/* The other thread is moved about: all the way once, since what it is in may have begun before. */
+		moves = atomic_load(&visitor.moves);
+		while (atomic_load(&visitor.moves) - moves < 2)
+			sched_yield();
 	}
 	visitor.churn = NULL;
 	atomic_fetch_add(&visitor.turn, 1);
 	pthread_join(thread, NULL);
 	event_set(&churn_stop);
 	pthread_join(collector, NULL);
-	return read_stats().cycles > before + 10;
+	return true;
 }
 
 /* ------------------------------------------------------------------------------------------ */
