@@ -28,6 +28,7 @@
 #define LIVE (LIMIT * 2 / 5)
 #define MANY 24
 #define LOOKS 400
+#define NO_END "3600"			/* seconds that threads wait; before that the test is over */
 
 /* What a client says, and what it is told. */
 struct told {
@@ -235,7 +236,7 @@ static void stop_and_go(const char *what, int (*fn)(void), unsigned int threads)
 		skip_points(what, 2);
 		return;
 	}
-	pid = start(fn, NULL, NULL);
+	pid = start(fn, "TRICOLOR_MAX_WAIT", NO_END);
 	ran = works(pid);
 	collector = (pid_t)told->collector;
 	kill(collector, SIGSTOP);
@@ -428,7 +429,7 @@ static int handled(void)
  * Whether the thread waits for a cycle, as the observer has found since we asked: an allocation in a handler is sound
  * where that interrupts a wait, and nowhere else in the library.  A wait for the thread's turn is a tenth of a second
  * at most, and then it goes on: one that sleeps at each of so many looks, a millisecond apart, is in the other kind,
- * which does not end as long as the collector is stopped.
+ * which does not end as long as the collector is stopped and patience lasts.
  */
 static bool waits_now(pid_t pid)
 {
@@ -448,7 +449,7 @@ static void test_handler(void)
 		skip_points("handler", 2);
 		return;
 	}
-	pid = start(handled, NULL, NULL);
+	pid = start(handled, "TRICOLOR_MAX_WAIT", NO_END);
 	ran = works(pid);
 	collector = (pid_t)told->collector;
 	kill(collector, SIGSTOP);
