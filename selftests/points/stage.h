@@ -169,4 +169,37 @@ static inline void stage_fill_box(void *arg)
 	tri_store(&box, b);
 }
 
+/* Many objects of a class that nothing else here uses. */
+#define OBJECTS 400
+#define CLASS_BYTES 112
+
+static void *old_objects[OBJECTS], *fresh[OBJECTS];	/* roots */
+
+static inline void stage_make_old(void *unused)
+{
+	int i;
+
+	(void)unused;
+	for (i = 0; i < OBJECTS; i++)
+		tri_store(&old_objects[i], tri_alloc(CLASS_BYTES));
+}
+
+static inline void stage_drop_half(void *unused)
+{
+	int i;
+
+	(void)unused;
+	for (i = 0; i < OBJECTS; i += 2)
+		tri_store(&old_objects[i], NULL);
+}
+
+static inline void stage_make_fresh(void *unused)
+{
+	int i;
+
+	(void)unused;
+	for (i = 0; i < OBJECTS; i++)
+		tri_store(&fresh[i], tri_alloc(CLASS_BYTES));
+}
+
 #endif

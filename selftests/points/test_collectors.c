@@ -23,38 +23,6 @@ FIXTURE_TEARDOWN(stage)
 	EXPECT_TRUE(actor_end(&collector));
 }
 
-#define OBJECTS 400
-#define CLASS_BYTES 112			/* a class that nothing else here uses */
-
-static void *objects[OBJECTS], *more[OBJECTS];	/* roots */
-
-static void make_objects(void *unused)
-{
-	int i;
-
-	(void)unused;
-	for (i = 0; i < OBJECTS; i++)
-		tri_store(&objects[i], tri_alloc(CLASS_BYTES));
-}
-
-static void drop_half(void *unused)
-{
-	int i;
-
-	(void)unused;
-	for (i = 0; i < OBJECTS; i += 2)
-		tri_store(&objects[i], NULL);
-}
-
-static void make_more(void *unused)
-{
-	int i;
-
-	(void)unused;
-	for (i = 0; i < OBJECTS; i++)
-		tri_store(&more[i], tri_alloc(CLASS_BYTES));
-}
-
 /*
  * A collector dies before it has swept.  Were its successor to mark before all is swept, then a thread
  * that takes a span would sweep it, and so clear the marks that are being made.
@@ -65,9 +33,9 @@ TEST_F(stage, a_successor_sweeps_before_it_marks)
 	struct tri_stats s = { .size = sizeof(s) };
 	int i;
 
-	ASSERT_TRUE(actor_does(&self->subject, make_objects, NULL));
+	ASSERT_TRUE(actor_does(&self->subject, stage_make_old, NULL));
 	ASSERT_TRUE(cycle_whole());
-	ASSERT_TRUE(actor_does(&self->subject, drop_half, NULL));
+	ASSERT_TRUE(actor_does(&self->subject, stage_drop_half, NULL));
 	sweeps = point_hold("cycle.sweeps", 0);
 	cycle_begin();
 	ASSERT_TRUE(point_reached(sweeps));
@@ -77,11 +45,11 @@ TEST_F(stage, a_successor_sweeps_before_it_marks)
 	point_off(sweeps);
 	/* The next one has marked. */
 	ASSERT_TRUE(point_reached(collects));
-	ASSERT_TRUE(actor_does(&self->other, make_more, NULL));
+	ASSERT_TRUE(actor_does(&self->other, stage_make_fresh, NULL));
 	ASSERT_TRUE(point_release(collects));
 	ASSERT_TRUE(cycle_ended());
 	for (i = 1; i < OBJECTS; i += 2)
-		ASSERT_TRUE(is_alive(hidden(objects[i])));
+		ASSERT_TRUE(is_alive(hidden(old_objects[i])));
 }
 
 #define LARGE_BYTES (4ul << 20)

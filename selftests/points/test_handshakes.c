@@ -124,44 +124,11 @@ TEST_F(stage, collect_waits_for_what_is_being_shaded)
 /* H4: threads change over one by one                                                         */
 /* ------------------------------------------------------------------------------------------ */
 
-#define OLD 400				/* objects of the class that only these tests use */
-#define CLASS_BYTES 112
-
-static void *old_objects[OLD];		/* roots */
-static void *fresh[OLD];
-
-static void make_old(void *unused)
-{
-	int i;
-
-	(void)unused;
-	for (i = 0; i < OLD; i++)
-		tri_store(&old_objects[i], tri_alloc(CLASS_BYTES));
-}
-
-static void drop_half(void *unused)
-{
-	int i;
-
-	(void)unused;
-	for (i = 0; i < OLD; i += 2)
-		tri_store(&old_objects[i], NULL);
-}
-
-static void make_fresh(void *unused)
-{
-	int i;
-
-	(void)unused;
-	for (i = 0; i < OLD; i++)
-		tri_store(&fresh[i], tri_alloc(CLASS_BYTES));
-}
-
 static bool in_old_page(const void *object)
 {
 	int i;
 
-	for (i = 0; i < OLD; i++)
+	for (i = 0; i < OBJECTS; i++)
 		if (old_objects[i] && (uintptr_t)old_objects[i] / 8192 == (uintptr_t)object / 8192)
 			return true;
 	return false;
@@ -175,9 +142,9 @@ TEST_F(stage, barrier_off_waits_once_more)
 {
 	struct tri_point *quiet, *stored, *waits, *through;
 
-	ASSERT_TRUE(actor_does(&self->other, make_old, NULL));
+	ASSERT_TRUE(actor_does(&self->other, stage_make_old, NULL));
 	ASSERT_TRUE(cycle_whole());
-	ASSERT_TRUE(actor_does(&self->subject, drop_half, NULL));
+	ASSERT_TRUE(actor_does(&self->subject, stage_drop_half, NULL));
 	quiet = point_hold("barrier_off.quiet", 0);
 	cycle_begin();
 	ASSERT_TRUE(point_reached(quiet));
@@ -188,7 +155,7 @@ TEST_F(stage, barrier_off_waits_once_more)
 	through = point_watch("barrier_off.done");
 	ASSERT_TRUE(point_release(quiet));
 	EXPECT_TRUE(agent_waits(waits, through));
-	ASSERT_TRUE(actor_does(&self->other, make_fresh, NULL));
+	ASSERT_TRUE(actor_does(&self->other, stage_make_fresh, NULL));
 	EXPECT_FALSE(in_old_page(fresh[0]));
 	ASSERT_TRUE(point_release(stored));
 	ASSERT_TRUE(actor_finished(&self->subject));
@@ -200,18 +167,18 @@ static void fill(void *unused)
 	int i;
 
 	(void)unused;
-	for (i = 0; i < OLD; i++)
+	for (i = 0; i < OBJECTS; i++)
 		memset(fresh[i], 0x11, CLASS_BYTES);
 }
 
-static void *late[OLD];
+static void *late[OBJECTS];
 
 static void make_late(void *unused)
 {
 	int i;
 
 	(void)unused;
-	for (i = 0; i < OLD; i++) {
+	for (i = 0; i < OBJECTS; i++) {
 		tri_store(&late[i], tri_alloc(CLASS_BYTES));
 		memset(late[i], 0x22, CLASS_BYTES);
 	}
@@ -226,22 +193,22 @@ TEST_F(stage, spans_of_the_next_cycle_are_not_claimed)
 	struct tri_point *turn;
 	int i, overlaid = 0;
 
-	ASSERT_TRUE(actor_does(&self->subject, make_old, NULL));
+	ASSERT_TRUE(actor_does(&self->subject, stage_make_old, NULL));
 	ASSERT_TRUE(cycle_whole());
 	/* The newest thread's turn comes first. */
 	turn = point_hold("barrier_off.thread", 0);
 	cycle_begin();
 	ASSERT_TRUE(point_reached(turn));
-	ASSERT_TRUE(actor_does(&self->other, make_fresh, NULL));
+	ASSERT_TRUE(actor_does(&self->other, stage_make_fresh, NULL));
 	ASSERT_TRUE(actor_does(&self->other, fill, NULL));
 	EXPECT_FALSE(in_old_page(fresh[0]));
 	ASSERT_TRUE(actor_does(&self->subject, make_late, NULL));
-	for (i = 0; i < OLD; i++)
+	for (i = 0; i < OBJECTS; i++)
 		overlaid += *(uint8_t *)fresh[i] != 0x11;
 	EXPECT_EQ(0, overlaid);
 	ASSERT_TRUE(point_release(turn));
 	ASSERT_TRUE(cycle_ended());
-	for (i = 0; i < OLD; i++)
+	for (i = 0; i < OBJECTS; i++)
 		EXPECT_TRUE(is_alive(hidden(fresh[i])) && is_alive(hidden(late[i])));
 }
 
@@ -271,7 +238,7 @@ TEST_F(stage, objects_of_the_next_cycle_are_found_by_all)
 	ASSERT_TRUE(point_release(quiet));
 	/* The newest thread's turn comes first, this one's last. */
 	ASSERT_TRUE(point_passed_times(turn, 1));
-	ASSERT_TRUE(actor_does(&self->other, make_fresh, NULL));
+	ASSERT_TRUE(actor_does(&self->other, stage_make_fresh, NULL));
 	EXPECT_EQ(CLASS_BYTES, tri_usable_size(fresh[0]));
 	EXPECT_EQ(fresh[1], tri_base((char *)fresh[1] + 8));
 	EXPECT_EQ(1, point_passed(turn));
