@@ -165,10 +165,11 @@ bool tri_watch_begin(struct tri_watch *w, const pid_t *tids, size_t n, bool only
 	uint64_t now;
 
 	w->events = 0;
-	w->looked_ns = 0;
+	w->looked_ns = w->since_ns = 0;
 	w->trace = 0;
 	w->only = only;
-	w->nobody_else = false;
+	w->is_kept = w->nobody_else = false;
+	w->made = tri_read(&tri_g.threads_made);
 	w->whole = may_ask() && begin_events(w, tids, n, (size_t)sysconf(_SC_NPROCESSORS_CONF));
 	if (w->whole) {
 		w->whole = tri_read_foreign(&now, w->at, sizeof(now)) && now == w->was;
@@ -178,7 +179,6 @@ bool tri_watch_begin(struct tri_watch *w, const pid_t *tids, size_t n, bool only
 		return true;
 	/* Each thread by itself: then there must have come none when the word is looked at. */
 	w->nobody_else = !only;
-	w->made = tri_read(&tri_g.threads_made);
 	return !*refused && begin_events(w, tids, n, 0);
 }
 
@@ -190,7 +190,7 @@ void tri_watches_start(struct tri_watch *w, size_t n)
 	size_t i;
 
 	for (i = 0; i < n; i++)
-		traced |= w[i].trace != 0;
+		traced |= w[i].trace && !w[i].is_kept;
 	if (!traced)
 		return;
 	ok = tri_tracer_start();
@@ -198,7 +198,9 @@ void tri_watches_start(struct tri_watch *w, size_t n)
 		snprintf(why, sizeof(why), "%s; and %s", *refused ? refused : "perf_event_open: too many threads",
 			 tri_tracer_why());
 	for (i = 0; i < n; i++)
-		if (w[i].trace)
+		if (w[i].trace && w[i].is_kept)
+			w[i].whole &= ok;
+		else if (w[i].trace)
 			w[i].whole = ok && tri_read_foreign(&now, w[i].at, sizeof(now)) && now == w[i].was;
 }
 
@@ -293,13 +295,15 @@ static bool is_oldest(void *arg, const char *data, uint64_t at)
 	struct search *s = arg;
 
 	read_sample(&s->w->hit, data, at);
+	if (s->w->hit.time_ns <= s->w->since_ns)
+		return false;
 	if (!s->found || s->w->hit.time_ns < s->hit->time_ns)
 		*s->hit = s->w->hit;
 	s->found = true;
 	return true;
 }
 
-/** The first store since the word was watched.  False: it is not known. */
+/** The first store since the last pass.  False: it is not known. */
 bool tri_watch_first(struct tri_watch *w, struct tri_hit *hit)
 {
 	struct search s = { .w = w, .hit = hit };
@@ -334,7 +338,8 @@ static bool read_before(void *arg, const char *data, uint64_t at)
 
 /*
  * A sample is taken after its store, and before the thread's next one.  So what was seen was stored by one of those
- * that come after the look, or by the last one before it of some thread.
+ * that come after the look, or by the last one before it of some thread.  Not by one before the last pass: that has seen
+ * what was there then.
  */
 static bool may_be_it(void *arg, const char *data, uint64_t at)
 {
@@ -342,7 +347,7 @@ static bool may_be_it(void *arg, const char *data, uint64_t at)
 
 	read_sample(&s->w->hit, data, at);
 	if (s->w->hit.time_ns <= s->w->looked_ns) {
-		s->before = true;
+		s->before = s->w->hit.time_ns > s->w->since_ns;
 		return false;
 	}
 	take_candidate(s);
@@ -385,14 +390,14 @@ bool tri_watch_last(struct tri_watch *w, struct tri_hit *hit)
 }
 
 /**
- * The word has changed, and not by a thread that has used the heap when it began to be watched, nor by one that such a
- * thread has started.
+ * The word has changed, and not by a thread that has used the heap.  False if there was one that has come since it began to
+ * be watched.
  */
 bool tri_watch_is_nobody(const struct tri_watch *w)
 {
 	unsigned int i;
 
-	if (!w->whole || w->only)
+	if (!w->whole || w->only || w->made != tri_read(&tri_g.threads_made))
 		return false;
 	if (w->trace)
 		return tri_tracer_is_nobody(w);

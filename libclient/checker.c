@@ -17,7 +17,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
 #include "checker.h"
@@ -367,6 +366,7 @@ void tri_check_pass(bool last)
 {
 	struct pass p = { .heap_lo = tri_g.view.heap_va, .heap_bytes = tri_g.view.heap_pages << TRI_PAGE_SHIFT,
 			  .last = last };
+	uint64_t began_ns;
 
 	/* Of a store that was not noted nobody knows whose it was. */
 	if (tri_notes_lost()) {
@@ -376,6 +376,7 @@ void tri_check_pass(bool last)
 	}
 	p.compares = true;
 	nsuspects = 0;
+	began_ns = tri_now_ns();
 	TRI_POINT("check.pass");
 	begin_pace();
 	tri_report_pass();
@@ -383,8 +384,9 @@ void tri_check_pass(bool last)
 	look_at_roots(&p);
 	TRI_POINT("check.read");
 	tri_notes_clear_old();
+	tri_suspects_take(suspects, nsuspects, began_ns, last);
+	/* What they store at once is watched. */
 	end_pace();
-	tri_suspects_take(suspects, nsuspects, last);
 	if (tri_sites_lost())
 		tri_report_notice("some objects have no allocation site in what is reported: sites take an eighth of "
 				  "the heap, and may take a quarter of TRICOLOR_DEBUG_MEMORY (1GiB), which can be set "
@@ -421,9 +423,8 @@ void tri_check_begin(void)
 		return;
 	has_begun = true;
 	tri_report_open();
-	suspects = mmap(NULL, (SUSPECTS + TRI_WATCHED) * sizeof(*suspects), PROT_READ | PROT_WRITE,
-			MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-	err = suspects == MAP_FAILED ? -ENOMEM : tri_shadow_open(tri_g.settings.debug_memory_bytes);
+	suspects = tri_check_map((SUSPECTS + TRI_WATCHED) * sizeof(*suspects));
+	err = suspects ? tri_shadow_open(tri_g.settings.debug_memory_bytes) : -ENOMEM;
 	if (!err)
 		err = tri_suspects_open();
 	if (err) {

@@ -96,7 +96,7 @@ int tri_suspects_open(void) TRI_HIDDEN;
 void tri_suspects_stop(void) TRI_HIDDEN;
 #define TRI_WATCHED 64
 bool tri_suspect_look(uintptr_t at) TRI_HIDDEN;
-void tri_suspects_take(const struct tri_suspect *s, size_t n, bool last) TRI_HIDDEN;
+void tri_suspects_take(const struct tri_suspect *s, size_t n, uint64_t pass_ns, bool last) TRI_HIDDEN;
 
 /* ---- breakpoint.c ---- */
 #define TRI_HIT_STACK 2048u		/* qsort() of some hundred bytes has that much on it */
@@ -121,12 +121,14 @@ struct tri_watch {
 	uintptr_t at;
 	uint64_t was;
 	uint64_t looked_ns;		/* when it held @now; 0: nobody has looked yet */
+	uint64_t since_ns;		/* it held @was after that */
 	uint64_t now;
 	bool is_readable;
 	unsigned int events;
 	int fd[TRI_WATCHED_THREADS];
 	void *ring[TRI_WATCHED_THREADS];
 	bool whole;			/* no event was missed since it held @was */
+	bool is_kept;			/* it was watched before the last pass, too */
 	bool only;			/* one thread is watched, and others may store, too */
 	bool nobody_else;		/* the threads are those of when it began; else others are watched too */
 	uint32_t made;			/* threads, by then */

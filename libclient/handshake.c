@@ -492,6 +492,7 @@ void tri_handshake_check(bool last)
 {
 	if (likely(!tri_read(&tri_g.checks)))
 		return;
+	TRI_POINT("check.begins");
 	pthread_mutex_lock(&tri_g.list_lock);
 	tri_check_turn();
 	fence_all();

@@ -11,13 +11,14 @@
  *  4. How a place is watched is changed by what is known only: it was suspect while it was watched, and no watch told by
  *     whom.  Passes in which it was not suspect say nothing of that.  So it does not matter how often it is stored to, nor
  *     how many passes lie between two of its stores.
+ *     A watch that goes on is not touched by a pass: between the read of a word and the watch that comes after it there
+ *     may be a store each time.
  *  5. It is watched for @stint passes after it was suspect.  If it was not again in these, there will be twice as many
  *     the next time: a place that is stored to in each Nth pass is watched for N passes in the end.
  *  6. A place for which no instruction is found is a site itself; until one is found after all.
  */
 #include <errno.h>
 #include <string.h>
-#include <sys/mman.h>
 
 #include "checker.h"
 
@@ -45,6 +46,7 @@ struct place {
 	uint32_t stint, left;		/* those that it is to be watched for after it was suspect, and from now on */
 	bool in_vain;			/* it was not suspect again in one */
 	uint32_t missed;		/* times that it was suspect while it was watched, and no watch told by whom */
+	uint32_t elsewhere;		/* of these, what was suspect was not what was watched */
 	enum told told;			/* the last time that it was watched */
 	uint64_t seen, chosen;		/* the last pass in which it was suspect, was chosen to be watched */
 	uint64_t known;			/* the last pass in which a watch told by whom */
@@ -277,6 +279,7 @@ static void review(struct place *p)
 {
 	if (p->seen == pass) {
 		p->missed += p->known != pass;
+		p->elsewhere += p->told == ELSEWHERE;
 	} else if (p->left && !--p->left) {
 		p->in_vain = true;
 		if (p->stint < STINT_MOST)
@@ -301,11 +304,19 @@ static const char *why_not(const struct place *p, const char *over)
 	return over ? over : "it was not stored to again while it was watched";
 }
 
+/* Whether the word that is all of @p is a place of its own meanwhile, of which more may come to be known. */
+static bool is_waited_for(const struct place *p)
+{
+	uint32_t *entry = p->differs ? NULL : find(&all->places_by_key, p->first, false);
+
+	return entry && *entry && *entry != number_of(p) && all->place[*entry - 1].pending;
+}
+
 static void give_up_waiting(struct place *p, const char *over)
 {
 	struct place *common;
 
-	if (!p->pending || !(over || *tri_watch_why() || p->missed > PATIENCE || p->in_vain))
+	if (!p->pending || !(over || *tri_watch_why() || p->missed > PATIENCE || (p->in_vain && !is_waited_for(p))))
 		return;
 	/* One word is not worth a report of its own. */
 	common = common_place(&p->latest);
@@ -380,14 +391,15 @@ static enum aim aim_of(const struct place *p)
 {
 	static const enum aim of_new[AIMS] = { AT_NEXT_OBJECT, AT_SLOT, AT_NEXT_WORD };
 	static const enum aim of_old[AIMS] = { AT_SLOT, AT_NEXT_OBJECT, AT_NEXT_WORD };
-	enum aim aim = p->latest.was ? of_old[p->missed % AIMS] : of_new[p->missed % AIMS];
+	enum aim aim = p->latest.was ? of_old[p->elsewhere % AIMS] : of_new[p->elsewhere % AIMS];
 
 	if (p->latest.where != TRI_WHERE_HEAP)
 		return AT_SLOT;
 	return aim == AT_NEXT_OBJECT && tri_classes[p->latest.byte].large ? AT_NEXT_WORD : aim;
 }
 
-static void aim_at(size_t place, const pid_t *tids, size_t n)
+/* The word to be watched; 0: there is none yet. */
+static uintptr_t aim_at(size_t place)
 {
 	struct place *p = &all->place[place];
 	enum aim aim = aim_of(p);
@@ -398,9 +410,10 @@ static void aim_at(size_t place, const pid_t *tids, size_t n)
 	p->turns++;
 	p->chosen = pass;
 	if (aim != AT_NEXT_OBJECT)
-		watch(at, tri_shadow_get(at), tids, n, false);
-	else if (!tri_classes[p->latest.byte].large)
+		return at;
+	if (!tri_classes[p->latest.byte].large)
 		wanted[nwanted++] = place;
+	return 0;
 }
 
 /*
@@ -429,17 +442,48 @@ static size_t next_place(void)
 	return best;
 }
 
-static void watch_some(void)
+/* What of @at is watched goes on to be, and is 0 then; what else is watched is not any more. */
+static void keep_watches(uintptr_t at[TRI_WATCHES], size_t n, uint64_t pass_ns)
+{
+	size_t i, k, kept = 0;
+
+	for (i = 0; i < nwatches; i++) {
+		struct tri_watch *w = &all->watch[i];
+
+		for (k = 0; k < n && at[k] != w->at; k++)
+			;
+		if (k == n || w->only || w->looked_ns || w->was != tri_shadow_get(w->at)) {
+			tri_watch_end(w);
+			continue;
+		}
+		at[k] = 0;
+		w->since_ns = pass_ns;
+		w->is_kept = true;
+		if (kept != i)
+			all->watch[kept] = *w;
+		kept++;
+	}
+	nwatches = kept;
+}
+
+static void watch_some(uint64_t pass_ns, bool none)
 {
 	pid_t tids[TRI_WATCHED_THREADS];
-	size_t i, n, place;
+	uintptr_t at[TRI_WATCHES];
+	size_t i, n, place, nat = 0;
 
 	pthread_mutex_lock(&tri_g.list_lock);
 	n = list_threads(tids, sizeof(tids) / sizeof(tids[0]));
 	pthread_mutex_unlock(&tri_g.list_lock);
 	nwanted = 0;
-	for (i = 0; i < TRI_WATCHES && (place = next_place()) < nplaces; i++)
-		aim_at(place, tids, n);
+	for (i = 0; i < TRI_WATCHES && !none && (place = next_place()) < nplaces; i++) {
+		at[nat] = aim_at(place);
+		nat += at[nat] != 0;
+	}
+	keep_watches(at, nat, pass_ns);
+	for (i = 0; i < nat; i++)
+		if (at[i])
+			watch(at[i], tri_shadow_get(at[i]), tids, n, false);
 }
 
 /* The slots that @t will hand out next for what is wanted.  Its cache lock is held: it hands out none. */
@@ -510,8 +554,11 @@ static void sum_up(void)
 	tri_report_end(n, stores, unwatched);
 }
 
-/** The suspects of a pass, which were read a moment ago.  @last: there is no other one. */
-void tri_suspects_take(const struct tri_suspect *s, size_t n, bool last)
+/**
+ * The suspects of a pass, which were read a moment ago, not before @pass_ns, nor before all that has a note of the last
+ * epoch was stored.  @last: there is no other one.
+ */
+void tri_suspects_take(const struct tri_suspect *s, size_t n, uint64_t pass_ns, bool last)
 {
 	size_t i;
 
@@ -531,11 +578,7 @@ void tri_suspects_take(const struct tri_suspect *s, size_t n, bool last)
 	for (i = 0; i < nplaces; i++)
 		if (all->place[i].chosen && all->place[i].chosen + 1 == pass)
 			review(&all->place[i]);
-	for (i = 0; i < nwatches; i++)
-		tri_watch_end(&all->watch[i]);
-	nwatches = 0;
-	if (!last)
-		watch_some();
+	watch_some(pass_ns, last);
 	pthread_mutex_lock(&tri_g.list_lock);
 	tri_watches_start(all->watch, nwatches);
 	pthread_mutex_unlock(&tri_g.list_lock);

@@ -17,6 +17,7 @@
  *     all that had been stored before it is recorded.
  *  4. A thread that one of ours starts is stopped before its first instruction, and armed like the others.
  *
+ *
  * The tracer runs on our memory beside us, with the agent's thread pointer: it uses bare system calls only.  It ends when
  * there is nobody left to trace, and the kernel ends it when the agent has ended.  From then on no thread has a
  * program that watched words would matter to.
@@ -27,7 +28,6 @@
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
 #include <sys/uio.h>
@@ -411,11 +411,9 @@ bool tri_tracer_open(void)
 		is_over = err;
 		if (err)
 			return fails("ptrace: a sandbox may kill who calls it", err);
-		made = mmap(NULL, sizeof(*all), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1,
-			    0);
-		if (made == MAP_FAILED)
+		made = tri_check_map(sizeof(*all));
+		if (!made)
 			return fails("ptrace: memory for the tracer", ENOMEM);
-		madvise(made, sizeof(*made), MADV_DONTFORK);
 		tri_write(&made->version, 1);
 		/* Release: pairs with who comes out of a region. */
 		__atomic_store_n(&all, made, __ATOMIC_RELEASE);
@@ -605,7 +603,7 @@ bool tri_tracer_first(const struct tri_watch *w, struct tri_hit *hit)
 	const struct trace *t = &all->trace[w->trace - 1];
 
 	/* Of two threads the one that stored first may have been recorded last. */
-	if (!t->n || (t->n > 1 && t->several))
+	if (!t->n || (t->n > 1 && t->several) || t->first.time_ns <= w->since_ns)
 		return false;
 	*hit = t->first;
 	return true;
@@ -615,14 +613,20 @@ bool tri_tracer_first(const struct tri_watch *w, struct tri_hit *hit)
 bool tri_tracer_last(const struct tri_watch *w, struct tri_hit *hit)
 {
 	const struct trace *t = &all->trace[w->trace - 1];
+	const struct tri_hit *found = NULL;
 	uint32_t i;
 
-	for (i = 1; i < t->n; i++)
-		if (t->last[i].ip != t->last[0].ip)
+	for (i = 0; i < t->n; i++) {
+		/* What was stored by then the last pass has seen. */
+		if (t->last[i].time_ns <= w->since_ns)
+			continue;
+		if (found && t->last[i].ip != found->ip)
 			return false;
-	if (!t->n || t->after_differs)
+		found = &t->last[i];
+	}
+	if (!found || t->after_differs)
 		return false;
-	*hit = t->last[0];
+	*hit = *found;
 	return true;
 }
 
