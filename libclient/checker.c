@@ -445,6 +445,7 @@ void tri_check_end(void)
 {
 	if (tri_read(&tri_g.checks)) {
 		tri_handshake_check(true);
+		tri_tracer_let_go();
 		tri_write(&tri_g.checks, 0);
 	}
 	tri_write_release(&tri_check_asked, 2);

@@ -158,6 +158,7 @@ bool tri_tracer_first(const struct tri_watch *w, struct tri_hit *hit) TRI_HIDDEN
 bool tri_tracer_last(const struct tri_watch *w, struct tri_hit *hit) TRI_HIDDEN;
 bool tri_tracer_is_nobody(const struct tri_watch *w) TRI_HIDDEN;
 void tri_tracer_end(struct tri_watch *w) TRI_HIDDEN;
+void tri_tracer_let_go(void) TRI_HIDDEN;
 const char *tri_tracer_why(void) TRI_HIDDEN;
 void tri_tracer_region_over(struct tri_thread *t) TRI_HIDDEN;
 void tri_tracer_forked(void) TRI_HIDDEN;

@@ -17,6 +17,8 @@
  *     all that had been stored before it is recorded.
  *  4. A thread that one of ours starts is stopped before its first instruction, and armed like the others.
  *
+ *  5. After the last pass each thread is let go when it stops, as one process only may trace it: what comes later in
+ *     exit() may be a sanitizer that does.  One in a region, or that can't be stopped, stays traced.
  *
  * The tracer runs on our memory beside us, with the agent's thread pointer: it uses bare system calls only.  It ends when
  * there is nobody left to trace, and the kernel ends it when the agent has ended.  From then on no thread has a
@@ -85,6 +87,7 @@ static struct all {
 	tri_au32 refused;		/* errno: a thread can't be seized, or armed */
 	tri_au32 escapes;		/* threads that came out of a region and were not armed; any thread */
 	tri_au32 nthreads;		/* of thread[], that have been used */
+	tri_au32 lets_go;		/* agent: nobody is to be traced any more */
 	tri_au32 ended;			/* the tracer has */
 	bool stale;			/* agent: what is not watched any more is in debug registers */
 	uint32_t nlist;
@@ -278,6 +281,12 @@ BARE static void stopped(pid_t tid, int status)
 	if (!event && sig == SIGTRAP && take_hit(t))
 		sig = 0;
 	arm(t);
+	if (tri_read_acquire(&all->lets_go)) {
+		trace_call(PTRACE_DETACH, tid, 0, event ? 0 : sig);
+		tri_write_release(&t->tid, 0);
+		tell();
+		return;
+	}
 	/* All of the process are stopped, as by Ctrl-Z; it is told when they go on. */
 	if (event == PTRACE_EVENT_STOP && sig != SIGTRAP) {
 		trace_call(PTRACE_LISTEN, tid, 0, 0);
@@ -291,7 +300,7 @@ BARE static void seize_listed(void)
 	long options = PTRACE_O_TRACECLONE, err;
 	uint32_t i;
 
-	for (i = 0; i < all->nlist; i++) {
+	for (i = 0; i < all->nlist && !tri_read(&all->lets_go); i++) {
 		if (find(all->list[i]))
 			continue;
 		err = trace_call(PTRACE_SEIZE, all->list[i], 0, options);
@@ -642,6 +651,17 @@ void tri_tracer_end(struct tri_watch *w)
 	all->stale |= tri_read(&all->trace[w->trace - 1].state) == WATCHES;
 	tri_write_release(&all->trace[w->trace - 1].state, UNUSED_TRACE);
 	w->trace = 0;
+}
+
+/** After the last pass: nobody is traced any more, but who is in a region.  list_lock is taken. */
+void tri_tracer_let_go(void)
+{
+	if (!all || has_ended())
+		return;
+	tri_write_release(&all->lets_go, 1);
+	pthread_mutex_lock(&tri_g.list_lock);
+	make_round();
+	pthread_mutex_unlock(&tri_g.list_lock);
 }
 
 /** A child of fork(): the tracer is not its. */
