@@ -267,6 +267,22 @@ static void test_again(void)
 	check(looked(0) == all);
 }
 
+/* What is not copied of a heap are holes in the copy: a forked child has still to get them. */
+static void test_copied(void)
+{
+	const int64_t all = LIMIT - MARGIN - 20 * MIB;
+	uint32_t page;
+
+	begin(20 * MIB);
+	looked(0);
+	page = take(128);
+	touch(page, 128);
+	check(looked(1 * MIB) == all - 1 * MIB);
+	madvise(tri_g.view.heap + ((uint64_t)page << TRI_PAGE_SHIFT), 64 << TRI_PAGE_SHIFT, MADV_REMOVE);
+	tri_pageheap_reset();
+	check(looked(MIB / 2) == all - MIB / 2 - 64 * (int64_t)TRI_TAKEN_BYTES);
+}
+
 static uint32_t taken_page;
 
 static void touches(void)
@@ -479,12 +495,14 @@ static void test_scavenged(void)
 int main(void)
 {
 	ksft_print_header();
-	ksft_set_plan(12);
+	ksft_set_plan(13);
 	tri_classes_init();
 	test_promised();
 	result("what is promised is what the heap's pages have not got, whatever else the file has");
 	test_again();
 	result("a page is promised memory each time that it is taken without");
+	test_copied();
+	result("so are the holes of a copy");
 	test_touched_meanwhile();
 	result("what is touched while the agent looks is not missed");
 	test_held();
