@@ -142,6 +142,11 @@ static inline bool group_limit(const struct group *g, uint64_t bytes)
 	return group_write(g->dir, g->version == 2 ? "memory.max" : "memory.limit_in_bytes", text);
 }
 
+static inline uint64_t group_limit_bytes(const struct group *g)
+{
+	return group_number(g, g->version == 2 ? "memory.max" : "memory.limit_in_bytes", NULL);
+}
+
 /* CPU time for the group: @percent of one CPU. */
 static inline bool group_cpus(const struct group *g, unsigned int percent)
 {

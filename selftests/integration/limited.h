@@ -192,13 +192,14 @@ static inline bool falls_asleep(pid_t a, pid_t b)
  * Takes @bytes in @g, a fiftieth at a time, and holds them until it is killed; @full says that it has
  * them.  Each time it waits until client @r has made @steps more: objects do not move, so a heap that
  * has filled all it may gives pages back as fast as it replaces what is in them, and that is as fast
- * as CPUs are.  With 0 it waits for 20 ms.
+ * as CPUs are.  With 0 it waits until the group has room: collectors are to make it when use is half-way from
+ * nine tenths of the limit to the limit (daemon/tick.c), and it comes a little closer than that.
  */
 static inline pid_t start_neighbour(const struct group *g, uint64_t bytes, struct report *r,
 				    uint64_t steps, _Atomic uint32_t *full)
 {
 	pid_t pid = fork();
-	uint64_t i, from;
+	uint64_t i, from, room = group_limit_bytes(g) / 100 * 96;
 	char *p;
 
 	if (pid)
@@ -212,9 +213,8 @@ static inline pid_t start_neighbour(const struct group *g, uint64_t bytes, struc
 		if (i % (bytes / 50) >= 4096)
 			continue;
 		from = r->steps;
-		if (!steps)
-			pause_ns(20000000);
-		else if (!WAIT_FOR(r->steps >= from + steps, 1000000, PATIENCE_NS))
+		if (!(steps ? WAIT_FOR(r->steps >= from + steps, 1000000, PATIENCE_NS) :
+			      WAIT_FOR(group_usage(g) < room, 1000000, PATIENCE_NS)))
 			_exit(2);
 	}
 	*full = 1;
