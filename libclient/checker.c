@@ -24,7 +24,7 @@
 #include "object.h"
 #include "point.h"
 
-#define SUSPECTS 65536u			/* of one pass */
+#define SUSPECTS 65536u			/* that are kept at a time */
 #define END_NS 10000000000ull		/* exit() waits no longer for a program's last pass */
 
 tri_au32 tri_check_asked;		/* futex: 1 asked, 2 done */
@@ -61,9 +61,18 @@ bool tri_check_is_object(uint64_t word)
 	       tri_bit(v->marks[tri_g.gen & 1], o.page, o.index);
 }
 
+static void hand_over(void)
+{
+	tri_suspects_add(suspects, nsuspects);
+	nsuspects = 0;
+}
+
 /* False: there is no room, and it is left for the next pass. */
 static bool suspect(struct pass *p, uintptr_t at, uint64_t was, uint64_t now)
 {
+	/* Those of the heap are what they are; of roots that is known when all have been read. */
+	if (nsuspects >= SUSPECTS && p->what.where == TRI_WHERE_HEAP)
+		hand_over();
 	/* There is always room for those that are watched. */
 	if (!tri_suspect_look(at) && nsuspects >= SUSPECTS)
 		return false;
@@ -380,11 +389,14 @@ void tri_check_pass(bool last)
 	TRI_POINT("check.pass");
 	begin_pace();
 	tri_report_pass();
+	tri_suspects_begin();
 	look_at_heap(&p);
+	hand_over();
 	look_at_roots(&p);
+	hand_over();
 	TRI_POINT("check.read");
 	tri_notes_clear_old();
-	tri_suspects_take(suspects, nsuspects, began_ns, last);
+	tri_suspects_take(began_ns, last);
 	/* What they store at once is watched. */
 	end_pace();
 	if (tri_sites_lost())

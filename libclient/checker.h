@@ -96,7 +96,9 @@ int tri_suspects_open(void) TRI_HIDDEN;
 void tri_suspects_stop(void) TRI_HIDDEN;
 #define TRI_WATCHED 64
 bool tri_suspect_look(uintptr_t at) TRI_HIDDEN;
-void tri_suspects_take(const struct tri_suspect *s, size_t n, uint64_t pass_ns, bool last) TRI_HIDDEN;
+void tri_suspects_begin(void) TRI_HIDDEN;
+void tri_suspects_add(const struct tri_suspect *s, size_t n) TRI_HIDDEN;
+void tri_suspects_take(uint64_t pass_ns, bool last) TRI_HIDDEN;
 
 /* ---- breakpoint.c ---- */
 #define TRI_HIT_STACK 2048u		/* qsort() of some hundred bytes has that much on it */

@@ -554,15 +554,17 @@ static void sum_up(void)
 	tri_report_end(n, stores, unwatched);
 }
 
-/**
- * The suspects of a pass, which were read a moment ago, not before @pass_ns, nor before all that has a note of the last
- * epoch was stored.  @last: there is no other one.
- */
-void tri_suspects_take(const struct tri_suspect *s, size_t n, uint64_t pass_ns, bool last)
+/** A pass begins. */
+void tri_suspects_begin(void)
+{
+	pass++;
+}
+
+/** Some of its suspects, which were read a moment ago. */
+void tri_suspects_add(const struct tri_suspect *s, size_t n)
 {
 	size_t i;
 
-	pass++;
 	for (i = 0; i < n; i++) {
 		struct place *p = place_of(&s[i]);
 		enum told told;
@@ -575,6 +577,16 @@ void tri_suspects_take(const struct tri_suspect *s, size_t n, uint64_t pass_ns, 
 			count_for(p, p->site - 1);
 		tell(p, &s[i]);
 	}
+}
+
+/**
+ * There are no more.  None was read before @pass_ns, nor before all that has a note of the last epoch was stored.  @last:
+ * there is no other pass.
+ */
+void tri_suspects_take(uint64_t pass_ns, bool last)
+{
+	size_t i;
+
 	for (i = 0; i < nplaces; i++)
 		if (all->place[i].chosen && all->place[i].chosen + 1 == pass)
 			review(&all->place[i]);
@@ -582,7 +594,7 @@ void tri_suspects_take(const struct tri_suspect *s, size_t n, uint64_t pass_ns, 
 	pthread_mutex_lock(&tri_g.list_lock);
 	tri_watches_start(all->watch, nwatches);
 	pthread_mutex_unlock(&tri_g.list_lock);
-	give_up_all(last ? "the program ended before it was seen to be stored to again" : NULL);
+	give_up_all(last ? "the program ended before it was seen to be stored to again: let it run for longer" : NULL);
 	if (last)
 		sum_up();
 }

@@ -22,6 +22,7 @@
 
 #define TURNS 60
 #define ARRAY 8192
+#define FLOOD 100000
 
 /* A planted store, and where its code is. */
 #define PLANTED(name)								\
@@ -475,6 +476,21 @@ static void call_at_the_very_end(int argc, char **argv)
 
 __attribute__((section(".preinit_array"), used)) static void (*early)(int argc, char **argv) = call_at_the_very_end;
 
+/* More words in one object than a pass keeps at a time, and one behind them, in each pass. */
+static void flood(void)
+{
+	struct node **many = tri_alloc(FLOOD * sizeof(*many)), *two[2] = { new_node(), new_node() };
+	size_t i;
+
+	tri_store(&small_array, many);
+	for (turn = 0; turn < 20; turn++) {
+		for (i = 0; i < FLOOD; i++)
+			*(struct node *volatile *)&many[i] = two[turn % 2];
+		global = two[turn % 2];
+		collect();
+	}
+}
+
 static int run_shape(const char *name)
 {
 	size_t i;
@@ -486,6 +502,10 @@ static int run_shape(const char *name)
 	set_up(name);
 	if (!strcmp(name, "clean")) {
 		clean();
+		return 0;
+	}
+	if (!strcmp(name, "flood")) {
+		flood();
 		return 0;
 	}
 	if (!strcmp(name, "exec")) {
@@ -601,6 +621,7 @@ struct found {
 	unsigned int wrong;		/* of other slots, or by other instructions */
 	unsigned int named;		/* by the right one */
 	unsigned long long sites;
+	unsigned int globals;		/* reports of globals */
 	bool no_events;			/* the system gives none */
 	bool by_kernel;			/* a report says so */
 	bool ended, refused;
@@ -671,6 +692,7 @@ static struct found read_reports(const char *path, const struct shape *s)
 		}
 		if (is(line, "event", "store"))
 			ksft_print_msg("%.400s\n", line);
+		f.globals += is(line, "event", "store") && is(line, "where", "global");
 	}
 	if (file)
 		fclose(file);
@@ -756,6 +778,17 @@ static bool is_found_without_events(bool kills)
 	       f.no_events;
 }
 
+static bool many_hide_nothing(void)
+{
+	char path[64];
+	int status = run("flood", "barriers=status", NULL, path);
+	struct found f = read_reports(path, NULL);
+
+	if (!f.globals || !f.ended)
+		ksft_print_msg("wait status %#x, %u reports\n", status, f.stores);
+	return WIFEXITED(status) && WEXITSTATUS(status) == 1 && f.globals && f.ended;
+}
+
 /* Another program is nobody's that is watched. */
 static bool exec_goes_on(void)
 {
@@ -829,7 +862,7 @@ int main(int argc, char **argv)
 	strcpy(slash ? slash + 1 : plugin_path, slash ? "plugin_store.so" : "./plugin_store.so");
 	setrlimit(RLIMIT_CORE, &no_core);
 	ksft_print_header();
-	ksft_set_plan(2 * SHAPES + 7);
+	ksft_set_plan(2 * SHAPES + 8);
 	for (i = 0; i < 2 * SHAPES; i++)
 		ksft_test_result(is_found(&shapes[i / 2], i % 2), "%s%s\n", shapes[i / 2].name,
 				 i % 2 ? ", without events" : "");
@@ -837,6 +870,7 @@ int main(int argc, char **argv)
 	ksft_test_result(is_found_without_events(false),
 			 "without events and tracing the slot is found, and it says why\n");
 	ksft_test_result(is_found_without_events(true), "a filter that kills who asks for them kills nobody else\n");
+	ksft_test_result(many_hide_nothing(), "so many stores to one object that a global would have no room\n");
 	ksft_test_result(exec_goes_on(), "a program that comes by exec() is not watched\n");
 	ksft_test_result(exits_as_ever(), "the status is not changed unless that is asked for\n");
 	ksft_test_result(aborts(), "barriers=abort\n");
