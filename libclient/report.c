@@ -3,7 +3,8 @@
  * report.c - what TRICOLOR_DEBUG=barriers says: lines on standard error, and as JSON in TRICOLOR_DEBUG_FILE
  *
  * The format is in design.md, 4.11.  Each line is one write, so that several processes may share a file.  The agent
- * has kept standard error, as with a trace.
+ * has kept standard error, as with a trace.  Where there is a file, single stores go there only: who has asked for it has
+ * something that reads it.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -302,15 +303,17 @@ static void write_store(size_t site, const struct tri_suspect *s, const struct t
 void tri_report_store(size_t site, const struct tri_suspect *s, const struct tri_hit *hit, size_t place,
 		      const char *why)
 {
-	say_store(site, s, hit, why);
 	if (file >= 0)
 		write_store(site, s, hit, place, why);
+	/* Also if it could not be written. */
+	if (file < 0)
+		say_store(site, s, hit, why);
 }
 
 /** It was @site that has stored at @place, which was reported as a site of its own, @bare, unless that is 0. */
 void tri_report_known(size_t place, size_t bare, size_t site)
 {
-	if (bare) {
+	if (bare && file < 0) {
 		put("tricolor: barriers: %zu: the instruction is known now: it is that of %zu", bare, site);
 		write_to(2);
 	}

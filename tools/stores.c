@@ -274,22 +274,37 @@ static void add_event(json_object *event, json_object *processes, json_object *s
 	}
 }
 
-/* Who already stands for the instruction that @o blames, or NULL. */
+static bool are_equal(json_object *a, json_object *b, const char *const *names, size_t n)
+{
+	while (n--)
+		if (!json_object_equal(json_object_object_get(a, names[n]), json_object_object_get(b, names[n])))
+			return false;
+	return true;
+}
+
+/* A loop over an array that a compiler has unrolled has many instructions that store, and one line. */
+static bool are_one_line(json_object *a, json_object *b)
+{
+	static const char *const names[] = { "pid", "module", "file", "line", "function" };
+	static const char *const allocation[] = { "allocation" };
+
+	return text(a, "line") && are_equal(a, b, names, 5) &&
+	       json_object_object_get(json_object_object_get(a, "slot"), "allocation") &&
+	       are_equal(json_object_object_get(a, "slot"), json_object_object_get(b, "slot"), allocation, 1);
+}
+
+/* Who already stands for the instruction that @o blames, or for the same line and objects allocated at one place, or NULL. */
 static json_object *same_instruction(json_object *sites, json_object *o)
 {
 	static const char *const names[] = { "pid", "module", "vaddr" };
-	size_t n = json_object_array_length(sites), i, k;
+	size_t n = json_object_array_length(sites), i;
 	json_object *other;
 
 	if (!text(o, "module"))
 		return NULL;
 	for (i = 0; i < n; i++) {
 		other = json_object_array_get_idx(sites, i);
-		for (k = 0; k < 3; k++)
-			if (!json_object_equal(json_object_object_get(o, names[k]),
-					       json_object_object_get(other, names[k])))
-				break;
-		if (k == 3)
+		if (are_equal(o, other, names, 3) || are_one_line(o, other))
 			return other;
 	}
 	return NULL;
