@@ -22,7 +22,7 @@
 
 #define TURNS 60
 #define ARRAY 8192
-#define FLOOD 100000
+#define FLOOD 1000000
 
 /* A planted store, and where its code is. */
 #define PLANTED(name)								\
@@ -476,14 +476,14 @@ static void call_at_the_very_end(int argc, char **argv)
 
 __attribute__((section(".preinit_array"), used)) static void (*early)(int argc, char **argv) = call_at_the_very_end;
 
-/* More words in one object than a pass keeps at a time, and one behind them, in each pass. */
+/* More words in one object than some passes keep at a time, and one behind them, again and again. */
 static void flood(void)
 {
 	struct node **many = tri_alloc(FLOOD * sizeof(*many)), *two[2] = { new_node(), new_node() };
 	size_t i;
 
 	tri_store(&small_array, many);
-	for (turn = 0; turn < 20; turn++) {
+	for (turn = 0; turn < 5; turn++) {
 		for (i = 0; i < FLOOD; i++)
 			*(struct node *volatile *)&many[i] = two[turn % 2];
 		global = two[turn % 2];
