@@ -149,7 +149,31 @@ static void stretch(struct tricolor_arena *arena, pgoff_t first, pgoff_t nr, uns
 	mark_folios(arena, first, nr, bitmap);
 }
 
-/* With dirty_lock, but for while it copies. */
+/* What was collected could not be delivered: the pages count as written the next time, too. */
+static void put_back(struct tricolor_arena *arena, pgoff_t first, pgoff_t nr,
+		     const unsigned long *bitmap)
+{
+	XA_STATE(xas, &tricolor_mapping(arena)->i_pages, first);
+	void *entry;
+
+	xas_lock_irq(&xas);
+	xas_for_each(&xas, entry, first + nr - 1) {
+		if (test_bit(xas.xa_index - first, bitmap))
+			xas_set_mark(&xas, MARK_MAPPED);
+		if (need_resched()) {
+			xas_pause(&xas);
+			xas_unlock_irq(&xas);
+			cond_resched();
+			xas_lock_irq(&xas);
+		}
+	}
+	xas_unlock_irq(&xas);
+}
+
+/*
+ * With dirty_lock, but for while it copies.  Of a collection that fails what was delivered is said, by
+ * @args->length, and what was not is collected again.
+ */
 static int walk(struct tricolor_arena *arena, struct tricolor_dirty *args, bool collect)
 {
 	pgoff_t first = args->offset >> PAGE_SHIFT, pages = args->length >> PAGE_SHIFT, done, nr;
@@ -171,13 +195,20 @@ static int walk(struct tricolor_arena *arena, struct tricolor_dirty *args, bool 
 					 DIV_ROUND_UP(nr, 64) * sizeof(u64)))
 				err = -EFAULT;
 			mutex_lock(&arena->dirty_lock);
-			if (!err && !arena->dirty_tracked)
+			if (err) {
+				args->dirty_pages -= bitmap_weight(bitmap, nr);
+				put_back(arena, first + done, nr, bitmap);
+				nr = 0;
+			} else if (!arena->dirty_tracked) {
 				err = -ENODATA;
+			}
 		}
 		if (fatal_signal_pending(current))
 			err = -EINTR;
 	}
 	bitmap_free(bitmap);
+	if (collect)
+		args->length = (u64)done << PAGE_SHIFT;
 	return err;
 }
 
@@ -218,7 +249,7 @@ int tricolor_dirty(struct tricolor_arena *arena, struct tricolor_dirty *args)
 	if (stop)
 		WRITE_ONCE(arena->dirty_tracked, false);
 	else if (!start && !arena->dirty_tracked)
-		err = -ENODATA;
+		args->length = 0, err = -ENODATA;
 	else if (start && !arena->dirty_tracked)
 		err = begin(arena, args);
 	else

@@ -403,4 +403,50 @@ TEST_F(dirty, new_pages_are_kept)
 	TH_LOG("%llu rounds", (unsigned long long)round);
 }
 
+/* A bitmap that can't be written to loses nothing: what it was not told is told the next time. */
+TEST(failed_collection)
+{
+	/* Two stretches of the module's, of 32768 pages; the first one has a place. */
+	uint64_t stretch = 32768, pages = 2 * stretch, i, dirty;
+	struct tricolor_dirty d = { .size = sizeof(d), .length = pages * PAGE };
+	uint64_t *bits;
+	char *p;
+	int fd;
+
+	REQUIRE_MODULE();
+	if (!has_feature(TRICOLOR_FEATURE_DIRTY))
+		SKIP(return, "no dirty tracking on this kernel");
+	fd = new_arena(pages * PAGE, 0, NULL);
+	p = map_rw(fd, pages * PAGE);
+	bits = mmap(NULL, 3 * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	ASSERT_NE(MAP_FAILED, bits);
+	ASSERT_EQ(0, mprotect((char *)bits + PAGE, PAGE, PROT_NONE));
+	for (i = 0; i < pages; i += 1024)
+		p[i * PAGE] = 1;
+	ASSERT_EQ(0, dirty_call(fd, TRICOLOR_DIRTY_START, 0, pages * PAGE, NULL, NULL));
+	for (i = 0; i < pages; i += 1024)
+		p[i * PAGE] = 2;
+	d.bitmap = (uintptr_t)bits;
+	EXPECT_EQ(-EFAULT, call(fd, TRICOLOR_IOC_DIRTY, &d));
+	EXPECT_EQ(stretch * PAGE, d.length);
+	EXPECT_EQ(stretch / 1024, d.dirty_pages);
+	ASSERT_EQ(0, mprotect((char *)bits + PAGE, PAGE, PROT_READ | PROT_WRITE));
+	ASSERT_EQ(0, dirty_call(fd, 0, stretch * PAGE, stretch * PAGE, bits, &dirty));
+	EXPECT_EQ(stretch / 1024, dirty);
+	for (i = 0; i < stretch; i++)
+		if (!!(bits[i / 64] >> (i % 64) & 1) != !(i % 1024))
+			break;
+	EXPECT_EQ(stretch, i);
+	/* And once only. */
+	ASSERT_EQ(0, dirty_call(fd, 0, 0, pages * PAGE, bits, &dirty));
+	EXPECT_EQ(0, dirty);
+	/* The first stretch may have no place either. */
+	p[0] = 3;
+	d = (struct tricolor_dirty){ .size = sizeof(d), .length = PAGE, .bitmap = 1 };
+	EXPECT_EQ(-EFAULT, call(fd, TRICOLOR_IOC_DIRTY, &d));
+	EXPECT_EQ(0, d.length);
+	ASSERT_EQ(0, dirty_call(fd, 0, 0, PAGE, bits, &dirty));
+	EXPECT_EQ(1, dirty);
+}
+
 TEST_HARNESS_MAIN

@@ -206,7 +206,9 @@ struct tricolor_dirty {
 	__u32 size;
 	__u32 flags;			/* 0: collect; or TRICOLOR_DIRTY_START or _STOP */
 	__u64 offset;
-	__u64 length;			/* bytes; both multiples of 4 KiB */
+	__u64 length;			/* bytes; both multiples of 4 KiB.  (out) collect that fails
+					 * with other than EINVAL and EOPNOTSUPP: bytes for which
+					 * the bitmap was written; the rest is told the next time */
 	__u64 bitmap;			/* collect: pointer to __u64[(pages + 63) / 64]; bit 0 of
 					 * the first is the page at `offset` */
 	__u64 dirty_pages;		/* (out) bits that are set */
