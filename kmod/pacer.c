@@ -25,7 +25,8 @@ void tricolor_pacer_init(struct tricolor_arena *arena)
 int tricolor_publish(struct tricolor_arena *arena, const struct tricolor_pacer *args)
 {
 	if (args->flags || args->reserved || args->events & ~EVENTS ||
-	    args->phase > TRICOLOR_PHASE_SWEEP || args->limiter > 1)
+	    args->phase > TRICOLOR_PHASE_SWEEP || args->limiter > 1 || args->gc_percent < -1 ||
+	    args->memory_limit_bytes < 0)
 		return -EINVAL;
 	spin_lock(&arena->pacer_lock);
 	arena->pacer = *args;

@@ -319,6 +319,12 @@ TEST_F(sysfs, what_the_collector_publishes)
 	p.limiter = 0;
 	p.events = 1u << 4;
 	EXPECT_EQ(-EINVAL, call(self->collector, TRICOLOR_IOC_PUBLISH, &p));
+	p.events = TRICOLOR_EVENT_PACER;
+	p.gc_percent = -2;
+	EXPECT_EQ(-EINVAL, call(self->collector, TRICOLOR_IOC_PUBLISH, &p));
+	p.gc_percent = -1;
+	p.memory_limit_bytes = -1;
+	EXPECT_EQ(-EINVAL, call(self->collector, TRICOLOR_IOC_PUBLISH, &p));
 	EXPECT_EQ(16, number(self, "cycles"));
 
 	p = (struct tricolor_pacer){ .size = sizeof(p), .gc_percent = -1, .goal_bytes = NONE_BUDGET,
@@ -371,6 +377,9 @@ TEST_F(sysfs, tunables_reach_the_collector)
 	EXPECT_EQ(-1, t.gc_percent);
 	EXPECT_EQ(1048576, t.memory_limit_bytes);
 	EXPECT_EQ(3, t.sequence);
+	EXPECT_EQ(0, set(self, "gc_percent", "60"));
+	EXPECT_EQ(0, set(self, "gc_percent", "-1\n"));
+	EXPECT_EQ(-1, tunables(self->collector).gc_percent);
 	EXPECT_EQ(0, set(self, "memory_limit_bytes", "none\n"));
 	EXPECT_EQ(NONE_LIMIT, tunables(self->collector).memory_limit_bytes);
 
