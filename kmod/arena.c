@@ -4,8 +4,8 @@
  *
  *  1. An arena's memory is a shmem file of our own mount (one with 4 KiB pages, one with 2 MiB
  *     pages, so that the system's setting for shared memory does not matter).  The file gets a copy
- *     of shmem's operations that names this module as owner, has a release function, and has no
- *     mmap(): see tricolor_shmem_mmap().
+ *     of shmem's operations that names this module as owner, has a release function, knows of lazy
+ *     pages when it frees, and has no mmap(): see tricolor_shmem_mmap().
  *  2. References to the arena are references to that file.  arenas[] holds none: under arenas_lock
  *     an arena that is found there may be on its way out, and then its count is 0 already, but
  *     its memory stays until release has taken it from the list, which needs the lock.
@@ -17,6 +17,7 @@
  *     takes the arena from the list.  The worker has a reference to the arena's memory only.
  */
 #include <linux/cred.h>
+#include <linux/falloc.h>
 #include <linux/fcntl.h>
 #include <linux/file.h>
 #include <linux/module.h>
@@ -126,6 +127,25 @@ static int shm_release(struct inode *inode, struct file *shm)
 	tricolor_netlink_event(arena, TRICOLOR_CMD_ARENA_GONE);
 	put_device(&arena->dev);
 	return 0;
+}
+
+/*
+ * MADV_REMOVE, which frees as TRICOLOR_IOC_RECLAIM does: what is written afterwards is kept, and so the
+ * pages are not lazy any more.
+ */
+static long shm_fallocate(struct file *shm, int mode, loff_t offset, loff_t length)
+{
+	struct tricolor_arena *arena = shm->private_data;
+	int err;
+
+	/* Whatever else there is keeps pages.  The kernel has checked the numbers. */
+	if (mode & FALLOC_FL_PUNCH_HOLE && (u64)offset < arena->bytes) {
+		err = tricolor_lazy_take(arena, offset, min_t(u64, length, arena->bytes - offset),
+					 false);
+		if (err)
+			return err;
+	}
+	return small_anchor->f_op->fallocate(shm, mode, offset, length);
 }
 
 /*
@@ -409,6 +429,7 @@ int tricolor_arena_init(void)
 	shm_fops.owner = THIS_MODULE;
 	shm_fops.release = shm_release;
 	shm_fops.mmap = NULL;
+	shm_fops.fallocate = shm_fallocate;
 	shm_fops.get_unmapped_area = shm_get_unmapped_area;
 	return 0;
 

@@ -368,4 +368,25 @@ TEST_F(reclaim, a_fatal_signal_ends_a_call)
 	free(r);
 }
 
+/* MADV_REMOVE frees at once, and what is written after it is kept: nothing of it is lazy. */
+TEST(madv_remove_of_lazy_pages)
+{
+	uint64_t i, bytes = 4 * MiB, pages = bytes / PAGE;
+	int fd;
+	char *p;
+
+	REQUIRE_MODULE();
+	fd = new_arena(bytes, 0, NULL);
+	p = map_rw(fd, bytes);
+	memset(p, 1, bytes);
+	ASSERT_EQ(0, reclaim_lazy(fd, 0, bytes));
+	ASSERT_EQ(0, madvise(p, bytes / 2, MADV_REMOVE));
+	EXPECT_LE(info(fd).lazy_bytes, bytes / 2);
+	for (i = 0; i < pages / 2; i++)
+		fill_page(p + i * PAGE, i);
+	EXPECT_TRUE(WAIT_FOR(!write_text("/proc/sys/vm/drop_caches", "2") && !info(fd).lazy_bytes));
+	for (i = 0; i < pages / 2; i++)
+		ASSERT_TRUE(page_is(p + i * PAGE, i));
+}
+
 TEST_HARNESS_MAIN
