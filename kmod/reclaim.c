@@ -12,7 +12,6 @@
  * file) it finds out the next time that it truncates anything, which is at the end of the vector.
  */
 #include <linux/fs.h>
-#include <linux/falloc.h>
 #include <linux/mm.h>
 #include <linux/pagevec.h>
 #include <linux/sched/mm.h>
@@ -165,6 +164,36 @@ static void reuse(struct tricolor_arena *arena, struct tricolor_range *range,
 	vector->bytes += present;
 }
 
+/*
+ * Each hole by itself, as a fault would fill it.  fallocate() would undo all that it has done when a
+ * signal comes (on 6.1 any signal, so that a process with a timer never gets there), and would hold the
+ * inode's lock meanwhile.
+ */
+static int fill_holes(struct tricolor_arena *arena, pgoff_t first, pgoff_t end)
+{
+	struct address_space *mapping = tricolor_mapping(arena);
+	pgoff_t next;
+
+	for (; first < end; first = next) {
+		struct page *page;
+
+		next = first + 1;
+		if (fatal_signal_pending(current))
+			return -EINTR;
+		cond_resched();
+		if (xa_load(&mapping->i_pages, first))
+			continue;
+		page = shmem_read_mapping_page_gfp(mapping, first, mapping_gfp_mask(mapping));
+		if (IS_ERR(page))
+			return tricolor_is_orphan(arena) ? -ESHUTDOWN : PTR_ERR(page);
+		/* What is clean is dropped when memory is short. */
+		set_page_dirty(page);
+		next = folio_next_index(page_folio(page));
+		put_page(page);
+	}
+	return 0;
+}
+
 static void populate(struct tricolor_arena *arena, struct tricolor_range *range,
 		     struct vector *vector)
 {
@@ -174,12 +203,10 @@ static void populate(struct tricolor_arena *arena, struct tricolor_range *range,
 		range->result = -EINVAL;
 		return;
 	}
-	if (!range->length)
-		return;
 	memcg = tricolor_owner_memcg(arena);
 	old = set_active_memcg(memcg);
-	range->result = vfs_fallocate(arena->shm, FALLOC_FL_KEEP_SIZE, (loff_t)range->offset,
-				      (loff_t)range->length);
+	range->result = fill_holes(arena, range->offset >> PAGE_SHIFT,
+				   (range->offset + range->length) >> PAGE_SHIFT);
 	set_active_memcg(old);
 	mem_cgroup_put(memcg);
 }

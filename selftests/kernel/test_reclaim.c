@@ -5,6 +5,8 @@
  * A page's contents tell which page it is.  After everything that may take pages away each page
  * must be either what was written there or zero, and where the module promises one of the two, that.
  */
+#include <sys/time.h>
+
 #include "arena.h"
 
 #define BYTES (16 * MiB)
@@ -387,6 +389,27 @@ TEST(madv_remove_of_lazy_pages)
 	EXPECT_TRUE(WAIT_FOR(!write_text("/proc/sys/vm/drop_caches", "2") && !info(fd).lazy_bytes));
 	for (i = 0; i < pages / 2; i++)
 		ASSERT_TRUE(page_is(p + i * PAGE, i));
+}
+
+static void on_alarm(int sig)
+{
+	(void)sig;
+}
+
+/* A signal that comes again and again does not undo what was populated. */
+TEST(populate_under_signals)
+{
+	struct itimerval every = { { 0, 500 }, { 0, 500 } }, never = { 0 };
+	uint64_t bytes = 64 * MiB;
+	int fd;
+
+	REQUIRE_MODULE();
+	fd = new_arena(bytes, 0, NULL);
+	signal(SIGALRM, on_alarm);
+	ASSERT_EQ(0, setitimer(ITIMER_REAL, &every, NULL));
+	EXPECT_EQ(0, range_call(fd, TRICOLOR_IOC_POPULATE, 0, 0, bytes, NULL));
+	ASSERT_EQ(0, setitimer(ITIMER_REAL, &never, NULL));
+	EXPECT_EQ(bytes, info(fd).resident_bytes);
 }
 
 TEST_HARNESS_MAIN
