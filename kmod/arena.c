@@ -119,7 +119,7 @@ static int shm_release(struct inode *inode, struct file *shm)
 	let_go(arena);
 	mutex_lock(&arenas_lock);
 	xa_erase(&arenas, arena->id);
-	tricolor_user_uncharge(arena->user, arena->bytes);
+	tricolor_user_uncharge(arena);
 	mutex_unlock(&arenas_lock);
 
 	tricolor_lazy_drop(arena);
@@ -203,19 +203,15 @@ static struct tricolor_arena *alloc_arena(const struct tricolor_create *args)
 /* A number and a place in the user's limits; the place in the list stays empty until it can be found. */
 static int enlist(struct tricolor_arena *arena)
 {
-	struct tricolor_user *user;
 	int err;
 
 	mutex_lock(&arenas_lock);
-	user = tricolor_user_charge(arena->owner_uid, arena->bytes);
-	err = PTR_ERR_OR_ZERO(user);
+	err = tricolor_user_charge(arena);
 	if (!err) {
 		err = xa_alloc_cyclic(&arenas, &arena->id, NULL, XA_LIMIT(1, INT_MAX), &last_id,
 				      GFP_KERNEL_ACCOUNT);
 		if (err < 0)
-			tricolor_user_uncharge(user, arena->bytes);
-		else
-			arena->user = user;
+			tricolor_user_uncharge(arena);
 	}
 	mutex_unlock(&arenas_lock);
 	/* 1: the numbers have wrapped. */
@@ -226,7 +222,7 @@ static void delist(struct tricolor_arena *arena)
 {
 	mutex_lock(&arenas_lock);
 	xa_erase(&arenas, arena->id);
-	tricolor_user_uncharge(arena->user, arena->bytes);
+	tricolor_user_uncharge(arena);
 	mutex_unlock(&arenas_lock);
 }
 

@@ -51,7 +51,8 @@ struct tricolor_arena {
 	/* Set before anyone else can see the arena, and never changed. */
 	struct device dev;			/* sysfs; its reference count is this memory's */
 	struct file *shm;			/* counts references to the arena: see above */
-	struct tricolor_user *user;
+	struct tricolor_user **users;		/* user.c: to whom it is charged */
+	unsigned int nr_users;
 	struct pid *owner_pid;
 	u64 net_cookie;				/* of the owner's network namespace then */
 	kuid_t owner_uid;
@@ -152,8 +153,8 @@ static inline bool tricolor_is_orphan(const struct tricolor_arena *arena)
 /* user.c: with arenas_lock held. */
 extern unsigned long tricolor_max_arena_bytes, tricolor_max_user_bytes;
 extern unsigned int tricolor_max_user_arenas;
-struct tricolor_user *tricolor_user_charge(kuid_t uid, u64 bytes);
-void tricolor_user_uncharge(struct tricolor_user *user, u64 bytes);
+int tricolor_user_charge(struct tricolor_arena *arena);
+void tricolor_user_uncharge(struct tricolor_arena *arena);
 
 /* pages.c */
 u64 tricolor_present(struct tricolor_arena *arena, pgoff_t first, pgoff_t nr,

@@ -229,6 +229,8 @@ int tricolor_sysfs_add(struct tricolor_arena *arena)
 	arena->dev.groups = arena_groups;
 	/* Programs come and go more often than udev should run; netlink tells who wants to know. */
 	dev_set_uevent_suppress(&arena->dev, true);
+	/* It has no power to be managed, and a folder for that costs as much as ten files. */
+	device_set_pm_not_required(&arena->dev);
 	err = dev_set_name(&arena->dev, "arena%u", arena->id);
 	return err ? err : device_add(&arena->dev);
 }

@@ -2,12 +2,17 @@
 /*
  * user.c - what each user has, and may have
  *
- * A user's record exists while the user has arenas.  Everything here is under arenas_lock.
+ * A user's record exists while arenas are charged to the user.  An arena is charged to its maker, and
+ * to the owner of each user namespace that the maker is in (as the kernel's own limits are): a user
+ * who has 65,536 subordinate ones would else have as many times what a user may have.  Everything
+ * here is under arenas_lock.
  */
 #include <linux/capability.h>
+#include <linux/cred.h>
 #include <linux/list.h>
 #include <linux/module.h>
 #include <linux/slab.h>
+#include <linux/user_namespace.h>
 
 #include "internal.h"
 
@@ -52,35 +57,85 @@ static bool above(const struct tricolor_user *user, u64 bytes)
 	return max_bytes && (user->bytes > max_bytes || bytes > max_bytes - user->bytes);
 }
 
-/* One more arena of @bytes.  As with RLIMITs, CAP_SYS_RESOURCE goes beyond. */
-struct tricolor_user *tricolor_user_charge(kuid_t uid, u64 bytes)
+static struct tricolor_user *find_or_make(kuid_t uid)
 {
 	struct tricolor_user *user = find(uid);
 
-	if (!user) {
-		user = kzalloc(sizeof(*user), GFP_KERNEL_ACCOUNT);
-		if (!user)
-			return ERR_PTR(-ENOMEM);
-		user->uid = uid;
-		list_add(&user->node, &users);
-	}
-	if (above(user, bytes) && !capable(CAP_SYS_RESOURCE)) {
-		if (!user->arenas) {
-			list_del(&user->node);
-			kfree(user);
-		}
-		return ERR_PTR(-EDQUOT);
-	}
-	user->arenas++;
-	user->bytes += bytes;
+	if (user)
+		return user;
+	user = kzalloc(sizeof(*user), GFP_KERNEL_ACCOUNT);
+	if (!user)
+		return NULL;
+	user->uid = uid;
+	list_add(&user->node, &users);
 	return user;
 }
 
-void tricolor_user_uncharge(struct tricolor_user *user, u64 bytes)
+static void drop_unused(struct tricolor_user *user)
 {
-	user->bytes -= bytes;
-	if (--user->arenas)
+	if (user->arenas)
 		return;
 	list_del(&user->node);
 	kfree(user);
+}
+
+static bool is_charged(const struct tricolor_arena *arena, kuid_t uid)
+{
+	unsigned int i;
+
+	for (i = 0; i < arena->nr_users; i++)
+		if (uid_eq(arena->users[i]->uid, uid))
+			return true;
+	return false;
+}
+
+/* As with RLIMITs, CAP_SYS_RESOURCE goes beyond. */
+static int charge(struct tricolor_arena *arena, kuid_t uid)
+{
+	struct tricolor_user *user;
+
+	/* A namespace's root may be its owner. */
+	if (is_charged(arena, uid))
+		return 0;
+	user = find_or_make(uid);
+	if (!user)
+		return -ENOMEM;
+	if (above(user, arena->bytes) && !capable(CAP_SYS_RESOURCE)) {
+		drop_unused(user);
+		return -EDQUOT;
+	}
+	user->arenas++;
+	user->bytes += arena->bytes;
+	arena->users[arena->nr_users++] = user;
+	return 0;
+}
+
+/** tricolor_user_charge - one more arena, of the calling process */
+int tricolor_user_charge(struct tricolor_arena *arena)
+{
+	struct user_namespace *ns = current_user_ns();
+	int err;
+
+	arena->users = kcalloc(ns->level + 1, sizeof(*arena->users), GFP_KERNEL_ACCOUNT);
+	if (!arena->users)
+		return -ENOMEM;
+	err = charge(arena, arena->owner_uid);
+	for (; !err && ns->parent; ns = ns->parent)
+		err = charge(arena, ns->owner);
+	if (err)
+		tricolor_user_uncharge(arena);
+	return err;
+}
+
+void tricolor_user_uncharge(struct tricolor_arena *arena)
+{
+	while (arena->nr_users) {
+		struct tricolor_user *user = arena->users[--arena->nr_users];
+
+		user->arenas--;
+		user->bytes -= arena->bytes;
+		drop_unused(user);
+	}
+	kfree(arena->users);
+	arena->users = NULL;
 }

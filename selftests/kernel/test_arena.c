@@ -3,6 +3,8 @@
  * test_arena.c - making an arena, looking at it, attaching to it, and its end
  */
 #include <grp.h>
+#include <sched.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 
@@ -225,6 +227,65 @@ TEST_F(limits, of_a_user)
 		ASSERT_EQ(0, setuid(65533));
 		new_arena(BYTES, 0, NULL);
 	}));
+}
+
+/* Users that somebody has made of himself in a user namespace have no more than he may have. */
+TEST_F(limits, of_subordinate_users)
+{
+	char path[64];
+	int pair[2], fd;
+	char byte;
+	pid_t pid;
+
+	set_parameter("max_user_arenas", 3);
+	ASSERT_EQ(0, socketpair(AF_UNIX, SOCK_STREAM, 0, pair));
+	pid = fork();
+	ASSERT_LE(0, pid);
+	if (!pid) {
+		uid_t uid;
+
+		become_nobody();
+		ASSERT_EQ(0, prctl(PR_SET_DUMPABLE, 1));
+		if (unshare(CLONE_NEWUSER))
+			_exit(KSFT_SKIP);
+		/* Root maps some more users. */
+		ASSERT_EQ(1, write(pair[1], "x", 1));
+		ASSERT_EQ(1, read(pair[1], &byte, 1));
+		for (uid = 0; uid < 4; uid++) {
+			ASSERT_EQ(0, setresuid(uid, uid, 0));
+			fd = open_dev();
+			EXPECT_EQ(uid < 3 ? 0 : -EDQUOT, create(fd, PAGE, 0, NULL));
+			ASSERT_EQ(0, setresuid(0, 0, 0));
+		}
+		ASSERT_EQ(1, write(pair[1], "x", 1));
+		ASSERT_EQ(1, read(pair[1], &byte, 1));
+		_exit(th.failed ? KSFT_FAIL : 0);
+	}
+	close(pair[1]);
+	if (read(pair[0], &byte, 1) != 1)
+		SKIP(return, "no user namespaces for users here");
+	snprintf(path, sizeof(path), "/proc/%d/uid_map", pid);
+	ASSERT_EQ(0, write_text(path, "0 65534 1\n1 100000 10\n"));
+	ASSERT_EQ(1, write(pair[0], "x", 1));
+	EXPECT_EQ(1, read(pair[0], &byte, 1));
+	/* He has no more outside either, but others have. */
+	EXPECT_EQ(0, IN_CHILD({
+		become_nobody();
+		fd = open_dev();
+		EXPECT_EQ(-EDQUOT, create(fd, PAGE, 0, NULL));
+	}));
+	EXPECT_EQ(0, IN_CHILD({
+		ASSERT_EQ(0, setuid(65533));
+		new_arena(PAGE, 0, NULL);
+	}));
+	if (write(pair[0], "x", 1) != 1)
+		th_fail(false);
+	EXPECT_EQ(0, wait_child(pid));
+	EXPECT_EQ(0, IN_CHILD({
+		become_nobody();
+		new_arena(PAGE, 0, NULL);
+	}));
+	close(pair[0]);
 }
 
 /* An arena made by one user stays with that user's account, whoever has its last descriptor. */

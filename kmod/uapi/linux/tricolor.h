@@ -35,8 +35,9 @@
  *	EBUSY		there is an arena already (TRICOLOR_IOC_CREATE)
  *	EFBIG		the arena would be larger than the module's limit for one, or than
  *			RLIMIT_FSIZE
- *	EDQUOT		the user would have more arenas, or bytes of them, than the module's limits
- *			allow without CAP_SYS_RESOURCE
+ *	EDQUOT		the user, or the owner of a user namespace that the caller is in, would have
+ *			more arenas, or bytes of them, than the module's limits allow without
+ *			CAP_SYS_RESOURCE
  *	EOPNOTSUPP	not on this kernel, or not with this arena's pages; TRICOLOR_IOC_QUERY tells
  *	ENODATA		dirty pages are collected, but nobody said TRICOLOR_DIRTY_START
  *	ENOMEM		no memory
