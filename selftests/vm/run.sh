@@ -151,9 +151,12 @@ list_programs | grep -E "^($levels)[[:blank:]]" | awk -v p="$pattern" '$3 ~ p' >
 grep -v '^never' $vm/chosen.all | sed 's/^[a-z]*[[:blank:]]*//' >$vm/chosen
 grep '^never' $vm/chosen.all | sed 's/^[a-z]*[[:blank:]]*[0-9]*[[:blank:]]*//' >$vm/never
 [ -s $vm/chosen ] || fail "no test matches $pattern"
+# Beforehand: what is printed in the loop goes into the VM's list.
+while read -r _ name _; do
+	[ -x "$O/tests/${name%%:*}" ] || fail "$O/tests/${name%%:*} is not built"
+done <$vm/chosen
 while read -r seconds name rest; do
 	program=${name%%:*}
-	[ -x "$O/tests/$program" ] || fail "$O/tests/$program is not built"
 	mkdir -p "$root/b/tests/${program%/*}"
 	cp "$O/tests/$program" "$root/b/tests/$program"
 	# Names of the form PROGRAM:CASE run one program in several ways.
