@@ -362,6 +362,14 @@ struct mem_cgroup *tricolor_owner_memcg(const struct tricolor_arena *arena)
 	return memcg;
 }
 
+/** tricolor_arena_state - as sysfs and fdinfo name it */
+const char *tricolor_arena_state(const struct tricolor_arena *arena)
+{
+	if (tricolor_is_orphan(arena))
+		return "orphan";
+	return atomic_read(&arena->collectors) ? "attached" : "alone";
+}
+
 /** tricolor_arena_info - what the reader's namespaces may see of it; does not write @info->size. */
 void tricolor_arena_info(struct tricolor_arena *arena, struct tricolor_info *info)
 {

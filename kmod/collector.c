@@ -81,6 +81,7 @@ static const struct file_operations collector_fops = {
 	.read_iter = collector_read_iter,
 	.llseek = collector_llseek,
 	.poll = collector_poll,
+	.show_fdinfo = tricolor_show_fdinfo,
 	.unlocked_ioctl = tricolor_ioctl,
 	.compat_ioctl = compat_ptr_ioctl,
 };

@@ -7,6 +7,7 @@
 #include <linux/module.h>
 #include <linux/nospec.h>
 #include <linux/poll.h>
+#include <linux/seq_file.h>
 #include <linux/slab.h>
 #include <linux/uaccess.h>
 
@@ -210,6 +211,30 @@ long tricolor_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 	return err;
 }
 
+/**
+ * tricolor_show_fdinfo - /proc/PID/fdinfo of any descriptor
+ *
+ * What TRICOLOR_IOC_INFO says, for those who may look into the process that has it; no number of a process or a
+ * user, which would be another namespace's.
+ */
+void tricolor_show_fdinfo(struct seq_file *m, struct file *file)
+{
+	struct tricolor_file *tf = file->private_data;
+	struct tricolor_arena *arena = arena_of(tf);
+	struct tricolor_info info;
+
+	seq_printf(m, "tricolor-kind:\t%s\n", tf->kind == KIND_OWNER ? "owner" : "collector");
+	if (!arena)
+		return;
+	tricolor_arena_info(arena, &info);
+	seq_printf(m, "tricolor-arena:\t%u\n", info.id);
+	seq_printf(m, "tricolor-state:\t%s\n", tricolor_arena_state(arena));
+	seq_printf(m, "tricolor-dirty:\t%s\n", info.state & TRICOLOR_STATE_DIRTY ? "tracked" : "off");
+	seq_printf(m, "tricolor-size:\t%llu\n", info.bytes);
+	seq_printf(m, "tricolor-resident:\t%llu\n", info.resident_bytes);
+	seq_printf(m, "tricolor-lazy:\t%llu\n", info.lazy_bytes);
+}
+
 static int owner_open(struct inode *inode, struct file *file)
 {
 	struct tricolor_file *tf = kzalloc(sizeof(*tf), GFP_KERNEL_ACCOUNT);
@@ -276,6 +301,7 @@ static const struct file_operations owner_fops = {
 	.mmap = owner_mmap,
 	.get_unmapped_area = owner_get_unmapped_area,
 	.poll = owner_poll,
+	.show_fdinfo = tricolor_show_fdinfo,
 	.unlocked_ioctl = tricolor_ioctl,
 	.compat_ioctl = compat_ptr_ioctl,
 };

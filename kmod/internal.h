@@ -116,6 +116,7 @@ struct tricolor_call {
 int tricolor_dev_init(void);
 void tricolor_dev_exit(void);
 long tricolor_ioctl(struct file *file, unsigned int cmd, unsigned long arg);
+void tricolor_show_fdinfo(struct seq_file *m, struct file *file);
 u64 tricolor_feature_bits(void);
 
 /* collector.c */
@@ -132,6 +133,7 @@ void tricolor_arena_put(struct tricolor_arena *arena);
 void tricolor_owner_put(struct tricolor_arena *arena);
 struct mem_cgroup *tricolor_owner_memcg(const struct tricolor_arena *arena);
 int tricolor_shmem_mmap(struct tricolor_arena *arena, struct vm_area_struct *vma);
+const char *tricolor_arena_state(const struct tricolor_arena *arena);
 void tricolor_arena_info(struct tricolor_arena *arena, struct tricolor_info *info);
 extern bool tricolor_have_huge;
 

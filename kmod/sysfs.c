@@ -57,11 +57,7 @@ static DEVICE_ATTR_ADMIN_RO(owner_uid);
 
 static ssize_t state_show(struct device *dev, struct device_attribute *attr, char *buf)
 {
-	struct tricolor_arena *arena = arena_of(dev);
-
-	if (tricolor_is_orphan(arena))
-		return sysfs_emit(buf, "orphan\n");
-	return sysfs_emit(buf, "%s\n", atomic_read(&arena->collectors) ? "attached" : "alone");
+	return sysfs_emit(buf, "%s\n", tricolor_arena_state(arena_of(dev)));
 }
 static DEVICE_ATTR_ADMIN_RO(state);
 
