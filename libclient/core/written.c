@@ -389,8 +389,6 @@ static int collect(const struct tri_written *w, size_t first, size_t pages, uint
 		return -ENODATA;
 	if (first > w->pages || pages > w->pages - first)
 		return -EINVAL;
-	if (!pages)
-		return 0;
 	return w->by == TRI_WRITTEN_BY_DEVICE ? device_call(w, 0, first, pages, bits) : scan_data(w, first, pages, bits);
 }
 
@@ -398,6 +396,9 @@ int tri_written_collect(struct tri_written *w, size_t first, size_t pages, uint6
 {
 	int err;
 
+	/* There need be no bits then. */
+	if (!pages)
+		return w->started ? 0 : -ENODATA;
 	clear_all(bits, pages);
 	err = collect(w, first, pages, bits);
 	if (err)
