@@ -72,6 +72,17 @@ static void set_bits(struct xa_state *xas, unsigned long *bitmap, pgoff_t first,
 	bitmap_set(bitmap, from - first, to - from);
 }
 
+/* Between two entries of a walk, with the lock held. */
+static void give_way(struct xa_state *xas)
+{
+	if (!need_resched())
+		return;
+	xas_pause(xas);
+	xas_unlock_irq(xas);
+	cond_resched();
+	xas_lock_irq(xas);
+}
+
 /* Add to @bitmap what faults have marked, and take the marks off. */
 static void take_marks(struct tricolor_arena *arena, pgoff_t first, pgoff_t nr,
 		       unsigned long *bitmap)
@@ -84,12 +95,7 @@ static void take_marks(struct tricolor_arena *arena, pgoff_t first, pgoff_t nr,
 	xas_for_each_marked(&xas, entry, end - 1, MARK_MAPPED) {
 		set_bits(&xas, bitmap, first, end);
 		xas_clear_mark(&xas, MARK_MAPPED);
-		if (need_resched()) {
-			xas_pause(&xas);
-			xas_unlock_irq(&xas);
-			cond_resched();
-			xas_lock_irq(&xas);
-		}
+		give_way(&xas);
 	}
 	xas_unlock_irq(&xas);
 }
@@ -160,12 +166,7 @@ static void put_back(struct tricolor_arena *arena, pgoff_t first, pgoff_t nr,
 	xas_for_each(&xas, entry, first + nr - 1) {
 		if (test_bit(xas.xa_index - first, bitmap))
 			xas_set_mark(&xas, MARK_MAPPED);
-		if (need_resched()) {
-			xas_pause(&xas);
-			xas_unlock_irq(&xas);
-			cond_resched();
-			xas_lock_irq(&xas);
-		}
+		give_way(&xas);
 	}
 	xas_unlock_irq(&xas);
 }
