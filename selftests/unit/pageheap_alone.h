@@ -8,6 +8,7 @@
 #define TRICOLOR_SELFTESTS_PAGEHEAP_ALONE_H
 
 #include "../../libclient/pageheap.c"
+#include "pageheap_around.h"
 
 struct tri_global tri_g;
 static bool refusing;
@@ -30,26 +31,6 @@ void tri_untouched_add(uint64_t word, uint64_t mask)
 }
 
 void tri_untouched_copied(void)
-{
-}
-
-bool tri_braked(uint64_t pages)
-{
-	(void)pages;
-	return false;
-}
-
-void tri_dump_begin(void)
-{
-}
-
-void tri_dump_pages(uint64_t page, uint64_t pages)
-{
-	(void)page;
-	(void)pages;
-}
-
-void tri_dump_trim(void)
 {
 }
 

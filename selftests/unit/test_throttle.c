@@ -20,6 +20,7 @@ static void at(const char *point);
 #include "../../libclient/pageheap.c"
 #include "../../libclient/throttle.c"
 #include "../../libclient/untouched.c"
+#include "pageheap_around.h"
 
 #define MIB (1ll << 20)
 #define LIMIT (64 * MIB)
@@ -85,29 +86,9 @@ int tri_fail(int err, const char *format, ...)
 	return -err;
 }
 
-bool tri_braked(uint64_t pages)
-{
-	(void)pages;
-	return false;
-}
-
 bool tri_refusing(void)
 {
 	return false;
-}
-
-void tri_dump_begin(void)
-{
-}
-
-void tri_dump_pages(uint64_t page, uint64_t pages)
-{
-	(void)page;
-	(void)pages;
-}
-
-void tri_dump_trim(void)
-{
 }
 
 /* ------------------------------------------------------------------------------------------ */
