@@ -701,6 +701,17 @@ static struct found read_reports(const char *path, const struct shape *s)
 }
 
 /* @traced: with a tracer in place of events. */
+static int run_traced(const char *name, const char *debug, bool traced, char path[static 64])
+{
+	int status;
+
+	if (traced)
+		setenv("DENY_EVENTS", "1", 1);
+	status = run(name, debug, NULL, path);
+	unsetenv("DENY_EVENTS");
+	return status;
+}
+
 static bool is_found(const struct shape *s, bool traced)
 {
 	bool once = !strcmp(s->name, "store_once"), by_kernel = !strcmp(s->name, "store_read");
@@ -708,10 +719,7 @@ static bool is_found(const struct shape *s, bool traced)
 	struct found f;
 	int status;
 
-	if (traced)
-		setenv("DENY_EVENTS", "1", 1);
-	status = run(s->name, "barriers=status", NULL, path);
-	unsetenv("DENY_EVENTS");
+	status = run_traced(s->name, "barriers=status", traced, path);
 	f = read_reports(path, s);
 	if (f.no_events)
 		ksft_print_msg("%s: no hardware breakpoints here\n", s->name);
@@ -797,10 +805,7 @@ static bool exec_goes_on(void)
 	int i, status;
 
 	for (i = 0; i < 2; i++) {
-		if (i)
-			setenv("DENY_EVENTS", "1", 1);
-		status = run("exec", "barriers", NULL, path);
-		unsetenv("DENY_EVENTS");
+		status = run_traced("exec", "barriers", i, path);
 		f = read_reports(path, NULL);
 		if (!WIFEXITED(status) || WEXITSTATUS(status) != 7 || !f.stores || f.ended) {
 			ksft_print_msg("wait status %#x\n", status);
@@ -818,10 +823,7 @@ static bool exits_as_ever(void)
 	int i, status;
 
 	for (i = 0; i < 2; i++) {
-		if (i)
-			setenv("DENY_EVENTS", "1", 1);
-		status = run("store_global", "barriers", NULL, path);
-		unsetenv("DENY_EVENTS");
+		status = run_traced("store_global", "barriers", i, path);
 		f = read_reports(path, NULL);
 		if (status || !f.stores || !f.ended || !f.sites) {
 			ksft_print_msg("wait status %#x\n", status);

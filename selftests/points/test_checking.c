@@ -261,15 +261,23 @@ static int times(const char *text, const char *what)
 	return n;
 }
 
-/* Three ways to watch a word do not take turns by passes: one that is stored to in each third is not missed by all. */
-TEST(who_stores_in_each_third_pass)
+/* What is reported after such stores; NULL: nobody can say here who stores. */
+static const char *reports_of(int nth, int words, int passes, bool late)
 {
 	const char *text;
 
-	ASSERT_TRUE(store_in_each(3, 1, 12, false));
+	ASSERT_TRUE(store_in_each(nth, words, passes, late));
 	text = reports();
 	unlink(path);
-	if (can_not_be_watched(text))
+	return can_not_be_watched(text) ? NULL : text;
+}
+
+/* Three ways to watch a word do not take turns by passes: one that is stored to in each third is not missed by all. */
+TEST(who_stores_in_each_third_pass)
+{
+	const char *text = reports_of(3, 1, 12, false);
+
+	if (!text)
 		SKIP(return, "no hardware breakpoints here");
 	EXPECT_EQ(1, times(text, "\"event\":\"store\""));
 	EXPECT_EQ(1, times(text, "\"store\":{"));
@@ -278,12 +286,9 @@ TEST(who_stores_in_each_third_pass)
 /* On a busy machine it takes long to watch a word, and that it was stored to by then says only the next pass. */
 TEST(who_stores_before_a_word_is_watched)
 {
-	const char *text;
+	const char *text = reports_of(3, 1, 12, true);
 
-	ASSERT_TRUE(store_in_each(3, 1, 12, true));
-	text = reports();
-	unlink(path);
-	if (can_not_be_watched(text))
+	if (!text)
 		SKIP(return, "no hardware breakpoints here");
 	EXPECT_EQ(1, times(text, "\"event\":\"store\""));
 	EXPECT_EQ(1, times(text, "\"store\":{"));
@@ -292,12 +297,9 @@ TEST(who_stores_before_a_word_is_watched)
 /* It is reported without its instruction when it was watched in vain, and with it in the end. */
 TEST(who_stores_in_each_40th_pass)
 {
-	const char *text;
+	const char *text = reports_of(STINT + 8, 1, 3 * (STINT + 8) + 2, false);
 
-	ASSERT_TRUE(store_in_each(STINT + 8, 1, 3 * (STINT + 8) + 2, false));
-	text = reports();
-	unlink(path);
-	if (can_not_be_watched(text))
+	if (!text)
 		SKIP(return, "no hardware breakpoints here");
 	EXPECT_EQ(1, times(text, "\"event\":\"suspect\""));
 	EXPECT_EQ(1, times(text, "\"store\":null"));
@@ -308,12 +310,9 @@ TEST(who_stores_in_each_40th_pass)
 /* There are more of them than can be watched at a time, and each is watched until it is stored to. */
 TEST(who_stores_to_many_words)
 {
-	const char *text;
+	const char *text = reports_of(5, WORDS, 40, false);
 
-	ASSERT_TRUE(store_in_each(5, WORDS, 40, false));
-	text = reports();
-	unlink(path);
-	if (can_not_be_watched(text))
+	if (!text)
 		SKIP(return, "no hardware breakpoints here");
 	EXPECT_EQ(1, times(text, "\"store\":{"));
 	EXPECT_EQ(0, times(text, "\"store\":null"));
