@@ -395,7 +395,6 @@ static bool take_past(uint64_t bytes)
 	return true;
 }
 
-
 /* Its turn has come, or waiting is of no use. */
 static bool is_over(const struct tri_throttled *w)
 {
