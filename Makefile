@@ -29,7 +29,7 @@ DESTDIR	?=
 # in a folder of its own, so that switching costs no rebuild.
 SANITIZE ?=
 
-# POINTS=1 builds library and daemon with test points (libclient/point.h), for the tests that need
+# POINTS=1 builds library and daemon with test points (core/system/point.h), for the tests that need
 # them, likewise in a folder of its own.
 POINTS	?= 0
 
@@ -65,16 +65,16 @@ endif
 # --------------------------------------------------------------------------------------------
 
 LIB_SRCS	:= $(wildcard libclient/*.c)
-CORE_SRCS	:= $(filter-out $(if $(filter 1,$(POINTS)),,%/point.c),$(wildcard libclient/core/*.c))
+CORE_SRCS	:= $(filter-out $(if $(filter 1,$(POINTS)),,%/point.c),$(wildcard core/*/*.c))
 STATIC_SRCS	:= $(wildcard libclient/static/*.c)
-DAEMON_SRCS	:= $(wildcard daemon/*.c)
+DAEMON_SRCS	:= $(wildcard daemon/*/*.c)
 TOOL_SRCS	:= $(wildcard tools/*.c)
 UNIT_SRCS	:= $(wildcard selftests/unit/test_*.c)
 INTEGRATION_SRCS := $(wildcard selftests/integration/test_*.c)
 POINT_SRCS	:= $(wildcard selftests/points/test_*.c)
 PLUGIN_SRCS	:= $(wildcard selftests/integration/plugin_*.c)
 CONTAINER_SRCS	:= $(wildcard selftests/containers/*.c)
-EXAMPLE_SRCS	:= $(wildcard libclient/examples/*/*.c)
+EXAMPLE_SRCS	:= $(wildcard examples/*/*.c)
 
 # The one place that knows the version is the public header.
 HEADER	:= libclient/include/tricolor.h
@@ -88,8 +88,8 @@ SONAME	:= libtricolor.so.$(SOVERSION)
 LIB_OBJS	:= $(patsubst %.c,$(O)/pic/%.o,$(LIB_SRCS) $(CORE_SRCS))
 STATIC_OBJS	:= $(patsubst %.c,$(O)/pic/%.o,$(STATIC_SRCS))
 CORE_OBJS	:= $(patsubst %.c,$(O)/obj/%.o,$(CORE_SRCS))
-DAEMON_OBJS	:= $(patsubst %.c,$(O)/obj/%.o,$(filter-out daemon/main.c,$(DAEMON_SRCS)))
-DAEMON_MAIN	:= $(patsubst %.c,$(O)/obj/%.o,$(filter daemon/main.c,$(DAEMON_SRCS)))
+DAEMON_OBJS	:= $(patsubst %.c,$(O)/obj/%.o,$(filter-out daemon/service/main.c,$(DAEMON_SRCS)))
+DAEMON_MAIN	:= $(patsubst %.c,$(O)/obj/%.o,$(filter daemon/service/main.c,$(DAEMON_SRCS)))
 UNIT_OBJS	:= $(patsubst %.c,$(O)/obj/%.o,$(UNIT_SRCS))
 INTEGRATION_OBJS := $(patsubst %.c,$(O)/obj/%.o,$(INTEGRATION_SRCS))
 POINT_OBJS	:= $(patsubst %.c,$(O)/obj/%.o,$(POINT_SRCS))
@@ -115,7 +115,7 @@ UNIT_TESTS	:= $(patsubst selftests/%.c,$(O)/tests/%,$(UNIT_SRCS))
 INTEGRATION_TESTS := $(patsubst selftests/%.c,$(O)/tests/%,$(INTEGRATION_SRCS))
 POINT_TESTS	:= $(patsubst selftests/%.c,$(O)/tests/%,$(POINT_SRCS))
 PLUGINS		:= $(patsubst selftests/%.c,$(O)/tests/%.so,$(PLUGIN_SRCS))
-EXAMPLES	:= $(patsubst libclient/examples/%/main.c,$(O)/examples/%,$(wildcard libclient/examples/*/main.c))
+EXAMPLES	:= $(patsubst examples/%/main.c,$(O)/examples/%,$(wildcard examples/*/main.c))
 
 # What images hold that hold nothing else: programs that need no shared library.  The C library's functions
 # that would look for one, such as those that know names of users, do without it there.
@@ -159,19 +159,20 @@ DEPS	= -MMD -MP
 COMPILE	= $(CC) $(C_FLAGS) $(INCLUDES) $(DEFINES) $(CPPFLAGS) $(CFLAGS) $(SAN) $(DEPS)
 LINK	= $(CC) $(CFLAGS) $(SAN) $(L_FLAGS) $(LDFLAGS)
 
-# iquote: a header of ours may have the name of one of the system.
+# iquote: a header of ours may have the name of one of the system.  A header of another folder is named from the top;
+# core/ and libclient/ name it from where they are, so that they can be built within another tree.
 # The module's interface is this tree's, whatever is installed.
-INCLUDES = -DTRI_NO_THREAD_REDIRECTS -Ilibclient/include -iquote libclient -Ikmod/uapi -iquote daemon -iquote selftests -iquote tools
+INCLUDES = -DTRI_NO_THREAD_REDIRECTS -Ilibclient/include -Ikmod/uapi -iquote . -iquote selftests
 
 $(O)/obj/tools/source.o: DEFINES = $(if $(DW),-DHAVE_LIBDW)
-$(O)/obj/daemon/genl.o: DEFINES = $(if $(GENL),-DHAVE_LIBNL_GENL -I/usr/include/libnl3)
+$(O)/obj/daemon/service/genl.o: DEFINES = $(if $(GENL),-DHAVE_LIBNL_GENL -I/usr/include/libnl3)
 
 # Regions end when a thread is cancelled in them, or an exception passes.
 $(O)/pic/libclient/blocking.o $(O)/pic/libclient/sigmask.o: DEFINES = -fexceptions
 
 # Examples and plugins of tests see what a user of the library sees.
 $(EXAMPLE_OBJS) $(PLUGIN_OBJS) $(CONTAINER_OBJS): INCLUDES = -Ilibclient/include -iquote selftests
-$(EXAMPLE_OBJS): INCLUDES += -iquote libclient/examples
+$(EXAMPLE_OBJS): INCLUDES += -iquote examples
 
 # Where library and command look for the collector if there is none at ../sbin from their own place,
 # where that looks for the marker that it lends, and where it has its configuration.  Only the files that use it are built again for another PREFIX.
@@ -258,12 +259,12 @@ $(DAEMON_BIN): $(DAEMON_MAIN) $(DAEMON_LIB) $(CORE_LIB)
 	$(call say,LD,$@)$(LINK) -o $@ $(filter %.o %.a,$^) -lm -lpthread $(GENL_LIBS)
 
 # The collector without a library, for clients in whose file system there is none: a shared one lends it
-# (daemon/link.c).  It hears no netlink events, which are for a shared one; there are no static sanitizers.
-$(O)/obj/daemon/genl-none.o: daemon/genl.c $(O)/.flags
+# (daemon/service/link.c).  It hears no netlink events, which are for a shared one; there are no static sanitizers.
+$(O)/obj/daemon/service/genl-none.o: daemon/service/genl.c $(O)/.flags
 	@mkdir -p $(@D)
 	$(call say,CC,$@)$(COMPILE) -c -o $@ $<
 
-$(O)/libexec/tricolor/tricolor-marker: $(DAEMON_MAIN) $(O)/obj/daemon/genl-none.o $(DAEMON_LIB) $(CORE_LIB)
+$(O)/libexec/tricolor/tricolor-marker: $(DAEMON_MAIN) $(O)/obj/daemon/service/genl-none.o $(DAEMON_LIB) $(CORE_LIB)
 	@mkdir -p $(@D)
 	$(call say,LD,$@)$(LINK) -static -o $@ $(filter %.o %.a,$^) -lm -lpthread
 
@@ -298,7 +299,7 @@ $(PLUGINS): $(O)/tests/%.so: $(O)/pic/selftests/%.o $(LIB_FILE) $(LIB_LINK)
 	$(call say,LD,$@)$(LINK) -shared -o $@ $< -L$(O)/lib -ltricolor
 
 # Each folder of examples/ that has a main.c is a program, with what is in common/.  The load generator has no heap.
-example_objs = $(filter $(O)/obj/libclient/examples/$(1)/% $(O)/obj/libclient/examples/common/%,$(EXAMPLE_OBJS))
+example_objs = $(filter $(O)/obj/examples/$(1)/% $(O)/obj/examples/common/%,$(EXAMPLE_OBJS))
 EXAMPLE_LIBS = -ltricolor
 $(O)/examples/kvload: EXAMPLE_LIBS =
 $(foreach example,$(EXAMPLES),$(eval $(example): $(call example_objs,$(notdir $(example)))))
@@ -331,16 +332,16 @@ $(IMAGE_FILES):
 
 .PHONY: demo bench bench-curves bench-scale bench-limits bench-written
 demo: all
-	$(Q)sh libclient/examples/wordindex/demo.sh
+	$(Q)sh examples/wordindex/demo.sh
 
 bench: all
-	$(Q)sh tools/bench/run.sh
+	$(Q)sh bench/run.sh
 
 # Programs of their own: they need control groups, and no other systems to compare with.
-LIMITS_SRCS := $(wildcard tools/bench/limits/*.c)
+LIMITS_SRCS := $(wildcard bench/limits/*.c)
 LIMITS	:= $(O)/bench/limits
 
-$(LIMITS): $(LIMITS_SRCS) $(wildcard tools/bench/limits/*.h selftests/integration/*.h) $(LIB_FILE)
+$(LIMITS): $(LIMITS_SRCS) $(wildcard bench/limits/*.h selftests/integration/*.h) $(LIB_FILE)
 	@mkdir -p $(@D)
 	$(call say,CC,$@)$(CC) $(C_FLAGS) $(CFLAGS) -Ilibclient/include -iquote selftests -iquote selftests/integration \
 		-o $@ $(LIMITS_SRCS) -L$(O)/lib -Wl,-rpath,'$$ORIGIN/../lib' -ltricolor -lm -lpthread
@@ -351,15 +352,15 @@ bench-limits: all $(LIMITS)
 # Nor has this one: it is about the kernel's ways to tell which pages were written.
 WRITTEN	:= $(O)/bench/written
 
-$(WRITTEN): tools/bench/written/main.c libclient/core/written.h $(CORE_LIB)
+$(WRITTEN): bench/written/main.c core/heap/written.h $(CORE_LIB)
 	@mkdir -p $(@D)
-	$(call say,CC,$@)$(CC) $(C_FLAGS) $(CFLAGS) -Ilibclient -Ikmod/uapi -o $@ $< $(CORE_LIB)
+	$(call say,CC,$@)$(CC) $(C_FLAGS) $(CFLAGS) -iquote . -Ikmod/uapi -o $@ $< $(CORE_LIB)
 
 bench-written: $(WRITTEN)
 	$(Q)$(WRITTEN)
 
 bench-curves bench-scale: bench-%: all
-	$(Q)sh tools/bench/run.sh $*
+	$(Q)sh bench/run.sh $*
 
 # What is promised with markers of clients' own and with a shared one alike.
 MARKED_BY_SHARED := $(filter %/test_control %/test_sandbox,$(INTEGRATION_TESTS))
@@ -401,7 +402,7 @@ check-install:
 check-compilers: all
 	$(Q)O=$(O) $(RUN) -l compilers -t 20000 "sh selftests/compilers/run.sh all"
 
-# The kernel module, in a virtual machine with one of Debian's kernels, which tools/setup.sh has
+# The kernel module, in a virtual machine with one of Debian's kernels, which scripts/setup.sh has
 # fetched: without one, or without the emulator, these skip and say so.
 kernel-tests:
 	$(Q)$(MAKE) -C selftests/kernel OUTPUT=$(abspath $(O))/tests/kernel
@@ -471,7 +472,7 @@ check: all tests images kernel-tests build-points build-asan build-tsan
 
 .PHONY: style
 style:
-	$(Q)sh tools/style.sh
+	$(Q)sh scripts/style.sh
 
 # --------------------------------------------------------------------------------------------
 # Installing

@@ -19,9 +19,9 @@
 
 #include "brake.h"
 #include "checker.h"
-#include "futex.h"
+#include "../core/system/futex.h"
 #include "internal.h"
-#include "point.h"
+#include "../core/system/point.h"
 #include "throttle.h"
 
 /* Write @n bits of @bits at bit @at of the pointer map.  The caller owns the span. */

@@ -43,9 +43,9 @@
 #include <time.h>
 
 #include "checker.h"
-#include "core/marking.h"
+#include "../core/heap/marking.h"
 #include "error.h"
-#include "futex.h"
+#include "../core/system/futex.h"
 #include "internal.h"
 
 #define QUANTUM_BYTES 16384

@@ -14,7 +14,7 @@
  */
 #include "checker.h"
 #include "internal.h"
-#include "point.h"
+#include "../core/system/point.h"
 
 /* A buffer is handed over before the slot stops naming it: the collector reads slots first. */
 void tri_flush_buffer(struct tri_thread *t)

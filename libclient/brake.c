@@ -22,7 +22,7 @@
 #include <sys/sysinfo.h>
 
 #include "brake.h"
-#include "core/cgroup.h"
+#include "../core/system/cgroup.h"
 #include "error.h"
 #include "internal.h"
 #include "throttle.h"

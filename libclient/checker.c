@@ -20,9 +20,9 @@
 #include <unistd.h>
 
 #include "checker.h"
-#include "futex.h"
+#include "../core/system/futex.h"
 #include "object.h"
-#include "point.h"
+#include "../core/system/point.h"
 
 #define SUSPECTS 65536u			/* that are kept at a time */
 #define END_NS 10000000000ull		/* exit() waits no longer for a program's last pass */

@@ -25,7 +25,7 @@
 
 #include "brake.h"
 #include "connect.h"
-#include "core/proto.h"
+#include "../core/proto/client.h"
 #include "dial.h"
 #include "error.h"
 #include "hello.h"

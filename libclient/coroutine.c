@@ -29,7 +29,7 @@
 #include <sys/mman.h>
 
 #include "internal.h"
-#include "point.h"
+#include "../core/system/point.h"
 
 enum {
 	FREE,

@@ -32,7 +32,7 @@
 #include <unistd.h>
 
 #include "bare.h"
-#include "futex.h"
+#include "../core/system/futex.h"
 #include "internal.h"
 
 #define STACK_BYTES 16384

@@ -42,9 +42,9 @@
 #include <sys/mman.h>
 
 #include "error.h"
-#include "futex.h"
+#include "../core/system/futex.h"
 #include "internal.h"
-#include "point.h"
+#include "../core/system/point.h"
 
 #define ATTACH_PATIENCE_S 1
 #define LOCKS_PATIENCE_NS 2000000000ull

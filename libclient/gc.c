@@ -10,7 +10,7 @@
 #include "brake.h"
 #include "checker.h"
 #include "error.h"
-#include "futex.h"
+#include "../core/system/futex.h"
 #include "internal.h"
 
 #define LOOK_NS 100000000ull		/* so often a wait looks whether there is anything to wait for */

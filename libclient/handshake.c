@@ -36,11 +36,11 @@
 #include <sys/rseq.h>
 
 #include "checker.h"
-#include "core/proto.h"
-#include "futex.h"
+#include "../core/proto/client.h"
+#include "../core/system/futex.h"
 #include "held_up.h"
 #include "internal.h"
-#include "point.h"
+#include "../core/system/point.h"
 
 /* Threads get this long to answer by themselves before they are sent a signal. */
 #define PATIENCE_NS 30000

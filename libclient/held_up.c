@@ -19,7 +19,7 @@
 #include <unistd.h>
 
 #include "error.h"
-#include "futex.h"
+#include "../core/system/futex.h"
 #include "held_up.h"
 
 #define LET_NS 50000000ull

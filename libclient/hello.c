@@ -12,8 +12,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "core/passing.h"
-#include "core/proto.h"
+#include "../core/proto/passing.h"
+#include "../core/proto/client.h"
 #include "error.h"
 #include "hello.h"
 

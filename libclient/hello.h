@@ -7,7 +7,7 @@
 #ifndef TRI_HELLO_H
 #define TRI_HELLO_H
 
-#include "core/proto.h"
+#include "../core/proto/client.h"
 #include "internal.h"
 
 /* HELLO as it is sent, with the descriptors that go along: the arena, and files of control groups. */

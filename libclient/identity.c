@@ -3,7 +3,7 @@
  * identity.c - what a collector is told of its client that only the client can see
  *
  * A collector may be in another mount, control group, pid or user namespace, or have no /proc.  Then it
- * can't find the files that tell what its client may use.  So the client opens them (core/cgroup_files.c),
+ * can't find the files that tell what its client may use.  So the client opens them (core/system/cgroup_files.c),
  * and passes descriptors.  The control group may change at any time, and with it the files: they are opened
  * anew for each collector, and closed when they have been sent.
  */
@@ -13,8 +13,8 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
-#include "core/cgroup.h"
-#include "core/cgroup_files.h"
+#include "../core/system/cgroup.h"
+#include "../core/system/cgroup_files.h"
 #include "hello.h"
 
 /* What the program is called is what its first thread is; ours is "tricolor-agent". */

@@ -17,7 +17,7 @@
 #include "connect.h"
 #include "dial.h"
 #include "error.h"
-#include "futex.h"
+#include "../core/system/futex.h"
 #include "internal.h"
 #include "real.h"
 #include "throttle.h"

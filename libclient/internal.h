@@ -22,10 +22,10 @@
 #include <ucontext.h>
 #include <ucontext.h>
 
-#include "core/buffer.h"
-#include "core/layout.h"
-#include "core/sizeclass.h"
-#include "core/span.h"
+#include "../core/heap/buffer.h"
+#include "../core/heap/layout.h"
+#include "../core/heap/sizeclass.h"
+#include "../core/heap/span.h"
 #include "lock.h"
 #include "tricolor.h"
 

@@ -17,7 +17,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "futex.h"
+#include "../core/system/futex.h"
 #include "internal.h"
 #include "real.h"
 

@@ -23,9 +23,9 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "futex.h"
+#include "../core/system/futex.h"
 #include "internal.h"
-#include "point.h"
+#include "../core/system/point.h"
 
 #define STACK_BYTES (16ul << 10)
 #define FIRST_NS 1000000000ull		/* a look is due: threads are attached, … */

@@ -10,7 +10,7 @@
  */
 #include <errno.h>
 
-#include "futex.h"
+#include "../core/system/futex.h"
 #include "internal.h"
 
 /* The main thread has this one from the library's start on: it may be attached by another thread. */

@@ -11,7 +11,7 @@
 
 #include <stdbool.h>
 
-#include "futex.h"
+#include "../core/system/futex.h"
 
 struct tri_lock {
 	tri_au32 word;

@@ -25,7 +25,7 @@
 
 #include "internal.h"
 #include "object.h"
-#include "point.h"
+#include "../core/system/point.h"
 
 #define TRIES 300			/* each with a sched_yield(): a dlopen() takes some 100 us */
 #define PHDRS 16			/* read at once, and most objects have less */

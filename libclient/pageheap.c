@@ -2,7 +2,7 @@
 /*
  * pageheap.c - runs of heap pages for spans
  *
- * Address-ordered first fit over the `used` bitmap of core/pages.h:
+ * Address-ordered first fit over the `used` bitmap of core/heap/pages.h:
  *
  *  1. A run of at most a chunk (512 pages) is looked for in one chunk after another, skipping those
  *     whose hint says that no run is that long.  A chunk that disappoints gets its true longest run
@@ -15,7 +15,7 @@
  */
 #include "brake.h"
 #include "internal.h"
-#include "point.h"
+#include "../core/system/point.h"
 #include "throttle.h"
 
 static struct tri_lock lock;

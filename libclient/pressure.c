@@ -12,7 +12,7 @@
  */
 #include <errno.h>
 
-#include "futex.h"
+#include "../core/system/futex.h"
 #include "internal.h"
 
 #define ASK_NS 10000000ull		/* a program that is refused asks for a cycle this often */

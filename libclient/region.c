@@ -26,7 +26,7 @@
  * There is no count of regions.  One in another one ends that; the end of one that is over does nothing.
  */
 #include "checker.h"
-#include "futex.h"
+#include "../core/system/futex.h"
 #include "internal.h"
 
 /* The agent reads a stack, or a stop lasts, longer than that: something is wrong, and the cycle void. */

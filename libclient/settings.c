@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/size.h"
+#include "../core/system/size.h"
 #include "internal.h"
 
 #define DEFAULT_ARENA_BYTES (64ull << 30)

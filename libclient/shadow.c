@@ -13,7 +13,7 @@
 #include <sys/mman.h>
 
 #include "checker.h"
-#include "point.h"
+#include "../core/system/point.h"
 
 #define LEAF_SHIFT 30
 #define LEAVES (1u << (47 - LEAF_SHIFT))

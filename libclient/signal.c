@@ -21,9 +21,9 @@
 #include <string.h>
 #include <ucontext.h>
 
-#include "futex.h"
+#include "../core/system/futex.h"
 #include "internal.h"
-#include "point.h"
+#include "../core/system/point.h"
 #include "restart.h"
 
 #define STOP_NS 60000000000ull		/* a collector that stops threads for longer is stopped itself */

@@ -14,7 +14,7 @@
 #include <threads.h>
 
 #include "internal.h"
-#include "point.h"
+#include "../core/system/point.h"
 #include "real.h"
 
 /* A thread from its creation to its end, or to its join. */

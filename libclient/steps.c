@@ -17,7 +17,7 @@
  * wait: an allocation in an allocation, a handler that interrupted the library, a handler of fork().  Nor does a
  * thread without a record.  A wait that fails, as there is no collector, is none: agent.c has said why.
  */
-#include "futex.h"
+#include "../core/system/futex.h"
 #include "internal.h"
 
 #define HOLD_NS 100000000ull

@@ -41,10 +41,10 @@
 
 #include "dial.h"
 #include "error.h"
-#include "futex.h"
+#include "../core/system/futex.h"
 #include "held_up.h"
 #include "internal.h"
-#include "point.h"
+#include "../core/system/point.h"
 #include "real.h"
 
 #define VISITS 16384u			/* unattached threads that a cycle can deal with */

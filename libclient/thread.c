@@ -15,9 +15,9 @@
 #include <sys/mman.h>
 #include <sys/rseq.h>
 
-#include "futex.h"
+#include "../core/system/futex.h"
 #include "internal.h"
-#include "point.h"
+#include "../core/system/point.h"
 
 __thread struct tri__tls tri__tls __attribute__((tls_model("initial-exec"),
 						 visibility("default"))) = {

@@ -64,17 +64,17 @@
 #include <unistd.h>
 
 #include "brake.h"
-#include "core/cgroup.h"
-#include "core/cgroup_files.h"
+#include "../core/system/cgroup.h"
+#include "../core/system/cgroup_files.h"
 #include "error.h"
-#include "futex.h"
-#include "point.h"
+#include "../core/system/futex.h"
+#include "../core/system/point.h"
 #include "throttle.h"
 
 #define MARGIN_PARTS 32
 #define MARGIN_MIN_BYTES (1ll << 20)
 #define MARGIN_MAX_BYTES (64ll << 20)
-#define RESERVE_PARTS 10		/* as the collectors' soft limit: daemon/tick.c */
+#define RESERVE_PARTS 10		/* as the collectors' soft limit: daemon/limits/tick.c */
 /*
  * Two periods of a CPU quota.  A collector that has one gets to do something in each of them, so most
  * cycles end while there is still something left of the reserve.
@@ -419,7 +419,7 @@ static uint64_t wait_for(struct tri_thread *t, const struct tri_throttled *w, ui
 
 	if (w->turn_ns && w->turn_ns < began + ns)
 		ns = w->turn_ns > began ? w->turn_ns - began : 0;
-	/* Then the conditions are read: pairs with wake_throttled(), and with the one in daemon/cycle.c. */
+	/* Then the conditions are read: pairs with wake_throttled(), and with the one in daemon/heap/cycle.c. */
 	atomic_fetch_add(&ctl->throttled_now, 1);
 	tri_write(&t->waits, 1);
 	seq = atomic_load(&ctl->throttle_seq);

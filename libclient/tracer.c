@@ -38,7 +38,7 @@
 
 #include "bare.h"
 #include "checker.h"
-#include "futex.h"
+#include "../core/system/futex.h"
 
 #define STACK_BYTES 65536u
 #define THREADS 512u

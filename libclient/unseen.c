@@ -14,7 +14,7 @@
 #include <sys/mman.h>
 
 #include "internal.h"
-#include "point.h"
+#include "../core/system/point.h"
 
 /** When the heap starts.  Returns 0 or -ENOMEM. */
 int tri_unseen_watch(void)

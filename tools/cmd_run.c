@@ -16,7 +16,7 @@
 #include <string.h>
 
 #include "command.h"
-#include "core/size.h"
+#include "core/system/size.h"
 #include "run_collector.h"
 #include "run_end.h"
 #include "run_group.h"

@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "command.h"
-#include "core/size.h"
+#include "core/system/size.h"
 #include "show.h"
 #include "target.h"
 #include "target_options.h"

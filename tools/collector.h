@@ -14,7 +14,7 @@
 #include <stddef.h>
 #include <sys/types.h>
 
-#include "control_proto.h"
+#include "core/proto/control.h"
 
 #define DEFAULT_SOCKET "/run/tricolor/tricolord.sock"
 

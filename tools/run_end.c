@@ -23,8 +23,8 @@
 
 #include "collector.h"
 #include "command.h"
-#include "core/cgroup.h"
-#include "ending.h"
+#include "core/system/cgroup.h"
+#include "daemon/clients/ending.h"
 #include "show.h"
 
 #define ANSWER_S 10

@@ -24,7 +24,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "core/cgroup.h"
+#include "core/system/cgroup.h"
 
 static int write_file(const char *dir, const char *name, const char *text)
 {

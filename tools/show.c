@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "arena.h"
+#include "daemon/heap/arena.h"
 #include "tricolor.h"
 
 const char *show_bytes(uint64_t bytes, char text[static 32])

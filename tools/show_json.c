@@ -8,7 +8,7 @@
 #include <json-c/json.h>
 #include <stdio.h>
 
-#include "arena.h"
+#include "daemon/heap/arena.h"
 #include "show.h"
 #include "tricolor.h"
 

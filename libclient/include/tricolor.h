@@ -209,7 +209,7 @@ static inline __attribute__((unused, always_inline)) unsigned int tri__class(siz
 	return ((k - 7) << 3) + 9 + (((unsigned int)(size - 1) >> (k - 3)) & 7);
 }
 
-/* The order is part of the layout shared with the collector (core/layout.h). */
+/* The order is part of the layout shared with the collector (core/heap/layout.h). */
 enum tri__kind { TRI__LEAF = 0, TRI__CONSERVATIVE = 1, TRI__TYPED = 2 };
 
 /*

@@ -8,10 +8,10 @@
  */
 #include <string.h>
 
-#include "real.h"
+#include "../real.h"
 
 #define X(function, other, member) extern char other[] __attribute__((weak));
-#include "static/names.h"
+#include "names.h"
 #undef X
 extern unsigned int __nptl_nthreads __attribute__((weak));
 extern const uint32_t _thread_db_pthread_specific[] __attribute__((weak));
@@ -24,7 +24,7 @@ static const struct {
 	void *at;
 } linked[] = {
 #define X(function, other, member) { #function, other },
-#include "static/names.h"
+#include "names.h"
 #undef X
 	{ "__nptl_nthreads", &__nptl_nthreads },
 	{ "_thread_db_pthread_specific", (void *)_thread_db_pthread_specific },

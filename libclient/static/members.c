@@ -9,7 +9,7 @@
  */
 #define X(function, other, member) ".quad " #member "\n\t"
 __asm__(".section .tri_members, \"e\"\n\t"
-#include "static/names.h"
+#include "names.h"
 	".previous");
 
 /* linked.c refers to it: this member comes with that. */

@@ -24,7 +24,7 @@ mkdir -p "$dir" || exit 2
 dir=$(cd "$dir" && pwd)
 library=$(cd "$O/lib" && pwd) || exit 2
 seed=${SEED:-$(od -An -N3 -tu4 /dev/urandom | tr -d ' ')}
-includes="-std=gnu11 -D_GNU_SOURCE= -Ilibclient/include -iquote libclient -iquote selftests -iquote $here"
+includes="-std=gnu11 -D_GNU_SOURCE= -Ilibclient/include -iquote . -iquote libclient -iquote selftests -iquote $here"
 cc=${CC:-gcc}
 
 case $mode in

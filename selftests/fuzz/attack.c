@@ -21,11 +21,11 @@
 #include <pthread.h>
 #include <sys/socket.h>
 
-#include "departed.h"
-#include "core/buffer.h"
-#include "core/proto.h"
-#include "core/sizeclass.h"
-#include "core/span.h"
+#include "daemon/service/departed.h"
+#include "core/heap/buffer.h"
+#include "core/proto/client.h"
+#include "core/heap/sizeclass.h"
+#include "core/heap/span.h"
 #include "integration/process.h"
 
 #define HEAP_PAGES (TRI_CHUNK_PAGES * 4)

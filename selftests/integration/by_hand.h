@@ -15,7 +15,7 @@
 #include <unistd.h>
 
 #include "core.h"
-#include "core/proto.h"
+#include "core/proto/client.h"
 #include "kselftest.h"
 
 #define CHUNKS 64			/* 256 MiB of heap */

@@ -5,8 +5,8 @@
 #ifndef TRICOLOR_SELFTESTS_CORE_H
 #define TRICOLOR_SELFTESTS_CORE_H
 
-#include "core/layout.c"
-#include "core/sizeclass.c"
-#include "core/span.h"
+#include "core/heap/layout.c"
+#include "core/heap/sizeclass.c"
+#include "core/heap/span.h"
 
 #endif

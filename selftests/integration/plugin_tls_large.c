@@ -2,4 +2,4 @@
 /* plugin_tls_large.c - as plugin_tls.c, with 2.4 MiB of thread-local variables */
 #define CELLS 150000
 
-#include "integration/plugin_tls.c"
+#include "plugin_tls.c"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * points.h - a test's side of libclient/point.h: hold a thread, or the agent, or the collector, at a
+ * points.h - a test's side of core/system/point.h: hold a thread, or the agent, or the collector, at a
  * named place of the code, let others run, and let it go on
  *
  *	points_open();					before the first use of the library
@@ -32,7 +32,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "point.h"
+#include "core/system/point.h"
 #include "process.h"
 
 static struct tri_point_table *points;

@@ -12,7 +12,7 @@
  */
 #include <pthread.h>
 
-#include "departed.h"
+#include "daemon/service/departed.h"
 #include "forest.h"
 
 #define BYSTANDERS 2

@@ -7,7 +7,7 @@
  */
 #include <stddef.h>
 
-#include "control_proto.h"
+#include "core/proto/control.h"
 #include "served.h"
 
 #define FUZZ_NS 3000000000ull

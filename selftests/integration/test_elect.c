@@ -14,7 +14,7 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 
-#include "core/proto.h"
+#include "core/proto/client.h"
 #include "limited.h"
 
 #define GROUP_BYTES (208 * MIB)

@@ -10,7 +10,7 @@
 #include <sys/syscall.h>
 
 #include "by_hand.h"
-#include "control_proto.h"
+#include "core/proto/control.h"
 #include "process.h"
 
 #define HEAP_BYTES ((uint64_t)HEAP_PAGES << TRI_PAGE_SHIFT)
@@ -312,7 +312,7 @@ static bool test_descriptors(void)
 {
 	/*
 	 * Those of before have to be let go of; none is left when it has but its own few, and two for each of
-	 * the clients that departed last (daemon/departed.c).
+	 * the clients that departed last (daemon/service/departed.c).
 	 */
 	bool ok = WAIT_FOR(proc_entries(daemon_pid, "fd") <= 13 + 2 * 16, 10000000, PATIENCE_NS);
 	rlim_t most = (rlim_t)proc_entries(daemon_pid, "fd") + 8;

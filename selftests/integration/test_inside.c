@@ -14,7 +14,7 @@
 #include <sys/prctl.h>
 #include <ucontext.h>
 
-#include "internal.h"
+#include "libclient/internal.h"
 #include "process.h"
 #include "witness.h"
 

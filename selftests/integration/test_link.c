@@ -7,11 +7,11 @@
  */
 #include <poll.h>
 
-#include "board.c"
+#include "daemon/clients/board.c"
 #include "by_hand.h"
-#include "control_proto.h"
+#include "core/proto/control.h"
 #include "groups.h"
-#include "link.h"
+#include "daemon/service/link.h"
 #include "served.h"
 
 #define MIB (1ll << 20)

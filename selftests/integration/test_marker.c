@@ -14,7 +14,7 @@
 #include <pthread.h>
 #include <sys/prctl.h>
 
-#include "core/proto.h"
+#include "core/proto/client.h"
 #include "forest.h"
 #include "groups.h"
 

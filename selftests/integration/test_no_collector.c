@@ -22,7 +22,7 @@
 #include <sys/mount.h>
 #include <sys/prctl.h>
 
-#include "core/proto.h"
+#include "core/proto/client.h"
 #include "groups.h"
 #include "process.h"
 #include "witness.h"

@@ -8,7 +8,7 @@
  */
 #include <sys/prctl.h>
 
-#include "departed.h"
+#include "daemon/service/departed.h"
 #include "served.h"
 
 #define TOTAL_BYTES (96ll << 20)

@@ -7,7 +7,7 @@
  */
 #include <sys/wait.h>
 
-#include "internal.h"
+#include "libclient/internal.h"
 #include "parts.h"
 #include "process.h"
 #include "witness.h"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * elect.pml - private collectors of one group elect one that splits the limit: daemon/elect.c
+ * elect.pml - private collectors of one group elect one that splits the limit: daemon/service/elect.c
  *
  * Asks three questions.  Does each come to have one policy, or to be alone where none can be had, whoever dies, gives
  * up or is stopped?  Does nobody but its policy order a member?  When one policy follows another, may what they have

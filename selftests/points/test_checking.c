@@ -10,7 +10,7 @@
  */
 #include "stage.h"
 
-#include "brake.h"
+#include "libclient/brake.h"
 #include "integration/witness.h"
 
 static char path[] = "/tmp/test_checking.XXXXXX";

@@ -13,7 +13,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "pacer.h"
+#include "daemon/heap/pacer.h"
 
 /* A value for each cycle, counted from 0: a constant plus terms.  A zero term is nothing. */
 enum sim_shape {

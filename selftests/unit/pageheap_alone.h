@@ -7,7 +7,7 @@
 #ifndef TRICOLOR_SELFTESTS_PAGEHEAP_ALONE_H
 #define TRICOLOR_SELFTESTS_PAGEHEAP_ALONE_H
 
-#include "../../libclient/pageheap.c"
+#include "libclient/pageheap.c"
 #include "pageheap_around.h"
 
 struct tri_global tri_g;

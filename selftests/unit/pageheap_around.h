@@ -5,7 +5,7 @@
 #ifndef TRICOLOR_SELFTESTS_PAGEHEAP_AROUND_H
 #define TRICOLOR_SELFTESTS_PAGEHEAP_AROUND_H
 
-#include "../../libclient/internal.h"
+#include "libclient/internal.h"
 
 bool tri_braked(uint64_t pages)
 {

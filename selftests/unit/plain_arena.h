@@ -5,7 +5,7 @@
 
 #include <sys/mman.h>
 
-#include "core/layout.h"
+#include "core/heap/layout.h"
 #include "kselftest.h"
 
 /* @view is that of a new one with @pages; the one before is gone. */

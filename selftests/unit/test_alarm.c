@@ -8,7 +8,7 @@
 #include <signal.h>
 #include <sys/prctl.h>
 
-#include "alarm.h"
+#include "daemon/limits/alarm.h"
 #include "integration/groups.h"
 #include "integration/process.h"
 

@@ -11,8 +11,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "backing.h"
-#include "fault.h"
+#include "daemon/heap/backing.h"
+#include "daemon/heap/fault.h"
 #include "kselftest.h"
 
 #define PAGE 4096

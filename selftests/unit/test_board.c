@@ -14,11 +14,11 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "arena.h"
+#include "daemon/heap/arena.h"
 #include "check.h"
-#include "clock.h"
-#include "fault.h"
-#include "registry.h"
+#include "core/system/clock.h"
+#include "daemon/heap/fault.h"
+#include "daemon/clients/registry.h"
 #include "tricolor.h"
 
 #define ARENA_BYTES (1ull << 20)

@@ -11,7 +11,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "budget.h"
+#include "daemon/limits/budget.h"
 #include "check.h"
 #include "draw.h"
 

@@ -18,12 +18,12 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "alarm.h"
-#include "core/cgroup.h"
-#include "core/cgroup_files.h"
+#include "daemon/limits/alarm.h"
+#include "core/system/cgroup.h"
+#include "core/system/cgroup_files.h"
 #include "check.h"
 #include "draw.h"
-#include "levels.h"
+#include "daemon/limits/levels.h"
 
 #define MIB (1ull << 20)
 

@@ -4,9 +4,9 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "command.h"
+#include "tools/command.h"
 #include "kselftest.h"
-#include "show.h"
+#include "tools/show.h"
 
 static void test_table(void)
 {

@@ -5,8 +5,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "config.h"
-#include "core/size.h"
+#include "daemon/process/config.h"
+#include "core/system/size.h"
 #include "kselftest.h"
 #include "tricolor.h"
 

@@ -12,7 +12,7 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
-#include "ending.h"
+#include "daemon/clients/ending.h"
 #include "integration/process.h"
 
 /* A child that has ended as @how says, and that nobody has waited for. */

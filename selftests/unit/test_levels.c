@@ -6,10 +6,10 @@
  */
 #include <sys/mman.h>
 
-#include "claim.h"
+#include "daemon/clients/claim.h"
 #include "integration/groups.h"
 #include "kselftest.h"
-#include "levels.h"
+#include "daemon/limits/levels.h"
 
 static struct group outer, inner, other;
 static struct levels levels = { .limits_fd = -1 };

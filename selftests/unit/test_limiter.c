@@ -10,7 +10,7 @@
 
 #include "check.h"
 #include "draw.h"
-#include "limiter.h"
+#include "daemon/heap/limiter.h"
 
 #define MS	1000000ull	/* in nanoseconds */
 #define SECOND	(1000 * MS)

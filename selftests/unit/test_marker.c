@@ -14,7 +14,7 @@
 #include "kselftest.h"
 #include "plain_arena.h"
 
-#include "../../daemon/mark.c"
+#include "daemon/heap/mark.c"
 
 #define PAGES TRI_CHUNK_PAGES
 #define CYCLE 7

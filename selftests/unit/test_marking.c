@@ -19,9 +19,9 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "core/marking.h"
+#include "core/heap/marking.h"
 #include "kselftest.h"
-#include "mark.h"
+#include "daemon/heap/mark.h"
 
 #define PAGES TRI_CHUNK_PAGES
 #define TOP (PAGES - 3)			/* pages from here on are above the limit */

@@ -14,7 +14,7 @@
 
 #include "check.h"
 #include "draw.h"
-#include "pacer.h"
+#include "daemon/heap/pacer.h"
 
 #define KIB		1024ull
 #define MIB		(1024ull * 1024)

@@ -3,7 +3,7 @@
  * test_pageheap.c - runs of pages, against a model that is one byte a page
  *
  * The library's page heap works here on an arena of this program's own.  Random runs are taken and
- * given back, by the page heap and, as the collector does it, by core/pages.h; after each step the
+ * given back, by the page heap and, as the collector does it, by core/heap/pages.h; after each step the
  * bitmap is that of the model, and no hint hides a free page: what the model can find, the page heap
  * finds, and it never gives out a page twice.  Then the same with threads, and a collector's death
  * at each step of freeing and of scavenging.

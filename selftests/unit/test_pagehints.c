@@ -10,7 +10,7 @@
 
 #include "check.h"
 #include "kselftest.h"
-#include "point.h"
+#include "core/system/point.h"
 
 static void at(const char *point);
 

@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "kselftest.h"
-#include "pressure.h"
+#include "daemon/limits/pressure.h"
 
 static const struct {
 	const char *text, *data;

@@ -10,10 +10,10 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "arena.h"
-#include "clock.h"
+#include "daemon/heap/arena.h"
+#include "core/system/clock.h"
 #include "kselftest.h"
-#include "registry.h"
+#include "daemon/clients/registry.h"
 
 #define PATIENCE_NS 10000000000ull
 #define CHANGES 2000

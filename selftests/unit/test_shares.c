@@ -10,7 +10,7 @@
 
 #include "check.h"
 #include "draw.h"
-#include "shares.h"
+#include "daemon/limits/shares.h"
 
 #define MIB	(1ull << 20)
 #define ROUNDS	20000

@@ -5,9 +5,9 @@
 #include <errno.h>
 #include <string.h>
 
-#include "core/layout.h"
-#include "core/sizeclass.h"
-#include "core/span.h"
+#include "core/heap/layout.h"
+#include "core/heap/sizeclass.h"
+#include "core/heap/span.h"
 #include "kselftest.h"
 
 static void test_classes(void)

@@ -3,7 +3,7 @@
  * test_span.c - sweeping, queues of buffers, and the settings of the library
  *
  *	a sweep that is interrupted at any word and done again gives what one sweep gives
- *	an object that begins in the heap ends in it, whatever the tables say (core/span.h)
+ *	an object that begins in the heap ends in it, whatever the tables say (core/heap/span.h)
  *	no buffer is lost or given out twice by the lock-free queues, with threads
  *	sizes, percentages and lists of words, good and bad
  */
@@ -11,11 +11,11 @@
 #include <string.h>
 #include <sys/mman.h>
 
-#include "core/buffer.h"
-#include "core/span.h"
+#include "core/heap/buffer.h"
+#include "core/heap/span.h"
 #include "kselftest.h"
 
-#include "../../libclient/settings.c"
+#include "libclient/settings.c"
 
 #define PAGES TRI_CHUNK_PAGES
 #define THREADS 4

@@ -10,16 +10,16 @@
 #include <unistd.h>
 
 #include "check.h"
-#include "point.h"
+#include "core/system/point.h"
 
 static void at(const char *point);
 
 #undef TRI_POINT
 #define TRI_POINT(name) at(name)
 
-#include "../../libclient/pageheap.c"
-#include "../../libclient/throttle.c"
-#include "../../libclient/untouched.c"
+#include "libclient/pageheap.c"
+#include "libclient/throttle.c"
+#include "libclient/untouched.c"
 #include "pageheap_around.h"
 
 #define MIB (1ll << 20)

@@ -23,7 +23,7 @@
 #include <unistd.h>
 
 #include "check.h"
-#include "core/written.h"
+#include "core/heap/written.h"
 
 #define PAGE ((size_t)4096)
 #define BYTES ((size_t)32 << 20)

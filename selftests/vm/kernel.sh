@@ -50,7 +50,7 @@ why)
 	elif [ -e "$dir/why" ]; then
 		cat "$dir/why"
 	else
-		echo "no kernel $series for the VM: run sh tools/setup.sh check-vm-all"
+		echo "no kernel $series for the VM: run sh scripts/setup.sh check-vm-all"
 	fi
 	exit 0
 	;;

@@ -1,0 +1,346 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * layout.h - the arena, as the client and the collector see it
+ *
+ * One file (a sealed memfd, or an arena of /dev/tricolor) that both map MAP_SHARED, each at the
+ * address it gets:
+ *
+ *	control page    struct tri_ctl
+ *	thread slots    struct tri_slot, one a thread: where its barrier buffer is
+ *	page map        one byte a heap page: 0, or what the span there holds (tri_page_byte())
+ *	span-of         u32 a heap page: first page of the span, for spans of several pages
+ *	span table      struct tri_span, indexed by a span's first page
+ *	used, backed    one bit a heap page: in use; has memory
+ *	chunks          u32 per 512 pages: hint about the longest free run
+ *	marks[2]        64 bytes a heap page: bit i = object i of the span that begins there
+ *	scanned         64 bytes a heap page: marked objects that have been scanned
+ *	ptrmap          128 bytes a heap page: pointer bitmap of typed spans
+ *	queued          one byte a heap page: the span that begins there is in a marking queue
+ *	grey            spans that have objects to scan, for assisting mutators
+ *	buffers         struct tri_buffer: raw pointers from barriers and root scans
+ *	heap            8 KiB pages, 2 MiB aligned
+ *
+ * Everything but the heap's own pages is indexed by page number, so that a pointer leads to its
+ * mark bit by one page-map byte and arithmetic.  The bitmaps are beside the heap and not inside
+ * the spans (where Go has them): 64 lines of marks share a 4 KiB page, so that marking at random
+ * over 512 MiB needs a thousand TLB entries for marks and not 65,000.
+ *
+ * Marks and allocation bits are the same two bitmaps in turn.  In cycle n, marks[n & 1] collects
+ * marks while marks[(n - 1) & 1] says which slots are allocated; when the cycle ends, what was
+ * marked is what is allocated, without copying, and sweeping a span means clearing the other bitmap
+ * for the next cycle and counting.  A sweep that dies half-way is done again from the start.
+ *
+ * Trust.  The client may write anything anywhere at any time.  The collector takes the geometry
+ * from its own struct tri_view, made from numbers that it has checked, reads each shared word once,
+ * and checks an index before it uses it.
+ *
+ * Page 0 of the heap is never used, so that 0 can mean "no span".
+ */
+#ifndef TRI_CORE_LAYOUT_H
+#define TRI_CORE_LAYOUT_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define TRI_MAGIC		0x726f6c6f63697274ull	/* "tricolor" */
+#define TRI_LAYOUT_VERSION	5u
+
+#define TRI_PAGE_SHIFT		13
+#define TRI_PAGE_BYTES		(1ull << TRI_PAGE_SHIFT)
+#define TRI_CHUNK_PAGES		512u			/* 4 MiB */
+#define TRI_HUGE_BYTES		(2ull << 20)
+#define TRI_MARK_WORDS		8			/* of 64 bits, a page: 512 objects of 16 B */
+#define TRI_PTRMAP_WORDS	16			/* 1024 words of 8 B a page */
+#define TRI_SLOTS		16384u			/* threads of one client */
+#define TRI_BUFFERS		65536u			/* at most: one for each page of the heap … */
+#define TRI_MIN_BUFFERS		2048u			/* … but not fewer than this */
+#define TRI_BUFFER_ENTRIES	510
+#define TRI_GREY_SLOTS		256u
+#define TRI_MIN_HEAP_PAGES	TRI_CHUNK_PAGES
+#define TRI_MAX_HEAP_PAGES	(1ull << 27)		/* 1 TiB */
+
+/* READ_ONCE of a word that the other side may be writing. */
+#define tri_read(p)		atomic_load_explicit((p), memory_order_relaxed)
+#define tri_write(p, v)		atomic_store_explicit((p), (v), memory_order_relaxed)
+#define tri_read_acquire(p)	atomic_load_explicit((p), memory_order_acquire)
+#define tri_write_release(p, v)	atomic_store_explicit((p), (v), memory_order_release)
+
+typedef _Atomic(uint64_t) tri_au64;
+typedef _Atomic(int64_t) tri_as64;
+typedef _Atomic(uint32_t) tri_au32;
+typedef _Atomic(int32_t) tri_as32;
+typedef _Atomic(uint8_t) tri_au8;
+
+/*
+ * Lives as long as the arena.  Each block of fields has its own cache line and one writer.
+ */
+struct tri_ctl {
+	/* Identity: written by the client before it attaches, checked once by the collector. */
+	uint64_t magic;
+	uint32_t layout_version;
+	uint32_t ctl_bytes;		/* sizeof(struct tri_ctl) */
+	uint64_t heap_pages;
+	uint64_t file_bytes;
+	uint64_t heap_va;		/* address of the heap in the client */
+	uint32_t pid;
+	uint32_t reserved;
+
+	/*
+	 * Settings: written by the client, and by the collector where the client has chosen none or
+	 * its user orders it; read by the collector when it is told of a change.
+	 */
+	_Alignas(64) tri_as32 gc_percent;	/* -1: off */
+	tri_au32 debug;				/* TRI_DEBUG_* */
+	tri_as64 memory_limit_bytes;		/* TRI_LIMIT_AUTO; INT64_MAX: none */
+	tri_au32 limit_policy;			/* enum tri_limit_policy */
+	tri_au32 leaving;			/* 1: the program is in exit(), as far as the client knows */
+
+	/* Counters of the client; any of its threads, by atomic addition. */
+	_Alignas(64) tri_au64 allocated_bytes;	/* handed to thread caches since the start */
+	tri_au64 top_pages;			/* pages from here on were never used */
+	tri_au64 peak_pages;			/* highest number of pages in use */
+	tri_au32 slots_top;			/* thread slots from here on were never used */
+
+	/* Page heap: by whoever takes or frees pages. */
+	_Alignas(64) tri_as64 used_pages;
+	tri_au64 search;		/* tag << 32 | first chunk that may have a free page */
+
+	/* The pacer's orders: written by the collector, read by allocating threads. */
+	_Alignas(64) tri_au64 trigger_bytes;	/* value of allocated_bytes that starts a cycle */
+	tri_au64 assist_q16;			/* scan bytes owed an allocated byte, × 65536 */
+	tri_au64 goal_bytes;
+	tri_au64 live_bytes;
+	tri_au64 late_bytes;		/* value of allocated_bytes from which on threads wait … */
+	tri_au64 far_bytes;		/* … and from which on they wait for long */
+
+	/* Marking credit: added by the collector as it scans, taken by allocating threads. */
+	_Alignas(64) tri_as64 credit_bytes;
+	tri_au32 work_seq;			/* futex: waiting assists, woken by the collector */
+	tri_au32 waiting;			/* number of them; client */
+
+	/* Progress: written by the collector; futexes of tri_gc(). */
+	_Alignas(64) tri_au32 gc_done;		/* newest request that a finished cycle covers */
+	tri_au32 free_done;			/* same, for tri_free_os_memory() */
+
+	/* Queues of buffers, as tag << 32 | index + 1.  Lock-free; see core/heap/buffer.h. */
+	_Alignas(64) tri_au64 full_buffers;
+	_Alignas(64) tri_au64 free_buffers;
+	tri_au32 buffers_used;			/* never-used ones start here */
+
+	/* Statistics by the collector. */
+	_Alignas(64) tri_au64 cycles;
+	tri_au64 forced_cycles;
+	tri_au64 mark_cpu_ns;
+	tri_au64 released_bytes;
+	tri_au64 free_backed_bytes;
+	tri_au64 checkmark_cycles;		/* TRICOLOR_DEBUG=checkmark: cycles checked … */
+	tri_au64 checkmark_missed;		/* … and pointers whose object was missed */
+
+	/*
+	 * Work of assisting mutators: added by them, read by the collector.  The spans that are
+	 * offered to them are in the grey array: pages, put there by the collector and taken by
+	 * an exchange with 0.
+	 */
+	_Alignas(64) tri_au64 assist_marked_bytes;
+	tri_au64 assist_scan_bytes;
+	tri_au64 assist_objects;
+	tri_au32 grey_count;			/* hint: about how many are on offer; both */
+	tri_au64 assist_ns;			/* time that threads spent on it: statistics, CPU limiter … */
+	tri_au64 assist_slept_ns;		/* … and how much of it they had no CPU */
+
+	/* The limit in force: written by the collector, but for `refused`. */
+	_Alignas(64) tri_as64 limit_bytes;	/* INT64_MAX: none */
+	tri_au32 pressure;			/* enum tri_pressure; futex of tri_on_pressure() */
+	tri_au32 refuse;			/* fail-fast: no more pages until what lives fits again */
+	tri_au64 limit_events;			/* times that the limit had to give way */
+	tri_au64 limited_gc_ns;			/* under a limit: CPU time of the collector and for it … */
+	tri_au64 limited_program_ns;		/* … and of the program for itself */
+	tri_au64 refused;			/* allocations; any thread of the client */
+
+	/*
+	 * Threads that are held back before the kernel's limit is reached: written by the client, read by
+	 * the collector, which adds to the futex and wakes it when a cycle has ended and somebody waits.
+	 */
+	_Alignas(64) tri_au32 throttle_seq;	/* futex */
+	tri_au32 throttled_now;			/* threads that wait */
+	tri_au64 throttled;			/* allocations that had to wait */
+	tri_au64 throttled_ns;			/* all in all */
+	tri_au64 throttled_max_ns;		/* the longest */
+};
+
+enum { TRI_DEBUG_CHECKMARK = 1, TRI_DEBUG_CLOBBERFREE = 2 };
+
+/* One thread's part that the collector reads.  Written by the thread, 0 while unused. */
+struct tri_slot {
+	_Alignas(64) tri_au32 buffer;		/* index + 1 of the buffer that it fills, or 0 */
+};
+
+/*
+ * Raw pointers (client addresses) that may be grey.  An entry with TRI_ENTRY_GREY is a heap
+ * offset: an assisting mutator has marked the object there and not scanned it.  Owner: the
+ * state's; the count is written by the thread that fills it.
+ */
+struct tri_buffer {
+	tri_au32 next;				/* index + 1 in the queue that it is on */
+	tri_au32 state;				/* enum tri_buffer_state */
+	tri_au32 count;
+	tri_au32 reserved;
+	tri_au64 entry[TRI_BUFFER_ENTRIES];
+};
+
+enum tri_buffer_state {
+	TRI_BUFFER_FREE,			/* on the free queue, or never used */
+	TRI_BUFFER_THREAD,			/* being filled */
+	TRI_BUFFER_FULL,			/* on the full queue */
+	TRI_BUFFER_COLLECTOR,			/* being drained; the agent frees it if that dies */
+};
+
+#define TRI_ENTRY_GREY (1ull << 63)
+
+/*
+ * A run of pages.  The state word says everything that both sides change, so that one
+ * compare-and-swap claims a span:
+ *
+ *	bits 0-7	page byte (0: never used)
+ *	bits 8-15	enum tri_span_state
+ *	bits 16-31	free slots, as of the sweep or the release
+ *	bits 32-63	cycle after which it was swept last
+ */
+struct tri_span {
+	tri_au64 state;
+	tri_au64 place;				/* client: page byte << 32 | index in its list */
+	tri_au32 pages;				/* written before the page map is */
+	tri_au32 needs_zero;			/* free slots hold old data; large: zeroed, so without holes */
+	uint64_t bytes;				/* large: size that was asked for; client */
+};
+
+enum tri_span_state {
+	TRI_SPAN_FREE,
+	TRI_SPAN_IDLE,				/* anyone may claim it */
+	TRI_SPAN_CACHED,			/* a thread allocates from it */
+	TRI_SPAN_CLIENT,			/* being swept by the client */
+	TRI_SPAN_COLLECTOR,			/* being swept by the collector */
+	TRI_SPAN_LARGE,				/* one large object */
+};
+
+#define TRI_STATE(byte, st, nfree, cycle) \
+	((uint64_t)(byte) | (uint64_t)(st) << 8 | (uint64_t)(nfree) << 16 | (uint64_t)(cycle) << 32)
+#define TRI_STATE_BYTE(s)	((unsigned int)((s) & 0xff))
+#define TRI_STATE_OWNER(s)	((enum tri_span_state)((s) >> 8 & 0xff))
+#define TRI_STATE_NFREE(s)	((unsigned int)((s) >> 16 & 0xffff))
+#define TRI_STATE_CYCLE(s)	((uint32_t)((s) >> 32))
+
+/* Page bytes: 0 free; 1 + (class - 1) * 3 + kind; pairs of tiny leaf objects; then large by kind. */
+#define TRI_CLASSES		72
+#define TRI_BYTE_TINY		(1 + TRI_CLASSES * 3)		/* 217 */
+#define TRI_BYTE_LARGE		(TRI_BYTE_TINY + 1)		/* 218, 219, 220 */
+#define TRI_BYTE_MAX		(TRI_BYTE_LARGE + 2)
+#define TRI_BYTE_TAKEN		255	/* pages taken from the page heap, no span yet */
+
+/* Offsets of the parts in the file.  A function of heap_pages alone. */
+struct tri_layout {
+	uint64_t heap_pages;
+	uint32_t nbuffers;
+	uint64_t slots, page_map, span_of, spans, used, backed, chunks;
+	uint64_t marks[2], scanned, ptrmap, queued, grey, buffers, heap;
+	uint64_t file_bytes;
+};
+
+/*
+ * One side's view of an arena: where its own mapping is, and geometry that only it can change.
+ * In the collector, heap is a read-only mapping.
+ */
+struct tri_view {
+	struct tri_ctl *ctl;
+	struct tri_slot *slots;
+	tri_au8 *page_map;
+	tri_au32 *span_of;
+	struct tri_span *spans;
+	tri_au64 *used;
+	tri_au64 *backed;
+	tri_au32 *chunks;
+	tri_au64 (*marks[2])[TRI_MARK_WORDS];
+	tri_au64 (*scanned)[TRI_MARK_WORDS];
+	tri_au64 (*ptrmap)[TRI_PTRMAP_WORDS];
+	tri_au8 *queued;
+	tri_au32 *grey;
+	struct tri_buffer *buffers;
+	char *heap;
+	uint64_t heap_va;		/* of page 0 in the client */
+	uint64_t heap_pages;
+	struct tri_layout layout;
+};
+
+/**
+ * Offsets for a heap of @heap_pages.  Returns 0, or -EINVAL for a number that is no multiple of
+ * TRI_CHUNK_PAGES or out of bounds.
+ */
+int tri_layout_init(struct tri_layout *layout, uint64_t heap_pages);
+
+/** Make @view of a mapping at @base. */
+void tri_view_init(struct tri_view *view, void *base, const struct tri_layout *layout,
+		   uint64_t heap_va);
+
+/* Both sides are built from this header; a change of any of these is a new layout version. */
+_Static_assert(offsetof(struct tri_ctl, heap_pages) == 16, "layout");
+_Static_assert(offsetof(struct tri_ctl, file_bytes) == 24, "layout");
+_Static_assert(offsetof(struct tri_ctl, heap_va) == 32, "layout");
+_Static_assert(offsetof(struct tri_ctl, pid) == 40, "layout");
+_Static_assert(offsetof(struct tri_ctl, gc_percent) == 64, "layout");
+_Static_assert(offsetof(struct tri_ctl, debug) == 68, "layout");
+_Static_assert(offsetof(struct tri_ctl, memory_limit_bytes) == 72, "layout");
+_Static_assert(offsetof(struct tri_ctl, limit_policy) == 80, "layout");
+_Static_assert(offsetof(struct tri_ctl, leaving) == 84, "layout");
+_Static_assert(offsetof(struct tri_ctl, allocated_bytes) == 128, "layout");
+_Static_assert(offsetof(struct tri_ctl, top_pages) == 136, "layout");
+_Static_assert(offsetof(struct tri_ctl, peak_pages) == 144, "layout");
+_Static_assert(offsetof(struct tri_ctl, slots_top) == 152, "layout");
+_Static_assert(offsetof(struct tri_ctl, used_pages) == 192, "layout");
+_Static_assert(offsetof(struct tri_ctl, search) == 200, "layout");
+_Static_assert(offsetof(struct tri_ctl, trigger_bytes) == 256, "layout");
+_Static_assert(offsetof(struct tri_ctl, assist_q16) == 264, "layout");
+_Static_assert(offsetof(struct tri_ctl, goal_bytes) == 272, "layout");
+_Static_assert(offsetof(struct tri_ctl, live_bytes) == 280, "layout");
+_Static_assert(offsetof(struct tri_ctl, late_bytes) == 288, "layout");
+_Static_assert(offsetof(struct tri_ctl, far_bytes) == 296, "layout");
+_Static_assert(offsetof(struct tri_ctl, credit_bytes) == 320, "layout");
+_Static_assert(offsetof(struct tri_ctl, work_seq) == 328, "layout");
+_Static_assert(offsetof(struct tri_ctl, waiting) == 332, "layout");
+_Static_assert(offsetof(struct tri_ctl, gc_done) == 384, "layout");
+_Static_assert(offsetof(struct tri_ctl, free_done) == 388, "layout");
+_Static_assert(offsetof(struct tri_ctl, full_buffers) == 448, "layout");
+_Static_assert(offsetof(struct tri_ctl, free_buffers) == 512, "layout");
+_Static_assert(offsetof(struct tri_ctl, buffers_used) == 520, "layout");
+_Static_assert(offsetof(struct tri_ctl, cycles) == 576, "layout");
+_Static_assert(offsetof(struct tri_ctl, forced_cycles) == 584, "layout");
+_Static_assert(offsetof(struct tri_ctl, mark_cpu_ns) == 592, "layout");
+_Static_assert(offsetof(struct tri_ctl, released_bytes) == 600, "layout");
+_Static_assert(offsetof(struct tri_ctl, free_backed_bytes) == 608, "layout");
+_Static_assert(offsetof(struct tri_ctl, checkmark_missed) == 624, "layout");
+_Static_assert(offsetof(struct tri_ctl, assist_marked_bytes) == 640, "layout");
+_Static_assert(offsetof(struct tri_ctl, assist_scan_bytes) == 648, "layout");
+_Static_assert(offsetof(struct tri_ctl, assist_objects) == 656, "layout");
+_Static_assert(offsetof(struct tri_ctl, grey_count) == 664, "layout");
+_Static_assert(offsetof(struct tri_ctl, assist_ns) == 672, "layout");
+_Static_assert(offsetof(struct tri_ctl, assist_slept_ns) == 680, "layout");
+_Static_assert(offsetof(struct tri_ctl, limit_bytes) == 704, "layout");
+_Static_assert(offsetof(struct tri_ctl, pressure) == 712, "layout");
+_Static_assert(offsetof(struct tri_ctl, refuse) == 716, "layout");
+_Static_assert(offsetof(struct tri_ctl, refused) == 744, "layout");
+_Static_assert(offsetof(struct tri_ctl, throttle_seq) == 768, "layout");
+_Static_assert(offsetof(struct tri_ctl, throttled_now) == 772, "layout");
+_Static_assert(offsetof(struct tri_ctl, throttled) == 776, "layout");
+_Static_assert(offsetof(struct tri_ctl, throttled_max_ns) == 792, "layout");
+_Static_assert(sizeof(struct tri_ctl) == 832, "layout");
+_Static_assert(sizeof(struct tri_slot) == 64, "layout");
+_Static_assert(sizeof(struct tri_buffer) == 4096, "layout");
+_Static_assert(offsetof(struct tri_buffer, entry) == 16, "layout");
+_Static_assert(sizeof(struct tri_span) == 32, "layout");
+_Static_assert(offsetof(struct tri_span, place) == 8, "layout");
+_Static_assert(offsetof(struct tri_span, pages) == 16, "layout");
+_Static_assert(offsetof(struct tri_span, needs_zero) == 20, "layout");
+_Static_assert(offsetof(struct tri_span, bytes) == 24, "layout");
+
+#endif

@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * control_proto.h - what tricolor(1) and a collector say to each other
+ *
+ * On the socket that clients attach at (a private collector listens at the abstract address
+ * "@tricolor/PID", with the PID of its client), SOCK_SEQPACKET.  A connection's first message says
+ * what the peer is: a HELLO of core/proto/client.h, or a request of this file.
+ *
+ *	peer       struct control_request
+ *	collector  struct control_reply, and then reply.arenas times struct control_arena
+ *
+ * as often as the peer likes, one after the other.  The first four words of both never change their
+ * meaning.  Within a version, structs grow at their end: each side says how large its own are,
+ * takes what both know, and what the other did not send is 0.
+ *
+ * Who may: root, the user the collector runs as, and for an arena its client's user.  LIST shows
+ * those arenas that the peer may see, and says how many there are beside them.
+ */
+#ifndef TRICOLOR_CONTROL_PROTO_H
+#define TRICOLOR_CONTROL_PROTO_H
+
+#include <stdint.h>
+
+#define CONTROL_TYPE		0x6c727463u	/* "ctrl"; no enum tri_msg_type */
+#define CONTROL_VERSION		1u
+#define CONTROL_PRIVATE_PREFIX	"tricolor/"	/* after the zero byte of an abstract address */
+
+/* A collector hangs up on a peer that has said nothing for so long, or reads nothing. */
+#define CONTROL_SILENCE_S	10
+
+/* It answers GC, FREE and MAKE_ROOM with ETIMEDOUT when there was no cycle in this time. */
+#define CONTROL_CYCLE_S		60
+
+enum control_op {
+	CONTROL_LIST = 1,
+	CONTROL_STAT,
+	CONTROL_SET_GC_PERCENT,		/* value: per cent; -1: off */
+	CONTROL_SET_MEMORY_LIMIT,	/* value: bytes; INT64_MAX: none */
+	CONTROL_GC,			/* answered when a cycle that began after it has ended */
+	CONTROL_FREE,			/* the same, and free memory has gone back */
+	/*
+	 * value: bytes.  The heap's limit as by SET_MEMORY_LIMIT, and then cycles and releases.  Answered when
+	 * heap_bytes + free_bytes are no more than value, or when a cycle that began after the request, and the
+	 * release after it, have left more: then more lives.  Both are no error: the figures tell which.
+	 */
+	CONTROL_MAKE_ROOM,
+	CONTROL_ENDED,			/* clients that have ended lately: see struct control_arena.  pid: of one; 0: all */
+};
+
+struct control_request {
+	uint32_t type;			/* CONTROL_TYPE */
+	uint32_t version;		/* CONTROL_VERSION */
+	uint32_t op;			/* enum control_op */
+	uint32_t size;			/* of this struct */
+	uint64_t id;			/* of the arena; 0: see pid.  Not for LIST */
+	int64_t pid;			/* of its client, in the collector's namespace */
+	int64_t value;
+	uint64_t reserved;		/* 0 */
+};
+
+/* A private collector that is linked has a policy, which may have listed its heap as well. */
+enum { CONTROL_IS_PRIVATE = 1, CONTROL_IS_LINKED = 2 };
+
+struct control_reply {
+	uint32_t type;			/* CONTROL_TYPE */
+	uint32_t version;		/* the collector's */
+	uint32_t error;			/* errno; 0: done */
+	uint32_t size;			/* of this struct */
+	uint32_t arenas;		/* packets that follow */
+	uint32_t arena_size;		/* of each */
+	uint32_t hidden;		/* LIST: arenas that the peer may not see */
+	uint32_t flags;			/* CONTROL_IS_* */
+	int64_t pid;			/* the collector's, in its own namespace */
+	int64_t reserved;
+	char release[32];		/* its version, such as 0.1.0 */
+	char text[256];			/* what to do about the error, or "" */
+};
+
+/* Numbers as in struct board_figures.  Times of CLOCK_MONOTONIC became ages at the reply. */
+struct control_arena {
+	uint64_t id;
+	int64_t pid;
+	uint32_t uid, gid;
+	char comm[16];
+	int64_t attached_s;		/* wall clock */
+	uint64_t attached_age_ns;
+	uint64_t published_age_ns;	/* how old the figures are */
+	uint64_t arena_bytes;
+	uint32_t phase;			/* enum phase */
+	uint32_t threads;
+	int64_t gc_percent;		/* -1: off */
+	int64_t limit_bytes;		/* in force; INT64_MAX: none */
+	uint64_t allocated_bytes;
+	uint64_t live_bytes;
+	uint64_t now_bytes;
+	uint64_t goal_bytes;		/* UINT64_MAX: collection is off */
+	uint64_t trigger_bytes;
+	uint64_t heap_bytes;
+	uint64_t peak_heap_bytes;
+	uint64_t free_bytes;
+	uint64_t released_bytes;
+	uint64_t cycles, forced_cycles;
+	uint64_t mark_cpu_ns;
+	uint64_t assist_ns;
+	uint64_t interrupted_max_ns;
+	uint64_t interrupted_total_ns;
+	uint64_t interruptions;
+	uint64_t cycle_age_ns;		/* since the last cycle ended; UINT64_MAX: none yet */
+	uint64_t cycle_wall_ns;
+	uint64_t cycle_cpu_ns;
+	uint64_t cycle_scan_bytes, cycle_objects, cycle_root_bytes;
+	uint32_t pressure;		/* enum tri_pressure */
+	uint32_t limit_policy;		/* enum tri_limit_policy */
+	uint64_t limit_events;		/* times that the limit had to give way */
+	uint64_t limited_gc_ns, limited_program_ns;	/* CPU time while there was a limit */
+	uint64_t throttled, throttled_ns, throttled_max_ns;	/* allocations that waited for the kernel's limit */
+	char cgroup[720];		/* of the client; "": not known */
+	/* ENDED: the figures are the last ones, and what there is to know of the end. */
+	uint32_t ended_how;		/* enum ending_how; else 0 */
+	uint32_t ended_signal;
+	uint64_t ended_kills;		/* of its cgroup by the kernel for memory, while it was served */
+	/* What the client says of itself, in its own namespaces: to be shown, and believed by nobody. */
+	int64_t client_pid;		/* 0: it does not say */
+	char host[64];			/* utsname.nodename: in a pod its name */
+	char client_cgroup[128];	/* path */
+	uint32_t cgroup_seen;		/* enum control_seen */
+	uint32_t cgroup_levels;		/* how many groups are seen, from the client's upwards */
+	char limit_unseen[128];		/* why its memory limit can't be seen; "": it is, or there is none */
+	int64_t marker_pid;		/* of another process that marks, as that says; 0: this collector does */
+	int64_t policy_pid;		/* of who decides for it, with CONTROL_IS_LINKED; 0: it can't be seen */
+};
+
+/* By what the client's memory cgroup is known. */
+enum control_seen {
+	CONTROL_SEEN_NOT,
+	CONTROL_SEEN_FOUND,		/* by its PID */
+	CONTROL_SEEN_SENT,		/* by files that it has sent */
+};
+
+_Static_assert(sizeof(struct control_request) == 48, "control protocol");
+_Static_assert(sizeof(struct control_reply) == 336, "control protocol");
+_Static_assert(sizeof(struct control_arena) == 1416, "control protocol");
+
+#endif

@@ -1,0 +1,242 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * ending.c - what ended a client, as far as that can be known
+ *
+ * An end of file says only that the client's connection is gone.  The facts, in this order:
+ *
+ *  1. A pidfd, which the connection gives, or the client's number (peer.c).  It is readable when all threads
+ *     have ended; before that the client has only closed the connection, as execve() does.
+ *  2. PIDFD_GET_INFO with the exit's status: Linux 6.15, once the parent has waited for the client.
+ *  3. Before that, and on older kernels: the status in /proc/PID/stat of a process that nobody has waited for
+ *     yet, which is shown to its own user and to root.  The pidfd is asked before and after it, so that the number
+ *     is the client's and nobody else's.
+ *  4. The group's count of processes that the kernel killed for memory.
+ *
+ * What none of them tells is not known, and is called so.
+ */
+#include "ending.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "claim.h"
+#include "core/system/clock.h"
+#include "core/system/cgroup.h"
+#include "peer.h"
+
+/* linux/pidfd.h has it from 6.13 and 6.15 on. */
+struct exit_info {
+	uint64_t mask;
+	uint64_t cgroupid;
+	uint32_t ids[11];
+	int32_t exit_code;		/* as wait() has it */
+};
+#define INFO_EXIT 8ull
+#define GET_INFO _IOWR(0xff, 11, struct exit_info)
+
+_Static_assert(sizeof(struct exit_info) == 64, "pidfd_info");
+
+/* Number of kills of the group; false: it can't be read. */
+static bool oom_kills(const struct ending_watch *w, uint64_t *n)
+{
+	char text[512];
+	ssize_t got = w->events_fd < 0 ? -1 : pread(w->events_fd, text, sizeof(text) - 1, 0);
+
+	if (got <= 0)
+		return false;
+	text[got] = 0;
+	return tri_cgroup_parse_stat(text, "oom_kill", n);
+}
+
+/* The events of its group, as the client has sent them, or as we find them. */
+static int find_events(pid_t pid, int pidfd, const struct claim *claim)
+{
+	int fd = claim && claim->levels ? claim->level[0].fd[TRI_FD_EVENTS] : -1;
+	struct tri_cgroup *cg;
+
+	if (fd >= 0)
+		return fcntl(fd, F_DUPFD_CLOEXEC, 3);
+	cg = malloc(sizeof(*cg));
+	if (cg && pid > 0 && tri_cgroup_find("", pid, "memory", cg) && peer_lives(pidfd))
+		fd = tri_cgroup_open(cg->dir, cg->version == 1 ? "memory.oom_control" : "memory.events", O_RDONLY);
+	free(cg);
+	return fd;
+}
+
+void ending_watch(struct ending_watch *w, int sock, pid_t pid, const struct claim *claim)
+{
+	*w = (struct ending_watch){ .pid = pid, .pidfd = peer_open(sock, pid) };
+	w->events_fd = find_events(pid, w->pidfd, claim);
+	if (!oom_kills(w, &w->oom_kills) && w->events_fd >= 0) {
+		close(w->events_fd);
+		w->events_fd = -1;
+	}
+}
+
+void ending_forget(struct ending_watch *w)
+{
+	if (w->pidfd >= 0)
+		close(w->pidfd);
+	if (w->events_fd >= 0)
+		close(w->events_fd);
+	w->pidfd = w->events_fd = -1;
+}
+
+/* Of a pidfd: POLLIN when the process has ended, POLLHUP as well when it has been waited for. */
+static short events(int pidfd, const struct timespec *timeout)
+{
+	struct pollfd p = { .fd = pidfd, .events = POLLIN };
+
+	return ppoll(&p, 1, timeout, NULL) > 0 ? p.revents : 0;
+}
+
+static const struct timespec at_once;
+
+static void take_status(struct ending *e, int status)
+{
+	if (WIFSIGNALED(status)) {
+		e->how = ENDING_SIGNAL;
+		e->signal = WTERMSIG(status);
+		e->core = WCOREDUMP(status);
+	} else {
+		e->how = ENDING_EXIT;
+		e->status = WEXITSTATUS(status);
+	}
+}
+
+static bool read_process(pid_t pid, const char *name, char *text, size_t room)
+{
+	char process[32];
+
+	snprintf(process, sizeof(process), "/proc/%d", pid);
+	return tri_cgroup_read(process, name, text, room);
+}
+
+/* Whether line @name of /proc/PID/status has but @id: real, effective, saved, and of file systems. */
+static bool only_id(const char *text, const char *name, unsigned int id)
+{
+	unsigned int ids[4];
+	const char *at = strstr(text, name);
+
+	return at && sscanf(at + strlen(name), "%u %u %u %u", &ids[0], &ids[1], &ids[2], &ids[3]) == 4 &&
+	       ids[0] == id && ids[1] == id && ids[2] == id && ids[3] == id;
+}
+
+/* Whether the kernel shows us all about process @pid: 0 is what it shows of a status otherwise. */
+static bool is_ours(pid_t pid)
+{
+	char text[4096];
+
+	return read_process(pid, "status", text, sizeof(text)) && only_id(text, "\nUid:", geteuid()) &&
+	       only_id(text, "\nGid:", getegid());
+}
+
+/* The last number of /proc/PID/stat of one that nobody has waited for. */
+static bool read_zombie(const struct ending_watch *w, int *status)
+{
+	char text[1024], *at;
+	bool ours;
+
+	if (w->pid <= 0 || !read_process(w->pid, "stat", text, sizeof(text)))
+		return false;
+	ours = is_ours(w->pid);
+	at = strrchr(text, ')');
+	/* Somebody else's, or nobody's by now: the number may be that of another. */
+	if (!at || at[1] != ' ' || at[2] != 'Z' || events(w->pidfd, &at_once) & POLLHUP)
+		return false;
+	at = strrchr(at, ' ');
+	*status = at ? atoi(at) : 0;
+	return *status || ours;
+}
+
+static void look_how(const struct ending_watch *w, struct ending *e)
+{
+	struct exit_info info = { .mask = INFO_EXIT };
+	int status;
+	short ev;
+
+	e->how = ENDING_UNSEEN;
+	if (w->pidfd < 0)
+		return;
+	ev = events(w->pidfd, &at_once);
+	e->how = ev ? ENDING_UNKNOWN : ENDING_ALIVE;
+	if (!ev)
+		return;
+	if (!ioctl(w->pidfd, GET_INFO, &info) && info.mask & INFO_EXIT)
+		take_status(e, info.exit_code);
+	else if (read_zombie(w, &status))
+		take_status(e, status);
+}
+
+void ending_look(const struct ending_watch *w, struct ending *e)
+{
+	uint64_t kills;
+
+	/* A zombie tells how it ended, and so does one that was waited for; but not in the moment between. */
+	if (e->how == ENDING_EXIT || e->how == ENDING_SIGNAL)
+		return;
+	look_how(w, e);
+	/* After that: the kernel counts a kill before it kills. */
+	e->oom_known = oom_kills(w, &kills);
+	if (e->oom_known)
+		e->oom_kills = kills > w->oom_kills ? kills - w->oom_kills : 0;
+}
+
+void ending_wait(const struct ending_watch *w, uint64_t until_ns, struct ending *e)
+{
+	*e = ENDING_NOTHING;
+	for (;;) {
+		struct pollfd p = { .fd = w->pidfd, .events = POLLIN };
+		uint64_t now = clock_ns(), left = until_ns > now ? until_ns - now : 0;
+		struct timespec ts = { (time_t)(left / 1000000000), (long)(left % 1000000000) };
+		/* Asked first: who has been waited for between two looks is looked at once more. */
+		bool over = w->pidfd >= 0 && events(w->pidfd, &at_once) & POLLHUP;
+
+		ending_look(w, e);
+		if ((e->how != ENDING_ALIVE && e->how != ENDING_UNKNOWN) || !left)
+			return;
+		/* Dead: what is left to wait for is that its parent hears of it. */
+		if (e->how == ENDING_UNKNOWN) {
+			if (over)
+				return;
+			p.events = 0;
+		}
+		if (ppoll(&p, 1, &ts, NULL) < 0 && errno != EINTR)
+			return;
+	}
+}
+
+const char *ending_text(const struct ending *e, char text[static 128])
+{
+	const char *name = e->signal ? sigabbrev_np(e->signal) : NULL;
+
+	switch (e->how) {
+	case ENDING_ALIVE:
+		return "has closed its connection";
+	case ENDING_EXIT:
+		snprintf(text, 128, "ended with status %d", e->status);
+		return text;
+	case ENDING_SIGNAL:
+		snprintf(text, 128, "was killed by signal %d%s%s%s%s", e->signal, name ? " (SIG" : "",
+			 name ? name : "", name ? ")" : "",
+			 e->signal == SIGKILL && e->oom_kills ? ", by the kernel for memory" : "");
+		return text;
+	case ENDING_UNKNOWN:
+		return e->oom_kills ? "has ended, as the kernel killed processes of its group for memory" :
+				      "has ended, by a signal or by _exit(): this kernel does not tell";
+	case ENDING_UNSEEN:
+		break;
+	}
+	return "has closed its connection; whether it has ended can't be seen from here";
+}

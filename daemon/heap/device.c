@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * device.c - what an arena of /dev/tricolor has more than a memfd
+ *
+ * Its state is published to the module, for sysfs and tracepoints: with each phase, and with each
+ * cycle's figures.  What somebody has written into its files in sysfs, or asked for by netlink,
+ * comes as POLLPRI on the descriptor, and is followed like any other order.  Nothing here can fail
+ * in a way that matters: the module may have its state a little late.
+ */
+#include "device.h"
+
+#include <linux/tricolor.h>
+#include <stdint.h>
+#include <sys/ioctl.h>
+
+#include "arena.h"
+#include "core/system/clock.h"
+#include "daemon/process/cpus.h"
+#include "daemon/clients/registry.h"
+
+static uint32_t phase_of(enum phase phase)
+{
+	switch (phase) {
+	case PHASE_BARRIER:
+		return TRICOLOR_PHASE_BARRIER;
+	case PHASE_MARK:
+		return TRICOLOR_PHASE_MARK;
+	case PHASE_TERMINATION:
+		return TRICOLOR_PHASE_TERMINATION;
+	case PHASE_SWEEP:
+		return TRICOLOR_PHASE_SWEEP;
+	default:
+		return TRICOLOR_PHASE_OFF;
+	}
+}
+
+static void publish(struct arena *a, enum phase phase, uint32_t events)
+{
+	uint64_t lived_ns = clock_ns() - a->attached_ns;
+	struct tricolor_pacer p = {
+		.size = sizeof(p),
+		.phase = phase_of(phase),
+		.goal_bytes = pacer_goal_bytes(&a->pacer),
+		.trigger_bytes = pacer_trigger_bytes(&a->pacer),
+		.live_bytes = a->live_bytes,
+		.memory_limit_bytes = a->limit.in_force_bytes,
+		.budget_bytes = a->limit.share_bytes == PACER_NO_LIMIT ? UINT64_MAX :
+				(uint64_t)a->limit.share_bytes,
+		.cycles = tri_read(&a->view.ctl->cycles),
+		.mark_cpu_ns = a->gc_cpu_ns,
+		.assist_bytes = tri_read(&a->view.ctl->assist_scan_bytes),
+		.interrupted_max_ns = a->last.interrupted_max_ns,
+		.gc_percent = a->pacer.config.gc_percent,
+		.gc_cpu_ppm = lived_ns ? (uint32_t)((double)a->gc_cpu_ns * 1e6 /
+						    ((double)lived_ns * cpus_online())) : 0,
+		.limiter = a->limit.held,
+	};
+
+	if (p.memory_limit_bytes != a->told_limit_bytes || p.budget_bytes != a->told_budget_bytes ||
+	    p.gc_percent != a->told_gc_percent)
+		events |= TRICOLOR_EVENT_LIMIT;
+	if (p.limiter != a->told_limiter)
+		events |= TRICOLOR_EVENT_LIMITER;
+	a->told_limit_bytes = p.memory_limit_bytes;
+	a->told_budget_bytes = p.budget_bytes;
+	a->told_gc_percent = p.gc_percent;
+	a->told_limiter = p.limiter;
+	p.events = events;
+	ioctl(a->fd, TRICOLOR_IOC_PUBLISH, &p);
+}
+
+void device_phase(struct arena *a, enum phase phase)
+{
+	a->phase = phase;
+	if (a->is_device)
+		publish(a, phase, TRICOLOR_EVENT_PHASE);
+}
+
+void device_publish(struct arena *a)
+{
+	if (a->is_device)
+		publish(a, a->phase, TRICOLOR_EVENT_PACER);
+}
+
+void device_tunables(struct arena *a)
+{
+	struct tricolor_tunables t = { .size = sizeof(t) };
+
+	if (ioctl(a->fd, TRICOLOR_IOC_TUNABLES, &t))
+		return;
+	if (t.changed & TRICOLOR_TUNABLE_GC_PERCENT)
+		arena_set(a, ORDER_GC_PERCENT, t.gc_percent);
+	if (t.changed & TRICOLOR_TUNABLE_MEMORY_LIMIT)
+		arena_set(a, ORDER_MEMORY_LIMIT,
+			  t.memory_limit_bytes);
+}

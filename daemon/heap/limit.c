@@ -1,0 +1,577 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * limit.c - one arena and its memory limit
+ *
+ *  1. Which.  The client's own (TRICOLOR_MEMORY_LIMIT, tri_set_memory_limit(), an order), else its
+ *     share of the budget of all arenas in its cgroup, which the watcher orders (watch.c).  The
+ *     pacer keeps it.
+ *
+ *  2. What it may cost.  While there is a limit all CPU time goes into a bucket (limiter.c): on one
+ *     side the arena's thread, whatever it does, helpers, and what the program's threads did for
+ *     the collector; on the other what the program did for itself, by the CPU clock of its
+ *     process.  A thread that waits for the collector for a moment spins, and counts as one that
+ *     works for it.
+ *
+ *     What finds no room in the bucket is owed.  Go forgives it, since there the collector's part
+ *     in the background is 25 % at most; our thread takes a whole CPU, and a cycle may be longer
+ *     than the bucket is deep.
+ *
+ *  3. Giving way.  If the bucket is full and the limit sets the goal, the limit is held: cycles
+ *     start by GOGC alone and nobody assists, until the program has had its half.  A client that
+ *     allocates makes us look again every so often, by the trigger; one that doesn't needs nothing.
+ *
+ *     Beyond a part of the group's limit there is a tenth up to what the kernel enforces.  In the midst of
+ *     that cycles run nevertheless, and further up threads wait for their end: a heap that gives way
+ *     is not to be killed for a burst, or because others had the CPUs.  They may owe some seconds;
+ *     then more lives than there is room for, and half of the CPUs is all that can be had.
+ *
+ *  4. Telling.  The client learns it by a futex in its control page, the log and the trace by a
+ *     line, when it begins and when it is over.  With the policy fail-fast it takes no more pages
+ *     as soon as a cycle has found that what lives does not fit, until one finds that it does: a
+ *     heap that grows would not live to see the limiter's bucket full.
+ *
+ *  5. Waking.  Where the kernel does not tell the watcher that use of the group grows, it does not sleep
+ *     through the client's work: the trigger is brought forward to the first allocation of some size.
+ *
+ *  6. Releasing.  Memory above the limit goes back at once: the limit is what others are promised.
+ */
+#include "limit.h"
+
+#include <limits.h>
+#include <linux/futex.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "arena.h"
+#include "backing.h"
+#include "core/system/clock.h"
+#include "daemon/clients/claim.h"
+#include "daemon/process/cpus.h"
+#include "daemon/process/log.h"
+#include "tricolor.h"
+
+#define QUOTA_NS 1000000000ull		/* look at the client's CPU quota this often */
+#define THINK_MIN_BYTES (1ull << 20)	/* allocation after which putting off is thought over … */
+#define THINK_MAX_BYTES (64ull << 20)
+#define THINK_PARTS 64			/* … this part of the limit, within these bounds */
+#define SCAN_NS 200000ull		/* of a thread's stack: mostly it is a fortieth of that */
+#define HURRY_MIN_BYTES (1ull << 20)	/* less new allocation is not worth a cycle … */
+#define HURRY_PARTS 16			/* … nor is less than this part of what lives */
+#define CAP_FACTOR 1.15			/* for the scavenger's tenth, the pacer's headroom, late ends */
+#define KEEP_PERCENT 95			/* released down to here */
+#define AT_ONCE_BYTES (16ull << 20)	/* while there is marking to be done */
+#define FRESH_PARTS 64			/* less than this part of the heap is no growth */
+#define RESERVE_PARTS 9			/* what a part has up to the kernel's limit, of itself */
+#define RESERVE_CYCLE 3			/* eighths of the reserve, for a cycle in spite of its price … */
+#define RESERVE_BRAKE 5			/* … and for threads to wait for its end */
+#define RESERVE_SECONDS 10		/* of all CPUs, that such cycles may owe */
+
+static bool limited(const struct arena *a)
+{
+	return a->limit.in_force_bytes != PACER_NO_LIMIT;
+}
+
+uint64_t limit_resident_bytes(const struct arena *a)
+{
+	const struct tri_ctl *ctl = a->view.ctl;
+	uint64_t used = arena_used_bytes(a);
+
+	return backing_resident_bytes(a->fd, used + tri_read(&ctl->free_backed_bytes) + used / 32);
+}
+
+/* ------------------------------------------------------------------------------------------ */
+/* CPU time                                                                                   */
+/* ------------------------------------------------------------------------------------------ */
+
+static uint64_t less(uint64_t a, uint64_t b)
+{
+	return a > b ? a - b : 0;
+}
+
+/* Of the program's threads for the collector. */
+static uint64_t assist_cpu_ns(const struct tri_ctl *ctl)
+{
+	uint64_t slept = tri_read(&ctl->assist_slept_ns);
+
+	return less(tri_read(&ctl->assist_ns), slept);
+}
+
+static uint64_t client_cpu_ns(const struct limit *l)
+{
+	struct timespec ts;
+
+	if (!l->client_seen || clock_gettime(l->client_clock, &ts))
+		return 0;
+	return (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
+}
+
+static uint32_t client_cpu_milli(const struct arena *a)
+{
+	double cpus = cpus_online(), quota = a->pid > 0 ? cpus_quota(a->pid) : 0;
+
+	/* Not to be seen from here, but by what it has sent. */
+	if (quota <= 0)
+		quota = claim_cpus(a->registry->claim);
+	if (quota > 0 && quota < cpus)
+		cpus = quota;
+	return (uint32_t)(cpus * 1000);
+}
+
+static void start_accounts(struct arena *a)
+{
+	struct limit *l = &a->limit;
+
+	limiter_init(&l->limiter, client_cpu_milli(a), clock_ns());
+	l->quota_ns = clock_ns();
+	l->own_cpu_ns = clock_cpu_ns();
+	l->assist_ns = assist_cpu_ns(a->view.ctl);
+	l->client_cpu_ns = client_cpu_ns(l);
+	l->owed_cpu_ns = 0;
+	l->unreported_ns = 0;
+}
+
+static uint64_t passed(uint64_t *reading, uint64_t now)
+{
+	uint64_t since = now > *reading ? now - *reading : 0;
+
+	*reading = now;
+	return since;
+}
+
+static void account(struct arena *a)
+{
+	struct limit *l = &a->limit;
+	struct tri_ctl *ctl = a->view.ctl;
+	uint64_t now = clock_ns(), overflow = l->limiter.overflow_cpu_ns, total, gc, program,
+		 assist;
+
+	assist = passed(&l->assist_ns, assist_cpu_ns(ctl));
+	gc = passed(&l->own_cpu_ns, clock_cpu_ns()) + assist + l->unreported_ns;
+	l->unreported_ns = 0;
+	total = (uint64_t)((double)less(now, l->limiter.updated_ns) * l->limiter.cpu_milli / 1000);
+	/* A client that we can't see is taken to use what is left. */
+	program = l->client_seen ? less(passed(&l->client_cpu_ns, client_cpu_ns(l)), assist) :
+		  less(total, gc);
+	l->gc_ns += gc;
+	l->program_ns += program;
+	tri_write(&ctl->limited_gc_ns, l->gc_ns);
+	tri_write(&ctl->limited_program_ns, l->program_ns);
+	/* What is owed is paid first: that part of the program's time drains nothing. */
+	if (program > gc && l->owed_cpu_ns) {
+		uint64_t pays = program - gc < l->owed_cpu_ns ? program - gc : l->owed_cpu_ns;
+
+		l->owed_cpu_ns -= pays;
+		program -= pays;
+	}
+	limiter_add_assist(&l->limiter, gc);
+	limiter_add_idle(&l->limiter, less(less(total, gc), program));
+	limiter_update(&l->limiter, now);
+	l->owed_cpu_ns += l->limiter.overflow_cpu_ns - overflow;
+}
+
+void limit_interrupted(struct arena *a, uint64_t ns, uint64_t times)
+{
+	struct limit *l = &a->limit;
+	uint64_t assist = passed(&l->answered_assist_ns, tri_read(&a->view.ctl->assist_ns));
+	uint64_t scan = less(ns, assist), most = times * SCAN_NS;
+
+	/* Assists are counted as they happen.  What a scan takes beyond some time others have had. */
+	if (limited(a))
+		l->unreported_ns += scan < most ? scan : most;
+}
+
+static bool limiting(const struct limit *l)
+{
+	return l->owed_cpu_ns || limiter_limiting(&l->limiter);
+}
+
+/* ------------------------------------------------------------------------------------------ */
+/* Telling                                                                                    */
+/* ------------------------------------------------------------------------------------------ */
+
+static double mib(uint64_t bytes)
+{
+	return (double)bytes / (1 << 20);
+}
+
+static void trace_limit(struct arena *a, const char *what)
+{
+	const struct limit *l = &a->limit;
+
+	if (!a->trace_limit)
+		return;
+	trace_line(a,
+		   "tricolor %d limit @%.3fs: %s: %.1f MiB in force, %.1f live, %.1f resident, "
+		   "cpu %.1f ms gc %.1f ms program %.1f ms owed",
+		   a->shown_pid, (double)(clock_ns() - a->attached_ns) / 1e9, what,
+		   limited(a) ? mib((uint64_t)l->in_force_bytes) : -1, mib(a->live_bytes),
+		   mib(limit_resident_bytes(a)), (double)l->gc_ns / 1e6,
+		   (double)l->program_ns / 1e6, (double)l->owed_cpu_ns / 1e6);
+}
+
+/* Threads have been held back before the kernel's limit, since it was told last. */
+static void trace_throttled(struct arena *a)
+{
+	struct tri_ctl *ctl = a->view.ctl;
+	uint64_t n = tri_read(&ctl->throttled);
+
+	if (n == a->limit.told_throttled || !a->trace_limit)
+		return;
+	a->limit.told_throttled = n;
+	trace_line(a,
+		   "tricolor %d limit @%.3fs: throttled: %llu allocations have waited for the kernel's limit, %.1f ms "
+		   "in all, the longest %.1f ms",
+		   a->pid, (double)(clock_ns() - a->attached_ns) / 1e9, (unsigned long long)n,
+		   (double)tri_read(&ctl->throttled_ns) / 1e6, (double)tri_read(&ctl->throttled_max_ns) / 1e6);
+}
+
+/* More was reached, and bound, than the limit allows: no collection can help. */
+static bool overfull(const struct arena *a)
+{
+	return limited(a) && a->reached_bytes + pacer_overhead_bytes(&a->pacer) >
+			     (uint64_t)a->limit.in_force_bytes;
+}
+
+/* Of a limit that the program has chosen, once; of others the watcher knows what they are (tick.c). */
+static void warn_if_too_low(struct arena *a)
+{
+	int64_t own = tri_read(&a->view.ctl->memory_limit_bytes), limit = a->limit.in_force_bytes;
+
+	if (own != limit || a->reached_bytes <= (uint64_t)limit || a->limit.told_low_bytes == limit)
+		return;
+	a->limit.told_low_bytes = limit;
+	log_warning("%s: %.1f MiB live, more than its own memory limit of %.1f MiB: it can't be kept; raise the limit, "
+		    "or have the program hold on to less", a->name, mib(a->reached_bytes), mib((uint64_t)limit));
+}
+
+static bool fails_fast(const struct arena *a)
+{
+	return tri_read(&a->view.ctl->limit_policy) == TRI_LIMIT_FAIL_FAST;
+}
+
+static void tell(struct arena *a)
+{
+	struct tri_ctl *ctl = a->view.ctl;
+	uint32_t pressure = a->limit.over ? (uint32_t)TRI_PRESSURE_OVER : a->limit.group_pressure;
+
+	tri_write(&ctl->refuse, a->limit.over && fails_fast(a) && overfull(a));
+	if (tri_read(&ctl->pressure) == pressure)
+		return;
+	tri_write_release(&ctl->pressure, pressure);
+	syscall(SYS_futex, &ctl->pressure, FUTEX_WAKE, INT_MAX, NULL, NULL, 0);
+}
+
+static void set_over(struct arena *a, bool over)
+{
+	struct limit *l = &a->limit;
+
+	if (over && !l->over) {
+		atomic_fetch_add(&a->view.ctl->limit_events, 1);
+		log_line(
+			"%s: %.1f MiB live under a limit of %.1f MiB: keeping it would take over "
+			"half of the CPU time, so it gives way; raise the limit, or let the program "
+			"hold on to less",
+			a->name, mib(a->live_bytes), mib((uint64_t)l->in_force_bytes));
+	} else if (!over && l->over) {
+		log_line("%s: %.1f MiB live: the limit is kept again", a->name,
+			 mib(a->live_bytes));
+	}
+	if (over != l->over)
+		trace_limit(a, over ? "gives way" : "kept again");
+	l->over = over;
+	tell(a);
+}
+
+/* ------------------------------------------------------------------------------------------ */
+/* The limit                                                                                  */
+/* ------------------------------------------------------------------------------------------ */
+
+void limit_init(struct arena *a)
+{
+	struct limit *l = &a->limit;
+
+	l->share_bytes = PACER_NO_LIMIT;
+	l->in_force_bytes = PACER_NO_LIMIT;
+	l->answered_assist_ns = tri_read(&a->view.ctl->assist_ns);
+	l->client_seen = a->pid > 0 && !clock_getcpuclockid(a->pid, &l->client_clock);
+}
+
+/* Who has chosen a limit, or none, has that in place of a share. */
+static int64_t choose(const struct arena *a)
+{
+	int64_t own = tri_read(&a->view.ctl->memory_limit_bytes), share = a->limit.share_bytes;
+
+	if (own == TRI_LIMIT_NONE)
+		return PACER_NO_LIMIT;
+	return own <= TRI_LIMIT_AUTO ? share : own;
+}
+
+int64_t limit_update(struct arena *a)
+{
+	struct limit *l = &a->limit;
+	int64_t bytes = choose(a);
+
+	if (bytes != l->in_force_bytes) {
+		bool was_limited = limited(a);
+
+		l->in_force_bytes = bytes;
+		if (!was_limited)
+			start_accounts(a);
+		/* What was in the way may be no more. */
+		if (l->held && !pacer_limited(&a->pacer, bytes))
+			l->held = false;
+		if (bytes == PACER_NO_LIMIT) {
+			l->held_in_cycle = false;
+			set_over(a, false);
+		}
+		trace_limit(a, "changed");
+	}
+	tri_write(&a->view.ctl->limit_bytes, bytes);
+	tell(a);
+	return l->held ? PACER_NO_LIMIT : bytes;
+}
+
+uint64_t limit_cap(const struct arena *a)
+{
+	double goal = (double)a->pacer.percent_goal_bytes;
+	double cap = (goal + (double)pacer_overhead_bytes(&a->pacer)) * CAP_FACTOR;
+
+	return cap < 0x1p62 ? (uint64_t)cap : PACER_NEVER;
+}
+
+/*
+ * At the peak, when marking has ended, overhead is what is bound and no object: metadata, and gaps in
+ * spans that the heap had no use for before it took fresh pages.  If it has taken none since the last
+ * sweep there are gaps that it might have filled, had its goal been higher.  To count those as well
+ * would lower the goal again, and so on, down to what lives.
+ */
+void limit_peak(struct arena *a, struct pacer_memory *memory)
+{
+	struct limit *l = &a->limit;
+	uint64_t objects = memory->heap_free_bytes + memory->heap_alloc_bytes;
+	uint64_t overhead = less(memory->mapped_bytes, objects);
+
+	if (overhead > l->overhead_bytes && l->overhead_bytes &&
+	    less(arena_used_bytes(a), l->swept_bytes) < l->swept_bytes / FRESH_PARTS)
+		overhead = l->overhead_bytes;
+	l->overhead_bytes = overhead;
+	memory->mapped_bytes = objects + overhead;
+}
+
+/*
+ * What the pacer is to think of memory.  The peak, when marking ended, tells how much is bound
+ * beside objects: later there are gaps in spans, which will be filled.  But what is above the limit
+ * is what is above it now, when what was free has been released.  It counts twice, as in Go: a heap
+ * that has overshot is to fill its gaps, and not to take more pages.
+ */
+static void settle_memory(struct arena *a)
+{
+	uint64_t have = limit_resident_bytes(a), overhead = pacer_overhead_bytes(&a->pacer);
+	struct pacer_memory memory = { .mapped_bytes = have > overhead ? have : overhead };
+
+	memory.heap_alloc_bytes = memory.mapped_bytes - overhead;
+	a->limit.bound_bytes = less(have, scavenge_free_bytes(a));
+	pacer_set_memory(&a->pacer, &memory);
+}
+
+/* Give memory back until what there is is a little below the limit. */
+static void release(struct arena *a, uint64_t at_most)
+{
+	uint64_t keep, have;
+
+	if (!limited(a))
+		return;
+	keep = (uint64_t)a->limit.in_force_bytes / 100 * KEEP_PERCENT;
+	have = limit_resident_bytes(a);
+	if (have > keep)
+		scavenge(a, have - keep < at_most ? have - keep : at_most);
+}
+
+/* A heap without a limit has no use for free pages that is as urgent. */
+static void release_urgently(struct arena *a, uint64_t at_most)
+{
+	if (limited(a))
+		release(a, at_most);
+	else
+		scavenge(a, at_most);
+}
+
+void limit_share(struct arena *a, int64_t bytes)
+{
+	a->limit.share_bytes = bytes;
+	cycle_settings(a);
+	if (!limited(a) || limit_resident_bytes(a) <= (uint64_t)a->limit.in_force_bytes)
+		return;
+	release(a, a->pacer.marking ? AT_ONCE_BYTES : UINT64_MAX);
+}
+
+void limit_pressure(struct arena *a, uint32_t pressure)
+{
+	a->limit.group_pressure = pressure;
+	trace_limit(a, pressure ? "container is short of memory" : "container has room");
+	tell(a);
+}
+
+void limit_urge(struct arena *a)
+{
+	a->limit.urgent = true;
+	trace_limit(a, "urgent");
+	release_urgently(a, a->pacer.marking ? AT_ONCE_BYTES : UINT64_MAX);
+}
+
+void limit_doze(struct arena *a, int64_t bytes)
+{
+	a->limit.doze_bytes = bytes > 0 ? (uint64_t)bytes : 0;
+	cycle_settings(a);
+}
+
+/* The client is at work again: the watcher is to know, before what it knows of the group is old. */
+static void end_doze(struct arena *a)
+{
+	a->limit.doze_bytes = 0;
+	linked_wake(a);
+	cycle_settings(a);
+}
+
+/* ------------------------------------------------------------------------------------------ */
+/* Giving way                                                                                 */
+/* ------------------------------------------------------------------------------------------ */
+
+static void begin_hold(struct arena *a)
+{
+	a->limit.held = true;
+	a->limit.held_in_cycle = true;
+	cycle_settings(a);
+	set_over(a, true);
+}
+
+void limit_progress(struct arena *a)
+{
+	struct limit *l = &a->limit;
+
+	if (!limited(a) || !limiter_stale(&l->limiter, clock_ns()))
+		return;
+	account(a);
+	if (!l->held && limiting(l) && pacer_limited(&a->pacer, l->in_force_bytes))
+		begin_hold(a);
+}
+
+bool limit_hurry(struct arena *a)
+{
+	uint64_t since = tri_read(&a->view.ctl->allocated_bytes) - a->live_at_bytes;
+
+	/* Refused pages, it asks what has become of the limit. */
+	if (a->triggered && tri_read(&a->view.ctl->refuse))
+		return true;
+	if (!a->limit.urgent)
+		return false;
+	if ((int64_t)since >= (int64_t)HURRY_MIN_BYTES && since >= a->live_bytes / HURRY_PARTS)
+		return true;
+	a->limit.urgent = false;
+	return false;
+}
+
+/* A heap that has used so many eighths of its reserve; PACER_NEVER: it has none, or no claim to it. */
+static uint64_t reserve_bytes(const struct arena *a, unsigned int eighths)
+{
+	const struct limit *l = &a->limit;
+	uint64_t bytes = (uint64_t)l->in_force_bytes;
+
+	if (!limited(a) || l->share_bytes != l->in_force_bytes ||
+	    l->owed_cpu_ns > RESERVE_SECONDS * l->limiter.capacity_cpu_ns)
+		return PACER_NEVER;
+	return less(bytes + bytes / RESERVE_PARTS / 8 * eighths, pacer_overhead_bytes(&a->pacer));
+}
+
+uint64_t limit_brake_bytes(const struct arena *a)
+{
+	return reserve_bytes(a, RESERVE_BRAKE);
+}
+
+bool limit_hold(struct arena *a)
+{
+	struct limit *l = &a->limit;
+
+	if (l->doze_bytes && cycle_due(a)) {
+		end_doze(a);
+		a->triggered = false;
+		if (!cycle_due(a))
+			return true;
+	}
+	if (!limited(a))
+		return false;
+	account(a);
+	if (!limiting(l)) {
+		if (!l->held)
+			return false;
+		/* The program has had its half.  The limit counts again, and may make a cycle due. */
+		l->held = false;
+		cycle_settings(a);
+		return !cycle_due(a) && !tri_read(&a->view.ctl->refuse);
+	}
+	l->urgent = false;
+	a->triggered = false;
+	if (!l->held) {
+		if (!pacer_limited(&a->pacer, l->in_force_bytes))
+			return false;
+		begin_hold(a);
+	} else {
+		cycle_settings(a);
+	}
+	/* It may be due without any limit, or for the sake of the kernel's. */
+	return !cycle_due(a) && cycle_live_bytes(a) < reserve_bytes(a, RESERVE_CYCLE);
+}
+
+uint64_t limit_trigger(const struct arena *a, uint64_t trigger_bytes)
+{
+	uint64_t think = (uint64_t)a->limit.in_force_bytes / THINK_PARTS, at;
+
+	if (a->limit.doze_bytes) {
+		at = tri_read(&a->view.ctl->allocated_bytes) + a->limit.doze_bytes;
+		trigger_bytes = at < trigger_bytes ? at : trigger_bytes;
+	}
+	if (!a->limit.held)
+		return trigger_bytes;
+	if (think < THINK_MIN_BYTES)
+		think = THINK_MIN_BYTES;
+	if (think > THINK_MAX_BYTES)
+		think = THINK_MAX_BYTES;
+	at = tri_read(&a->view.ctl->allocated_bytes) + think;
+	return at < trigger_bytes ? at : trigger_bytes;
+}
+
+void limit_cycle_end(struct arena *a)
+{
+	struct limit *l = &a->limit;
+	uint64_t now = clock_ns();
+
+	l->swept_bytes = arena_used_bytes(a);
+	trace_throttled(a);
+	if (!limited(a)) {
+		if (l->urgent)
+			release_urgently(a, UINT64_MAX);
+		l->urgent = false;
+		return;
+	}
+	l->unreported_ns += a->marker.helper_cpu_ns;
+	account(a);
+	if (now - l->quota_ns > QUOTA_NS) {
+		limiter_set_cpus(&l->limiter, client_cpu_milli(a), now);
+		l->quota_ns = now;
+	}
+	if (l->urgent || limit_resident_bytes(a) > (uint64_t)l->in_force_bytes)
+		release(a, UINT64_MAX);
+	l->urgent = false;
+	settle_memory(a);
+	warn_if_too_low(a);
+	if (overfull(a) && l->share_bytes == l->in_force_bytes)
+		linked_hurry(a);
+	if (overfull(a) && fails_fast(a))
+		set_over(a, true);
+	else if (l->over && !l->held_in_cycle && !overfull(a))
+		set_over(a, false);
+	else
+		tell(a);
+	l->held_in_cycle = l->held;
+	cycle_settings(a);
+}

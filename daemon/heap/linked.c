@@ -1,0 +1,307 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * linked.c - the marker's end of a link: see link.h
+ *
+ *  1. The agent hands over link and board.  They are checked as if they came from an enemy: a policy is another
+ *     user's process, in another container.
+ *  2. Once the policy has ordered a share its watcher splits memory, and ours pauses.  A policy gets its CPU time
+ *     elsewhere, and may have none for a second; so until then ours goes on, or what is in force from a policy before
+ *     stays.  Both ways are met by the same code (orders.c).
+ *  3. When the link ends the arena goes on as it is.  Our own watcher looks at once, and orders what it finds;
+ *     until then the policy's last share holds.  The agent is told, and finds another policy.
+ *  4. A policy that has been told something and does not look at the board for some seconds, because it is
+ *     stopped, is left as if it had ended.  That is noticed as a cycle starts: it takes no timer.
+ *  5. A policy that private collectors have elected (elect.c) is no concern of the agent's, and gives way to one that
+ *     the agent hands over.  When the link with it ends our watcher rests until the next election has a result.
+ *  6. Lines for the log go to the policy as well: a marker's standard error mostly leads nowhere.
+ */
+#include "daemon/service/link.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "arena.h"
+#include "core/system/clock.h"
+#include "daemon/service/elect.h"
+#include "fault.h"
+#include "daemon/process/log.h"
+#include "daemon/limits/watch.h"
+
+/* What the log has a copy sent to.  The lock is held for a send that does not wait. */
+static pthread_mutex_t log_lock = PTHREAD_MUTEX_INITIALIZER;
+static int log_sock = -1;
+
+static void copy_line(enum log_level level, const char *line)
+{
+	pthread_mutex_lock(&log_lock);
+	if (log_sock >= 0)
+		link_send(log_sock, LINK_LOG, 0, level, line);
+	pthread_mutex_unlock(&log_lock);
+}
+
+static void copy_log_to(int sock)
+{
+	pthread_mutex_lock(&log_lock);
+	log_sock = sock;
+	pthread_mutex_unlock(&log_lock);
+	log_copy_to(sock < 0 ? NULL : copy_line);
+}
+
+bool linked_is(void)
+{
+	bool is;
+
+	pthread_mutex_lock(&log_lock);
+	is = log_sock >= 0;
+	pthread_mutex_unlock(&log_lock);
+	return is;
+}
+
+pid_t linked_policy(void)
+{
+	struct ucred cred = { .pid = 0 };
+	socklen_t len = sizeof(cred);
+
+	pthread_mutex_lock(&log_lock);
+	if (log_sock >= 0 && getsockopt(log_sock, SOL_SOCKET, SO_PEERCRED, &cred, &len))
+		cred.pid = 0;
+	pthread_mutex_unlock(&log_lock);
+	return cred.pid;
+}
+
+void linked_splits(struct arena *a)
+{
+	a->linked.splits = true;
+	watch_pause(true);
+}
+
+void linked_init(struct linked *l)
+{
+	*l = (struct linked){ .given = { -1, -1 }, .sock = -1 };
+}
+
+/* The agent is told that there is no policy, and why. */
+static void gone(struct arena *a, int err, const char *why)
+{
+	struct tri_msg msg = { .type = TRI_MSG_POLICY_GONE, .version = TRI_PROTO_ID, .a = (uint64_t)err };
+
+	snprintf(msg.text, sizeof(msg.text), "%s", why);
+	arena_send(a, &msg);
+}
+
+/* Without telling anybody, and with our watcher still resting. */
+static void let_go(struct arena *a)
+{
+	struct linked *l = &a->linked;
+
+	copy_log_to(-1);
+	memset(&a->orders[FROM_POLICY], 0, sizeof(a->orders[FROM_POLICY]));
+	link_board_unmap(&l->board);
+	if (l->sock >= 0)
+		close(l->sock);
+	l->sock = -1;
+	l->wanted_ns = 0;
+	if (l->elected)
+		elect_link_over();
+	l->elected = l->splits = false;
+}
+
+/* Our own watcher splits again. */
+static void alone(void)
+{
+	/* The name by which watchers of other collectors count us: see groups.c. */
+	prctl(PR_SET_NAME, "tricolord");
+	watch_pause(false);
+}
+
+static void end(struct arena *a, int err, const char *why)
+{
+	bool elected = a->linked.elected;
+
+	if (a->linked.sock < 0)
+		return;
+	let_go(a);
+	limit_doze(a, 0);
+	if (elected) {
+		log_debug("client %d: elects a policy: %s", a->pid, why);
+		return;
+	}
+	alone();
+	log_line("client %d: goes on without a policy: %s", a->pid, why);
+	gone(a, err, why);
+	elect_bar(false);
+}
+
+static bool is_link(int sock)
+{
+	int domain = 0, type = 0;
+	socklen_t len = sizeof(domain);
+
+	return !getsockopt(sock, SOL_SOCKET, SO_DOMAIN, &domain, &len) && domain == AF_UNIX &&
+	       !getsockopt(sock, SOL_SOCKET, SO_TYPE, &type, &len) && type == SOCK_SEQPACKET;
+}
+
+static void begin(struct arena *a, int sock, int fd, bool elected)
+{
+	const char *why = "the link is no socket for packets";
+	struct linked *l = &a->linked;
+	struct link_board b = { 0 };
+	int err = EPROTOTYPE;
+
+	if (is_link(sock))
+		err = link_board_map(&b, fd, &why);
+	if (fd >= 0)
+		close(fd);
+	if (err) {
+		if (sock >= 0)
+			close(sock);
+		log_warning("client %d: its policy is not taken: %s", a->pid, why);
+		if (elected)
+			elect_link_over();
+		else
+			gone(a, err, why);
+		return;
+	}
+	if (!elected)
+		elect_bar(true);
+	/* Of a policy before, the share stays until this one orders another. */
+	let_go(a);
+	if (a->limit.share_bytes != PACER_NO_LIMIT)
+		linked_splits(a);
+	prctl(PR_SET_NAME, elected ? "tricolor-member" : "tricolor-marker");
+	l->sock = sock;
+	l->elected = elected;
+	l->board = b;
+	a->orders[FROM_POLICY].board = b.board;
+	board_set_phase(b.board, a->phase);
+	arena_publish(a);
+	if (!link_send(sock, LINK_ATTACH, getpid(), 0, "")) {
+		end(a, 0, "the policy has ended");
+		return;
+	}
+	copy_log_to(sock);
+	/* What is there may have been put there before anybody could ring. */
+	arena_orders(a);
+}
+
+void linked_begin(struct arena *a)
+{
+	struct linked *l = &a->linked;
+	int sock = l->given[0], fd = l->given[1];
+
+	/* With less than these it is a message that makes no sense, and changes nothing. */
+	if (sock < 0 && fd < 0)
+		return;
+	l->given[0] = l->given[1] = -1;
+	begin(a, sock, fd, false);
+}
+
+void linked_elected(struct arena *a)
+{
+	struct linked *l = &a->linked;
+	int given[2], i;
+
+	switch (elect_take(given)) {
+	case ELECT_NOTHING:
+		return;
+	case ELECT_LINK:
+		if (l->sock < 0 || l->elected) {
+			begin(a, given[0], given[1], true);
+			return;
+		}
+		/* The agent's came first. */
+		for (i = 0; i < 2; i++)
+			if (given[i] >= 0)
+				close(given[i]);
+		elect_link_over();
+		return;
+	case ELECT_ALONE:
+		if (l->elected)
+			end(a, 0, "another group limits its client");
+		else if (l->sock < 0)
+			alone();
+		return;
+	}
+}
+
+void linked_hear(struct arena *a)
+{
+	struct linked *l = &a->linked;
+	unsigned int left = LINK_MESSAGES;
+	struct link_msg msg;
+	ssize_t n = 0;
+
+	while (l->sock >= 0 && left--) {
+		n = recv(l->sock, &msg, sizeof(msg), MSG_DONTWAIT | MSG_TRUNC);
+		if (n < 0 && (errno == EAGAIN || errno == EINTR))
+			break;
+		if (n <= 0)
+			end(a, 0, "the policy has ended");
+		else if (n != sizeof(msg) || msg.type != LINK_RING || msg.version != LINK_VERSION)
+			end(a, EPROTO, "the policy speaks another protocol");
+	}
+	if (l->sock >= 0 && fault_happened(l->board.guard))
+		end(a, EIO, "a page of the board is missing");
+	if (l->sock >= 0)
+		arena_orders(a);
+}
+
+/* Leave @want on the board, and ring. */
+static void want(struct arena *a, uint32_t want)
+{
+	struct linked *l = &a->linked;
+	uint32_t before = atomic_fetch_or(&l->board.board->wants, want);
+
+	if (!before || !l->wanted_ns)
+		l->wanted_ns = clock_ns();
+	if (!link_send(l->sock, LINK_RING, 0, 0, ""))
+		end(a, 0, "the policy has ended");
+	else if (before && clock_ns() - l->wanted_ns > LINK_SILENCE_NS)
+		end(a, ETIMEDOUT, "the policy does not answer; is it stopped?");
+}
+
+void linked_wake(struct arena *a)
+{
+	struct linked *l = &a->linked;
+	struct board *b = l->board.board;
+
+	watch_wake();
+	if (l->sock < 0)
+		return;
+	/* pairs with fall_asleep() of watch.c, in the policy */
+	if (atomic_load(&b->asleep) && atomic_exchange(&b->asleep, 0))
+		want(a, BOARD_WAKE);
+	else if (l->wanted_ns && atomic_load(&b->wants))
+		want(a, 0);
+	else
+		l->wanted_ns = 0;
+}
+
+void linked_hurry(struct arena *a)
+{
+	if (!a->linked.splits)
+		watch_hurry();
+	if (a->linked.sock >= 0)
+		want(a, BOARD_HURRY);
+}
+
+void linked_met(struct arena *a)
+{
+	if (a->linked.sock >= 0)
+		want(a, BOARD_MET);
+}
+
+void linked_exit(struct arena *a)
+{
+	let_go(a);
+	if (a->linked.given[0] >= 0)
+		close(a->linked.given[0]);
+	if (a->linked.given[1] >= 0)
+		close(a->linked.given[1]);
+}

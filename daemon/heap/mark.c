@@ -1,0 +1,537 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * mark.c - the marker: core/heap/marking.h with queues
+ *
+ *  1. Each worker has a FIFO of spans with objects to scan, and a stack of larger objects, which are
+ *     scanned in pieces of 128 KiB.  A few of either are taken out in advance, and prefetched.
+ *  2. The arena's thread is the first worker.  When its FIFO is long and a CPU is idle, it shares spans
+ *     with helpers (workers.c).  It also keeps a few spans on offer in the arena for mutators that
+ *     have to assist, and takes back those that nobody wanted.
+ *  3. A mutator that assists hands over what it marked and did not scan as GREY entries of its buffer.
+ *
+ * A client that clears bits behind our back could keep us marking: no heap has more to scan than its
+ * size, and nothing comes back that was not offered, so that a cycle which passes that is given up, and
+ * the arena with it.
+ *
+ * Nor may it have our queues grow.  What it claims its heap to be costs it nothing; what has memory
+ * does.  A piece (24 B) is queued for an object that is marked: its page of the heap has a line in each
+ * of two bitmaps (128 B), and holds at most 14 such objects (336 B of pieces); or for an entry of a
+ * buffer (8 B).  Spans are fewer and smaller.  So a queue never needs more than three times the memory
+ * that the arena has, which is looked at when a queue grows.
+ */
+#include "mark.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <linux/futex.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "backing.h"
+#include "core/system/clock.h"
+#include "core/heap/marking.h"
+
+#define PIECE_BYTES (128ull << 10)
+#define QUEUE_FACTOR 3			/* a queue's bytes, of the arena's that have memory … */
+#define QUEUE_SLACK_BYTES (1ull << 20)	/* … and this */
+#define QUEUE_KEEP_BYTES (1ull << 20)	/* a helper keeps a queue of that size for the next arena */
+#define CREDIT_BYTES (64ull << 10)
+#define SHARE_FROM 128		/* spans in a FIFO that are worth sharing: 1 MiB of heap */
+#define OFFER_FROM 16
+#define BATCH 64
+#define VISITS 8		/* spans whose objects are being fetched; a power of two … */
+#define FETCHING 16		/* … and how many objects are enough */
+#define PIECES 4		/* the same for pieces; a power of two … */
+#define PIECE_LINES 8		/* … and lines of each: the CPU sees the rest coming */
+
+struct mark_worker {
+	struct tri_marking k;		/* first: the queue functions get at the worker from it */
+	struct marker *m;
+	uint32_t *span;			/* FIFO of first pages, a ring of room entries */
+	uint32_t head, tail, room;	/* head - tail are queued */
+	struct mark_piece *piece;	/* stack */
+	uint64_t npieces, pieces_room;
+
+	/* Rings of what is about to be scanned, and on its way into the cache. */
+	struct tri_visit visit[VISITS];
+	struct mark_piece next[PIECES];
+	uint32_t visit_head, visit_tail, next_head, next_tail;
+	uint32_t fetching;		/* objects in visit */
+	uint32_t taken;			/* spans, for what is done now and then */
+	uint64_t offered;		/* to assisting mutators, and not come back: at most */
+	uint64_t credited_bytes;	/* of scan_bytes, already given to mutators */
+	bool failed;			/* no memory, or no sane heap: the cycle is void */
+};
+
+struct mark_worker *mark_worker_new(void)
+{
+	return calloc(1, sizeof(struct mark_worker));
+}
+
+/* Whether a queue that has @bytes may have more. */
+static bool may_grow(const struct mark_worker *w, uint64_t bytes)
+{
+	uint64_t claimed = w->k.limit, resident = backing_resident_bytes(w->m->fd, claimed);
+
+	return bytes < QUEUE_SLACK_BYTES + QUEUE_FACTOR * (resident < claimed ? resident : claimed);
+}
+
+static void put_span(struct mark_worker *w, uint32_t page)
+{
+	if (w->head - w->tail == w->room) {
+		uint32_t room = w->room ? w->room * 2 : 1024, i, n = w->head - w->tail;
+		uint32_t *ring = room && may_grow(w, n * sizeof(*ring)) ?
+				 malloc((size_t)room * sizeof(*ring)) : NULL;
+
+		if (!ring) {
+			w->failed = true;
+			return;
+		}
+		for (i = 0; i < n; i++)
+			ring[i] = w->span[(w->tail + i) & (w->room - 1)];
+		free(w->span);
+		w->span = ring;
+		w->room = room;
+		w->tail = 0;
+		w->head = n;
+	}
+	w->span[w->head++ & (w->room - 1)] = page;
+}
+
+static void put_piece(struct mark_worker *w, struct mark_piece piece)
+{
+	if (w->npieces == w->pieces_room) {
+		uint64_t room = w->pieces_room ? w->pieces_room * 2 : 256;
+		struct mark_piece *more = may_grow(w, w->npieces * sizeof(*more)) ?
+					  realloc(w->piece, room * sizeof(*more)) : NULL;
+
+		if (!more) {
+			w->failed = true;
+			return;
+		}
+		w->piece = more;
+		w->pieces_room = room;
+	}
+	w->piece[w->npieces++] = piece;
+}
+
+static void marking_queue_span(struct tri_marking *k, uint32_t page)
+{
+	put_span((struct mark_worker *)k, page);
+}
+
+static void marking_queue_object(struct tri_marking *k, const struct tri_class *c, uint32_t page,
+				 uint32_t index)
+{
+	uint64_t offset = ((uint64_t)page << TRI_PAGE_SHIFT) + (uint64_t)index * c->size;
+	uint64_t bytes = c->large ? (uint64_t)tri_large_pages(k->v, page) << TRI_PAGE_SHIFT : c->size;
+
+	if (offset + bytes <= k->v->heap_pages << TRI_PAGE_SHIFT)
+		put_piece((struct mark_worker *)k,
+			  (struct mark_piece){ offset, bytes, c->kind == TRI__TYPED,
+					       !tri_read(&k->v->spans[page].needs_zero) });
+}
+
+static void scan_range(struct mark_worker *w, uint64_t offset, uint64_t bytes, bool typed)
+{
+	if (typed)
+		tri_marking_scan_typed(&w->k, offset, bytes);
+	else
+		tri_marking_scan_words(&w->k, offset, bytes);
+}
+
+/*
+ * Objects whose memory came fresh from the system were not zeroed by anyone, and may have holes where they
+ * were never written.  A hole must not be read, as that would allocate a page and charge us for it.  (Page
+ * by page: to look for the end of the data would walk all that follows, up to the end of the heap.)
+ */
+static void scan_sparse(struct mark_worker *w, const struct mark_piece *p)
+{
+	const struct marker *m = w->m;
+	off_t base = (off_t)m->v->layout.heap;
+	uint64_t at = p->offset, end = p->offset + p->bytes;
+
+	while (at < end) {
+		off_t data = lseek(m->fd, base + (off_t)at, SEEK_DATA);
+		uint64_t stop;
+
+		if (data < 0 || (uint64_t)(data - base) >= end)
+			return;
+		at = (uint64_t)(data - base);
+		stop = (at & ~4095ull) + 4096;
+		if (stop > end)
+			stop = end;
+		scan_range(w, at, stop - at, p->typed);
+		at = stop;
+	}
+}
+
+static void fetch_piece(struct mark_worker *w)
+{
+	struct mark_piece p = w->piece[--w->npieces];
+	const char *at = w->k.v->heap + p.offset;
+	unsigned int i;
+
+	if (p.bytes > PIECE_BYTES) {
+		struct mark_piece rest = p;
+
+		rest.offset += PIECE_BYTES;
+		rest.bytes -= PIECE_BYTES;
+		put_piece(w, rest);
+		p.bytes = PIECE_BYTES;
+	}
+	/* This reads no hole: a prefetch does not fault. */
+	for (i = 0; i < PIECE_LINES && i * TRI_LINE < p.bytes; i++)
+		__builtin_prefetch(at + i * TRI_LINE);
+	w->next[w->next_head++ & (PIECES - 1)] = p;
+}
+
+static void scan_piece(struct mark_worker *w)
+{
+	struct mark_piece p = w->next[w->next_tail++ & (PIECES - 1)];
+
+	w->k.scan_bytes += p.bytes;
+	if (p.holes)
+		scan_sparse(w, &p);
+	else
+		scan_range(w, p.offset, p.bytes, p.typed);
+}
+
+/** Threads that wait for credit, or for the end of the cycle, are to look again. */
+void mark_wake_assists(struct marker *m)
+{
+	struct tri_ctl *ctl = m->v->ctl;
+
+	atomic_fetch_add(&ctl->work_seq, 1);
+	if (tri_read(&ctl->waiting))
+		syscall(SYS_futex, &ctl->work_seq, FUTEX_WAKE, INT_MAX, NULL, NULL, 0);
+}
+
+/* Work done is credit for allocating threads. */
+static void credit(struct mark_worker *w)
+{
+	struct tri_ctl *ctl = w->m->v->ctl;
+	uint64_t bytes = w->k.scan_bytes - w->credited_bytes;
+
+	w->credited_bytes = w->k.scan_bytes;
+	atomic_fetch_add_explicit(&ctl->credit_bytes, (int64_t)bytes, memory_order_relaxed);
+	mark_wake_assists(w->m);
+	if (w->k.scan_bytes > 2 * w->k.limit + (64ull << 20))
+		w->failed = true;
+	if (w == w->m->self && w->m->progress)
+		w->m->progress(w->m->progress_arg);
+}
+
+static uint32_t next_span(struct mark_worker *w)
+{
+	return w->span[w->tail++ & (w->room - 1)];
+}
+
+/* Give half of a long FIFO to helpers, if there are any without work. */
+static void share(struct mark_worker *w)
+{
+	struct marker *m = w->m;
+	uint32_t n = (w->head - w->tail) / 2;
+
+	if (!workers_idle())
+		return;
+	pthread_mutex_lock(&m->lock);
+	if (m->nshared + n > m->shared_room) {
+		uint32_t *more = may_grow(w, m->nshared * sizeof(*more)) ?
+				 realloc(m->shared, (size_t)(m->nshared + n) * sizeof(*more)) : NULL;
+
+		if (more) {
+			m->shared = more;
+			m->shared_room = m->nshared + n;
+		} else {
+			n = 0;
+		}
+	}
+	for (; n; n--)
+		m->shared[m->nshared++] = next_span(w);
+	pthread_cond_broadcast(&m->changed);
+	pthread_mutex_unlock(&m->lock);
+	workers_call(m);
+}
+
+/* A batch of shared spans for @w; `lock` is held. */
+static bool take_shared(struct mark_worker *w)
+{
+	struct marker *m = w->m;
+	uint32_t n = m->nshared < BATCH ? m->nshared : BATCH, i;
+
+	for (i = 0; i < n; i++)
+		put_span(w, m->shared[--m->nshared]);
+	return n != 0;
+}
+
+/* Fill the places that assisting mutators have emptied. */
+static void offer(struct mark_worker *w)
+{
+	const struct tri_view *v = w->m->v;
+	uint32_t i;
+
+	if (tri_read(&v->ctl->grey_count) >= TRI_GREY_SLOTS / 2)
+		return;
+	for (i = 0; i < TRI_GREY_SLOTS && w->head - w->tail > OFFER_FROM; i++) {
+		uint32_t empty = 0, page;
+
+		if (tri_read(&v->grey[i]))
+			continue;
+		page = next_span(w);
+		if (atomic_compare_exchange_strong(&v->grey[i], &empty, page))
+			w->offered++;
+		else
+			put_span(w, page);
+	}
+	tri_write(&v->ctl->grey_count, TRI_GREY_SLOTS);
+}
+
+/* Take back what is on offer.  True if there was anything. */
+static bool take_back(struct mark_worker *w)
+{
+	const struct tri_view *v = w->m->v;
+	bool any = false;
+	uint32_t i;
+
+	for (i = 0; i < TRI_GREY_SLOTS; i++) {
+		uint32_t page = tri_read(&v->grey[i]) ? atomic_exchange(&v->grey[i], 0) : 0;
+
+		if (!page || page >= v->heap_pages)
+			continue;
+		if (!w->offered) {
+			w->failed = true;
+			return false;
+		}
+		w->offered--;
+		put_span(w, page);
+		any = true;
+	}
+	tri_write(&v->ctl->grey_count, 0);
+	return any;
+}
+
+static void fetch_span(struct mark_worker *w)
+{
+	const struct tri_view *v = w->k.v;
+	uint32_t n = w->head - w->tail, page = next_span(w);
+	struct tri_visit *visit = &w->visit[w->visit_head & (VISITS - 1)];
+
+	if (n > 4) {
+		uint32_t ahead = w->span[(w->tail + 3) & (w->room - 1)];
+
+		__builtin_prefetch((void *)w->k.marks[ahead], 0);
+		__builtin_prefetch((void *)v->scanned[ahead], 1);
+	}
+	if (tri_marking_take(&w->k, page, visit)) {
+		w->visit_head++;
+		w->fetching += visit->objects;
+	}
+	if (n > SHARE_FROM && !(++w->taken & 15)) {
+		share(w);
+		if (w == w->m->self && tri_read(&v->ctl->assist_q16))
+			offer(w);
+	}
+}
+
+static void scan_span(struct mark_worker *w)
+{
+	struct tri_visit *visit = &w->visit[w->visit_tail++ & (VISITS - 1)];
+
+	w->fetching -= visit->objects;
+	tri_marking_visit(&w->k, visit);
+}
+
+/* Whatever has been fetched is scanned before this returns, unless the cycle is void. */
+static void work(struct mark_worker *w)
+{
+	while (!w->failed) {
+		if (w->npieces && w->next_head - w->next_tail < PIECES) {
+			fetch_piece(w);
+			continue;
+		}
+		if (w->next_head != w->next_tail) {
+			scan_piece(w);
+		} else if (w->head != w->tail && w->fetching < FETCHING &&
+			   w->visit_head - w->visit_tail < VISITS) {
+			fetch_span(w);
+			continue;
+		} else if (w->visit_head != w->visit_tail) {
+			scan_span(w);
+		} else {
+			tri_marking_flush(&w->k);
+			if (w->head == w->tail && !w->npieces && (w != w->m->self || !take_back(w)))
+				break;
+		}
+		if (w->k.scan_bytes - w->credited_bytes >= CREDIT_BYTES)
+			credit(w);
+	}
+}
+
+void mark_drain(struct marker *m)
+{
+	for (;;) {
+		work(m->self);
+		pthread_mutex_lock(&m->lock);
+		while (m->self->failed || !take_shared(m->self)) {
+			if (m->self->failed)
+				m->nshared = 0;
+			if (!m->helpers) {
+				pthread_mutex_unlock(&m->lock);
+				workers_dismiss(m);
+				return;
+			}
+			pthread_cond_wait(&m->changed, &m->lock);
+		}
+		pthread_mutex_unlock(&m->lock);
+	}
+}
+
+static void begin(struct mark_worker *w, struct marker *m)
+{
+	tri_marking_init(&w->k, m->v, m->cycle);
+	w->m = m;
+	w->head = w->tail = 0;
+	w->npieces = 0;
+	w->visit_head = w->visit_tail = w->next_head = w->next_tail = 0;
+	w->fetching = 0;
+	w->offered = 0;
+	w->credited_bytes = 0;
+	w->failed = false;
+}
+
+/* A helper goes on to other arenas, and not with what one of them may have had it allocate. */
+static void let_go(struct mark_worker *w)
+{
+	if (w->room * sizeof(*w->span) > QUEUE_KEEP_BYTES) {
+		free(w->span);
+		w->span = NULL;
+		w->room = 0;
+	}
+	if (w->pieces_room * sizeof(*w->piece) > QUEUE_KEEP_BYTES) {
+		free(w->piece);
+		w->piece = NULL;
+		w->pieces_room = 0;
+	}
+}
+
+/* A helper's stay.  It counts in m->helpers already, so that the arena's thread waits for it. */
+void mark_help(struct marker *m, struct mark_worker *w)
+{
+	uint64_t cpu = clock_cpu_ns();
+	bool more;
+
+	begin(w, m);
+	for (;;) {
+		pthread_mutex_lock(&m->lock);
+		more = take_shared(w);
+		if (!more)
+			break;
+		pthread_mutex_unlock(&m->lock);
+		work(w);
+	}
+	let_go(w);
+	m->helper_objects += w->k.objects;
+	m->helper_marked_bytes += w->k.marked_bytes;
+	m->helper_scan_bytes += w->k.scan_bytes;
+	m->helper_cpu_ns += clock_cpu_ns() - cpu;
+	m->helper_failed |= w->failed;
+	m->helpers--;
+	pthread_cond_broadcast(&m->changed);
+	pthread_mutex_unlock(&m->lock);
+}
+
+void mark_entry(struct marker *m, uint64_t entry)
+{
+	struct mark_worker *w = m->self;
+	uint64_t offset = entry & TRI_ENTRY_GREY ? entry & ~TRI_ENTRY_GREY : entry - m->v->heap_va;
+	struct tri_object o;
+
+	if (offset >= w->k.limit || !tri_resolve(m->v, offset, &o))
+		return;
+	if (entry & TRI_ENTRY_GREY) {
+		m->supplied = true;
+		if (o.class->pages == 1)
+			put_span(w, o.page);
+		else if (o.class->kind != TRI__LEAF)
+			marking_queue_object(&w->k, o.class, o.page, o.index);
+		return;
+	}
+	if (!tri_bit(m->allocated, o.page, o.index) || tri_bit(m->marks, o.page, o.index))
+		return;
+	if (!(atomic_fetch_or(&m->marks[o.page][o.index / 64], 1ull << (o.index & 63)) >>
+	      (o.index & 63) & 1))
+		tri_marking_grey(&w->k, o.class, o.page, o.index & ~63u, 1ull << (o.index & 63));
+}
+
+int marker_init(struct marker *m, const struct tri_view *v, int fd)
+{
+	memset(m, 0, sizeof(*m));
+	m->self = mark_worker_new();
+	if (!m->self)
+		return -ENOMEM;
+	m->v = v;
+	m->fd = fd;
+	pthread_mutex_init(&m->lock, NULL);
+	pthread_cond_init(&m->changed, NULL);
+	return 0;
+}
+
+void marker_exit(struct marker *m)
+{
+	free(m->self->span);
+	free(m->self->piece);
+	free(m->self);
+	free(m->shared);
+	pthread_mutex_destroy(&m->lock);
+	pthread_cond_destroy(&m->changed);
+}
+
+void mark_begin(struct marker *m, uint32_t cycle)
+{
+	struct tri_ctl *ctl = m->v->ctl;
+
+	m->cycle = cycle;
+	m->marks = m->v->marks[cycle & 1];
+	m->allocated = m->v->marks[~cycle & 1];
+	begin(m->self, m);
+	m->nshared = 0;
+	m->helper_objects = m->helper_marked_bytes = m->helper_scan_bytes = m->helper_cpu_ns = 0;
+	m->helpers_seen = 0;
+	m->helper_failed = false;
+	m->assist_marked_at = tri_read(&ctl->assist_marked_bytes);
+	m->assist_scan_at = tri_read(&ctl->assist_scan_bytes);
+	m->assist_objects_at = tri_read(&ctl->assist_objects);
+	tri_write(&ctl->credit_bytes, 0);
+}
+
+uint64_t mark_objects(struct marker *m)
+{
+	return m->self->k.objects + m->helper_objects +
+	       (tri_read(&m->v->ctl->assist_objects) - m->assist_objects_at);
+}
+
+uint64_t mark_bytes(struct marker *m)
+{
+	return m->self->k.marked_bytes + m->helper_marked_bytes +
+	       (tri_read(&m->v->ctl->assist_marked_bytes) - m->assist_marked_at);
+}
+
+/* Helpers may be at work, and leave, while this is asked. */
+uint64_t mark_scan_bytes(struct marker *m)
+{
+	uint64_t helpers;
+
+	pthread_mutex_lock(&m->lock);
+	helpers = m->helper_scan_bytes;
+	pthread_mutex_unlock(&m->lock);
+	return m->self->k.scan_bytes + helpers +
+	       (tri_read(&m->v->ctl->assist_scan_bytes) - m->assist_scan_at);
+}
+
+bool mark_failed(struct marker *m)
+{
+	return m->self->failed || m->helper_failed;
+}

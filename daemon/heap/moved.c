@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * moved.c - a marker whose client has moved to another session or control group
+ *
+ * A marker is scheduled and charged with its client because it was started by it.  A client may call setsid()
+ * later, or be moved to another group by somebody else.  The marker has no right to follow it there; but a new
+ * one, started by the client, is there.  So it asks for that, between two cycles.
+ *
+ * What a new marker inherits is the place of the thread that starts it, the client's agent.  It is that place that
+ * is compared with ours: so a new marker has nothing to ask for.  The client's word for the thread's number is
+ * believed, as a client that lies has its own markers replaced.
+ *
+ * Where there is no /proc, or the client is in another pid namespace, nothing can be seen, and nothing is asked.
+ */
+#include "moved.h"
+
+#include <poll.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "arena.h"
+#include "core/system/clock.h"
+#include "daemon/process/config.h"
+#include "core/system/cgroup.h"
+#include "daemon/process/log.h"
+
+#define LOOK_NS 1000000000ull
+#define FOLLOW_NS 1000000000ull		/* for the client to let go of us: it does so at once */
+#define TEXT_BYTES 8192
+
+/* In the hierarchy that has @controller.  What can't be read does not differ. */
+static bool group_differs(const char *theirs, const char *ours, const char *controller, char *where, size_t room)
+{
+	char a[TEXT_BYTES / 2], b[TEXT_BYTES / 2];
+
+	if (!tri_cgroup_parse_membership(theirs, controller, a, sizeof(a)) ||
+	    !tri_cgroup_parse_membership(ours, controller, b, sizeof(b)) || !strcmp(a, b))
+		return false;
+	snprintf(where, room, "its %s group is %.120s, the marker's is %.120s", controller, a, b);
+	return true;
+}
+
+static bool groups_differ(const struct moved *m, char *where, size_t room)
+{
+	char theirs[TEXT_BYTES], ours[TEXT_BYTES], thread[64];
+
+	snprintf(thread, sizeof(thread), "/proc/%d/task/%d", m->pid, m->tid);
+	return tri_cgroup_read(thread, "cgroup", theirs, sizeof(theirs)) &&
+	       tri_cgroup_read("/proc/self", "cgroup", ours, sizeof(ours)) &&
+	       (group_differs(theirs, ours, "cpu", where, room) ||
+		group_differs(theirs, ours, "memory", where, room));
+}
+
+void moved_init(struct moved *m, pid_t pid, pid_t tid)
+{
+	m->pid = config_is_private() && pid > 0 && tid > 0 ? pid : 0;
+	m->tid = tid;
+	m->next_ns = clock_ns() + LOOK_NS;
+}
+
+bool moved(struct moved *m, char *where, size_t room)
+{
+	uint64_t now;
+	pid_t session;
+
+	if (!m->pid)
+		return false;
+	now = clock_ns();
+	if (now < m->next_ns)
+		return false;
+	m->next_ns = now + LOOK_NS;
+	session = getsid(m->pid);
+	if (session > 0 && session != getsid(0)) {
+		snprintf(where, room, "its session is %d, the marker's is %d", (int)session, (int)getsid(0));
+		return true;
+	}
+	return groups_differ(m, where, room);
+}
+
+bool moved_follow(struct arena *a)
+{
+	struct tri_msg ask = { .type = TRI_MSG_REPLACE, .version = TRI_PROTO_ID }, msg;
+	struct pollfd p = { .fd = a->sock, .events = POLLIN };
+	uint64_t until;
+
+	if (!moved(&a->moved, ask.text, sizeof(ask.text)))
+		return true;
+	log_line("client %d: moved: %s", a->pid, ask.text);
+	if (!arena_send(a, &ask))
+		return false;
+	/* No cycle begins now that would be given up at once.  Who does not want another one is served on. */
+	until = clock_ns() + FOLLOW_NS;
+	while (clock_ns() < until) {
+		struct timespec left = { 0, 100000000 };
+
+		if (!arena_poll(a, &p, 1, &left) || (p.revents && !arena_hear(a, &msg)))
+			return false;
+	}
+	return true;
+}

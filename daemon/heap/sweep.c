@@ -1,0 +1,185 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * sweep.c - background sweep
+ *
+ * After a cycle every span has to be swept before the next may begin.  Allocating threads sweep what
+ * they take; this passes over all the rest, in address order, and gives spans without a live object
+ * back to the page heap, so that a client that stands still shrinks too.
+ *
+ * A span is claimed by a compare-and-swap of its state word.  What a client is sweeping is left to it
+ * and looked at again; a stopped client holds up nobody but itself.  It may stay stopped for ever, in the
+ * middle of a span, or say so for fun: we look less and less often, only where something is left, and
+ * hear orders meanwhile.
+ */
+#include <string.h>
+#include <sys/socket.h>
+
+#include "arena.h"
+#include "core/system/clock.h"
+#include "core/heap/span.h"
+
+#define PAUSE_MIN_NS 20000ull
+#define PAUSE_LONG_NS 5000000ull	/* from here on whoever has the span does nothing with it */
+#define PAUSE_MAX_NS 100000000ull
+#define PAUSE_FACTOR 20			/* of what looking takes */
+
+/* From the first to behind the last page that is to be looked at. */
+struct reach {
+	uint64_t first, end;
+};
+
+static void sweep_large(struct arena *a, uint32_t page, struct tri_span *span, uint64_t state)
+{
+	const struct tri_view *v = &a->view;
+	uint32_t pages = tri_large_pages(v, page);
+	uint64_t claimed = TRI_STATE(TRI_STATE_BYTE(state), TRI_SPAN_COLLECTOR, 0,
+				     TRI_STATE_CYCLE(state));
+
+	if (!pages || !atomic_compare_exchange_strong(&span->state, &state, claimed))
+		return;
+	if (tri_span_sweep(v, page, 1, a->cycle))
+		tri_write_release(&span->state, TRI_STATE(TRI_STATE_BYTE(state), TRI_SPAN_LARGE, 0,
+							  a->cycle));
+	else
+		tri_span_free(v, page, pages);
+}
+
+/* True if the span is swept, or none of ours to sweep. */
+static bool sweep_span(struct arena *a, uint32_t page, const struct tri_class *c)
+{
+	const struct tri_view *v = &a->view;
+	struct tri_span *span = &v->spans[page];
+	uint64_t state = tri_read_acquire(&span->state);
+	unsigned int byte = TRI_STATE_BYTE(state), live;
+
+	if (&tri_classes[byte] != c || TRI_STATE_CYCLE(state) == a->cycle)
+		return true;
+	switch (TRI_STATE_OWNER(state)) {
+	case TRI_SPAN_LARGE:
+		sweep_large(a, page, span, state);
+		return true;
+	case TRI_SPAN_CLIENT:
+		return false;
+	case TRI_SPAN_IDLE:
+		break;
+	default:
+		return true;
+	}
+	if (!atomic_compare_exchange_strong(&span->state, &state,
+					    TRI_STATE(byte, TRI_SPAN_COLLECTOR, 0,
+						      TRI_STATE_CYCLE(state))))
+		return false;
+	live = tri_span_sweep(v, page, c->objects, a->cycle);
+	/* Also what goes back to the page heap: who has lost an object finds that out at once. */
+	if (a->clobberfree)
+		tri_span_clobber(v, page, c, a->cycle);
+	if (!live) {
+		tri_span_free(v, page, c->pages);
+		return true;
+	}
+	tri_write(&span->needs_zero, 1);
+	tri_write_release(&span->state,
+			  TRI_STATE(byte, TRI_SPAN_IDLE, c->objects - live, a->cycle));
+	return true;
+}
+
+/* Call @fn for every span in @reach.  Returns in which it said false: none if that ends at 0. */
+static struct reach each_span(struct arena *a, struct reach reach,
+			      bool (*fn)(struct arena *a, uint32_t page, const struct tri_class *c))
+{
+	const struct tri_view *v = &a->view;
+	uint64_t page = reach.first, top = tri_read(&v->ctl->top_pages);
+	struct reach missed = { 0, 0 };
+
+	if (top > v->heap_pages)
+		top = v->heap_pages;
+	if (top > reach.end)
+		top = reach.end;
+	while (page < top) {
+		const struct tri_class *c = &tri_classes[tri_read_acquire(&v->page_map[page])];
+		uint64_t pages = c->pages;
+
+		/* Eight free pages at once: the table is mostly zero in a heap that has shrunk. */
+		if (!c->size && !c->large) {
+			if (!(page & 7) && page + 8 <= top &&
+			    !*(volatile uint64_t *)&v->page_map[page])
+				page += 8;
+			else
+				page++;
+			continue;
+		}
+		/* Pages of a span that was freed and taken anew while we came along. */
+		if (c->pages != 1 && tri_read(&v->span_of[page]) != page) {
+			page++;
+			continue;
+		}
+		if (c->large)
+			pages = tri_large_pages(v, (uint32_t)page);
+		if (!pages || page + pages > v->heap_pages) {
+			page++;
+			continue;
+		}
+		if (!fn(a, (uint32_t)page, c)) {
+			missed.first = missed.end ? missed.first : page;
+			missed.end = page + pages;
+		}
+		page += pages;
+	}
+	return missed;
+}
+
+static const struct reach everything = { 1, UINT64_MAX };
+
+/** Sweep everything after cycle a->cycle.  Returns early if the client goes away, or is let go of. */
+void sweep_all(struct arena *a)
+{
+	/* A thread of the client is in the middle of a span.  The client's end of file is an event. */
+	struct pollfd p[ARENA_POLLS];
+	struct reach left = everything;
+	uint64_t pause_ns = PAUSE_MIN_NS, began, least;
+
+	for (;;) {
+		struct timespec pause;
+
+		began = clock_ns();
+		left = each_span(a, left, sweep_span);
+		if (!left.end)
+			return;
+		/* At first it is a matter of microseconds, and the next cycle waits for us. */
+		least = pause_ns < PAUSE_LONG_NS ? 0 : (clock_ns() - began) * PAUSE_FACTOR;
+		least = pause_ns > least ? pause_ns : least;
+		pause = (struct timespec){ (time_t)(least / 1000000000), (long)(least % 1000000000) };
+		arena_listen(a, p, POLLRDHUP);
+		if (!arena_poll(a, p, ARENA_POLLS, &pause))
+			a->stop = true;
+		arena_take_orders(a, p);
+		if (p[POLL_CLIENT].revents || a->stop)
+			return;
+		if (pause_ns < PAUSE_MAX_NS)
+			pause_ns *= 2;
+	}
+}
+
+static bool clear_span(struct arena *a, uint32_t page, const struct tri_class *c)
+{
+	const struct tri_view *v = &a->view;
+	unsigned int i, words = c->large ? 1 : (c->objects + 63u) / 64;
+
+	tri_write(&v->queued[page], 0);
+	for (i = 0; i < words; i++) {
+		tri_write(&v->marks[~a->cycle & 1][page][i], 0);
+		tri_write(&v->scanned[page][i], 0);
+	}
+	return true;
+}
+
+/** A collector before us may have died while marking: clear what it marked, queued and offered. */
+void sweep_clear_marks(struct arena *a)
+{
+	uint32_t i;
+
+	each_span(a, everything, clear_span);
+	for (i = 0; i < TRI_GREY_SLOTS; i++)
+		tri_write(&a->view.grey[i], 0);
+	tri_write(&a->view.ctl->grey_count, 0);
+}

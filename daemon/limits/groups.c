@@ -1,0 +1,529 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * groups.c - which client is in which control group, and which limits hold there
+ *
+ *  1. The registry says which arenas there are.  The control group of an arena's client is its
+ *     *place*: as we find it by its PID, or as the client says, by files that it has sent, if these show more
+ *     levels of the same group, or we find none.  Clients may be moved, and nothing tells: they are looked up
+ *     again now and then.  Who has sent files sends others when it starts another marker.
+ *  2. A private collector is in the group of its client: those that are listed there beside us
+ *     share its limits with us.  Where they elect a policy (elect.c), those that have joined it are its members.
+ *  3. For a place levels.c finds the limits that may bind.  Each has a group; places have them in
+ *     common.  inotify rings when one of these files is written.
+ */
+#include "groups.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "core/system/clock.h"
+#include "daemon/process/config.h"
+#include "core/proto/control.h"
+#include "daemon/process/log.h"
+#include "daemon/clients/users.h"
+
+#define PLACE_NS 5000000000ull
+#define COUNT_NS 5000000000ull		/* collectors are not counted more often … */
+#define COUNT_GROWN_NS 15000000ull	/* … unless there may be a new one … */
+#define COUNT_STRAYS_NS 100000000ull	/* … or one that is about to join us … */
+#define COUNT_MAX 512			/* … nor among more processes than so many */
+#define LIST_BYTES 8192			/* of cgroup.procs */
+
+struct group *groups_top(struct group *g)
+{
+	while (g->up)
+		g = g->up;
+	return g;
+}
+
+static bool is_within(const struct group *of, const struct group *g)
+{
+	while (of && of != g)
+		of = of->up;
+	return of;
+}
+
+bool groups_in(const struct member *m, const struct group *g)
+{
+	return is_within(groups_of(m), g);
+}
+
+void groups_tick_soon(struct group *g)
+{
+	groups_top(g)->next_ns = 0;
+}
+
+/* ------------------------------------------------------------------------------------------ */
+/* Other collectors                                                                           */
+/* ------------------------------------------------------------------------------------------ */
+
+/* What a process says that it is: linked.c. */
+static void note_collector(int pid, unsigned int *collectors, unsigned int *members)
+{
+	char dir[32], name[32];
+
+	snprintf(dir, sizeof(dir), "/proc/%d", pid);
+	if (!tri_cgroup_read(dir, "comm", name, sizeof(name)))
+		return;
+	*collectors += !strcmp(name, "tricolord\n");
+	*members += !strcmp(name, "tricolor-member\n");
+}
+
+/* Markers in there that are linked with us, if we are an elected policy. */
+static unsigned int joined(const struct groups *s, const struct place *p)
+{
+	const struct member *m;
+	unsigned int n = 0;
+
+	for (m = s->members; m; m = m->next)
+		n += config_is_private() && m->place == p && registry_is_linked(m->r);
+	return n;
+}
+
+static void count_others(const struct groups *s, struct place *p, uint64_t now)
+{
+	unsigned int n, collectors = 0, members = 0, ours = joined(s, p);
+	char list[LIST_BYTES], *at = list, *end;
+	int self = getpid();
+
+	p->counted_ns = now;
+	if (!p->cg.version || !tri_cgroup_read(p->cg.dir, "cgroup.procs", list, sizeof(list)))
+		return;
+	for (n = 0; n < COUNT_MAX && *at; n++, at = end) {
+		int pid = (int)strtol(at, &end, 10);
+
+		if (end == at)
+			break;
+		/* 0: not in our pid namespace. */
+		if (pid > 0 && pid != self)
+			note_collector(pid, &collectors, &members);
+	}
+	p->strays = members > ours ? members - ours : 0;
+	p->others = collectors + p->strays;
+}
+
+unsigned int groups_collectors(const struct groups *s, const struct group *g)
+{
+	const struct place *p;
+	unsigned int n = 1;
+
+	for (p = s->places; p; p = p->next)
+		n += is_within(p->group, g) ? p->others : 0;
+	return n;
+}
+
+unsigned int groups_strays(const struct groups *s, const struct group *g)
+{
+	const struct place *p;
+	unsigned int n = 0;
+
+	for (p = s->places; p; p = p->next)
+		n += is_within(p->group, g) ? p->strays : 0;
+	return n;
+}
+
+void groups_recount(struct groups *s)
+{
+	struct place *p;
+
+	for (p = s->places; p; p = p->next)
+		p->counted_ns = 0;
+}
+
+void groups_count(const struct groups *s, const struct group *g, bool grown, uint64_t now)
+{
+	uint64_t age_ns = grown ? COUNT_GROWN_NS : COUNT_NS;
+	struct place *p;
+
+	/* Those of other groups are counted for these. */
+	for (p = s->places; p; p = p->next)
+		if (p->group == g && now - p->counted_ns >= (p->strays ? COUNT_STRAYS_NS : age_ns))
+			count_others(s, p, now);
+}
+
+/* ------------------------------------------------------------------------------------------ */
+/* Limits                                                                                     */
+/* ------------------------------------------------------------------------------------------ */
+
+static const char *name_of(const struct level *l)
+{
+	return l ? l->name : "clients whose groups can't be seen";
+}
+
+static struct group *group_of(struct groups *s, struct level *l)
+{
+	struct group *g;
+
+	for (g = s->groups; g; g = g->next)
+		if (g->level == l)
+			return g;
+	g = calloc(1, sizeof(*g));
+	if (!g)
+		return NULL;
+	g->level = l;
+	g->limit_bytes = TRI_CGROUP_NONE;
+	alarm_open(&g->alarm, l ? &l->files : NULL);
+	g->next = s->groups;
+	s->groups = g;
+	return g;
+}
+
+static unsigned int height(const struct group *g)
+{
+	unsigned int n = 0;
+
+	for (; g->up; g = g->up)
+		n++;
+	return n;
+}
+
+/* Groups come before those that they are in. */
+static void put_in_order(struct groups *s)
+{
+	struct group *rest = s->groups, *g, **at;
+
+	s->groups = NULL;
+	while ((g = rest)) {
+		rest = g->next;
+		for (at = &s->groups; *at && height(*at) >= height(g);)
+			at = &(*at)->next;
+		g->next = *at;
+		*at = g;
+	}
+}
+
+static void set_limit(struct group *g, uint64_t limit_bytes, bool hidden)
+{
+	if (g->limit_bytes == limit_bytes)
+		return;
+	g->limit_bytes = limit_bytes;
+	groups_tick_soon(g);
+	if (limit_bytes == TRI_CGROUP_NONE)
+		log_line("%s: no memory limit", name_of(g->level));
+	else
+		log_line("%s: memory limit %.1f MiB%s", name_of(g->level), (double)limit_bytes / (1 << 20),
+			 hidden ? ", of a group above that can't be seen from here" : "");
+}
+
+static void set_up(struct groups *s, struct group *g, struct group *up)
+{
+	if (g->up == up)
+		return;
+	s->untidy = true;
+	g->up = up;
+	groups_tick_soon(g);
+}
+
+/* Read the limits of a place again: which groups count its memory. */
+static void look_at_place(struct groups *s, struct place *p)
+{
+	struct level_limit limits[LEVEL_LIMITS];
+	size_t n = p->level ? levels_limits(p->level, limits, LEVEL_LIMITS) : 0, i;
+	struct group *g, *below = NULL, *tightest = NULL;
+
+	for (i = 0; i < n; i++) {
+		g = group_of(s, limits[i].level);
+		if (!g)
+			break;
+		if (below)
+			set_up(s, below, g);
+		else
+			tightest = g;
+		below = g;
+		set_limit(g, limits[i].limit_bytes, limits[i].hidden);
+	}
+	if (!n) {
+		tightest = below = group_of(s, p->level);
+		if (tightest)
+			set_limit(tightest, TRI_CGROUP_NONE, false);
+	}
+	if (!tightest)
+		return;
+	/* What there was no memory for is missed until limits are read again. */
+	set_up(s, below, NULL);
+	if (p->group == tightest)
+		return;
+	if (p->group) {
+		s->untidy = true;
+		groups_tick_soon(p->group);
+	}
+	p->group = tightest;
+	groups_tick_soon(tightest);
+}
+
+void groups_read_limits(struct groups *s)
+{
+	struct place *p;
+
+	for (p = s->places; p; p = p->next)
+		look_at_place(s, p);
+	put_in_order(s);
+}
+
+/* ------------------------------------------------------------------------------------------ */
+/* Clients                                                                                    */
+/* ------------------------------------------------------------------------------------------ */
+
+/* The level of the folder that we have found, which may be known already. */
+static struct level *find_level(struct groups *s, const struct tri_cgroup *cg)
+{
+	const struct place *p;
+
+	if (!cg->version)
+		return NULL;
+	for (p = s->places; p; p = p->next)
+		/* Its own group may have had no controller of memory, and only those above. */
+		if (p->cg.version && !strcmp(p->cg.dir, cg->dir) && !strcmp(p->level->name, cg->dir))
+			return p->level;
+	return levels_at(&s->levels, cg);
+}
+
+/* By what its group is known, or why it is not: for the log, and for who asks. */
+static void say_where(struct registry_arena *r, const struct level *l, const struct tri_cgroup *cg)
+{
+	struct registry_seen seen = { .levels = levels_seen(l) };
+	const struct claim *c = r->claim;
+	char name[REGISTRY_NAME];
+
+	registry_name(r, name);
+	if (l)
+		seen.by = l->owner == LEVEL_OURS ? CONTROL_SEEN_FOUND : CONTROL_SEEN_SENT;
+	else if (!cg->none && (!c || c->why[0] || !c->sends))
+		snprintf(seen.why, sizeof(seen.why), "%.127s", c && c->why[0] ? c->why : cg->version ?
+			 "no file of its group can be read" : cg->why);
+	registry_set_seen(r, &seen);
+	if (l)
+		log_at(seen.by == CONTROL_SEEN_SENT ? LOG_INFO : LOG_DEBUG,
+		       "%s: in group %s, %s; levels that are seen: %u", name, l->name,
+		       seen.by == CONTROL_SEEN_SENT ? "by files that it has sent" : "found by its PID", seen.levels);
+	else if (seen.why[0])
+		log_line("%s: its memory limit can't be seen: %s. If it has one, set total-memory-limit in "
+			 "tricolord.conf, or TRICOLOR_MEMORY_LIMIT for the program", name, seen.why);
+}
+
+/* The place of a private collector's own client, which comes first; NULL: not found yet. */
+static struct place *place_of_ours(const struct groups *s)
+{
+	const struct member *m;
+
+	for (m = s->members; m && registry_is_linked(m->r);)
+		m = m->next;
+	return m ? m->place : NULL;
+}
+
+static struct place *place_of(struct groups *s, struct member *m, struct tri_cgroup *cg)
+{
+	struct level *found, *l;
+	struct place *p;
+
+	tri_cgroup_find("", m->r->pid, "memory", cg);
+	if (!registry_client_lives(m->r)) {
+		/* Who has ended leaves soon, and stays where it was until then. */
+		if (m->place)
+			return m->place;
+		cg->version = 0;
+		cg->none = false;
+		snprintf(cg->why, sizeof(cg->why), "the process that has connected has ended");
+	}
+	found = find_level(s, cg);
+	l = found;
+	if (m->claimed && (!found || (levels_same(found, m->claimed) &&
+				      levels_seen(found) < levels_seen(m->claimed))))
+		l = m->claimed;
+	/* A member of ours that we can't see has come to us because this is its group. */
+	if (!l && config_is_private() && registry_is_linked(m->r))
+		return place_of_ours(s);
+	for (p = s->places; p; p = p->next)
+		if (p->level == l)
+			return p;
+	p = calloc(1, sizeof(*p));
+	if (!p)
+		return NULL;
+	p->level = l;
+	if (l && l == found)
+		p->cg = *cg;
+	p->next = s->places;
+	s->places = p;
+	look_at_place(s, p);
+	put_in_order(s);
+	return p;
+}
+
+static void place(struct groups *s, struct member *m, uint64_t now)
+{
+	struct tri_cgroup cg;
+	struct place *p = place_of(s, m, &cg);
+
+	m->placed_ns = now;
+	if (!p || p == m->place)
+		return;
+	if (groups_of(m)) {
+		s->untidy = true;
+		groups_tick_soon(groups_of(m));
+	}
+	m->place = p;
+	if (p->level)
+		registry_set_cgroup(m->r, p->level->name);
+	say_where(m->r, p->level, &cg);
+	if (p->group)
+		groups_tick_soon(p->group);
+}
+
+static void drop_member(struct groups *s, struct member **at)
+{
+	struct member *m = *at;
+
+	*at = m->next;
+	if (groups_of(m))
+		groups_tick_soon(groups_of(m));
+	s->untidy = true;
+	if (registry_is_linked(m->r))
+		groups_recount(s);
+	registry_put(m->r);
+	free(m);
+}
+
+static struct member *find_member(const struct groups *s, const struct registry_arena *r)
+{
+	struct member *m = s->members;
+
+	while (m && m->r != r)
+		m = m->next;
+	return m;
+}
+
+/* Who may count with it as it says: its user, if our namespace knows one user from another. */
+static int64_t claimant(const struct registry_arena *r)
+{
+	return users_is_nobody(r->uid) ? -1 - (int64_t)r->id : (int64_t)r->uid;
+}
+
+/* Takes the reference; NULL: no memory, and the next time it is met may be better. */
+static struct member *add_member(struct groups *s, struct registry_arena *r, uint64_t now)
+{
+	struct member *m = calloc(1, sizeof(*m));
+
+	if (!m) {
+		registry_put(r);
+		return NULL;
+	}
+	m->r = r;
+	m->share_bytes = UINT64_MAX;
+	if (registry_is_linked(r)) {
+		groups_order_anew(m);
+		groups_recount(s);
+	}
+	m->looked_ns = r->attached_ns;
+	m->claimed = levels_claimed(&s->levels, r->claim, claimant(r));
+	m->next = s->members;
+	s->members = m;
+	place(s, m, now);
+	return m;
+}
+
+void groups_meet(struct groups *s, uint64_t now)
+{
+	size_t n, room = registry_count() + 16, i;
+	struct registry_arena **list = calloc(room, sizeof(*list));
+	struct member *m, **at;
+
+	if (!list)
+		return;
+	n = registry_all(list, room);
+	for (m = s->members; m; m = m->next)
+		m->present = false;
+	for (i = 0; i < (n < room ? n : room); i++) {
+		m = find_member(s, list[i]);
+		if (m)
+			registry_put(list[i]);
+		else
+			m = add_member(s, list[i], now);
+		if (m)
+			m->present = true;
+	}
+	/* More than there was room for: the list has rung again by now. */
+	for (at = &s->members; *at && n <= room;)
+		if ((*at)->present)
+			at = &(*at)->next;
+		else
+			drop_member(s, at);
+	free(list);
+	for (m = s->members; m; m = m->next)
+		if (!m->place || now - m->placed_ns >= PLACE_NS)
+			place(s, m, now);
+}
+
+/* ------------------------------------------------------------------------------------------ */
+/* Tidying                                                                                    */
+/* ------------------------------------------------------------------------------------------ */
+
+uint64_t groups_tidy_ns(const struct groups *s)
+{
+	return s->untidy ? s->tidied_ns + PLACE_NS : UINT64_MAX;
+}
+
+static bool anybody_at(const struct groups *s, const struct place *p)
+{
+	const struct member *m = s->members;
+
+	while (m && m->place != p)
+		m = m->next;
+	return m;
+}
+
+/* Those that places and members are in, with those above. */
+static void tidy_levels(struct groups *s)
+{
+	const struct member *m;
+	const struct place *p;
+	struct level *l;
+
+	for (l = s->levels.first; l; l = l->next)
+		l->used = false;
+	for (p = s->places; p; p = p->next)
+		for (l = p->level; l && !l->used; l = l->parent)
+			l->used = true;
+	for (m = s->members; m; m = m->next)
+		for (l = m->claimed; l && !l->used; l = l->parent)
+			l->used = true;
+	levels_tidy(&s->levels);
+}
+
+void groups_tidy(struct groups *s, uint64_t now)
+{
+	struct place **p = &s->places;
+	struct group **at, *g;
+
+	if (now < groups_tidy_ns(s))
+		return;
+	s->untidy = false;
+	s->tidied_ns = now;
+	for (g = s->groups; g; g = g->next)
+		g->used = false;
+	while (*p) {
+		struct place *old = *p;
+
+		if (anybody_at(s, old)) {
+			for (g = old->group; g; g = g->up)
+				g->used = true;
+			p = &old->next;
+			continue;
+		}
+		*p = old->next;
+		free(old);
+	}
+	/* A group that is used leads to such only. */
+	for (at = &s->groups; *at;) {
+		g = *at;
+		if (g->used) {
+			at = &g->next;
+			continue;
+		}
+		*at = g->next;
+		alarm_close(&g->alarm);
+		free(g);
+	}
+	tidy_levels(s);
+}

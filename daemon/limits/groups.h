@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * groups.h - which client is in which control group, and which limits hold there
+ *
+ * All of it belongs to the watcher's thread (watch.c).
+ *
+ * A *group* is a cgroup that has a limit, or the place of clients that have none.  Going `up` from
+ * a group lead those that have a larger limit: what is in a group counts in these as well, and so
+ * they may have less room.  Groups that are connected are a *tree*, which is looked at as one.
+ */
+#ifndef TRICOLOR_GROUPS_H
+#define TRICOLOR_GROUPS_H
+
+#include <limits.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "alarm.h"
+#include "budget.h"
+#include "core/system/cgroup.h"
+#include "levels.h"
+#include "daemon/clients/registry.h"
+
+/* How near a limit is, from tick to tick. */
+struct tension {
+	uint32_t pressure;		/* enum tri_pressure */
+	unsigned int near_ticks, room_ticks;
+	uint64_t urged_ns, urge_ns;	/* when arenas were urged, and how long not again */
+	uint64_t other_bytes;		/* as of the last tick */
+	uint64_t room_bytes, raised_ns;	/* beside other collectors: taken, and when more */
+	uint64_t told_bytes;		/* the soft limit that the log has called too low; 0: none */
+};
+
+/* From the first client that it limits until a while after the last one. */
+struct group {
+	struct level *level;		/* NULL: can't be seen */
+	uint64_t limit_bytes;		/* TRI_CGROUP_NONE */
+	struct group *up;		/* the next that counts; NULL: the top of its tree */
+	struct alarm alarm;
+	bool rang;			/* the alarm, since the last tick */
+	struct tension own;		/* of its limit … */
+	struct tension chosen;		/* … and of the one chosen for its clients */
+
+	/* Of the top: when its tree is looked at. */
+	unsigned int idle_ticks;
+	uint64_t ticked_ns, next_ns, period_ns;	/* next_ns: 0: now; UINT64_MAX: if it rings */
+
+	bool used;			/* while groups are tidied */
+	struct group *next;		/* groups come before those that they are in */
+};
+
+/* A cgroup with clients. */
+struct place {
+	struct level *level;		/* NULL: can't be seen */
+	struct tri_cgroup cg;		/* where we have found it; version 0: it was sent */
+	struct group *group;		/* with the tightest limit; NULL: no memory for one */
+	unsigned int others;		/* other collectors in there, … */
+	unsigned int strays;		/* … of these, members of an elected policy that are not ours (yet) … */
+	uint64_t counted_ns;		/* … and when they were counted */
+	struct place *next;
+};
+
+/* A share and a pressure that nobody has ever been ordered. */
+#define GROUPS_UNKNOWN 9u
+
+/* A client's arena. */
+struct member {
+	struct registry_arena *r;	/* a reference */
+	struct place *place;
+	struct level *claimed;		/* its group, as it says; NULL */
+	uint64_t placed_ns;
+	bool present;			/* met while the list was read */
+
+	/* As of the last tick: tick.c's. */
+	struct budget_pace pace;
+	uint64_t allocated_bytes, cycles, looked_ns;
+	uint64_t resident_bytes, private_bytes, reached_bytes;
+	bool active;
+	/* It was told so, and has not allocated since. */
+	bool dozing, gave_back;
+	bool exempt;			/* has a limit of its own, or wants none */
+	uint64_t in_force_bytes;	/* the limit that it keeps, whoever has ordered that */
+	uint64_t share_bytes;		/* as ordered; UINT64_MAX: none */
+	uint32_t pressure;
+	struct member *next;
+};
+
+struct groups {
+	struct member *members;
+	struct place *places;
+	struct group *groups;
+	struct levels levels;
+	bool untidy;			/* somebody has left a place or a group */
+	uint64_t tidied_ns;
+};
+
+/** The top of @g's tree. */
+struct group *groups_top(struct group *g);
+
+/** The group that limits @m; NULL: it has not been found. */
+static inline struct group *groups_of(const struct member *m)
+{
+	return m->place ? m->place->group : NULL;
+}
+
+/** Whether @m counts in @g. */
+bool groups_in(const struct member *m, const struct group *g);
+
+/**
+ * Nothing is known of what is in force for @m, because somebody else has given orders: whatever comes out of the
+ * next tick is ordered.
+ */
+static inline void groups_order_anew(struct member *m)
+{
+	m->share_bytes = GROUPS_UNKNOWN;
+	m->pressure = GROUPS_UNKNOWN;
+	m->dozing = m->gave_back = false;
+}
+
+/** Look at @g's tree as soon as possible. */
+void groups_tick_soon(struct group *g);
+
+/** Take those that have come, let go of those that have left, find those that may have moved. */
+void groups_meet(struct groups *s, uint64_t now);
+
+/** Read all limits again. */
+void groups_read_limits(struct groups *s);
+
+/** Collectors whose arenas count in @g, as far as they can be seen; ours included. */
+unsigned int groups_collectors(const struct groups *s, const struct group *g);
+
+/**
+ * Count those in @g's places again, if that was not done lately; @grown: nor a moment ago, since
+ * somebody has grown.
+ */
+void groups_count(const struct groups *s, const struct group *g, bool grown, uint64_t now);
+
+/** Count them at the next opportunity, since they are others now. */
+void groups_recount(struct groups *s);
+
+/** Members of an elected policy in @g, among the others, that have not joined us. */
+unsigned int groups_strays(const struct groups *s, const struct group *g);
+
+/** When groups_tidy() has something to do; UINT64_MAX: nothing. */
+uint64_t groups_tidy_ns(const struct groups *s);
+
+/**
+ * Let go of places and groups that nobody is in any more, with the descriptors of their alarms.
+ * Not at once: processes that come and go one by one would have all of it made anew each time.
+ */
+void groups_tidy(struct groups *s, uint64_t now);
+
+#endif

@@ -1,0 +1,218 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * pressure.c - what the service manager tells of memory pressure
+ *
+ * systemd's protocol, which needs no library (https://systemd.io/PRESSURE):
+ *
+ *  1. MEMORY_PRESSURE_WATCH is the path of what to watch: a file of the kernel's (memory.pressure of the service's
+ *     group), which rings by POLLPRI and is never read; a FIFO, or a unix socket to connect to, which ring by
+ *     POLLIN, and what they bring is thrown away.  /dev/null: do not watch.
+ *  2. MEMORY_PRESSURE_WRITE, in base64, is written there first: the kernel's file wants to know when to ring.
+ *
+ * The path may be anything.  What is none of these three is not opened, no open or write waits, and what goes wrong
+ * is a line in the log and no more.  In a regular file that is not the kernel's nothing is written: it can't ring.
+ *
+ * Who rings is not listened to again for as long as the kernel takes for its shortest window.  Whatever was said
+ * meanwhile is heard then, as one: so a flood costs a few looks a second.
+ */
+#include "pressure.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/magic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+
+#include "core/system/clock.h"
+#include "daemon/process/log.h"
+
+#define WRITE_BYTES 1024
+#define DEAF_NS 1000000000ull
+#define MS 1000000ull
+
+static int fd = -1;
+static short events;
+static uint64_t deaf_until_ns;		/* 0: it is listened to */
+
+static int digit(char c)
+{
+	static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+	const char *at = c ? strchr(digits, c) : NULL;
+
+	return at ? (int)(at - digits) : -1;
+}
+
+int pressure_decode(const char *text, void *data, size_t room)
+{
+	size_t len = strlen(text), padding = 0, n = 0, i;
+	unsigned char *to = data;
+	uint32_t bits = 0;
+
+	while (padding < 2 && padding < len && text[len - 1 - padding] == '=')
+		padding++;
+	if (len % 4 || len / 4 * 3 - padding > room)
+		return -1;
+	for (i = 0; i < len - padding; i++) {
+		int value = digit(text[i]);
+
+		if (value < 0)
+			return -1;
+		bits = bits << 6 | (uint32_t)value;
+		/* Four digits are three bytes: each but the first completes one. */
+		if (i % 4)
+			to[n++] = (unsigned char)(bits >> (6 - 2 * (i % 4)));
+	}
+	return (int)n;
+}
+
+static int no(int err, int opened)
+{
+	if (opened >= 0)
+		close(opened);
+	errno = err;
+	return -1;
+}
+
+static int connect_to(const char *path)
+{
+	struct sockaddr_un addr = { .sun_family = AF_UNIX };
+	int sock;
+
+	if (strlen(path) >= sizeof(addr.sun_path))
+		return no(ENAMETOOLONG, -1);
+	strcpy(addr.sun_path, path);
+	sock = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (sock >= 0 && connect(sock, (struct sockaddr *)&addr, sizeof(addr)))
+		return no(errno, sock);
+	return sock;
+}
+
+/* A FIFO that is open for both has a writer, so that it is never at its end. */
+static int open_file(const char *path, mode_t type)
+{
+	int opened = open(path, O_RDWR | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+	struct statfs fs;
+	struct stat st;
+
+	if (opened < 0)
+		return -1;
+	/* It was looked at before it was opened. */
+	if (fstat(opened, &st) || (st.st_mode & S_IFMT) != type)
+		return no(EMEDIUMTYPE, opened);
+	if (type == S_IFREG && (fstatfs(opened, &fs) ||
+				(fs.f_type != CGROUP2_SUPER_MAGIC && fs.f_type != PROC_SUPER_MAGIC)))
+		return no(EMEDIUMTYPE, opened);
+	return opened;
+}
+
+static int open_path(const char *path)
+{
+	struct stat st;
+
+	if (*path != '/')
+		return no(EINVAL, -1);
+	/* To open a device may do something already. */
+	if (stat(path, &st))
+		return -1;
+	events = S_ISREG(st.st_mode) ? POLLPRI : POLLIN;
+	if (S_ISSOCK(st.st_mode))
+		return connect_to(path);
+	if (S_ISREG(st.st_mode) || S_ISFIFO(st.st_mode))
+		return open_file(path, st.st_mode & S_IFMT);
+	return no(EMEDIUMTYPE, -1);
+}
+
+static bool write_first(void)
+{
+	const char *text = getenv("MEMORY_PRESSURE_WRITE");
+	char data[WRITE_BYTES];
+	int n = text ? pressure_decode(text, data, sizeof(data)) : 0;
+	ssize_t done;
+
+	if (n < 0) {
+		errno = EINVAL;
+		return false;
+	}
+	done = n ? write(fd, data, (size_t)n) : 0;
+	if (done >= 0 && done < n)
+		errno = EAGAIN;
+	return done == n;
+}
+
+void pressure_open(struct pollfd *p)
+{
+	const char *path = getenv("MEMORY_PRESSURE_WATCH");
+
+	*p = (struct pollfd){ .fd = -1 };
+	if (!path || !*path || !strcmp(path, "/dev/null"))
+		return;
+	fd = open_path(path);
+	if (fd < 0) {
+		log_warning("memory pressure is not watched: MEMORY_PRESSURE_WATCH=%.200s: %s", path,
+			    errno == EMEDIUMTYPE ? "no file of the kernel's, FIFO or socket" : strerror(errno));
+		return;
+	}
+	if (!write_first()) {
+		log_warning("memory pressure is not watched: can't write MEMORY_PRESSURE_WRITE to %.200s: %s", path,
+			    strerror(errno));
+		close(fd);
+		fd = -1;
+		return;
+	}
+	log_debug("memory pressure is watched at %.200s", path);
+	*p = (struct pollfd){ .fd = fd, .events = events };
+}
+
+/* What it has brought, but no more than a FIFO holds: the rest can wait.  False: it is at its end. */
+static bool discard(void)
+{
+	char data[4096];
+	ssize_t n = 1;
+	int i;
+
+	for (i = 0; i < 16 && n > 0; i++)
+		n = read(fd, data, sizeof(data));
+	return n > 0 || (n < 0 && (errno == EAGAIN || errno == EINTR));
+}
+
+bool pressure_rang(struct pollfd *p)
+{
+	uint64_t now = clock_ns();
+	bool rang = p->fd >= 0 && p->revents & events, over;
+
+	if (fd < 0)
+		return false;
+	over = p->fd >= 0 && p->revents & (POLLERR | POLLHUP | POLLNVAL);
+	if (rang && events == POLLIN)
+		over |= !discard();
+	if (over) {
+		log_line("memory pressure is not watched any more: who told of it is gone, or does not know when to");
+		close(fd);
+		fd = p->fd = -1;
+		deaf_until_ns = 0;
+		return rang;
+	}
+	if (rang) {
+		deaf_until_ns = now + DEAF_NS;
+		p->fd = -1;
+	} else if (deaf_until_ns && now >= deaf_until_ns) {
+		deaf_until_ns = 0;
+		p->fd = fd;
+	}
+	p->revents = 0;
+	return rang;
+}
+
+int pressure_timeout(void)
+{
+	uint64_t now = clock_ns();
+
+	if (!deaf_until_ns)
+		return -1;
+	return deaf_until_ns <= now ? 0 : (int)((deaf_until_ns - now + MS - 1) / MS);
+}

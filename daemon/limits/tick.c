@@ -1,0 +1,677 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * tick.c - a look at the arenas of a tree of control groups, and what follows
+ *
+ *  1. Arenas are looked at from outside: the size of the file, counters in the control page,
+ *     figures that their threads publish.  Nothing of them has to wake up for that.
+ *
+ *  2. Each limit is an *account*.
+ *
+ *	soft limit	nine tenths of the limit
+ *	others		what the group uses, less inactive file cache, less the arenas
+ *	room		soft limit − others, which include arenas that have a limit of their own
+ *
+ *     Other collectors may have arenas in the same group (each client has a private one): they are
+ *     among the others, and see our arenas as such.  With k of us each takes the k-th part of what
+ *     is free.  What is taken and not yet used the others see as free; so nobody takes more before
+ *     all have looked again, and seen what has been used.  Then all that is taken fits.  Who has
+ *     more than the k-th part of it all, and twice what lives, lets go of some while next to
+ *     nothing is free: those that come later are to find something.  That is for collectors that do not
+ *     come under one policy (elect.c): of another user, or in another network.
+ *
+ *     Somebody may have chosen a limit for the clients of a group together.  Against that, what is
+ *     private memory of theirs is others, and what else is in the group is not.
+ *
+ *  3. All accounts are split among those they are for, from the innermost group outwards
+ *     (shares.c), and each arena's thread is ordered to keep its share.  Who is to give gets its
+ *     order first.
+ *
+ *  4. If use is half-way from a soft limit to the real one, those that count there are urged: they
+ *     release at once what they have in free pages, and collect if there is anything to be had.
+ *
+ *  5. Where the kernel does not tell when use grows (v2 knows no thresholds), a neighbour may grow
+ *     while nobody looks.  Before the watcher sleeps there, arenas that are idle give back what
+ *     they do not need, if the group is more than half full; and they are to ring when they
+ *     allocate again, before they have used much of shares that others may have taken meanwhile.
+ *     The same where the kernel does not tell when a limit is written (without /proc there is no inotify on a
+ *     descriptor): a limit that shrinks while all are idle is read before anybody has used much of the old one.
+ *
+ *  6. A limit below what lives can't be kept by any collection.  Who has set it is told, once as long as it is the
+ *     same and somebody is there.  What was allocated while a cycle marked counts as live until the next, and
+ *     does not count for that.
+ *
+ * Where a group can't be seen (no cgroups, another container) and somebody has chosen a limit, what
+ * is known of the clients themselves is counted: their arenas, and their private memory.
+ */
+#include "tick.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "daemon/heap/arena.h"
+#include "daemon/heap/backing.h"
+#include "daemon/process/log.h"
+#include "shares.h"
+#include "tricolor.h"
+
+#define MS 1000000ull
+#define TICK_SHORT_NS (20 * MS)		/* above a soft limit */
+#define TICK_NS (100 * MS)		/* while parts are moving */
+#define TICK_LONG_NS (400 * MS)		/* while they are not */
+#define YOUNG_NS (2000 * MS)		/* one client alone may start with others */
+#define TICKS_IDLE 3			/* without anybody at work: then until somebody rings … */
+#define TICKS_REST 12			/* … or, if nobody does, not before arenas rest */
+#define REST_PARTS 8			/* what is worth giving back then: this part of an arena */
+#define DOZE_BYTES (1ull << 20)		/* allocation after which one that rests rings */
+#define URGE_NS (50 * MS)		/* urged again after so long, if it has not helped … */
+#define URGE_MAX_NS (2000 * MS)		/* … and less and less often */
+#define RAISE_NS (500 * MS)		/* longer than the longest time between two ticks */
+#define YIELD_PARTS 32			/* let go of at a tick, for others' sake … */
+#define FREE_PARTS 16			/* … while less than this part of the soft limit is free */
+#define GROWN_BYTES (1ull << 20)	/* others have, so that it is worth looking who they are */
+#define FEW 4				/* clients */
+#define SOFT_PARTS 10			/* the soft limit is a tenth below the real one */
+#define NEAR_TICKS 2			/* a quarter into the reserve before clients are told … */
+#define ROOM_TICKS 10			/* … and well below it before they are told that it is over */
+
+/* A limit, and what counts against it, for the length of a tick. */
+struct account {
+	struct group *g;
+	struct tension *tension;	/* of @g: its own, or that of the chosen limit */
+	bool chosen;
+	uint64_t soft_bytes;
+	uint64_t hard_bytes;		/* what must not be reached */
+	uint64_t used_bytes;
+	uint64_t other_bytes;		/* of that, what is no arena that has a share */
+	uint64_t room_bytes;		/* for those that have one */
+};
+
+struct look {
+	struct member **members;	/* those that have a share */
+	struct shares shares;		/* theirs, in the same order */
+	struct account *accounts;
+	size_t naccounts;
+	uint64_t chosen_bytes, now;
+	bool active, sleepy;
+	bool young;			/* its one client has just come */
+};
+
+/* ------------------------------------------------------------------------------------------ */
+/* Arenas                                                                                     */
+/* ------------------------------------------------------------------------------------------ */
+
+/* Private memory of a process beside its arena: anonymous pages. */
+static uint64_t private_bytes(pid_t pid)
+{
+	unsigned long long resident = 0, shared = 0;
+	char dir[32], text[128];
+
+	snprintf(dir, sizeof(dir), "/proc/%d", pid);
+	if (pid <= 0 || !tri_cgroup_read(dir, "statm", text, sizeof(text)) ||
+	    sscanf(text, "%*s %llu %llu", &resident, &shared) != 2 || resident < shared)
+		return 0;
+	return (resident - shared) * (uint64_t)sysconf(_SC_PAGESIZE);
+}
+
+static bool read_counters(const struct member *m, struct tri_ctl *ctl)
+{
+	int fd = atomic_load(&m->r->file);
+
+	if (fd < 0 || pread(fd, ctl, sizeof(*ctl), 0) != sizeof(*ctl))
+		memset(ctl, 0, sizeof(*ctl));
+	return tri_read(&ctl->allocated_bytes) != m->allocated_bytes;
+}
+
+bool tick_has_allocated(const struct member *m)
+{
+	struct tri_ctl ctl;
+
+	return read_counters(m, &ctl);
+}
+
+static void look_at_arena(struct member *m, struct budget_arena *b, uint64_t now)
+{
+	struct board_figures f;
+	struct tri_ctl ctl;
+	uint64_t allocated;
+
+	registry_read(m->r, &f);
+	m->active = read_counters(m, &ctl);
+	m->dozing &= !m->active;
+	m->gave_back &= !m->active;
+	m->active |= f.cycles != m->cycles;
+	allocated = tri_read(&ctl.allocated_bytes);
+	m->exempt = tri_read(&ctl.memory_limit_bytes) != TRI_LIMIT_AUTO;
+	m->in_force_bytes = f.limit_bytes < 0 ? 0 : (uint64_t)f.limit_bytes;
+	m->resident_bytes = backing_resident_bytes(atomic_load(&m->r->file),
+						   f.heap_bytes + f.free_bytes);
+	budget_note_allocation(&m->pace, allocated > m->allocated_bytes ?
+			       allocated - m->allocated_bytes : 0, now - m->looked_ns);
+	if (f.cycles > m->cycles)
+		budget_note_cycle(&m->pace, f.live_bytes, f.cycle_cpu_ns);
+	m->allocated_bytes = allocated;
+	m->reached_bytes = f.reached_bytes;
+	m->cycles = f.cycles;
+	m->looked_ns = now;
+	b->live_bytes = f.live_bytes + f.overhead_bytes;
+	/* What a newcomer has filled may all be alive: its first cycle will tell. */
+	b->bound_bytes = f.cycles < 2 && m->resident_bytes > f.bound_bytes ? m->resident_bytes :
+			 f.bound_bytes;
+	b->cap_bytes = f.cap_bytes;
+	b->weight = budget_weight(&m->pace, f.live_bytes);
+}
+
+static void order_share(struct member *m, uint64_t bytes)
+{
+	m->share_bytes = bytes;
+	registry_order(m->r, ORDER_SHARE, bytes > INT64_MAX ? PACER_NO_LIMIT : (int64_t)bytes);
+}
+
+static void order_pressure(struct member *m, uint32_t pressure)
+{
+	if (m->pressure == pressure)
+		return;
+	m->pressure = pressure;
+	registry_order(m->r, ORDER_PRESSURE, pressure);
+}
+
+static void look_at_arenas(const struct groups *s, const struct group *top, struct look *l)
+{
+	struct member *m;
+	size_t n = 0;
+
+	for (m = s->members; m; m = m->next) {
+		if (!groups_in(m, top))
+			continue;
+		look_at_arena(m, &l->shares.arenas[n], l->now);
+		l->active |= m->active;
+		m->private_bytes = !top->level || l->chosen_bytes ? private_bytes(m->r->pid) : 0;
+		if (m->exempt) {
+			if (m->share_bytes != UINT64_MAX)
+				order_share(m, UINT64_MAX);
+			continue;
+		}
+		l->shares.share_bytes[n] = m->share_bytes == UINT64_MAX ? 0 : m->share_bytes;
+		l->members[n++] = m;
+	}
+	l->shares.n = n;
+	l->young = n == 1 && l->now - l->members[0]->r->attached_ns < YOUNG_NS;
+}
+
+/* ------------------------------------------------------------------------------------------ */
+/* Accounts                                                                                   */
+/* ------------------------------------------------------------------------------------------ */
+
+/* A chosen limit is for those of which the group is the tightest; the group's own for all in it. */
+static bool counts(const struct member *m, const struct account *a)
+{
+	return a->chosen ? groups_of(m) == a->g : groups_in(m, a->g);
+}
+
+static void choose_who(struct look *l, const struct account *a)
+{
+	size_t i;
+
+	l->shares.whos = 0;
+	for (i = 0; i < l->shares.n; i++)
+		if (counts(l->members[i], a))
+			l->shares.who[l->shares.whos++] = i;
+}
+
+static uint64_t less(uint64_t a, uint64_t b)
+{
+	return a > b ? a - b : 0;
+}
+
+/* With other collectors in the group one takes no more than a fair part of what is free. */
+static void share_room(const struct look *l, struct account *a, unsigned int collectors)
+{
+	uint64_t ours = less(a->used_bytes, a->other_bytes);
+	uint64_t free = less(a->soft_bytes, a->used_bytes);
+	struct tension *t = a->tension;
+	uint64_t room = ours + free / collectors, live = 0;
+	size_t i;
+
+	for (i = 0; i < l->shares.whos; i++)
+		live += l->shares.arenas[l->shares.who[i]].live_bytes;
+	if (!free)
+		room = a->room_bytes;
+	else if (ours > a->soft_bytes / collectors && ours > 2 * live &&
+		 free < a->soft_bytes / FREE_PARTS)
+		room = ours - ours / YIELD_PARTS;
+	if (room > t->room_bytes && l->now - t->raised_ns < RAISE_NS)
+		room = t->room_bytes;
+	else if (room > t->room_bytes)
+		t->raised_ns = l->now;
+	t->room_bytes = a->room_bytes = room;
+}
+
+/*
+ * Others have shares of a policy that has ended, and keep them until they have joined us: so what we split is what we
+ * have of its shares, and not more.
+ */
+static void keep_promises(const struct look *l, struct account *a)
+{
+	uint64_t promised = 0;
+	size_t i;
+
+	for (i = 0; i < l->shares.whos; i++) {
+		uint64_t bytes = l->members[l->shares.who[i]]->in_force_bytes;
+
+		if (bytes >= a->soft_bytes)
+			return;
+		promised += bytes;
+	}
+	if (promised < a->room_bytes)
+		a->room_bytes = promised;
+}
+
+static void set_room(const struct groups *s, const struct look *l, struct account *a)
+{
+	unsigned int collectors;
+	bool grown;
+
+	a->room_bytes = less(a->soft_bytes, a->other_bytes);
+	if (a->chosen)
+		return;
+	/* Who has many clients is most likely the only one, and has a budget for them. */
+	grown = l->shares.whos <= FEW &&
+		(l->young || a->other_bytes > a->tension->other_bytes + GROWN_BYTES);
+	groups_count(s, a->g, grown, l->now);
+	collectors = groups_collectors(s, a->g);
+	if (collectors > 1)
+		share_room(l, a, collectors);
+	if (groups_strays(s, a->g))
+		keep_promises(l, a);
+}
+
+/*
+ * What is used is read after the arenas were looked at: what grows in between is taken for somebody
+ * else's, and the room for less.  Returns whether anybody counts there.
+ */
+static bool fill_in(const struct groups *s, const struct look *l, struct account *a)
+{
+	uint64_t arenas = 0, exempt = 0, private = 0, used = TRI_CGROUP_NONE;
+	const struct member *m;
+	bool any = false;
+
+	for (m = s->members; m; m = m->next) {
+		if (!groups_of(m) || !counts(m, a))
+			continue;
+		any = true;
+		arenas += m->resident_bytes;
+		exempt += m->exempt ? m->resident_bytes : 0;
+		private += m->private_bytes;
+	}
+	a->other_bytes = exempt + private;
+	a->used_bytes = arenas + private;
+	if (a->chosen || !any)
+		return any;
+	/*
+	 * File cache that nobody misses is left out.  What that is, the kernel has to add up over
+	 * all groups below.  So a group further up is first asked what is charged to it with all
+	 * cache: mostly that leaves enough.
+	 */
+	if (l->shares.whos && shares_wanted(&l->shares) < a->soft_bytes) {
+		used = tri_cgroup_files_charged(&a->g->level->files);
+		if (used < a->soft_bytes &&
+		    shares_wanted(&l->shares) > a->soft_bytes - less(used, arenas) - exempt)
+			used = TRI_CGROUP_NONE;
+	}
+	if (used >= a->soft_bytes)
+		used = tri_cgroup_files_usage(&a->g->level->files);
+	if (used == TRI_CGROUP_NONE)
+		return true;
+	a->used_bytes = used;
+	a->other_bytes = less(used, arenas) + exempt;
+	return true;
+}
+
+static void add_account(const struct groups *s, struct look *l, struct group *g, bool chosen)
+{
+	uint64_t limit = chosen ? l->chosen_bytes : g->limit_bytes;
+	struct account *a = &l->accounts[l->naccounts];
+
+	/* Somebody has chosen the soft limit itself. */
+	*a = (struct account){
+		.g = g,
+		.tension = chosen ? &g->chosen : &g->own,
+		.chosen = chosen,
+		.soft_bytes = chosen ? limit : limit - limit / SOFT_PARTS,
+		.hard_bytes = chosen ? limit + limit / (SOFT_PARTS - 1) : limit,
+	};
+	choose_who(l, a);
+	if (!fill_in(s, l, a)) {
+		a->tension->told_bytes = 0;
+		return;
+	}
+	l->naccounts++;
+	set_room(s, l, a);
+	shares_limit(&l->shares, a->room_bytes);
+}
+
+static void add_accounts(const struct groups *s, struct group *top, struct look *l)
+{
+	struct group *g;
+
+	/* The innermost come first. */
+	for (g = s->groups; g; g = g->next) {
+		if (groups_top(g) != top)
+			continue;
+		if (l->chosen_bytes)
+			add_account(s, l, g, true);
+		else
+			g->chosen.pressure = TRI_PRESSURE_NONE;
+		if (g->limit_bytes != TRI_CGROUP_NONE)
+			add_account(s, l, g, false);
+		else
+			g->own.pressure = TRI_PRESSURE_NONE;
+	}
+}
+
+/* ------------------------------------------------------------------------------------------ */
+/* What follows                                                                               */
+/* ------------------------------------------------------------------------------------------ */
+
+/* Order what has changed, the ones that give first.  Returns how many there were. */
+static size_t send_shares(struct look *l)
+{
+	size_t sent = 0, i;
+	int gives;
+
+	for (gives = 1; gives >= 0; gives--) {
+		for (i = 0; i < l->shares.n; i++) {
+			uint64_t had = l->members[i]->share_bytes, share = l->shares.share_bytes[i];
+
+			if (share == had || (share < had) != gives)
+				continue;
+			order_share(l->members[i], share);
+			sent++;
+		}
+	}
+	return sent;
+}
+
+static uint64_t near_bytes(const struct account *a)
+{
+	return a->soft_bytes + (a->hard_bytes - a->soft_bytes) / 4;
+}
+
+static uint64_t urgent_bytes(const struct account *a)
+{
+	return a->soft_bytes + (a->hard_bytes - a->soft_bytes) / 2;
+}
+
+static void judge_pressure(const struct account *a)
+{
+	struct tension *t = a->tension;
+
+	if (a->used_bytes > near_bytes(a)) {
+		t->near_ticks++;
+		t->room_ticks = 0;
+	} else {
+		t->near_ticks = 0;
+		t->room_ticks += a->used_bytes < a->soft_bytes - a->soft_bytes / 20;
+	}
+	if (a->used_bytes > urgent_bytes(a) || t->near_ticks >= NEAR_TICKS)
+		t->pressure = TRI_PRESSURE_NEAR;
+	else if (t->room_ticks >= ROOM_TICKS)
+		t->pressure = TRI_PRESSURE_NONE;
+}
+
+/* What lives in the heaps that count in @a, how many these are, and one of them. */
+static uint64_t reached_in(const struct groups *s, const struct account *a, size_t *heaps,
+			   const struct registry_arena **one)
+{
+	const struct member *m;
+	uint64_t bytes = 0;
+
+	*heaps = 0;
+	for (m = s->members; m; m = m->next) {
+		if (!groups_of(m) || !counts(m, a))
+			continue;
+		/* Its client chooses any figure for it, and the sum is not to go round. */
+		bytes += m->reached_bytes < m->resident_bytes ? m->reached_bytes : m->resident_bytes;
+		*one = m->r;
+		++*heaps;
+	}
+	return bytes;
+}
+
+static void warn_if_too_low(const struct groups *s, const struct account *a)
+{
+	struct tension *t = a->tension;
+	const struct registry_arena *one = NULL;
+	size_t heaps;
+	uint64_t live = reached_in(s, a, &heaps, &one), limit = a->chosen ? a->soft_bytes : a->hard_bytes;
+	char name[REGISTRY_NAME];
+
+	if (live <= a->soft_bytes || t->told_bytes == a->soft_bytes)
+		return;
+	t->told_bytes = a->soft_bytes;
+	if (heaps == 1)
+		registry_name(one, name);
+	else
+		snprintf(name, sizeof(name), "%zu clients together", heaps);
+	log_warning("%s: %.1f MiB live, more than %sthe memory limit of %.1f MiB%s%s: it can't be kept; raise the "
+		    "limit, or have the program hold on to less", name, (double)live / (1 << 20),
+		    a->chosen ? "" : "nine tenths of ", (double)limit / (1 << 20), a->chosen ? "" : " of ",
+		    a->chosen ? "" : a->g->level->name);
+}
+
+/* Half-way from soft to real limit: less and less often, if it does not help. */
+static void urge(struct look *l, const struct account *a)
+{
+	struct tension *t = a->tension;
+	size_t i;
+
+	if (a->used_bytes <= a->soft_bytes) {
+		t->urge_ns = URGE_NS;
+		return;
+	}
+	if ((a->used_bytes <= urgent_bytes(a) && !a->g->rang) || l->now - t->urged_ns < t->urge_ns)
+		return;
+	t->urged_ns = l->now;
+	t->urge_ns = t->urge_ns * 2 < URGE_MAX_NS ? t->urge_ns * 2 : URGE_MAX_NS;
+	choose_who(l, a);
+	for (i = 0; i < l->shares.whos; i++)
+		registry_order(l->members[l->shares.who[i]]->r, ORDER_URGENT, 0);
+}
+
+/* When to look at it again, at most @period_ns from now. */
+static uint64_t look_again(const struct account *a, const struct group *top, uint64_t period_ns,
+			   uint64_t now)
+{
+	uint64_t had = a->tension->other_bytes, other = a->other_bytes;
+
+	a->tension->other_bytes = other;
+	if (a->used_bytes > a->soft_bytes)
+		return TICK_SHORT_NS;
+	if (other > had && top->ticked_ns) {
+		/* Somebody else grows: look before half of what is left is gone at that pace. */
+		double pace = (double)(other - had) / (double)(now - top->ticked_ns);
+		double half_ns = (double)(a->hard_bytes - a->used_bytes) / pace / 2;
+
+		if (half_ns < (double)period_ns)
+			return half_ns > TICK_SHORT_NS ? (uint64_t)half_ns : TICK_SHORT_NS;
+	}
+	return period_ns;
+}
+
+/* Whether nobody will tell when use of the group grows, or its limit shrinks. */
+static bool unwatched(const struct groups *s, const struct account *a)
+{
+	return !a->chosen && (s->levels.deaf || !alarm_on_use(&a->g->alarm));
+}
+
+static void doze(struct member *m)
+{
+	if (!m->dozing)
+		registry_order(m->r, ORDER_DOZE, DOZE_BYTES);
+	m->dozing = true;
+}
+
+static void rest(struct look *l, const struct account *a)
+{
+	size_t i;
+
+	choose_who(l, a);
+	for (i = 0; i < l->shares.whos; i++) {
+		struct member *m = l->members[l->shares.who[i]];
+		uint64_t needs = l->shares.arenas[l->shares.who[i]].live_bytes;
+
+		doze(m);
+		if (m->gave_back || a->used_bytes <= a->soft_bytes / 2 ||
+		    less(m->resident_bytes, needs) <= m->resident_bytes / REST_PARTS)
+			continue;
+		registry_order(m->r, ORDER_FREE, 0);
+		m->gave_back = true;
+	}
+}
+
+/* Nobody has allocated, and nothing has been ordered.  Returns whether one may sleep. */
+static bool fall_idle(const struct groups *s, struct look *l, unsigned int ticks)
+{
+	bool sleepy = ticks >= TICKS_IDLE;
+	size_t i;
+
+	for (i = 0; i < l->naccounts; i++) {
+		if (!unwatched(s, &l->accounts[i]))
+			continue;
+		sleepy = ticks >= TICKS_REST;
+		if (sleepy)
+			rest(l, &l->accounts[i]);
+	}
+	return sleepy;
+}
+
+static uint32_t pressure_on(const struct member *m)
+{
+	struct group *g = groups_of(m);
+	uint32_t pressure = g->chosen.pressure;
+
+	for (; g; g = g->up)
+		if (g->own.pressure > pressure)
+			pressure = g->own.pressure;
+	return pressure;
+}
+
+static void tick_tree(const struct groups *s, struct group *top, struct look *l)
+{
+	uint64_t period = top->period_ns;
+	struct member *m;
+	size_t i, sent;
+
+	look_at_arenas(s, top, l);
+	add_accounts(s, top, l);
+	for (i = 0; i < l->naccounts; i++) {
+		choose_who(l, &l->accounts[i]);
+		shares_settle(&l->shares, l->accounts[i].room_bytes);
+	}
+	sent = send_shares(l);
+	period = sent || !period ? TICK_NS : period * 2 < TICK_LONG_NS ? period * 2 : TICK_LONG_NS;
+	if (l->young)
+		period = TICK_SHORT_NS;
+	for (i = 0; i < l->naccounts; i++) {
+		const struct account *a = &l->accounts[i];
+
+		judge_pressure(a);
+		warn_if_too_low(s, a);
+		urge(l, a);
+		/* The kernel counts what is in the group. */
+		if (!a->chosen)
+			alarm_thresholds(&a->g->alarm, &a->g->level->files, near_bytes(a),
+					 urgent_bytes(a));
+		period = look_again(a, top, period, l->now);
+		a->g->rang = false;
+	}
+	for (m = s->members; m; m = m->next)
+		if (groups_in(m, top))
+			order_pressure(m, pressure_on(m));
+	top->period_ns = period;
+	top->idle_ticks = l->active || sent ? 0 : top->idle_ticks + 1;
+	l->sleepy = fall_idle(s, l, top->idle_ticks);
+}
+
+/*
+ * There is no limit, and nobody will tell when there is one: it is looked for as long as somebody allocates, and who
+ * does not is to ring when it does.  Returns when to look again.
+ */
+static uint64_t listen_for_limits(const struct groups *s, struct group *top, uint64_t now)
+{
+	bool active = false;
+	struct tri_ctl ctl;
+	struct member *m;
+
+	for (m = s->members; m; m = m->next) {
+		if (!groups_in(m, top) || !read_counters(m, &ctl))
+			continue;
+		m->allocated_bytes = tri_read(&ctl.allocated_bytes);
+		m->dozing = false;
+		active = true;
+	}
+	if (active)
+		return now + TICK_LONG_NS;
+	for (m = s->members; m; m = m->next)
+		if (groups_in(m, top))
+			doze(m);
+	return UINT64_MAX;
+}
+
+/* There is no limit, or no more. */
+static void let_go(const struct groups *s, struct group *top)
+{
+	struct member *m;
+
+	for (m = s->members; m; m = m->next) {
+		if (!groups_in(m, top))
+			continue;
+		if (m->share_bytes != UINT64_MAX)
+			order_share(m, UINT64_MAX);
+		order_pressure(m, TRI_PRESSURE_NONE);
+	}
+	top->own.pressure = top->chosen.pressure = TRI_PRESSURE_NONE;
+	top->rang = false;
+	top->next_ns = UINT64_MAX;
+}
+
+static void count(const struct groups *s, const struct group *top, size_t *members, size_t *groups)
+{
+	const struct member *m;
+	struct group *g;
+
+	*members = *groups = 0;
+	for (m = s->members; m; m = m->next)
+		*members += groups_in(m, top);
+	for (g = s->groups; g; g = g->next)
+		*groups += groups_top(g) == top;
+}
+
+void tick(const struct groups *s, struct group *top, uint64_t chosen_bytes, uint64_t now)
+{
+	struct look l = { .chosen_bytes = chosen_bytes, .now = now };
+	size_t members, groups;
+
+	if (!tick_limited(top, chosen_bytes)) {
+		let_go(s, top);
+		top->ticked_ns = now;
+		if (tick_listens(s, top))
+			top->next_ns = listen_for_limits(s, top, now);
+		return;
+	}
+	count(s, top, &members, &groups);
+	l.members = calloc(members + 1, sizeof(*l.members));
+	l.accounts = calloc(2 * groups, sizeof(*l.accounts));
+	/* One arena more: each is looked at before it is known to be exempt. */
+	if (shares_begin(&l.shares, members + 1) && l.members && l.accounts)
+		tick_tree(s, top, &l);
+	else
+		top->period_ns = TICK_NS;
+	shares_free(&l.shares);
+	free(l.members);
+	free(l.accounts);
+	top->ticked_ns = now;
+	top->next_ns = l.sleepy ? UINT64_MAX : now + top->period_ns;
+}

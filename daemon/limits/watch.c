@@ -1,0 +1,286 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * watch.c - the thread that knows what memory there is, and splits it among arenas
+ *
+ *  1. Clients share the limits of the control groups that they are in: groups.c knows which these
+ *     are.  A *tick* (tick.c) of a tree of groups looks at its arenas and splits what there is.
+ *
+ *  2. Ticks come by the clock while any arena of a limited group is at work: often if parts are
+ *     still moving, seldom if not.  When nobody is at work the watcher sleeps without a timer:
+ *     shares are reserved, so what an arena does within its share concerns nobody.  It is woken by
+ *     an arena that starts a cycle, by clients that come and go, and by the kernel (alarm.c), if a
+ *     limit is written or memory is getting short.
+ *
+ * Nobody waits for the watcher.  It holds no lock but the registry's, for moments.  What arenas say
+ * is not believed beyond budget.c, where any figure is harmless: an arena can claim a larger part,
+ * as it could by allocating, but no more than leaves the others their floors.
+ */
+#include "watch.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "alarm.h"
+#include "core/system/clock.h"
+#include "daemon/process/config.h"
+#include "daemon/service/elect.h"
+#include "groups.h"
+#include "daemon/process/log.h"
+#include "daemon/clients/registry.h"
+#include "daemon/process/thread.h"
+#include "tick.h"
+
+#define STACK_BYTES (256u << 10)
+#define MS 1000000ull
+#define TICK_MIN_NS (10 * MS)		/* no two ticks are nearer, whatever rings */
+#define LIMIT_NS (1000 * MS)		/* limits are read again, in case inotify does not work there … */
+					/* … and whenever we are awake, where it is known not to */
+
+/* All of the watcher's thread but for what is atomic. */
+static struct {
+	int wake_fd;
+	struct groups groups;
+	_Atomic(bool) asleep;
+	_Atomic(bool) paused;
+	_Atomic(uint32_t) pauses;	/* that have begun */
+	uint32_t rested;		/* the last of them that was seen */
+	_Atomic(uint64_t) total_bytes;
+} watch = { .wake_fd = -1, .groups.levels.limits_fd = -1 };
+
+void watch_wake(void)
+{
+	uint64_t one = 1;
+
+	/* pairs with fall_asleep() */
+	if (atomic_load(&watch.asleep) && atomic_exchange(&watch.asleep, false) &&
+	    write(watch.wake_fd, &one, sizeof(one)) < 0)
+		return;
+}
+
+void watch_hurry(void)
+{
+	uint64_t one = 1;
+
+	if (watch.wake_fd >= 0 && write(watch.wake_fd, &one, sizeof(one)) < 0)
+		return;
+}
+
+void watch_pause(bool paused)
+{
+	/* First: one that is over before the watcher has looked is a pause, too. */
+	if (paused && !atomic_load(&watch.paused))
+		atomic_fetch_add(&watch.pauses, 1);
+	if (atomic_exchange(&watch.paused, paused) != paused)
+		watch_hurry();
+}
+
+void watch_set_total(uint64_t total_bytes)
+{
+	uint64_t one = 1;
+
+	atomic_store(&watch.total_bytes, total_bytes);
+	if (watch.wake_fd >= 0 && write(watch.wake_fd, &one, sizeof(one)) < 0)
+		return;
+}
+
+/*
+ * Get ready to sleep until somebody rings, if no tick is due.  An arena's thread that starts a
+ * cycle reads `asleep` after its client has counted what made the cycle due: either it sees that
+ * we sleep, and rings, or we see the counter.
+ */
+static void set_asleep(bool asleep)
+{
+	struct member *m;
+
+	atomic_store(&watch.asleep, asleep);
+	for (m = watch.groups.members; m; m = m->next)
+		registry_asleep(m->r, asleep);
+}
+
+static void fall_asleep(void)
+{
+	uint64_t total = atomic_load(&watch.total_bytes);
+	struct member *m;
+	struct group *g;
+	bool any = false;
+
+	for (g = watch.groups.groups; g; g = g->next) {
+		if (!g->up && g->next_ns != UINT64_MAX)
+			return;
+		any |= tick_limited(g, total) || tick_listens(&watch.groups, g);
+	}
+	/* Cycles are nothing to us. */
+	if (!any)
+		return;
+	/* pairs with watch_wake(), and in other processes with linked_wake() */
+	set_asleep(true);
+	for (m = watch.groups.members; m; m = m->next) {
+		g = groups_of(m);
+		if (!g || (!tick_limited(g, total) && !tick_listens(&watch.groups, g)) || !tick_has_allocated(m))
+			continue;
+		groups_tick_soon(g);
+		set_asleep(false);
+		return;
+	}
+}
+
+static int next_timeout(uint64_t now)
+{
+	uint64_t due = groups_tidy_ns(&watch.groups);
+	struct group *g;
+
+	for (g = watch.groups.groups; g; g = g->next)
+		if (!g->up && g->next_ns < due)
+			due = g->next_ns;
+	if (due == UINT64_MAX)
+		return -1;
+	return due <= now ? 0 : (int)((due - now + MS - 1) / MS);
+}
+
+/* There is no memory, or no waiting by poll(): then by the clock alone. */
+static void nap(void)
+{
+	struct timespec ts = { 0, 100 * MS };
+
+	nanosleep(&ts, NULL);
+}
+
+/* Wait, and note who has rung.  Returns whether a limit may have changed. */
+static bool wait_for_news(void)
+{
+	int limits_fd = watch.groups.levels.limits_fd;
+	struct pollfd *p;
+	struct group *g;
+	size_t n = 2;
+	uint64_t times;
+	bool limits;
+
+	for (g = watch.groups.groups; g; g = g->next)
+		n += ALARM_FDS;
+	p = calloc(n, sizeof(*p));
+	if (!p) {
+		nap();
+		return true;
+	}
+	p[0] = (struct pollfd){ .fd = watch.wake_fd, .events = POLLIN };
+	p[1] = (struct pollfd){ .fd = limits_fd, .events = POLLIN };
+	for (g = watch.groups.groups, n = 2; g; g = g->next, n += ALARM_FDS)
+		alarm_poll(&g->alarm, &p[n]);
+	fall_asleep();
+	if (poll(p, n, next_timeout(clock_ns())) < 0) {
+		if (errno != EINTR)
+			nap();
+		memset(p, 0, n * sizeof(*p));
+	}
+	set_asleep(false);
+	limits = p[1].revents != 0;
+	if (limits)
+		alarm_limits_drain(limits_fd);
+	if (p[0].revents && read(watch.wake_fd, &times, sizeof(times)) > 0) {
+		for (g = watch.groups.groups; g; g = g->next) {
+			g->next_ns = 0;
+			g->idle_ticks = 0;
+		}
+	}
+	for (g = watch.groups.groups, n = 2; g; g = g->next, n += ALARM_FDS) {
+		if (alarm_rang(&g->alarm, &p[n])) {
+			g->rang = true;
+			groups_tick_soon(g);
+		}
+	}
+	free(p);
+	return limits;
+}
+
+static void tick_due(uint64_t now)
+{
+	struct group *g;
+
+	for (g = watch.groups.groups; g; g = g->next) {
+		if (g->up || g->next_ns > now)
+			continue;
+		if (g->next_ns || now - g->ticked_ns >= TICK_MIN_NS)
+			tick(&watch.groups, g, atomic_load(&watch.total_bytes), now);
+		else
+			g->next_ns = g->ticked_ns + TICK_MIN_NS;
+	}
+}
+
+/* Until the policy of another process is gone.  Then nothing that was ordered before counts. */
+static void rest(void)
+{
+	struct pollfd p = { .fd = watch.wake_fd, .events = POLLIN };
+	struct member *m;
+	struct group *g;
+	uint64_t times;
+
+	watch.rested = atomic_load(&watch.pauses);
+	while (atomic_load(&watch.paused)) {
+		if (poll(&p, 1, -1) < 0 && errno != EINTR)
+			nap();
+		if (p.revents && read(watch.wake_fd, &times, sizeof(times)) < 0)
+			continue;
+	}
+	for (m = watch.groups.members; m; m = m->next)
+		groups_order_anew(m);
+	groups_recount(&watch.groups);
+	for (g = watch.groups.groups; g; g = g->next)
+		groups_tick_soon(g);
+}
+
+/* A private collector's client: where it is, those are that it may share a policy with. */
+static void note_group(void)
+{
+	const struct member *m = watch.groups.members;
+	const struct group *g;
+
+	while (m && registry_is_linked(m->r))
+		m = m->next;
+	g = m ? groups_of(m) : NULL;
+	if (g && g->level && g->limit_bytes != TRI_CGROUP_NONE)
+		elect_group(g->level->dev, g->level->ino);
+	else
+		elect_group(0, 0);
+}
+
+static void *watcher(void *unused)
+{
+	uint64_t limits_ns = 0;
+
+	(void)unused;
+	for (;;) {
+		bool limits = wait_for_news();
+		uint64_t now;
+
+		if (atomic_load(&watch.pauses) != watch.rested)
+			rest();
+		now = clock_ns();
+		groups_meet(&watch.groups, now);
+		if (limits || watch.groups.levels.deaf || now - limits_ns >= LIMIT_NS) {
+			limits_ns = now;
+			groups_read_limits(&watch.groups);
+		}
+		groups_tidy(&watch.groups, now);
+		if (config_elects())
+			note_group();
+		tick_due(now);
+	}
+	return NULL;
+}
+
+void watch_start(uint64_t total_bytes)
+{
+	int err;
+
+	atomic_store(&watch.total_bytes, total_bytes);
+	watch.wake_fd = registry_watch();
+	watch.groups.levels.limits_fd = alarm_limits_open();
+	err = watch.wake_fd < 0 ? -watch.wake_fd : thread_start(watcher, NULL, STACK_BYTES, "tricolord-watch");
+	if (err)
+		log_line("memory limits of containers are not kept: no thread to watch them: %s",
+			 strerror(err));
+}

@@ -1,0 +1,468 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * control.c - answering tricolor(1): see control_proto.h
+ *
+ *  1. The kernel says who the peer is (SO_PEERCRED); what it sends says only what it wants.
+ *  2. It is answered in a thread of its own, with less priority than those that collect.  All that
+ *     this thread shares with an arena's is the registry, where nobody waits for it.
+ *  3. Figures are copied first and sent then, without a reference to any arena.
+ */
+#include "control.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "daemon/heap/arena.h"
+#include "core/system/clock.h"
+#include "daemon/process/config.h"
+#include "core/proto/control.h"
+#include "departed.h"
+#include "link.h"
+#include "daemon/process/log.h"
+#include "daemon/clients/registry.h"
+#include "tricolor.h"
+#include "daemon/clients/users.h"
+
+#define STRING_(x) #x
+#define STRING(x) STRING_(x)
+#define VERSION \
+	STRING(TRI_VERSION_MAJOR) "." STRING(TRI_VERSION_MINOR) "." STRING(TRI_VERSION_PATCH)
+
+#define NICE 10
+/* How long to wait for figures of now: those of an arena that is busy may be a cycle old. */
+#define FRESH_NS 100000000ull
+/* For settings: an arena's thread takes them whenever it waits, and while it marks. */
+#define SET_NS (CONTROL_SILENCE_S * 1000000000ull)
+
+/* How long to wait for the end of a client whose process has ended. */
+#define ENDED_NS 8000000000ull
+
+struct peer {
+	int sock;
+	struct ucred cred;
+};
+
+static bool send_packet(const struct peer *p, const void *data, size_t size)
+{
+	return send(p->sock, data, size, MSG_NOSIGNAL) == (ssize_t)size;
+}
+
+static struct control_reply new_reply(void)
+{
+	return (struct control_reply){
+		.type = CONTROL_TYPE,
+		.version = CONTROL_VERSION,
+		.size = sizeof(struct control_reply),
+		.arena_size = sizeof(struct control_arena),
+		.flags = (config_is_private() ? CONTROL_IS_PRIVATE : 0u) |
+			 (linked_is() ? CONTROL_IS_LINKED : 0u),
+		.pid = getpid(),
+		.release = VERSION,
+	};
+}
+
+static bool refuse(const struct peer *p, int err, const char *fmt, ...)
+	__attribute__((format(printf, 3, 4)));
+
+static bool refuse(const struct peer *p, int err, const char *fmt, ...)
+{
+	struct control_reply reply = new_reply();
+	va_list args;
+
+	reply.error = (uint32_t)err;
+	va_start(args, fmt);
+	vsnprintf(reply.text, sizeof(reply.text), fmt, args);
+	va_end(args);
+	log_debug("control: user %u (process %d): %s", p->cred.uid, p->cred.pid, reply.text);
+	return send_packet(p, &reply, sizeof(reply));
+}
+
+static bool may_see(const struct peer *p, uid_t uid)
+{
+	return p->cred.uid == 0 || (!users_is_nobody(p->cred.uid) &&
+				    (p->cred.uid == geteuid() || p->cred.uid == uid));
+}
+
+static bool may(const struct peer *p, const struct registry_arena *r)
+{
+	return may_see(p, r->uid);
+}
+
+static uint64_t age(uint64_t now, uint64_t then)
+{
+	return now > then ? now - then : 0;
+}
+
+void control_describe(struct registry_arena *r, struct control_arena *out)
+{
+	struct registry_seen seen = registry_seen(r);
+	uint64_t now = clock_ns();
+	uint32_t phase = atomic_load_explicit(&r->board->phase, memory_order_relaxed);
+	struct board_figures f;
+
+	registry_read(r, &f);
+	*out = (struct control_arena){
+		.id = r->id,
+		.pid = r->pid,
+		.uid = r->uid,
+		.gid = r->gid,
+		.attached_s = r->attached_s,
+		.attached_age_ns = age(now, r->attached_ns),
+		.published_age_ns = age(now, f.published_ns ? f.published_ns : r->attached_ns),
+		.arena_bytes = r->arena_bytes,
+		.phase = phase < PHASES ? phase : PHASES,
+		.threads = (uint32_t)f.threads,
+		.gc_percent = f.gc_percent,
+		.limit_bytes = f.limit_bytes,
+		.allocated_bytes = f.allocated_bytes,
+		.live_bytes = f.live_bytes,
+		.now_bytes = f.now_bytes,
+		.goal_bytes = f.goal_bytes,
+		.trigger_bytes = f.trigger_bytes,
+		.heap_bytes = f.heap_bytes,
+		.peak_heap_bytes = f.peak_heap_bytes,
+		.free_bytes = f.free_bytes,
+		.released_bytes = f.released_bytes,
+		.cycles = f.cycles,
+		.forced_cycles = f.forced_cycles,
+		.mark_cpu_ns = f.mark_cpu_ns,
+		.assist_ns = f.assist_ns,
+		.interrupted_max_ns = f.interrupted_max_ns,
+		.interrupted_total_ns = f.interrupted_total_ns,
+		.interruptions = f.interruptions,
+		.cycle_age_ns = f.cycle_end_ns ? age(now, f.cycle_end_ns) : UINT64_MAX,
+		.cycle_wall_ns = f.cycle_wall_ns,
+		.cycle_cpu_ns = f.cycle_cpu_ns,
+		.cycle_scan_bytes = f.cycle_scan_bytes,
+		.cycle_objects = f.cycle_objects,
+		.cycle_root_bytes = f.cycle_root_bytes,
+		.pressure = (uint32_t)f.pressure,
+		.limit_policy = (uint32_t)f.limit_policy,
+		.limit_events = f.limit_events,
+		.limited_gc_ns = f.limited_gc_ns,
+		.limited_program_ns = f.limited_program_ns,
+		.throttled = f.throttled,
+		.throttled_ns = f.throttled_ns,
+		.throttled_max_ns = f.throttled_max_ns,
+	};
+	memcpy(out->comm, r->comm, sizeof(out->comm));
+	if (r->claim) {
+		out->client_pid = r->claim->pid;
+		memcpy(out->host, r->claim->host, sizeof(out->host));
+		memcpy(out->client_cgroup, r->claim->cgroup, sizeof(out->client_cgroup));
+	}
+	registry_cgroup(r, out->cgroup, sizeof(out->cgroup));
+	out->cgroup_seen = seen.by;
+	out->cgroup_levels = seen.levels;
+	memcpy(out->limit_unseen, seen.why, sizeof(out->limit_unseen));
+	out->marker_pid = r->marker;
+	out->policy_pid = registry_is_linked(r) ? 0 : linked_policy();
+}
+
+/* All arenas are asked before any is waited for. */
+static void freshen(struct registry_arena **list, size_t n, uint32_t *numbers)
+{
+	uint64_t until = clock_ns() + FRESH_NS;
+	size_t i;
+
+	for (i = 0; i < n; i++)
+		numbers[i] = registry_order(list[i], ORDER_PUBLISH, 0);
+	for (i = 0; i < n; i++)
+		registry_wait(list[i], ORDER_PUBLISH, numbers[i], until);
+}
+
+static bool send_arenas(const struct peer *p, const struct control_arena *arenas, size_t n,
+			size_t hidden)
+{
+	struct control_reply reply = new_reply();
+	bool ok;
+	size_t i;
+
+	reply.arenas = (uint32_t)n;
+	reply.hidden = (uint32_t)hidden;
+	ok = send_packet(p, &reply, sizeof(reply));
+	for (i = 0; ok && i < n; i++)
+		ok = send_packet(p, &arenas[i], sizeof(arenas[i]));
+	return ok;
+}
+
+static bool list(const struct peer *p)
+{
+	size_t room = registry_count() + 64, all, n = 0, i, hidden = 0;
+	struct registry_arena **r = calloc(room, sizeof(*r));
+	struct control_arena *arenas = calloc(room, sizeof(*arenas));
+	uint32_t *numbers = calloc(room, sizeof(*numbers));
+	bool ok;
+
+	if (!r || !arenas || !numbers) {
+		ok = refuse(p, ENOMEM, "no memory for a list of %zu arenas", room);
+		goto cleanup;
+	}
+	all = registry_all(r, room);
+	if (all > room)
+		all = room;
+	for (i = 0; i < all; i++) {
+		if (may(p, r[i])) {
+			r[n++] = r[i];
+		} else {
+			registry_put(r[i]);
+			hidden++;
+		}
+	}
+	freshen(r, n, numbers);
+	for (i = 0; i < n; i++) {
+		control_describe(r[i], &arenas[i]);
+		registry_put(r[i]);
+	}
+	ok = send_arenas(p, arenas, n, hidden);
+cleanup:
+	free(numbers);
+	free(arenas);
+	free(r);
+	return ok;
+}
+
+/* The arena that a request is about, with a reference. */
+static struct registry_arena *find(const struct control_request *q)
+{
+	struct registry_arena **r, *found = NULL;
+	size_t room, n, i;
+
+	if (q->id)
+		return registry_get(q->id);
+	if (q->pid <= 0)
+		return NULL;
+	room = registry_count() + 64;
+	r = calloc(room, sizeof(*r));
+	if (!r)
+		return NULL;
+	n = registry_all(r, room);
+	if (n > room)
+		n = room;
+	/* The newest: a predecessor of the same process may not have left yet. */
+	for (i = n; i--;) {
+		if (!found && r[i]->pid == q->pid)
+			found = r[i];
+		else
+			registry_put(r[i]);
+	}
+	free(r);
+	return found;
+}
+
+static bool stat_one(const struct peer *p, struct registry_arena *r)
+{
+	struct control_arena arena;
+	uint32_t number;
+
+	freshen(&r, 1, &number);
+	control_describe(r, &arena);
+	return send_arenas(p, &arena, 1, 0);
+}
+
+/* Give an order, and answer with the figures after it was met. */
+static bool order(const struct peer *p, struct registry_arena *r, enum board_order kind,
+		  int64_t value, uint64_t patience_ns)
+{
+	char name[REGISTRY_NAME];
+	uint32_t number = registry_order(r, kind, value);
+
+	switch (registry_wait(r, kind, number, clock_ns() + patience_ns)) {
+	case 0:
+		log_debug("control: user %u: order %d of %lld to %s", p->cred.uid, kind,
+			  (long long)value, registry_name(r, name));
+		return stat_one(p, r);
+	case -ESRCH:
+		return refuse(p, ESRCH, "%s ended, or its arena changed collectors, before that was done",
+			      registry_name(r, name));
+	}
+	return refuse(p, ETIMEDOUT,
+		      "%s has not answered the collector for %llu seconds: is it "
+		      "stopped? What was ordered will be done when it goes on",
+		      registry_name(r, name), (unsigned long long)(patience_ns / 1000000000));
+}
+
+static uint64_t has_bytes(struct registry_arena *r)
+{
+	struct board_figures f;
+
+	registry_read(r, &f);
+	return f.heap_bytes + f.free_bytes;
+}
+
+/*
+ * The limit, and then a cycle and a release of all that is free.  What was allocated while that cycle marked counts as
+ * live until the next, so there is one more where that may help.
+ */
+static bool make_room(const struct peer *p, struct registry_arena *r, int64_t value)
+{
+	uint64_t until = clock_ns() + CONTROL_CYCLE_S * 1000000000ull;
+	uint32_t number = registry_order(r, ORDER_MEMORY_LIMIT, value);
+	int err = registry_wait(r, ORDER_MEMORY_LIMIT, number, clock_ns() + SET_NS), cycles;
+	char name[REGISTRY_NAME];
+
+	for (cycles = 0; !err && cycles < 2 && (!cycles || has_bytes(r) > (uint64_t)value); cycles++) {
+		number = registry_order(r, ORDER_FREE, 0);
+		err = registry_wait(r, ORDER_FREE, number, until);
+	}
+	if (!err)
+		return stat_one(p, r);
+	if (err == -ESRCH)
+		return refuse(p, ESRCH, "%s ended, or its arena changed collectors, before there was room",
+			      registry_name(r, name));
+	return refuse(p, ETIMEDOUT, "%s has not answered the collector in time: is it stopped? It has %.1f MiB, and the "
+		      "limit will hold when it goes on", registry_name(r, name), (double)has_bytes(r) / (1 << 20));
+}
+
+/* Wait for those whose process is gone (@pid, or any) to leave: we may hear of that later than who asks. */
+static void let_leave(const struct peer *p, int64_t pid)
+{
+	uint64_t until = clock_ns() + ENDED_NS;
+	size_t room = registry_count() + 64, n, i;
+	struct registry_arena **r = calloc(room, sizeof(*r));
+
+	n = r ? registry_all(r, room) : 0;
+	for (i = 0; i < n && i < room; i++) {
+		if (may(p, r[i]) && (pid ? r[i]->pid == pid : r[i]->pid > 0) && kill(r[i]->pid, 0) && errno == ESRCH)
+			registry_wait_gone(r[i], until);
+		registry_put(r[i]);
+	}
+	free(r);
+}
+
+static bool ended(const struct peer *p, const struct control_request *q)
+{
+	struct control_arena all[DEPARTED_MAX];
+	size_t n, i, kept = 0;
+
+	let_leave(p, q->pid);
+	n = departed_all(all);
+	for (i = 0; i < n; i++)
+		if (may_see(p, all[i].uid) && (!q->pid || all[i].pid == q->pid))
+			all[kept++] = all[i];
+	return send_arenas(p, all, kept, 0);
+}
+
+static bool about_one(const struct peer *p, const struct control_request *q)
+{
+	const uint64_t cycle_ns = CONTROL_CYCLE_S * 1000000000ull;
+	struct registry_arena *r = find(q);
+	bool ok = false;
+
+	if (!r) {
+		if (q->id)
+			return refuse(p, ESRCH, "this collector has no arena %llu (any more)",
+				      (unsigned long long)q->id);
+		return refuse(p, ESRCH, "this collector serves no process %lld (any more)",
+			      (long long)q->pid);
+	}
+	if (!may(p, r)) {
+		ok = refuse(p, EPERM,
+			    "the arena belongs to user %u: only that user, root and the user "
+			    "of the collector (%u) may see or change it, and you are user %u",
+			    r->uid, geteuid(), p->cred.uid);
+		registry_put(r);
+		return ok;
+	}
+	switch (q->op) {
+	case CONTROL_STAT:
+		ok = stat_one(p, r);
+		break;
+	case CONTROL_SET_GC_PERCENT:
+		if (q->value < -1 || q->value > CONFIG_GC_PERCENT_MAX)
+			ok = refuse(p, EINVAL, "gc-percent is a percentage from 0 to %d, or off",
+				    CONFIG_GC_PERCENT_MAX);
+		else
+			ok = order(p, r, ORDER_GC_PERCENT, q->value, SET_NS);
+		break;
+	case CONTROL_SET_MEMORY_LIMIT:
+		if (q->value < 0)
+			ok = refuse(p, EINVAL, "memory-limit is a size of 0 or more, or off");
+		else
+			ok = order(p, r, ORDER_MEMORY_LIMIT, q->value, SET_NS);
+		break;
+	case CONTROL_GC:
+		ok = order(p, r, ORDER_GC, 0, cycle_ns);
+		break;
+	case CONTROL_FREE:
+		ok = order(p, r, ORDER_FREE, 0, cycle_ns);
+		break;
+	case CONTROL_MAKE_ROOM:
+		if (q->value <= 0 || q->value == INT64_MAX)
+			ok = refuse(p, EINVAL, "room is made down to a size above 0");
+		else
+			ok = make_room(p, r, q->value);
+		break;
+	}
+	registry_put(r);
+	return ok;
+}
+
+/* One request.  False: there is nothing more to say to this peer. */
+static bool answer(const struct peer *p)
+{
+	struct control_request q = { 0 };
+	/* TRUNC: the length that was sent, which may be that of a newer peer's larger struct. */
+	ssize_t n = recv(p->sock, &q, sizeof(q), MSG_TRUNC);
+
+	if (n <= 0)
+		return false;
+	if (n < 16 || q.type != CONTROL_TYPE) {
+		refuse(p, EPROTO, "that was no request; is something else than tricolor talking to "
+		       "this socket?");
+		return false;
+	}
+	if (q.version != CONTROL_VERSION) {
+		refuse(p, EPROTONOSUPPORT, "that was a request of version %u, tricolord " VERSION
+		       " speaks version %u; install the same version of both", q.version,
+		       CONTROL_VERSION);
+		return false;
+	}
+	if (q.size != (uint64_t)n || q.size < sizeof(q) || q.reserved) {
+		refuse(p, EINVAL,
+		       "a request of %zd bytes that says it has %u, or with something in "
+		       "what is reserved",
+		       n, q.size);
+		return false;
+	}
+	switch (q.op) {
+	case CONTROL_LIST:
+		return list(p);
+	case CONTROL_ENDED:
+		return ended(p, &q);
+	case CONTROL_STAT:
+	case CONTROL_SET_GC_PERCENT:
+	case CONTROL_SET_MEMORY_LIMIT:
+	case CONTROL_GC:
+	case CONTROL_FREE:
+	case CONTROL_MAKE_ROOM:
+		return about_one(p, &q);
+	}
+	return refuse(p, EOPNOTSUPP, "tricolord " VERSION " has no request %u; is tricolor newer?",
+		      q.op);
+}
+
+void control_serve(int sock)
+{
+	struct timeval patience = { CONTROL_SILENCE_S, 0 };
+	struct peer p = { .sock = sock };
+	socklen_t len = sizeof(p.cred);
+
+	/* Threads have their own, on Linux.  It may fail: then the priority is the same. */
+	setpriority(PRIO_PROCESS, (id_t)gettid(), NICE);
+	if (getsockopt(sock, SOL_SOCKET, SO_PEERCRED, &p.cred, &len) ||
+	    setsockopt(sock, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience)) ||
+	    setsockopt(sock, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience)))
+		return;
+	while (answer(&p))
+		;
+}

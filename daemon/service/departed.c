@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * departed.c - the clients that a shared collector had lately
+ *
+ * Who waits for a program, as `tricolor run` does, hears that it was killed and wants to know what its heap had.  By
+ * then the heap is gone.  So the last figures of the last few clients are kept, with a pidfd each: what ended a client
+ * may be known only when its parent has waited for it, which may be long after we have heard of it.
+ */
+#include "departed.h"
+
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdbool.h>
+#include <unistd.h>
+
+#include "daemon/process/config.h"
+#include "control.h"
+
+struct departed {
+	struct control_arena arena;
+	struct ending_watch watch;	/* its own descriptors */
+	struct ending end;		/* what was seen of it so far */
+};
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static struct departed ring[DEPARTED_MAX];
+static size_t added;			/* so far */
+
+static int again(int fd)
+{
+	return fd < 0 ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, 3);
+}
+
+void departed_add(struct registry_arena *r, const struct ending_watch *w)
+{
+	struct departed d = { .watch = *w, .end = ENDING_NOTHING };
+	struct departed *slot;
+
+	/* It ends with its client, and nobody could ask; and what knows nothing pushes nothing out that does. */
+	if (config_is_private() || !registry_has_figures(r))
+		return;
+	control_describe(r, &d.arena);
+	d.watch.pidfd = again(w->pidfd);
+	d.watch.events_fd = again(w->events_fd);
+	pthread_mutex_lock(&lock);
+	slot = &ring[added % DEPARTED_MAX];
+	if (added >= DEPARTED_MAX)
+		ending_forget(&slot->watch);
+	*slot = d;
+	added++;
+	pthread_mutex_unlock(&lock);
+}
+
+size_t departed_all(struct control_arena list[static DEPARTED_MAX])
+{
+	size_t n = 0, i;
+
+	pthread_mutex_lock(&lock);
+	for (i = added; i && n < DEPARTED_MAX; i--, n++) {
+		struct departed *d = &ring[(i - 1) % DEPARTED_MAX];
+
+		ending_look(&d->watch, &d->end);
+		list[n] = d->arena;
+		list[n].ended_how = d->end.how;
+		list[n].ended_signal = (uint32_t)d->end.signal;
+		list[n].ended_kills = d->end.oom_kills;
+	}
+	pthread_mutex_unlock(&lock);
+	return n;
+}

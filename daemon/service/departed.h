@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * departed.h - the clients that a shared collector had lately: see departed.c
+ */
+#ifndef TRICOLOR_DEPARTED_H
+#define TRICOLOR_DEPARTED_H
+
+#include <stddef.h>
+
+#include "core/proto/control.h"
+#include "daemon/clients/ending.h"
+#include "daemon/clients/registry.h"
+
+#define DEPARTED_MAX 16
+
+/** @r is about to leave the registry. */
+void departed_add(struct registry_arena *r, const struct ending_watch *w);
+
+/** Those that are remembered, newest first, with what is known of their ends by now.  Returns how many. */
+size_t departed_all(struct control_arena list[static DEPARTED_MAX]);
+
+#endif

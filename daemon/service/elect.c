@@ -1,0 +1,515 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * elect.c - private collectors of one user that share a memory limit, and one of them that splits it
+ *
+ *  1. Two abstract addresses stand for the group whose limit is the tightest: its user, and device and inode of its
+ *     file are in them.  Whoever binds the first, the *door*, is the *policy* of all, beside marking its own client's
+ *     heap, and listens at the second; the kernel lets one bind, and lets go of an address when that one ends,
+ *     however it ends.
+ *  2. The others connect to the second address, and say the HELLO that their client has said to them, with the same
+ *     descriptors.  From then on they are *members*: markers on a link, as those of a shared tricolord (link.h).
+ *     If nobody listens there yet, or any more, they knock at the door: they send it one end of a socket.  The policy
+ *     drops what it gets there when it listens, and the kernel drops it when the policy ends.  Either closes that end,
+ *     which is the event that they wait for.
+ *  3. When the link ends a member elects again.  Until that has a result it keeps the share that it had, and its
+ *     watcher rests; its name is still tricolor-member, by which a new policy that it has not joined yet
+ *     counts it (groups.c).
+ *  4. A policy whose client is limited by another group, or by none, or is given a policy by the agent, hangs
+ *     up on its members, and lets go of the address.  A member does likewise.
+ *  5. The address is free for anybody to take.  So each looks at the other's user, and who finds a stranger there, or
+ *     one that does not answer, is alone as without any of this, and tries again when its watcher is awake and
+ *     some seconds have passed.
+ *
+ * The thread waits without a timer.  Links and boards are the arena's thread's: it is told what has come of an
+ * election, and rung for that by an order that asks for nothing.
+ */
+#include "elect.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "core/system/clock.h"
+#include "core/proto/passing.h"
+#include "greet.h"
+#include "daemon/process/log.h"
+#include "core/system/point.h"
+#include "daemon/clients/registry.h"
+#include "daemon/process/thread.h"
+
+#define STACK_BYTES (64u << 10)
+#define BACKLOG 128
+#define WELCOME_MS 2000			/* a policy answers within this, or there is none */
+#define ATTEMPTS 50			/* with those that are just ending */
+#define FULL_NS 10000000l		/* before a connection is accepted that there was no descriptor for */
+#define AGAIN_NS 5000000000ull		/* not sooner, after it has failed */
+
+struct key {
+	dev_t dev;
+	ino_t ino;			/* 0: no group */
+};
+
+enum role { ALONE, POLICY, MEMBER };
+
+static struct {
+	pthread_mutex_t lock;		/* for a few words; never over a system call that waits */
+	int wake_fd;			/* -1: there is no thread */
+
+	/* The lock. */
+	struct key wanted;
+	bool barred, over;
+	uint64_t failed_ns;		/* 0: it has not */
+	enum elect_result result;
+	int given[2];
+
+	/* The thread. */
+	enum role role;
+	struct key key;			/* of the role */
+	int door, listener;		/* of a policy; -1 */
+	bool told;
+	bool resting;			/* the watcher rests until there is a result */
+
+	/* Constant once there is a thread. */
+	struct tri_msg hello;
+	int fds[TRI_HELLO_FDS];
+	size_t nfds;
+} elect = { .lock = PTHREAD_MUTEX_INITIALIZER, .wake_fd = -1, .given = { -1, -1 }, .door = -1, .listener = -1 };
+
+static bool same(struct key a, struct key b)
+{
+	return a.ino == b.ino && (!a.ino || a.dev == b.dev);
+}
+
+static void wake(void)
+{
+	uint64_t one = 1;
+
+	/* It can't fail but for a counter that is full: then it is readable. */
+	if (elect.wake_fd >= 0 && write(elect.wake_fd, &one, sizeof(one)) < 0)
+		return;
+}
+
+/* ------------------------------------------------------------------------------------------ */
+/* Other threads                                                                              */
+/* ------------------------------------------------------------------------------------------ */
+
+void elect_group(dev_t dev, ino_t ino)
+{
+	struct key key = { dev, ino };
+	bool changed;
+
+	pthread_mutex_lock(&elect.lock);
+	changed = !same(elect.wanted, key);
+	elect.wanted = key;
+	if (changed || (elect.failed_ns && clock_ns() - elect.failed_ns >= AGAIN_NS)) {
+		elect.failed_ns = 0;
+		changed = true;
+	}
+	pthread_mutex_unlock(&elect.lock);
+	if (changed)
+		wake();
+}
+
+void elect_link_over(void)
+{
+	pthread_mutex_lock(&elect.lock);
+	elect.over = true;
+	pthread_mutex_unlock(&elect.lock);
+	wake();
+}
+
+void elect_bar(bool barred)
+{
+	pthread_mutex_lock(&elect.lock);
+	elect.barred = barred;
+	pthread_mutex_unlock(&elect.lock);
+	wake();
+}
+
+enum elect_result elect_take(int given[2])
+{
+	enum elect_result result;
+
+	if (elect.wake_fd < 0)
+		return ELECT_NOTHING;
+	pthread_mutex_lock(&elect.lock);
+	result = elect.result;
+	memcpy(given, elect.given, sizeof(elect.given));
+	elect.result = ELECT_NOTHING;
+	elect.given[0] = elect.given[1] = -1;
+	pthread_mutex_unlock(&elect.lock);
+	return result;
+}
+
+/* ------------------------------------------------------------------------------------------ */
+/* Arenas                                                                                     */
+/* ------------------------------------------------------------------------------------------ */
+
+/* @kind to our own arena, or to those that are linked with us. */
+static void order(enum board_order kind, bool linked)
+{
+	size_t room = registry_count() + 16, n, i;
+	struct registry_arena **list = calloc(room, sizeof(*list));
+
+	if (!list)
+		return;
+	n = registry_all(list, room);
+	for (i = 0; i < n && i < room; i++) {
+		if (registry_is_linked(list[i]) == linked)
+			registry_order(list[i], kind, 0);
+		registry_put(list[i]);
+	}
+	free(list);
+}
+
+static void tell_arena(enum elect_result result, int sock, int board)
+{
+	int old[2], i;
+
+	pthread_mutex_lock(&elect.lock);
+	memcpy(old, elect.given, sizeof(old));
+	elect.result = result;
+	elect.given[0] = sock;
+	elect.given[1] = board;
+	pthread_mutex_unlock(&elect.lock);
+	for (i = 0; i < 2; i++)
+		if (old[i] >= 0)
+			close(old[i]);
+	order(ORDER_PUBLISH, false);
+}
+
+/* ------------------------------------------------------------------------------------------ */
+/* Election                                                                                   */
+/* ------------------------------------------------------------------------------------------ */
+
+static socklen_t address(const char *what, struct key key, struct sockaddr_un *addr)
+{
+	*addr = (struct sockaddr_un){ .sun_family = AF_UNIX };
+	return (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1) +
+	       (socklen_t)snprintf(addr->sun_path + 1, sizeof(addr->sun_path) - 1, "tricolor/%s/%u/%llx/%llx", what,
+				   geteuid(), (unsigned long long)key.dev, (unsigned long long)key.ino);
+}
+
+static bool is_of_our_user(int sock)
+{
+	struct ucred cred;
+	socklen_t len = sizeof(cred);
+
+	return !getsockopt(sock, SOL_SOCKET, SO_PEERCRED, &cred, &len) && cred.uid == geteuid();
+}
+
+static void close_door(void)
+{
+	close(elect.door);
+	elect.door = -1;
+}
+
+/* 0, or an errno; EADDRINUSE: somebody has it. */
+static int take_door(struct key key)
+{
+	struct sockaddr_un addr;
+	socklen_t len = address("door", key, &addr);
+	int err = 0;
+
+	elect.door = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (elect.door < 0)
+		return errno;
+	if (bind(elect.door, (struct sockaddr *)&addr, len)) {
+		err = errno;
+		close_door();
+	}
+	return err;
+}
+
+/* With the door in our hands.  0, or an errno; EADDRINUSE: somebody has the address. */
+static int become_policy(struct key key)
+{
+	struct sockaddr_un addr;
+	socklen_t len = address("policy", key, &addr);
+	int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), err = 0;
+
+	if (fd < 0)
+		return errno;
+	if (bind(fd, (struct sockaddr *)&addr, len))
+		err = errno;
+	TRI_POINT("elect.bound");
+	if (!err && listen(fd, BACKLOG))
+		err = errno;
+	if (err) {
+		close(fd);
+		return err;
+	}
+	elect.listener = fd;
+	elect.role = POLICY;
+	log_debug("splits the memory limit for private collectors of this group");
+	return 0;
+}
+
+/* Send @end to whoever has the door, and wait as long as there is no room for it. */
+static int knock_with(struct key key, int end)
+{
+	const struct timeval patience = { WELCOME_MS / 1000, 0 };
+	const struct tri_msg nothing = { 0 };
+	struct sockaddr_un addr;
+	socklen_t len = address("door", key, &addr);
+	int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0), err = 0;
+
+	if (fd < 0)
+		return errno;
+	if (setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience)) ||
+	    connect(fd, (struct sockaddr *)&addr, len))
+		err = errno;
+	if (!err)
+		err = -tri_pass(fd, &nothing, &end, 1, 0);
+	close(fd);
+	return err == EAGAIN ? ETIMEDOUT : err;
+}
+
+/* Wait until whoever has the door listens, or is no more.  0, or an errno. */
+static int knock(struct key key)
+{
+	struct pollfd p = { .events = POLLIN };
+	int pair[2], err;
+
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair))
+		return errno;
+	err = knock_with(key, pair[1]);
+	close(pair[1]);
+	TRI_POINT("elect.knocked");
+	p.fd = pair[0];
+	if (!err && poll(&p, 1, WELCOME_MS) <= 0)
+		err = ETIMEDOUT;
+	close(pair[0]);
+	return err;
+}
+
+/* What was sent is dropped, with the descriptors: nobody has given room for them. */
+static void answer_door(void)
+{
+	char byte;
+
+	if (recv(elect.door, &byte, 1, 0) < 0)
+		return;
+}
+
+static int say_hello(int sock)
+{
+	struct tri_msg hello = elect.hello;
+
+	hello.a |= TRI_HELLO_STARTS_MARKER;
+	/* Not that of the client, which the other would read from the socket. */
+	hello.b = (uint64_t)getpid();
+	return -tri_pass(sock, &hello, elect.fds, elect.nfds, MSG_DONTWAIT);
+}
+
+/* The board that comes with WELCOME, or -errno. */
+static int hear_welcome(int sock)
+{
+	struct tri_msg msg = { 0 };
+	struct pollfd p = { .fd = sock, .events = POLLIN };
+	size_t count;
+	int fds[2];
+	ssize_t n;
+
+	if (poll(&p, 1, WELCOME_MS) <= 0)
+		return -ETIMEDOUT;
+	n = tri_receive(sock, &msg, MSG_DONTWAIT, fds, 2, &count);
+	if (n <= 0)
+		return n ? -errno : -ECONNRESET;
+	if (fds[1] >= 0)
+		close(fds[1]);
+	if (n == sizeof(msg) && msg.type == TRI_MSG_WELCOME && msg.kind == TRI_WELCOME_POLICY && fds[0] >= 0 &&
+	    msg.version == TRI_PROTO_ID)
+		return fds[0];
+	if (fds[0] >= 0)
+		close(fds[0]);
+	return -EPROTO;
+}
+
+/* 0, or an errno. */
+static int become_member(struct key key)
+{
+	struct sockaddr_un addr;
+	socklen_t len = address("policy", key, &addr);
+	int sock = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), board, err;
+
+	if (sock < 0)
+		return errno;
+	err = connect(sock, (struct sockaddr *)&addr, len) ? errno : 0;
+	if (!err && !is_of_our_user(sock))
+		err = EPERM;
+	if (!err)
+		err = say_hello(sock);
+	board = err ? -err : hear_welcome(sock);
+	if (board < 0) {
+		close(sock);
+		return -board;
+	}
+	elect.role = MEMBER;
+	tell_arena(ELECT_LINK, sock, board);
+	return 0;
+}
+
+/* One that is ending, and lets go of the address by that: try again. */
+static bool is_passing(int err)
+{
+	return err == ECONNREFUSED || err == ECONNRESET || err == EPIPE;
+}
+
+/* 0, or an errno. */
+static int become_something(struct key key)
+{
+	int err = take_door(key);
+
+	TRI_POINT("elect.tries");
+	if (err == EADDRINUSE) {
+		err = become_member(key);
+		if (err != ECONNREFUSED)
+			return err;
+		err = knock(key);
+	} else if (!err) {
+		err = become_policy(key);
+		if (!err)
+			return 0;
+		close_door();
+		/* One that is ending, or that knows of no door. */
+		if (err == EADDRINUSE)
+			err = 0;
+	}
+	return err ? err : become_member(key);
+}
+
+static void run_for(struct key key)
+{
+	int err, i;
+
+	for (i = 0; i < ATTEMPTS; i++) {
+		err = become_something(key);
+		if (!is_passing(err))
+			break;
+	}
+	elect.key = key;
+	if (!err)
+		return;
+	pthread_mutex_lock(&elect.lock);
+	elect.failed_ns = clock_ns();
+	pthread_mutex_unlock(&elect.lock);
+	if (!elect.told)
+		log_line("shares the memory limit with other collectors by what it sees of them: the one that splits it "
+			 "can't be joined: %s", err == EPERM ? "it is another user's" : strerror(err));
+	elect.told = true;
+}
+
+/* ------------------------------------------------------------------------------------------ */
+/* The thread                                                                                 */
+/* ------------------------------------------------------------------------------------------ */
+
+static void accept_one(void)
+{
+	int sock = accept4(elect.listener, NULL, NULL, SOCK_CLOEXEC);
+
+	if (sock < 0) {
+		/* What keeps it in the queue will not go away at once. */
+		if (errno != EAGAIN && errno != EINTR && errno != ECONNABORTED)
+			nanosleep(&(struct timespec){ 0, FULL_NS }, NULL);
+		return;
+	}
+	if (is_of_our_user(sock))
+		greet_member(sock);
+	else
+		close(sock);
+}
+
+/* Give up the role.  A member's is over when its arena has hung up. */
+static void leave(void)
+{
+	if (elect.role == POLICY) {
+		close(elect.listener);
+		elect.listener = -1;
+		close_door();
+		order(ORDER_STOP, true);
+	}
+	elect.role = ALONE;
+}
+
+static void *thread(void *unused)
+{
+	struct pollfd p[3] = { { .fd = elect.wake_fd, .events = POLLIN }, { .events = POLLIN }, { .events = POLLIN } };
+	struct key wanted;
+	bool over, barred, failed;
+	uint64_t times;
+
+	(void)unused;
+	for (;;) {
+		p[1].fd = elect.listener;
+		p[2].fd = elect.door;
+		p[1].revents = p[2].revents = 0;
+		if (poll(p, 3, -1) < 0 && errno != EINTR)
+			break;
+		if (p[0].revents && read(elect.wake_fd, &times, sizeof(times)) < 0)
+			continue;
+		pthread_mutex_lock(&elect.lock);
+		barred = elect.barred;
+		wanted = barred ? (struct key){ 0, 0 } : elect.wanted;
+		failed = elect.failed_ns;
+		over = elect.over;
+		elect.over = false;
+		pthread_mutex_unlock(&elect.lock);
+		if (over && elect.role == MEMBER)
+			elect.role = ALONE;
+		elect.resting |= over;
+		if (elect.role != ALONE && !same(wanted, elect.key)) {
+			/* A member's link is hung up on by its arena's thread, which then says that it is over. */
+			if (elect.role == MEMBER && !barred)
+				tell_arena(ELECT_ALONE, -1, -1);
+			leave();
+		}
+		if (elect.role == ALONE && wanted.ino && (!failed || over))
+			run_for(wanted);
+		/* The arena's watcher rests until there is a result, be it that there is nobody else. */
+		if (elect.resting && elect.role != MEMBER && !barred)
+			tell_arena(ELECT_ALONE, -1, -1);
+		elect.resting = false;
+		if (p[1].revents && elect.role == POLICY)
+			accept_one();
+		if (p[2].revents && elect.role == POLICY)
+			answer_door();
+	}
+	log_warning("takes no part in the election of a policy any more: poll: %s", strerror(errno));
+	leave();
+	tell_arena(ELECT_ALONE, -1, -1);
+	return NULL;
+}
+
+void elect_hello(const struct tri_msg *hello, pid_t pid, const int *fds, size_t n)
+{
+	int err;
+
+	elect.hello = *hello;
+	elect.hello.hello.pid = pid;
+	for (elect.nfds = 0; elect.nfds < n && elect.nfds < TRI_HELLO_FDS; elect.nfds++) {
+		elect.fds[elect.nfds] = fcntl(fds[elect.nfds], F_DUPFD_CLOEXEC, 3);
+		if (elect.fds[elect.nfds] < 0)
+			return;
+	}
+	elect.wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (elect.wake_fd < 0)
+		return;
+	err = thread_start(thread, NULL, STACK_BYTES, NULL);
+	if (!err)
+		return;
+	log_line("takes no part in the election of a policy: no thread for that: %s", strerror(err));
+	close(elect.wake_fd);
+	elect.wake_fd = -1;
+}

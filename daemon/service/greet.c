@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * greet.c - a connection's first message says who is there
+ *
+ *  1. Each connection gets a thread, which waits for the first message: of a client, or of
+ *     tricolor(1). The library sends its HELLO as it connects; who says nothing for ten seconds is
+ *     hung up on.
+ *  2. A guest is a connection that is not a client's: one that has said nothing yet, or asks.  Each
+ *     user may have a few of them, and root as many as it likes, so that nobody keeps others out or
+ *     makes us threads without end.
+ *  3. A private collector has its one client already: there, a HELLO is hung up on, and others than
+ *     its user may have no more connections than it takes to be told that they may not.  But for the HELLO
+ *     of its members, who come by another address (elect.c).
+ */
+#include "greet.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "daemon/heap/arena.h"
+#include "daemon/process/config.h"
+#include "control.h"
+#include "core/proto/control.h"
+#include "daemon/process/log.h"
+#include "daemon/process/thread.h"
+#include "daemon/clients/users.h"
+
+#define STACK_BYTES (256u << 10)
+#define GUESTS_OF_A_USER 64
+#define GUESTS_OF_A_STRANGER 4
+
+struct connection {
+	int sock;
+	uid_t uid;
+	bool member;
+};
+
+/* The type of the first message, which stays where it is; 0: there was none. */
+static uint32_t first_type(int sock)
+{
+	struct pollfd p = { .fd = sock, .events = POLLIN };
+	uint32_t type = 0;
+	int n;
+
+	do
+		n = poll(&p, 1, CONTROL_SILENCE_S * 1000);
+	while (n < 0 && errno == EINTR);
+	if (n <= 0 ||
+	    recv(sock, &type, sizeof(type), MSG_PEEK | MSG_DONTWAIT) < (ssize_t)sizeof(type))
+		return 0;
+	return type;
+}
+
+static void *serve(void *arg)
+{
+	struct connection c = *(struct connection *)arg;
+	uint32_t type = first_type(c.sock);
+
+	free(arg);
+	if (type == CONTROL_TYPE) {
+		control_serve(c.sock);
+	} else if (type && (c.member || !config_is_private())) {
+		users_guest_leave(c.uid);
+		/* What is no HELLO is refused there. */
+		if (c.member)
+			arena_serve_member(c.sock);
+		else
+			arena_serve(c.sock);
+		return NULL;
+	}
+	close(c.sock);
+	users_guest_leave(c.uid);
+	return NULL;
+}
+
+static void take_in(int sock, bool member)
+{
+	struct connection *c = malloc(sizeof(*c));
+	struct ucred cred;
+	socklen_t len = sizeof(cred);
+	unsigned int most;
+	int err = ENOMEM;
+
+	if (!c || getsockopt(sock, SOL_SOCKET, SO_PEERCRED, &cred, &len))
+		goto turn_away;
+	most = config_is_private() && cred.uid != geteuid() ? GUESTS_OF_A_STRANGER : GUESTS_OF_A_USER;
+	if (!users_guest_enter(cred.uid, most)) {
+		err = EUSERS;
+		goto turn_away;
+	}
+	c->sock = sock;
+	c->uid = cred.uid;
+	c->member = member;
+	err = thread_start(serve, c, STACK_BYTES, NULL);
+	if (!err)
+		return;
+	users_guest_leave(cred.uid);
+turn_away:
+	/* Not at a length that somebody could fill a disk with, at the usual level. */
+	log_debug("a connection was turned away: %s", err == EUSERS ?
+		  "its user has too many that are no clients'" : strerror(err));
+	close(sock);
+	free(c);
+}
+
+void greet(int sock)
+{
+	take_in(sock, false);
+}
+
+void greet_member(int sock)
+{
+	take_in(sock, true);
+}

@@ -1,0 +1,329 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * link.c - the policy's end of a link: see link.h
+ *
+ *  1. HELLO has brought the heap's file.  It is looked at, and its counters are read, by pread(); nothing of it
+ *     is mapped.
+ *  2. The client gets the board, and the program of a marker, in case it has none.  It has some seconds to
+ *     start a marker, which says ATTACH.  Then the heap is in the registry, as if it were marked here, and
+ *     who gives it orders need not know the difference.
+ *  3. The client's thread serves the link: what the marker wants is on the board, and lines for the log are
+ *     printed, with the client's name and in moderation.
+ *  4. An end of file is the end of the marker, and of the heap's place here.  Who marks it next attaches anew.
+ *     If it comes before ATTACH, and post-mortems are wanted, the heap has a place for as long as one is read.
+ */
+#include "link.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "daemon/heap/arena.h"
+#include "core/system/clock.h"
+#include "daemon/process/config.h"
+#include "core/proto/passing.h"
+#include "daemon/heap/fault.h"
+#include "daemon/process/log.h"
+#include "daemon/clients/registry.h"
+#include "daemon/limits/watch.h"
+
+#ifndef MARKER_PATH
+#define MARKER_PATH "/usr/local/libexec/tricolor/tricolor-marker"
+#endif
+
+#define BOARD_BYTES 4096
+#define SEALS (F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL)
+
+/* Lines of one marker: so many at once, and one in so much time from then on. */
+#define LOG_BURST 20
+#define LOG_INTERVAL_NS 1000000000ull
+
+_Static_assert(sizeof(struct board) <= BOARD_BYTES, "a board is a page");
+
+/* ------------------------------------------------------------------------------------------ */
+/* Board and messages                                                                         */
+/* ------------------------------------------------------------------------------------------ */
+
+static int map(struct link_board *b, int fd)
+{
+	b->board = mmap(NULL, BOARD_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	if (b->board == MAP_FAILED) {
+		b->board = NULL;
+		return ENOMEM;
+	}
+	/* Who punches a hole into it while no memory is left has the other touch a page that is missing. */
+	b->guard = fault_guard(b->board, BOARD_BYTES);
+	if (b->guard)
+		return 0;
+	munmap(b->board, BOARD_BYTES);
+	b->board = NULL;
+	return ENOMEM;
+}
+
+int link_board_make(struct link_board *b)
+{
+	int fd = memfd_create("tricolor-board", MFD_CLOEXEC | MFD_ALLOW_SEALING), err;
+
+	if (fd < 0)
+		return -errno;
+	err = ftruncate(fd, BOARD_BYTES) || fcntl(fd, F_ADD_SEALS, SEALS) ? errno : map(b, fd);
+	if (err) {
+		close(fd);
+		return -err;
+	}
+	atomic_store(&b->board->phase, PHASES);
+	return fd;
+}
+
+int link_board_map(struct link_board *b, int fd, const char **why)
+{
+	int seals = fcntl(fd, F_GET_SEALS);
+	struct stat st;
+
+	*why = "the board is no memory file that is sealed against shrinking, growing and other seals";
+	if (seals < 0 || seals != SEALS)
+		return EPERM;
+	*why = "the board has another size than ours; install the same version of both";
+	if (fstat(fd, &st) || st.st_size != BOARD_BYTES)
+		return EPROTONOSUPPORT;
+	*why = "no memory for the board";
+	return map(b, fd);
+}
+
+void link_board_unmap(struct link_board *b)
+{
+	if (!b->board)
+		return;
+	fault_unguard(b->guard);
+	munmap(b->board, BOARD_BYTES);
+	*b = (struct link_board){ 0 };
+}
+
+bool link_send(int sock, enum link_type type, int32_t pid, uint32_t level, const char *text)
+{
+	struct link_msg msg = { .type = type, .version = LINK_VERSION, .pid = pid, .level = level };
+
+	snprintf(msg.text, sizeof(msg.text), "%s", text);
+	return send(sock, &msg, sizeof(msg), MSG_NOSIGNAL | MSG_DONTWAIT) == sizeof(msg) || errno == EAGAIN;
+}
+
+/* ------------------------------------------------------------------------------------------ */
+/* The program that is lent                                                                   */
+/* ------------------------------------------------------------------------------------------ */
+
+static int program_fd = -1;
+static char program_path[512];
+
+static bool open_program(const char *path)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	struct stat st;
+
+	if (fd < 0)
+		return false;
+	if (fstat(fd, &st) || !S_ISREG(st.st_mode)) {
+		close(fd);
+		return false;
+	}
+	program_fd = fd;
+	snprintf(program_path, sizeof(program_path), "%s", path);
+	return true;
+}
+
+void link_find_program(void)
+{
+	char path[sizeof(program_path)];
+	ssize_t n = readlink("/proc/self/exe", path, sizeof(path) - 64);
+	char *slash = NULL;
+
+	if (n > 0) {
+		path[n] = 0;
+		slash = strrchr(path, '/');
+	}
+	if (slash) {
+		strcpy(slash, "/../libexec/tricolor/tricolor-marker");
+		if (open_program(path))
+			return;
+	}
+	if (!open_program(MARKER_PATH))
+		log_debug("%s: %s; a client without a tricolord of its own has its heap marked here", MARKER_PATH,
+			  strerror(errno));
+}
+
+const char *link_program(void)
+{
+	return program_fd < 0 ? NULL : program_path;
+}
+
+/* ------------------------------------------------------------------------------------------ */
+/* Serving                                                                                    */
+/* ------------------------------------------------------------------------------------------ */
+
+struct session {
+	struct arena *a;
+	struct board *board;
+	uint64_t log_until_ns;		/* spent by its lines at one an interval */
+	unsigned int left_out;
+};
+
+static bool welcome(struct arena *a, int board_fd)
+{
+	int fds[2] = { board_fd, program_fd };
+	struct tri_msg msg = arena_welcome();
+
+	msg.kind = TRI_WELCOME_POLICY;
+	msg.b = program_fd < 0 ? 1 : 2;
+	return !tri_pass(a->sock, &msg, fds, msg.b, 0);
+}
+
+/* The next message, waiting for it.  False: there is none to come, or none that is known. */
+static bool hear(struct arena *a, struct link_msg *msg, const struct timespec *patience)
+{
+	struct pollfd p = { .fd = a->sock, .events = POLLIN };
+	ssize_t n;
+
+	do {
+		if (!arena_poll(a, &p, 1, patience))
+			return false;
+		n = recv(a->sock, msg, sizeof(*msg), MSG_DONTWAIT | MSG_TRUNC);
+	} while (n < 0 && errno == EINTR);
+	if (n <= 0)
+		return false;
+	if (n != sizeof(*msg) || msg->version != LINK_VERSION) {
+		log_line("%s: its marker is let go of: its message is not that of a link of version %u",
+			 a->name, LINK_VERSION);
+		return false;
+	}
+	msg->text[sizeof(msg->text) - 1] = 0;
+	return true;
+}
+
+static bool hear_attach(struct arena *a, pid_t *marker)
+{
+	const struct timespec patience = { LINK_ATTACH_S, 0 };
+	struct link_msg msg;
+
+	if (!hear(a, &msg, &patience))
+		return false;
+	if (msg.type != LINK_ATTACH) {
+		log_line("%s: its marker is let go of: it did not begin with ATTACH", a->name);
+		return false;
+	}
+	log_debug("%s: process %d marks its heap", a->name, msg.pid);
+	*marker = msg.pid > 0 ? msg.pid : 0;
+	return true;
+}
+
+/* A line of the marker.  What it has in it comes from somebody else: letters, and nothing that a terminal does. */
+static void print(struct session *s, struct link_msg *msg)
+{
+	enum log_level level = msg->level > LOG_DEBUG ? LOG_DEBUG : (enum log_level)msg->level;
+	uint64_t now = clock_ns(), from = s->log_until_ns > now ? s->log_until_ns : now;
+	unsigned char *c;
+
+	if (from - now > (LOG_BURST - 1) * LOG_INTERVAL_NS) {
+		s->left_out++;
+		return;
+	}
+	s->log_until_ns = from + LOG_INTERVAL_NS;
+	for (c = (unsigned char *)msg->text; *c; c++)
+		if (*c < ' ' || *c > '~')
+			*c = '?';
+	if (s->left_out)
+		log_line("marker of %s: %u lines were left out", s->a->name,
+			 s->left_out);
+	s->left_out = 0;
+	/* Errors of a client's are none of ours, and our log's bounds hold for them. */
+	log_at(level == LOG_ERROR ? LOG_WARNING : level, "marker of %s: %s", s->a->name,
+	       msg->text);
+}
+
+/* What is on the board. */
+static void look(struct session *s)
+{
+	uint32_t wants = atomic_exchange(&s->board->wants, 0);
+
+	if (wants & BOARD_MET)
+		registry_tell(s->a->registry);
+	if (wants & BOARD_WAKE)
+		watch_wake();
+	if (wants & BOARD_HURRY)
+		watch_hurry();
+}
+
+static void serve(struct session *s)
+{
+	uint64_t window_ns = 0, now;
+	unsigned int messages = 0;
+	struct link_msg msg;
+
+	while (hear(s->a, &msg, NULL)) {
+		if (msg.type == LINK_LOG)
+			print(s, &msg);
+		if (fault_happened(s->a->registry->shared.guard)) {
+			log_line("client %d: its marker is let go of: a page of the board is missing", s->a->pid);
+			return;
+		}
+		look(s);
+		now = clock_ns();
+		if (now - window_ns >= LINK_PAUSE_NS) {
+			window_ns = now;
+			messages = 0;
+		}
+		if (++messages < LINK_MESSAGES)
+			continue;
+		/* Nothing is lost meanwhile, but time of somebody who has too much to say. */
+		nanosleep(&(struct timespec){ 0, (long)(window_ns + LINK_PAUSE_NS - now) }, NULL);
+	}
+}
+
+/* Who speaks for another client has made the connection in its place. */
+static int client_pidfd(const struct arena *a)
+{
+	return a->member ? -1 : a->ending.pidfd;
+}
+
+void link_serve(struct arena *a, uint32_t gid, uint64_t heap_bytes)
+{
+	struct session s = { .a = a };
+	struct link_board b;
+	int fd = link_board_make(&b);
+	pid_t marker = 0;
+	bool ok;
+
+	if (fd < 0) {
+		arena_refuse(a, -fd, "no memory or descriptor for another client: %s", strerror(-fd));
+		return;
+	}
+	arena_default_settings(b.board);
+	ok = welcome(a, fd);
+	close(fd);
+	ok = ok && hear_attach(a, &marker);
+	/* Who is killed while its marker is started has a post-mortem, too, and that is of a member. */
+	if (ok || config_on_kill()[0]) {
+		a->registry = registry_enter_linked(a->pid, client_pidfd(a), a->uid, gid, heap_bytes, a->claim, &b,
+						    a->sock, marker);
+		a->claim = NULL;
+	}
+	if (!a->registry) {
+		link_board_unmap(&b);
+		return;
+	}
+	registry_name(a->registry, a->name);
+	registry_set_file(a->registry, a->fd);
+	if (!ok)
+		return;
+	s.board = a->registry->board;
+	/* The configuration may have been read again since the board was made. */
+	arena_default_settings(s.board);
+	registry_order(a->registry, ORDER_DEFAULTS, 0);
+	serve(&s);
+	/* The marker reads an end of file, whoever still has a reference to this arena. */
+	shutdown(a->sock, SHUT_RDWR);
+}

@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * link.h - a policy and a marker, in two processes
+ *
+ * The *policy* decides about limits, and the *marker* marks one heap.  They have a *board* in common (board.h),
+ * a page of a memory file that the policy has made, and the *link*, a connected SOCK_SEQPACKET socket: the one
+ * that the client's agent connected to the policy.  Board and link come to the marker through the agent
+ * (TRI_MSG_POLICY of core/proto/client.h).
+ *
+ * On the link both send struct link_msg.  The marker begins with ATTACH.  From then on RING says that there is
+ * something new on the board; what it is, is there.  So a RING that finds no room in the socket's queue may be
+ * left out: those before it have not been read yet, and who reads them looks at the board.  Nobody waits for the
+ * other side, or for room in the queue.  The end of file is the other side's end.
+ *
+ * Each takes the other for hostile.  Whatever is on board and link costs no more than some attention: at most
+ * LINK_MESSAGES of a marker are read in LINK_PAUSE_NS.
+ */
+#ifndef TRICOLOR_LINK_H
+#define TRICOLOR_LINK_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "daemon/clients/board.h"
+
+struct arena;
+struct fault_guard;
+
+/* Grows with each change of struct board or struct link_msg. */
+#define LINK_VERSION 2u
+#define LINK_MESSAGES 16
+#define LINK_PAUSE_NS 5000000ull
+#define LINK_ATTACH_S 10		/* the agent starts the marker in this time, or another way is found */
+#define LINK_SILENCE_NS 5000000000ull	/* a policy that does not look at the board for so long is left */
+
+enum link_type {
+	LINK_ATTACH = 1,		/* marker: version, pid */
+	LINK_RING,			/* either: look at the board */
+	LINK_LOG,			/* marker: level, text, for the policy's log */
+};
+
+struct link_msg {
+	uint32_t type;
+	uint32_t version;		/* LINK_VERSION */
+	int32_t pid;			/* the marker's, in its own namespace: to be shown */
+	uint32_t level;			/* enum log_level */
+	char text[240];
+};
+
+_Static_assert(sizeof(struct link_msg) == 256, "protocol");
+
+/* ---- A board between processes ---- */
+
+struct link_board {
+	struct board *board;		/* NULL: there is none */
+	struct fault_guard *guard;
+};
+
+/** Make a board and map it.  Its descriptor, sealed, or -errno. */
+int link_board_make(struct link_board *b);
+
+/** Map the board that somebody hands over.  0, or an errno and a sentence. */
+int link_board_map(struct link_board *b, int fd, const char **why);
+
+void link_board_unmap(struct link_board *b);
+
+/** Send without waiting.  False: the other side is gone. */
+bool link_send(int sock, enum link_type type, int32_t pid, uint32_t level, const char *text);
+
+/* ---- The policy's end: link.c ---- */
+
+/** Find the program that clients without one are lent.  Once, before there are threads. */
+void link_find_program(void);
+
+/** Path of that program, or NULL. */
+const char *link_program(void);
+
+/**
+ * The client at @a's socket is to start a marker: hand it the board, and serve the link until its end.
+ * @uid, @gid: of the client.  @heap_bytes: address space of its heap.
+ */
+void link_serve(struct arena *a, uint32_t gid, uint64_t heap_bytes);
+
+/* ---- The marker's end: linked.c.  The arena's thread ---- */
+
+/* Part of struct arena. */
+struct linked {
+	int given[2];			/* link and board as handed over, and not looked at yet; -1 */
+	int sock;			/* the link; -1: there is none */
+	bool elected;			/* by private collectors: see elect.c; else of the agent */
+	bool splits;			/* it has ordered a share, or the one before it had: our watcher rests */
+	struct link_board board;
+	uint64_t wanted_ns;		/* since when the policy has not looked; 0: it has */
+};
+
+/** There was none yet. */
+void linked_init(struct linked *l);
+
+/** The policy orders a share: from now on it does what our own watcher did. */
+void linked_splits(struct arena *a);
+
+/** If a policy was handed over, it takes the place of one before.  What is wrong with it the agent is told. */
+void linked_begin(struct arena *a);
+
+/** If an election has had a result, follow it. */
+void linked_elected(struct arena *a);
+
+/** The link is readable.  The orders are taken. */
+void linked_hear(struct arena *a);
+
+/** A cycle starts, or the heap does not fit into its share: the watcher, ours or the policy's, is told. */
+void linked_wake(struct arena *a);
+void linked_hurry(struct arena *a);
+
+/** Tell the policy that orders were met. */
+void linked_met(struct arena *a);
+
+/** Whether the arena of this process has a policy in another one.  Any thread. */
+bool linked_is(void);
+
+/** Its policy, as the kernel says; 0: there is none, or it is in another pid namespace.  Any thread. */
+pid_t linked_policy(void);
+
+/** The arena ends. */
+void linked_exit(struct arena *a);
+
+#endif

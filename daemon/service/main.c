@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* main.c - tricolord: what it is asked to be, and the start of its threads */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "daemon/heap/arena.h"
+#include "daemon/process/config.h"
+#include "core/heap/sizeclass.h"
+#include "daemon/process/cpus.h"
+#include "daemon/heap/fault.h"
+#include "dry_run.h"
+#include "link.h"
+#include "listen.h"
+#include "daemon/process/log.h"
+#include "daemon/heap/mark.h"
+#include "options.h"
+#include "shared.h"
+#include "daemon/limits/watch.h"
+
+/*
+ * A client survives its collector, and not the other way round: so the kernel, where it is out of memory, had
+ * better take this one.  Our client has seen to that before we were here (spawn.c), but for one that is not
+ * dumpable: the files of such a process are root's.  Without /proc it stays as it is.
+ */
+static void go_first(void)
+{
+	int fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
+
+	if (fd < 0)
+		return;
+	if (write(fd, "1000", 4) < 0)
+		log_debug("/proc/self/oom_score_adj: %s", strerror(errno));
+	close(fd);
+}
+
+static int run_private(const struct options *o)
+{
+	struct ucred cred;
+	socklen_t len = sizeof(cred);
+
+	fcntl(o->private_fd, F_SETFD, FD_CLOEXEC);
+	/* We share the session of our client, and with it maybe a terminal, where a line of ours would stop us. */
+	signal(SIGTTOU, SIG_IGN);
+	if (!o->no_control && !getsockopt(o->private_fd, SOL_SOCKET, SO_PEERCRED, &cred, &len))
+		listen_private(cred.pid);
+	arena_serve(o->private_fd);
+	return 0;
+}
+
+int main(int argc, char **argv)
+{
+	struct options o;
+	struct config c;
+	struct rlimit files;
+
+	options_parse(&o, argc, argv);
+	if (o.private_fd >= 0)
+		go_first();
+	if (!options_config(&o, &c))
+		return 1;
+	if (o.dry_run)
+		return dry_run(&c);
+	config_enforce(&c);
+	signal(SIGPIPE, SIG_IGN);
+	fault_init();
+	if (!getrlimit(RLIMIT_NOFILE, &files)) {
+		files.rlim_cur = files.rlim_max;
+		setrlimit(RLIMIT_NOFILE, &files);
+	}
+	tri_classes_init();
+	if (o.private_fd >= 0)
+		config_set_private(!o.no_control);
+	else
+		shared_block_signals();
+	if (o.private_fd < 0)
+		link_find_program();
+	workers_start((c.workers ? (unsigned int)c.workers : cpus_allowed()) - 1);
+	watch_start((uint64_t)c.total_limit_bytes);
+	return o.private_fd >= 0 ? run_private(&o) : shared_run(&o, &c);
+}

@@ -1,0 +1,239 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * shared.c - the life of a collector that serves whoever connects
+ *
+ *  1. Listen; say READY.
+ *  2. The main thread accepts connections, which greet.c takes, and reads signals.  SIGHUP: the
+ *     configuration is read again; if there is a mistake in it, what is in force stays.
+ *  3. SIGTERM or SIGINT: nobody new is let in, and arenas are let go of when the cycle that is
+ *     under way has ended.  After two seconds we go anyway: a client survives its collector at any
+ *     moment.
+ *  4. --until FD: FD at its end means that nobody new will come.  With the last client we stop.
+ *  5. The service manager may tell that memory is short (pressure.c): then heaps give back what is free, and are
+ *     collected where that is worth it, as if one of their limits were near.
+ */
+#include "shared.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <malloc.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "daemon/heap/arena.h"
+#include "core/system/clock.h"
+#include "genl.h"
+#include "greet.h"
+#include "listen.h"
+#include "notify.h"
+#include "postmortem.h"
+#include "daemon/limits/pressure.h"
+#include "daemon/clients/registry.h"
+#include "daemon/limits/watch.h"
+
+#define STOP_NS 2000000000ull
+#define TELL_NS 60000000000ull		/* the same again, in the log */
+#define SNATCHED_MS 100
+
+enum { POLL_LISTENER, POLL_SIGNALS, POLL_UNTIL, POLL_ARENAS, POLL_GENL, POLL_PRESSURE, POLLS };
+
+static void signals(sigset_t *set)
+{
+	sigemptyset(set);
+	sigaddset(set, SIGTERM);
+	sigaddset(set, SIGINT);
+	sigaddset(set, SIGHUP);
+}
+
+void shared_block_signals(void)
+{
+	sigset_t set;
+
+	signals(&set);
+	pthread_sigmask(SIG_BLOCK, &set, NULL);
+}
+
+/* @kind to all arenas.  Those that come meanwhile know already. */
+static void order_all(enum board_order kind)
+{
+	size_t room = registry_count() + 64, n, i;
+	struct registry_arena **list = calloc(room, sizeof(*list));
+
+	if (!list)
+		return;
+	n = registry_all(list, room);
+	for (i = 0; i < n && i < room; i++) {
+		/* Markers in other processes don't know our configuration. */
+		if (kind == ORDER_DEFAULTS)
+			arena_default_settings(list[i]->board);
+		registry_order(list[i], kind, 0);
+		registry_put(list[i]);
+	}
+	free(list);
+}
+
+static void reload(const struct options *o, struct config *c)
+{
+	struct config next;
+
+	notify_reloading();
+	if (!options_config(o, &next)) {
+		log_error("the configuration stays as it was");
+	} else {
+		config_keep(c, &next);
+		if (!config_compare(c, &next))
+			log_line("configuration read again: no change");
+		*c = next;
+		config_enforce(c);
+		watch_set_total((uint64_t)c->total_limit_bytes);
+		order_all(ORDER_DEFAULTS);
+	}
+	notify("READY=1");
+}
+
+static bool failed;
+
+static int reserve = -1;		/* a descriptor to turn clients away with when there is no other */
+
+static void keep_reserve(void)
+{
+	if (reserve < 0)
+		reserve = open("/dev/null", O_RDONLY | O_CLOEXEC);
+}
+
+/* Not by poll(), which may be what fails. */
+static void nap(void)
+{
+	struct timespec ts = { 0, SNATCHED_MS * 1000000l };
+
+	nanosleep(&ts, NULL);
+}
+
+/*
+ * A connection that there is no descriptor for would stay in the queue, and poll() say so for ever.  So
+ * there is one in reserve, to hang up on it with.  Some other thread may snatch it.
+ */
+static void accept_one(int listener)
+{
+	static uint64_t told_ns;
+	int sock = accept4(listener, NULL, NULL, SOCK_CLOEXEC), err = errno;
+
+	if (sock < 0 && (err == EMFILE || err == ENFILE)) {
+		if (reserve >= 0)
+			close(reserve);
+		reserve = -1;
+		sock = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
+		if (sock >= 0)
+			close(sock);
+		else
+			nap();
+		if (!told_ns || clock_ns() - told_ns > TELL_NS) {
+			told_ns = clock_ns();
+			log_warning("clients are turned away: %s; raise the limit of open files",
+				    strerror(err));
+		}
+	} else if (sock >= 0) {
+		greet(sock);
+	} else if (err != EAGAIN && err != EINTR && err != ECONNABORTED) {
+		/* It is still in the queue, and poll() says so at once. */
+		nap();
+	}
+	keep_reserve();
+}
+
+/* Who is in force until a signal or --until ends it: then its reason. */
+static const char *serve(const struct options *o, struct config *c, struct pollfd *p)
+{
+	static char reason[64];
+	struct signalfd_siginfo info;
+	char byte;
+	uint64_t n;
+
+	for (;;) {
+		if (poll(p, POLLS, pressure_timeout()) < 0) {
+			if (errno == EINTR)
+				continue;
+			/* A limit of fewer descriptors than these, a sandbox: it won't get better. */
+			snprintf(reason, sizeof(reason), "poll: %s", strerror(errno));
+			log_error("can't wait for clients: %s", reason);
+			failed = true;
+			return reason;
+		}
+		if (p[POLL_SIGNALS].revents &&
+		    read(p[POLL_SIGNALS].fd, &info, sizeof(info)) == sizeof(info)) {
+			if (info.ssi_signo != SIGHUP) {
+				snprintf(reason, sizeof(reason), "signal %u", info.ssi_signo);
+				return reason;
+			}
+			reload(o, c);
+		}
+		if (p[POLL_UNTIL].revents && read(p[POLL_UNTIL].fd, &byte, 1) <= 0) {
+			/* From now on the list's changes count.  The other end may want to know. */
+			p[POLL_UNTIL].fd = -1;
+			p[POLL_ARENAS].fd = registry_watch();
+			if (registry_count() && send(o->until_fd, "u", 1, MSG_NOSIGNAL) < 0 &&
+			    errno != ENOTSOCK && errno != EPIPE)
+				log_debug("descriptor %d: %s", o->until_fd, strerror(errno));
+		}
+		if (p[POLL_GENL].revents)
+			genl_read();
+		if (pressure_rang(&p[POLL_PRESSURE])) {
+			log_debug("memory is short, says the service manager");
+			order_all(ORDER_URGENT);
+			malloc_trim(0);
+		}
+		if (p[POLL_ARENAS].revents && read(p[POLL_ARENAS].fd, &n, sizeof(n)) < 0)
+			continue;
+		if (o->until_fd >= 0 && p[POLL_UNTIL].fd < 0 && !registry_count())
+			return "the end of its last client";
+		if (p[POLL_LISTENER].revents)
+			accept_one(p[POLL_LISTENER].fd);
+	}
+}
+
+int shared_run(const struct options *o, struct config *c)
+{
+	struct pollfd p[POLLS];
+	const char *reason;
+	char why[160];
+	size_t left;
+	sigset_t set;
+	int i;
+
+	signals(&set);
+	for (i = 0; i < POLLS; i++)
+		p[i] = (struct pollfd){ .fd = -1, .events = POLLIN };
+	p[POLL_LISTENER].fd = listen_at(c->socket);
+	if (p[POLL_LISTENER].fd < 0)
+		return 1;
+	keep_reserve();
+	p[POLL_SIGNALS].fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	p[POLL_UNTIL].fd = o->until_fd;
+	p[POLL_GENL].fd = genl_open();
+	pressure_open(&p[POLL_PRESSURE]);
+	if (c->on_kill[0] && postmortem_check(c->on_kill, why))
+		log_error("on-kill = %s: %s; until then no post-mortem is written", c->on_kill, why);
+	log_line("listening on %s", c->socket);
+	notify("READY=1\nSTATUS=Listening on %s", c->socket);
+
+	reason = serve(o, c, p);
+
+	notify("STOPPING=1\nSTATUS=Letting clients go");
+	unlink(c->socket);
+	close(p[POLL_LISTENER].fd);
+	postmortem_no_more();
+	order_all(ORDER_STOP);
+	left = registry_wait_empty(clock_ns() + STOP_NS);
+	postmortem_finish(clock_ns() + STOP_NS);
+	if (left)
+		log_line("%zu clients were in the middle of a cycle", left);
+	log_line("stopped by %s", reason);
+	return failed;
+}
