@@ -48,14 +48,20 @@ differ=0 compared=0
 while read -r object; do
 	kind=${object%%/*} path=${object#*/}
 	path=${path%.o}
+	# X-none.o is X.c built without a library that it can use.
+	none=
+	case $path in
+	*-none) none=-none path=${path%-none} ;;
+	esac
 	was=$(awk -v path="$path" '$1 == path { print $2 }' "$tmp/moved")
-	before="$tmp/old/build/$kind/${was:-$path}.o"
+	was=$kind/${was:-$path}$none.o
+	before=$tmp/old/build/$was
 	if [ ! -e "$before" ]; then
 		echo "only new: $object"
 		differ=1
 		continue
 	fi
-	echo "$kind/${was:-$path}.o" >>"$tmp/seen"
+	echo "$was" >>"$tmp/seen"
 	describe "$before" >"$tmp/a"
 	describe "$tmp/new/build/$object" >"$tmp/b"
 	compared=$((compared + 1))
