@@ -10,7 +10,7 @@
  *     what was read: of objects that this cycle frees, 0.
  *  3. The notes of the old epoch are cleared, suspects reported, and watches set for the next interval.
  *
- * Why no store of the library's can be suspect is in design.md, 4.11.
+ * Why no store of the library's can be suspect is in design/checker.md.
  */
 #include <errno.h>
 #include <signal.h>

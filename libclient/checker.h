@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * checker.h - TRICOLOR_DEBUG=barriers: stores of pointers that no barrier saw; design.md, 4.11
+ * checker.h - TRICOLOR_DEBUG=barriers: stores of pointers that no barrier saw; design/checker.md
  *
  *	checker.c	a pass: reads all words and compares them with what they were
  *	shadow.c	what they were, and notes of what the library stored

@@ -2,8 +2,8 @@
 /*
  * coroutine.c - stacks that threads leave and come back to
  *
- * A program that switches stacks by itself says so just before each switch.  The rules (design.md
- * 4.10):
+ * A program that switches stacks by itself says so just before each switch.  The rules
+ * (Documentation/design/guest.md, "Stacks that threads leave"):
  *
  *  1. Being scanned belongs to a stack, not to a thread.  A stack that nobody runs on is
  *     SUSPENDED, or SCANNED in this cycle, or CLAIMED: the agent is at it.  The one that a thread
@@ -18,7 +18,7 @@
  *     a store shades what it overwrites.
  *
  * While no barrier is on a switch is some plain loads and stores inside the library.  H1's fence
- * and wait (design.md 4.2) order them: after these every thread sees that barriers are on, and
+ * and wait (design/barrier.md) order them: after these every thread sees that barriers are on, and
  * uses atomic instructions, or has not begun, and the agent sees what was done before.
  *
  * Descriptors are never unmapped.  The agent takes no lock to look at them: it copies what a

@@ -12,8 +12,8 @@
  *     header is the right one shows in its PT_DYNAMIC, which must be where the element says.
  *
  * An object that is added meanwhile may be missed: barriers are on, and nothing has been stored in it
- * before.  One that is taken away meanwhile can't be read, and holds nothing any more: see 4.9 in
- * design.md.  The chain has an object before its initialisers run and until it has been unmapped.
+ * before.  One that is taken away meanwhile can't be read, and holds nothing any more: see
+ * Documentation/design/guest.md, "Roots that go".  The chain has an object before its initialisers run and until it has been unmapped.
  */
 #include <elf.h>
 #include <link.h>

@@ -2,7 +2,7 @@
 /*
  * report.c - what TRICOLOR_DEBUG=barriers says: lines on standard error, and as JSON in TRICOLOR_DEBUG_FILE
  *
- * The format is in design.md, 4.11.  Each line is one write, so that several processes may share a file.  The agent
+ * The format is in design/checker.md.  Each line is one write, so that several processes may share a file.  The agent
  * has kept standard error, as with a trace.  Where there is a file, single stores go there only: who has asked for it has
  * something that reads it.
  */

@@ -74,7 +74,7 @@ void tri_scan_range(struct tri_thread *to, uintptr_t lo, uintptr_t hi, bool all)
 /*
  * What the C library's descriptors of threads hold that [@lo, @hi) points to: the argument of a thread that
  * is being made may be nowhere else, nor what a thread has returned.  A descriptor names itself in its first
- * word and in its third.  Only where threads are made by others: see design.md, 4.5.
+ * word and in its third.  Only where threads are made by others: see design/guest.md.
  */
 __attribute__((no_sanitize("address", "thread")))
 static void scan_descriptors(struct tri_thread *to, uintptr_t lo, uintptr_t hi, bool all)

@@ -14,7 +14,7 @@
  *     lets the thread go on.
  *  4. From 1 again, until there is none.
  *
- * Why that is enough is in design.md, 4.5.  A thread ID is not used again before all others have been, so
+ * Why that is enough is in design/guest.md.  A thread ID is not used again before all others have been, so
  * that in one cycle it stands for one thread.  If new threads come as fast as they are visited, all
  * threads are held (@hold): attached ones by the caller, others in their visit.  Then no new ones come but
  * from those that are not found yet.

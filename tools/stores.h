@@ -7,7 +7,7 @@
 #include <stdio.h>
 
 /**
- * Read the lines of @file (design.md, 4.11).  The caller puts what it gets:
+ * Read the lines of @file (design/checker.md).  The caller puts what it gets:
  *
  *	{"processes": [{"pid", "program", "passes", "refused": null or why}],
  *	 "sites": [{"pid", "site", "count", "sure", "function", "file", "line", "module", "vaddr", "slot", "old",

@@ -9,7 +9,7 @@
  *  4. Collect (H3): what threads have shaded is in buffers that can be read.  First the buffers
  *     that threads are filling, then those that they have handed over: a buffer that is handed
  *     over between the two is seen in the second place.  If any of it was white, back to 3.  A
- *     round that finds nothing white ends marking: Documentation/design.md has the argument.
+ *     round that finds nothing white ends marking: Documentation/design/marking.md has the argument.
  *  5. Barrier off (H4): each thread gives its spans back.
  *  6. Sweep, here and in allocating threads.  The next cycle waits for its end.
  *
