@@ -85,7 +85,7 @@ static unsigned long shm_get_unmapped_area(struct file *shm, unsigned long addr,
  */
 int tricolor_shmem_mmap(struct tricolor_arena *arena, struct vm_area_struct *vma)
 {
-	return small_anchor->f_op->mmap(arena->shm, vma);
+	return tricolor_mmap_by(small_anchor->f_op, arena->shm, vma);
 }
 
 /* Out of sysfs, whose files look at the shmem file, and no namespace is kept.  Once. */
@@ -253,7 +253,7 @@ struct tricolor_arena *tricolor_arena_create(const struct tricolor_create *args)
 	if (err)
 		goto err_put_device;
 	mount = args->flags & TRICOLOR_CREATE_HUGE ? huge_mount : small_mount;
-	shm = shmem_file_setup_with_mnt(mount, "tricolor", (loff_t)arena->bytes, VM_NORESERVE);
+	shm = shmem_file_setup_with_mnt(mount, "tricolor", (loff_t)arena->bytes, TRICOLOR_NORESERVE);
 	if (IS_ERR(shm)) {
 		/* Our mounts have no limits: what is full is memory. */
 		err = PTR_ERR(shm) == -ENOSPC ? -ENOMEM : PTR_ERR(shm);
@@ -406,7 +406,7 @@ static struct vfsmount *make_mount(const char *options)
 
 static struct file *make_anchor(struct vfsmount *mnt)
 {
-	return shmem_file_setup_with_mnt(mnt, "tricolor", PAGE_SIZE, VM_NORESERVE);
+	return shmem_file_setup_with_mnt(mnt, "tricolor", PAGE_SIZE, TRICOLOR_NORESERVE);
 }
 
 int tricolor_arena_init(void)
@@ -432,7 +432,7 @@ int tricolor_arena_init(void)
 	shm_fops = *small_anchor->f_op;
 	shm_fops.owner = THIS_MODULE;
 	shm_fops.release = shm_release;
-	shm_fops.mmap = NULL;
+	tricolor_clear_mmap(&shm_fops);
 	shm_fops.fallocate = shm_fallocate;
 	shm_fops.get_unmapped_area = shm_get_unmapped_area;
 	return 0;

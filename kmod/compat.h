@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * compat.h - what differs between Linux 6.1 and 6.12, and nothing else
+ * compat.h - what differs between Linux 6.1, 6.12 and 7.3, and nothing else
  *
- * The code is written for the newer one.
+ * The code is written for the newest one.  A number before a change is the kernel that made it; where only
+ * 6.12 and 7.3 were compared, it is 7.3.
  */
 #ifndef TRICOLOR_COMPAT_H
 #define TRICOLOR_COMPAT_H
@@ -12,9 +13,18 @@
 #include <linux/memcontrol.h>
 #include <linux/mm.h>
 #include <linux/pagemap.h>
+#include <linux/shmem_fs.h>
 #include <linux/shrinker.h>
 #include <linux/swap.h>
 #include <linux/version.h>
+
+/* 7.3: folio batches have a header of their own. */
+#if LINUX_VERSION_CODE < KERNEL_VERSION(7, 3, 0)
+#include <linux/pagevec.h>
+#define FOLIO_BATCH_SIZE PAGEVEC_SIZE
+#else
+#include <linux/folio_batch.h>
+#endif
 
 #ifndef CONFIG_64BIT
 #error "tricolor needs a 64-bit kernel"
@@ -25,11 +35,60 @@
 #define vm_flags_clear(vma, flags) ((vma)->vm_flags &= ~(flags))
 #endif
 
+/* 7.3: flags of a mapping are a bitmap. */
+#if LINUX_VERSION_CODE < KERNEL_VERSION(7, 3, 0)
+#define TRICOLOR_NORESERVE VM_NORESERVE
+#else
+#define TRICOLOR_NORESERVE mk_vma_flags(VMA_NORESERVE_BIT)
+#endif
+
+/*
+ * 7.3: a file's operations have a hook that is called before there is a mapping, in place of mmap().
+ * These call the one of @operations with a file that has none, and take it out of a copy of them.
+ */
+#if LINUX_VERSION_CODE < KERNEL_VERSION(7, 3, 0)
+static inline int tricolor_mmap_by(const struct file_operations *operations, struct file *file,
+				   struct vm_area_struct *vma)
+{
+	return operations->mmap(file, vma);
+}
+
+static inline void tricolor_clear_mmap(struct file_operations *operations)
+{
+	operations->mmap = NULL;
+}
+#else
+static inline int tricolor_mmap_by(const struct file_operations *operations, struct file *file,
+				   struct vm_area_struct *vma)
+{
+	struct vm_area_desc desc;
+	int err;
+
+	compat_set_desc_from_vma(&desc, file, vma);
+	err = operations->mmap_prepare(&desc);
+	return err ? err : __compat_vma_mmap(&desc, vma);
+}
+
+static inline void tricolor_clear_mmap(struct file_operations *operations)
+{
+	operations->mmap_prepare = NULL;
+}
+#endif
+
 /* 6.2: what a class asks about a device does not change it. */
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 2, 0)
 typedef struct device tricolor_class_device;
 #else
 typedef const struct device tricolor_class_device;
+#endif
+
+/* 7.3: namespaces have a type of their own in sysfs. */
+#if LINUX_VERSION_CODE < KERNEL_VERSION(7, 3, 0)
+typedef const void tricolor_namespace;
+#define tricolor_net_namespace(net) (net)
+#else
+typedef const struct ns_common tricolor_namespace;
+#define tricolor_net_namespace(net) to_ns_common(net)
 #endif
 
 /* 6.4: reclaim outside of the LRU has a function to report. */
@@ -92,6 +151,13 @@ static inline bool mem_cgroup_tryget(struct mem_cgroup *memcg)
 #define list_lru_del_obj list_lru_del
 #endif
 
+/* 6.13: the callback of a walk is not told the lock that is held. */
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 13, 0)
+#define TRICOLOR_LRU_LOCK spinlock_t *lock,
+#else
+#define TRICOLOR_LRU_LOCK
+#endif
+
 /*
  * 6.7: shrinkers are allocated.  Before, one that is aware of cgroups gets its number when it is
  * registered, which a list_lru wants to know before there is something to shrink.
@@ -140,7 +206,11 @@ static inline int tricolor_shrinker_register(struct shrinker *s)
  */
 static inline bool tricolor_get_file(struct file *file)
 {
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 13, 0)
 	return atomic_long_inc_not_zero(&file->f_count);
+#else
+	return file_ref_get(&file->f_ref);
+#endif
 }
 
 #endif

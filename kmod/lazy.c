@@ -38,7 +38,6 @@
  */
 #include <linux/list_lru.h>
 #include <linux/mm.h>
-#include <linux/pagevec.h>
 #include <linux/sched/mm.h>
 #include <linux/sched/signal.h>
 #include <linux/shrinker.h>
@@ -430,8 +429,8 @@ void tricolor_lazy_drop(struct tricolor_arena *arena)
 /* ------------------------------------------------------------------------------------------ */
 
 /* With list_lru's lock, which keeps the chunk from being freed, and so its arena. */
-static enum lru_status isolate(struct list_head *item, struct list_lru_one *lru, spinlock_t *lock,
-			       void *victims)
+static enum lru_status isolate(struct list_head *item, struct list_lru_one *lru,
+			       TRICOLOR_LRU_LOCK void *victims)
 {
 	struct tricolor_chunk *chunk = container_of(item, struct tricolor_chunk, lru);
 	struct tricolor_arena *arena = chunk->arena;

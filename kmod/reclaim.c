@@ -13,7 +13,6 @@
  */
 #include <linux/fs.h>
 #include <linux/mm.h>
-#include <linux/pagevec.h>
 #include <linux/sched/mm.h>
 #include <linux/sched/signal.h>
 #include <linux/shmem_fs.h>
@@ -81,7 +80,7 @@ static bool free_few(struct tricolor_arena *arena, pgoff_t first, pgoff_t nr, st
 	/* A single one is unmapped as it is removed. */
 	if (nr > 1)
 		unmap_mapping_pages(mapping, first, nr, false);
-	if (folio_batch_count(freed) + nr > PAGEVEC_SIZE)
+	if (folio_batch_count(freed) + nr > FOLIO_BATCH_SIZE)
 		folio_batch_release(freed);
 	before = kept = i = folio_batch_count(freed);
 	filemap_get_folios(mapping, &next, last, freed);

@@ -24,9 +24,9 @@ static struct tricolor_arena *arena_of(const struct device *dev)
 }
 
 /* As for network devices: an arena is seen by mounts of its network namespace, */
-static const void *namespace(tricolor_class_device *dev)
+static tricolor_namespace *namespace(tricolor_class_device *dev)
 {
-	return arena_of(dev)->net;
+	return tricolor_net_namespace(arena_of(dev)->net);
 }
 
 /* and its files belong to root of the user namespace to which that belongs. */
