@@ -370,7 +370,7 @@ MARKED_BY_SHARED := $(filter %/test_control %/test_sandbox,$(INTEGRATION_TESTS))
 RUN	= sh selftests/run.sh -o $(O)/results
 
 .PHONY: check check-unit check-integration check-points check-mutants check-containers check-model check-sanitize check-install \
-	check-compilers check-vm check-vm-all kernel-tests
+	check-compilers check-vm check-vm-all check-vm-newest check-vm-debug kernel-tests
 check-unit: unit-tests
 	$(Q)$(RUN) -l unit -t 60 $(UNIT_TESTS)
 
@@ -413,6 +413,20 @@ check-vm-all: all tests kernel-tests
 	$(Q)$(RUN) -a -l vm-harness -t 300 "sh selftests/vm/harness/run.sh"
 	$(Q)$(RUN) -a -l vm-6.1 -t 5400 "sh selftests/vm/run.sh 6.1 full"
 	$(Q)$(RUN) -a -l vm-6.12 -t 5400 "sh selftests/vm/run.sh 6.12 full"
+	$(Q)$(RUN) -e
+
+# With the newest kernel that one of Debian's suites has.
+check-vm-newest: all tests kernel-tests
+	$(Q)$(RUN) -l vm-7.3 -t 900 "sh selftests/vm/run.sh 7.3 quick ^kernel/"
+
+# With kernels that look for their own mistakes.  These are built first, and everything in them takes several
+# times as long: two hours in all.
+check-vm-debug: all tests kernel-tests
+	$(Q)sh selftests/vm/debug-kernel.sh 6.1
+	$(Q)sh selftests/vm/debug-kernel.sh 6.12
+	$(Q)$(RUN) -b
+	$(Q)VM_SECONDS=5000 $(RUN) -a -l vm-debug-6.1 -t 5400 "sh selftests/vm/run.sh debug-6.1 quick ^kernel/"
+	$(Q)VM_SECONDS=5000 $(RUN) -a -l vm-debug-6.12 -t 5400 "sh selftests/vm/run.sh debug-6.12 quick ^kernel/"
 	$(Q)$(RUN) -e
 
 # Under the address sanitizer: the unit tests, and clients and collectors of the tests that mutate, kill
@@ -567,6 +581,8 @@ help:
 	'check-install      install into a folder, and build and run against that' \
 	'check-vm           the kernel module, in a virtual machine with Linux 6.1' \
 	'check-vm-all       the same at length, with Linux 6.1 and 6.12' \
+	'check-vm-newest    its own tests with Linux 7.3' \
+	'check-vm-debug     its own tests with kernels that look for mistakes; hours' \
 	'bench              compare with other allocators and collectors' \
 	'bench-curves       the same against the size of the heap, up to 4 GiB' \
 	'bench-limits       memory limits: near them, shared by three, split among fifty' \

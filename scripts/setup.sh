@@ -8,6 +8,7 @@
 #	sh scripts/setup.sh check		all tests
 #	sh scripts/setup.sh check-vm	only those of the kernel module, in a virtual machine
 #	sh scripts/setup.sh check-vm-all	the same at length, with each of the two kernels
+#	sh scripts/setup.sh check-vm-newest	its own tests, with the newest kernel
 #	sh scripts/setup.sh bench		comparison with other allocators and collectors
 #
 # Needs nothing but what the smallest Debian 12 has.  Packages are installed only if they are
@@ -31,7 +32,7 @@ build | demo | bench)
 	# libjson-c-dev: what the command prints for programs; libdw-dev: the files and lines that it names.
 	packages='make gcc libc6-dev libjson-c-dev libdw-dev'
 	;;
-check | check-vm | check-vm-all)
+check | check-vm | check-vm-all | check-vm-newest)
 	# g++ for the test that the header is C++ too, spin for the model of the protocol, and what
 	# the virtual machine needs: an emulator and a file system, and to build a module pahole, for
 	# its types, and libelf, for the kernel's own tools.
@@ -120,6 +121,7 @@ fi
 case $target in
 check | check-vm) sh selftests/vm/kernel.sh fetch 6.1 ;;
 check-vm-all) sh selftests/vm/kernel.sh fetch 6.1 && sh selftests/vm/kernel.sh fetch 6.12 ;;
+check-vm-newest) sh selftests/vm/kernel.sh fetch 7.3 ;;
 esac
 
 [ "$target" = build ] && target=all

@@ -7,7 +7,7 @@
 #					these only names that match PATTERN, as awk does
 #	run.sh SERIES shell		a shell in the VM instead, on this terminal
 #
-# SERIES is 6.1, 6.12, or debug for the kernel of debug-kernel.sh.  The module is built against that
+# SERIES is 6.1, 6.12, 7.3, or debug-6.1 or debug-6.12 for a kernel of debug-kernel.sh.  The module is built against that
 # kernel, and the VM's root is a small initramfs: process 1 (init.c), the built programs of the
 # manifest with their libraries, busybox.  Software emulation: needs no privilege.
 #
@@ -54,22 +54,47 @@ fail()
 	exit 1
 }
 
-if [ "$series" = debug ]; then
-	[ -e $vm/release ] || skip "no debug kernel: sh $here/debug-kernel.sh builds one"
-else
+case $series in
+debug-*)
+	[ -e $vm/release ] || skip "no debug kernel: sh $here/debug-kernel.sh ${series#debug-} builds one"
+	;;
+*)
 	why=$(sh $here/kernel.sh why "$series") && skip "$why"
-fi
+	;;
+esac
 for tool in qemu-system-x86_64:qemu-system-x86 cpio:cpio busybox:busybox-static; do
 	command -v ${tool%:*} >/dev/null || skip "no ${tool%:*} (package ${tool#*:})"
 done
 
 # Its kernel's own build folder.  O by way of the environment: on the command line it would reach the
 # kernel's build, where it means something else.
+make_module()
+{
+	MAKEFLAGS='' O=$PWD/$vm/kmod ${MAKE:-make} -C kmod KVER="$(cat $vm/release)" \
+		KDIR="$PWD/$vm/kdir" modules
+}
+
+# The same, with the compiler of that kernel's own system; the tree is there by the path that it has here.
+make_module_inside()
+{
+	unshare -rm sh -c '
+		root=$1 top=$2 release=$3
+		mkdir -p "$root$top" &&
+		mount --rbind /proc "$root/proc" && mount --rbind /dev "$root/dev" &&
+		mount --rbind "$top" "$root$top" &&
+		exec chroot "$root" /usr/bin/env -i PATH=/usr/sbin:/usr/bin O="$top/$4/kmod" make -C "$top/kmod" \
+			KVER="$release" KDIR="/usr/src/linux-headers-$release" modules
+	' sh "$PWD/$vm/root" "$PWD" "$(cat $vm/release)" "$vm"
+}
+
 build_module()
 {
 	rm -f $vm/kmod/tricolor.ko
-	MAKEFLAGS='' O=$PWD/$vm/kmod ${MAKE:-make} -C kmod KVER="$(cat $vm/release)" \
-		KDIR="$PWD/$vm/kdir" modules >$vm/module.log 2>&1 || return 1
+	if [ -e $vm/buildroot ]; then
+		make_module_inside
+	else
+		make_module
+	fi >$vm/module.log 2>&1 || return 1
 	[ -e $vm/kmod/tricolor.ko ] && ! grep -i 'warning' $vm/module.log
 }
 
@@ -146,7 +171,7 @@ full) levels='quick|full|never' ;;
 bench) levels=bench ;;
 shell) levels='quick|full|bench' ;;
 esac
-[ "$series" != debug ] || levels="$levels|debug"
+case $series in debug-*) levels="$levels|debug" ;; esac
 list_programs | grep -E "^($levels)[[:blank:]]" | awk -v p="$pattern" '$3 ~ p' >$vm/chosen.all
 grep -v '^never' $vm/chosen.all | sed 's/^[a-z]*[[:blank:]]*//' >$vm/chosen
 grep '^never' $vm/chosen.all | sed 's/^[a-z]*[[:blank:]]*[0-9]*[[:blank:]]*//' >$vm/never
@@ -169,7 +194,7 @@ while read -r seconds name rest; do
 		esac
 	done
 	# Checked all the time, everything takes several times as long.
-	[ "$series" != debug ] || { seconds=$((seconds * 5)) && vars="$vars KSFT_TIMEOUT_FACTOR=5"; }
+	case $series in debug-*) seconds=$((seconds * 5)) vars="$vars KSFT_TIMEOUT_FACTOR=5" ;; esac
 	echo "$seconds $name${SEED:+ SEED=$SEED}$vars /b/tests/$program $*"
 done <$vm/chosen >$root/etc/tests
 cp "$O"/tests/integration/*.so $root/b/tests/integration/ 2>/dev/null
