@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "command.h"
+#include "complain.h"
 #include "run_program.h"
 #include "source.h"
 #include "stores.h"

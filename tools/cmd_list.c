@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "command.h"
+#include "complain.h"
 #include "show.h"
 #include "target_options.h"
 

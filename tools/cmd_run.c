@@ -16,6 +16,7 @@
 #include <string.h>
 
 #include "command.h"
+#include "complain.h"
 #include "core/system/size.h"
 #include "run_collector.h"
 #include "run_end.h"

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "command.h"
+#include "complain.h"
 #include "core/system/size.h"
 #include "show.h"
 #include "target.h"

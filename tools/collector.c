@@ -14,7 +14,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include "command.h"
+#include "complain.h"
 
 /* One that does not answer at all is not waited for longer. */
 #define CONNECT_S 2

@@ -29,7 +29,4 @@ int cmd_run(int argc, char **argv);
 int cmd_set(int argc, char **argv);
 int cmd_stat(int argc, char **argv);
 
-/** "tricolor: " and a sentence on standard error.  Returns 1, for an exit status. */
-int complain(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
-
 #endif

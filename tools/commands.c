@@ -2,8 +2,6 @@
 /* commands.c - the table of subcommands */
 #include "command.h"
 
-#include <stdarg.h>
-#include <stdio.h>
 #include <string.h>
 
 const struct command commands[] = {
@@ -26,18 +24,4 @@ const struct command *command_find(const char *name)
 		if (!strcmp(c->name, name))
 			return c;
 	return NULL;
-}
-
-int complain(const char *fmt, ...)
-{
-	va_list args;
-
-	flockfile(stderr);
-	fputs("tricolor: ", stderr);
-	va_start(args, fmt);
-	vfprintf(stderr, fmt, args);
-	va_end(args);
-	putc('\n', stderr);
-	funlockfile(stderr);
-	return 1;
 }

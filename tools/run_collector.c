@@ -21,6 +21,7 @@
 #include <unistd.h>
 
 #include "command.h"
+#include "complain.h"
 
 #ifndef TRICOLORD_PATH
 #define TRICOLORD_PATH "/usr/local/sbin/tricolord"

@@ -22,7 +22,7 @@
 #include <unistd.h>
 
 #include "collector.h"
-#include "command.h"
+#include "complain.h"
 #include "core/system/cgroup.h"
 #include "daemon/clients/ending.h"
 #include "show.h"

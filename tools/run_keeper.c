@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "command.h"
+#include "complain.h"
 
 static __attribute__((noreturn)) void keep(struct run_group *g, struct run_collector *c, int fd)
 {

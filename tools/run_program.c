@@ -21,6 +21,7 @@
 #include <unistd.h>
 
 #include "command.h"
+#include "complain.h"
 
 /* Ours: what the kernel sends for our own mistakes, stops, and what can't be blocked. */
 static const int not_passed[] = {

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "command.h"
+#include "complain.h"
 
 #define ANSWER_S (CONTROL_SILENCE_S + 2)
 #define CYCLE_S (CONTROL_CYCLE_S + 2)

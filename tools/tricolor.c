@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "command.h"
+#include "complain.h"
 #include "tricolor.h"
 
 #define STRING_(x) #x
