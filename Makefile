@@ -268,8 +268,7 @@ $(O)/libexec/tricolor/tricolor-marker: $(DAEMON_MAIN) $(O)/obj/daemon/service/ge
 	@mkdir -p $(@D)
 	$(call say,LD,$@)$(LINK) -static -o $@ $(filter %.o %.a,$^) -lm -lpthread
 
-# The command uses what the daemon knows about cgroups.
-$(TOOL_BIN): $(TOOL_MAIN) $(TOOL_LIB) $(DAEMON_LIB) $(CORE_LIB)
+$(TOOL_BIN): $(TOOL_MAIN) $(TOOL_LIB) $(CORE_LIB)
 	@mkdir -p $(@D)
 	$(call say,LD,$@)$(LINK) -o $@ $(filter %.o %.a,$^) -ljson-c $(DW_LIBS)
 
@@ -308,7 +307,7 @@ $(EXAMPLES): $(LIB_FILE) $(LIB_LINK)
 	$(call say,LD,$@)$(LINK) -o $@ $(filter %.o,$^) -L$(O)/lib \
 		-Wl,-rpath,'$$ORIGIN/../lib' $(EXAMPLE_LIBS) -lm -lpthread
 
-$(O)/images/tricolord/tricolor: $(TOOL_MAIN) $(O)/obj/tools/source-none.o $(TOOL_LIB) $(DAEMON_LIB) $(CORE_LIB)
+$(O)/images/tricolord/tricolor: $(TOOL_MAIN) $(O)/obj/tools/source-none.o $(TOOL_LIB) $(CORE_LIB)
 $(O)/images/tricolord/tricolor: IMAGE_LIBS = -ljson-c
 $(O)/images/kvcache/kvcache: $(call example_objs,kvcache) $(LIB_STATIC)
 $(O)/images/kvcache/kvload: $(call example_objs,kvload)

@@ -24,7 +24,6 @@
 #include "collector.h"
 #include "complain.h"
 #include "core/system/cgroup.h"
-#include "daemon/clients/ending.h"
 #include "show.h"
 
 #define ANSWER_S 10
@@ -176,9 +175,9 @@ static bool has_newer(const struct heaps *h, size_t i)
 /* What became of a child, if that was the kernel's doing; NULL: it was not.  Before Linux 6.15 it may not be known. */
 static const char *killed_how(const struct control_arena *a)
 {
-	if (a->ended_how == ENDING_SIGNAL && a->ended_signal == SIGKILL)
+	if (a->ended_how == CONTROL_END_SIGNAL && a->ended_signal == SIGKILL)
 		return "was killed by the kernel";
-	if (a->ended_how == ENDING_UNKNOWN && a->ended_kills)
+	if (a->ended_how == CONTROL_END_UNKNOWN && a->ended_kills)
 		return "has ended, as the kernel killed processes of its group";
 	return NULL;
 }
@@ -198,7 +197,7 @@ static void say_children(const struct heaps *h, pid_t pid, uint64_t kills, const
 			continue;
 		name_heap(a, heap, sizeof(heap));
 		complain("its child %s (process %lld) %s: %s%s", a->comm, (long long)a->pid, how, limit, heap);
-		if (a->ended_how == ENDING_SIGNAL)
+		if (a->ended_how == CONTROL_END_SIGNAL)
 			named++;
 	}
 	if (named < kills)

@@ -7,7 +7,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "daemon/heap/arena.h"
 #include "tricolor.h"
 
 const char *show_bytes(uint64_t bytes, char text[static 32])
@@ -57,14 +56,17 @@ static const char *duration(uint64_t ns, char text[static 32])
 
 static const char *phase(uint32_t number)
 {
-	static const char *const names[PHASES] = {
-		[PHASE_BARRIER] = "starting",
-		[PHASE_MARK] = "marking",
-		[PHASE_TERMINATION] = "ending",
-		[PHASE_SWEEP] = "sweeping",
-	};
-
-	return number < PHASES ? names[number] : "idle";
+	switch (number) {
+	case CONTROL_PHASE_BARRIER:
+		return "starting";
+	case CONTROL_PHASE_MARK:
+		return "marking";
+	case CONTROL_PHASE_TERMINATION:
+		return "ending";
+	case CONTROL_PHASE_SWEEP:
+		return "sweeping";
+	}
+	return "idle";
 }
 
 /* As its collector sees it; of another PID namespace as it says itself. */

@@ -8,7 +8,6 @@
 #include <json-c/json.h>
 #include <stdio.h>
 
-#include "daemon/heap/arena.h"
 #include "show.h"
 #include "tricolor.h"
 
@@ -30,9 +29,17 @@ static void add_text(json_object *o, const char *name, const char *text)
 
 static const char *phase(uint32_t number)
 {
-	static const char *const names[PHASES] = { "barrier", "mark", "termination", "sweep" };
-
-	return number < PHASES ? names[number] : "idle";
+	switch (number) {
+	case CONTROL_PHASE_BARRIER:
+		return "barrier";
+	case CONTROL_PHASE_MARK:
+		return "mark";
+	case CONTROL_PHASE_TERMINATION:
+		return "termination";
+	case CONTROL_PHASE_SWEEP:
+		return "sweep";
+	}
+	return "idle";
 }
 
 static const char *const pressures[] = { "none", "near", "over" };

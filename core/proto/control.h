@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * control_proto.h - what tricolor(1) and a collector say to each other
+ * control.h - the protocol between tricolor(1) and a collector
  *
  * On the socket that clients attach at (a private collector listens at the abstract address
  * "@tricolor/PID", with the PID of its client), SOCK_SEQPACKET.  A connection's first message says
@@ -16,8 +16,8 @@
  * Who may: root, the user the collector runs as, and for an arena its client's user.  LIST shows
  * those arenas that the peer may see, and says how many there are beside them.
  */
-#ifndef TRICOLOR_CONTROL_PROTO_H
-#define TRICOLOR_CONTROL_PROTO_H
+#ifndef TRI_CORE_CONTROL_H
+#define TRI_CORE_CONTROL_H
 
 #include <stdint.h>
 
@@ -76,6 +76,24 @@ struct control_reply {
 	char text[256];			/* what to do about the error, or "" */
 };
 
+/* What a heap's collector is doing.  The numbers are the protocol's: they never change. */
+enum control_phase {
+	CONTROL_PHASE_BARRIER = 0,	/* a cycle starts: threads turn the write barrier on */
+	CONTROL_PHASE_MARK = 1,
+	CONTROL_PHASE_TERMINATION = 2,	/* marking seems done: threads agree that it is */
+	CONTROL_PHASE_SWEEP = 3,
+	CONTROL_PHASE_IDLE = 4,		/* between cycles */
+};
+
+/* How a client ended, as far as that can be known.  The numbers never change. */
+enum control_end {
+	CONTROL_END_ALIVE = 0,	/* it has not ended; its connection has */
+	CONTROL_END_EXIT = 1,		/* by exit() or _exit() */
+	CONTROL_END_SIGNAL = 2,	/* by ended_signal */
+	CONTROL_END_UNKNOWN = 3,	/* it has ended, and the kernel does not tell how */
+	CONTROL_END_UNSEEN = 4,	/* the collector cannot see whether it has ended */
+};
+
 /* Numbers as in struct board_figures.  Times of CLOCK_MONOTONIC became ages at the reply. */
 struct control_arena {
 	uint64_t id;
@@ -86,7 +104,7 @@ struct control_arena {
 	uint64_t attached_age_ns;
 	uint64_t published_age_ns;	/* how old the figures are */
 	uint64_t arena_bytes;
-	uint32_t phase;			/* enum phase */
+	uint32_t phase;			/* enum control_phase */
 	uint32_t threads;
 	int64_t gc_percent;		/* -1: off */
 	int64_t limit_bytes;		/* in force; INT64_MAX: none */
@@ -116,7 +134,7 @@ struct control_arena {
 	uint64_t throttled, throttled_ns, throttled_max_ns;	/* allocations that waited for the kernel's limit */
 	char cgroup[720];		/* of the client; "": not known */
 	/* ENDED: the figures are the last ones, and what there is to know of the end. */
-	uint32_t ended_how;		/* enum ending_how; else 0 */
+	uint32_t ended_how;		/* enum control_end; else 0 */
 	uint32_t ended_signal;
 	uint64_t ended_kills;		/* of its cgroup by the kernel for memory, while it was served */
 	/* What the client says of itself, in its own namespaces: to be shown, and believed by nobody. */

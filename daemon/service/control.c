@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * control.c - answering tricolor(1): see control_proto.h
+ * control.c - answering tricolor(1): see core/proto/control.h
  *
  *  1. The kernel says who the peer is (SO_PEERCRED); what it sends says only what it wants.
  *  2. It is answered in a thread of its own, with less priority than those that collect.  All that
@@ -102,11 +102,26 @@ static uint64_t age(uint64_t now, uint64_t then)
 	return now > then ? now - then : 0;
 }
 
+/* @phase: an enum phase, from a board that another process may write anything to. */
+static uint32_t phase_of(uint32_t phase)
+{
+	switch (phase) {
+	case PHASE_BARRIER:
+		return CONTROL_PHASE_BARRIER;
+	case PHASE_MARK:
+		return CONTROL_PHASE_MARK;
+	case PHASE_TERMINATION:
+		return CONTROL_PHASE_TERMINATION;
+	case PHASE_SWEEP:
+		return CONTROL_PHASE_SWEEP;
+	}
+	return CONTROL_PHASE_IDLE;
+}
+
 void control_describe(struct registry_arena *r, struct control_arena *out)
 {
 	struct registry_seen seen = registry_seen(r);
 	uint64_t now = clock_ns();
-	uint32_t phase = atomic_load_explicit(&r->board->phase, memory_order_relaxed);
 	struct board_figures f;
 
 	registry_read(r, &f);
@@ -119,7 +134,7 @@ void control_describe(struct registry_arena *r, struct control_arena *out)
 		.attached_age_ns = age(now, r->attached_ns),
 		.published_age_ns = age(now, f.published_ns ? f.published_ns : r->attached_ns),
 		.arena_bytes = r->arena_bytes,
-		.phase = phase < PHASES ? phase : PHASES,
+		.phase = phase_of(atomic_load_explicit(&r->board->phase, memory_order_relaxed)),
 		.threads = (uint32_t)f.threads,
 		.gc_percent = f.gc_percent,
 		.limit_bytes = f.limit_bytes,

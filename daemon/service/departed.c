@@ -51,6 +51,23 @@ void departed_add(struct registry_arena *r, const struct ending_watch *w)
 	pthread_mutex_unlock(&lock);
 }
 
+static uint32_t ended_how(enum ending_how how)
+{
+	switch (how) {
+	case ENDING_ALIVE:
+		return CONTROL_END_ALIVE;
+	case ENDING_EXIT:
+		return CONTROL_END_EXIT;
+	case ENDING_SIGNAL:
+		return CONTROL_END_SIGNAL;
+	case ENDING_UNKNOWN:
+		return CONTROL_END_UNKNOWN;
+	case ENDING_UNSEEN:
+		break;
+	}
+	return CONTROL_END_UNSEEN;
+}
+
 size_t departed_all(struct control_arena list[static DEPARTED_MAX])
 {
 	size_t n = 0, i;
@@ -61,7 +78,7 @@ size_t departed_all(struct control_arena list[static DEPARTED_MAX])
 
 		ending_look(&d->watch, &d->end);
 		list[n] = d->arena;
-		list[n].ended_how = d->end.how;
+		list[n].ended_how = ended_how(d->end.how);
 		list[n].ended_signal = (uint32_t)d->end.signal;
 		list[n].ended_kills = d->end.oom_kills;
 	}
