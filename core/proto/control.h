@@ -31,6 +31,9 @@
 /* It answers GC, FREE and MAKE_ROOM with ETIMEDOUT when there was no cycle in this time. */
 #define CONTROL_CYCLE_S		60
 
+/* The most clients that ENDED answers with: a collector remembers no more. */
+#define CONTROL_ENDED_MAX	16
+
 enum control_op {
 	CONTROL_LIST = 1,
 	CONTROL_STAT,

@@ -356,7 +356,7 @@ static void let_leave(const struct peer *p, int64_t pid)
 
 static bool ended(const struct peer *p, const struct control_request *q)
 {
-	struct control_arena all[DEPARTED_MAX];
+	struct control_arena all[CONTROL_ENDED_MAX];
 	size_t n, i, kept = 0;
 
 	let_leave(p, q->pid);

@@ -23,7 +23,7 @@ struct departed {
 };
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static struct departed ring[DEPARTED_MAX];
+static struct departed ring[CONTROL_ENDED_MAX];
 static size_t added;			/* so far */
 
 static int again(int fd)
@@ -43,8 +43,8 @@ void departed_add(struct registry_arena *r, const struct ending_watch *w)
 	d.watch.pidfd = again(w->pidfd);
 	d.watch.events_fd = again(w->events_fd);
 	pthread_mutex_lock(&lock);
-	slot = &ring[added % DEPARTED_MAX];
-	if (added >= DEPARTED_MAX)
+	slot = &ring[added % CONTROL_ENDED_MAX];
+	if (added >= CONTROL_ENDED_MAX)
 		ending_forget(&slot->watch);
 	*slot = d;
 	added++;
@@ -68,13 +68,13 @@ static uint32_t ended_how(enum ending_how how)
 	return CONTROL_END_UNSEEN;
 }
 
-size_t departed_all(struct control_arena list[static DEPARTED_MAX])
+size_t departed_all(struct control_arena list[static CONTROL_ENDED_MAX])
 {
 	size_t n = 0, i;
 
 	pthread_mutex_lock(&lock);
-	for (i = added; i && n < DEPARTED_MAX; i--, n++) {
-		struct departed *d = &ring[(i - 1) % DEPARTED_MAX];
+	for (i = added; i && n < CONTROL_ENDED_MAX; i--, n++) {
+		struct departed *d = &ring[(i - 1) % CONTROL_ENDED_MAX];
 
 		ending_look(&d->watch, &d->end);
 		list[n] = d->arena;

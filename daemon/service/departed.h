@@ -11,12 +11,10 @@
 #include "daemon/clients/ending.h"
 #include "daemon/clients/registry.h"
 
-#define DEPARTED_MAX 16
-
 /** @r is about to leave the registry. */
 void departed_add(struct registry_arena *r, const struct ending_watch *w);
 
 /** Those that are remembered, newest first, with what is known of their ends by now.  Returns how many. */
-size_t departed_all(struct control_arena list[static DEPARTED_MAX]);
+size_t departed_all(struct control_arena list[static CONTROL_ENDED_MAX]);
 
 #endif

@@ -21,9 +21,9 @@
 #include <pthread.h>
 #include <sys/socket.h>
 
-#include "daemon/service/departed.h"
 #include "core/heap/buffer.h"
 #include "core/proto/client.h"
+#include "core/proto/control.h"
 #include "core/heap/sizeclass.h"
 #include "core/heap/span.h"
 #include "integration/process.h"
@@ -399,7 +399,7 @@ static void attack(uint64_t s)
 /*
  * Main thread, helper, and the witness's, and two of each of those that departed last.
  */
-#define DESCRIPTORS_MAX (16 + 2 * DEPARTED_MAX)
+#define DESCRIPTORS_MAX (16 + 2 * CONTROL_ENDED_MAX)
 
 static void print_descriptors(pid_t pid)
 {

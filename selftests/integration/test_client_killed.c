@@ -12,12 +12,12 @@
  */
 #include <pthread.h>
 
-#include "daemon/service/departed.h"
+#include "core/proto/control.h"
 #include "forest.h"
 
 #define BYSTANDERS 2
 /* As many as the collector keeps two descriptors of, so that it has all of these from then on. */
-#define WARM_UP (DEPARTED_MAX + AT_ONCE)
+#define WARM_UP (CONTROL_ENDED_MAX + AT_ONCE)
 #define VICTIMS 180
 #define AT_ONCE 3
 /* malloc() in the collector keeps what its threads have freed: so much may differ. */
@@ -254,7 +254,7 @@ int main(void)
 	/* A private collector would hide the death of the shared one. */
 	setenv("TRICOLOR_DAEMON", "/nonexistent", 1);
 	before = possessions(daemon);
-	before.descriptors += 2 * DEPARTED_MAX;
+	before.descriptors += 2 * CONTROL_ENDED_MAX;
 	print("new, with those of clients that will have left", &before);
 	for (n = 0; n < WARM_UP; n += AT_ONCE)
 		sacrifice(&seed);

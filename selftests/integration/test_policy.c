@@ -8,7 +8,7 @@
  */
 #include <sys/prctl.h>
 
-#include "daemon/service/departed.h"
+#include "core/proto/control.h"
 #include "served.h"
 
 #define TOTAL_BYTES (96ll << 20)
@@ -296,9 +296,9 @@ static void test_kills(void)
 	}
 	ksft_test_result(ok, "policies that are killed in the midst of cycles: the same marker goes on\n");
 	/* It keeps two descriptors of each of the last that have left (departed.c). */
-	fds = proc_entries(policy, "fd") + 2 * DEPARTED_MAX;
+	fds = proc_entries(policy, "fd") + 2 * CONTROL_ENDED_MAX;
 	threads = proc_entries(policy, "task");
-	for (i = 0; i < DEPARTED_MAX + KILLS && ok; i++)
+	for (i = 0; i < CONTROL_ENDED_MAX + KILLS && ok; i++)
 		ok = kill_marker(report[0], &c);
 	/* The last one has taken its place with the policy when it does what that is asked. */
 	ok = ok && WAIT_FOR(orders_cycle(&c), 10000000, PATIENCE_NS);
