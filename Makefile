@@ -259,7 +259,7 @@ $(DAEMON_BIN): $(DAEMON_MAIN) $(DAEMON_LIB) $(CORE_LIB)
 	$(call say,LD,$@)$(LINK) -o $@ $(filter %.o %.a,$^) -lm -lpthread $(GENL_LIBS)
 
 # The collector without a library, for clients in whose file system there is none: a shared one lends it
-# (daemon/service/link.c).  It hears no netlink events, which are for a shared one; there are no static sanitizers.
+# (daemon/service/policy.c).  It hears no netlink events, which are for a shared one; there are no static sanitizers.
 $(O)/obj/daemon/service/genl-none.o: daemon/service/genl.c $(O)/.flags
 	@mkdir -p $(@D)
 	$(call say,CC,$@)$(COMPILE) -c -o $@ $<

@@ -14,7 +14,7 @@
  * a tricolord that the agent starts (its own, or the one whose descriptor came with WELCOME).  This
  * connection is the *link*, and belongs to the marker: the agent says HELLO to the marker as to any
  * collector, and hands it the link and the board with POLICY, which may come before the first REQUEST and
- * at any time after it.  What is said on the link is daemon/service/link.h.  A marker whose link has ended goes on
+ * at any time after it.  What is said on the link is daemon/clients/link.h.  A marker whose link has ended goes on
  * alone, and says POLICY_GONE; the agent looks for another policy then.
  *
  * An end of file is the death of the other side.

@@ -6,7 +6,7 @@
  * gives *orders* leaves them there.  Neither waits for the other: figures are under a sequence lock, and there
  * is one mailbox a kind of order, in which the newest value wins, so that nothing can be full.
  *
- * In one process a board is plain memory (registry.c).  Between two it is a page of a memory file (link.c), and
+ * In one process a board is plain memory (registry.c).  Between two it is a page of a memory file (link.h), and
  * then each side takes the other for hostile.  So a side never reads back what it has written itself: it keeps
  * the numbers of its orders, or of those that it has met, for itself, and writes copies of them.  What it reads
  * can be anything at any time: each word is read once, checked, and used.
@@ -17,6 +17,9 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
+
+/* The phases of a cycle; PHASES: no cycle is under way. */
+enum phase { PHASE_BARRIER, PHASE_MARK, PHASE_TERMINATION, PHASE_SWEEP, PHASES };
 
 /* All words: copied one by one.  Bytes, nanoseconds, or numbers, as of @published_ns. */
 struct board_figures {
@@ -97,7 +100,7 @@ struct board_defaults {
 struct board {
 	/* The marker. */
 	_Atomic(uint32_t) sequence;	/* odd: figures are being written */
-	_Atomic(uint32_t) phase;	/* enum phase; PHASES: no cycle */
+	_Atomic(uint32_t) phase;	/* enum phase */
 	_Atomic(uint64_t) figures[BOARD_WORDS];
 	_Atomic(uint32_t) wants;	/* BOARD_*, cleared by who gives orders */
 

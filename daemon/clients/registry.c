@@ -17,7 +17,6 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "daemon/heap/arena.h"
 #include "core/system/clock.h"
 #include "core/system/cgroup.h"
 #include "core/system/size.h"

@@ -21,7 +21,7 @@
 
 #include "board.h"
 #include "claim.h"
-#include "daemon/service/link.h"
+#include "link.h"
 
 /* What is known of the client's memory cgroup, and how; the watcher's answer, once it has looked. */
 struct registry_seen {

@@ -34,10 +34,11 @@
 #include "daemon/process/cpus.h"
 #include "daemon/service/departed.h"
 #include "device.h"
-#include "daemon/service/elect.h"
-#include "fault.h"
+#include "daemon/clients/election.h"
+#include "daemon/process/fault.h"
 #include "daemon/process/log.h"
 #include "daemon/clients/peer.h"
+#include "daemon/service/policy.h"
 #include "daemon/service/postmortem.h"
 #include "daemon/clients/registry.h"
 #include "tricolor.h"
@@ -86,7 +87,7 @@ static bool receive_hello(struct arena *a, struct tri_msg *hello)
 	if (n != sizeof(*hello))
 		memset(&hello->hello, 0, sizeof(hello->hello));
 	if (n == sizeof(*hello) && config_is_private() && config_elects() && !a->member)
-		elect_hello(hello, a->pid, got, ngot);
+		election_hello(hello, a->pid, got, ngot);
 	a->claim = claim_new(&hello->hello, got, ngot, &a->fd);
 	if (n == 0)
 		return false;
@@ -214,7 +215,7 @@ static bool attach(struct arena *a)
 	ending_watch(&a->ending, a->sock, a->pid, a->claim);
 	a->charged_bytes = policy ? 1 : layout.file_bytes;
 	if (policy) {
-		link_serve(a, cred.gid, ((uint64_t)layout.heap_pages) << TRI_PAGE_SHIFT);
+		policy_serve(a, cred.gid, ((uint64_t)layout.heap_pages) << TRI_PAGE_SHIFT);
 		return false;
 	}
 	if (pread(a->fd, &debug, sizeof(debug), offsetof(struct tri_ctl, debug)) == sizeof(debug)) {

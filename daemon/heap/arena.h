@@ -14,7 +14,7 @@
 #include "core/proto/client.h"
 #include "daemon/clients/ending.h"
 #include "limit.h"
-#include "daemon/service/link.h"
+#include "linked.h"
 #include "mark.h"
 #include "moved.h"
 #include "pacer.h"
@@ -41,8 +41,6 @@ struct arena_defaults {
 };
 
 /* What a cycle's phases cost, for the trace. */
-enum phase { PHASE_BARRIER, PHASE_MARK, PHASE_TERMINATION, PHASE_SWEEP, PHASES };
-
 struct cycle_figures {
 	uint64_t wall_ns[PHASES], cpu_ns[PHASES];
 	uint64_t start_bytes, end_bytes, live_bytes, goal_bytes;

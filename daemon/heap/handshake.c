@@ -13,7 +13,7 @@
 #include "arena.h"
 #include "daemon/process/config.h"
 #include "core/proto/passing.h"
-#include "fault.h"
+#include "daemon/process/fault.h"
 #include "daemon/process/log.h"
 
 #define FIRST_S 10			/* an agent sends its first request as it hears our WELCOME … */

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * linked.c - the marker's end of a link: see link.h
+ * linked.c - the marker's end of a link: see daemon/clients/link.h
  *
  *  1. The agent hands over link and board.  They are checked as if they came from an enemy: a policy is another
  *     user's process, in another container.
@@ -15,7 +15,7 @@
  *     the agent hands over.  When the link with it ends our watcher rests until the next election has a result.
  *  6. Lines for the log go to the policy as well: a marker's standard error mostly leads nowhere.
  */
-#include "daemon/service/link.h"
+#include "linked.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -28,10 +28,10 @@
 
 #include "arena.h"
 #include "core/system/clock.h"
-#include "daemon/service/elect.h"
-#include "fault.h"
+#include "daemon/clients/election.h"
+#include "daemon/process/fault.h"
 #include "daemon/process/log.h"
-#include "daemon/limits/watch.h"
+#include "daemon/clients/watcher.h"
 
 /* What the log has a copy sent to.  The lock is held for a send that does not wait. */
 static pthread_mutex_t log_lock = PTHREAD_MUTEX_INITIALIZER;
@@ -78,7 +78,7 @@ pid_t linked_policy(void)
 void linked_splits(struct arena *a)
 {
 	a->linked.splits = true;
-	watch_pause(true);
+	watcher_pause(true);
 }
 
 void linked_init(struct linked *l)
@@ -108,7 +108,7 @@ static void let_go(struct arena *a)
 	l->sock = -1;
 	l->wanted_ns = 0;
 	if (l->elected)
-		elect_link_over();
+		election_link_over();
 	l->elected = l->splits = false;
 }
 
@@ -117,7 +117,7 @@ static void alone(void)
 {
 	/* The name by which watchers of other collectors count us: see groups.c. */
 	prctl(PR_SET_NAME, "tricolord");
-	watch_pause(false);
+	watcher_pause(false);
 }
 
 static void end(struct arena *a, int err, const char *why)
@@ -135,7 +135,7 @@ static void end(struct arena *a, int err, const char *why)
 	alone();
 	log_line("client %d: goes on without a policy: %s", a->pid, why);
 	gone(a, err, why);
-	elect_bar(false);
+	election_bar(false);
 }
 
 static bool is_link(int sock)
@@ -163,13 +163,13 @@ static void begin(struct arena *a, int sock, int fd, bool elected)
 			close(sock);
 		log_warning("client %d: its policy is not taken: %s", a->pid, why);
 		if (elected)
-			elect_link_over();
+			election_link_over();
 		else
 			gone(a, err, why);
 		return;
 	}
 	if (!elected)
-		elect_bar(true);
+		election_bar(true);
 	/* Of a policy before, the share stays until this one orders another. */
 	let_go(a);
 	if (a->limit.share_bytes != PACER_NO_LIMIT)
@@ -207,10 +207,10 @@ void linked_elected(struct arena *a)
 	struct linked *l = &a->linked;
 	int given[2], i;
 
-	switch (elect_take(given)) {
-	case ELECT_NOTHING:
+	switch (election_take(given)) {
+	case ELECTION_NOTHING:
 		return;
-	case ELECT_LINK:
+	case ELECTION_LINK:
 		if (l->sock < 0 || l->elected) {
 			begin(a, given[0], given[1], true);
 			return;
@@ -219,9 +219,9 @@ void linked_elected(struct arena *a)
 		for (i = 0; i < 2; i++)
 			if (given[i] >= 0)
 				close(given[i]);
-		elect_link_over();
+		election_link_over();
 		return;
-	case ELECT_ALONE:
+	case ELECTION_ALONE:
 		if (l->elected)
 			end(a, 0, "another group limits its client");
 		else if (l->sock < 0)
@@ -271,7 +271,7 @@ void linked_wake(struct arena *a)
 	struct linked *l = &a->linked;
 	struct board *b = l->board.board;
 
-	watch_wake();
+	watcher_wake();
 	if (l->sock < 0)
 		return;
 	/* pairs with fall_asleep() of watch.c, in the policy */
@@ -286,7 +286,7 @@ void linked_wake(struct arena *a)
 void linked_hurry(struct arena *a)
 {
 	if (!a->linked.splits)
-		watch_hurry();
+		watcher_notify();
 	if (a->linked.sock >= 0)
 		want(a, BOARD_HURRY);
 }

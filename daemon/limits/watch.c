@@ -27,10 +27,11 @@
 #include "alarm.h"
 #include "core/system/clock.h"
 #include "daemon/process/config.h"
-#include "daemon/service/elect.h"
+#include "daemon/clients/election.h"
 #include "groups.h"
 #include "daemon/process/log.h"
 #include "daemon/clients/registry.h"
+#include "daemon/clients/watcher.h"
 #include "daemon/process/thread.h"
 #include "tick.h"
 
@@ -44,47 +45,14 @@
 static struct {
 	int wake_fd;
 	struct groups groups;
-	_Atomic(bool) asleep;
-	_Atomic(bool) paused;
-	_Atomic(uint32_t) pauses;	/* that have begun */
-	uint32_t rested;		/* the last of them that was seen */
+	uint32_t pauses_seen;		/* of watcher_pauses() */
 	_Atomic(uint64_t) total_bytes;
 } watch = { .wake_fd = -1, .groups.levels.limits_fd = -1 };
 
-void watch_wake(void)
-{
-	uint64_t one = 1;
-
-	/* pairs with fall_asleep() */
-	if (atomic_load(&watch.asleep) && atomic_exchange(&watch.asleep, false) &&
-	    write(watch.wake_fd, &one, sizeof(one)) < 0)
-		return;
-}
-
-void watch_hurry(void)
-{
-	uint64_t one = 1;
-
-	if (watch.wake_fd >= 0 && write(watch.wake_fd, &one, sizeof(one)) < 0)
-		return;
-}
-
-void watch_pause(bool paused)
-{
-	/* First: one that is over before the watcher has looked is a pause, too. */
-	if (paused && !atomic_load(&watch.paused))
-		atomic_fetch_add(&watch.pauses, 1);
-	if (atomic_exchange(&watch.paused, paused) != paused)
-		watch_hurry();
-}
-
 void watch_set_total(uint64_t total_bytes)
 {
-	uint64_t one = 1;
-
 	atomic_store(&watch.total_bytes, total_bytes);
-	if (watch.wake_fd >= 0 && write(watch.wake_fd, &one, sizeof(one)) < 0)
-		return;
+	watcher_notify();
 }
 
 /*
@@ -96,7 +64,7 @@ static void set_asleep(bool asleep)
 {
 	struct member *m;
 
-	atomic_store(&watch.asleep, asleep);
+	watcher_set_asleep(asleep);
 	for (m = watch.groups.members; m; m = m->next)
 		registry_asleep(m->r, asleep);
 }
@@ -116,7 +84,7 @@ static void fall_asleep(void)
 	/* Cycles are nothing to us. */
 	if (!any)
 		return;
-	/* pairs with watch_wake(), and in other processes with linked_wake() */
+	/* pairs with watcher_wake(), and in other processes with linked_wake() */
 	set_asleep(true);
 	for (m = watch.groups.members; m; m = m->next) {
 		g = groups_of(m);
@@ -218,8 +186,8 @@ static void rest(void)
 	struct group *g;
 	uint64_t times;
 
-	watch.rested = atomic_load(&watch.pauses);
-	while (atomic_load(&watch.paused)) {
+	watch.pauses_seen = watcher_pauses();
+	while (watcher_is_paused()) {
 		if (poll(&p, 1, -1) < 0 && errno != EINTR)
 			nap();
 		if (p.revents && read(watch.wake_fd, &times, sizeof(times)) < 0)
@@ -242,9 +210,9 @@ static void note_group(void)
 		m = m->next;
 	g = m ? groups_of(m) : NULL;
 	if (g && g->level && g->limit_bytes != TRI_CGROUP_NONE)
-		elect_group(g->level->dev, g->level->ino);
+		election_group(g->level->dev, g->level->ino);
 	else
-		elect_group(0, 0);
+		election_group(0, 0);
 }
 
 static void *watcher(void *unused)
@@ -256,7 +224,7 @@ static void *watcher(void *unused)
 		bool limits = wait_for_news();
 		uint64_t now;
 
-		if (atomic_load(&watch.pauses) != watch.rested)
+		if (watcher_pauses() != watch.pauses_seen)
 			rest();
 		now = clock_ns();
 		groups_meet(&watch.groups, now);
@@ -277,7 +245,7 @@ void watch_start(uint64_t total_bytes)
 	int err;
 
 	atomic_store(&watch.total_bytes, total_bytes);
-	watch.wake_fd = registry_watch();
+	watch.wake_fd = watcher_open();
 	watch.groups.levels.limits_fd = alarm_limits_open();
 	err = watch.wake_fd < 0 ? -watch.wake_fd : thread_start(watcher, NULL, STACK_BYTES, "tricolord-watch");
 	if (err)

@@ -3,7 +3,6 @@
 #ifndef TRICOLOR_WATCH_H
 #define TRICOLOR_WATCH_H
 
-#include <stdbool.h>
 #include <stdint.h>
 
 /**
@@ -15,17 +14,5 @@ void watch_start(uint64_t total_bytes);
 
 /** The limit of all clients together has been changed, by a new configuration.  Any thread. */
 void watch_set_total(uint64_t total_bytes);
-
-/**
- * A policy in another process watches for the one arena of this one: rest.  Or no more: look at once, and order
- * all anew, whatever was ordered before.
- */
-void watch_pause(bool paused);
-
-/** An arena does not fit into its share: look at once whether it can have more. */
-void watch_hurry(void);
-
-/** An arena's thread is at work: if the watcher sleeps because nobody was, it looks again. */
-void watch_wake(void);
 
 #endif

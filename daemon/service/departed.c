@@ -14,7 +14,7 @@
 #include <unistd.h>
 
 #include "daemon/process/config.h"
-#include "control.h"
+#include "describe.h"
 
 struct departed {
 	struct control_arena arena;
@@ -39,7 +39,7 @@ void departed_add(struct registry_arena *r, const struct ending_watch *w)
 	/* It ends with its client, and nobody could ask; and what knows nothing pushes nothing out that does. */
 	if (config_is_private() || !registry_has_figures(r))
 		return;
-	control_describe(r, &d.arena);
+	describe_arena(r, &d.arena);
 	d.watch.pidfd = again(w->pidfd);
 	d.watch.events_fd = again(w->events_fd);
 	pthread_mutex_lock(&lock);

@@ -21,27 +21,25 @@
  *     some seconds have passed.
  *
  * The thread waits without a timer.  Links and boards are the arena's thread's: it is told what has come of an
- * election, and rung for that by an order that asks for nothing.
+ * election (daemon/clients/election.h).
  */
 #include "elect.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
-#include <pthread.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
 
-#include "core/system/clock.h"
 #include "core/proto/passing.h"
+#include "daemon/clients/election.h"
 #include "greet.h"
 #include "daemon/process/log.h"
 #include "core/system/point.h"
@@ -53,103 +51,22 @@
 #define WELCOME_MS 2000			/* a policy answers within this, or there is none */
 #define ATTEMPTS 50			/* with those that are just ending */
 #define FULL_NS 10000000l		/* before a connection is accepted that there was no descriptor for */
-#define AGAIN_NS 5000000000ull		/* not sooner, after it has failed */
-
-struct key {
-	dev_t dev;
-	ino_t ino;			/* 0: no group */
-};
 
 enum role { ALONE, POLICY, MEMBER };
 
+/* All of the thread. */
 static struct {
-	pthread_mutex_t lock;		/* for a few words; never over a system call that waits */
-	int wake_fd;			/* -1: there is no thread */
-
-	/* The lock. */
-	struct key wanted;
-	bool barred, over;
-	uint64_t failed_ns;		/* 0: it has not */
-	enum elect_result result;
-	int given[2];
-
-	/* The thread. */
+	int wake_fd;
 	enum role role;
-	struct key key;			/* of the role */
+	struct election_key key;	/* of the role */
 	int door, listener;		/* of a policy; -1 */
 	bool told;
 	bool resting;			/* the watcher rests until there is a result */
+} elect = { .wake_fd = -1, .door = -1, .listener = -1 };
 
-	/* Constant once there is a thread. */
-	struct tri_msg hello;
-	int fds[TRI_HELLO_FDS];
-	size_t nfds;
-} elect = { .lock = PTHREAD_MUTEX_INITIALIZER, .wake_fd = -1, .given = { -1, -1 }, .door = -1, .listener = -1 };
-
-static bool same(struct key a, struct key b)
+static bool same(struct election_key a, struct election_key b)
 {
 	return a.ino == b.ino && (!a.ino || a.dev == b.dev);
-}
-
-static void wake(void)
-{
-	uint64_t one = 1;
-
-	/* It can't fail but for a counter that is full: then it is readable. */
-	if (elect.wake_fd >= 0 && write(elect.wake_fd, &one, sizeof(one)) < 0)
-		return;
-}
-
-/* ------------------------------------------------------------------------------------------ */
-/* Other threads                                                                              */
-/* ------------------------------------------------------------------------------------------ */
-
-void elect_group(dev_t dev, ino_t ino)
-{
-	struct key key = { dev, ino };
-	bool changed;
-
-	pthread_mutex_lock(&elect.lock);
-	changed = !same(elect.wanted, key);
-	elect.wanted = key;
-	if (changed || (elect.failed_ns && clock_ns() - elect.failed_ns >= AGAIN_NS)) {
-		elect.failed_ns = 0;
-		changed = true;
-	}
-	pthread_mutex_unlock(&elect.lock);
-	if (changed)
-		wake();
-}
-
-void elect_link_over(void)
-{
-	pthread_mutex_lock(&elect.lock);
-	elect.over = true;
-	pthread_mutex_unlock(&elect.lock);
-	wake();
-}
-
-void elect_bar(bool barred)
-{
-	pthread_mutex_lock(&elect.lock);
-	elect.barred = barred;
-	pthread_mutex_unlock(&elect.lock);
-	wake();
-}
-
-enum elect_result elect_take(int given[2])
-{
-	enum elect_result result;
-
-	if (elect.wake_fd < 0)
-		return ELECT_NOTHING;
-	pthread_mutex_lock(&elect.lock);
-	result = elect.result;
-	memcpy(given, elect.given, sizeof(elect.given));
-	elect.result = ELECT_NOTHING;
-	elect.given[0] = elect.given[1] = -1;
-	pthread_mutex_unlock(&elect.lock);
-	return result;
 }
 
 /* ------------------------------------------------------------------------------------------ */
@@ -173,19 +90,10 @@ static void order(enum board_order kind, bool linked)
 	free(list);
 }
 
-static void tell_arena(enum elect_result result, int sock, int board)
+/* The arena's thread is rung by an order that asks for nothing. */
+static void tell_arena(enum election_result result, int sock, int board)
 {
-	int old[2], i;
-
-	pthread_mutex_lock(&elect.lock);
-	memcpy(old, elect.given, sizeof(old));
-	elect.result = result;
-	elect.given[0] = sock;
-	elect.given[1] = board;
-	pthread_mutex_unlock(&elect.lock);
-	for (i = 0; i < 2; i++)
-		if (old[i] >= 0)
-			close(old[i]);
+	election_answer(result, sock, board);
 	order(ORDER_PUBLISH, false);
 }
 
@@ -193,7 +101,7 @@ static void tell_arena(enum elect_result result, int sock, int board)
 /* Election                                                                                   */
 /* ------------------------------------------------------------------------------------------ */
 
-static socklen_t address(const char *what, struct key key, struct sockaddr_un *addr)
+static socklen_t address(const char *what, struct election_key key, struct sockaddr_un *addr)
 {
 	*addr = (struct sockaddr_un){ .sun_family = AF_UNIX };
 	return (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1) +
@@ -216,7 +124,7 @@ static void close_door(void)
 }
 
 /* 0, or an errno; EADDRINUSE: somebody has it. */
-static int take_door(struct key key)
+static int take_door(struct election_key key)
 {
 	struct sockaddr_un addr;
 	socklen_t len = address("door", key, &addr);
@@ -233,7 +141,7 @@ static int take_door(struct key key)
 }
 
 /* With the door in our hands.  0, or an errno; EADDRINUSE: somebody has the address. */
-static int become_policy(struct key key)
+static int become_policy(struct election_key key)
 {
 	struct sockaddr_un addr;
 	socklen_t len = address("policy", key, &addr);
@@ -257,7 +165,7 @@ static int become_policy(struct key key)
 }
 
 /* Send @end to whoever has the door, and wait as long as there is no room for it. */
-static int knock_with(struct key key, int end)
+static int knock_with(struct election_key key, int end)
 {
 	const struct timeval patience = { WELCOME_MS / 1000, 0 };
 	const struct tri_msg nothing = { 0 };
@@ -277,7 +185,7 @@ static int knock_with(struct key key, int end)
 }
 
 /* Wait until whoever has the door listens, or is no more.  0, or an errno. */
-static int knock(struct key key)
+static int knock(struct election_key key)
 {
 	struct pollfd p = { .events = POLLIN };
 	int pair[2], err;
@@ -305,12 +213,13 @@ static void answer_door(void)
 
 static int say_hello(int sock)
 {
-	struct tri_msg hello = elect.hello;
+	const struct election_hello *client = election_client();
+	struct tri_msg hello = client->msg;
 
 	hello.a |= TRI_HELLO_STARTS_MARKER;
 	/* Not that of the client, which the other would read from the socket. */
 	hello.b = (uint64_t)getpid();
-	return -tri_pass(sock, &hello, elect.fds, elect.nfds, MSG_DONTWAIT);
+	return -tri_pass(sock, &hello, client->fds, client->nfds, MSG_DONTWAIT);
 }
 
 /* The board that comes with WELCOME, or -errno. */
@@ -338,7 +247,7 @@ static int hear_welcome(int sock)
 }
 
 /* 0, or an errno. */
-static int become_member(struct key key)
+static int become_member(struct election_key key)
 {
 	struct sockaddr_un addr;
 	socklen_t len = address("policy", key, &addr);
@@ -357,7 +266,7 @@ static int become_member(struct key key)
 		return -board;
 	}
 	elect.role = MEMBER;
-	tell_arena(ELECT_LINK, sock, board);
+	tell_arena(ELECTION_LINK, sock, board);
 	return 0;
 }
 
@@ -368,7 +277,7 @@ static bool is_passing(int err)
 }
 
 /* 0, or an errno. */
-static int become_something(struct key key)
+static int become_something(struct election_key key)
 {
 	int err = take_door(key);
 
@@ -390,7 +299,7 @@ static int become_something(struct key key)
 	return err ? err : become_member(key);
 }
 
-static void run_for(struct key key)
+static void run_for(struct election_key key)
 {
 	int err, i;
 
@@ -402,9 +311,7 @@ static void run_for(struct key key)
 	elect.key = key;
 	if (!err)
 		return;
-	pthread_mutex_lock(&elect.lock);
-	elect.failed_ns = clock_ns();
-	pthread_mutex_unlock(&elect.lock);
+	election_failed();
 	if (!elect.told)
 		log_line("shares the memory limit with other collectors by what it sees of them: the one that splits it "
 			 "can't be joined: %s", err == EPERM ? "it is another user's" : strerror(err));
@@ -446,8 +353,7 @@ static void leave(void)
 static void *thread(void *unused)
 {
 	struct pollfd p[3] = { { .fd = elect.wake_fd, .events = POLLIN }, { .events = POLLIN }, { .events = POLLIN } };
-	struct key wanted;
-	bool over, barred, failed;
+	struct election_state s;
 	uint64_t times;
 
 	(void)unused;
@@ -459,27 +365,21 @@ static void *thread(void *unused)
 			break;
 		if (p[0].revents && read(elect.wake_fd, &times, sizeof(times)) < 0)
 			continue;
-		pthread_mutex_lock(&elect.lock);
-		barred = elect.barred;
-		wanted = barred ? (struct key){ 0, 0 } : elect.wanted;
-		failed = elect.failed_ns;
-		over = elect.over;
-		elect.over = false;
-		pthread_mutex_unlock(&elect.lock);
-		if (over && elect.role == MEMBER)
+		s = election_read();
+		if (s.over && elect.role == MEMBER)
 			elect.role = ALONE;
-		elect.resting |= over;
-		if (elect.role != ALONE && !same(wanted, elect.key)) {
+		elect.resting |= s.over;
+		if (elect.role != ALONE && !same(s.wanted, elect.key)) {
 			/* A member's link is hung up on by its arena's thread, which then says that it is over. */
-			if (elect.role == MEMBER && !barred)
-				tell_arena(ELECT_ALONE, -1, -1);
+			if (elect.role == MEMBER && !s.barred)
+				tell_arena(ELECTION_ALONE, -1, -1);
 			leave();
 		}
-		if (elect.role == ALONE && wanted.ino && (!failed || over))
-			run_for(wanted);
+		if (elect.role == ALONE && s.wanted.ino && (!s.failed || s.over))
+			run_for(s.wanted);
 		/* The arena's watcher rests until there is a result, be it that there is nobody else. */
-		if (elect.resting && elect.role != MEMBER && !barred)
-			tell_arena(ELECT_ALONE, -1, -1);
+		if (elect.resting && elect.role != MEMBER && !s.barred)
+			tell_arena(ELECTION_ALONE, -1, -1);
 		elect.resting = false;
 		if (p[1].revents && elect.role == POLICY)
 			accept_one();
@@ -488,28 +388,20 @@ static void *thread(void *unused)
 	}
 	log_warning("takes no part in the election of a policy any more: poll: %s", strerror(errno));
 	leave();
-	tell_arena(ELECT_ALONE, -1, -1);
+	tell_arena(ELECTION_ALONE, -1, -1);
 	return NULL;
 }
 
-void elect_hello(const struct tri_msg *hello, pid_t pid, const int *fds, size_t n)
+void elect_start(void)
 {
 	int err;
 
-	elect.hello = *hello;
-	elect.hello.hello.pid = pid;
-	for (elect.nfds = 0; elect.nfds < n && elect.nfds < TRI_HELLO_FDS; elect.nfds++) {
-		elect.fds[elect.nfds] = fcntl(fds[elect.nfds], F_DUPFD_CLOEXEC, 3);
-		if (elect.fds[elect.nfds] < 0)
-			return;
-	}
-	elect.wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	elect.wake_fd = election_open();
 	if (elect.wake_fd < 0)
 		return;
 	err = thread_start(thread, NULL, STACK_BYTES, NULL);
 	if (!err)
 		return;
 	log_line("takes no part in the election of a policy: no thread for that: %s", strerror(err));
-	close(elect.wake_fd);
-	elect.wake_fd = -1;
+	election_close();
 }

@@ -19,7 +19,7 @@
 #include <netlink/genl/genl.h>
 
 #include "daemon/process/log.h"
-#include "daemon/limits/watch.h"
+#include "daemon/clients/watcher.h"
 
 static struct nl_sock *sock;
 
@@ -50,7 +50,7 @@ static int on_event(struct nl_msg *msg, void *arg)
 		break;
 	case TRICOLOR_CMD_PURGE:
 		log_debug("arena%u: memory is short, the kernel has taken some that was freed", id);
-		watch_wake();
+		watcher_wake();
 		break;
 	}
 	return NL_OK;

@@ -12,9 +12,10 @@
 #include "daemon/process/config.h"
 #include "core/heap/sizeclass.h"
 #include "daemon/process/cpus.h"
-#include "daemon/heap/fault.h"
+#include "daemon/process/fault.h"
 #include "dry_run.h"
-#include "link.h"
+#include "elect.h"
+#include "policy.h"
 #include "listen.h"
 #include "daemon/process/log.h"
 #include "daemon/heap/mark.h"
@@ -48,6 +49,8 @@ static int run_private(const struct options *o)
 	signal(SIGTTOU, SIG_IGN);
 	if (!o->no_control && !getsockopt(o->private_fd, SOL_SOCKET, SO_PEERCRED, &cred, &len))
 		listen_private(cred.pid);
+	if (config_elects())
+		elect_start();
 	arena_serve(o->private_fd);
 	return 0;
 }
@@ -78,7 +81,7 @@ int main(int argc, char **argv)
 	else
 		shared_block_signals();
 	if (o.private_fd < 0)
-		link_find_program();
+		policy_find_program();
 	workers_start((c.workers ? (unsigned int)c.workers : cpus_allowed()) - 1);
 	watch_start((uint64_t)c.total_limit_bytes);
 	return o.private_fd >= 0 ? run_private(&o) : shared_run(&o, &c);

@@ -40,7 +40,7 @@
 #include "daemon/heap/backing.h"
 #include "core/system/clock.h"
 #include "daemon/process/config.h"
-#include "control.h"
+#include "describe.h"
 #include "core/heap/sizeclass.h"
 #include "core/heap/span.h"
 #include "daemon/process/log.h"
@@ -412,7 +412,7 @@ struct postmortem *postmortem_read(struct registry_arena *r, const struct ending
 	}
 	p->hello = hello;
 	p->has_figures = registry_has_figures(r);
-	control_describe(r, &p->figures);
+	describe_arena(r, &p->figures);
 	name_client(&p->who, r, w);
 	list_add(p);
 	if (!read_header(p, fd, &layout)) {

@@ -11,7 +11,7 @@
 #include "by_hand.h"
 #include "core/proto/control.h"
 #include "groups.h"
-#include "daemon/service/link.h"
+#include "daemon/clients/link.h"
 #include "served.h"
 
 #define MIB (1ll << 20)

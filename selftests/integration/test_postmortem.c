@@ -20,7 +20,7 @@
 #include "arena_look.h"
 #include "by_hand.h"
 #include "groups.h"
-#include "daemon/service/link.h"
+#include "daemon/clients/link.h"
 #include "served.h"
 
 #define OBJECTS 10000

@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 #include "daemon/heap/backing.h"
-#include "daemon/heap/fault.h"
+#include "daemon/process/fault.h"
 #include "kselftest.h"
 
 #define PAGE 4096

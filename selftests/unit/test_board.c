@@ -17,7 +17,7 @@
 #include "daemon/heap/arena.h"
 #include "check.h"
 #include "core/system/clock.h"
-#include "daemon/heap/fault.h"
+#include "daemon/process/fault.h"
 #include "daemon/clients/registry.h"
 #include "tricolor.h"
 

@@ -25,7 +25,6 @@
 
 #include "daemon/clients/board.h"
 
-struct arena;
 struct fault_guard;
 
 /* Grows with each change of struct board or struct link_msg. */
@@ -68,62 +67,5 @@ void link_board_unmap(struct link_board *b);
 
 /** Send without waiting.  False: the other side is gone. */
 bool link_send(int sock, enum link_type type, int32_t pid, uint32_t level, const char *text);
-
-/* ---- The policy's end: link.c ---- */
-
-/** Find the program that clients without one are lent.  Once, before there are threads. */
-void link_find_program(void);
-
-/** Path of that program, or NULL. */
-const char *link_program(void);
-
-/**
- * The client at @a's socket is to start a marker: hand it the board, and serve the link until its end.
- * @uid, @gid: of the client.  @heap_bytes: address space of its heap.
- */
-void link_serve(struct arena *a, uint32_t gid, uint64_t heap_bytes);
-
-/* ---- The marker's end: linked.c.  The arena's thread ---- */
-
-/* Part of struct arena. */
-struct linked {
-	int given[2];			/* link and board as handed over, and not looked at yet; -1 */
-	int sock;			/* the link; -1: there is none */
-	bool elected;			/* by private collectors: see elect.c; else of the agent */
-	bool splits;			/* it has ordered a share, or the one before it had: our watcher rests */
-	struct link_board board;
-	uint64_t wanted_ns;		/* since when the policy has not looked; 0: it has */
-};
-
-/** There was none yet. */
-void linked_init(struct linked *l);
-
-/** The policy orders a share: from now on it does what our own watcher did. */
-void linked_splits(struct arena *a);
-
-/** If a policy was handed over, it takes the place of one before.  What is wrong with it the agent is told. */
-void linked_begin(struct arena *a);
-
-/** If an election has had a result, follow it. */
-void linked_elected(struct arena *a);
-
-/** The link is readable.  The orders are taken. */
-void linked_hear(struct arena *a);
-
-/** A cycle starts, or the heap does not fit into its share: the watcher, ours or the policy's, is told. */
-void linked_wake(struct arena *a);
-void linked_hurry(struct arena *a);
-
-/** Tell the policy that orders were met. */
-void linked_met(struct arena *a);
-
-/** Whether the arena of this process has a policy in another one.  Any thread. */
-bool linked_is(void);
-
-/** Its policy, as the kernel says; 0: there is none, or it is in another pid namespace.  Any thread. */
-pid_t linked_policy(void);
-
-/** The arena ends. */
-void linked_exit(struct arena *a);
 
 #endif

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * link.c - the policy's end of a link: see link.h
+ * policy.c - the policy's end of a link: see daemon/clients/link.h
  *
  *  1. HELLO has brought the heap's file.  It is looked at, and its counters are read, by pread(); nothing of it
  *     is mapped.
@@ -12,14 +12,13 @@
  *  4. An end of file is the end of the marker, and of the heap's place here.  Who marks it next attaches anew.
  *     If it comes before ATTACH, and post-mortems are wanted, the heap has a place for as long as one is read.
  */
-#include "link.h"
+#include "policy.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -28,90 +27,19 @@
 #include "core/system/clock.h"
 #include "daemon/process/config.h"
 #include "core/proto/passing.h"
-#include "daemon/heap/fault.h"
+#include "daemon/process/fault.h"
 #include "daemon/process/log.h"
+#include "daemon/clients/link.h"
 #include "daemon/clients/registry.h"
-#include "daemon/limits/watch.h"
+#include "daemon/clients/watcher.h"
 
 #ifndef MARKER_PATH
 #define MARKER_PATH "/usr/local/libexec/tricolor/tricolor-marker"
 #endif
 
-#define BOARD_BYTES 4096
-#define SEALS (F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL)
-
 /* Lines of one marker: so many at once, and one in so much time from then on. */
 #define LOG_BURST 20
 #define LOG_INTERVAL_NS 1000000000ull
-
-_Static_assert(sizeof(struct board) <= BOARD_BYTES, "a board is a page");
-
-/* ------------------------------------------------------------------------------------------ */
-/* Board and messages                                                                         */
-/* ------------------------------------------------------------------------------------------ */
-
-static int map(struct link_board *b, int fd)
-{
-	b->board = mmap(NULL, BOARD_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-	if (b->board == MAP_FAILED) {
-		b->board = NULL;
-		return ENOMEM;
-	}
-	/* Who punches a hole into it while no memory is left has the other touch a page that is missing. */
-	b->guard = fault_guard(b->board, BOARD_BYTES);
-	if (b->guard)
-		return 0;
-	munmap(b->board, BOARD_BYTES);
-	b->board = NULL;
-	return ENOMEM;
-}
-
-int link_board_make(struct link_board *b)
-{
-	int fd = memfd_create("tricolor-board", MFD_CLOEXEC | MFD_ALLOW_SEALING), err;
-
-	if (fd < 0)
-		return -errno;
-	err = ftruncate(fd, BOARD_BYTES) || fcntl(fd, F_ADD_SEALS, SEALS) ? errno : map(b, fd);
-	if (err) {
-		close(fd);
-		return -err;
-	}
-	atomic_store(&b->board->phase, PHASES);
-	return fd;
-}
-
-int link_board_map(struct link_board *b, int fd, const char **why)
-{
-	int seals = fcntl(fd, F_GET_SEALS);
-	struct stat st;
-
-	*why = "the board is no memory file that is sealed against shrinking, growing and other seals";
-	if (seals < 0 || seals != SEALS)
-		return EPERM;
-	*why = "the board has another size than ours; install the same version of both";
-	if (fstat(fd, &st) || st.st_size != BOARD_BYTES)
-		return EPROTONOSUPPORT;
-	*why = "no memory for the board";
-	return map(b, fd);
-}
-
-void link_board_unmap(struct link_board *b)
-{
-	if (!b->board)
-		return;
-	fault_unguard(b->guard);
-	munmap(b->board, BOARD_BYTES);
-	*b = (struct link_board){ 0 };
-}
-
-bool link_send(int sock, enum link_type type, int32_t pid, uint32_t level, const char *text)
-{
-	struct link_msg msg = { .type = type, .version = LINK_VERSION, .pid = pid, .level = level };
-
-	snprintf(msg.text, sizeof(msg.text), "%s", text);
-	return send(sock, &msg, sizeof(msg), MSG_NOSIGNAL | MSG_DONTWAIT) == sizeof(msg) || errno == EAGAIN;
-}
 
 /* ------------------------------------------------------------------------------------------ */
 /* The program that is lent                                                                   */
@@ -136,7 +64,7 @@ static bool open_program(const char *path)
 	return true;
 }
 
-void link_find_program(void)
+void policy_find_program(void)
 {
 	char path[sizeof(program_path)];
 	ssize_t n = readlink("/proc/self/exe", path, sizeof(path) - 64);
@@ -156,7 +84,7 @@ void link_find_program(void)
 			  strerror(errno));
 }
 
-const char *link_program(void)
+const char *policy_program(void)
 {
 	return program_fd < 0 ? NULL : program_path;
 }
@@ -252,9 +180,9 @@ static void look(struct session *s)
 	if (wants & BOARD_MET)
 		registry_tell(s->a->registry);
 	if (wants & BOARD_WAKE)
-		watch_wake();
+		watcher_wake();
 	if (wants & BOARD_HURRY)
-		watch_hurry();
+		watcher_notify();
 }
 
 static void serve(struct session *s)
@@ -289,7 +217,7 @@ static int client_pidfd(const struct arena *a)
 	return a->member ? -1 : a->ending.pidfd;
 }
 
-void link_serve(struct arena *a, uint32_t gid, uint64_t heap_bytes)
+void policy_serve(struct arena *a, uint32_t gid, uint64_t heap_bytes)
 {
 	struct session s = { .a = a };
 	struct link_board b;
