@@ -234,20 +234,21 @@ static bool pass_on(uint32_t wake)
 	uint32_t gc = tri_read(&tri_g.gc_wanted), freed = tri_read(&tri_g.free_wanted);
 
 	if (wake & TRI_WAKE_TRIGGER)
-		msg.a |= TRI_REQUEST_TRIGGER;
+		msg.request.wants |= TRI_REQUEST_TRIGGER;
 	if (wake & TRI_WAKE_SETTINGS)
-		msg.a |= TRI_REQUEST_SETTINGS;
+		msg.request.wants |= TRI_REQUEST_SETTINGS;
 	if (gc != tri_read(&tri_g.view.ctl->gc_done))
-		msg.a |= TRI_REQUEST_GC;
+		msg.request.wants |= TRI_REQUEST_GC;
 	if (freed != tri_read(&tri_g.view.ctl->free_done))
-		msg.a |= TRI_REQUEST_FREE;
-	msg.b = (uint64_t)freed << 32 | gc;
+		msg.request.wants |= TRI_REQUEST_FREE;
+	msg.request.gc_number = gc;
+	msg.request.free_number = freed;
 	msg.kind = tri_unchosen();
 	if (outbox.full) {
 		outbox.wake |= wake;
 		return true;
 	}
-	if (msg.a && !send_msg(&msg))
+	if (msg.request.wants && !send_msg(&msg))
 		return false;
 	outbox.wake = outbox.full ? wake : 0;
 	return true;
@@ -352,7 +353,7 @@ static bool hear(void)
 		print_line(msg.text);
 		return true;
 	case TRI_MSG_POLICY_GONE:
-		if (msg.a) {
+		if (msg.gone.error) {
 			msg.text[sizeof(msg.text) - 1] = 0;
 			tri_complain(TRI_COMPLAINT_SHARED, true, "tricolor: the tricolord at %s is passed over: %.160s",
 				     tri_g.settings.socket, msg.text);

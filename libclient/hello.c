@@ -41,22 +41,22 @@ int tri_hello_send(int fd, bool starts_marker)
 	in.msg.type = TRI_MSG_HELLO;
 	in.msg.version = TRI_PROTO_ID;
 	in.msg.cycle = tri_g.gen;
-	in.msg.a = (tri_g.settings.trace_gc ? TRI_HELLO_TRACE_GC : 0u) |
+	in.msg.hello.flags = (tri_g.settings.trace_gc ? TRI_HELLO_TRACE_GC : 0u) |
 		   (tri_g.settings.trace_pacer ? TRI_HELLO_TRACE_PACER : 0u) |
 		   (tri_g.settings.trace_scav ? TRI_HELLO_TRACE_SCAV : 0u) |
 		   (tri_g.settings.trace_limit ? TRI_HELLO_TRACE_LIMIT : 0u) |
 		   (starts_marker ? TRI_HELLO_STARTS_MARKER : 0u) | tri_unchosen();
-	snprintf(in.msg.hello.release, sizeof(in.msg.hello.release), "%s", tri_version());
+	snprintf(in.msg.client.release, sizeof(in.msg.client.release), "%s", tri_version());
 	in.fds[0] = arena;
-	in.msg.hello.fds[0] = TRI_FD_ARENA;
+	in.msg.client.fds[0] = TRI_FD_ARENA;
 	in.count = 1;
 	tri_identify(&in);
 	err = tri_pass(fd, &in.msg, in.fds, in.count, MSG_DONTWAIT);
 	tri_identify_end(&in);
 	if (err == -ETOOMANYREFS) {
-		memset(in.msg.hello.fds + 1, 0, sizeof(in.msg.hello.fds) - 1);
-		in.msg.hello.cgroup_version = 0;
-		snprintf(in.msg.hello.why, sizeof(in.msg.hello.why), "its user has too many descriptors in flight; "
+		memset(in.msg.client.fds + 1, 0, sizeof(in.msg.client.fds) - 1);
+		in.msg.client.cgroup_version = 0;
+		snprintf(in.msg.client.why, sizeof(in.msg.client.why), "its user has too many descriptors in flight; "
 			 "raise its limit of open files");
 		err = tri_pass(fd, &in.msg, in.fds, 1, MSG_DONTWAIT);
 	}
@@ -91,11 +91,11 @@ static int understand(const struct tri_msg *m, size_t count, struct tri_welcome 
 	}
 	if (m->type != TRI_MSG_WELCOME)
 		return -EPROTO;
-	w->pid = (uint32_t)m->a;
+	w->pid = (uint32_t)m->welcome.pid;
 	w->is_policy = m->kind == TRI_WELCOME_POLICY;
 	if (m->kind == TRI_WELCOME_MARKS)
 		return count ? -EPROTO : 0;
-	return w->is_policy && count == m->b && (count == 1 || count == 2) ? 0 : -EPROTO;
+	return w->is_policy && count == m->welcome.descriptors && (count == 1 || count == 2) ? 0 : -EPROTO;
 }
 
 /** The answer to HELLO.  A negative errno: -EAGAIN: it is not there yet. */

@@ -30,7 +30,7 @@ static void read_name(struct tri_hello *h)
 /** Add to HELLO who we are, and open the files of our groups, as far as there is room for descriptors. */
 void tri_identify(struct tri_introduction *in)
 {
-	struct tri_hello *h = &in->msg.hello;
+	struct tri_hello *h = &in->msg.client;
 	struct utsname machine;
 
 	h->pid = (int32_t)tri_g.pid;

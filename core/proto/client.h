@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * proto.h - messages between a client's agent and its collector
+ * client.h - the protocol between a client's agent and its collector
  *
  * SOCK_SEQPACKET on a unix socket, one struct tri_msg a packet.  (On the same socket a peer may speak
  * another protocol: core/proto/control.h.)  The agent says HELLO with the arena's descriptor and those of
@@ -19,8 +19,10 @@
  *
  * An end of file is the death of the other side.
  */
-#ifndef TRI_CORE_PROTO_H
-#define TRI_CORE_PROTO_H
+#ifndef TRI_CORE_CLIENT_H
+#define TRI_CORE_CLIENT_H
+
+#include <stddef.h>
 
 #include "../heap/layout.h"
 
@@ -28,17 +30,16 @@
 #define TRI_PROTO_TEXT 440
 
 enum tri_msg_type {
-	TRI_MSG_HELLO = 1,	/* client: version, a = flags, hello; descriptors as in hello.fds */
-	TRI_MSG_WELCOME,	/* collector: version, text = its version, a = pid, kind = TRI_WELCOME_*,
-				 * b = number of descriptors: the board, and maybe the marker's program */
-	TRI_MSG_REFUSE,		/* collector: a = errno, text = what to do */
-	TRI_MSG_HANDSHAKE,	/* collector: kind, cycle */
-	TRI_MSG_ANSWER,		/* client: kind, cycle, figures */
-	TRI_MSG_REQUEST,	/* client: a = TRI_REQUEST_*, b = tri_gc() number, kind = which of
-				 * TRI_HELLO_DEFAULT_* still holds */
+	TRI_MSG_HELLO = 1,	/* client: version, hello, client; descriptors as in client.fds */
+	TRI_MSG_WELCOME,	/* collector: version, welcome, kind = TRI_WELCOME_*, text = its version; the board,
+				 * and maybe the marker's program, as descriptors */
+	TRI_MSG_REFUSE,		/* collector: refuse, text = what to do */
+	TRI_MSG_HANDSHAKE,	/* collector: kind = enum tri_handshake, cycle */
+	TRI_MSG_ANSWER,		/* client: kind and cycle of the handshake, answer */
+	TRI_MSG_REQUEST,	/* client: request, kind = which of TRI_HELLO_DEFAULT_* still hold */
 	TRI_MSG_TRACE,		/* collector: text, a line for the client's standard error */
 	TRI_MSG_POLICY,		/* client to its marker: two descriptors, the link and the board */
-	TRI_MSG_POLICY_GONE,	/* marker: the link has ended; a = errno or 0, text = why */
+	TRI_MSG_POLICY_GONE,	/* marker: the link has ended; gone, text = why */
 	TRI_MSG_REPLACE,	/* marker, between cycles: start another one in my place, the client has moved to
 				 * another session or control group; text = what has changed */
 };
@@ -90,8 +91,7 @@ struct tri_hello {
 /* In the order of a cycle; see handshake.c. */
 enum tri_handshake {
 	TRI_HANDSHAKE_START = 1,	/* H1 and H2: every thread shades and allocates black, and then
-					 * every stack and root has been put into buffers; ANSWER: b =
-					 * allocated_bytes when allocation became black */
+					 * every stack and root has been put into buffers */
 	TRI_HANDSHAKE_COLLECT,		/* H3: what threads shaded before is in the buffers */
 	TRI_HANDSHAKE_STOP,		/* checkmark: all threads held, roots in buffers again */
 	TRI_HANDSHAKE_RESUME,		/* checkmark: threads run again */
@@ -118,27 +118,79 @@ enum {
 	TRI_HELLO_STARTS_MARKER = 128,
 };
 
+/*
+ * What messages carry by their type.  Each struct is as large as the largest one, so that what an initialiser
+ * does not name is 0 on the wire.
+ */
+struct tri_msg_hello {
+	uint64_t flags;			/* TRI_HELLO_* */
+	uint64_t marker_pid;		/* of a marker that speaks for its client, in its own namespace; else 0 */
+	uint64_t reserved[5];
+};
+
+struct tri_msg_welcome {
+	uint64_t pid;			/* the collector's, in its own namespace */
+	uint64_t descriptors;		/* that come with it */
+	uint64_t reserved[5];
+};
+
+struct tri_msg_refuse {
+	uint64_t error;			/* errno */
+	uint64_t reserved[6];
+};
+
+struct tri_msg_answer {
+	uint64_t incomplete;		/* pointers that found no buffer: this cycle must free nothing */
+	uint64_t allocated_bytes;	/* START: when allocation became black; BARRIER_OFF: when it no longer was */
+	/* Since the previous answer. */
+	uint64_t interrupted_max_ns;
+	uint64_t interrupted_total_ns;
+	uint32_t interruptions;
+	uint32_t threads;
+	uint64_t reserved;
+	uint64_t root_bytes;
+};
+
+struct tri_msg_request {
+	uint64_t wants;			/* TRI_REQUEST_* */
+	uint32_t gc_number;		/* of the newest tri_gc(): see gc_done of struct tri_ctl */
+	uint32_t free_number;		/* of the newest tri_free_os_memory(): see free_done */
+	uint64_t reserved[5];
+};
+
+struct tri_msg_gone {
+	uint64_t error;			/* errno, or 0 */
+	uint64_t reserved[6];
+};
+
 struct tri_msg {
 	uint32_t type;
 	uint32_t version;		/* TRI_PROTO_VERSION << 16 | TRI_LAYOUT_VERSION */
 	uint32_t kind;
 	uint32_t cycle;
-	uint64_t a, b;
-	/* ANSWER: since the previous one */
-	uint64_t interrupted_max_ns;
-	uint64_t interrupted_total_ns;
-	uint32_t interruptions;
-	uint32_t threads;
-	uint64_t stack_bytes;
-	uint64_t root_bytes;
+	union {
+		struct tri_msg_hello hello;
+		struct tri_msg_welcome welcome;
+		struct tri_msg_refuse refuse;
+		struct tri_msg_answer answer;
+		struct tri_msg_request request;
+		struct tri_msg_gone gone;
+	};
 	union {
 		char text[TRI_PROTO_TEXT];
-		struct tri_hello hello;
+		struct tri_hello client;
 	};
 };
 
 _Static_assert(sizeof(struct tri_hello) <= TRI_PROTO_TEXT, "protocol");
 _Static_assert(sizeof(struct tri_msg) == 512, "protocol");
+_Static_assert(sizeof(struct tri_msg_hello) == 56 && sizeof(struct tri_msg_welcome) == 56 &&
+	       sizeof(struct tri_msg_refuse) == 56 && sizeof(struct tri_msg_answer) == 56 &&
+	       sizeof(struct tri_msg_request) == 56 && sizeof(struct tri_msg_gone) == 56, "protocol");
+_Static_assert(offsetof(struct tri_msg, hello) == 16 && offsetof(struct tri_msg, text) == 72, "protocol");
+_Static_assert(offsetof(struct tri_msg_answer, interrupted_max_ns) == 16 &&
+	       offsetof(struct tri_msg_answer, threads) == 36 && offsetof(struct tri_msg_answer, root_bytes) == 48,
+	       "protocol");
 
 #define TRI_PROTO_ID (TRI_PROTO_VERSION << 16 | TRI_LAYOUT_VERSION)
 

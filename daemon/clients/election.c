@@ -65,7 +65,7 @@ void election_hello(const struct tri_msg *hello, pid_t pid, const int *fds, size
 	if (election.wake_fd < 0)
 		return;
 	h->msg = *hello;
-	h->msg.hello.pid = pid;
+	h->msg.client.pid = pid;
 	for (h->nfds = 0; h->nfds < n && h->nfds < TRI_HELLO_FDS; h->nfds++) {
 		h->fds[h->nfds] = fcntl(fds[h->nfds], F_DUPFD_CLOEXEC, 3);
 		if (h->fds[h->nfds] >= 0)

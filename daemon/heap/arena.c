@@ -50,7 +50,7 @@
 
 bool arena_refuse(struct arena *a, int err, const char *fmt, ...)
 {
-	struct tri_msg msg = { .type = TRI_MSG_REFUSE, .version = TRI_PROTO_ID, .a = (uint64_t)err };
+	struct tri_msg msg = { .type = TRI_MSG_REFUSE, .version = TRI_PROTO_ID, .refuse.error = (uint64_t)err };
 	va_list args;
 
 	va_start(args, fmt);
@@ -66,7 +66,7 @@ struct tri_msg arena_welcome(void)
 	return (struct tri_msg){
 		.type = TRI_MSG_WELCOME,
 		.version = TRI_PROTO_ID,
-		.a = (uint64_t)getpid(),
+		.welcome.pid = (uint64_t)getpid(),
 		.text = VERSION,
 	};
 }
@@ -85,20 +85,20 @@ static bool receive_hello(struct arena *a, struct tri_msg *hello)
 		ngot = TRI_HELLO_FDS;
 	/* What is no HELLO says nothing of them. */
 	if (n != sizeof(*hello))
-		memset(&hello->hello, 0, sizeof(hello->hello));
+		memset(&hello->client, 0, sizeof(hello->client));
 	if (n == sizeof(*hello) && config_is_private() && config_elects() && !a->member)
 		election_hello(hello, a->pid, got, ngot);
-	a->claim = claim_new(&hello->hello, got, ngot, &a->fd);
+	a->claim = claim_new(&hello->client, got, ngot, &a->fd);
 	if (n == 0)
 		return false;
-	hello->hello.release[sizeof(hello->hello.release) - 1] = 0;
+	hello->client.release[sizeof(hello->client.release) - 1] = 0;
 	if (n != sizeof(*hello) || hello->type != TRI_MSG_HELLO || a->fd < 0)
 		return arena_refuse(a, EPROTO, "that was no HELLO with an arena; is something else than "
 			      "libtricolor talking to this socket?");
 	if (hello->version != TRI_PROTO_ID)
 		return arena_refuse(a, EPROTONOSUPPORT,
 			      "libtricolor %s speaks protocol %u with layout %u, tricolord " VERSION
-			      " speaks %u with %u; install the same version of both", hello->hello.release,
+			      " speaks %u with %u; install the same version of both", hello->client.release,
 			      hello->version >> 16, hello->version & 0xffff, TRI_PROTO_VERSION,
 			      TRI_LAYOUT_VERSION);
 	return true;
@@ -200,12 +200,12 @@ static bool attach(struct arena *a)
 	snprintf(a->name, sizeof(a->name), "client %d", a->pid);
 	if (!receive_hello(a, &hello) || !check_file(a, &layout, &heap_va))
 		return false;
-	if (a->member && !(hello.a & TRI_HELLO_STARTS_MARKER))
+	if (a->member && !(hello.hello.flags & TRI_HELLO_STARTS_MARKER))
 		return arena_refuse(a, EINVAL, "this is another client's collector, which marks no heap but that");
 	/* It speaks for its client.  Where both of us number it alike, the client's number is right as well. */
-	if (a->member && cred.pid && hello.b == (uint64_t)cred.pid)
-		a->pid = hello.hello.pid;
-	policy = a->member || (hello.a & TRI_HELLO_STARTS_MARKER && config_marker_own() && !config_is_private());
+	if (a->member && cred.pid && hello.hello.marker_pid == (uint64_t)cred.pid)
+		a->pid = hello.client.pid;
+	policy = a->member || (hello.hello.flags & TRI_HELLO_STARTS_MARKER && config_marker_own() && !config_is_private());
 	/* What is not mapped takes no addresses; a byte says that it is a client. */
 	if (!users_client_enter(cred.uid, policy ? 1 : layout.file_bytes))
 		return arena_refuse(a, EDQUOT, "user %u has as many clients, or bytes of arenas, as one user may have "
@@ -226,12 +226,12 @@ static bool attach(struct arena *a)
 		return false;
 	if (marker_init(&a->marker, &a->view, a->fd))
 		return arena_refuse(a, ENOMEM, "no memory to mark another heap");
-	moved_init(&a->moved, cred.pid, hello.hello.tid);
-	a->trace_gc = hello.a & TRI_HELLO_TRACE_GC;
-	arena_find_defaults(a, hello.a);
-	a->trace_pacer = hello.a & TRI_HELLO_TRACE_PACER;
-	a->trace_scav = hello.a & TRI_HELLO_TRACE_SCAV;
-	a->trace_limit = hello.a & TRI_HELLO_TRACE_LIMIT;
+	moved_init(&a->moved, cred.pid, hello.client.tid);
+	a->trace_gc = hello.hello.flags & TRI_HELLO_TRACE_GC;
+	arena_find_defaults(a, hello.hello.flags);
+	a->trace_pacer = hello.hello.flags & TRI_HELLO_TRACE_PACER;
+	a->trace_scav = hello.hello.flags & TRI_HELLO_TRACE_SCAV;
+	a->trace_limit = hello.hello.flags & TRI_HELLO_TRACE_LIMIT;
 	a->cycle = hello.cycle;
 	a->fresh = true;
 	a->heap_minimum_bytes = PACER_HEAP_MINIMUM_BYTES;

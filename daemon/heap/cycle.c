@@ -339,8 +339,8 @@ bool cycle_run(struct arena *a, bool forced)
 	if (!arena_handshake(a, TRI_HANDSHAKE_START, &answer))
 		return false;
 	TRI_POINT("cycle.scanned");
-	black_at = answer.b;
-	f->root_bytes = answer.root_bytes;
+	black_at = answer.answer.allocated_bytes;
+	f->root_bytes = answer.answer.root_bytes;
 	arena_phase(a, PHASE_MARK);
 	mark_begin(&a->marker, a->cycle + 1);
 	memset(a->drained, 0, sizeof(a->drained));
@@ -370,7 +370,7 @@ bool cycle_run(struct arena *a, bool forced)
 	a->cycle++;
 	f->wall_ns[PHASE_TERMINATION] = termination + clock_ns() - wall;
 	f->cpu_ns[PHASE_TERMINATION] = t_cpu + clock_cpu_ns() - cpu;
-	end_pacing(a, black_at, answer.b, forced);
+	end_pacing(a, black_at, answer.answer.allocated_bytes, forced);
 
 	arena_phase(a, PHASE_SWEEP);
 	wall = clock_ns();

@@ -27,13 +27,13 @@ bool arena_send(struct arena *a, const struct tri_msg *msg)
 /** Note what a client's request asks for. */
 void arena_note(struct arena *a, const struct tri_msg *msg)
 {
-	if (msg->a & TRI_REQUEST_TRIGGER)
+	if (msg->request.wants & TRI_REQUEST_TRIGGER)
 		a->triggered = true;
-	if (msg->a & TRI_REQUEST_GC)
-		a->gc_wanted = (uint32_t)msg->b;
-	if (msg->a & TRI_REQUEST_FREE)
-		a->free_wanted = (uint32_t)(msg->b >> 32);
-	if (msg->a & TRI_REQUEST_SETTINGS) {
+	if (msg->request.wants & TRI_REQUEST_GC)
+		a->gc_wanted = msg->request.gc_number;
+	if (msg->request.wants & TRI_REQUEST_FREE)
+		a->free_wanted = msg->request.free_number;
+	if (msg->request.wants & TRI_REQUEST_SETTINGS) {
 		a->gc_percent_default &= (msg->kind & TRI_HELLO_DEFAULT_GC_PERCENT) != 0;
 		a->limit_default &= (msg->kind & TRI_HELLO_DEFAULT_MEMORY_LIMIT) != 0;
 		a->policy_default &= (msg->kind & TRI_HELLO_DEFAULT_LIMIT_POLICY) != 0;
@@ -209,12 +209,12 @@ bool arena_handshake(struct arena *a, enum tri_handshake kind, struct tri_msg *a
 			 a->name, answer->kind, answer->cycle, kind, ask.cycle);
 		return false;
 	}
-	if (answer->interrupted_max_ns > f->interrupted_max_ns)
-		f->interrupted_max_ns = answer->interrupted_max_ns;
-	f->interrupted_total_ns += answer->interrupted_total_ns;
-	f->interruptions += answer->interruptions;
-	a->threads = answer->threads;
-	limit_interrupted(a, answer->interrupted_total_ns, answer->interruptions);
+	if (answer->answer.interrupted_max_ns > f->interrupted_max_ns)
+		f->interrupted_max_ns = answer->answer.interrupted_max_ns;
+	f->interrupted_total_ns += answer->answer.interrupted_total_ns;
+	f->interruptions += answer->answer.interruptions;
+	a->threads = answer->answer.threads;
+	limit_interrupted(a, answer->answer.interrupted_total_ns, answer->answer.interruptions);
 	/* It lost a pointer for want of a buffer: this cycle must free nothing. */
-	return !answer->a;
+	return !answer->answer.incomplete;
 }

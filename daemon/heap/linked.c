@@ -89,7 +89,7 @@ void linked_init(struct linked *l)
 /* The agent is told that there is no policy, and why. */
 static void gone(struct arena *a, int err, const char *why)
 {
-	struct tri_msg msg = { .type = TRI_MSG_POLICY_GONE, .version = TRI_PROTO_ID, .a = (uint64_t)err };
+	struct tri_msg msg = { .type = TRI_MSG_POLICY_GONE, .version = TRI_PROTO_ID, .gone.error = (uint64_t)err };
 
 	snprintf(msg.text, sizeof(msg.text), "%s", why);
 	arena_send(a, &msg);

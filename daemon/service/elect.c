@@ -216,9 +216,9 @@ static int say_hello(int sock)
 	const struct election_hello *client = election_client();
 	struct tri_msg hello = client->msg;
 
-	hello.a |= TRI_HELLO_STARTS_MARKER;
+	hello.hello.flags |= TRI_HELLO_STARTS_MARKER;
 	/* Not that of the client, which the other would read from the socket. */
-	hello.b = (uint64_t)getpid();
+	hello.hello.marker_pid = (uint64_t)getpid();
 	return -tri_pass(sock, &hello, client->fds, client->nfds, MSG_DONTWAIT);
 }
 

@@ -106,8 +106,8 @@ static bool welcome(struct arena *a, int board_fd)
 	struct tri_msg msg = arena_welcome();
 
 	msg.kind = TRI_WELCOME_POLICY;
-	msg.b = program_fd < 0 ? 1 : 2;
-	return !tri_pass(a->sock, &msg, fds, msg.b, 0);
+	msg.welcome.descriptors = program_fd < 0 ? 1 : 2;
+	return !tri_pass(a->sock, &msg, fds, msg.welcome.descriptors, 0);
 }
 
 /* The next message, waiting for it.  False: there is none to come, or none that is known. */

@@ -244,8 +244,8 @@ static struct tri_msg hello(void)
 	struct tri_msg m = { .type = TRI_MSG_HELLO, .version = TRI_PROTO_ID, .text = "0.1.0" };
 
 	m.cycle = (uint32_t)draw_below(&seed, 4);
-	m.a = draw_below(&seed, 8) ? 0 : TRI_HELLO_TRACE_GC;
-	m.hello.fds[0] = TRI_FD_ARENA;
+	m.hello.flags = draw_below(&seed, 8) ? 0 : TRI_HELLO_TRACE_GC;
+	m.client.fds[0] = TRI_FD_ARENA;
 	return m;
 }
 
@@ -271,9 +271,9 @@ static void play_along(void)
 		struct pollfd p = { .fd = sock, .events = POLLIN };
 		struct tri_msg ask = { .type = TRI_MSG_REQUEST };
 
-		ask.a = draw_below(&seed, 16);
+		ask.request.wants = draw_below(&seed, 16);
 		wanted++;
-		ask.b = (uint64_t)wanted << 32 | wanted;
+		ask.request.gc_number = ask.request.free_number = wanted;
 		if (!send_with(sock, &ask, sizeof(ask), -1))
 			_exit(0);
 		while (poll(&p, 1, 1) > 0) {
@@ -285,11 +285,11 @@ static void play_along(void)
 			answer.type = TRI_MSG_ANSWER;
 			answer.kind = m.kind;
 			answer.cycle = m.cycle;
-			answer.b = word(&seed);
-			answer.threads = (uint32_t)word(&seed);
-			answer.root_bytes = word(&seed);
-			answer.stack_bytes = word(&seed);
-			answer.interrupted_max_ns = word(&seed);
+			answer.answer.allocated_bytes = word(&seed);
+			answer.answer.threads = (uint32_t)word(&seed);
+			answer.answer.root_bytes = word(&seed);
+			answer.answer.reserved = word(&seed);
+			answer.answer.interrupted_max_ns = word(&seed);
 			if (!send_with(sock, &answer, sizeof(answer), -1))
 				_exit(0);
 		}
@@ -362,7 +362,7 @@ static void false_messages(void)
 static void false_answers(void)
 {
 	int fd = make_arena(F_SEAL_SHRINK | F_SEAL_GROW), sock = connect_daemon();
-	struct tri_msg m = hello(), ask = { .type = TRI_MSG_REQUEST, .a = TRI_REQUEST_GC, .b = 1 };
+	struct tri_msg m = hello(), ask = { .type = TRI_MSG_REQUEST, .request = { TRI_REQUEST_GC, .gc_number = 1 } };
 
 	send_with(sock, &m, sizeof(m), fd);
 	send_with(sock, &ask, sizeof(ask), -1);
@@ -370,7 +370,7 @@ static void false_answers(void)
 		if (m.type != TRI_MSG_HANDSHAKE)
 			continue;
 		m.type = TRI_MSG_ANSWER;
-		m.a = 0;
+		m.hello.flags = 0;
 		if (!draw_below(&seed, 3))
 			m.cycle += (uint32_t)draw(&seed);
 		if (!draw_below(&seed, 3))

@@ -115,10 +115,10 @@ static inline bool receive_with(int sock, struct tri_msg *msg, int *fds, size_t 
 /* HELLO with the arena @file, and @reply to it with two descriptors at most.  False: the other side is gone. */
 static inline bool hello(int sock, int file, uint64_t flags, struct tri_msg *reply, int *fds)
 {
-	struct tri_msg msg = { .type = TRI_MSG_HELLO, .version = TRI_PROTO_ID, .a = flags };
+	struct tri_msg msg = { .type = TRI_MSG_HELLO, .version = TRI_PROTO_ID, .hello.flags = flags };
 
-	strcpy(msg.hello.release, "0.1.0");
-	msg.hello.fds[0] = TRI_FD_ARENA;
+	strcpy(msg.client.release, "0.1.0");
+	msg.client.fds[0] = TRI_FD_ARENA;
 	return send_with(sock, &msg, &file, 1) && receive_with(sock, reply, fds, 2);
 }
 

@@ -29,7 +29,7 @@ static bool knock(struct client *c)
 			    .msg_controllen = sizeof(control) };
 	struct cmsghdr *h = CMSG_FIRSTHDR(&m);
 
-	hello.hello.fds[0] = TRI_FD_ARENA;
+	hello.client.fds[0] = TRI_FD_ARENA;
 	h->cmsg_level = SOL_SOCKET;
 	h->cmsg_type = SCM_RIGHTS;
 	h->cmsg_len = CMSG_LEN(sizeof(int));
@@ -53,7 +53,7 @@ static bool say_hello(struct client *c)
 
 static void ask_for_cycle(struct client *c)
 {
-	struct tri_msg ask = { .type = TRI_MSG_REQUEST, .a = TRI_REQUEST_GC, .b = 1 };
+	struct tri_msg ask = { .type = TRI_MSG_REQUEST, .request = { TRI_REQUEST_GC, .gc_number = 1 } };
 
 	if (send(c->sock, &ask, sizeof(ask), MSG_NOSIGNAL) < 0)
 		return;
@@ -73,7 +73,7 @@ static int play_along(struct client *c)
 	if (c->meddles)
 		tri_write(&c->view.grey[7], 1);
 	m = (struct tri_msg){ .type = TRI_MSG_ANSWER, .kind = m.kind, .cycle = m.cycle,
-			      .threads = 1 };
+			      .answer.threads = 1 };
 	if (send(c->sock, &m, sizeof(m), MSG_NOSIGNAL) < 0)
 		return 0;
 	return (int)m.kind;

@@ -165,7 +165,7 @@ static void test_welcome(void)
 	ksft_test_result(welcome.type == TRI_MSG_WELCOME && welcome.kind == TRI_WELCOME_POLICY &&
 			 seals == (F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) && ftruncate(fds[0], 0) < 0,
 			 "a client that starts markers gets a board that can't be cut\n");
-	ksft_test_result(welcome.b == 1 || (welcome.b == 2 && !fstat(fds[1], &st) && S_ISREG(st.st_mode) &&
+	ksft_test_result(welcome.welcome.descriptors == 1 || (welcome.welcome.descriptors == 2 && !fstat(fds[1], &st) && S_ISREG(st.st_mode) &&
 			 pread(fds[1], magic, 4, 0) == 4 && !memcmp(magic, "\177ELF", 4) &&
 			 (fcntl(fds[1], F_GETFL) & O_ACCMODE) == O_RDONLY),
 			 "and a program, if there is one to lend, to be read only\n");
@@ -374,11 +374,11 @@ static int play_until(struct policy *p, uint32_t kind)
 		if (recv(p->c.sock, &m, sizeof(m), 0) != sizeof(m))
 			return -1;
 		if (m.type == TRI_MSG_POLICY_GONE && !kind)
-			return (int)m.a;
+			return (int)m.gone.error;
 		if (m.type != TRI_MSG_HANDSHAKE)
 			continue;
 		kind = kind == m.kind ? ~0u : kind;
-		m = (struct tri_msg){ .type = TRI_MSG_ANSWER, .kind = m.kind, .cycle = m.cycle, .threads = 1 };
+		m = (struct tri_msg){ .type = TRI_MSG_ANSWER, .kind = m.kind, .cycle = m.cycle, .answer.threads = 1 };
 		if (send(p->c.sock, &m, sizeof(m), MSG_NOSIGNAL) != sizeof(m))
 			return -1;
 		if (kind == ~0u)
@@ -400,12 +400,12 @@ static bool is_done(struct policy *p, enum board_order kind)
 /* A cycle that the client asks for, to its end. */
 static bool runs_cycle(struct policy *p)
 {
-	struct tri_msg ask = { .type = TRI_MSG_REQUEST, .a = TRI_REQUEST_GC,
-			       .b = tri_read(&p->c.view.ctl->gc_done) + 1 };
+	struct tri_msg ask = { .type = TRI_MSG_REQUEST, .request.wants = TRI_REQUEST_GC,
+			       .request.gc_number = tri_read(&p->c.view.ctl->gc_done) + 1 };
 
 	return send(p->c.sock, &ask, sizeof(ask), MSG_NOSIGNAL) == sizeof(ask) &&
 	       !play_until(p, TRI_HANDSHAKE_BARRIER_OFF) &&
-	       WAIT_FOR(tri_read(&p->c.view.ctl->gc_done) == (uint32_t)ask.b, 1000000, PATIENCE_NS);
+	       WAIT_FOR(tri_read(&p->c.view.ctl->gc_done) == ask.request.gc_number, 1000000, PATIENCE_NS);
 }
 
 /* Its client and its policy are gone: whether it ends in order. */

@@ -262,7 +262,7 @@ static void answer(int fd, const struct hostile *h)
 
 	if (recv(fd, &m, sizeof(m), 0) != sizeof(m) || pipe(ends))
 		return;
-	m = (struct tri_msg){ .type = h->type, .version = TRI_PROTO_ID, .kind = h->kind, .b = h->count };
+	m = (struct tri_msg){ .type = h->type, .version = TRI_PROTO_ID, .kind = h->kind, .welcome.descriptors = h->count };
 	if (h->fds) {
 		for (i = 0; i < h->fds; i++)
 			fds[i] = ends[0];

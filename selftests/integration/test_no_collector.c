@@ -493,7 +493,7 @@ static void welcome_and_stay(int fd)
 
 	if (recv(fd, &m, sizeof(m), 0) != sizeof(m) || m.type != TRI_MSG_HELLO)
 		_exit(BROKEN);
-	m = (struct tri_msg){ .type = TRI_MSG_WELCOME, .version = TRI_PROTO_ID, .a = (uint64_t)getpid() };
+	m = (struct tri_msg){ .type = TRI_MSG_WELCOME, .version = TRI_PROTO_ID, .welcome.pid = (uint64_t)getpid() };
 	if (send(fd, &m, sizeof(m), MSG_NOSIGNAL) != sizeof(m) || recv(fd, &m, sizeof(m), 0) != sizeof(m) ||
 	    m.type != TRI_MSG_REQUEST)
 		_exit(BROKEN);
