@@ -48,6 +48,7 @@
 #define SILENT_MAX_MS 10000
 #define RETRY_MAX_MS 200		/* … and while none can be started: */
 #define RETRY_VAIN_MS 1000
+#define FORBIDDEN_MS 10		/* between two looks at what can't be waited for */
 #define FRUITLESS 8		/* collectors that did nothing, in a row, before we speak of it */
 #define STEADY_NS 1000000000ull	/* a collector that served so long was a good one */
 #define PART_NS 5000000000ull		/* one that lives lets go of the arena within this … */
@@ -71,15 +72,27 @@ static struct {
 	uint32_t wake;
 } outbox;
 
+static sigset_t while_waiting;		/* the handshake signal is not in it */
 static bool leave;			/* the collector, as soon as no cycle is on */
 static uint64_t gone_ns;		/* there is no collector, since then; 0: there is one */
 
-/* Any thread, inside or outside, and signal handlers. */
+/*
+ * Any thread, inside or outside, and signal handlers.  Whoever set the first bit has sent a signal, which stays pending
+ * until the agent waits.  Other bits may stay set for as long as there is no collector; a look is not put off by them.
+ */
 void tri_agent_wake(uint32_t what)
 {
-	/* Whoever set the first bit has sent a signal, which stays pending until the agent waits. */
-	if (!atomic_fetch_or(&tri_g.wake, what) && tri_g.agent_tid)
+	uint32_t was = atomic_fetch_or(&tri_g.wake, what);
+
+	if ((!was || what & ~was & TRI_WAKE_LOOK) && tri_g.agent_tid)
 		tri_signal_wake(tri_g.agent_tid);
+}
+
+/* Where nothing else of what threads want is done. */
+static void look_if_asked(void)
+{
+	atomic_fetch_and(&tri_g.wake, ~(uint32_t)TRI_WAKE_LOOK);
+	tri_throttle_look_if_asked();
 }
 
 /*
@@ -280,7 +293,7 @@ static bool empty_outbox(void)
  * something, or @until_ns (0: without end) has come.  The socket's events, or 0.  @looks: for a shared
  * collector, too.
  */
-static short wait_for_news(sigset_t *while_waiting, uint64_t until_ns, bool looks)
+static short wait_for_news(uint64_t until_ns, bool looks)
 {
 	struct pollfd p[2 + TRI_POLICY_FDS] = {
 		{ .fd = sock, .events = POLLIN | (outbox.full ? POLLOUT : 0) },
@@ -295,7 +308,7 @@ static short wait_for_news(sigset_t *while_waiting, uint64_t until_ns, bool look
 	if (until_ns && (until_ns < now || wait_ns > until_ns - now))
 		wait_ns = until_ns > now ? until_ns - now : 0;
 	wait = (struct timespec){ (time_t)(wait_ns / 1000000000), (long)(wait_ns % 1000000000) };
-	n = (int)syscall(SYS_ppoll, p, 2 + others, wait_ns == UINT64_MAX ? NULL : &wait, while_waiting, 8);
+	n = (int)syscall(SYS_ppoll, p, 2 + others, wait_ns == UINT64_MAX ? NULL : &wait, &while_waiting, 8);
 	err = errno;
 	told = (n > 0 && p[1].revents) || tri_read(&tri_g.wake) & TRI_WAKE_THREADS;
 	if (told || n == 0)
@@ -312,6 +325,26 @@ static short wait_for_news(sigset_t *while_waiting, uint64_t until_ns, bool look
 	wait = (struct timespec){ 0, 10000000 };
 	syscall(SYS_clock_nanosleep, CLOCK_MONOTONIC, 0, &wait, NULL);
 	return POLLIN | POLLOUT;
+}
+
+/** As poll(), for the agent, which looks at its groups meanwhile whenever a thread asks for that. */
+int tri_agent_poll(struct pollfd *p, unsigned int n, int ms)
+{
+	uint64_t until = tri_now_ns() + (uint64_t)ms * 1000000, now, left_ns;
+	struct timespec left;
+	int ready;
+
+	do {
+		look_if_asked();
+		now = tri_now_ns();
+		left_ns = now < until ? until - now : 0;
+		left = (struct timespec){ (time_t)(left_ns / 1000000000), (long)(left_ns % 1000000000) };
+		ready = (int)syscall(SYS_ppoll, p, n, &left, &while_waiting, 8);
+		/* A sandbox that forbids it: then a look is late by some milliseconds. */
+		if (ready < 0 && errno != EINTR)
+			ready = poll(p, n, left_ns ? FORBIDDEN_MS : 0);
+	} while (ready <= 0 && left_ns);
+	return ready > 0 ? ready : 0;
 }
 
 /* One write: a program that exits meanwhile may flush stdio's buffers a second time. */
@@ -377,15 +410,15 @@ static uint64_t second_from_now(uint64_t until_ns)
 }
 
 /* Until the collector closes its side.  False: it has not by then. */
-static bool wait_for_end(sigset_t *while_waiting, uint64_t ns)
+static bool wait_for_end(uint64_t ns)
 {
 	uint64_t until = tri_now_ns() + ns;
 	struct tri_msg msg;
 	ssize_t n;
 
 	do {
-		wait_for_news(while_waiting, second_from_now(until), false);
-		tri_throttle_look_if_asked();
+		wait_for_news(second_from_now(until), false);
+		look_if_asked();
 		tri_check_end_if_asked();
 		tri_say_without();
 		n = recv(sock, &msg, sizeof(msg), MSG_DONTWAIT);
@@ -401,7 +434,7 @@ static bool wait_for_end(sigset_t *while_waiting, uint64_t ns)
  * may be stopped.  No other may have the arena meanwhile, as it would go on where it was: a private one is
  * killed, and a shared one waited for, and spoken of.
  */
-static void part(sigset_t *while_waiting)
+static void part(void)
 {
 	uint32_t pid = tri_read(&tri_g.collector_pid);
 
@@ -414,12 +447,12 @@ static void part(sigset_t *while_waiting)
 	memset(&outbox, 0, sizeof(outbox));
 	tri_g.waits_for = "the last one does not let go of the heap";
 	shutdown(sock, SHUT_WR);
-	if (!wait_for_end(while_waiting, PART_NS) &&
-	    !(tri_connected_private() && tri_spawn_kill() && wait_for_end(while_waiting, KILLED_NS))) {
+	if (!wait_for_end(PART_NS) &&
+	    !(tri_connected_private() && tri_spawn_kill() && wait_for_end(KILLED_NS))) {
 		tri_complain(TRI_COMPLAINT_STUCK, true, "tricolor: collector %u does not let go of this heap, "
 			     "and memory is not freed; is it stopped? Continue it (kill -CONT %u), or end it",
 			     pid, pid);
-		while (!wait_for_end(while_waiting, PART_NS))
+		while (!wait_for_end(PART_NS))
 			;
 		tri_complaint_over(TRI_COMPLAINT_STUCK);
 	}
@@ -465,7 +498,7 @@ static void collector_gone(void)
 	tri_throttle_look();
 }
 
-static void serve(sigset_t *while_waiting)
+static void serve(void)
 {
 	bool ok;
 
@@ -477,7 +510,7 @@ static void serve(sigset_t *while_waiting)
 	ok = pass_on(TRI_WAKE_TRIGGER | TRI_WAKE_SETTINGS);
 	while (ok) {
 		uint32_t wake;
-		short news = wait_for_news(while_waiting, 0, true);
+		short news = wait_for_news(0, true);
 
 		wake = atomic_exchange(&tri_g.wake, 0);
 		tri_throttle_look_if_asked();
@@ -492,7 +525,7 @@ static void serve(sigset_t *while_waiting)
 		if (tri_read(&tri_g.lost) || (leave && tri_g.phase == TRI_PHASE_OFF))
 			ok = false;
 	}
-	part(while_waiting);
+	part();
 	collector_gone();
 }
 
@@ -511,7 +544,7 @@ void tri_say_without(void)
 }
 
 /* Threads that want something meanwhile do not shorten it. */
-static void rest(sigset_t *while_waiting, int ms)
+static void rest(int ms)
 {
 	uint64_t until = tri_now_ns() + (uint64_t)ms * 1000000, now;
 
@@ -519,9 +552,9 @@ static void rest(sigset_t *while_waiting, int ms)
 		uint64_t wait_ns = second_from_now(until) - now;
 		struct timespec left = { (time_t)(wait_ns / 1000000000), (long)(wait_ns % 1000000000) };
 
-		if (syscall(SYS_ppoll, NULL, 0, &left, while_waiting, 8) < 0 && errno != EINTR)
+		if (syscall(SYS_ppoll, NULL, 0, &left, &while_waiting, 8) < 0 && errno != EINTR)
 			syscall(SYS_clock_nanosleep, CLOCK_MONOTONIC, 0, &left, NULL);
-		tri_throttle_look_if_asked();
+		look_if_asked();
 		tri_check_end_if_asked();
 		tri_exit_if_alone();
 		tri_say_without();
@@ -531,7 +564,6 @@ static void rest(sigset_t *while_waiting, int ms)
 static void *agent(void *unused)
 {
 	int retry_ms = 0, silent_ms = 0, most_ms, fruitless = 0;
-	sigset_t while_waiting;
 
 	(void)unused;
 	tri_is_agent = true;
@@ -579,7 +611,7 @@ static void *agent(void *unused)
 			gone_ns = 0;
 			tri_complaint_over(TRI_COMPLAINT_WITHOUT);
 			tri_write(&tri_g.without_collector_ns, 0);
-			serve(&while_waiting);
+			serve();
 			if (tri_now_ns() - began > STEADY_NS)
 				retry_ms = fruitless = 0;
 			if (cycles != tri_read(&tri_g.view.ctl->cycles))
@@ -597,7 +629,7 @@ static void *agent(void *unused)
 			if (silent_ms > SILENT_MAX_MS)
 				silent_ms = SILENT_MAX_MS;
 			if (silent_ms)
-				rest(&while_waiting, silent_ms);
+				rest(silent_ms);
 		} else {
 			/* One that hung up was there: somebody kills them.  Room for one is there at any moment. */
 			most_ms = sock == -ECONNRESET || sock == -EPIPE || sock == -ENOSPC ? RETRY_MAX_MS :
@@ -605,7 +637,7 @@ static void *agent(void *unused)
 		}
 		/* One that dies as soon as it is started is not started as fast as we can. */
 		if (retry_ms)
-			rest(&while_waiting, retry_ms);
+			rest(retry_ms);
 		retry_ms = retry_ms ? retry_ms * 2 : RETRY_MIN_MS;
 		if (retry_ms > most_ms)
 			retry_ms = most_ms;

@@ -99,7 +99,7 @@ static int dial(int fd)
 		return err == -EBUSY ? -ETIME : err;
 	}
 	p.fd = tri_dial_fd();
-	poll(&p, 1, DIAL_MS);
+	tri_agent_poll(&p, 1, DIAL_MS);
 	if (!tri_dial_end(&d)) {
 		tri_dial_leave();
 		return -ETIME;

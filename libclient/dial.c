@@ -130,7 +130,7 @@ static bool is_free(int wait_ms)
 
 	if (!dial.under_way)
 		return true;
-	poll(&p, 1, wait_ms);
+	tri_agent_poll(&p, 1, wait_ms);
 	if (!reap())
 		return false;
 	if (dial.left)

@@ -41,6 +41,7 @@
 #include "held_up.h"
 #include "internal.h"
 #include "../core/system/point.h"
+#include "throttle.h"
 
 /* Threads get this long to answer by themselves before they are sent a signal. */
 #define PATIENCE_NS 30000
@@ -420,6 +421,8 @@ static void ask_all(uint32_t what)
 		}
 		pthread_mutex_unlock(&tri_g.list_lock);
 		note_progress();
+		if (tri_is_agent)
+			tri_throttle_look_if_asked();
 		TRI_POINT("ask.waits");
 		tri_futex_wait(&tri_g.answers, answers, signalled ? resend_ns : PATIENCE_NS);
 		pthread_mutex_lock(&tri_g.list_lock);

@@ -21,6 +21,7 @@
 #include "error.h"
 #include "../core/system/futex.h"
 #include "held_up.h"
+#include "throttle.h"
 
 #define LET_NS 50000000ull
 #define LEAST_NS 1000000		/* the first wait is that long, and each twice as long as the one before … */
@@ -110,6 +111,9 @@ bool tri_held_up(struct tri_held_up *h, struct tri_thread *t)
 		tri_held_up_say(t);
 	}
 	pthread_mutex_unlock(&tri_g.list_lock);
+	/* Others may wait for a look before they take memory (throttle.c); a program's thread comes here, too. */
+	if (tri_is_agent)
+		tri_throttle_look_if_asked();
 	/* An answer wakes us; that a thread has ended without one, nothing tells. */
 	tri_futex_wait(&tri_g.answers, answers, (int64_t)LEAST_NS << h->waits);
 	h->waits += h->waits < LONGER;

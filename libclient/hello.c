@@ -7,6 +7,7 @@
  * message stays open unless it is what the message says.
  */
 #include <errno.h>
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -121,27 +122,21 @@ int tri_hello_receive(int fd, struct tri_welcome *w)
 	return err;
 }
 
-/** Wait for the answer to HELLO, some seconds at most. */
+/** Wait for the answer to HELLO, some seconds at most.  Agent. */
 int tri_hello_wait(int fd, struct tri_welcome *w)
 {
-	uint64_t until = tri_now_ns() + HELLO_S * 1000000000ull, now, left_us;
+	uint64_t until = tri_now_ns() + HELLO_S * 1000000000ull, now;
+	struct pollfd p = { .fd = fd, .events = POLLIN };
 	int err;
 
 	*w = (struct tri_welcome){ .board = -1, .program = -1 };
-	/* A stop of the process ends recvmsg(), as it has a time-out.  So does a second without a collector. */
 	do {
-		struct timeval left;
-
 		now = tri_now_ns();
 		if (now >= until)
 			return -ETIMEDOUT;
-		left_us = (until - now) / 1000 + 1;
-		left_us = left_us < 1000000 ? left_us : 1000000;
-		left = (struct timeval){ (time_t)(left_us / 1000000),
-					 (suseconds_t)(left_us % 1000000) };
-		if (setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &left, sizeof(left)))
-			return -errno;
-		err = tri_hello_receive(fd, w);
+		/* What there is to say of a second without a collector is said in time. */
+		err = tri_agent_poll(&p, 1, until - now < 1000000000 ? (int)((until - now) / 1000000) + 1 : 1000) ?
+			      tri_hello_receive(fd, w) : -EAGAIN;
 		if (err)
 			tri_say_without();
 	} while (err == -EINTR || err == -EAGAIN);

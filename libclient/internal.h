@@ -126,8 +126,8 @@ struct tri_thread {
 	uint64_t short_bytes;		/* that it was refused; 0: it was not */
 	uint64_t throttled_ns;		/* waited, since @throttled_gen cycles were complete */
 	uint32_t throttled_gen;
-	bool past_end;			/* @pass_bytes may be more than is left */
-	uint64_t pass_bytes;		/* it has waited, and may take so many at once */
+	uint64_t pass_bytes;		/* it has waited, and may take so many at once … */
+	int64_t least_left;		/* … if so much is left after that */
 
 	/* Written by the agent, read by the thread. */
 	_Alignas(64) tri_au32 pending;
@@ -522,6 +522,8 @@ bool tri_fence_unload(void) TRI_HIDDEN;	/* any thread */
 /* agent.c */
 int tri_agent_start(void) TRI_HIDDEN;
 void tri_agent_wake(uint32_t what) TRI_HIDDEN;
+struct pollfd;
+int tri_agent_poll(struct pollfd *p, unsigned int n, int ms) TRI_HIDDEN;
 
 /* life.c: which threads have ended */
 void tri_life_begin(struct tri_thread *t, bool main) TRI_HIDDEN;	/* the thread itself */

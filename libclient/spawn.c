@@ -387,7 +387,7 @@ static bool wait_for_start(void)
 
 	tri_g.waits_for = "one is being started, and its program is not reached";
 	do {
-		if (poll(&p, 1, 1000) > 0)
+		if (tri_agent_poll(&p, 1, 1000) > 0)
 			return true;
 		tri_say_without();
 	} while (tri_now_ns() < until);

@@ -12,29 +12,36 @@
  *	what the heap has taken and not touched yet (untouched.c)
  *	a margin, for what is no heap and grows between two looks: a 32nd of the limit
  *
- *     The rest is what the heap may take up to the next look.  It looks when the heap starts, when a
- *     collector is looked for, and after that when a thread asks: when half of the rest is taken, or a
- *     thread takes memory and the last look is LOOK_NS old.
+ *     The rest is what the heap may take.  It looks when the heap starts, when a collector is looked for, and
+ *     after that when a thread asks.
  *
  *  2. Each page that the heap takes and that has no memory yet is counted against the rest, with its tables.
  *     Pages that have memory cost nothing.
  *
- *  3. The last tenth of the limit is the *reserve*; the collector should have left it alone.  A thread that
- *     wants memory from the reserve is *throttled*: it waits, asleep, before it takes it.  All threads
- *     together may take, in PACE_NS, as much as is left.  So the reserve is used up ever more slowly, and
- *     in a time that does not depend on how many threads there are.  A turn is for as many bytes as it was
- *     waited for, and for none if the reserve has been used up by then.
+ *  3. Other heaps may be in the group (heaps.c), and what they have taken since its last look this one does not
+ *     know.  So a look *grants* only a part of the rest: a GRANT_PARTS-th of the reserve (see 4), divided by the number
+ *     of heaps, and that for LOOK_NS.  Half-way a thread asks for the next look.  If that is late, a thread waits for it:
+ *     for all of one allocation no longer than LOOK_NS, and then it takes what it has asked for, if the last look has
+ *     found as much.  An object that is larger than a grant is taken if a look finds the room that begins when it is
+ *     wanted.
  *
- *  4. Where that would take longer than TURN_NS, the thread asks for a cycle and waits for the cycle's end.
+ *  4. The last tenth of the limit is the *reserve*; the collector should have left it alone.  A thread that
+ *     wants memory from the reserve is *throttled*: it waits, asleep, before it takes it.  All threads of all
+ *     heaps together may take, in PACE_NS, as much as is left.  So the reserve is used up ever more slowly, and
+ *     in a time that does not depend on how many threads or heaps there are.  A turn is for as many bytes as it was
+ *     waited for.  When its time has come, a look is waited for that begins then: the turn is for nothing if that finds
+ *     less than the turn was reckoned from.
+ *
+ *  5. Where that would take longer than TURN_NS, the thread asks for a cycle and waits for the cycle's end.
  *     It looks again for free slots when any cycle has ended.
  *
- *  5. A thread that has been refused again after the cycle that it asked for has found no free slot anywhere:
+ *  6. A thread that has been refused again after the cycle that it asked for has found no free slot anywhere:
  *     what lives does not fit, or others were faster.  It goes on, past the end of the reserve; but all threads
- *     together do so for a PAST_PARTS-th of the margin in a cycle.  Who comes too late for that waits for the
+ *     together, of all heaps, do so for a PAST_PARTS-th of the margin in a cycle.  Who comes too late for that waits for the
  *     next cycle.  So a heap that fits gets back below the end in the cycles that follow, and one that does
  *     not fit is the kernel's to decide on in some cycles' time.
  *
- *  6. All waits of a thread in one cycle end after TRICOLOR_MAX_WAIT seconds, and so do all for one
+ *  7. All waits of a thread in one cycle end after TRICOLOR_MAX_WAIT seconds, and so do all for one
  *     allocation.  If anything was done meanwhile the thread goes on, and the kernel decides.  If nothing
  *     was done the allocation fails, as it does without a collector (brake.c), and none waits again before
  *     something is done.
@@ -47,7 +54,8 @@
  *    in what the group uses, which is read later.
  *  - From one look to the next `taken` grows by all that the heap takes; it is read and changed with the page
  *    heap's lock held, so that no two threads take the same rest.
- *  - Past the end of the rest come only those of 5 and 6, and threads that can't wait.
+ *  - That several heaps do not take the same rest is argued in Documentation/design/limits.md.
+ *  - Past the end of the rest come only those of 6 and 7, and threads that can't wait.
  *
  * What decides is in the library's own memory.  From the control page, which a collector writes, comes that
  * the cycle that was asked for has ended; and that is believed only if the agent has been through a whole
@@ -69,6 +77,7 @@
 #include "error.h"
 #include "../core/system/futex.h"
 #include "../core/system/point.h"
+#include "heaps.h"
 #include "throttle.h"
 
 #define MARGIN_PARTS 32
@@ -81,7 +90,10 @@
  */
 #define PACE_NS 200000000ull
 #define TURN_NS 100000000ull		/* one period */
-#define LOOK_NS 100000000ull
+#define LATE_NS 1000000000ull		/* a turn waits no longer for a look that is late */
+#define LOOK_NS 100000000ull		/* what a look has found holds for so long */
+#define GRANT_PARTS 4
+#define GRANT_MIN_BYTES ((int64_t)TRI_TAKEN_BYTES)	/* where there is no reserve to speak of */
 #define AGAIN_NS 1000000000ull		/* which group it is is looked for so often at most */
 #define PAST_PARTS 32
 
@@ -89,12 +101,14 @@
 struct level {
 	struct tri_cgroup_files files;
 	uint64_t above_bytes;		/* the least limit of those above, seen or not; v1, and of the first only */
+	bool said;			/* that we are there: heaps.c */
 };
 
 /* What a group may take before it is at its limit. */
 struct left {
 	int64_t bytes;			/* for the heap, which leaves the margin alone */
 	int64_t reserve, margin;
+	unsigned int heaps;
 };
 
 /* Agent only. */
@@ -109,9 +123,12 @@ static tri_au32 enforced;		/* some group has a limit */
 static tri_au64 taken_bytes;		/* by the heap, since the start; page heap's lock */
 static tri_as64 end_bytes;		/* the value of `taken` at which nothing is left */
 static tri_as64 reserve_bytes;		/* with so much left the reserve begins */
-static tri_as64 look_bytes;		/* with less than that left it is time to look */
+static tri_as64 grant_bytes;		/* that the last look allows, above the reserve */
+static tri_as64 granted_bytes;		/* the value of `taken` at which that is used up */
+static tri_au32 heaps;			/* that share the limit, this one included */
 static tri_au64 past_bytes;		/* that threads may take past the end in a cycle */
-static tri_au64 looked_ns;
+static tri_au64 looked_ns;		/* when the last look began */
+static tri_au32 begun, seen;		/* looks that have begun, and the last that has ended: their numbers */
 static tri_au32 asked;			/* for a look; any thread */
 static tri_au64 turn_ns;		/* when the next turn in the reserve begins; any thread */
 static tri_au64 past;			/* completed cycles << 32 | KiB taken past the end since; any thread */
@@ -121,13 +138,10 @@ static tri_au64 given_up;		/* 1 + tri_progress() at which waiting was in vain; a
 /* Looking: the agent                                                                         */
 /* ------------------------------------------------------------------------------------------ */
 
-static void find_levels(void)
+static void open_levels(void)
 {
 	static struct tri_cgroup cg;
-	size_t i;
 
-	for (i = 0; i < nlevels; i++)
-		tri_cgroup_files_close(&levels[i].files);
 	nlevels = 0;
 	if (!tri_cgroup_find("", TRI_CGROUP_SELF, "memory", &cg))
 		return;
@@ -137,12 +151,25 @@ static void find_levels(void)
 		/* Where there is no limit now, there may be one later. */
 		if (tri_cgroup_files_open(&l->files, cg.dir, cg.version)) {
 			l->above_bytes = nlevels ? TRI_CGROUP_NONE : tri_cgroup_files_limit_above(&l->files);
+			l->said = tri_heaps_say(l->files.fd[TRI_FD_LIMIT]);
 			nlevels++;
 		} else {
 			tri_cgroup_files_close(&l->files);
 		}
 	} while (nlevels < TRI_FD_LEVELS && tri_cgroup_up(cg.dir, cg.mount_len) &&
 		 tri_cgroup_is_hierarchical(cg.dir, cg.version));
+}
+
+/* Those that were there are closed when there are others, so that this heap is counted at any moment. */
+static void find_levels(void)
+{
+	struct level was[TRI_FD_LEVELS];
+	size_t n = nlevels, i;
+
+	memcpy(was, levels, n * sizeof(levels[0]));
+	open_levels();
+	for (i = 0; i < n; i++)
+		tri_cgroup_files_close(&was[i].files);
 }
 
 /* File cache that the kernel drops before it kills.  Pages of a memfd are not among them. */
@@ -183,10 +210,19 @@ static bool left_at(const struct level *l, struct left *left)
 	left->margin = margin(limit);
 	left->reserve = (int64_t)(limit / RESERVE_PARTS) - left->margin;
 	left->bytes = (int64_t)limit - (int64_t)used - left->margin;
+	left->heaps = l->said ? tri_heaps_count(l->files.fd[TRI_FD_LIMIT]) : TRI_HEAPS_UNKNOWN;
 	/* The kernel adds up what is cache over all groups below: only where it matters. */
 	if (left->bytes < 2 * left->reserve)
 		left->bytes += (int64_t)cache_bytes(&l->files);
 	return true;
+}
+
+/* What the heap may take until it looks again. */
+static int64_t grant(const struct left *left)
+{
+	int64_t bytes = left->reserve / (int64_t)(GRANT_PARTS * left->heaps);
+
+	return bytes > GRANT_MIN_BYTES ? bytes : GRANT_MIN_BYTES;
 }
 
 static void wake_throttled(void)
@@ -203,15 +239,19 @@ static void wake_throttled(void)
 void tri_throttle_look(void)
 {
 	struct left least = { .bytes = INT64_MAX }, left;
-	int64_t room = INT64_MAX, promised = 0;
+	int64_t room = INT64_MAX, most = INT64_MAX, promised = 0;
 	uint64_t now = tri_now_ns(), taken;
+	unsigned int sharers = 1;
+	uint32_t look;
 	size_t i;
 
 	if (!found_ns || now - found_ns > AGAIN_NS) {
 		find_levels();
 		found_ns = now;
 	}
+	/* A thread that asks from here on is given another look, and its number is larger. */
 	tri_write(&asked, 0);
+	look = atomic_fetch_add(&begun, 1) + 1;
 	/* In this order: what is taken or touched meanwhile may be counted twice, and is not missed. */
 	taken = atomic_load(&taken_bytes);
 	/* The device's arenas are charged otherwise. */
@@ -225,17 +265,24 @@ void tri_throttle_look(void)
 			room = left.bytes + left.margin;
 		if (left.bytes - left.reserve < least.bytes - least.reserve)
 			least = left;
+		if (grant(&left) < most)
+			most = grant(&left);
+		if (left.heaps > sharers)
+			sharers = left.heaps;
 	}
 	if (least.bytes != INT64_MAX) {
 		room -= promised;
 		least.bytes -= promised;
 		tri_write(&end_bytes, (int64_t)taken + least.bytes);
 		tri_write(&reserve_bytes, least.reserve);
-		tri_write(&look_bytes, least.bytes / 2);
-		tri_write(&past_bytes, (uint64_t)least.margin / PAST_PARTS);
+		tri_write(&grant_bytes, most);
+		tri_write(&granted_bytes, (int64_t)taken + most);
+		tri_write(&past_bytes, (uint64_t)least.margin / PAST_PARTS / sharers);
+		tri_write(&heaps, sharers);
 	}
 	room_bytes = room;
 	tri_write(&looked_ns, now);
+	tri_write_release(&seen, look);
 	tri_write_release(&enforced, least.bytes != INT64_MAX);
 	wake_throttled();
 }
@@ -289,11 +336,11 @@ static int64_t left_bytes(void)
 	return tri_read(&end_bytes) - (int64_t)atomic_load(&taken_bytes);
 }
 
-/* What it may take when it tries again. */
-static void let_pass(struct tri_thread *t, uint64_t bytes, bool past_end)
+/* What it may take when it tries again, if as much as @least_left is left then. */
+static void let_pass(struct tri_thread *t, uint64_t bytes, int64_t least_left)
 {
 	t->pass_bytes = bytes;
-	t->past_end = past_end;
+	t->least_left = least_left;
 }
 
 static void ask(void)
@@ -308,16 +355,20 @@ static void ask(void)
  */
 bool tri_throttle_may_take(uint64_t pages)
 {
-	uint64_t bytes = pages * TRI_TAKEN_BYTES;
+	uint64_t bytes = pages * TRI_TAKEN_BYTES, age;
 	struct tri_thread *t = tri__tls.thread;
-	int64_t left;
+	int64_t taken, left;
 
 	if (likely(!tri_read_acquire(&enforced)) || !pages || unlikely(!t))
 		return true;
-	left = left_bytes() - (int64_t)bytes;
-	if (left < tri_read(&look_bytes) || tri_now_ns() - tri_read(&looked_ns) > LOOK_NS)
+	taken = (int64_t)atomic_load(&taken_bytes) + (int64_t)bytes;
+	left = tri_read(&end_bytes) - taken;
+	age = tri_now_ns() - tri_read(&looked_ns);
+	if (taken > tri_read(&granted_bytes) - tri_read(&grant_bytes) / 2 || age > LOOK_NS / 2)
 		ask();
-	if (left >= tri_read(&reserve_bytes) || (bytes <= t->pass_bytes && (left >= 0 || t->past_end)))
+	if (left >= tri_read(&reserve_bytes) && taken <= tri_read(&granted_bytes) && age <= LOOK_NS)
+		return true;
+	if (bytes <= t->pass_bytes && left >= t->least_left)
 		return true;
 	t->short_bytes = bytes;
 	return false;
@@ -331,28 +382,50 @@ void tri_throttle_took(uint64_t pages)
 	atomic_fetch_add(&taken_bytes, pages * TRI_TAKEN_BYTES);
 	/* What it has waited for. */
 	if (likely(t))
-		let_pass(t, 0, false);
+		let_pass(t, 0, 0);
 }
 
 /* ------------------------------------------------------------------------------------------ */
 /* Waiting                                                                                    */
 /* ------------------------------------------------------------------------------------------ */
 
-/* When the thread may take @bytes of the reserve; 0: it is not to wait for that. */
-static uint64_t take_turn(uint64_t bytes, uint64_t now)
+/* What a turn for @bytes takes of the time of all heaps; 0: it would be too long. */
+static uint64_t turn_cost(uint64_t bytes)
 {
-	uint64_t next = tri_read(&turn_ns), at, cost;
 	int64_t left = left_bytes();
+	unsigned __int128 cost;
 
 	if (left <= (int64_t)bytes)
 		return 0;
-	cost = (uint64_t)((unsigned __int128)bytes * PACE_NS / (uint64_t)left);
+	cost = (unsigned __int128)bytes * PACE_NS * tri_read(&heaps) / (uint64_t)left;
+	return cost <= TURN_NS ? (uint64_t)cost + !cost : 0;
+}
+
+/* Where each heap takes @bytes at the same moment, by the same look, half of it has to be left. */
+static int64_t least_left(uint64_t bytes)
+{
+	return (int64_t)(bytes * (PACE_NS / TURN_NS * tri_read(&heaps) - 1));
+}
+
+/* When the thread may take @bytes of the reserve; 0: it is not to wait for that. */
+static uint64_t take_turn(uint64_t bytes, uint64_t now)
+{
+	uint64_t next = tri_read(&turn_ns), cost = turn_cost(bytes), at;
+
+	if (!cost)
+		return 0;
 	do {
 		at = (next > now ? next : now) + cost;
 		if (at - now > TURN_NS)
 			return 0;
 	} while (!atomic_compare_exchange_weak(&turn_ns, &next, at));
 	return at;
+}
+
+/* A look has begun and ended since the thread began to wait. */
+static bool has_looked(const struct tri_throttled *w)
+{
+	return (int32_t)(tri_read_acquire(&seen) - w->look) > 0;
 }
 
 /* Completed cycles, as the agent has seen them. */
@@ -395,16 +468,34 @@ static bool take_past(uint64_t bytes)
 	return true;
 }
 
+/* A turn is good for what a look finds that begins when the time has come. */
+static void note_time(struct tri_throttled *w)
+{
+	if (!w->turn_ns || w->due || tri_now_ns() < w->turn_ns)
+		return;
+	w->due = true;
+	w->look = tri_read(&begun);
+}
+
+/* An agent that has no CPU for as long as that is not waited for. */
+static bool turn_has_come(const struct tri_throttled *w)
+{
+	return w->due && (has_looked(w) || tri_now_ns() - w->turn_ns >= LATE_NS);
+}
+
 /* Its turn has come, or waiting is of no use. */
 static bool is_over(const struct tri_throttled *w)
 {
-	return has_seen_a_cycle(w) || (w->turn_ns && tri_now_ns() >= w->turn_ns);
+	return w->for_look ? has_looked(w) : has_seen_a_cycle(w) || turn_has_come(w);
 }
 
 /* There is memory, or a cycle has ended, and it is worth another try. */
 static bool relieved(const struct tri_throttled *w)
 {
-	return completed() != w->gen || left_bytes() - (int64_t)w->bytes >= tri_read(&reserve_bytes);
+	if (w->for_look)
+		return false;
+	return !tri_read(&enforced) || completed() != w->gen ||
+	       left_bytes() - (int64_t)w->bytes >= tri_read(&reserve_bytes);
 }
 
 /*
@@ -417,7 +508,7 @@ static uint64_t wait_for(struct tri_thread *t, const struct tri_throttled *w, ui
 	uint64_t ns = most < LOOK_NS ? most : LOOK_NS, began = tri_now_ns(), took;
 	uint32_t seq;
 
-	if (w->turn_ns && w->turn_ns < began + ns)
+	if (w->turn_ns && !w->due && w->turn_ns < began + ns)
 		ns = w->turn_ns > began ? w->turn_ns - began : 0;
 	/* Then the conditions are read: pairs with wake_throttled(), and with the one in daemon/heap/cycle.c. */
 	atomic_fetch_add(&ctl->throttled_now, 1);
@@ -425,12 +516,45 @@ static uint64_t wait_for(struct tri_thread *t, const struct tri_throttled *w, ui
 	seq = atomic_load(&ctl->throttle_seq);
 	if (tri_read(&t->pending))
 		tri_signal_self(t);
+	TRI_POINT("throttle.waits");
 	if (!relieved(w) && !is_over(w))
 		tri_futex_wait(&ctl->throttle_seq, seq, (int64_t)ns);
 	tri_write(&t->waits, 0);
 	atomic_fetch_sub(&ctl->throttled_now, 1);
 	took = tri_now_ns() - began;
 	return took < 2 * LOOK_NS ? took : 2 * LOOK_NS;
+}
+
+/* Some look is needed, or the last one was long ago. */
+static void ask_in_time(const struct tri_throttled *w)
+{
+	if (w->for_look || w->due || tri_now_ns() - tri_read(&looked_ns) > LOOK_NS / 2)
+		ask();
+}
+
+/*
+ * There is room, and no look that allows to take it: wait for one.  A look that is late is not waited for any longer
+ * than what it finds would hold; then what the last one has found has to do.  That is also what bounds the time in which
+ * other threads take, each time, all that a look allows.
+ */
+static void wait_for_look(struct tri_thread *t, struct tri_throttled *w)
+{
+	uint64_t now = tri_now_ns();
+
+	if (!w->until_ns)
+		w->until_ns = now + LOOK_NS;
+	w->for_look = true;
+	w->look = tri_read(&begun);
+	tri_forget_registers();
+	while (!has_looked(w) && now < w->until_ns) {
+		ask_in_time(w);
+		wait_for(t, w, w->until_ns - now);
+		now = tri_now_ns();
+	}
+	w->for_look = false;
+	/* What is larger than all that a look allows is taken at once after a look. */
+	if (now >= w->until_ns || (int64_t)w->bytes > tri_read(&grant_bytes))
+		let_pass(t, w->bytes, tri_read(&reserve_bytes));
 }
 
 static void ask_for_cycle(struct tri_throttled *w)
@@ -451,7 +575,7 @@ static bool give_up(struct tri_thread *t, struct tri_throttled *w)
 	uint64_t progress = tri_progress();
 
 	if (progress != w->progress && tri_read(&tri_g.collector_pid)) {
-		let_pass(t, w->bytes, true);
+		let_pass(t, w->bytes, INT64_MIN);
 		return true;
 	}
 	tri_write(&given_up, progress + 1);
@@ -470,9 +594,13 @@ bool tri_throttle_wait(struct tri_thread *t, struct tri_throttled *w)
 	/* A handler that interrupts the wait may be refused something itself. */
 	w->bytes = t->short_bytes;
 	t->short_bytes = 0;
-	let_pass(t, 0, false);
+	let_pass(t, 0, 0);
 	if (!tri_g.settings.max_wait_s || t->depth || tri_agent_ensure()) {
-		let_pass(t, UINT64_MAX, true);
+		let_pass(t, UINT64_MAX, INT64_MIN);
+		return true;
+	}
+	if (left_bytes() - (int64_t)w->bytes >= tri_read(&reserve_bytes)) {
+		wait_for_look(t, w);
 		return true;
 	}
 	if (!w->begun) {
@@ -481,18 +609,20 @@ bool tri_throttle_wait(struct tri_thread *t, struct tri_throttled *w)
 		w->progress = tri_progress();
 	}
 	/* A turn stays, whatever ends the wait for it; but not if it is for less, or others have taken the rest. */
-	if (w->turn_ns && (w->bytes > w->turn_bytes || left_bytes() < (int64_t)w->bytes))
+	if (w->turn_ns && (w->bytes > w->turn_bytes || !turn_cost(w->bytes)))
 		w->turn_ns = 0;
 	if (!w->gc && !w->turn_ns) {
 		w->turn_ns = take_turn(w->bytes, tri_now_ns());
 		w->turn_bytes = w->bytes;
+		w->due = false;
 	}
 	most = patience_ns(t, w);
 	if (!w->turn_ns) {
+		w->due = false;
 		/* It has looked since, and was refused. */
 		if (has_seen_a_cycle(w) && completed() == w->gen) {
 			if (take_past(w->bytes)) {
-				let_pass(t, w->bytes, true);
+				let_pass(t, w->bytes, INT64_MIN);
 				return true;
 			}
 			w->gc = 0;
@@ -504,15 +634,17 @@ bool tri_throttle_wait(struct tri_thread *t, struct tri_throttled *w)
 		ask_for_cycle(w);
 	}
 	tri_forget_registers();
-	while (most && !relieved(w) && !is_over(w)) {
-		ask();
+	for (note_time(w); most && !relieved(w) && !is_over(w); note_time(w)) {
+		ask_in_time(w);
 		took = wait_for(t, w, most);
 		w->ns += took;
 		t->throttled_ns += took;
 		most = took < most ? most - took : 0;
 	}
-	if (w->turn_ns && (!most || tri_now_ns() >= w->turn_ns))
-		let_pass(t, w->turn_bytes, false);
+	if (w->turn_ns && !most)
+		let_pass(t, w->turn_bytes, 0);
+	else if (turn_has_come(w))
+		let_pass(t, w->turn_bytes, least_left(w->turn_bytes));
 	else if (!most && !relieved(w) && !is_over(w))
 		return give_up(t, w);
 	w->gen = completed();
@@ -525,7 +657,7 @@ void tri_throttle_end(struct tri_thread *t, const struct tri_throttled *w)
 	struct tri_ctl *ctl = tri_g.view.ctl;
 	uint64_t longest;
 
-	let_pass(t, 0, false);
+	let_pass(t, 0, 0);
 	if (!w->begun)
 		return;
 	atomic_fetch_add(&ctl->throttled, 1);

@@ -15,6 +15,10 @@ struct tri_throttled {
 	uint32_t gc;			/* the cycle that it has asked for; 0: none */
 	uint64_t turn_ns;		/* when it may go on; 0: there is no such time … */
 	uint64_t turn_bytes;		/* … and take so many */
+	bool due;			/* that time has come */
+	uint32_t look;			/* looks that had begun when one was needed: a later one is waited for */
+	bool for_look;			/* that is all that it waits for … */
+	uint64_t until_ns;		/* … at most until then; 0: it has not */
 	uint64_t ns;			/* waited */
 	uint64_t progress;		/* tri_progress() when it began */
 };

@@ -11,6 +11,7 @@
  *	handler		a handler of the program's jumps out of a wait, and others allocate in one
  *	forked		a thread waits while another one forks; the child uses a heap of its own
  *	beginning	a collector that accepts connections and says nothing; the client allocates at full speed
+ *	several		four heaps that nobody collects, nor splits the limit for, grow at once until they may not any more
  *	unlimited	no limit but the client's own, which nobody enforces: nobody waits for long
  *
  * Clients are in a group of 64 MiB, with a collector of their own.  What a thread waits for has no end before
@@ -28,6 +29,7 @@
 #define LIVE (LIMIT * 2 / 5)
 #define MANY 24
 #define LOOKS 400
+#define SEVERAL 4
 #define NO_END "3600"			/* seconds that threads wait; before that the test is over */
 
 /* What a client says, and what it is told. */
@@ -562,6 +564,79 @@ static void test_beginning(void)
 	group_end(&group, "beginning");
 }
 
+/* Nothing is freed: there is no collector. */
+static int grows(unsigned int n)
+{
+	if (!group_enter(&group, getpid()) || tri_thread_attach())
+		return 8;
+	told->steps[n] = 1;
+	while (told->go < 1)
+		pause_ns(100000);
+	while (tri_alloc(1000))
+		told->steps[n]++;
+	if (errno != ENOMEM)
+		return 6;
+	/* It keeps what it has until all have come to their end. */
+	told->failed++;
+	while (told->go < 2)
+		pause_ns(1000000);
+	return 0;
+}
+
+static bool all_have_begun(void)
+{
+	unsigned int i, n = 0;
+
+	for (i = 0; i < SEVERAL; i++)
+		n += told->steps[i] > 0;
+	return n == SEVERAL;
+}
+
+static bool all_live(const pid_t *pids)
+{
+	unsigned int i;
+
+	for (i = 0; i < SEVERAL && alive(pids[i]); i++)
+		;
+	return i == SEVERAL;
+}
+
+static void test_several(void)
+{
+	bool ended = false, live = true;
+	pid_t pids[SEVERAL];
+	int status = 0;
+	unsigned int i;
+
+	if (!begin("several")) {
+		skip_points("several", 1);
+		return;
+	}
+	memset(told, 0, sizeof(*told));
+	fflush(stdout);
+	for (i = 0; i < SEVERAL; i++) {
+		pids[i] = fork();
+		if (pids[i])
+			continue;
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		setenv("TRICOLOR_DAEMON", "off", 1);
+		setenv("TRICOLOR_MAX_WAIT", "1", 1);
+		setenv("TRICOLOR_QUIET", "1", 1);
+		_exit(grows(i));
+	}
+	live = WAIT_FOR(all_have_begun() || !all_live(pids), 1000000, PATIENCE_NS) && all_live(pids);
+	told->go = 1;
+	ended = WAIT_FOR(told->failed == SEVERAL || !all_live(pids), 1000000, 6 * PATIENCE_NS) && all_live(pids);
+	told->go = 2;
+	for (i = 0; i < SEVERAL; i++) {
+		status |= wait_status(pids[i]);
+		ksft_print_msg("several: %.1f MiB\n", (double)told->steps[i] * 1024 / (1 << 20));
+	}
+	ksft_test_result(!status && live && ended && !group_kills(&group),
+			 "several: all come to the end of the limit, and nobody is killed (status %d)\n", status);
+	group_end(&group, "several");
+}
+
 static void test_unlimited(void)
 {
 	pid_t pid, collector;
@@ -592,7 +667,8 @@ int main(int argc, char **argv)
 		{ "stopped", test_stopped, 2 },	    { "threads", test_threads, 2 },
 		{ "given-up", test_given_up, 2 },   { "forged", test_forged, 1 },
 		{ "handler", test_handler, 2 },	    { "forked", test_forked, 1 },
-		{ "beginning", test_beginning, 1 }, { "unlimited", test_unlimited, 1 },
+		{ "beginning", test_beginning, 1 }, { "several", test_several, 1 },
+		{ "unlimited", test_unlimited, 1 },
 	};
 
 	told = shared_memory(sizeof(*told));

@@ -17,6 +17,7 @@ static void at(const char *point);
 #undef TRI_POINT
 #define TRI_POINT(name) at(name)
 
+#include "libclient/heaps.c"
 #include "libclient/pageheap.c"
 #include "libclient/throttle.c"
 #include "libclient/untouched.c"
@@ -95,9 +96,26 @@ bool tri_refusing(void)
 
 static const char *where;		/* do @then there, once */
 static void (*then)(void);
+static void (*waits)(void);		/* while a thread waits */
+
+/* The agent looks as soon as a thread waits for that. */
+static void looks(void)
+{
+	found_ns = now_ns;
+	tri_throttle_look();
+}
+
+/* It has no CPU; nobody wakes the thread. */
+static void goes_by(void)
+{
+	now_ns += LOOK_NS / 4;
+	atomic_fetch_add(&tri_g.view.ctl->throttle_seq, 1);
+}
 
 static void at(const char *point)
 {
+	if (!strcmp(point, "throttle.waits"))
+		waits();
 	if (!where || strcmp(point, where))
 		return;
 	where = NULL;
@@ -149,6 +167,8 @@ static void begin(int64_t bytes)
 	tri_write(&tri_g.gc_wanted, 0);
 	tri_throttle_reset();
 	tri_write(&turn_ns, 0);
+	tri_write(&given_up, 0);
+	waits = looks;
 	now_ns += 1000;
 	if (!use_fd) {
 		use_fd = file("");
@@ -159,6 +179,8 @@ static void begin(int64_t bytes)
 		levels[0].files.fd[TRI_FD_LIMIT] = file(text);
 		levels[0].files.fd[TRI_FD_USE] = use_fd;
 		levels[0].files.fd[TRI_FD_STAT] = file("inactive_file 0\nactive_file 0\n");
+		levels[0].said = tri_heaps_say(levels[0].files.fd[TRI_FD_LIMIT]);
+		check(levels[0].said);
 	}
 	nlevels = 1;
 	use = bytes;
@@ -178,6 +200,30 @@ static uint32_t take(uint32_t pages)
 	bool backed;
 
 	return tri_pageheap_take(pages, 1, &backed);
+}
+
+/* As an allocation does that has room: it waits for looks. */
+static uint32_t have(uint32_t pages)
+{
+	struct tri_throttled w = { .begun = false };
+	uint32_t page;
+
+	while (!(page = take(pages)))
+		if (!tri_throttle_wait(&threads[0], &w) || w.begun)
+			return 0;
+	tri_throttle_end(&threads[0], &w);
+	return page;
+}
+
+/* Another heap in the group; -1: that can't be. */
+static int another(void)
+{
+	char path[64];
+	int fd;
+
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", levels[0].files.fd[TRI_FD_LIMIT]);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	return fd >= 0 && tri_heaps_say(fd) ? fd : -1;
 }
 
 static void touch(uint32_t page, uint32_t pages)
@@ -207,7 +253,7 @@ static void test_promised(void)
 
 	begin(20 * MIB);
 	check(looked(0) == all);
-	page = take(256);
+	page = have(256);
 	check(left_bytes() == all - 256 * (int64_t)TRI_TAKEN_BYTES);
 	/* Other blocks of the file are no page's: they hide nothing that is promised. */
 	memset(tri_g.view.buffers, 1, 4 * MIB);
@@ -459,7 +505,7 @@ static void test_scavenged(void)
 	uint32_t page;
 
 	begin_with(20 * MIB);
-	page = take(512);
+	page = have(512);
 	check(looked(20 * MIB) < 0);
 	tri_pages_release(v, page, 512);
 	where = "pageheap.may_take";
@@ -470,13 +516,211 @@ static void test_scavenged(void)
 	write_use(20 * MIB);
 	found_ns = now_ns;
 	tri_throttle_look();
-	check(take(512) == page);
+	check(have(512) == page);
+}
+
+/* ------------------------------------------------------------------------------------------ */
+/* Several heaps                                                                              */
+/* ------------------------------------------------------------------------------------------ */
+
+static void test_heaps(void)
+{
+	int own = levels[0].files.fd[TRI_FD_LIMIT], fds[TRI_HEAPS_MAX + 4];
+	unsigned int i;
+
+	begin(20 * MIB);
+	check(tri_heaps_count(own) == 1);
+	for (i = 0; i < TRI_HEAPS_MAX + 4; i++) {
+		fds[i] = another();
+		check(fds[i] >= 0);
+		check(tri_heaps_count(own) == (i + 2 < TRI_HEAPS_MAX ? i + 2 : TRI_HEAPS_MAX));
+	}
+	for (i = 0; i < TRI_HEAPS_MAX + 4; i++)
+		close(fds[i]);
+	check(tri_heaps_count(own) == 1);
+}
+
+/* Pages that are taken, one after the other, before one is refused. */
+static int64_t takes(void)
+{
+	int64_t n = 0;
+
+	while (take(1))
+		n++;
+	return n;
+}
+
+static void test_grant(void)
+{
+	int other, third;
+
+	begin(20 * MIB);
+	looked(0);
+	check(takes() == RESERVE / 4 / (int64_t)TRI_TAKEN_BYTES);
+	check(!takes());
+	other = another();
+	looked(0);
+	check(takes() == RESERVE / 8 / (int64_t)TRI_TAKEN_BYTES);
+	third = another();
+	looked(0);
+	check(takes() == RESERVE / 12 / (int64_t)TRI_TAKEN_BYTES);
+	close(other);
+	close(third);
+	looked(0);
+	check(takes() == RESERVE / 4 / (int64_t)TRI_TAKEN_BYTES);
+}
+
+/* What a look has found holds for a while. */
+static void test_old(void)
+{
+	begin(20 * MIB);
+	looked(0);
+	now_ns += LOOK_NS;
+	check(take(1));
+	now_ns++;
+	check(!take(1));
+	check(have(1));
+}
+
+/* The agent has no CPU: a thread waits as long as a look would hold, and then takes what it has asked for. */
+static void test_late(void)
+{
+	struct tri_throttled w = { .begun = false };
+	struct tri_thread *t = &threads[0];
+	uint64_t began;
+
+	begin(20 * MIB);
+	looked(0);
+	takes();
+	waits = goes_by;
+	began = now_ns;
+	check(!take(2) && tri_throttle_wait(t, &w));
+	check(now_ns == began + LOOK_NS);
+	check(!take(3) && take(2) && !take(1));
+	/* Nor does it wait again for the same object. */
+	check(tri_throttle_wait(t, &w) && now_ns == began + LOOK_NS);
+	check(take(1));
+	check(!w.begun && !w.ns && !tri_read(&tri_g.view.ctl->throttled));
+	tri_throttle_end(t, &w);
+}
+
+/* Others take, each time, all that a look allows. */
+static void takes_all(void)
+{
+	struct tri_thread *t = tri__tls.thread;
+
+	looks();
+	now_ns += LOOK_NS / 4;
+	tri__tls.thread = &threads[1];
+	takes();
+	tri__tls.thread = t;
+}
+
+static void test_outrun(void)
+{
+	struct tri_throttled w = { .begun = false };
+	struct tri_thread *t = &threads[0];
+	int rounds = 0;
+
+	begin(20 * MIB);
+	looked(0);
+	takes();
+	waits = takes_all;
+	while (!take(1) && ++rounds < 10)
+		check(tri_throttle_wait(t, &w));
+	check(rounds == 4 && !w.begun);
+}
+
+/* What is larger than a grant needs a look of its own, and room above the reserve. */
+static void test_large(void)
+{
+	struct tri_throttled w = { .begun = false };
+	int64_t left = 30 * MIB;
+	uint32_t large = (uint32_t)((left - RESERVE) / (int64_t)TRI_TAKEN_BYTES);
+
+	begin_with(left);
+	check(!take(large));
+	check(have(large));
+	begin_with(left);
+	check(!take(large + 1));
+	tri_write(&given_up, progress + 1);
+	check(!tri_throttle_wait(&threads[0], &w) && w.begun);
+}
+
+/* Other heaps have taken something just before the look. */
+static void others_take(void)
+{
+	write_use(use + 20 * MIB);
+	looks();
+}
+
+static void test_large_looks(void)
+{
+	struct tri_throttled w = { .begun = false };
+
+	begin_with(30 * MIB);
+	waits = others_take;
+	check(!take(2000));
+	check(tri_throttle_wait(&threads[0], &w));
+	check(!take(2000) && !w.begun);
+}
+
+static void test_turns_of_many(void)
+{
+	uint64_t cost, first;
+	int other;
+
+	begin_with(RESERVE);
+	other = another();
+	looked(0);
+	cost = 2 * TRI_TAKEN_BYTES * PACE_NS / RESERVE;
+	first = take_turn(TRI_TAKEN_BYTES, now_ns);
+	check(first - now_ns == cost);
+	check(take_turn(TRI_TAKEN_BYTES, now_ns) == first + cost);
+	check(take_turn(RESERVE / 5, now_ns + LOOK_NS) && !take_turn(RESERVE / 4 + 1, now_ns + LOOK_NS));
+	check(tri_read(&past_bytes) == MARGIN / PAST_PARTS / 2);
+	close(other);
+}
+
+static unsigned int times;
+
+static void looks_at_last(void)
+{
+	if (++times < 3) {
+		atomic_fetch_add(&tri_g.view.ctl->throttle_seq, 1);
+		return;
+	}
+	others_take();
+}
+
+/* Its turn has come, and it does not go on before a look has found what others took while it waited. */
+static void test_turn_looks(void)
+{
+	struct tri_throttled w = { .begun = false };
+	struct tri_thread *t = &threads[0];
+
+	begin_with(RESERVE);
+	check(!take(1));
+	w.turn_ns = now_ns;
+	w.turn_bytes = TRI_TAKEN_BYTES;
+	times = 0;
+	waits = looks_at_last;
+	check(tri_throttle_wait(t, &w) && times == 3);
+	check(!take(1));
+	/* The look never comes. */
+	begin_with(RESERVE);
+	w = (struct tri_throttled){ .turn_ns = now_ns, .turn_bytes = TRI_TAKEN_BYTES };
+	check(!take(1));
+	waits = goes_by;
+	check(tri_throttle_wait(t, &w) && now_ns == w.turn_ns + LATE_NS);
+	check(take(1));
+	tri_throttle_end(t, &w);
 }
 
 int main(void)
 {
 	ksft_print_header();
-	ksft_set_plan(13);
+	ksft_set_plan(22);
 	tri_classes_init();
 	test_promised();
 	result("what is promised is what the heap's pages have not got, whatever else the file has");
@@ -504,5 +748,23 @@ int main(void)
 	result("an allocation waits no longer than a thread waits in a cycle");
 	test_scavenged();
 	result("pages that lose their memory before they are taken are not free of charge");
+	test_heaps();
+	result("a heap counts those that share its limit");
+	test_grant();
+	result("a look allows a fourth of the reserve, divided among them");
+	test_old();
+	result("and that for a tenth of a second");
+	test_late();
+	result("a look that is late is waited for as long, and no longer");
+	test_outrun();
+	result("nor are looks whose pages others take");
+	test_large();
+	result("a large object has a look of its own");
+	test_large_looks();
+	result("which counts what others have taken");
+	test_turns_of_many();
+	result("turns of several heaps take as long as those of one");
+	test_turn_looks();
+	result("a turn is for what a look finds when it has come");
 	ksft_finished();
 }
