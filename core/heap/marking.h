@@ -26,6 +26,8 @@
 #ifndef TRI_CORE_MARKING_H
 #define TRI_CORE_MARKING_H
 
+#include <string.h>
+
 #include "sizeclass.h"
 #include "span.h"
 
@@ -62,8 +64,8 @@ struct tri_here {
 	tri_au64 *marks;
 	uint64_t base;			/* heap offset of the span */
 	unsigned int words;		/* bit i: visit->todo[i] is not 0 */
-	bool inside;			/* the object scanned last led to others in the span … */
-	bool down;			/* … at lower addresses */
+	unsigned int follow;		/* the word that last led to a new object of the span; 64: none */
+	bool down;			/* that object was at a lower address */
 	uint64_t mine[TRI_MARK_WORDS];	/* marked here, and nowhere else yet */
 };
 
@@ -329,11 +331,12 @@ void tri_marking_enter(struct tri_marking *k, struct tri_here *h, struct tri_vis
 	h->marks = k->marks[visit->page];
 	h->base = (uint64_t)visit->page << TRI_PAGE_SHIFT;
 	h->words = 0;
-	h->inside = h->down = false;
-	for (i = 0; i < words; i++) {
+	h->follow = 64;
+	h->down = false;
+	for (i = 0; i < words; i++)
 		h->words |= (visit->todo[i] != 0) << i;
-		h->mine[i] = 0;
-	}
+	/* All of it: for a length that it does not know, the compiler makes a slow string instruction. */
+	memset(h->mine, 0, sizeof(h->mine));
 	k->scan_bytes += (uint64_t)visit->objects * h->class->size;
 }
 
@@ -358,19 +361,20 @@ static inline __attribute__((always_inline)) unsigned int tri_marking_next(struc
 	return w * 64 + bit;
 }
 
-/* Object @from holds a pointer to byte @to of its own span. */
+/* Object @from holds a pointer to byte @to of its own span.  True: that object is new. */
 static inline __attribute__((always_inline))
-void tri_marking_inside(struct tri_here *h, unsigned int from, uint64_t to)
+bool tri_marking_inside(struct tri_here *h, unsigned int from, uint64_t to)
 {
 	unsigned int index = tri_object_index(h->class, (uint32_t)to), w = index / 64;
 	uint64_t bit = 1ull << (index & 63);
 
-	if (index < h->class->objects && !((tri_read(&h->marks[w]) | h->mine[w]) & bit)) {
-		h->mine[w] |= bit;
-		h->visit->todo[w] |= bit;
-		h->words |= 1u << w;
-		h->down = index < from;
-	}
+	if (index >= h->class->objects || (tri_read(&h->marks[w]) | h->mine[w]) & bit)
+		return false;
+	h->mine[w] |= bit;
+	h->visit->todo[w] |= bit;
+	h->words |= 1u << w;
+	h->down = index < from;
+	return true;
 }
 
 /*
@@ -402,7 +406,6 @@ void tri_marking_look(struct tri_marking *k, struct tri_here *h, unsigned int in
 	uint64_t to = word - k->heap_va;
 
 	if (to - h->base < TRI_PAGE_BYTES) {
-		h->inside = true;
 		tri_marking_inside(h, index, to - h->base);
 		return;
 	}
@@ -417,7 +420,6 @@ void tri_marking_object(struct tri_marking *k, struct tri_here *h, unsigned int 
 {
 	unsigned int i;
 
-	h->inside = false;
 	for (i = 0; i < n; i++)
 		tri_marking_look(k, h, index, p[i]);
 }
@@ -427,7 +429,6 @@ static inline __attribute__((always_inline))
 void tri_marking_object_typed(struct tri_marking *k, struct tri_here *h, unsigned int index,
 			      const volatile uint64_t *p, uint64_t bits)
 {
-	h->inside = false;
 	for (; bits; bits &= bits - 1)
 		tri_marking_look(k, h, index, p[__builtin_ctzll(bits)]);
 }

@@ -3,9 +3,12 @@
  * marking_avx512.h - the part of marking.h that reads the heap, a cache line at a time
  *
  * A vector of eight words is compared with the limit, and the words that pass are compressed into
- * the batch.  This pays from 48 B on.  Smaller objects, and those that lead to others in their own
- * span (a list in order, say), are scanned word by word: there a step waits for the one before, and
- * the way through vector and mask registers only makes the chain longer.
+ * the batch.  This pays from 48 B on.  Smaller objects are scanned word by word.
+ *
+ * In a list whose nodes lie in one span, each step waits for the one before: the address of the next
+ * object comes from a word of this one.  The way through vector and mask registers is long.  So the
+ * word that last led to a new object of the span is looked at first, by itself, and the CPU goes on
+ * to the next object while the vector takes the other words.
  *
  * The program may write a word while it is read.  Each aligned word is read whole, and either
  * value will do, as the barrier shades both.
@@ -42,9 +45,18 @@ static inline TRI_AVX512 void tri_marking_object_avx512(struct tri_marking *k, s
 	__m512i base = _mm512_set1_epi64((long long)h->base);
 	__m512i page = _mm512_set1_epi64(TRI_PAGE_BYTES);
 	uint32_t n = k->nfound;
+	unsigned int w = 0;
 
-	h->inside = false;
-	for (; bits; bits >>= 8, p += 8) {
+	/* A word that does not lead into the span any more is read again with the others. */
+	if (h->follow < 64 && bits >> h->follow & 1) {
+		uint64_t to = *(const volatile uint64_t *)(p + h->follow) - k->heap_va;
+
+		if (to - h->base < TRI_PAGE_BYTES) {
+			bits &= ~(1ull << h->follow);
+			tri_marking_inside(h, index, to - h->base);
+		}
+	}
+	for (; bits; bits >>= 8, p += 8, w += 8) {
 		__mmask8 mask = (__mmask8)bits, in, out;
 		__m512i to = tri_vector_read(p, mask, va), at = _mm512_sub_epi64(to, base);
 
@@ -55,9 +67,9 @@ static inline TRI_AVX512 void tri_marking_object_avx512(struct tri_marking *k, s
 		for (; in; in &= (__mmask8)(in - 1)) {
 			__m512i first = _mm512_maskz_compress_epi64(in, at);
 
-			h->inside = true;
-			tri_marking_inside(h, index, (uint64_t)_mm_cvtsi128_si64(
-							     _mm512_castsi512_si128(first)));
+			if (tri_marking_inside(h, index, (uint64_t)_mm_cvtsi128_si64(
+							     _mm512_castsi512_si128(first))))
+				h->follow = w + (unsigned int)__builtin_ctz(in);
 		}
 	}
 	k->nfound = n;
@@ -79,7 +91,7 @@ void tri_marking_visit_avx512(struct tri_marking *k, struct tri_visit *visit)
 		uint64_t bits = typed ? tri_marking_pointers(map, at, n) :
 				n == 64 ? ~0ull : (1ull << n) - 1;
 
-		if (n > TRI_SCALAR_WORDS && !h.inside)
+		if (n > TRI_SCALAR_WORDS)
 			tri_marking_object_avx512(k, &h, index, span + at, bits);
 		else if (typed)
 			tri_marking_object_typed(k, &h, index, span + at, bits);
