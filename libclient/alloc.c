@@ -127,9 +127,10 @@ static void *alloc_small(struct tri_thread *t, unsigned int byte, const struct t
 {
 	uint32_t size = tri_classes[byte].size;
 	bool zeroed = false, tried = false;
-	struct tri_throttled w = { .begun = false };
+	struct tri_throttled w;
 	char *object;
 
+	tri_throttle_begin(&w);
 	for (;;) {
 		object = type ? tri__take((size_t)byte * sizeof(struct tri__cache), size) : NULL;
 		if (!object) {
@@ -216,10 +217,11 @@ static void *alloc_large(struct tri_thread *t, size_t size, size_t align, unsign
 	uint64_t pages = (uint64_t)size / TRI_PAGE_BYTES + (size % TRI_PAGE_BYTES != 0);
 	uint32_t align_pages = align > TRI_PAGE_BYTES ? (uint32_t)(align >> TRI_PAGE_SHIFT) : 1;
 	bool backed = false, tried = false;
-	struct tri_throttled w = { .begun = false };
+	struct tri_throttled w;
 	uint32_t page = 0;
 	char *object;
 
+	tri_throttle_begin(&w);
 	for (;;) {
 		if (pages < v->heap_pages)
 			page = take_large(t, (uint32_t)pages, align_pages, kind, size, &backed);

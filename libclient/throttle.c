@@ -591,6 +591,8 @@ bool tri_throttle_wait(struct tri_thread *t, struct tri_throttled *w)
 {
 	uint64_t most, took;
 
+	if (!w->refused)
+		*w = (struct tri_throttled){ .refused = true };
 	/* A handler that interrupts the wait may be refused something itself. */
 	w->bytes = t->short_bytes;
 	t->short_bytes = 0;

@@ -5,9 +5,13 @@
 
 #include "internal.h"
 
-/* One allocation's wait, from its first refusal on.  On the stack of the thread. */
+/*
+ * One allocation's wait, from its first refusal on.  On the stack of the thread.  The first three are set before, by
+ * each allocation that is not inline; all else by the first refusal.
+ */
 struct tri_throttled {
-	bool begun;
+	bool refused;
+	bool begun;			/* to wait in the reserve */
 	bool failed;			/* it has waited in vain */
 	uint64_t bytes;			/* that it was refused */
 	uint32_t gen;			/* completed cycles when it looked last … */
@@ -33,6 +37,11 @@ void tri_throttle_reset(void) TRI_HIDDEN;
 /* A thread that is inside. */
 bool tri_throttle_may_take(uint64_t pages) TRI_HIDDEN;
 void tri_throttle_took(uint64_t pages) TRI_HIDDEN;
+
+static inline void tri_throttle_begin(struct tri_throttled *w)
+{
+	w->refused = w->begun = w->failed = false;
+}
 
 /* A thread that is outside. */
 bool tri_throttle_wait(struct tri_thread *t, struct tri_throttled *w) TRI_HIDDEN;

@@ -205,7 +205,7 @@ static uint32_t take(uint32_t pages)
 /* As an allocation does that has room: it waits for looks. */
 static uint32_t have(uint32_t pages)
 {
-	struct tri_throttled w = { .begun = false };
+	struct tri_throttled w = { .refused = true };
 	uint32_t page;
 
 	while (!(page = take(pages)))
@@ -359,7 +359,7 @@ static void test_held(void)
 static void test_turn(void)
 {
 	struct tri_thread *t = &threads[0];
-	struct tri_throttled w = { .begun = false };
+	struct tri_throttled w = { .refused = true };
 	int64_t left;
 
 	begin_with(RESERVE);
@@ -396,7 +396,7 @@ static void test_turns(void)
 static void test_turn_is_late(void)
 {
 	struct tri_thread *t = &threads[0];
-	struct tri_throttled w = { .begun = false };
+	struct tri_throttled w = { .refused = true };
 
 	begin_with(RESERVE);
 	check(!take(1));
@@ -422,7 +422,7 @@ static void test_past(void)
 	memset(w, 0, sizeof(w));
 	for (round = 1; round <= 2; round++) {
 		for (i = 0; i < THREADS; i++) {
-			w[i].begun = true;
+			w[i].refused = w[i].begun = true;
 			w[i].gen = w[i].first_gen = (uint32_t)round;
 			w[i].gc = (uint32_t)round;
 		}
@@ -457,7 +457,7 @@ static void test_past(void)
 /* The control page says that the cycle has ended, and the agent has seen none. */
 static void test_believes_nothing(void)
 {
-	struct tri_throttled w = { .begun = true, .gen = 1, .first_gen = 1, .gc = 1 };
+	struct tri_throttled w = { .refused = true, .begun = true, .gen = 1, .first_gen = 1, .gc = 1 };
 
 	begin_with(0);
 	tri_write(&tri_g.view.ctl->gc_done, 1);
@@ -469,7 +469,7 @@ static void test_believes_nothing(void)
 /* What lives does not fit, and it is one large object that is wanted: it is not put off from cycle to cycle. */
 static void test_past_large(void)
 {
-	struct tri_throttled w = { .begun = true, .gen = 2, .first_gen = 1, .gc = 1 };
+	struct tri_throttled w = { .refused = true, .begun = true, .gen = 2, .first_gen = 1, .gc = 1 };
 
 	begin_with(0);
 	tri_write(&tri_g.sweepable, 2);
@@ -482,7 +482,7 @@ static void test_past_large(void)
 /* Cycles end, one after the other, and others are faster each time: all of its patience is that of one wait. */
 static void test_patience(void)
 {
-	struct tri_throttled w = { .begun = true, .gen = 1, .ns = 10000000000 };
+	struct tri_throttled w = { .refused = true, .begun = true, .gen = 1, .ns = 10000000000 };
 
 	begin_with(0);
 	check(!take(1));
@@ -585,7 +585,7 @@ static void test_old(void)
 /* The agent has no CPU: a thread waits as long as a look would hold, and then takes what it has asked for. */
 static void test_late(void)
 {
-	struct tri_throttled w = { .begun = false };
+	struct tri_throttled w = { .refused = true };
 	struct tri_thread *t = &threads[0];
 	uint64_t began;
 
@@ -618,7 +618,7 @@ static void takes_all(void)
 
 static void test_outrun(void)
 {
-	struct tri_throttled w = { .begun = false };
+	struct tri_throttled w = { .refused = true };
 	struct tri_thread *t = &threads[0];
 	int rounds = 0;
 
@@ -634,7 +634,7 @@ static void test_outrun(void)
 /* What is larger than a grant needs a look of its own, and room above the reserve. */
 static void test_large(void)
 {
-	struct tri_throttled w = { .begun = false };
+	struct tri_throttled w = { .refused = true };
 	int64_t left = 30 * MIB;
 	uint32_t large = (uint32_t)((left - RESERVE) / (int64_t)TRI_TAKEN_BYTES);
 
@@ -656,7 +656,7 @@ static void others_take(void)
 
 static void test_large_looks(void)
 {
-	struct tri_throttled w = { .begun = false };
+	struct tri_throttled w = { .refused = true };
 
 	begin_with(30 * MIB);
 	waits = others_take;
@@ -696,7 +696,7 @@ static void looks_at_last(void)
 /* Its turn has come, and it does not go on before a look has found what others took while it waited. */
 static void test_turn_looks(void)
 {
-	struct tri_throttled w = { .begun = false };
+	struct tri_throttled w = { .refused = true };
 	struct tri_thread *t = &threads[0];
 
 	begin_with(RESERVE);
@@ -709,7 +709,7 @@ static void test_turn_looks(void)
 	check(!take(1));
 	/* The look never comes. */
 	begin_with(RESERVE);
-	w = (struct tri_throttled){ .turn_ns = now_ns, .turn_bytes = TRI_TAKEN_BYTES };
+	w = (struct tri_throttled){ .refused = true, .turn_ns = now_ns, .turn_bytes = TRI_TAKEN_BYTES };
 	check(!take(1));
 	waits = goes_by;
 	check(tri_throttle_wait(t, &w) && now_ns == w.turn_ns + LATE_NS);
