@@ -17,6 +17,7 @@
 #include "connect.h"
 #include "dial.h"
 #include "error.h"
+#include "../core/proto/version.h"
 #include "../core/system/futex.h"
 #include "internal.h"
 #include "real.h"
@@ -38,12 +39,9 @@ uint64_t tri_now_ns(void)
 	return (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
 }
 
-#define STRING_(x) #x
-#define STRING(x) STRING_(x)
-
 TRI_EXPORT const char *tri_version(void)
 {
-	return STRING(TRI_VERSION_MAJOR) "." STRING(TRI_VERSION_MINOR) "." STRING(TRI_VERSION_PATCH);
+	return TRI_VERSION;
 }
 
 /* In the child.  Another thread may have been in any lock, and about to start the heap. */

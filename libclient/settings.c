@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../core/proto/socket.h"
 #include "../core/system/size.h"
 #include "internal.h"
 
@@ -19,7 +20,6 @@
 #define DEFAULT_DEBUG_BYTES (1ull << 30)
 #define DEFAULT_MAX_WAIT_S 10		/* as long as a program waits for a collector that is not there */
 #define MAX_WAIT_MOST_S 3600
-#define DEFAULT_SOCKET "/run/tricolor/tricolord.sock"
 
 static int bad(const char *name, const char *value, const char *want)
 {
@@ -272,7 +272,7 @@ int tri_settings_read(struct tri_settings *s, const struct tri_options *opts)
 	s->gc_percent = 100;
 	s->debug_memory_bytes = DEFAULT_DEBUG_BYTES;
 	s->max_wait_s = DEFAULT_MAX_WAIT_S;
-	strcpy(s->socket, DEFAULT_SOCKET);
+	strcpy(s->socket, TRI_DEFAULT_SOCKET);
 	err = read_environment(s, &trace, &debug);
 	if (!err && opts)
 		err = read_options(s, opts, &trace, &debug);

@@ -15,10 +15,11 @@
 #include <unistd.h>
 
 #include "complain.h"
+#include "core/proto/socket.h"
 
 /* One that does not answer at all is not waited for longer. */
 #define CONNECT_S 2
-#define SOCKET_NAME "/tricolord.sock"
+#define SOCKET_SUFFIX "/" TRI_SOCKET_NAME
 #define ARENAS_MAX 100000
 
 static bool set_timeout(int sock, unsigned int seconds)
@@ -142,8 +143,8 @@ static void look_around(struct found *f, const char *named)
 		if (!n || n >= sizeof(f->names[0]) || !strcmp(name, named))
 			continue;
 		if (strncmp(name, prefix, strlen(prefix)) &&
-		    (n < strlen(SOCKET_NAME) ||
-		     strcmp(name + n - strlen(SOCKET_NAME), SOCKET_NAME)))
+		    (n < strlen(SOCKET_SUFFIX) ||
+		     strcmp(name + n - strlen(SOCKET_SUFFIX), SOCKET_SUFFIX)))
 			continue;
 		more = realloc(f->names, (f->n + 1) * sizeof(f->names[0]));
 		if (!more)
@@ -165,7 +166,7 @@ int collectors_each(const char *socket, bool (*fn)(struct collector *c, void *ar
 	int err;
 
 	if (!named || !*named || (!socket && !strcmp(named, "off")))
-		named = DEFAULT_SOCKET;
+		named = TRI_DEFAULT_SOCKET;
 	err = connect_to(named, &c);
 	if (!err) {
 		c.named = true;

@@ -16,8 +16,6 @@
 
 #include "core/proto/control.h"
 
-#define DEFAULT_SOCKET "/run/tricolor/tricolord.sock"
-
 /* A connection.  collector_close(). */
 struct collector {
 	int sock;

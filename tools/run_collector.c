@@ -22,6 +22,7 @@
 
 #include "command.h"
 #include "complain.h"
+#include "core/proto/socket.h"
 
 #ifndef TRICOLORD_PATH
 #define TRICOLORD_PATH "/usr/local/sbin/tricolord"
@@ -42,7 +43,7 @@ static bool make_folder(struct run_collector *c)
 			continue;
 		/* Nobody else may enter it: 0700. */
 		if (mkdtemp(c->folder)) {
-			snprintf(c->socket, sizeof(c->socket), "%s/tricolord.sock", c->folder);
+			snprintf(c->socket, sizeof(c->socket), "%s/" TRI_SOCKET_NAME, c->folder);
 			return true;
 		}
 	}

@@ -6,13 +6,9 @@
 
 #include "command.h"
 #include "complain.h"
-#include "tricolor.h"
+#include "core/proto/version.h"
 
-#define STRING_(x) #x
-#define STRING(x) STRING_(x)
-
-const char *argp_program_version = "tricolor " STRING(TRI_VERSION_MAJOR) "."
-				   STRING(TRI_VERSION_MINOR) "." STRING(TRI_VERSION_PATCH);
+const char *argp_program_version = "tricolor " TRI_VERSION;
 
 static void help(FILE *out)
 {

@@ -16,6 +16,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "clock.h"
+
 /*
  * The test's table.  A test may set TRICOLOR_POINTS after this was loaded, so it is looked for until
  * it is there; of two threads that find it at once, one maps it in vain.
@@ -40,17 +42,9 @@ static struct tri_point_table *table(void)
 	return t;
 }
 
-static uint64_t now(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
-}
-
 static void hold(struct tri_point *p)
 {
-	uint64_t until = now() + TRI_POINT_HOLD_NS, mask = ~0ull, old = 0;
+	uint64_t until = clock_ns() + TRI_POINT_HOLD_NS, mask = ~0ull, old = 0;
 	struct timespec tick = { 0, 100000000 };
 	uint32_t held = TRI_POINT_HELD;
 	bool deaf = atomic_load(&p->deaf);
@@ -58,7 +52,7 @@ static void hold(struct tri_point *p)
 	if (deaf)
 		syscall(SYS_rt_sigprocmask, SIG_SETMASK, &mask, &old, 8);
 	syscall(SYS_futex, &p->state, FUTEX_WAKE, INT_MAX, NULL, NULL, 0);
-	while (atomic_load(&p->state) == TRI_POINT_HELD && now() < until)
+	while (atomic_load(&p->state) == TRI_POINT_HELD && clock_ns() < until)
 		syscall(SYS_futex, &p->state, FUTEX_WAIT, TRI_POINT_HELD, &tick, NULL, 0);
 	atomic_compare_exchange_strong(&p->state, &held, TRI_POINT_EXPIRED);
 	if (deaf)

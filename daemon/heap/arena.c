@@ -30,6 +30,7 @@
 #include "daemon/process/config.h"
 #include "core/system/cgroup.h"
 #include "core/proto/passing.h"
+#include "core/proto/version.h"
 #include "core/system/slice.h"
 #include "daemon/process/cpus.h"
 #include "daemon/service/departed.h"
@@ -43,10 +44,6 @@
 #include "daemon/clients/registry.h"
 #include "tricolor.h"
 #include "daemon/clients/users.h"
-
-#define STRING_(x) #x
-#define STRING(x) STRING_(x)
-#define VERSION STRING(TRI_VERSION_MAJOR) "." STRING(TRI_VERSION_MINOR) "." STRING(TRI_VERSION_PATCH)
 
 bool arena_refuse(struct arena *a, int err, const char *fmt, ...)
 {
@@ -67,7 +64,7 @@ struct tri_msg arena_welcome(void)
 		.type = TRI_MSG_WELCOME,
 		.version = TRI_PROTO_ID,
 		.welcome.pid = (uint64_t)getpid(),
-		.text = VERSION,
+		.text = TRI_VERSION,
 	};
 }
 
@@ -97,7 +94,7 @@ static bool receive_hello(struct arena *a, struct tri_msg *hello)
 			      "libtricolor talking to this socket?");
 	if (hello->version != TRI_PROTO_ID)
 		return arena_refuse(a, EPROTONOSUPPORT,
-			      "libtricolor %s speaks protocol %u with layout %u, tricolord " VERSION
+			      "libtricolor %s speaks protocol %u with layout %u, tricolord " TRI_VERSION
 			      " speaks %u with %u; install the same version of both", hello->client.release,
 			      hello->version >> 16, hello->version & 0xffff, TRI_PROTO_VERSION,
 			      TRI_LAYOUT_VERSION);

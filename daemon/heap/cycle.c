@@ -16,14 +16,12 @@
  * The pacer's figures are in live bytes; clients see them as values of their allocation counter.
  */
 #include <errno.h>
-#include <limits.h>
-#include <linux/futex.h>
 #include <string.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "arena.h"
 #include "core/system/clock.h"
+#include "core/system/futex.h"
 #include "core/heap/buffer.h"
 #include "daemon/process/cpus.h"
 #include "daemon/process/log.h"
@@ -260,7 +258,7 @@ static bool mark(struct arena *a, uint64_t *termination_ns, uint64_t *terminatio
 static void wake(tri_au32 *word, uint32_t value)
 {
 	tri_write_release(word, value);
-	syscall(SYS_futex, word, FUTEX_WAKE, INT_MAX, NULL, NULL, 0);
+	tri_futex_wake(word);
 }
 
 /* Threads that wait before they take more from the kernel: there are free pages now, if there ever are. */
@@ -269,7 +267,7 @@ static void wake_throttled(struct tri_ctl *ctl)
 	/* pairs with the count in wait_for() of the library's throttle.c */
 	atomic_fetch_add(&ctl->throttle_seq, 1);
 	if (atomic_load(&ctl->throttled_now))
-		syscall(SYS_futex, &ctl->throttle_seq, FUTEX_WAKE, INT_MAX, NULL, NULL, 0);
+		tri_futex_wake(&ctl->throttle_seq);
 }
 
 static void end_pacing(struct arena *a, uint64_t black_at, uint64_t end_at, bool forced)

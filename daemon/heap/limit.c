@@ -37,14 +37,13 @@
  */
 #include "limit.h"
 
-#include <limits.h>
-#include <linux/futex.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "arena.h"
 #include "backing.h"
 #include "core/system/clock.h"
+#include "core/system/futex.h"
+#include "core/system/saturate.h"
 #include "daemon/clients/claim.h"
 #include "daemon/process/cpus.h"
 #include "daemon/process/log.h"
@@ -83,17 +82,12 @@ uint64_t limit_resident_bytes(const struct arena *a)
 /* CPU time                                                                                   */
 /* ------------------------------------------------------------------------------------------ */
 
-static uint64_t less(uint64_t a, uint64_t b)
-{
-	return a > b ? a - b : 0;
-}
-
 /* Of the program's threads for the collector. */
 static uint64_t assist_cpu_ns(const struct tri_ctl *ctl)
 {
 	uint64_t slept = tri_read(&ctl->assist_slept_ns);
 
-	return less(tri_read(&ctl->assist_ns), slept);
+	return sub_sat(tri_read(&ctl->assist_ns), slept);
 }
 
 static uint64_t client_cpu_ns(const struct limit *l)
@@ -148,10 +142,10 @@ static void account(struct arena *a)
 	assist = passed(&l->assist_ns, assist_cpu_ns(ctl));
 	gc = passed(&l->own_cpu_ns, clock_cpu_ns()) + assist + l->unreported_ns;
 	l->unreported_ns = 0;
-	total = (uint64_t)((double)less(now, l->limiter.updated_ns) * l->limiter.cpu_milli / 1000);
+	total = (uint64_t)((double)sub_sat(now, l->limiter.updated_ns) * l->limiter.cpu_milli / 1000);
 	/* A client that we can't see is taken to use what is left. */
-	program = l->client_seen ? less(passed(&l->client_cpu_ns, client_cpu_ns(l)), assist) :
-		  less(total, gc);
+	program = l->client_seen ? sub_sat(passed(&l->client_cpu_ns, client_cpu_ns(l)), assist) :
+		  sub_sat(total, gc);
 	l->gc_ns += gc;
 	l->program_ns += program;
 	tri_write(&ctl->limited_gc_ns, l->gc_ns);
@@ -164,7 +158,7 @@ static void account(struct arena *a)
 		program -= pays;
 	}
 	limiter_add_assist(&l->limiter, gc);
-	limiter_add_idle(&l->limiter, less(less(total, gc), program));
+	limiter_add_idle(&l->limiter, sub_sat(sub_sat(total, gc), program));
 	limiter_update(&l->limiter, now);
 	l->owed_cpu_ns += l->limiter.overflow_cpu_ns - overflow;
 }
@@ -173,7 +167,7 @@ void limit_interrupted(struct arena *a, uint64_t ns, uint64_t times)
 {
 	struct limit *l = &a->limit;
 	uint64_t assist = passed(&l->answered_assist_ns, tri_read(&a->view.ctl->assist_ns));
-	uint64_t scan = less(ns, assist), most = times * SCAN_NS;
+	uint64_t scan = sub_sat(ns, assist), most = times * SCAN_NS;
 
 	/* Assists are counted as they happen.  What a scan takes beyond some time others have had. */
 	if (limited(a))
@@ -258,7 +252,7 @@ static void tell(struct arena *a)
 	if (tri_read(&ctl->pressure) == pressure)
 		return;
 	tri_write_release(&ctl->pressure, pressure);
-	syscall(SYS_futex, &ctl->pressure, FUTEX_WAKE, INT_MAX, NULL, NULL, 0);
+	tri_futex_wake(&ctl->pressure);
 }
 
 static void set_over(struct arena *a, bool over)
@@ -349,10 +343,10 @@ void limit_peak(struct arena *a, struct pacer_memory *memory)
 {
 	struct limit *l = &a->limit;
 	uint64_t objects = memory->heap_free_bytes + memory->heap_alloc_bytes;
-	uint64_t overhead = less(memory->mapped_bytes, objects);
+	uint64_t overhead = sub_sat(memory->mapped_bytes, objects);
 
 	if (overhead > l->overhead_bytes && l->overhead_bytes &&
-	    less(arena_used_bytes(a), l->swept_bytes) < l->swept_bytes / FRESH_PARTS)
+	    sub_sat(arena_used_bytes(a), l->swept_bytes) < l->swept_bytes / FRESH_PARTS)
 		overhead = l->overhead_bytes;
 	l->overhead_bytes = overhead;
 	memory->mapped_bytes = objects + overhead;
@@ -370,7 +364,7 @@ static void settle_memory(struct arena *a)
 	struct pacer_memory memory = { .mapped_bytes = have > overhead ? have : overhead };
 
 	memory.heap_alloc_bytes = memory.mapped_bytes - overhead;
-	a->limit.bound_bytes = less(have, scavenge_free_bytes(a));
+	a->limit.bound_bytes = sub_sat(have, scavenge_free_bytes(a));
 	pacer_set_memory(&a->pacer, &memory);
 }
 
@@ -480,7 +474,7 @@ static uint64_t reserve_bytes(const struct arena *a, unsigned int eighths)
 	if (!limited(a) || l->share_bytes != l->in_force_bytes ||
 	    l->owed_cpu_ns > RESERVE_SECONDS * l->limiter.capacity_cpu_ns)
 		return PACER_NEVER;
-	return less(bytes + bytes / RESERVE_PARTS / 8 * eighths, pacer_overhead_bytes(&a->pacer));
+	return sub_sat(bytes + bytes / RESERVE_PARTS / 8 * eighths, pacer_overhead_bytes(&a->pacer));
 }
 
 uint64_t limit_brake_bytes(const struct arena *a)

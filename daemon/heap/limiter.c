@@ -21,22 +21,11 @@
  */
 #include <string.h>
 
+#include "core/system/saturate.h"
 #include "limiter.h"
 #include "pacer.h"
 
 #define CPU_NS_PER_CPU_MILLI	(1000ull * 1000)	/* a second of CPU time for a whole CPU */
-
-static uint64_t add_sat(uint64_t a, uint64_t b)
-{
-	uint64_t sum;
-
-	return __builtin_add_overflow(a, b, &sum) ? UINT64_MAX : sum;
-}
-
-static uint64_t sub_sat(uint64_t a, uint64_t b)
-{
-	return a > b ? a - b : 0;
-}
 
 /* The capacity is a second of all CPUs; a hundredth of it is one LIMITER_PERIOD_NS. */
 static uint64_t brim_cpu_ns(const struct limiter *l)

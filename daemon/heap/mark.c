@@ -22,15 +22,13 @@
 #include "mark.h"
 
 #include <errno.h>
-#include <limits.h>
-#include <linux/futex.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "backing.h"
 #include "core/system/clock.h"
+#include "core/system/futex.h"
 #include "core/heap/marking.h"
 
 #define PIECE_BYTES (128ull << 10)
@@ -206,7 +204,7 @@ void mark_wake_assists(struct marker *m)
 
 	atomic_fetch_add(&ctl->work_seq, 1);
 	if (tri_read(&ctl->waiting))
-		syscall(SYS_futex, &ctl->work_seq, FUTEX_WAKE, INT_MAX, NULL, NULL, 0);
+		tri_futex_wake(&ctl->work_seq);
 }
 
 /* Work done is credit for allocating threads. */

@@ -42,6 +42,8 @@
 
 #include "pacer.h"
 
+#include "core/system/saturate.h"
+
 /* The trigger's bounds, in 64ths of the way from marked to goal. */
 #define TRIGGER_LOWEST_64THS		45
 #define TRIGGER_HIGHEST_64THS		61
@@ -79,18 +81,6 @@ static uint64_t min_u64(uint64_t a, uint64_t b)
 static uint64_t max_u64(uint64_t a, uint64_t b)
 {
 	return a > b ? a : b;
-}
-
-static uint64_t add_sat(uint64_t a, uint64_t b)
-{
-	uint64_t sum;
-
-	return __builtin_add_overflow(a, b, &sum) ? UINT64_MAX : sum;
-}
-
-static uint64_t sub_sat(uint64_t a, uint64_t b)
-{
-	return a > b ? a - b : 0;
 }
 
 static uint64_t scale_sat(uint64_t bytes, uint32_t numerator, uint32_t denominator)

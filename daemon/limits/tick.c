@@ -50,6 +50,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "core/system/saturate.h"
 #include "daemon/heap/arena.h"
 #include "daemon/heap/backing.h"
 #include "daemon/process/log.h"
@@ -220,16 +221,11 @@ static void choose_who(struct look *l, const struct account *a)
 			l->shares.who[l->shares.whos++] = i;
 }
 
-static uint64_t less(uint64_t a, uint64_t b)
-{
-	return a > b ? a - b : 0;
-}
-
 /* With other collectors in the group one takes no more than a fair part of what is free. */
 static void share_room(const struct look *l, struct account *a, unsigned int collectors)
 {
-	uint64_t ours = less(a->used_bytes, a->other_bytes);
-	uint64_t free = less(a->soft_bytes, a->used_bytes);
+	uint64_t ours = sub_sat(a->used_bytes, a->other_bytes);
+	uint64_t free = sub_sat(a->soft_bytes, a->used_bytes);
 	struct tension *t = a->tension;
 	uint64_t room = ours + free / collectors, live = 0;
 	size_t i;
@@ -273,7 +269,7 @@ static void set_room(const struct groups *s, const struct look *l, struct accoun
 	unsigned int collectors;
 	bool grown;
 
-	a->room_bytes = less(a->soft_bytes, a->other_bytes);
+	a->room_bytes = sub_sat(a->soft_bytes, a->other_bytes);
 	if (a->chosen)
 		return;
 	/* Who has many clients is most likely the only one, and has a budget for them. */
@@ -317,7 +313,7 @@ static bool fill_in(const struct groups *s, const struct look *l, struct account
 	if (l->shares.whos && shares_wanted(&l->shares) < a->soft_bytes) {
 		used = tri_cgroup_files_charged(&a->g->level->files);
 		if (used < a->soft_bytes &&
-		    shares_wanted(&l->shares) > a->soft_bytes - less(used, arenas) - exempt)
+		    shares_wanted(&l->shares) > a->soft_bytes - sub_sat(used, arenas) - exempt)
 			used = TRI_CGROUP_NONE;
 	}
 	if (used >= a->soft_bytes)
@@ -325,7 +321,7 @@ static bool fill_in(const struct groups *s, const struct look *l, struct account
 	if (used == TRI_CGROUP_NONE)
 		return true;
 	a->used_bytes = used;
-	a->other_bytes = less(used, arenas) + exempt;
+	a->other_bytes = sub_sat(used, arenas) + exempt;
 	return true;
 }
 
@@ -524,7 +520,7 @@ static void rest(struct look *l, const struct account *a)
 
 		doze(m);
 		if (m->gave_back || a->used_bytes <= a->soft_bytes / 2 ||
-		    less(m->resident_bytes, needs) <= m->resident_bytes / REST_PARTS)
+		    sub_sat(m->resident_bytes, needs) <= m->resident_bytes / REST_PARTS)
 			continue;
 		registry_order(m->r, ORDER_FREE, 0);
 		m->gave_back = true;

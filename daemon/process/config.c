@@ -7,9 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/proto/socket.h"
 #include "tricolor.h"
 
-#define DEFAULT_SOCKET "/run/tricolor/tricolord.sock"
 #define WORKERS_MAX 1024
 
 struct key {
@@ -202,7 +202,7 @@ static const struct key keys[CONFIG_KEYS] = {
 void config_defaults(struct config *c)
 {
 	*c = (struct config){
-		.socket = DEFAULT_SOCKET,
+		.socket = TRI_DEFAULT_SOCKET,
 		.gc_percent = CONFIG_GC_PERCENT,
 		.memory_limit_bytes = TRI_LIMIT_AUTO,
 		.total_limit_bytes = TRI_LIMIT_AUTO,

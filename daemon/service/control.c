@@ -24,6 +24,7 @@
 #include "core/system/clock.h"
 #include "daemon/process/config.h"
 #include "core/proto/control.h"
+#include "core/proto/version.h"
 #include "daemon/heap/linked.h"
 #include "departed.h"
 #include "describe.h"
@@ -31,11 +32,6 @@
 #include "daemon/clients/registry.h"
 #include "tricolor.h"
 #include "daemon/clients/users.h"
-
-#define STRING_(x) #x
-#define STRING(x) STRING_(x)
-#define VERSION \
-	STRING(TRI_VERSION_MAJOR) "." STRING(TRI_VERSION_MINOR) "." STRING(TRI_VERSION_PATCH)
 
 #define NICE 10
 /* How long to wait for figures of now: those of an arena that is busy may be a cycle old. */
@@ -66,7 +62,7 @@ static struct control_reply new_reply(void)
 		.flags = (config_is_private() ? CONTROL_IS_PRIVATE : 0u) |
 			 (linked_is() ? CONTROL_IS_LINKED : 0u),
 		.pid = getpid(),
-		.release = VERSION,
+		.release = TRI_VERSION,
 	};
 }
 
@@ -351,7 +347,7 @@ static bool answer(const struct peer *p)
 		return false;
 	}
 	if (q.version != CONTROL_VERSION) {
-		refuse(p, EPROTONOSUPPORT, "that was a request of version %u, tricolord " VERSION
+		refuse(p, EPROTONOSUPPORT, "that was a request of version %u, tricolord " TRI_VERSION
 		       " speaks version %u; install the same version of both", q.version,
 		       CONTROL_VERSION);
 		return false;
@@ -376,7 +372,7 @@ static bool answer(const struct peer *p)
 	case CONTROL_MAKE_ROOM:
 		return about_one(p, &q);
 	}
-	return refuse(p, EOPNOTSUPP, "tricolord " VERSION " has no request %u; is tricolor newer?",
+	return refuse(p, EOPNOTSUPP, "tricolord " TRI_VERSION " has no request %u; is tricolor newer?",
 		      q.op);
 }
 

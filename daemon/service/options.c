@@ -7,13 +7,9 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "tricolor.h"
+#include "core/proto/version.h"
 
-#define STRING_(x) #x
-#define STRING(x) STRING_(x)
-
-const char *argp_program_version = "tricolord " STRING(TRI_VERSION_MAJOR) "."
-				   STRING(TRI_VERSION_MINOR) "." STRING(TRI_VERSION_PATCH);
+const char *argp_program_version = "tricolord " TRI_VERSION;
 
 enum { KEY_DRY_RUN = 256, KEY_UNTIL, KEY_NO_CONTROL, KEY_SETTING };
 
