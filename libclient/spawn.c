@@ -41,16 +41,13 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "../core/system/daemon_path.h"
 #include "bare.h"
 #include "brake.h"
 #include "connect.h"
 #include "error.h"
 #include "internal.h"
 #include "throttle.h"
-
-#ifndef TRICOLORD_PATH
-#define TRICOLORD_PATH "/usr/local/sbin/tricolord"
-#endif
 
 #define STACK_BYTES 65536
 #define START_MS 5000			/* until the daemon's program has been entered */
@@ -170,8 +167,8 @@ static int in_between(void *stack)
  */
 static void find_daemon(bool own)
 {
-	static char beside[512];
-	const char *slash;
+	static char room[512];
+	const char *beside;
 	Dl_info info;
 	int n = 0;
 
@@ -183,12 +180,9 @@ static void find_daemon(bool own)
 		child.paths[n++] = tri_g.settings.daemon;
 	} else {
 		if (dladdr(&tri_g, &info) && info.dli_fname &&
-		    (slash = strrchr(info.dli_fname, '/'))) {
-			snprintf(beside, sizeof(beside), "%.*s/../sbin/tricolord",
-				 (int)(slash - info.dli_fname), info.dli_fname);
+		    (beside = tri_daemon_beside(info.dli_fname, room, sizeof(room))))
 			child.paths[n++] = beside;
-		}
-		child.paths[n++] = TRICOLORD_PATH;
+		child.paths[n++] = tri_daemon_installed();
 	}
 	child.paths[n] = NULL;
 }

@@ -23,10 +23,7 @@
 #include "command.h"
 #include "complain.h"
 #include "core/proto/socket.h"
-
-#ifndef TRICOLORD_PATH
-#define TRICOLORD_PATH "/usr/local/sbin/tricolord"
-#endif
+#include "core/system/daemon_path.h"
 
 #define SETTINGS_MAX 16
 #define UNTIL_FD 3
@@ -56,7 +53,7 @@ static bool make_folder(struct run_collector *c)
 static void find_daemon(char *path, size_t room)
 {
 	const char *given = getenv("TRICOLOR_DAEMON");
-	char self[256], *slash;
+	char self[256];
 	ssize_t n;
 
 	if (given && *given) {
@@ -66,12 +63,10 @@ static void find_daemon(char *path, size_t room)
 	n = readlink("/proc/self/exe", self, sizeof(self) - 1);
 	if (n > 0) {
 		self[n] = 0;
-		slash = strrchr(self, '/');
-		snprintf(path, room, "%.*s/../sbin/tricolord", (int)(slash - self), self);
-		if (!access(path, X_OK))
+		if (tri_daemon_beside(self, path, room) && !access(path, X_OK))
 			return;
 	}
-	snprintf(path, room, "%s", TRICOLORD_PATH);
+	snprintf(path, room, "%s", tri_daemon_installed());
 }
 
 static __attribute__((noreturn)) void exec_daemon(const struct run_collector *c, const char *path,
