@@ -39,6 +39,7 @@
 #include "error.h"
 #include "../core/system/futex.h"
 #include "internal.h"
+#include "own_thread.h"
 #include "real.h"
 #include "throttle.h"
 
@@ -647,22 +648,12 @@ static void *agent(void *unused)
 /** Start the agent and wait for the arena.  Returns 0 or what stood in the way. */
 int tri_agent_start(void)
 {
-	pthread_attr_t attr;
-	pthread_t thread;
-	sigset_t all;
 	int err;
 
 	tri_write(&arena_made, 0);
 	tri_write(&starter_done, 0);
 	sock = -1;
-	pthread_attr_init(&attr);
-	pthread_attr_setstacksize(&attr, tri_tls_stack_bytes(STACK_BYTES));
-	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
-	/* Not by our pthread_sigmask(), which leaves our signals open. */
-	sigfillset(&all);
-	pthread_attr_setsigmask_np(&attr, &all);
-	err = tri_real_pthread_create(&thread, &attr, agent, NULL);
-	pthread_attr_destroy(&attr);
+	err = tri_own_thread_start(agent, STACK_BYTES, false);
 	if (err)
 		return tri_fail(err, "tricolor: can't start the agent thread: %s", strerror(err));
 	while (!tri_read_acquire(&arena_made))

@@ -25,6 +25,7 @@
 
 #include "../core/system/futex.h"
 #include "internal.h"
+#include "own_thread.h"
 #include "../core/system/point.h"
 
 #define STACK_BYTES (16ul << 10)
@@ -62,20 +63,11 @@ static void *wait_for_main(void *unused)
  */
 void tri_last_watch_start(void)
 {
-	pthread_attr_t attr;
-	pthread_t thread;
-	sigset_t all;
 	int err;
 
 	if (!tri_main_lives() || TRI_POINT_FAILS("last.waiter"))
 		return;
-	pthread_attr_init(&attr);
-	pthread_attr_setstacksize(&attr, tri_tls_stack_bytes(STACK_BYTES));
-	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
-	sigfillset(&all);
-	pthread_attr_setsigmask_np(&attr, &all);
-	err = tri_real_pthread_create(&thread, &attr, wait_for_main, NULL);
-	pthread_attr_destroy(&attr);
+	err = tri_own_thread_start(wait_for_main, STACK_BYTES, false);
 	while (!err && !tri_read_acquire(&waiter_tid))
 		tri_futex_wait(&waiter_tid, 0, -1);
 }

@@ -14,6 +14,7 @@
 
 #include "../core/system/futex.h"
 #include "internal.h"
+#include "own_thread.h"
 
 #define ASK_NS 10000000ull		/* a program that is refused asks for a cycle this often */
 #define STACK_BYTES (256ul << 10)
@@ -74,9 +75,6 @@ static void *wait_for_pressure(void *unused)
 
 TRI_EXPORT int tri_on_pressure(void (*fn)(enum tri_pressure pressure, void *arg), void *arg)
 {
-	pthread_attr_t attr;
-	pthread_t thread;
-	sigset_t all, old;
 	int err = tri_start_attached(NULL);
 
 	if (!err)
@@ -87,14 +85,7 @@ TRI_EXPORT int tri_on_pressure(void (*fn)(enum tri_pressure pressure, void *arg)
 	waiter.fn = fn;
 	waiter.arg = arg;
 	if (!waiter.started && fn) {
-		pthread_attr_init(&attr);
-		pthread_attr_setstacksize(&attr, tri_tls_stack_bytes(STACK_BYTES));
-		pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
-		sigfillset(&all);
-		pthread_sigmask(SIG_SETMASK, &all, &old);
-		err = tri_real_pthread_create(&thread, &attr, wait_for_pressure, NULL);
-		pthread_sigmask(SIG_SETMASK, &old, NULL);
-		pthread_attr_destroy(&attr);
+		err = tri_own_thread_start(wait_for_pressure, STACK_BYTES, true);
 		waiter.started = !err;
 		if (err) {
 			waiter.fn = NULL;
