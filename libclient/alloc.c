@@ -122,36 +122,57 @@ static void *too_large(void)
 	return tri_start(NULL) ? NULL : out_of_memory(UINT64_MAX, false);
 }
 
+/* One try at a slot.  @zeroed: whether its memory is known to be. */
+static inline void *take_small(struct tri_thread *t, unsigned int byte, const struct tri_type *type, size_t count,
+			       bool *zeroed)
+{
+	uint32_t size = tri_classes[byte].size;
+	char *object = type ? tri__take((size_t)byte * sizeof(struct tri__cache), size) : NULL;
+
+	if (object) {
+		write_type(object, size, type, count);
+		return object;
+	}
+	tri_lock(&t->cache_lock);
+	TRI_POINT("alloc.locked");
+	object = tri_cache_alloc(t, byte, zeroed);
+	if (object && type)
+		write_type(object, size, type, count);
+	tri_unlock(&t->cache_lock);
+	return object;
+}
+
+/* Further tries, with what has to come first.  @throttled: it has waited in vain. */
+static __attribute__((noinline))
+void *take_small_again(struct tri_thread *t, unsigned int byte, const struct tri_type *type, size_t count,
+		       bool *zeroed, bool *throttled)
+{
+	struct tri_throttled w;
+	bool tried = false;
+	void *object = NULL;
+
+	tri_throttle_begin(&w);
+	while (!object && try_again(t, &w, &tried))
+		object = take_small(t, byte, type, count, zeroed);
+	tri_throttle_end(t, &w);
+	*throttled = w.failed;
+	return object;
+}
+
+/* What is kept of a wait is of no use to those that need not wait, which are nearly all. */
 static void *alloc_small(struct tri_thread *t, unsigned int byte, const struct tri_type *type,
 			 size_t count)
 {
-	uint32_t size = tri_classes[byte].size;
-	bool zeroed = false, tried = false;
-	struct tri_throttled w;
-	char *object;
+	bool zeroed = false, throttled = false;
+	void *object = take_small(t, byte, type, count, &zeroed);
 
-	tri_throttle_begin(&w);
-	for (;;) {
-		object = type ? tri__take((size_t)byte * sizeof(struct tri__cache), size) : NULL;
-		if (!object) {
-			tri_lock(&t->cache_lock);
-			TRI_POINT("alloc.locked");
-			object = tri_cache_alloc(t, byte, &zeroed);
-			if (object && type)
-				write_type(object, size, type, count);
-			tri_unlock(&t->cache_lock);
-		} else {
-			write_type(object, size, type, count);
-		}
-		if (object || !try_again(t, &w, &tried))
-			break;
-	}
-	tri_throttle_end(t, &w);
+	if (unlikely(!object))
+		object = take_small_again(t, byte, type, count, &zeroed, &throttled);
 	tri_leave(t);
 	tri_assist(t);
 	if (!object)
-		return out_of_memory(tri_classes[byte].pages, w.failed);
-	return zeroed ? object : memset(object, 0, size);
+		return out_of_memory(tri_classes[byte].pages, throttled);
+	return zeroed ? object : memset(object, 0, tri_classes[byte].size);
 }
 
 /* Leaf objects of up to 8 B: two share a slot, which lives while one of them does. */
