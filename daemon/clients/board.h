@@ -89,7 +89,7 @@ enum {
 	BOARD_HURRY = 4,		/* the heap does not fit into its share */
 };
 
-/* Settings for a client that has not chosen them: see arena_defaults(). */
+/* Settings for a client that has not chosen them: see settings_apply_defaults(). */
 struct board_defaults {
 	_Atomic(int64_t) memory_limit_bytes;	/* TRI_LIMIT_* */
 	_Atomic(int32_t) gc_percent;		/* -1: off */

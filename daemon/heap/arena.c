@@ -1,108 +1,25 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * arena.c - attaching a client, and serving it until it is gone
+ * arena.c - the file of a client's heap: checked, and mapped
  *
- *  1. HELLO brings the file.  It is refused unless it is one of those in backing.c, has the size that
- *     its own header implies, and speaks our versions.  The header is read with pread() into our own
- *     memory; from then on only those numbers count.
+ *  1. It is refused unless it is one of those in backing.c, has the size that its own header implies, and speaks our
+ *     versions.  The header is read with pread() into our own memory; from then on only those numbers count.
  *  2. Metadata is mapped to be written, the heap to be read only.
- *     Nothing is written there before the client's first request: see arena_hear_first().
- *  3. The arena's thread then waits for requests, the scavenger's next step, or the two-minute rule,
- *     and runs the cycles.
- *  4. An end of file is the client's end, whatever ended it.  Mapping and descriptors go with it.
  */
 #include "arena.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <poll.h>
-#include <stdarg.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/mman.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include "backing.h"
-#include "core/system/clock.h"
-#include "daemon/clients/claim.h"
+#include "channel.h"
 #include "daemon/process/config.h"
-#include "core/system/cgroup.h"
-#include "core/proto/passing.h"
-#include "core/proto/version.h"
-#include "core/system/slice.h"
-#include "daemon/process/cpus.h"
-#include "daemon/service/departed.h"
-#include "device.h"
-#include "daemon/clients/election.h"
 #include "daemon/process/fault.h"
 #include "daemon/process/log.h"
-#include "daemon/clients/peer.h"
-#include "daemon/service/policy.h"
-#include "daemon/service/postmortem.h"
-#include "daemon/clients/registry.h"
-#include "tricolor.h"
-#include "daemon/clients/users.h"
+#include "mark.h"
 
-bool arena_refuse(struct arena *a, int err, const char *fmt, ...)
-{
-	struct tri_msg msg = { .type = TRI_MSG_REFUSE, .version = TRI_PROTO_ID, .refuse.error = (uint64_t)err };
-	va_list args;
-
-	va_start(args, fmt);
-	vsnprintf(msg.text, sizeof(msg.text), fmt, args);
-	va_end(args);
-	log_line("%s: refused: %s", a->name, msg.text);
-	arena_send(a, &msg);
-	return false;
-}
-
-struct tri_msg arena_welcome(void)
-{
-	return (struct tri_msg){
-		.type = TRI_MSG_WELCOME,
-		.version = TRI_PROTO_ID,
-		.welcome.pid = (uint64_t)getpid(),
-		.text = TRI_VERSION,
-	};
-}
-
-/* The first message, and the descriptors that come with it: that of the arena must. */
-static bool receive_hello(struct arena *a, struct tri_msg *hello)
-{
-	int got[TRI_HELLO_FDS];
-	size_t ngot;
-	ssize_t n;
-
-	do
-		n = tri_receive(a->sock, hello, 0, got, TRI_HELLO_FDS, &ngot);
-	while (n < 0 && errno == EINTR);
-	if (ngot > TRI_HELLO_FDS)
-		ngot = TRI_HELLO_FDS;
-	/* What is no HELLO says nothing of them. */
-	if (n != sizeof(*hello))
-		memset(&hello->client, 0, sizeof(hello->client));
-	if (n == sizeof(*hello) && config_is_private() && config_elects() && !a->member)
-		election_hello(hello, a->pid, got, ngot);
-	a->claim = claim_new(&hello->client, got, ngot, &a->fd);
-	if (n == 0)
-		return false;
-	hello->client.release[sizeof(hello->client.release) - 1] = 0;
-	if (n != sizeof(*hello) || hello->type != TRI_MSG_HELLO || a->fd < 0)
-		return arena_refuse(a, EPROTO, "that was no HELLO with an arena; is something else than "
-			      "libtricolor talking to this socket?");
-	if (hello->version != TRI_PROTO_ID)
-		return arena_refuse(a, EPROTONOSUPPORT,
-			      "libtricolor %s speaks protocol %u with layout %u, tricolord " TRI_VERSION
-			      " speaks %u with %u; install the same version of both", hello->client.release,
-			      hello->version >> 16, hello->version & 0xffff, TRI_PROTO_VERSION,
-			      TRI_LAYOUT_VERSION);
-	return true;
-}
-
-/* Check the file against what its header claims; fill in the layout from numbers of our own. */
-static bool check_file(struct arena *a, struct tri_layout *layout, uint64_t *heap_va)
+bool arena_check_file(struct arena *a, struct tri_layout *layout, uint64_t *heap_va)
 {
 	struct tri_ctl ctl;
 	const char *why;
@@ -110,25 +27,25 @@ static bool check_file(struct arena *a, struct tri_layout *layout, uint64_t *hea
 	int err = backing_check(a->fd, &a->is_device, &bytes, &why);
 
 	if (err)
-		return arena_refuse(a, err, "%s", why);
+		return channel_refuse(a, err, "%s", why);
 	if (pread(a->fd, &ctl, sizeof(ctl), 0) != sizeof(ctl))
-		return arena_refuse(a, EIO, "the arena has no header to read; is the client ending?");
+		return channel_refuse(a, EIO, "the arena has no header to read; is the client ending?");
 	if (ctl.magic != TRI_MAGIC || ctl.layout_version != TRI_LAYOUT_VERSION ||
 	    ctl.ctl_bytes != sizeof(ctl))
-		return arena_refuse(a, EINVAL, "the arena has layout %u, this daemon has %u",
+		return channel_refuse(a, EINVAL, "the arena has layout %u, this daemon has %u",
 			      ctl.layout_version, TRI_LAYOUT_VERSION);
 	if (tri_layout_init(layout, ctl.heap_pages) || bytes != layout->file_bytes)
-		return arena_refuse(a, EINVAL, "the arena's size of %llu bytes does not fit its header",
+		return channel_refuse(a, EINVAL, "the arena's size of %llu bytes does not fit its header",
 			      (unsigned long long)bytes);
 	if (ctl.heap_va % TRI_PAGE_BYTES || ctl.heap_va >> 47 ||
 	    (ctl.heap_va + (ctl.heap_pages << TRI_PAGE_SHIFT)) >> 47)
-		return arena_refuse(a, EINVAL, "the heap's address of %#llx is none",
+		return channel_refuse(a, EINVAL, "the heap's address of %#llx is none",
 			      (unsigned long long)ctl.heap_va);
 	*heap_va = ctl.heap_va;
 	return true;
 }
 
-static bool map(struct arena *a, const struct tri_layout *layout, uint64_t heap_va)
+bool arena_map(struct arena *a, const struct tri_layout *layout, uint64_t heap_va)
 {
 	int heap_prot = a->clobberfree ? PROT_READ | PROT_WRITE : PROT_READ;
 
@@ -136,13 +53,13 @@ static bool map(struct arena *a, const struct tri_layout *layout, uint64_t heap_
 		       a->fd, 0);
 	if (a->base == MAP_FAILED) {
 		a->base = NULL;
-		return arena_refuse(a, ENOMEM, "no address space for another arena of %llu MiB",
+		return channel_refuse(a, ENOMEM, "no address space for another arena of %llu MiB",
 			      (unsigned long long)(layout->file_bytes >> 20));
 	}
 	tri_view_init(&a->view, a->base, layout, heap_va);
 	a->guard = fault_guard(a->base, layout->file_bytes);
 	if (!a->guard)
-		return arena_refuse(a, ENOMEM, "no memory to watch over another arena");
+		return channel_refuse(a, ENOMEM, "no memory to watch over another arena");
 	/* A private collector's client is who started it.  Its sandbox may not know the call. */
 	if (!config_is_private())
 		a->holes_fd = backing_guard_holes(a->is_device, a->base, layout->file_bytes);
@@ -152,198 +69,8 @@ static bool map(struct arena *a, const struct tri_layout *layout, uint64_t heap_
 	return true;
 }
 
-/* A private collector has no log that its user sees. */
-static void check_on_kill(struct arena *a)
+void arena_unmap(struct arena *a)
 {
-	char why[160];
-
-	if (config_is_private() && config_on_kill()[0] && postmortem_check(config_on_kill(), why))
-		trace_line(a, "tricolor: TRICOLOR_ON_KILL=%s: %s; until then no post-mortem is written",
-			   config_on_kill(), why);
-}
-
-/*
- * The client could not send the files of its groups, and we do not find them: nobody will keep its container's limit.
- * It is told so once, on its standard error, unless somebody has chosen a limit.
- */
-static void tell_of_unseen_limit(struct arena *a)
-{
-	const struct claim *c = a->registry->claim;
-	struct tri_cgroup cg;
-
-	if (!c || !c->why[0] || config_total_limit_bytes() > 0 ||
-	    tri_read(&a->view.ctl->memory_limit_bytes) != TRI_LIMIT_AUTO ||
-	    ((tri_cgroup_find("", a->pid, "memory", &cg) || cg.none) && peer_lives(a->ending.pidfd)))
-		return;
-	trace_line(a, "tricolor %d: its memory limit can't be seen, so none is kept: %s. If there is one, set "
-		   "TRICOLOR_MEMORY_LIMIT, or total-memory-limit in tricolord.conf", a->shown_pid, c->why);
-}
-
-static bool attach(struct arena *a)
-{
-	struct tri_msg hello, first, welcome = arena_welcome();
-	struct pacer_config config = { .gc_percent = 100, .memory_limit_bytes = PACER_NO_LIMIT,
-				       .procs = 1, .heap_minimum_bytes = PACER_HEAP_MINIMUM_BYTES };
-	struct tri_layout layout;
-	struct ucred cred;
-	socklen_t len = sizeof(cred);
-	uint64_t heap_va = 0;
-	uint32_t debug;
-	bool policy;
-
-	if (getsockopt(a->sock, SOL_SOCKET, SO_PEERCRED, &cred, &len))
-		return false;
-	a->pid = a->shown_pid = cred.pid;
-	snprintf(a->name, sizeof(a->name), "client %d", a->pid);
-	if (!receive_hello(a, &hello) || !check_file(a, &layout, &heap_va))
-		return false;
-	if (a->member && !(hello.hello.flags & TRI_HELLO_STARTS_MARKER))
-		return arena_refuse(a, EINVAL, "this is another client's collector, which marks no heap but that");
-	/* It speaks for its client.  Where both of us number it alike, the client's number is right as well. */
-	if (a->member && cred.pid && hello.hello.marker_pid == (uint64_t)cred.pid)
-		a->pid = hello.client.pid;
-	policy = a->member || (hello.hello.flags & TRI_HELLO_STARTS_MARKER && config_marker_own() && !config_is_private());
-	/* What is not mapped takes no addresses; a byte says that it is a client. */
-	if (!users_client_enter(cred.uid, policy ? 1 : layout.file_bytes))
-		return arena_refuse(a, EDQUOT, "user %u has as many clients, or bytes of arenas, as one user may have "
-			      "of this collector", cred.uid);
-	a->uid = cred.uid;
-	a->hello_number = postmortem_hello(cred.uid);
-	ending_watch(&a->ending, a->sock, a->pid, a->claim);
-	a->charged_bytes = policy ? 1 : layout.file_bytes;
-	if (policy) {
-		policy_serve(a, cred.gid, ((uint64_t)layout.heap_pages) << TRI_PAGE_SHIFT);
-		return false;
-	}
-	if (pread(a->fd, &debug, sizeof(debug), offsetof(struct tri_ctl, debug)) == sizeof(debug)) {
-		a->checkmark = debug & TRI_DEBUG_CHECKMARK;
-		a->clobberfree = debug & TRI_DEBUG_CLOBBERFREE;
-	}
-	if (!map(a, &layout, heap_va))
-		return false;
-	if (marker_init(&a->marker, &a->view, a->fd))
-		return arena_refuse(a, ENOMEM, "no memory to mark another heap");
-	moved_init(&a->moved, cred.pid, hello.client.tid);
-	a->trace_gc = hello.hello.flags & TRI_HELLO_TRACE_GC;
-	arena_find_defaults(a, hello.hello.flags);
-	a->trace_pacer = hello.hello.flags & TRI_HELLO_TRACE_PACER;
-	a->trace_scav = hello.hello.flags & TRI_HELLO_TRACE_SCAV;
-	a->trace_limit = hello.hello.flags & TRI_HELLO_TRACE_LIMIT;
-	a->cycle = hello.cycle;
-	a->fresh = true;
-	a->heap_minimum_bytes = PACER_HEAP_MINIMUM_BYTES;
-	a->attached_ns = clock_ns();
-	a->gc_done = a->gc_wanted = tri_read(&a->view.ctl->gc_done);
-	a->free_done = a->free_wanted = tri_read(&a->view.ctl->free_done);
-	/* How much of it lives nobody knows after a predecessor's death: at most what is in use. */
-	a->live_bytes = arena_used_bytes(a);
-	a->live_at_bytes = tri_read(&a->view.ctl->allocated_bytes);
-	a->registry = registry_enter(cred.pid, a->ending.pidfd, cred.uid, cred.gid,
-				     a->view.heap_pages << TRI_PAGE_SHIFT, a->claim);
-	a->claim = NULL;
-	if (!a->registry)
-		return arena_refuse(a, errno, "no memory or descriptor for another arena: %s",
-			      strerror(errno));
-	registry_name(a->registry, a->name);
-	if (a->pid <= 0 && a->registry->claim)
-		a->shown_pid = a->registry->claim->pid;
-	a->orders[FROM_REGISTRY].board = a->registry->board;
-	registry_set_file(a->registry, a->fd);
-	if (!arena_send(a, &welcome) || !arena_hear_first(a, &first))
-		return false;
-	check_on_kill(a);
-	tell_of_unseen_limit(a);
-	pacer_init(&a->pacer, &config);
-	limit_init(a);
-	arena_defaults(a);
-	arena_note(a, &first);
-	linked_begin(a);
-	/* What it left unswept must be swept before a cycle.  Orders come meanwhile. */
-	sweep_all(a);
-	return true;
-}
-
-/* Time until there is something to do by the clock.  False: there is nothing. */
-static bool next_timeout(const struct arena *a, struct timespec *left)
-{
-	uint64_t now = clock_ns(), due = 0;
-
-	if (a->cycle_end_ns && pacer_goal_bytes(&a->pacer) != PACER_NEVER)
-		due = a->cycle_end_ns + PACER_PERIOD_NS;
-	if (a->scavenge_ns && (!due || a->scavenge_ns < due))
-		due = a->scavenge_ns;
-	now = due > now ? due - now : 0;
-	*left = (struct timespec){ (time_t)(now / 1000000000), (long)(now % 1000000000) };
-	return due != 0;
-}
-
-static bool periodic_due(const struct arena *a)
-{
-	return pacer_goal_bytes(&a->pacer) != PACER_NEVER &&
-	       pacer_periodic_due(a->cycle_end_ns, clock_ns());
-}
-
-static void serve(struct arena *a)
-{
-	struct pollfd p[ARENA_POLLS + 1], *device = &p[ARENA_POLLS];
-	struct timespec left;
-	struct tri_msg msg;
-
-	while (!a->stop && !arena_lost(a)) {
-		bool asked = a->gc_wanted != a->gc_done || a->free_wanted != a->free_done ||
-			     arena_cycle_ordered(a);
-		bool periodic = periodic_due(a);
-
-		if (!moved_follow(a))
-			return;
-		if (asked || periodic || ((cycle_due(a) || limit_hurry(a)) && !limit_hold(a))) {
-			if (!cycle_run(a, asked || periodic))
-				return;
-			continue;
-		}
-		if (a->scavenge_ns && a->scavenge_ns <= clock_ns())
-			scavenge_step(a);
-		arena_listen(a, p, POLLIN);
-		*device = (struct pollfd){ .fd = a->is_device ? a->fd : -1, .events = POLLPRI };
-		if (!arena_poll(a, p, ARENA_POLLS + 1, next_timeout(a, &left) ? &left : NULL))
-			return;
-		/* Gone, with its memory, whoever may still have a copy of the socket. */
-		if (device->revents & POLLHUP)
-			return;
-		if (device->revents)
-			device_tunables(a);
-		arena_take_orders(a, p);
-		if (p[POLL_CLIENT].revents && !arena_hear(a, &msg))
-			return;
-	}
-}
-
-static void serve_at(int sock, bool member)
-{
-	struct arena *a = calloc(1, sizeof(*a));
-	struct postmortem *postmortem = NULL;
-
-	if (!a) {
-		close(sock);
-		return;
-	}
-	a->sock = sock;
-	a->member = member;
-	a->fd = a->holes_fd = a->ending.pidfd = a->ending.events_fd = -1;
-	linked_init(&a->linked);
-	a->phase = PHASES;
-	tri_short_slice();
-	if (attach(a))
-		serve(a);
-	/* A member's heap has a collector of its own, which writes; and it is that one's end that is seen here. */
-	if (a->registry && !a->stop && !a->member)
-		postmortem = postmortem_read(a->registry, &a->ending, a->fd, a->hello_number);
-	linked_exit(a);
-	if (a->registry) {
-		departed_add(a->registry, &a->ending);
-		registry_leave(a->registry);
-	}
-	claim_free(a->claim);
 	if (a->marker.self)
 		marker_exit(&a->marker);
 	if (a->guard)
@@ -354,20 +81,35 @@ static void serve_at(int sock, bool member)
 		close(a->holes_fd);
 	if (a->fd >= 0)
 		close(a->fd);
-	close(sock);
-	if (a->charged_bytes)
-		users_client_leave(a->uid, a->charged_bytes);
-	postmortem_write(postmortem, &a->ending);
-	ending_forget(&a->ending);
-	free(a);
 }
 
-void arena_serve(int sock)
+bool arena_has_fault(struct arena *a)
 {
-	serve_at(sock, false);
+	if (!fault_happened(a->guard))
+		return false;
+	log_warning("%s: gave up: arena corrupt, or the client is ending: there is no page at offset "
+		    "%#zx of its %s", a->name, fault_offset(a->guard) < a->view.layout.heap ?
+		    fault_offset(a->guard) : fault_offset(a->guard) - a->view.layout.heap,
+		    fault_offset(a->guard) < a->view.layout.heap ? "tables" : "heap");
+	return true;
 }
 
-void arena_serve_member(int sock)
+uint64_t arena_resident_bytes(const struct arena *a)
 {
-	serve_at(sock, true);
+	const struct tri_ctl *ctl = a->view.ctl;
+	uint64_t used = arena_used_bytes(a);
+
+	return backing_resident_bytes(a->fd, used + tri_read(&ctl->free_backed_bytes) + used / 32);
+}
+
+uint64_t arena_live_at(const struct arena *a, uint64_t allocated)
+{
+	int64_t since = (int64_t)(allocated - a->live_at_bytes);
+
+	return since < 0 ? a->live_bytes : a->live_bytes + (uint64_t)since;
+}
+
+uint64_t arena_live_bytes(const struct arena *a)
+{
+	return arena_live_at(a, tri_read(&a->view.ctl->allocated_bytes));
 }

@@ -5,7 +5,6 @@
 #ifndef TRICOLOR_ARENA_H
 #define TRICOLOR_ARENA_H
 
-#include <poll.h>
 #include <pthread.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -129,69 +128,29 @@ static inline uint64_t arena_used_bytes(const struct arena *a)
 	return pages < 0 || (uint64_t)pages > a->view.heap_pages ? 0 : (uint64_t)pages << TRI_PAGE_SHIFT;
 }
 
-/** Serve the client at @sock until it is gone.  Closes @sock. */
-void arena_serve(int sock);
+/**
+ * Check the file against what its header claims, and fill in @layout from numbers of our own.  False: it is refused,
+ * and the client was told why.
+ */
+bool arena_check_file(struct arena *a, struct tri_layout *layout, uint64_t *heap_va);
 
-/** The same for a private collector, which marks its heap itself. */
-void arena_serve_member(int sock);
+/** Map it.  False: as above. */
+bool arena_map(struct arena *a, const struct tri_layout *layout, uint64_t heap_va);
 
-/** What a WELCOME says in any case. */
-struct tri_msg arena_welcome(void);
+/** Undo both, as far as they were done, and close the file. */
+void arena_unmap(struct arena *a);
 
-/** Refuse the client with an errno and a sentence.  Returns false. */
-bool arena_refuse(struct arena *a, int err, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+/**
+ * Whether a page of the arena was missing when somebody touched it.  What was seen of it since is nothing to rely on.
+ * The log says so.
+ */
+bool arena_has_fault(struct arena *a);
 
-/* cycle.c: false when the client is gone or broke the protocol. */
-bool cycle_run(struct arena *a, bool forced);
-bool cycle_due(struct arena *a);
-uint64_t cycle_live_bytes(const struct arena *a);
-void cycle_settings(struct arena *a);
+/** Live bytes at this moment, dead objects since the last cycle included; and when the counter was @allocated. */
+uint64_t arena_live_bytes(const struct arena *a);
+uint64_t arena_live_at(const struct arena *a, uint64_t allocated);
 
-/* handshake.c */
-bool arena_hear(struct arena *a, struct tri_msg *msg);
-bool arena_hear_first(struct arena *a, struct tri_msg *msg);
-void arena_note(struct arena *a, const struct tri_msg *msg);
-/* Whom an arena's thread listens to. */
-enum { POLL_CLIENT, POLL_ORDERS, POLL_POLICY, ARENA_POLLS };
-void arena_listen(const struct arena *a, struct pollfd *p, short events);
-void arena_take_orders(struct arena *a, const struct pollfd *p);
-bool arena_poll(struct arena *a, struct pollfd *p, nfds_t n, const struct timespec *timeout);
-bool arena_handshake(struct arena *a, enum tri_handshake kind, struct tri_msg *answer);
-bool arena_send(struct arena *a, const struct tri_msg *msg);
-bool arena_lost(struct arena *a);
-
-/* orders.c */
-void arena_publish(struct arena *a);
-void arena_set(struct arena *a, enum board_order kind, int64_t value);
-void arena_orders(struct arena *a);
-void arena_default_settings(struct board *b);
-void arena_find_defaults(struct arena *a, uint64_t unchosen);
-void arena_defaults(struct arena *a);
-void arena_phase(struct arena *a, enum phase phase);
-bool arena_is_rung(const struct arena *a);
-bool arena_cycle_ordered(const struct arena *a);
-bool arena_free_ordered(const struct arena *a);
-void arena_cycle_begins(struct arena *a);
-void arena_cycle_over(struct arena *a);
-
-/* sweep.c */
-void sweep_all(struct arena *a);
-void sweep_clear_marks(struct arena *a);
-
-/* scavenge.c */
-void scavenge_note_use(struct arena *a, uint64_t goal_bytes);
-void scavenge_begin(struct arena *a);
-uint64_t scavenge(struct arena *a, uint64_t bytes);
-uint64_t scavenge_free_bytes(const struct arena *a);
-void scavenge_step(struct arena *a);
-
-/* checkmark.c */
-bool checkmark_run(struct arena *a);
-
-/* trace.c */
-void trace_cycle(struct arena *a, bool forced);
-void trace_pacer(struct arena *a);
-void trace_scavenger(struct arena *a);
-void trace_line(struct arena *a, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+/** Memory of the arena's file: heap, and what belongs to it. */
+uint64_t arena_resident_bytes(const struct arena *a);
 
 #endif

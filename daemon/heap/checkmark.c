@@ -11,6 +11,8 @@
  * an earlier call.  Those are not followed.  But so does a pointer that another thread has put on its own stack
  * by a plain store, and that this one has loaded from there.  That there are such words is said once.
  */
+#include "checkmark.h"
+
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,7 +22,9 @@
 #include "arena.h"
 #include "core/heap/buffer.h"
 #include "core/heap/span.h"
-#include "daemon/process/log.h"
+#include "handshake.h"
+#include "mark.h"
+#include "trace.h"
 
 #define REPORTS_MAX 10
 
@@ -156,14 +160,13 @@ static void roots(struct check *c)
 	}
 }
 
-/** Stop the client's threads, check, and let them run.  False as cycle_run(). */
 bool checkmark_run(struct arena *a)
 {
 	uint64_t top = tri_read(&a->view.ctl->top_pages);
 	struct check c = { .a = a };
 	struct tri_msg answer;
 
-	if (!arena_handshake(a, TRI_HANDSHAKE_STOP, &answer))
+	if (!handshake(a, TRI_HANDSHAKE_STOP, &answer))
 		return false;
 	c.limit = (top < a->view.heap_pages ? top : a->view.heap_pages) << TRI_PAGE_SHIFT;
 	c.seen = mmap(NULL, a->view.heap_pages * sizeof(*c.seen), PROT_READ | PROT_WRITE,
@@ -195,5 +198,5 @@ bool checkmark_run(struct arena *a)
 	}
 	atomic_fetch_add(&a->view.ctl->checkmark_missed, c.missed);
 	atomic_fetch_add(&a->view.ctl->checkmark_cycles, 1);
-	return arena_handshake(a, TRI_HANDSHAKE_RESUME, &answer);
+	return handshake(a, TRI_HANDSHAKE_RESUME, &answer);
 }

@@ -82,15 +82,8 @@ void device_publish(struct arena *a)
 		publish(a, a->phase, TRICOLOR_EVENT_PACER);
 }
 
-void device_tunables(struct arena *a)
+bool device_tunables(struct arena *a, struct tricolor_tunables *t)
 {
-	struct tricolor_tunables t = { .size = sizeof(t) };
-
-	if (ioctl(a->fd, TRICOLOR_IOC_TUNABLES, &t))
-		return;
-	if (t.changed & TRICOLOR_TUNABLE_GC_PERCENT)
-		arena_set(a, ORDER_GC_PERCENT, t.gc_percent);
-	if (t.changed & TRICOLOR_TUNABLE_MEMORY_LIMIT)
-		arena_set(a, ORDER_MEMORY_LIMIT,
-			  t.memory_limit_bytes);
+	*t = (struct tricolor_tunables){ .size = sizeof(*t) };
+	return !ioctl(a->fd, TRICOLOR_IOC_TUNABLES, t);
 }

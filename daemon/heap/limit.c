@@ -40,13 +40,14 @@
 #include <unistd.h>
 
 #include "arena.h"
-#include "backing.h"
 #include "core/system/clock.h"
 #include "core/system/futex.h"
 #include "core/system/saturate.h"
 #include "daemon/clients/claim.h"
 #include "daemon/process/cpus.h"
 #include "daemon/process/log.h"
+#include "scavenge.h"
+#include "trace.h"
 #include "tricolor.h"
 
 #define QUOTA_NS 1000000000ull		/* look at the client's CPU quota this often */
@@ -56,26 +57,17 @@
 #define SCAN_NS 200000ull		/* of a thread's stack: mostly it is a fortieth of that */
 #define HURRY_MIN_BYTES (1ull << 20)	/* less new allocation is not worth a cycle … */
 #define HURRY_PARTS 16			/* … nor is less than this part of what lives */
-#define CAP_FACTOR 1.15			/* for the scavenger's tenth, the pacer's headroom, late ends */
 #define KEEP_PERCENT 95			/* released down to here */
 #define AT_ONCE_BYTES (16ull << 20)	/* while there is marking to be done */
 #define FRESH_PARTS 64			/* less than this part of the heap is no growth */
 #define RESERVE_PARTS 9			/* what a part has up to the kernel's limit, of itself */
 #define RESERVE_CYCLE 3			/* eighths of the reserve, for a cycle in spite of its price … */
-#define RESERVE_BRAKE 5			/* … and for threads to wait for its end */
+#define RESERVE_WAIT 5			/* … and for threads to wait for its end */
 #define RESERVE_SECONDS 10		/* of all CPUs, that such cycles may owe */
 
 static bool limited(const struct arena *a)
 {
 	return a->limit.in_force_bytes != PACER_NO_LIMIT;
-}
-
-uint64_t limit_resident_bytes(const struct arena *a)
-{
-	const struct tri_ctl *ctl = a->view.ctl;
-	uint64_t used = arena_used_bytes(a);
-
-	return backing_resident_bytes(a->fd, used + tri_read(&ctl->free_backed_bytes) + used / 32);
 }
 
 /* ------------------------------------------------------------------------------------------ */
@@ -199,7 +191,7 @@ static void trace_limit(struct arena *a, const char *what)
 		   "cpu %.1f ms gc %.1f ms program %.1f ms owed",
 		   a->shown_pid, (double)(clock_ns() - a->attached_ns) / 1e9, what,
 		   limited(a) ? mib((uint64_t)l->in_force_bytes) : -1, mib(a->live_bytes),
-		   mib(limit_resident_bytes(a)), (double)l->gc_ns / 1e6,
+		   mib(arena_resident_bytes(a)), (double)l->gc_ns / 1e6,
 		   (double)l->program_ns / 1e6, (double)l->owed_cpu_ns / 1e6);
 }
 
@@ -325,14 +317,6 @@ int64_t limit_update(struct arena *a)
 	return l->held ? PACER_NO_LIMIT : bytes;
 }
 
-uint64_t limit_cap(const struct arena *a)
-{
-	double goal = (double)a->pacer.percent_goal_bytes;
-	double cap = (goal + (double)pacer_overhead_bytes(&a->pacer)) * CAP_FACTOR;
-
-	return cap < 0x1p62 ? (uint64_t)cap : PACER_NEVER;
-}
-
 /*
  * At the peak, when marking has ended, overhead is what is bound and no object: metadata, and gaps in
  * spans that the heap had no use for before it took fresh pages.  If it has taken none since the last
@@ -360,7 +344,7 @@ void limit_peak(struct arena *a, struct pacer_memory *memory)
  */
 static void settle_memory(struct arena *a)
 {
-	uint64_t have = limit_resident_bytes(a), overhead = pacer_overhead_bytes(&a->pacer);
+	uint64_t have = arena_resident_bytes(a), overhead = pacer_overhead_bytes(&a->pacer);
 	struct pacer_memory memory = { .mapped_bytes = have > overhead ? have : overhead };
 
 	memory.heap_alloc_bytes = memory.mapped_bytes - overhead;
@@ -376,7 +360,7 @@ static void release(struct arena *a, uint64_t at_most)
 	if (!limited(a))
 		return;
 	keep = (uint64_t)a->limit.in_force_bytes / 100 * KEEP_PERCENT;
-	have = limit_resident_bytes(a);
+	have = arena_resident_bytes(a);
 	if (have > keep)
 		scavenge(a, have - keep < at_most ? have - keep : at_most);
 }
@@ -390,67 +374,62 @@ static void release_urgently(struct arena *a, uint64_t at_most)
 		scavenge(a, at_most);
 }
 
-void limit_share(struct arena *a, int64_t bytes)
+void limit_set_share(struct arena *a, int64_t bytes)
 {
 	a->limit.share_bytes = bytes;
-	cycle_settings(a);
-	if (!limited(a) || limit_resident_bytes(a) <= (uint64_t)a->limit.in_force_bytes)
+}
+
+void limit_release_excess(struct arena *a)
+{
+	if (!limited(a) || arena_resident_bytes(a) <= (uint64_t)a->limit.in_force_bytes)
 		return;
 	release(a, a->pacer.marking ? AT_ONCE_BYTES : UINT64_MAX);
 }
 
-void limit_pressure(struct arena *a, uint32_t pressure)
+void limit_set_pressure(struct arena *a, uint32_t pressure)
 {
 	a->limit.group_pressure = pressure;
 	trace_limit(a, pressure ? "container is short of memory" : "container has room");
 	tell(a);
 }
 
-void limit_urge(struct arena *a)
+void limit_set_urgent(struct arena *a)
 {
 	a->limit.urgent = true;
 	trace_limit(a, "urgent");
 	release_urgently(a, a->pacer.marking ? AT_ONCE_BYTES : UINT64_MAX);
 }
 
-void limit_doze(struct arena *a, int64_t bytes)
+void limit_set_wake_after(struct arena *a, int64_t bytes)
 {
-	a->limit.doze_bytes = bytes > 0 ? (uint64_t)bytes : 0;
-	cycle_settings(a);
-}
-
-/* The client is at work again: the watcher is to know, before what it knows of the group is old. */
-static void end_doze(struct arena *a)
-{
-	a->limit.doze_bytes = 0;
-	linked_wake(a);
-	cycle_settings(a);
+	a->limit.wake_after_bytes = bytes > 0 ? (uint64_t)bytes : 0;
 }
 
 /* ------------------------------------------------------------------------------------------ */
 /* Giving way                                                                                 */
 /* ------------------------------------------------------------------------------------------ */
 
-static void begin_hold(struct arena *a)
+static void give_way(struct arena *a)
 {
 	a->limit.held = true;
 	a->limit.held_in_cycle = true;
-	cycle_settings(a);
 	set_over(a, true);
 }
 
-void limit_progress(struct arena *a)
+bool limit_progress(struct arena *a)
 {
 	struct limit *l = &a->limit;
 
 	if (!limited(a) || !limiter_stale(&l->limiter, clock_ns()))
-		return;
+		return false;
 	account(a);
-	if (!l->held && limiting(l) && pacer_limited(&a->pacer, l->in_force_bytes))
-		begin_hold(a);
+	if (l->held || !limiting(l) || !pacer_limited(&a->pacer, l->in_force_bytes))
+		return false;
+	give_way(a);
+	return true;
 }
 
-bool limit_hurry(struct arena *a)
+bool limit_wants_cycle(struct arena *a)
 {
 	uint64_t since = tri_read(&a->view.ctl->allocated_bytes) - a->live_at_bytes;
 
@@ -477,51 +456,45 @@ static uint64_t reserve_bytes(const struct arena *a, unsigned int eighths)
 	return sub_sat(bytes + bytes / RESERVE_PARTS / 8 * eighths, pacer_overhead_bytes(&a->pacer));
 }
 
-uint64_t limit_brake_bytes(const struct arena *a)
+uint64_t limit_wait_bytes(const struct arena *a)
 {
-	return reserve_bytes(a, RESERVE_BRAKE);
+	return reserve_bytes(a, RESERVE_WAIT);
 }
 
-bool limit_hold(struct arena *a)
+uint64_t limit_cycle_bytes(const struct arena *a)
+{
+	return reserve_bytes(a, RESERVE_CYCLE);
+}
+
+enum limit_verdict limit_judge(struct arena *a)
 {
 	struct limit *l = &a->limit;
 
-	if (l->doze_bytes && cycle_due(a)) {
-		end_doze(a);
-		a->triggered = false;
-		if (!cycle_due(a))
-			return true;
-	}
 	if (!limited(a))
-		return false;
+		return LIMIT_KEPT;
 	account(a);
 	if (!limiting(l)) {
 		if (!l->held)
-			return false;
-		/* The program has had its half.  The limit counts again, and may make a cycle due. */
+			return LIMIT_KEPT;
 		l->held = false;
-		cycle_settings(a);
-		return !cycle_due(a) && !tri_read(&a->view.ctl->refuse);
+		return LIMIT_KEPT_AGAIN;
 	}
 	l->urgent = false;
 	a->triggered = false;
 	if (!l->held) {
 		if (!pacer_limited(&a->pacer, l->in_force_bytes))
-			return false;
-		begin_hold(a);
-	} else {
-		cycle_settings(a);
+			return LIMIT_KEPT;
+		give_way(a);
 	}
-	/* It may be due without any limit, or for the sake of the kernel's. */
-	return !cycle_due(a) && cycle_live_bytes(a) < reserve_bytes(a, RESERVE_CYCLE);
+	return LIMIT_GIVES_WAY;
 }
 
 uint64_t limit_trigger(const struct arena *a, uint64_t trigger_bytes)
 {
 	uint64_t think = (uint64_t)a->limit.in_force_bytes / THINK_PARTS, at;
 
-	if (a->limit.doze_bytes) {
-		at = tri_read(&a->view.ctl->allocated_bytes) + a->limit.doze_bytes;
+	if (a->limit.wake_after_bytes) {
+		at = tri_read(&a->view.ctl->allocated_bytes) + a->limit.wake_after_bytes;
 		trigger_bytes = at < trigger_bytes ? at : trigger_bytes;
 	}
 	if (!a->limit.held)
@@ -534,10 +507,11 @@ uint64_t limit_trigger(const struct arena *a, uint64_t trigger_bytes)
 	return at < trigger_bytes ? at : trigger_bytes;
 }
 
-void limit_cycle_end(struct arena *a)
+bool limit_cycle_end(struct arena *a)
 {
 	struct limit *l = &a->limit;
 	uint64_t now = clock_ns();
+	bool full;
 
 	l->swept_bytes = arena_used_bytes(a);
 	trace_throttled(a);
@@ -545,7 +519,7 @@ void limit_cycle_end(struct arena *a)
 		if (l->urgent)
 			release_urgently(a, UINT64_MAX);
 		l->urgent = false;
-		return;
+		return false;
 	}
 	l->unreported_ns += a->marker.helper_cpu_ns;
 	account(a);
@@ -553,19 +527,18 @@ void limit_cycle_end(struct arena *a)
 		limiter_set_cpus(&l->limiter, client_cpu_milli(a), now);
 		l->quota_ns = now;
 	}
-	if (l->urgent || limit_resident_bytes(a) > (uint64_t)l->in_force_bytes)
+	if (l->urgent || arena_resident_bytes(a) > (uint64_t)l->in_force_bytes)
 		release(a, UINT64_MAX);
 	l->urgent = false;
 	settle_memory(a);
 	warn_if_too_low(a);
-	if (overfull(a) && l->share_bytes == l->in_force_bytes)
-		linked_hurry(a);
-	if (overfull(a) && fails_fast(a))
+	full = overfull(a);
+	if (full && fails_fast(a))
 		set_over(a, true);
-	else if (l->over && !l->held_in_cycle && !overfull(a))
+	else if (l->over && !l->held_in_cycle && !full)
 		set_over(a, false);
 	else
 		tell(a);
 	l->held_in_cycle = l->held;
-	cycle_settings(a);
+	return full && l->share_bytes == l->in_force_bytes;
 }

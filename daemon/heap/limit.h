@@ -22,7 +22,7 @@ struct limit {
 	uint64_t told_throttled;	/* waits of the client that the trace has told of */
 	int64_t told_low_bytes;		/* own limit that the log has called too low; 0: none */
 	uint32_t group_pressure;	/* enum tri_pressure of the client's cgroup, by the watcher */
-	uint64_t doze_bytes;		/* the watcher sleeps until so much is allocated; 0: it does not */
+	uint64_t wake_after_bytes;	/* the watcher sleeps until so much is allocated; 0: it does not */
 	bool urgent;			/* memory is short: release it, collect if there is what for */
 	bool held;			/* the limit gives way, until the collector has less than half */
 	bool held_in_cycle;		/* it has since the last cycle ended */
@@ -45,23 +45,43 @@ void limit_init(struct arena *a);
 /** Settings or share have changed: the limit that the pacer is to keep, PACER_NO_LIMIT for none. */
 int64_t limit_update(struct arena *a);
 
-/** The watcher's orders. */
-void limit_share(struct arena *a, int64_t bytes);
-void limit_pressure(struct arena *a, uint32_t pressure);
-void limit_urge(struct arena *a);
-void limit_doze(struct arena *a, int64_t bytes);
+/**
+ * The watcher's orders: our share of the budget; enum tri_pressure of the client's group; memory is short, so release
+ * what is free, and collect if enough was allocated since the last cycle; wake the watcher after so much allocation.
+ * After those for share and waking pacing_update() is to follow.
+ */
+void limit_set_share(struct arena *a, int64_t bytes);
+void limit_set_pressure(struct arena *a, uint32_t pressure);
+void limit_set_urgent(struct arena *a);
+void limit_set_wake_after(struct arena *a, int64_t bytes);
 
-/** Now and then while marking: account for CPU time; may give way. */
-void limit_progress(struct arena *a);
+/** Give back at once what is above the limit. */
+void limit_release_excess(struct arena *a);
+
+/**
+ * Now and then while marking: account for CPU time.  True: the limit gives way from now on, and pacing_update() is to
+ * follow.
+ */
+bool limit_progress(struct arena *a);
 
 /** Since the last answer the client's threads were held up @times for @ns, assists included. */
 void limit_interrupted(struct arena *a, uint64_t ns, uint64_t times);
 
 /** Whether memory is so short that a cycle should run before it is due. */
-bool limit_hurry(struct arena *a);
+bool limit_wants_cycle(struct arena *a);
 
-/** A cycle is due: whether it is to be put off because collecting takes over half of the CPU. */
-bool limit_hold(struct arena *a);
+/* Whether collecting may go on as the limit has it. */
+enum limit_verdict {
+	LIMIT_KEPT,			/* yes */
+	LIMIT_KEPT_AGAIN,		/* yes again, from now on: pacing_update() is to follow */
+	LIMIT_GIVES_WAY,		/* no, it would take over half of the CPU time: pacing_update() is to follow */
+};
+
+/** A cycle is due: account for CPU time, and judge. */
+enum limit_verdict limit_judge(struct arena *a);
+
+/** Live bytes from which a cycle runs although the limit gives way: the kernel's is near.  PACER_NEVER: nowhere. */
+uint64_t limit_cycle_bytes(const struct arena *a);
 
 /** The trigger, brought forward to where putting off is to be thought over, or somebody to be woken. */
 uint64_t limit_trigger(const struct arena *a, uint64_t trigger_bytes);
@@ -69,19 +89,10 @@ uint64_t limit_trigger(const struct arena *a, uint64_t trigger_bytes);
 /** Marking has ended, and the heap is at its largest: what of @memory is overhead. */
 void limit_peak(struct arena *a, struct pacer_memory *memory);
 
-/**
- * Live bytes past which threads wait for the end of a cycle although the limit gives way: the kernel's
- * is near.  PACER_NEVER: nowhere.
- */
-uint64_t limit_brake_bytes(const struct arena *a);
+/** Live bytes past which, then, threads wait for the end of a cycle as well.  PACER_NEVER: nowhere. */
+uint64_t limit_wait_bytes(const struct arena *a);
 
-/** A cycle has ended, and was swept. */
-void limit_cycle_end(struct arena *a);
-
-/** Memory that GOGC lets the heap have use for, all in all; PACER_NEVER: without bounds. */
-uint64_t limit_cap(const struct arena *a);
-
-/** Memory of the arena's file: heap, and what belongs to it. */
-uint64_t limit_resident_bytes(const struct arena *a);
+/** A cycle has ended, and was swept.  True: what lives does not fit into our share of the budget. */
+bool limit_cycle_end(struct arena *a);
 
 #endif

@@ -27,10 +27,12 @@
 #include <unistd.h>
 
 #include "arena.h"
+#include "channel.h"
 #include "core/system/clock.h"
 #include "daemon/clients/election.h"
 #include "daemon/process/fault.h"
 #include "daemon/process/log.h"
+#include "publish.h"
 #include "daemon/clients/watcher.h"
 
 /* What the log has a copy sent to.  The lock is held for a send that does not wait. */
@@ -92,7 +94,7 @@ static void gone(struct arena *a, int err, const char *why)
 	struct tri_msg msg = { .type = TRI_MSG_POLICY_GONE, .version = TRI_PROTO_ID, .gone.error = (uint64_t)err };
 
 	snprintf(msg.text, sizeof(msg.text), "%s", why);
-	arena_send(a, &msg);
+	channel_send(a, &msg);
 }
 
 /* Without telling anybody, and with our watcher still resting. */
@@ -120,6 +122,7 @@ static void alone(void)
 	watcher_pause(false);
 }
 
+/* The caller brings pacing up to date: nobody waits for a sign that we allocate any more. */
 static void end(struct arena *a, int err, const char *why)
 {
 	bool elected = a->linked.elected;
@@ -127,7 +130,7 @@ static void end(struct arena *a, int err, const char *why)
 	if (a->linked.sock < 0)
 		return;
 	let_go(a);
-	limit_doze(a, 0);
+	limit_set_wake_after(a, 0);
 	if (elected) {
 		log_debug("client %d: elects a policy: %s", a->pid, why);
 		return;
@@ -180,57 +183,57 @@ static void begin(struct arena *a, int sock, int fd, bool elected)
 	l->board = b;
 	a->orders[FROM_POLICY].board = b.board;
 	board_set_phase(b.board, a->phase);
-	arena_publish(a);
+	publish_figures(a);
 	if (!link_send(sock, LINK_ATTACH, getpid(), 0, "")) {
 		end(a, 0, "the policy has ended");
 		return;
 	}
 	copy_log_to(sock);
-	/* What is there may have been put there before anybody could ring. */
-	arena_orders(a);
 }
 
-void linked_begin(struct arena *a)
+bool linked_begin(struct arena *a)
 {
 	struct linked *l = &a->linked;
 	int sock = l->given[0], fd = l->given[1];
 
 	/* With less than these it is a message that makes no sense, and changes nothing. */
 	if (sock < 0 && fd < 0)
-		return;
+		return false;
 	l->given[0] = l->given[1] = -1;
 	begin(a, sock, fd, false);
+	return true;
 }
 
-void linked_elected(struct arena *a)
+bool linked_elected(struct arena *a)
 {
 	struct linked *l = &a->linked;
 	int given[2], i;
 
 	switch (election_take(given)) {
 	case ELECTION_NOTHING:
-		return;
+		return false;
 	case ELECTION_LINK:
 		if (l->sock < 0 || l->elected) {
 			begin(a, given[0], given[1], true);
-			return;
+			return true;
 		}
 		/* The agent's came first. */
 		for (i = 0; i < 2; i++)
 			if (given[i] >= 0)
 				close(given[i]);
 		election_link_over();
-		return;
+		return false;
 	case ELECTION_ALONE:
 		if (l->elected)
 			end(a, 0, "another group limits its client");
 		else if (l->sock < 0)
 			alone();
-		return;
+		return true;
 	}
+	return false;
 }
 
-void linked_hear(struct arena *a)
+bool linked_receive(struct arena *a)
 {
 	struct linked *l = &a->linked;
 	unsigned int left = LINK_MESSAGES;
@@ -248,12 +251,11 @@ void linked_hear(struct arena *a)
 	}
 	if (l->sock >= 0 && fault_happened(l->board.guard))
 		end(a, EIO, "a page of the board is missing");
-	if (l->sock >= 0)
-		arena_orders(a);
+	return l->sock < 0;
 }
 
-/* Leave @want on the board, and ring. */
-static void want(struct arena *a, uint32_t want)
+/* Leave @want on the board, and ring.  True: the link has ended. */
+static bool want(struct arena *a, uint32_t want)
 {
 	struct linked *l = &a->linked;
 	uint32_t before = atomic_fetch_or(&l->board.board->wants, want);
@@ -264,37 +266,36 @@ static void want(struct arena *a, uint32_t want)
 		end(a, 0, "the policy has ended");
 	else if (before && clock_ns() - l->wanted_ns > LINK_SILENCE_NS)
 		end(a, ETIMEDOUT, "the policy does not answer; is it stopped?");
+	return l->sock < 0;
 }
 
-void linked_wake(struct arena *a)
+bool linked_wake(struct arena *a)
 {
 	struct linked *l = &a->linked;
 	struct board *b = l->board.board;
 
 	watcher_wake();
 	if (l->sock < 0)
-		return;
+		return false;
 	/* pairs with fall_asleep() of watch.c, in the policy */
 	if (atomic_load(&b->asleep) && atomic_exchange(&b->asleep, 0))
-		want(a, BOARD_WAKE);
-	else if (l->wanted_ns && atomic_load(&b->wants))
-		want(a, 0);
-	else
-		l->wanted_ns = 0;
+		return want(a, BOARD_WAKE);
+	if (l->wanted_ns && atomic_load(&b->wants))
+		return want(a, 0);
+	l->wanted_ns = 0;
+	return false;
 }
 
-void linked_hurry(struct arena *a)
+bool linked_hurry(struct arena *a)
 {
 	if (!a->linked.splits)
 		watcher_notify();
-	if (a->linked.sock >= 0)
-		want(a, BOARD_HURRY);
+	return a->linked.sock >= 0 && want(a, BOARD_HURRY);
 }
 
-void linked_met(struct arena *a)
+bool linked_met(struct arena *a)
 {
-	if (a->linked.sock >= 0)
-		want(a, BOARD_MET);
+	return a->linked.sock >= 0 && want(a, BOARD_MET);
 }
 
 void linked_exit(struct arena *a)

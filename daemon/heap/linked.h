@@ -31,21 +31,26 @@ void linked_init(struct linked *l);
 /** The policy orders a share: from now on it does what our own watcher did. */
 void linked_splits(struct arena *a);
 
+/*
+ * Those that return a bool: true says that a link has begun or ended, so pacing_update() is to follow, and, if it has
+ * begun, orders_take(): what is on the board may have been put there before anybody could ring.
+ */
+
 /** If a policy was handed over, it takes the place of one before.  What is wrong with it the agent is told. */
-void linked_begin(struct arena *a);
+bool linked_begin(struct arena *a);
 
 /** If an election has had a result, follow it. */
-void linked_elected(struct arena *a);
+bool linked_elected(struct arena *a);
 
-/** The link is readable.  The orders are taken. */
-void linked_hear(struct arena *a);
+/** The link is readable: there may be orders on its board. */
+bool linked_receive(struct arena *a);
 
 /** A cycle starts, or the heap does not fit into its share: the watcher, ours or the policy's, is told. */
-void linked_wake(struct arena *a);
-void linked_hurry(struct arena *a);
+bool linked_wake(struct arena *a);
+bool linked_hurry(struct arena *a);
 
 /** Tell the policy that orders were met. */
-void linked_met(struct arena *a);
+bool linked_met(struct arena *a);
 
 /** Whether the arena of this process has a policy in another one.  Any thread. */
 bool linked_is(void);

@@ -20,10 +20,12 @@
 #include <unistd.h>
 
 #include "arena.h"
+#include "channel.h"
 #include "core/system/clock.h"
 #include "daemon/process/config.h"
 #include "core/system/cgroup.h"
 #include "daemon/process/log.h"
+#include "handshake.h"
 
 #define LOOK_NS 1000000000ull
 #define FOLLOW_NS 1000000000ull		/* for the client to let go of us: it does so at once */
@@ -87,14 +89,14 @@ bool moved_follow(struct arena *a)
 	if (!moved(&a->moved, ask.text, sizeof(ask.text)))
 		return true;
 	log_line("client %d: moved: %s", a->pid, ask.text);
-	if (!arena_send(a, &ask))
+	if (!channel_send(a, &ask))
 		return false;
 	/* No cycle begins now that would be given up at once.  Who does not want another one is served on. */
 	until = clock_ns() + FOLLOW_NS;
 	while (clock_ns() < until) {
 		struct timespec left = { 0, 100000000 };
 
-		if (!arena_poll(a, &p, 1, &left) || (p.revents && !arena_hear(a, &msg)))
+		if (!channel_poll(a, &p, 1, &left) || (p.revents && !handshake_receive(a, &msg)))
 			return false;
 	}
 	return true;

@@ -45,6 +45,7 @@
 #include "core/system/saturate.h"
 
 /* The trigger's bounds, in 64ths of the way from marked to goal. */
+#define CAP_FACTOR		1.15	/* for the scavenger's tenth, the limit's headroom, late ends */
 #define TRIGGER_LOWEST_64THS		45
 #define TRIGGER_HIGHEST_64THS		61
 #define LARGE_HEAP_RUNWAY_BYTES		(4ull << 20)
@@ -132,6 +133,14 @@ uint64_t pacer_overhead_bytes(const struct pacer *p)
 	const struct pacer_memory *m = &p->memory;
 
 	return sub_sat(m->mapped_bytes, add_sat(m->heap_free_bytes, m->heap_alloc_bytes));
+}
+
+uint64_t pacer_cap_bytes(const struct pacer *p)
+{
+	double goal = (double)p->percent_goal_bytes;
+	double cap = (goal + (double)pacer_overhead_bytes(p)) * CAP_FACTOR;
+
+	return cap < 0x1p62 ? (uint64_t)cap : PACER_NEVER;
 }
 
 static uint64_t goal_under(const struct pacer *p, int64_t memory_limit_bytes)

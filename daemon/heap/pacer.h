@@ -153,6 +153,9 @@ bool pacer_limited(const struct pacer *p, int64_t memory_limit_bytes);
 /** Memory that is neither in objects nor in free pages: metadata, gaps in spans. */
 uint64_t pacer_overhead_bytes(const struct pacer *p);
 
+/** Memory that GOGC lets the heap have use for, all in all; PACER_NEVER: without bounds. */
+uint64_t pacer_cap_bytes(const struct pacer *p);
+
 /** Bytes that the next cycle (or the one under way) is expected to scan. */
 uint64_t pacer_expected_scan_bytes(const struct pacer *p);
 

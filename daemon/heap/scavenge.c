@@ -13,15 +13,16 @@
  *  3. Pages are claimed by setting their `used` bits; a hole is punched for each run of them; then
  *     they are free again and without memory.  See core/heap/pages.h for what happens if we die.
  */
-#include <errno.h>
+#include "scavenge.h"
+
 #include <string.h>
-#include <time.h>
 
 #include "arena.h"
 #include "backing.h"
 #include "core/system/clock.h"
 #include "core/heap/pages.h"
 #include "daemon/process/log.h"
+#include "publish.h"
 #include "core/system/point.h"
 
 #define STEP_BYTES (512ull << 10)
@@ -48,7 +49,6 @@ static uint64_t free_backed(const struct tri_view *v)
 	return n << TRI_PAGE_SHIFT;
 }
 
-/** Free pages that have memory. */
 uint64_t scavenge_free_bytes(const struct arena *a)
 {
 	return free_backed(&a->view);
@@ -67,7 +67,6 @@ static bool turn_windows(struct arena *a, uint64_t now)
 	return a->use_before == 0;
 }
 
-/** A cycle has marked: how much its heap used, of what it should have. */
 void scavenge_note_use(struct arena *a, uint64_t goal_bytes)
 {
 	double ratio = (double)arena_used_bytes(a) / (double)goal_bytes;
@@ -106,7 +105,6 @@ static void schedule(struct arena *a, bool something)
 		a->scavenge_ns = 0;
 }
 
-/** A cycle has ended: look at what is free now, and when to release it. */
 void scavenge_begin(struct arena *a)
 {
 	schedule(a, excess(a) != 0);
@@ -174,7 +172,6 @@ static uint64_t release_words(struct arena *a, uint64_t from, uint64_t n, uint64
 	return released;
 }
 
-/** Release up to @bytes of free pages, from the top down.  Returns how many bytes were released. */
 uint64_t scavenge(struct arena *a, uint64_t bytes)
 {
 	const struct tri_view *v = &a->view;
@@ -199,20 +196,18 @@ uint64_t scavenge(struct arena *a, uint64_t bytes)
 	return done;
 }
 
-/** One step of the background scavenger; sets when the next one is due. */
+bool scavenge_forget_use(struct arena *a)
+{
+	return turn_windows(a, clock_ns());
+}
+
 void scavenge_step(struct arena *a)
 {
-	uint64_t before = clock_ns(), bytes, pause;
+	uint64_t before = clock_ns(), bytes = excess(a), pause;
 
-	/* No cycle for so long: what was needed to keep a fast allocator's cycles apart is not now. */
-	if (turn_windows(a, before) && a->heap_minimum_bytes != PACER_HEAP_MINIMUM_BYTES) {
-		a->heap_minimum_bytes = PACER_HEAP_MINIMUM_BYTES;
-		cycle_settings(a);
-	}
-	bytes = excess(a);
 	if (bytes && !scavenge(a, bytes < STEP_BYTES ? bytes : STEP_BYTES))
 		bytes = 0;
-	arena_publish(a);
+	publish_figures(a);
 	pause = (clock_ns() - before) * PAUSE_FACTOR;
 	a->scavenge_next_ns = clock_ns() + (pause > PAUSE_MIN_NS ? pause : PAUSE_MIN_NS);
 	schedule(a, bytes != 0);

@@ -11,10 +11,13 @@
  * middle of a span, or say so for fun: we look less and less often, only where something is left, and
  * hear orders meanwhile.
  */
-#include <string.h>
+#include "sweep.h"
+
 #include <sys/socket.h>
 
 #include "arena.h"
+#include "channel.h"
+#include "orders.h"
 #include "core/system/clock.h"
 #include "core/heap/span.h"
 
@@ -130,7 +133,6 @@ static struct reach each_span(struct arena *a, struct reach reach,
 
 static const struct reach everything = { 1, UINT64_MAX };
 
-/** Sweep everything after cycle a->cycle.  Returns early if the client goes away, or is let go of. */
 void sweep_all(struct arena *a)
 {
 	/* A thread of the client is in the middle of a span.  The client's end of file is an event. */
@@ -149,10 +151,10 @@ void sweep_all(struct arena *a)
 		least = pause_ns < PAUSE_LONG_NS ? 0 : (clock_ns() - began) * PAUSE_FACTOR;
 		least = pause_ns > least ? pause_ns : least;
 		pause = (struct timespec){ (time_t)(least / 1000000000), (long)(least % 1000000000) };
-		arena_listen(a, p, POLLRDHUP);
-		if (!arena_poll(a, p, ARENA_POLLS, &pause))
+		channel_listen(a, p, POLLRDHUP);
+		if (!channel_poll(a, p, ARENA_POLLS, &pause))
 			a->stop = true;
-		arena_take_orders(a, p);
+		orders_take_polled(a, p);
 		if (p[POLL_CLIENT].revents || a->stop)
 			return;
 		if (pause_ns < PAUSE_MAX_NS)
@@ -173,7 +175,6 @@ static bool clear_span(struct arena *a, uint32_t page, const struct tri_class *c
 	return true;
 }
 
-/** A collector before us may have died while marking: clear what it marked, queued and offered. */
 void sweep_clear_marks(struct arena *a)
 {
 	uint32_t i;

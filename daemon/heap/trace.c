@@ -5,11 +5,13 @@
  * The format is documented in tricolor(7).  The daemon has no business with the client's descriptors:
  * it sends the line, and the agent writes it.
  */
+#include "trace.h"
+
 #include <stdarg.h>
 #include <stdio.h>
-#include <string.h>
 
 #include "arena.h"
+#include "channel.h"
 #include "core/system/clock.h"
 
 void trace_line(struct arena *a, const char *fmt, ...)
@@ -21,7 +23,7 @@ void trace_line(struct arena *a, const char *fmt, ...)
 	vsnprintf(msg.text, sizeof(msg.text), fmt, args);
 	va_end(args);
 	/* A client that does not read its messages loses them. */
-	arena_send(a, &msg);
+	channel_send(a, &msg);
 }
 
 static double ms(uint64_t ns)
@@ -34,7 +36,6 @@ static double mib(uint64_t bytes)
 	return (double)bytes / (1 << 20);
 }
 
-/* How the next cycle was set up. */
 void trace_pacer(struct arena *a)
 {
 	const struct pacer *p = &a->pacer;
@@ -48,7 +49,6 @@ void trace_pacer(struct arena *a)
 		   mib(p->runway_bytes), p->cons_mark, mib(pacer_overhead_bytes(p)), p->assist_ratio);
 }
 
-/* What there is to release, and what has been. */
 void trace_scavenger(struct arena *a)
 {
 	const struct tri_ctl *ctl = a->view.ctl;
@@ -56,7 +56,7 @@ void trace_scavenger(struct arena *a)
 	trace_line(a, "tricolor %d scav %u: %.1f MiB in spans, %.1f free with memory, %.1f released so far, "
 		   "%.1f resident", a->shown_pid, a->cycle, mib(arena_used_bytes(a)),
 		   mib(tri_read(&ctl->free_backed_bytes)), mib(tri_read(&ctl->released_bytes)),
-		   mib(limit_resident_bytes(a)));
+		   mib(arena_resident_bytes(a)));
 }
 
 void trace_cycle(struct arena *a, bool forced)

@@ -23,13 +23,13 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "daemon/heap/arena.h"
 #include "daemon/process/config.h"
 #include "control.h"
 #include "core/proto/control.h"
 #include "daemon/process/log.h"
 #include "daemon/process/thread.h"
 #include "daemon/clients/users.h"
+#include "session.h"
 
 #define STACK_BYTES (256u << 10)
 #define GUESTS_OF_A_USER 64
@@ -69,9 +69,9 @@ static void *serve(void *arg)
 		users_guest_leave(c.uid);
 		/* What is no HELLO is refused there. */
 		if (c.member)
-			arena_serve_member(c.sock);
+			session_serve_member(c.sock);
 		else
-			arena_serve(c.sock);
+			session_serve(c.sock);
 		return NULL;
 	}
 	close(c.sock);

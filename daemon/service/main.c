@@ -8,7 +8,6 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "daemon/heap/arena.h"
 #include "daemon/process/config.h"
 #include "core/heap/sizeclass.h"
 #include "daemon/process/cpus.h"
@@ -20,6 +19,7 @@
 #include "daemon/process/log.h"
 #include "daemon/heap/mark.h"
 #include "options.h"
+#include "session.h"
 #include "shared.h"
 #include "daemon/limits/watch.h"
 
@@ -51,7 +51,7 @@ static int run_private(const struct options *o)
 		listen_private(cred.pid);
 	if (config_elects())
 		elect_start();
-	arena_serve(o->private_fd);
+	session_serve(o->private_fd);
 	return 0;
 }
 

@@ -24,6 +24,8 @@
 #include <unistd.h>
 
 #include "daemon/heap/arena.h"
+#include "daemon/heap/channel.h"
+#include "daemon/heap/settings.h"
 #include "core/system/clock.h"
 #include "daemon/process/config.h"
 #include "core/proto/passing.h"
@@ -103,7 +105,7 @@ struct session {
 static bool welcome(struct arena *a, int board_fd)
 {
 	int fds[2] = { board_fd, program_fd };
-	struct tri_msg msg = arena_welcome();
+	struct tri_msg msg = channel_welcome();
 
 	msg.kind = TRI_WELCOME_POLICY;
 	msg.welcome.descriptors = program_fd < 0 ? 1 : 2;
@@ -117,7 +119,7 @@ static bool hear(struct arena *a, struct link_msg *msg, const struct timespec *p
 	ssize_t n;
 
 	do {
-		if (!arena_poll(a, &p, 1, patience))
+		if (!channel_poll(a, &p, 1, patience))
 			return false;
 		n = recv(a->sock, msg, sizeof(*msg), MSG_DONTWAIT | MSG_TRUNC);
 	} while (n < 0 && errno == EINTR);
@@ -226,10 +228,10 @@ void policy_serve(struct arena *a, uint32_t gid, uint64_t heap_bytes)
 	bool ok;
 
 	if (fd < 0) {
-		arena_refuse(a, -fd, "no memory or descriptor for another client: %s", strerror(-fd));
+		channel_refuse(a, -fd, "no memory or descriptor for another client: %s", strerror(-fd));
 		return;
 	}
-	arena_default_settings(b.board);
+	settings_write_defaults(b.board);
 	ok = welcome(a, fd);
 	close(fd);
 	ok = ok && hear_attach(a, &marker);
@@ -249,7 +251,7 @@ void policy_serve(struct arena *a, uint32_t gid, uint64_t heap_bytes)
 		return;
 	s.board = a->registry->board;
 	/* The configuration may have been read again since the board was made. */
-	arena_default_settings(s.board);
+	settings_write_defaults(s.board);
 	registry_order(a->registry, ORDER_DEFAULTS, 0);
 	serve(&s);
 	/* The marker reads an end of file, whoever still has a reference to this arena. */

@@ -27,7 +27,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "daemon/heap/arena.h"
+#include "daemon/heap/settings.h"
 #include "core/system/clock.h"
 #include "genl.h"
 #include "greet.h"
@@ -72,7 +72,7 @@ static void order_all(enum board_order kind)
 	for (i = 0; i < n && i < room; i++) {
 		/* Markers in other processes don't know our configuration. */
 		if (kind == ORDER_DEFAULTS)
-			arena_default_settings(list[i]->board);
+			settings_write_defaults(list[i]->board);
 		registry_order(list[i], kind, 0);
 		registry_put(list[i]);
 	}

@@ -1,0 +1,290 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * session.c - serving a client, from its HELLO until it is gone
+ *
+ *  1. HELLO brings the file of the arena, which is checked and mapped (daemon/heap/arena.c).  Nothing is written there
+ *     before the client's first request: see handshake_receive_first().
+ *  2. The arena's thread then waits for requests, orders, the scavenger's next step, or the two-minute rule, and runs
+ *     the cycles.
+ *  3. An end of file is the client's end, whatever ended it.  Mapping and descriptors go with it.
+ *
+ * A client that starts a marker of its own is served by policy.c instead, from HELLO on.
+ */
+#include "session.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "core/proto/passing.h"
+#include "core/proto/version.h"
+#include "core/system/cgroup.h"
+#include "core/system/clock.h"
+#include "core/system/slice.h"
+#include "daemon/clients/claim.h"
+#include "daemon/clients/election.h"
+#include "daemon/clients/peer.h"
+#include "daemon/clients/registry.h"
+#include "daemon/clients/users.h"
+#include "daemon/heap/arena.h"
+#include "daemon/heap/channel.h"
+#include "daemon/heap/cycle.h"
+#include "daemon/heap/handshake.h"
+#include "daemon/heap/limit.h"
+#include "daemon/heap/linked.h"
+#include "daemon/heap/mark.h"
+#include "daemon/heap/moved.h"
+#include "daemon/heap/orders.h"
+#include "daemon/heap/pacing.h"
+#include "daemon/heap/scavenge.h"
+#include "daemon/heap/settings.h"
+#include "daemon/heap/sweep.h"
+#include "daemon/heap/trace.h"
+#include "daemon/process/config.h"
+#include "departed.h"
+#include "policy.h"
+#include "postmortem.h"
+#include "tricolor.h"
+
+/* The first message, and the descriptors that come with it: that of the arena must. */
+static bool receive_hello(struct arena *a, struct tri_msg *hello)
+{
+	int got[TRI_HELLO_FDS];
+	size_t ngot;
+	ssize_t n;
+
+	do
+		n = tri_receive(a->sock, hello, 0, got, TRI_HELLO_FDS, &ngot);
+	while (n < 0 && errno == EINTR);
+	if (ngot > TRI_HELLO_FDS)
+		ngot = TRI_HELLO_FDS;
+	/* What is no HELLO says nothing of them. */
+	if (n != sizeof(*hello))
+		memset(&hello->client, 0, sizeof(hello->client));
+	if (n == sizeof(*hello) && config_is_private() && config_elects() && !a->member)
+		election_hello(hello, a->pid, got, ngot);
+	a->claim = claim_new(&hello->client, got, ngot, &a->fd);
+	if (n == 0)
+		return false;
+	hello->client.release[sizeof(hello->client.release) - 1] = 0;
+	if (n != sizeof(*hello) || hello->type != TRI_MSG_HELLO || a->fd < 0)
+		return channel_refuse(a, EPROTO, "that was no HELLO with an arena; is something else than "
+			      "libtricolor talking to this socket?");
+	if (hello->version != TRI_PROTO_ID)
+		return channel_refuse(a, EPROTONOSUPPORT,
+			      "libtricolor %s speaks protocol %u with layout %u, tricolord " TRI_VERSION
+			      " speaks %u with %u; install the same version of both", hello->client.release,
+			      hello->version >> 16, hello->version & 0xffff, TRI_PROTO_VERSION,
+			      TRI_LAYOUT_VERSION);
+	return true;
+}
+
+/* A private collector has no log that its user sees. */
+static void check_on_kill(struct arena *a)
+{
+	char why[160];
+
+	if (config_is_private() && config_on_kill()[0] && postmortem_check(config_on_kill(), why))
+		trace_line(a, "tricolor: TRICOLOR_ON_KILL=%s: %s; until then no post-mortem is written",
+			   config_on_kill(), why);
+}
+
+/*
+ * The client could not send the files of its groups, and we do not find them: nobody will keep its container's limit.
+ * It is told so once, on its standard error, unless somebody has chosen a limit.
+ */
+static void tell_of_unseen_limit(struct arena *a)
+{
+	const struct claim *c = a->registry->claim;
+	struct tri_cgroup cg;
+
+	if (!c || !c->why[0] || config_total_limit_bytes() > 0 ||
+	    tri_read(&a->view.ctl->memory_limit_bytes) != TRI_LIMIT_AUTO ||
+	    ((tri_cgroup_find("", a->pid, "memory", &cg) || cg.none) && peer_lives(a->ending.pidfd)))
+		return;
+	trace_line(a, "tricolor %d: its memory limit can't be seen, so none is kept: %s. If there is one, set "
+		   "TRICOLOR_MEMORY_LIMIT, or total-memory-limit in tricolord.conf", a->shown_pid, c->why);
+}
+
+static bool attach(struct arena *a)
+{
+	struct tri_msg hello, first, welcome = channel_welcome();
+	struct pacer_config config = { .gc_percent = 100, .memory_limit_bytes = PACER_NO_LIMIT,
+				       .procs = 1, .heap_minimum_bytes = PACER_HEAP_MINIMUM_BYTES };
+	struct tri_layout layout;
+	struct ucred cred;
+	socklen_t len = sizeof(cred);
+	uint64_t heap_va = 0;
+	uint32_t debug;
+	bool policy;
+
+	if (getsockopt(a->sock, SOL_SOCKET, SO_PEERCRED, &cred, &len))
+		return false;
+	a->pid = a->shown_pid = cred.pid;
+	snprintf(a->name, sizeof(a->name), "client %d", a->pid);
+	if (!receive_hello(a, &hello) || !arena_check_file(a, &layout, &heap_va))
+		return false;
+	if (a->member && !(hello.hello.flags & TRI_HELLO_STARTS_MARKER))
+		return channel_refuse(a, EINVAL, "this is another client's collector, which marks no heap but that");
+	/* It speaks for its client.  Where both of us number it alike, the client's number is right as well. */
+	if (a->member && cred.pid && hello.hello.marker_pid == (uint64_t)cred.pid)
+		a->pid = hello.client.pid;
+	policy = a->member || (hello.hello.flags & TRI_HELLO_STARTS_MARKER && config_marker_own() && !config_is_private());
+	/* What is not mapped takes no addresses; a byte says that it is a client. */
+	if (!users_client_enter(cred.uid, policy ? 1 : layout.file_bytes))
+		return channel_refuse(a, EDQUOT, "user %u has as many clients, or bytes of arenas, as one user may have "
+			      "of this collector", cred.uid);
+	a->uid = cred.uid;
+	a->hello_number = postmortem_hello(cred.uid);
+	ending_watch(&a->ending, a->sock, a->pid, a->claim);
+	a->charged_bytes = policy ? 1 : layout.file_bytes;
+	if (policy) {
+		policy_serve(a, cred.gid, ((uint64_t)layout.heap_pages) << TRI_PAGE_SHIFT);
+		return false;
+	}
+	if (pread(a->fd, &debug, sizeof(debug), offsetof(struct tri_ctl, debug)) == sizeof(debug)) {
+		a->checkmark = debug & TRI_DEBUG_CHECKMARK;
+		a->clobberfree = debug & TRI_DEBUG_CLOBBERFREE;
+	}
+	if (!arena_map(a, &layout, heap_va))
+		return false;
+	if (marker_init(&a->marker, &a->view, a->fd))
+		return channel_refuse(a, ENOMEM, "no memory to mark another heap");
+	moved_init(&a->moved, cred.pid, hello.client.tid);
+	a->trace_gc = hello.hello.flags & TRI_HELLO_TRACE_GC;
+	settings_init(a, hello.hello.flags);
+	a->trace_pacer = hello.hello.flags & TRI_HELLO_TRACE_PACER;
+	a->trace_scav = hello.hello.flags & TRI_HELLO_TRACE_SCAV;
+	a->trace_limit = hello.hello.flags & TRI_HELLO_TRACE_LIMIT;
+	a->cycle = hello.cycle;
+	a->fresh = true;
+	a->heap_minimum_bytes = PACER_HEAP_MINIMUM_BYTES;
+	a->attached_ns = clock_ns();
+	a->gc_done = a->gc_wanted = tri_read(&a->view.ctl->gc_done);
+	a->free_done = a->free_wanted = tri_read(&a->view.ctl->free_done);
+	/* How much of it lives nobody knows after a predecessor's death: at most what is in use. */
+	a->live_bytes = arena_used_bytes(a);
+	a->live_at_bytes = tri_read(&a->view.ctl->allocated_bytes);
+	a->registry = registry_enter(cred.pid, a->ending.pidfd, cred.uid, cred.gid,
+				     a->view.heap_pages << TRI_PAGE_SHIFT, a->claim);
+	a->claim = NULL;
+	if (!a->registry)
+		return channel_refuse(a, errno, "no memory or descriptor for another arena: %s",
+			      strerror(errno));
+	registry_name(a->registry, a->name);
+	if (a->pid <= 0 && a->registry->claim)
+		a->shown_pid = a->registry->claim->pid;
+	a->orders[FROM_REGISTRY].board = a->registry->board;
+	registry_set_file(a->registry, a->fd);
+	if (!channel_send(a, &welcome) || !handshake_receive_first(a, &first))
+		return false;
+	check_on_kill(a);
+	tell_of_unseen_limit(a);
+	pacer_init(&a->pacer, &config);
+	limit_init(a);
+	settings_apply_defaults(a);
+	handshake_note(a, &first);
+	orders_begin_link(a);
+	/* What it left unswept must be swept before a cycle.  Orders come meanwhile. */
+	sweep_all(a);
+	return true;
+}
+
+/* Time until there is something to do by the clock.  False: there is nothing. */
+static bool next_timeout(const struct arena *a, struct timespec *left)
+{
+	uint64_t now = clock_ns(), due = pacing_next_ns(a);
+
+	if (a->scavenge_ns && (!due || a->scavenge_ns < due))
+		due = a->scavenge_ns;
+	now = due > now ? due - now : 0;
+	*left = (struct timespec){ (time_t)(now / 1000000000), (long)(now % 1000000000) };
+	return due != 0;
+}
+
+static void serve(struct arena *a)
+{
+	struct pollfd p[ARENA_POLLS + 1], *device = &p[ARENA_POLLS];
+	struct timespec left;
+	struct tri_msg msg;
+
+	while (!a->stop && !arena_has_fault(a)) {
+		bool asked = a->gc_wanted != a->gc_done || a->free_wanted != a->free_done ||
+			     orders_want_cycle(a);
+		bool periodic = pacing_periodic_due(a);
+
+		if (!moved_follow(a))
+			return;
+		if (asked || periodic || pacing_cycle_due(a)) {
+			if (!cycle_run(a, asked || periodic))
+				return;
+			continue;
+		}
+		if (a->scavenge_ns && a->scavenge_ns <= clock_ns()) {
+			if (scavenge_forget_use(a))
+				pacing_reset_minimum(a);
+			scavenge_step(a);
+		}
+		channel_listen(a, p, POLLIN);
+		*device = (struct pollfd){ .fd = a->is_device ? a->fd : -1, .events = POLLPRI };
+		if (!channel_poll(a, p, ARENA_POLLS + 1, next_timeout(a, &left) ? &left : NULL))
+			return;
+		/* Gone, with its memory, whoever may still have a copy of the socket. */
+		if (device->revents & POLLHUP)
+			return;
+		if (device->revents)
+			settings_take_tunables(a);
+		orders_take_polled(a, p);
+		if (p[POLL_CLIENT].revents && !handshake_receive(a, &msg))
+			return;
+	}
+}
+
+static void serve_at(int sock, bool member)
+{
+	struct arena *a = calloc(1, sizeof(*a));
+	struct postmortem *postmortem = NULL;
+
+	if (!a) {
+		close(sock);
+		return;
+	}
+	a->sock = sock;
+	a->member = member;
+	a->fd = a->holes_fd = a->ending.pidfd = a->ending.events_fd = -1;
+	linked_init(&a->linked);
+	a->phase = PHASES;
+	tri_short_slice();
+	if (attach(a))
+		serve(a);
+	/* A member's heap has a collector of its own, which writes; and it is that one's end that is seen here. */
+	if (a->registry && !a->stop && !a->member)
+		postmortem = postmortem_read(a->registry, &a->ending, a->fd, a->hello_number);
+	linked_exit(a);
+	if (a->registry) {
+		departed_add(a->registry, &a->ending);
+		registry_leave(a->registry);
+	}
+	claim_free(a->claim);
+	arena_unmap(a);
+	close(sock);
+	if (a->charged_bytes)
+		users_client_leave(a->uid, a->charged_bytes);
+	postmortem_write(postmortem, &a->ending);
+	ending_forget(&a->ending);
+	free(a);
+}
+
+void session_serve(int sock)
+{
+	serve_at(sock, false);
+}
+
+void session_serve_member(int sock)
+{
+	serve_at(sock, true);
+}

@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* session.h - serving a client, from its HELLO until it is gone: see session.c */
+#ifndef TRICOLOR_SESSION_H
+#define TRICOLOR_SESSION_H
+
+/** Serve the client at @sock until it is gone, in the calling thread.  Closes @sock. */
+void session_serve(int sock);
+
+/** The same for a private collector of our user, which marks its heap itself and takes us for its policy. */
+void session_serve_member(int sock);
+
+#endif
