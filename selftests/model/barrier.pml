@@ -12,7 +12,8 @@
  *	word.pml	a model of its own (-DREGION_WORD): how a thread says that it is in a blocking region
  *	collector.pml	agent and daemon: one cycle after the other
  *
- * Models of their own, of protocols between processes: link.pml (-DLINK), replace.pml (-DREPLACEMENT), elect.pml (-DELECT).
+ * Models of their own, of protocols between processes: link.pml (-DLINK), replace.pml (-DREPLACEMENT), elect.pml (-DELECT),
+ * throttle.pml (-DTHROTTLE).
  *
  * An atomic { } is a step that the others see as a whole; everything else interleaves.
  */
@@ -24,6 +25,8 @@
 #include "replace.pml"
 #elif defined(ELECT)
 #include "elect.pml"
+#elif defined(THROTTLE)
+#include "throttle.pml"
 #else
 #include "state.pml"
 #if STACKS
