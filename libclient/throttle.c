@@ -72,18 +72,12 @@
 #include <unistd.h>
 
 #include "brake.h"
-#include "../core/system/cgroup.h"
-#include "../core/system/cgroup_files.h"
 #include "error.h"
 #include "../core/system/futex.h"
 #include "../core/system/point.h"
-#include "heaps.h"
+#include "left.h"
 #include "throttle.h"
 
-#define MARGIN_PARTS 32
-#define MARGIN_MIN_BYTES (1ll << 20)
-#define MARGIN_MAX_BYTES (64ll << 20)
-#define RESERVE_PARTS 10		/* as the collectors' soft limit: daemon/limits/tick.c */
 /*
  * Two periods of a CPU quota.  A collector that has one gets to do something in each of them, so most
  * cycles end while there is still something left of the reserve.
@@ -97,23 +91,7 @@
 #define AGAIN_NS 1000000000ull		/* which group it is is looked for so often at most */
 #define PAST_PARTS 32
 
-/* A group that the process is in, from its own upwards. */
-struct level {
-	struct tri_cgroup_files files;
-	uint64_t above_bytes;		/* the least limit of those above, seen or not; v1, and of the first only */
-	bool said;			/* that we are there: heaps.c */
-};
-
-/* What a group may take before it is at its limit. */
-struct left {
-	int64_t bytes;			/* for the heap, which leaves the margin alone */
-	int64_t reserve, margin;
-	unsigned int heaps;
-};
-
 /* Agent only. */
-static struct level levels[TRI_FD_LEVELS];
-static size_t nlevels;
 static uint64_t found_ns;
 static int64_t seen_limit;		/* of the control page */
 static int64_t room_bytes = INT64_MAX;	/* for all, the margin is a part of it */
@@ -138,87 +116,8 @@ static tri_au64 given_up;		/* 1 + tri_progress() at which waiting was in vain; a
 /* Looking: the agent                                                                         */
 /* ------------------------------------------------------------------------------------------ */
 
-static void open_levels(void)
-{
-	static struct tri_cgroup cg;
-
-	nlevels = 0;
-	if (!tri_cgroup_find("", TRI_CGROUP_SELF, "memory", &cg))
-		return;
-	do {
-		struct level *l = &levels[nlevels];
-
-		/* Where there is no limit now, there may be one later. */
-		if (tri_cgroup_files_open(&l->files, cg.dir, cg.version)) {
-			l->above_bytes = nlevels ? TRI_CGROUP_NONE : tri_cgroup_files_limit_above(&l->files);
-			l->said = tri_heaps_say(l->files.fd[TRI_FD_LIMIT]);
-			nlevels++;
-		} else {
-			tri_cgroup_files_close(&l->files);
-		}
-	} while (nlevels < TRI_FD_LEVELS && tri_cgroup_up(cg.dir, cg.mount_len) &&
-		 tri_cgroup_is_hierarchical(cg.dir, cg.version));
-}
-
-/* Those that were there are closed when there are others, so that this heap is counted at any moment. */
-static void find_levels(void)
-{
-	struct level was[TRI_FD_LEVELS];
-	size_t n = nlevels, i;
-
-	memcpy(was, levels, n * sizeof(levels[0]));
-	open_levels();
-	for (i = 0; i < n; i++)
-		tri_cgroup_files_close(&was[i].files);
-}
-
-/* File cache that the kernel drops before it kills.  Pages of a memfd are not among them. */
-static uint64_t cache_bytes(const struct tri_cgroup_files *f)
-{
-	static const char *const keys[3][2] = {
-		{ NULL }, { "total_inactive_file", "total_active_file" }, { "inactive_file", "active_file" },
-	};
-	uint64_t bytes, sum = 0;
-	char text[8192];
-	ssize_t n;
-	int i;
-
-	n = pread(f->fd[TRI_FD_STAT], text, sizeof(text) - 1, 0);
-	text[n > 0 ? n : 0] = 0;
-	for (i = 0; i < 2; i++)
-		if (tri_cgroup_parse_stat(text, keys[f->version][i], &bytes) && bytes != TRI_CGROUP_NONE)
-			sum += bytes;
-	return sum;
-}
-
-static int64_t margin(uint64_t limit)
-{
-	int64_t bytes = (int64_t)(limit / MARGIN_PARTS);
-
-	return bytes < MARGIN_MIN_BYTES ? MARGIN_MIN_BYTES : bytes > MARGIN_MAX_BYTES ? MARGIN_MAX_BYTES : bytes;
-}
-
-/* What a group may still take; false: there is no limit, or it can't be read. */
-static bool left_at(const struct level *l, struct left *left)
-{
-	uint64_t limit = tri_cgroup_files_limit(&l->files), used = tri_cgroup_files_charged(&l->files);
-
-	if (l->above_bytes < limit)
-		limit = l->above_bytes;
-	if (limit == TRI_CGROUP_NONE || used == TRI_CGROUP_NONE)
-		return false;
-	left->margin = margin(limit);
-	left->reserve = (int64_t)(limit / RESERVE_PARTS) - left->margin;
-	left->bytes = (int64_t)limit - (int64_t)used - left->margin;
-	left->heaps = l->said ? tri_heaps_count(l->files.fd[TRI_FD_LIMIT]) : TRI_HEAPS_UNKNOWN;
-	/* The kernel adds up what is cache over all groups below: only where it matters. */
-	if (left->bytes < 2 * left->reserve)
-		left->bytes += (int64_t)cache_bytes(&l->files);
-	return true;
-}
-
 /* What the heap may take until it looks again. */
-static int64_t grant(const struct left *left)
+static int64_t grant(const struct tri_left *left)
 {
 	int64_t bytes = left->reserve / (int64_t)(GRANT_PARTS * left->heaps);
 
@@ -238,7 +137,7 @@ static void wake_throttled(void)
 /** See what may still be taken.  Agent. */
 void tri_throttle_look(void)
 {
-	struct left least = { .bytes = INT64_MAX }, left;
+	struct tri_left least = { .bytes = INT64_MAX }, left;
 	int64_t room = INT64_MAX, most = INT64_MAX, promised = 0;
 	uint64_t now = tri_now_ns(), taken;
 	unsigned int sharers = 1;
@@ -246,7 +145,7 @@ void tri_throttle_look(void)
 	size_t i;
 
 	if (!found_ns || now - found_ns > AGAIN_NS) {
-		find_levels();
+		tri_left_find();
 		found_ns = now;
 	}
 	/* A thread that asks from here on is given another look, and its number is larger. */
@@ -255,11 +154,11 @@ void tri_throttle_look(void)
 	/* In this order: what is taken or touched meanwhile may be counted twice, and is not missed. */
 	taken = atomic_load(&taken_bytes);
 	/* The device's arenas are charged otherwise. */
-	if (nlevels && !tri_g.mapping.is_device)
+	if (tri_left_groups() && !tri_g.mapping.is_device)
 		promised = (int64_t)tri_untouched_bytes();
 	TRI_POINT("throttle.knows_promised");
-	for (i = 0; i < nlevels; i++) {
-		if (!left_at(&levels[i], &left))
+	for (i = 0; i < tri_left_groups(); i++) {
+		if (!tri_left_at(i, &left))
 			continue;
 		if (left.bytes + left.margin < room)
 			room = left.bytes + left.margin;
@@ -320,7 +219,7 @@ void tri_throttle_cycle_over(void)
 /** In the child of a fork(): it has not got the agent's descriptors. */
 void tri_throttle_reset(void)
 {
-	nlevels = 0;
+	tri_left_forget();
 	found_ns = 0;
 	tri_write(&asked, 0);
 	tri_write(&given_up, 0);

@@ -18,6 +18,7 @@ static void at(const char *point);
 #define TRI_POINT(name) at(name)
 
 #include "libclient/heaps.c"
+#include "libclient/left.c"
 #include "libclient/pageheap.c"
 #include "libclient/throttle.c"
 #include "libclient/untouched.c"

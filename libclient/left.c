@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * left.c - what the control groups of this process may still take, before the kernel kills
+ *
+ *	left = limit - what is charged + file cache that the kernel can drop - margin
+ *
+ * for each group from the process's own upwards.  What of that the heap may take is the concern of throttle.c.
+ * All of it is for the agent, whose table has the descriptors.
+ */
+#include <string.h>
+#include <unistd.h>
+
+#include "../core/system/cgroup.h"
+#include "../core/system/cgroup_files.h"
+#include "heaps.h"
+#include "left.h"
+
+#define MARGIN_PARTS 32
+#define MARGIN_MIN_BYTES (1ll << 20)
+#define MARGIN_MAX_BYTES (64ll << 20)
+#define RESERVE_PARTS 10		/* as the collectors' soft limit: daemon/limits/tick.c */
+
+/* A group that the process is in, from its own upwards. */
+struct level {
+	struct tri_cgroup_files files;
+	uint64_t above_bytes;		/* the least limit of those above, seen or not; v1, and of the first only */
+	bool said;			/* that we are there: heaps.c */
+};
+
+static struct level levels[TRI_FD_LEVELS];
+static size_t nlevels;
+
+static void open_levels(void)
+{
+	static struct tri_cgroup cg;
+
+	nlevels = 0;
+	if (!tri_cgroup_find("", TRI_CGROUP_SELF, "memory", &cg))
+		return;
+	do {
+		struct level *l = &levels[nlevels];
+
+		/* Where there is no limit now, there may be one later. */
+		if (tri_cgroup_files_open(&l->files, cg.dir, cg.version)) {
+			l->above_bytes = nlevels ? TRI_CGROUP_NONE : tri_cgroup_files_limit_above(&l->files);
+			l->said = tri_heaps_say(l->files.fd[TRI_FD_LIMIT]);
+			nlevels++;
+		} else {
+			tri_cgroup_files_close(&l->files);
+		}
+	} while (nlevels < TRI_FD_LEVELS && tri_cgroup_up(cg.dir, cg.mount_len) &&
+		 tri_cgroup_is_hierarchical(cg.dir, cg.version));
+}
+
+/**
+ * Find the groups that the process is in.  Those that were there are closed when there are others, so that this heap
+ * is counted at any moment.
+ */
+void tri_left_find(void)
+{
+	struct level was[TRI_FD_LEVELS];
+	size_t n = nlevels, i;
+
+	memcpy(was, levels, n * sizeof(levels[0]));
+	open_levels();
+	for (i = 0; i < n; i++)
+		tri_cgroup_files_close(&was[i].files);
+}
+
+/** In the child of a fork(): the descriptors are the parent's agent's. */
+void tri_left_forget(void)
+{
+	nlevels = 0;
+}
+
+size_t tri_left_groups(void)
+{
+	return nlevels;
+}
+
+/* File cache that the kernel drops before it kills.  Pages of a memfd are not among them. */
+static uint64_t cache_bytes(const struct tri_cgroup_files *f)
+{
+	static const char *const keys[3][2] = {
+		{ NULL }, { "total_inactive_file", "total_active_file" }, { "inactive_file", "active_file" },
+	};
+	uint64_t bytes, sum = 0;
+	char text[8192];
+	ssize_t n;
+	int i;
+
+	n = pread(f->fd[TRI_FD_STAT], text, sizeof(text) - 1, 0);
+	text[n > 0 ? n : 0] = 0;
+	for (i = 0; i < 2; i++)
+		if (tri_cgroup_parse_stat(text, keys[f->version][i], &bytes) && bytes != TRI_CGROUP_NONE)
+			sum += bytes;
+	return sum;
+}
+
+static int64_t margin(uint64_t limit)
+{
+	int64_t bytes = (int64_t)(limit / MARGIN_PARTS);
+
+	return bytes < MARGIN_MIN_BYTES ? MARGIN_MIN_BYTES : bytes > MARGIN_MAX_BYTES ? MARGIN_MAX_BYTES : bytes;
+}
+
+/** What group @i, counted from the process's own upwards, may still take; false: there is no limit, or it can't be read. */
+bool tri_left_at(size_t i, struct tri_left *left)
+{
+	const struct level *l = &levels[i];
+	uint64_t limit = tri_cgroup_files_limit(&l->files), used = tri_cgroup_files_charged(&l->files);
+
+	if (l->above_bytes < limit)
+		limit = l->above_bytes;
+	if (limit == TRI_CGROUP_NONE || used == TRI_CGROUP_NONE)
+		return false;
+	left->margin = margin(limit);
+	left->reserve = (int64_t)(limit / RESERVE_PARTS) - left->margin;
+	left->bytes = (int64_t)limit - (int64_t)used - left->margin;
+	left->heaps = l->said ? tri_heaps_count(l->files.fd[TRI_FD_LIMIT]) : TRI_HEAPS_UNKNOWN;
+	/* The kernel adds up what is cache over all groups below: only where it matters. */
+	if (left->bytes < 2 * left->reserve)
+		left->bytes += (int64_t)cache_bytes(&l->files);
+	return true;
+}
