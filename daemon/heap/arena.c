@@ -47,7 +47,7 @@ bool arena_check_file(struct arena *a, struct tri_layout *layout, uint64_t *heap
 
 bool arena_map(struct arena *a, const struct tri_layout *layout, uint64_t heap_va)
 {
-	int heap_prot = a->clobberfree ? PROT_READ | PROT_WRITE : PROT_READ;
+	int heap_prot = a->debug.clobberfree ? PROT_READ | PROT_WRITE : PROT_READ;
 
 	a->base = mmap(NULL, layout->file_bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE,
 		       a->fd, 0);
@@ -88,7 +88,7 @@ bool arena_has_fault(struct arena *a)
 	if (!fault_happened(a->guard))
 		return false;
 	log_warning("%s: gave up: arena corrupt, or the client is ending: there is no page at offset "
-		    "%#zx of its %s", a->name, fault_offset(a->guard) < a->view.layout.heap ?
+		    "%#zx of its %s", a->client.name, fault_offset(a->guard) < a->view.layout.heap ?
 		    fault_offset(a->guard) : fault_offset(a->guard) - a->view.layout.heap,
 		    fault_offset(a->guard) < a->view.layout.heap ? "tables" : "heap");
 	return true;
@@ -104,9 +104,9 @@ uint64_t arena_resident_bytes(const struct arena *a)
 
 uint64_t arena_live_at(const struct arena *a, uint64_t allocated)
 {
-	int64_t since = (int64_t)(allocated - a->live_at_bytes);
+	int64_t since = (int64_t)(allocated - a->live.at_bytes);
 
-	return since < 0 ? a->live_bytes : a->live_bytes + (uint64_t)since;
+	return since < 0 ? a->live.bytes : a->live.bytes + (uint64_t)since;
 }
 
 uint64_t arena_live_bytes(const struct arena *a)

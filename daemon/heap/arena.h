@@ -15,7 +15,7 @@
 #include "limit.h"
 #include "linked.h"
 #include "mark.h"
-#include "moved.h"
+#include "relocation.h"
 #include "pacer.h"
 #include "daemon/clients/registry.h"
 
@@ -48,75 +48,128 @@ struct cycle_figures {
 	uint64_t root_bytes, objects, scan_bytes;
 };
 
+/* The client, and the connection to it. */
+struct arena_client {
+	int sock;
+	int32_t pid;			/* SO_PEERCRED; 0: it is in another pid namespace, and not known */
+	int32_t shown_pid;		/* the number that the client has for itself, for lines that it reads */
+	uint32_t uid;
+	uint32_t threads;		/* at the last handshake */
+	char name[REGISTRY_NAME];	/* for the log */
+	bool is_peer_marker;		/* a private collector that takes us for its policy: elect.c */
+	struct claim *claim;		/* of HELLO, until it is the registry's */
+	struct ending_watch ending;	/* what ends it */
+	uint64_t hello_number;		/* of postmortem_hello() */
+	uint64_t charged_bytes;		/* what users.c counts for it; 0: it is not a client yet */
+	uint64_t attached_ns;		/* CLOCK_MONOTONIC */
+};
+
+/* Lines that the client wants on its standard error (TRICOLOR_TRACE), from HELLO on. */
+struct arena_trace {
+	bool gc, pacer, scav, limit;
+};
+
+/* TRICOLOR_DEBUG, from HELLO on. */
+struct arena_debug {
+	bool checkmark, clobberfree;
+	bool reported_words;		/* checkmark.c: words in roots, once */
+};
+
+/* Requests of the client, which it numbers, and how far they are met; the numbers are on its control page as well. */
+struct arena_requests {
+	bool triggered;			/* it has passed the trigger */
+	uint32_t gc_wanted, free_wanted;	/* newest that was received */
+	uint32_t gc_done, free_done;	/* newest that was met */
+};
+
+/* Settings that nobody has chosen: see settings.h. */
+struct arena_settings {
+	bool gc_percent_default, limit_default, policy_default;	/* the configuration's holds */
+	struct arena_defaults defaults;	/* that */
+	/* What the control page says as long as nobody has chosen. */
+	int32_t gc_percent_seen;
+	int64_t limit_seen;
+	uint32_t policy_seen;
+};
+
+/* What lived when the last cycle ended.  In bytes; pacing.c. */
+struct arena_live {
+	uint64_t reached_bytes;		/* by that cycle, from roots */
+	uint64_t bytes;			/* and what was allocated while it marked … */
+	uint64_t at_bytes;		/* … when the client's allocation counter was this */
+};
+
+struct arena_pacing {
+	uint64_t trigger_bytes;		/* of the next cycle, a value of the allocation counter; UINT64_MAX: none */
+	uint64_t heap_minimum_bytes;	/* least goal at GOGC 100: see adapt_minimum() */
+};
+
+/* When free pages are given back.  CLOCK_MONOTONIC; scavenge.c. */
+struct arena_scavenger {
+	uint64_t step_ns;		/* the next step; 0: nothing to do */
+	uint64_t earliest_ns;		/* the pause after the last step lasts until then, whatever comes up */
+	uint64_t use_window_ns;		/* when this window began … */
+	double use_now, use_before;	/* … and the most that was used of a goal in it, and in the one before */
+};
+
+/* Sums over all cycles; cycle.c. */
+struct arena_totals {
+	uint64_t gc_cpu_ns;		/* of this process */
+	uint64_t interrupted_max_ns, interrupted_total_ns, interruptions;
+};
+
+/* What was published to the module last: see device.c. */
+struct arena_published {
+	int64_t limit_bytes;
+	uint64_t budget_bytes;
+	int32_t gc_percent;
+	uint32_t limiter;
+};
+
 /*
- * From HELLO to the end of the connection.  Everything is owned by the arena's thread, which runs
- * its cycles; marker helpers get at `marker` only.
+ * From HELLO to the end of the connection.  All of it is owned by the arena's thread, which runs its cycles; helpers of
+ * the marker get at `marker` only, under its lock.
  */
 struct arena {
+	/* The file of the heap; constant from attach on. */
 	struct tri_view view;		/* geometry: our own copies */
-	void *base;
+	void *base;			/* of its mapping */
 	int fd;				/* the memfd, or a collector's of /dev/tricolor */
 	bool is_device;
 	struct fault_guard *guard;	/* of the mapping */
 	int holes_fd;			/* that keeps its holes; -1: none */
-	enum phase phase;		/* PHASES: between cycles */
-	/* What the module has been told: see device.c. */
-	int64_t told_limit_bytes;
-	uint64_t told_budget_bytes;
-	int32_t told_gc_percent;
-	uint32_t told_limiter;
-	int sock;
-	int32_t pid;			/* SO_PEERCRED */
-	int32_t shown_pid;		/* that, or, of another namespace, what the client says: for its own eyes */
-	char name[REGISTRY_NAME];	/* for the log */
-	bool member;			/* a private collector that takes us for its policy: elect.c */
-	uint32_t uid;
-	struct claim *claim;		/* of HELLO, until it is the registry's */
-	uint64_t hello_number;		/* postmortem.c's */
-	uint64_t charged_bytes;		/* users.c; 0: not a client yet */
-	struct registry_arena *registry;	/* what others see of it … */
-	struct arena_orders orders[FROM];	/* … and want of it: see orders.c */
+
+	struct arena_client client;
+	struct relocation_check relocation;	/* whether it is where we are */
+	struct arena_trace trace;
+	struct arena_debug debug;
+
+	/* What others see of it, and want of it. */
+	struct registry_arena *registry;
+	struct arena_orders orders[FROM];
 	struct linked linked;		/* to a policy in another process, if there is one */
-	struct ending_watch ending;	/* what ends it */
-	bool trace_gc, trace_pacer, trace_scav, trace_limit, checkmark, clobberfree;
-	bool told_of_words;		/* checkmark.c */
-	bool fresh;			/* no cycle yet: a predecessor may have left marks */
+	struct arena_published published;
 
-	uint32_t cycle;			/* completed; the same in the client */
-	struct pacer pacer;
-	struct limit limit;
-	uint64_t heap_minimum_bytes;	/* least goal at GOGC 100: see adapt_minimum() */
-	struct marker marker;
-
-	/* Requests heard and not yet met. */
-	bool triggered;
-	uint32_t gc_wanted, free_wanted;
-	uint32_t gc_done, free_done;
-	/* Nobody has chosen, the configuration's holds; and what the control page says then. */
-	bool gc_percent_default, limit_default, policy_default;
-	struct arena_defaults defaults;
-	int32_t gc_percent_seen;
-	int64_t limit_seen;
-	uint32_t policy_seen;
-	struct moved moved;		/* whether its client has */
+	struct arena_requests requests;
+	struct arena_settings settings;
 	bool stop;			/* let go of the client as soon as no cycle is under way */
 
-	uint64_t attached_ns;
-	uint64_t cycle_end_ns;		/* of the last one; 0: none */
-	uint64_t gc_cpu_ns;		/* all cycles */
-	uint64_t reached_bytes;		/* by the last cycle, from roots */
-	uint64_t live_bytes;		/* that, and what was allocated while it marked … */
-	uint64_t live_at_bytes;		/* … when allocated_bytes was this */
-	uint64_t trigger_bytes;		/* in allocated_bytes */
-	uint64_t scavenge_ns;		/* when the scavenger goes on; 0: nothing to do */
-	uint64_t scavenge_next_ns;	/* its pause lasts until then, whatever comes up meanwhile */
-	double use_now, use_before;	/* most that was used of a goal, in this window and the last */
-	uint64_t use_window_ns;
-	struct cycle_figures now;
-	struct cycle_figures last;	/* of the last cycle that ended */
-	uint64_t interrupted_max_ns, interrupted_total_ns, interruptions;	/* all cycles */
-	uint32_t threads;		/* at the last handshake */
+	/* Pacing. */
+	struct pacer pacer;
+	struct limit limit;
+	struct arena_live live;
+	struct arena_pacing pacing;
+	struct arena_scavenger scavenger;
 
+	/* Cycles. */
+	uint32_t cycle;			/* completed; the client counts the same */
+	bool fresh;			/* no cycle yet: a predecessor may have left marks */
+	enum phase phase;		/* PHASES: between cycles */
+	uint64_t cycle_end_ns;		/* of the last one, CLOCK_MONOTONIC; 0: none */
+	struct cycle_figures now;	/* the one under way */
+	struct cycle_figures last;	/* the last one that has ended */
+	struct arena_totals totals;
+	struct marker marker;
 	uint16_t drained[TRI_BUFFERS];	/* entries of each buffer that this cycle has seen */
 };
 

@@ -16,7 +16,7 @@
 
 bool channel_send(struct arena *a, const struct tri_msg *msg)
 {
-	return send(a->sock, msg, sizeof(*msg), MSG_NOSIGNAL) == sizeof(*msg);
+	return send(a->client.sock, msg, sizeof(*msg), MSG_NOSIGNAL) == sizeof(*msg);
 }
 
 bool channel_refuse(struct arena *a, int err, const char *fmt, ...)
@@ -27,7 +27,7 @@ bool channel_refuse(struct arena *a, int err, const char *fmt, ...)
 	va_start(args, fmt);
 	vsnprintf(msg.text, sizeof(msg.text), fmt, args);
 	va_end(args);
-	log_line("%s: refused: %s", a->name, msg.text);
+	log_line("%s: refused: %s", a->client.name, msg.text);
 	channel_send(a, &msg);
 	return false;
 }
@@ -44,7 +44,7 @@ struct tri_msg channel_welcome(void)
 
 void channel_listen(const struct arena *a, struct pollfd *p, short events)
 {
-	p[POLL_CLIENT] = (struct pollfd){ .fd = a->sock, .events = events };
+	p[POLL_CLIENT] = (struct pollfd){ .fd = a->client.sock, .events = events };
 	p[POLL_ORDERS] = (struct pollfd){ .fd = a->registry->order_fd, .events = POLLIN };
 	p[POLL_POLICY] = (struct pollfd){ .fd = a->linked.sock, .events = POLLIN };
 }
@@ -63,7 +63,7 @@ bool channel_poll(struct arena *a, struct pollfd *p, nfds_t n, const struct time
 		p[i].revents = 0;
 	if (errno == EINTR)
 		return true;
-	log_warning("%s: gave up: can't wait for it: ppoll: %s", a->name, strerror(errno));
+	log_warning("%s: gave up: can't wait for it: ppoll: %s", a->client.name, strerror(errno));
 	return false;
 }
 
@@ -87,7 +87,7 @@ ssize_t channel_receive(struct arena *a, struct tri_msg *msg)
 {
 	size_t count;
 	int fds[2];
-	ssize_t n = tri_receive(a->sock, msg, MSG_DONTWAIT, fds, 2, &count);
+	ssize_t n = tri_receive(a->client.sock, msg, MSG_DONTWAIT, fds, 2, &count);
 
 	if (n < 0)
 		return n;

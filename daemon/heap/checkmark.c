@@ -189,8 +189,8 @@ bool checkmark_run(struct arena *a)
 	else if (c.missed)
 		trace_line(a, "tricolor: checkmark: cycle %u missed %llu pointers, %llu objects checked",
 			   a->cycle + 1, (unsigned long long)c.missed, (unsigned long long)c.visited);
-	if (c.unmarked && !c.failed && !a->told_of_words) {
-		a->told_of_words = true;
+	if (c.unmarked && !c.failed && !a->debug.reported_words) {
+		a->debug.reported_words = true;
 		trace_line(a, "tricolor: checkmark: cycle %u: %llu words in roots lead to unmarked objects.  Dead "
 			   "values on stacks do; but so does a plain store into a global, or into a variable on "
 			   "a stack or a thread-local one that another thread loads from", a->cycle + 1,

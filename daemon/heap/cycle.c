@@ -128,13 +128,13 @@ static bool mark(struct arena *a, uint64_t *termination_ns, uint64_t *terminatio
 		a->now.rounds++;
 		if (mark_failed(m)) {
 			log_line("%s: arena corrupt, or no memory to mark it: more to scan than it "
-				 "can hold", a->name);
+				 "can hold", a->client.name);
 			return false;
 		}
 		if (mark_objects(m) == before && !m->supplied)
 			break;
 		if (a->now.rounds > ROUNDS_MAX) {
-			log_line("%s: arena corrupt: %u rounds of termination", a->name,
+			log_line("%s: arena corrupt: %u rounds of termination", a->client.name,
 				 a->now.rounds);
 			return false;
 		}
@@ -163,7 +163,7 @@ bool cycle_run(struct arena *a, bool forced)
 {
 	struct cycle_figures *f = &a->now;
 	struct tri_ctl *ctl = a->view.ctl;
-	uint32_t gc_wanted = a->gc_wanted, free_wanted = a->free_wanted;
+	uint32_t gc_wanted = a->requests.gc_wanted, free_wanted = a->requests.free_wanted;
 	uint64_t wall = clock_ns(), cpu = clock_cpu_ns(), black_at, termination, t_cpu;
 	struct tri_msg answer;
 	int i;
@@ -200,7 +200,7 @@ bool cycle_run(struct arena *a, bool forced)
 	f->workers = 1 + (a->marker.helpers_seen ? 1 : 0);
 	f->objects = mark_objects(&a->marker);
 	f->scan_bytes = mark_scan_bytes(&a->marker);
-	if (a->checkmark && !checkmark_run(a))
+	if (a->debug.checkmark && !checkmark_run(a))
 		return false;
 
 	publish_phase(a, PHASE_TERMINATION);
@@ -225,34 +225,34 @@ bool cycle_run(struct arena *a, bool forced)
 	pacing_end_cycle(a);
 
 	for (i = 0; i < PHASES; i++)
-		a->gc_cpu_ns += f->cpu_ns[i];
+		a->totals.gc_cpu_ns += f->cpu_ns[i];
 	a->cycle_end_ns = clock_ns();
 	atomic_fetch_add(&ctl->cycles, 1);
 	atomic_fetch_add(&ctl->forced_cycles, forced);
-	tri_write(&ctl->mark_cpu_ns, a->gc_cpu_ns);
-	if (free_wanted != a->free_done || orders_want_release(a))
+	tri_write(&ctl->mark_cpu_ns, a->totals.gc_cpu_ns);
+	if (free_wanted != a->requests.free_done || orders_want_release(a))
 		scavenge(a, UINT64_MAX);
-	if (free_wanted != a->free_done) {
-		a->free_done = free_wanted;
+	if (free_wanted != a->requests.free_done) {
+		a->requests.free_done = free_wanted;
 		wake(&ctl->free_done, free_wanted);
 	}
 	scavenge_begin(a);
-	if (a->trace_gc)
+	if (a->trace.gc)
 		trace_cycle(a, forced);
-	if (a->trace_pacer)
+	if (a->trace.pacer)
 		trace_pacer(a);
-	if (a->trace_scav)
+	if (a->trace.scav)
 		trace_scavenger(a);
-	if (gc_wanted != a->gc_done) {
-		a->gc_done = gc_wanted;
+	if (gc_wanted != a->requests.gc_done) {
+		a->requests.gc_done = gc_wanted;
 		wake(&ctl->gc_done, gc_wanted);
 	}
 	wake_throttled(ctl);
 	a->last = a->now;
-	if (a->last.interrupted_max_ns > a->interrupted_max_ns)
-		a->interrupted_max_ns = a->last.interrupted_max_ns;
-	a->interrupted_total_ns += a->last.interrupted_total_ns;
-	a->interruptions += a->last.interruptions;
+	if (a->last.interrupted_max_ns > a->totals.interrupted_max_ns)
+		a->totals.interrupted_max_ns = a->last.interrupted_max_ns;
+	a->totals.interrupted_total_ns += a->last.interrupted_total_ns;
+	a->totals.interruptions += a->last.interruptions;
 	publish_phase(a, PHASES);
 	publish_figures(a);
 	/* After the figures: who has waited for the cycle finds it in them. */

@@ -36,35 +36,35 @@ static uint32_t phase_of(enum phase phase)
 
 static void publish(struct arena *a, enum phase phase, uint32_t events)
 {
-	uint64_t lived_ns = clock_ns() - a->attached_ns;
+	uint64_t lived_ns = clock_ns() - a->client.attached_ns;
 	struct tricolor_pacer p = {
 		.size = sizeof(p),
 		.phase = phase_of(phase),
 		.goal_bytes = pacer_goal_bytes(&a->pacer),
 		.trigger_bytes = pacer_trigger_bytes(&a->pacer),
-		.live_bytes = a->live_bytes,
+		.live_bytes = a->live.bytes,
 		.memory_limit_bytes = a->limit.in_force_bytes,
 		.budget_bytes = a->limit.share_bytes == PACER_NO_LIMIT ? UINT64_MAX :
 				(uint64_t)a->limit.share_bytes,
 		.cycles = tri_read(&a->view.ctl->cycles),
-		.mark_cpu_ns = a->gc_cpu_ns,
+		.mark_cpu_ns = a->totals.gc_cpu_ns,
 		.assist_bytes = tri_read(&a->view.ctl->assist_scan_bytes),
 		.interrupted_max_ns = a->last.interrupted_max_ns,
 		.gc_percent = a->pacer.config.gc_percent,
-		.gc_cpu_ppm = lived_ns ? (uint32_t)((double)a->gc_cpu_ns * 1e6 /
+		.gc_cpu_ppm = lived_ns ? (uint32_t)((double)a->totals.gc_cpu_ns * 1e6 /
 						    ((double)lived_ns * cpus_online())) : 0,
 		.limiter = a->limit.held,
 	};
 
-	if (p.memory_limit_bytes != a->told_limit_bytes || p.budget_bytes != a->told_budget_bytes ||
-	    p.gc_percent != a->told_gc_percent)
+	if (p.memory_limit_bytes != a->published.limit_bytes || p.budget_bytes != a->published.budget_bytes ||
+	    p.gc_percent != a->published.gc_percent)
 		events |= TRICOLOR_EVENT_LIMIT;
-	if (p.limiter != a->told_limiter)
+	if (p.limiter != a->published.limiter)
 		events |= TRICOLOR_EVENT_LIMITER;
-	a->told_limit_bytes = p.memory_limit_bytes;
-	a->told_budget_bytes = p.budget_bytes;
-	a->told_gc_percent = p.gc_percent;
-	a->told_limiter = p.limiter;
+	a->published.limit_bytes = p.memory_limit_bytes;
+	a->published.budget_bytes = p.budget_bytes;
+	a->published.gc_percent = p.gc_percent;
+	a->published.limiter = p.limiter;
 	p.events = events;
 	ioctl(a->fd, TRICOLOR_IOC_PUBLISH, &p);
 }

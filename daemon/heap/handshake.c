@@ -19,15 +19,15 @@
 void handshake_note(struct arena *a, const struct tri_msg *msg)
 {
 	if (msg->request.wants & TRI_REQUEST_TRIGGER)
-		a->triggered = true;
+		a->requests.triggered = true;
 	if (msg->request.wants & TRI_REQUEST_GC)
-		a->gc_wanted = msg->request.gc_number;
+		a->requests.gc_wanted = msg->request.gc_number;
 	if (msg->request.wants & TRI_REQUEST_FREE)
-		a->free_wanted = msg->request.free_number;
+		a->requests.free_wanted = msg->request.free_number;
 	if (msg->request.wants & TRI_REQUEST_SETTINGS) {
-		a->gc_percent_default &= (msg->kind & TRI_HELLO_DEFAULT_GC_PERCENT) != 0;
-		a->limit_default &= (msg->kind & TRI_HELLO_DEFAULT_MEMORY_LIMIT) != 0;
-		a->policy_default &= (msg->kind & TRI_HELLO_DEFAULT_LIMIT_POLICY) != 0;
+		a->settings.gc_percent_default &= (msg->kind & TRI_HELLO_DEFAULT_GC_PERCENT) != 0;
+		a->settings.limit_default &= (msg->kind & TRI_HELLO_DEFAULT_MEMORY_LIMIT) != 0;
+		a->settings.policy_default &= (msg->kind & TRI_HELLO_DEFAULT_LIMIT_POLICY) != 0;
 		pacing_update(a);
 		publish_figures(a);
 	}
@@ -35,14 +35,14 @@ void handshake_note(struct arena *a, const struct tri_msg *msg)
 
 static bool not_protocol(struct arena *a)
 {
-	log_line("%s: gave up: its message is not the protocol of version %u", a->name,
+	log_line("%s: gave up: its message is not the protocol of version %u", a->client.name,
 		 TRI_PROTO_VERSION);
 	return false;
 }
 
 bool handshake_receive_first(struct arena *a, struct tri_msg *msg)
 {
-	struct pollfd p = { .fd = a->sock, .events = POLLIN };
+	struct pollfd p = { .fd = a->client.sock, .events = POLLIN };
 	const struct timespec patience = { FIRST_S, 0 };
 	unsigned int left = FIRST_MESSAGES;
 	ssize_t n;
@@ -99,14 +99,14 @@ bool handshake(struct arena *a, enum tri_handshake kind, struct tri_msg *answer)
 	} while (answer->type != TRI_MSG_ANSWER);
 	if (answer->kind != kind || answer->cycle != ask.cycle) {
 		log_line("%s: gave up: it answered handshake %u of cycle %u, asked was %u of %u",
-			 a->name, answer->kind, answer->cycle, kind, ask.cycle);
+			 a->client.name, answer->kind, answer->cycle, kind, ask.cycle);
 		return false;
 	}
 	if (answer->answer.interrupted_max_ns > f->interrupted_max_ns)
 		f->interrupted_max_ns = answer->answer.interrupted_max_ns;
 	f->interrupted_total_ns += answer->answer.interrupted_total_ns;
 	f->interruptions += answer->answer.interruptions;
-	a->threads = answer->answer.threads;
+	a->client.threads = answer->answer.threads;
 	limit_interrupted(a, answer->answer.interrupted_total_ns, answer->answer.interruptions);
 	/* It lost a pointer for want of a buffer: this cycle must free nothing. */
 	return !answer->answer.incomplete;

@@ -93,7 +93,7 @@ static uint64_t client_cpu_ns(const struct limit *l)
 
 static uint32_t client_cpu_milli(const struct arena *a)
 {
-	double cpus = cpus_online(), quota = a->pid > 0 ? cpus_quota(a->pid) : 0;
+	double cpus = cpus_online(), quota = a->client.pid > 0 ? cpus_quota(a->client.pid) : 0;
 
 	/* Not to be seen from here, but by what it has sent. */
 	if (quota <= 0)
@@ -184,13 +184,13 @@ static void trace_limit(struct arena *a, const char *what)
 {
 	const struct limit *l = &a->limit;
 
-	if (!a->trace_limit)
+	if (!a->trace.limit)
 		return;
 	trace_line(a,
 		   "tricolor %d limit @%.3fs: %s: %.1f MiB in force, %.1f live, %.1f resident, "
 		   "cpu %.1f ms gc %.1f ms program %.1f ms owed",
-		   a->shown_pid, (double)(clock_ns() - a->attached_ns) / 1e9, what,
-		   limited(a) ? mib((uint64_t)l->in_force_bytes) : -1, mib(a->live_bytes),
+		   a->client.shown_pid, (double)(clock_ns() - a->client.attached_ns) / 1e9, what,
+		   limited(a) ? mib((uint64_t)l->in_force_bytes) : -1, mib(a->live.bytes),
 		   mib(arena_resident_bytes(a)), (double)l->gc_ns / 1e6,
 		   (double)l->program_ns / 1e6, (double)l->owed_cpu_ns / 1e6);
 }
@@ -201,20 +201,20 @@ static void trace_throttled(struct arena *a)
 	struct tri_ctl *ctl = a->view.ctl;
 	uint64_t n = tri_read(&ctl->throttled);
 
-	if (n == a->limit.told_throttled || !a->trace_limit)
+	if (n == a->limit.told_throttled || !a->trace.limit)
 		return;
 	a->limit.told_throttled = n;
 	trace_line(a,
 		   "tricolor %d limit @%.3fs: throttled: %llu allocations have waited for the kernel's limit, %.1f ms "
 		   "in all, the longest %.1f ms",
-		   a->pid, (double)(clock_ns() - a->attached_ns) / 1e9, (unsigned long long)n,
+		   a->client.pid, (double)(clock_ns() - a->client.attached_ns) / 1e9, (unsigned long long)n,
 		   (double)tri_read(&ctl->throttled_ns) / 1e6, (double)tri_read(&ctl->throttled_max_ns) / 1e6);
 }
 
 /* More was reached, and bound, than the limit allows: no collection can help. */
 static bool overfull(const struct arena *a)
 {
-	return limited(a) && a->reached_bytes + pacer_overhead_bytes(&a->pacer) >
+	return limited(a) && a->live.reached_bytes + pacer_overhead_bytes(&a->pacer) >
 			     (uint64_t)a->limit.in_force_bytes;
 }
 
@@ -223,11 +223,11 @@ static void warn_if_too_low(struct arena *a)
 {
 	int64_t own = tri_read(&a->view.ctl->memory_limit_bytes), limit = a->limit.in_force_bytes;
 
-	if (own != limit || a->reached_bytes <= (uint64_t)limit || a->limit.told_low_bytes == limit)
+	if (own != limit || a->live.reached_bytes <= (uint64_t)limit || a->limit.told_low_bytes == limit)
 		return;
 	a->limit.told_low_bytes = limit;
 	log_warning("%s: %.1f MiB live, more than its own memory limit of %.1f MiB: it can't be kept; raise the limit, "
-		    "or have the program hold on to less", a->name, mib(a->reached_bytes), mib((uint64_t)limit));
+		    "or have the program hold on to less", a->client.name, mib(a->live.reached_bytes), mib((uint64_t)limit));
 }
 
 static bool fails_fast(const struct arena *a)
@@ -257,10 +257,10 @@ static void set_over(struct arena *a, bool over)
 			"%s: %.1f MiB live under a limit of %.1f MiB: keeping it would take over "
 			"half of the CPU time, so it gives way; raise the limit, or let the program "
 			"hold on to less",
-			a->name, mib(a->live_bytes), mib((uint64_t)l->in_force_bytes));
+			a->client.name, mib(a->live.bytes), mib((uint64_t)l->in_force_bytes));
 	} else if (!over && l->over) {
-		log_line("%s: %.1f MiB live: the limit is kept again", a->name,
-			 mib(a->live_bytes));
+		log_line("%s: %.1f MiB live: the limit is kept again", a->client.name,
+			 mib(a->live.bytes));
 	}
 	if (over != l->over)
 		trace_limit(a, over ? "gives way" : "kept again");
@@ -279,7 +279,7 @@ void limit_init(struct arena *a)
 	l->share_bytes = PACER_NO_LIMIT;
 	l->in_force_bytes = PACER_NO_LIMIT;
 	l->answered_assist_ns = tri_read(&a->view.ctl->assist_ns);
-	l->client_seen = a->pid > 0 && !clock_getcpuclockid(a->pid, &l->client_clock);
+	l->client_seen = a->client.pid > 0 && !clock_getcpuclockid(a->client.pid, &l->client_clock);
 }
 
 /* Who has chosen a limit, or none, has that in place of a share. */
@@ -431,14 +431,14 @@ bool limit_progress(struct arena *a)
 
 bool limit_wants_cycle(struct arena *a)
 {
-	uint64_t since = tri_read(&a->view.ctl->allocated_bytes) - a->live_at_bytes;
+	uint64_t since = tri_read(&a->view.ctl->allocated_bytes) - a->live.at_bytes;
 
 	/* Refused pages, it asks what has become of the limit. */
-	if (a->triggered && tri_read(&a->view.ctl->refuse))
+	if (a->requests.triggered && tri_read(&a->view.ctl->refuse))
 		return true;
 	if (!a->limit.urgent)
 		return false;
-	if ((int64_t)since >= (int64_t)HURRY_MIN_BYTES && since >= a->live_bytes / HURRY_PARTS)
+	if ((int64_t)since >= (int64_t)HURRY_MIN_BYTES && since >= a->live.bytes / HURRY_PARTS)
 		return true;
 	a->limit.urgent = false;
 	return false;
@@ -480,7 +480,7 @@ enum limit_verdict limit_judge(struct arena *a)
 		return LIMIT_KEPT_AGAIN;
 	}
 	l->urgent = false;
-	a->triggered = false;
+	a->requests.triggered = false;
 	if (!l->held) {
 		if (!pacer_limited(&a->pacer, l->in_force_bytes))
 			return LIMIT_KEPT;

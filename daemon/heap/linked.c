@@ -132,11 +132,11 @@ static void end(struct arena *a, int err, const char *why)
 	let_go(a);
 	limit_set_wake_after(a, 0);
 	if (elected) {
-		log_debug("client %d: elects a policy: %s", a->pid, why);
+		log_debug("client %d: elects a policy: %s", a->client.pid, why);
 		return;
 	}
 	alone();
-	log_line("client %d: goes on without a policy: %s", a->pid, why);
+	log_line("client %d: goes on without a policy: %s", a->client.pid, why);
 	gone(a, err, why);
 	election_bar(false);
 }
@@ -164,7 +164,7 @@ static void begin(struct arena *a, int sock, int fd, bool elected)
 	if (err) {
 		if (sock >= 0)
 			close(sock);
-		log_warning("client %d: its policy is not taken: %s", a->pid, why);
+		log_warning("client %d: its policy is not taken: %s", a->client.pid, why);
 		if (elected)
 			election_link_over();
 		else

@@ -20,7 +20,7 @@ static uint64_t counter_at(const struct arena *a, uint64_t live)
 {
 	if (live == PACER_NEVER)
 		return UINT64_MAX;
-	return live <= a->live_bytes ? a->live_at_bytes : a->live_at_bytes + (live - a->live_bytes);
+	return live <= a->live.bytes ? a->live.at_bytes : a->live.at_bytes + (live - a->live.bytes);
 }
 
 static void publish_trigger(struct arena *a)
@@ -51,8 +51,8 @@ static void publish_trigger(struct arena *a)
 	tri_write(&ctl->far_bytes, counter_at(a, far));
 	if (a->pacer.marking)
 		return;			/* the next trigger is the end of marking's business */
-	a->trigger_bytes = limit_trigger(a, counter_at(a, pacer_trigger_bytes(&a->pacer)));
-	tri_write(&ctl->trigger_bytes, a->trigger_bytes);
+	a->pacing.trigger_bytes = limit_trigger(a, counter_at(a, pacer_trigger_bytes(&a->pacer)));
+	tri_write(&ctl->trigger_bytes, a->pacing.trigger_bytes);
 	/* Then triggered() reads the counter: pairs with tri_count_allocated(). */
 	atomic_thread_fence(memory_order_seq_cst);
 }
@@ -64,7 +64,7 @@ void pacing_update(struct arena *a)
 		.gc_percent = tri_read(&ctl->gc_percent),
 		.memory_limit_bytes = limit_update(a),
 		.procs = cpus_online(),
-		.heap_minimum_bytes = a->heap_minimum_bytes,
+		.heap_minimum_bytes = a->pacing.heap_minimum_bytes,
 	};
 
 	pacer_configure(&a->pacer, &config);
@@ -91,8 +91,8 @@ void pacing_set_wake_after(struct arena *a, int64_t bytes)
 /* Whether the client has allocated as much as the trigger allows. */
 static bool triggered(const struct arena *a)
 {
-	return a->trigger_bytes != UINT64_MAX &&
-	       tri_read(&a->view.ctl->allocated_bytes) > a->trigger_bytes;
+	return a->pacing.trigger_bytes != UINT64_MAX &&
+	       tri_read(&a->view.ctl->allocated_bytes) > a->pacing.trigger_bytes;
 }
 
 /* A cycle is due.  Whether it is put off, because the watcher was to be woken, or the limit gives way. */
@@ -103,7 +103,7 @@ static bool put_off(struct arena *a)
 		a->limit.wake_after_bytes = 0;
 		linked_wake(a);
 		pacing_update(a);
-		a->triggered = false;
+		a->requests.triggered = false;
 		if (!triggered(a))
 			return true;
 	}
@@ -145,7 +145,7 @@ void pacing_begin_cycle(struct arena *a)
 {
 	struct pacer_start start = { .heap_live_bytes = arena_live_bytes(a) };
 
-	a->triggered = false;
+	a->requests.triggered = false;
 	a->now.start_bytes = start.heap_live_bytes;
 	pacer_cycle_start(&a->pacer, &start);
 	tri_write(&a->view.ctl->trigger_bytes, UINT64_MAX);
@@ -194,10 +194,10 @@ void pacing_end_marking(struct arena *a, uint64_t black_at, uint64_t end_at, boo
 	scavenge_note_use(a, f->goal_bytes);
 	f->live_bytes = end.marked_bytes;
 	pacer_cycle_end(&a->pacer, &end);
-	a->reached_bytes = end.marked_bytes - black;
-	a->live_bytes = end.marked_bytes;
-	a->live_at_bytes = end_at;
-	tri_write(&ctl->live_bytes, a->live_bytes);
+	a->live.reached_bytes = end.marked_bytes - black;
+	a->live.bytes = end.marked_bytes;
+	a->live.at_bytes = end_at;
+	tri_write(&ctl->live_bytes, a->live.bytes);
 	/* Before the sweep: threads past the old goal wait for the new one. */
 	publish_trigger(a);
 }
@@ -213,7 +213,7 @@ static void adapt_minimum(struct arena *a)
 	const struct cycle_figures *f = &a->now;
 	uint64_t fixed = f->wall_ns[PHASE_BARRIER] + f->wall_ns[PHASE_TERMINATION] +
 			 f->wall_ns[PHASE_SWEEP];
-	uint64_t interval = clock_ns() - a->cycle_end_ns, minimum = a->heap_minimum_bytes;
+	uint64_t interval = clock_ns() - a->cycle_end_ns, minimum = a->pacing.heap_minimum_bytes;
 
 	if (!a->cycle_end_ns)
 		return;
@@ -221,9 +221,9 @@ static void adapt_minimum(struct arena *a)
 		minimum *= 2;
 	else if (fixed < interval / 40 && minimum > PACER_HEAP_MINIMUM_BYTES)
 		minimum /= 2;
-	if (minimum == a->heap_minimum_bytes)
+	if (minimum == a->pacing.heap_minimum_bytes)
 		return;
-	a->heap_minimum_bytes = minimum;
+	a->pacing.heap_minimum_bytes = minimum;
 	pacing_update(a);
 }
 
@@ -238,8 +238,8 @@ void pacing_end_cycle(struct arena *a)
 
 void pacing_reset_minimum(struct arena *a)
 {
-	if (a->heap_minimum_bytes == PACER_HEAP_MINIMUM_BYTES)
+	if (a->pacing.heap_minimum_bytes == PACER_HEAP_MINIMUM_BYTES)
 		return;
-	a->heap_minimum_bytes = PACER_HEAP_MINIMUM_BYTES;
+	a->pacing.heap_minimum_bytes = PACER_HEAP_MINIMUM_BYTES;
 	pacing_update(a);
 }

@@ -11,16 +11,16 @@ void publish_figures(struct arena *a)
 {
 	const struct cycle_figures *c = &a->last;
 	struct tri_ctl *ctl = a->view.ctl;
-	uint64_t allocated = tri_read(&ctl->allocated_bytes), since = allocated - a->live_at_bytes;
+	uint64_t allocated = tri_read(&ctl->allocated_bytes), since = allocated - a->live.at_bytes;
 	uint64_t peak = tri_read(&ctl->peak_pages);
 	struct board_figures f = {
 		.published_ns = clock_ns(),
 		.gc_percent = a->pacer.config.gc_percent,
 		.limit_bytes = a->limit.in_force_bytes,
 		.allocated_bytes = allocated,
-		.live_bytes = a->live_bytes,
-		.reached_bytes = a->reached_bytes,
-		.now_bytes = a->live_bytes + ((int64_t)since < 0 ? 0 : since),
+		.live_bytes = a->live.bytes,
+		.reached_bytes = a->live.reached_bytes,
+		.now_bytes = a->live.bytes + ((int64_t)since < 0 ? 0 : since),
 		.goal_bytes = pacer_goal_bytes(&a->pacer),
 		.trigger_bytes = pacer_trigger_bytes(&a->pacer),
 		.heap_bytes = arena_used_bytes(a),
@@ -30,12 +30,12 @@ void publish_figures(struct arena *a)
 		.released_bytes = tri_read(&ctl->released_bytes),
 		.cycles = tri_read(&ctl->cycles),
 		.forced_cycles = tri_read(&ctl->forced_cycles),
-		.mark_cpu_ns = a->gc_cpu_ns,
+		.mark_cpu_ns = a->totals.gc_cpu_ns,
 		.assist_ns = tri_read(&ctl->assist_ns),
-		.interrupted_max_ns = a->interrupted_max_ns,
-		.interrupted_total_ns = a->interrupted_total_ns,
-		.interruptions = a->interruptions,
-		.threads = a->threads,
+		.interrupted_max_ns = a->totals.interrupted_max_ns,
+		.interrupted_total_ns = a->totals.interrupted_total_ns,
+		.interruptions = a->totals.interruptions,
+		.threads = a->client.threads,
 		.cycle_end_ns = a->cycle_end_ns,
 		.cycle_wall_ns = c->wall_ns[PHASE_BARRIER] + c->wall_ns[PHASE_MARK] +
 				 c->wall_ns[PHASE_TERMINATION],

@@ -57,14 +57,14 @@ uint64_t scavenge_free_bytes(const struct arena *a)
 /* Forget what is older than the last window; true if no cycle is left to remember. */
 static bool turn_windows(struct arena *a, uint64_t now)
 {
-	uint64_t since = now - a->use_window_ns;
+	uint64_t since = now - a->scavenger.use_window_ns;
 
 	if (since <= USE_WINDOW_NS)
 		return false;
-	a->use_before = since <= 2 * USE_WINDOW_NS ? a->use_now : 0;
-	a->use_now = 0;
-	a->use_window_ns = now;
-	return a->use_before == 0;
+	a->scavenger.use_before = since <= 2 * USE_WINDOW_NS ? a->scavenger.use_now : 0;
+	a->scavenger.use_now = 0;
+	a->scavenger.use_window_ns = now;
+	return a->scavenger.use_before == 0;
 }
 
 void scavenge_note_use(struct arena *a, uint64_t goal_bytes)
@@ -72,8 +72,8 @@ void scavenge_note_use(struct arena *a, uint64_t goal_bytes)
 	double ratio = (double)arena_used_bytes(a) / (double)goal_bytes;
 
 	turn_windows(a, clock_ns());
-	if (goal_bytes != PACER_NEVER && ratio > a->use_now)
-		a->use_now = ratio;
+	if (goal_bytes != PACER_NEVER && ratio > a->scavenger.use_now)
+		a->scavenger.use_now = ratio;
 }
 
 /* Bytes in free pages beyond what the heap needs for its goal.  Publishes the free bytes. */
@@ -81,7 +81,7 @@ static uint64_t excess(struct arena *a)
 {
 	const struct tri_view *v = &a->view;
 	uint64_t idle = free_backed(v), goal = pacer_goal_bytes(&a->pacer), used = arena_used_bytes(a);
-	double use = a->use_now > a->use_before ? a->use_now : a->use_before;
+	double use = a->scavenger.use_now > a->scavenger.use_before ? a->scavenger.use_now : a->scavenger.use_before;
 	double keep = (double)goal * (use > 1 ? use : 1) * KEEP_FACTOR;
 
 	tri_write(&v->ctl->free_backed_bytes, idle);
@@ -98,11 +98,11 @@ static void schedule(struct arena *a, bool something)
 	uint64_t now = clock_ns();
 
 	if (something)
-		a->scavenge_ns = now > a->scavenge_next_ns ? now : a->scavenge_next_ns;
-	else if (a->use_now > 0 || a->use_before > 0)
-		a->scavenge_ns = a->use_window_ns + USE_WINDOW_NS + 1;
+		a->scavenger.step_ns = now > a->scavenger.earliest_ns ? now : a->scavenger.earliest_ns;
+	else if (a->scavenger.use_now > 0 || a->scavenger.use_before > 0)
+		a->scavenger.step_ns = a->scavenger.use_window_ns + USE_WINDOW_NS + 1;
 	else
-		a->scavenge_ns = 0;
+		a->scavenger.step_ns = 0;
 }
 
 void scavenge_begin(struct arena *a)
@@ -140,7 +140,7 @@ static uint64_t punch(struct arena *a, uint64_t from, const uint64_t *mask, uint
 		}
 	}
 	if (err)
-		log_line("%s: can't release memory: %s", a->name, strerror(err));
+		log_line("%s: can't release memory: %s", a->client.name, strerror(err));
 	return err ? 0 : released;
 }
 
@@ -209,6 +209,6 @@ void scavenge_step(struct arena *a)
 		bytes = 0;
 	publish_figures(a);
 	pause = (clock_ns() - before) * PAUSE_FACTOR;
-	a->scavenge_next_ns = clock_ns() + (pause > PAUSE_MIN_NS ? pause : PAUSE_MIN_NS);
+	a->scavenger.earliest_ns = clock_ns() + (pause > PAUSE_MIN_NS ? pause : PAUSE_MIN_NS);
 	schedule(a, bytes != 0);
 }

@@ -17,10 +17,10 @@ void settings_set(struct arena *a, enum board_order kind, int64_t value)
 	struct tri_ctl *ctl = a->view.ctl;
 
 	if (kind == ORDER_GC_PERCENT) {
-		a->gc_percent_default = false;
+		a->settings.gc_percent_default = false;
 		tri_write(&ctl->gc_percent, (int32_t)value);
 	} else {
-		a->limit_default = false;
+		a->settings.limit_default = false;
 		tri_write(&ctl->memory_limit_bytes, value);
 	}
 	pacing_update(a);
@@ -41,17 +41,17 @@ void settings_learn_defaults(struct arena *a)
 	int64_t limit;
 
 	if (!b) {
-		a->defaults = (struct arena_defaults){ config_gc_percent(), config_memory_limit_bytes(),
+		a->settings.defaults = (struct arena_defaults){ config_gc_percent(), config_memory_limit_bytes(),
 						       config_limit_policy() };
 		return;
 	}
 	percent = atomic_load(&b->defaults.gc_percent);
 	limit = atomic_load(&b->defaults.memory_limit_bytes);
 	if (percent >= -1 && percent <= CONFIG_GC_PERCENT_MAX)
-		a->defaults.gc_percent = percent;
+		a->settings.defaults.gc_percent = percent;
 	if (limit >= 0 || limit == TRI_LIMIT_AUTO)
-		a->defaults.memory_limit_bytes = limit;
-	a->defaults.limit_policy = atomic_load(&b->defaults.limit_policy) == TRI_LIMIT_FAIL_FAST ?
+		a->settings.defaults.memory_limit_bytes = limit;
+	a->settings.defaults.limit_policy = atomic_load(&b->defaults.limit_policy) == TRI_LIMIT_FAIL_FAST ?
 		TRI_LIMIT_FAIL_FAST : TRI_LIMIT_CONTINUE;
 }
 
@@ -60,38 +60,38 @@ void settings_init(struct arena *a, uint64_t unchosen)
 	struct tri_ctl *ctl = a->view.ctl;
 
 	settings_learn_defaults(a);
-	a->gc_percent_seen = tri_read(&ctl->gc_percent);
-	a->limit_seen = tri_read(&ctl->memory_limit_bytes);
-	a->policy_seen = tri_read(&ctl->limit_policy);
-	a->gc_percent_default = unchosen & TRI_HELLO_DEFAULT_GC_PERCENT &&
-				a->gc_percent_seen == CONFIG_GC_PERCENT;
-	a->limit_default =
-		unchosen & TRI_HELLO_DEFAULT_MEMORY_LIMIT && a->limit_seen == TRI_LIMIT_AUTO;
-	a->policy_default = unchosen & TRI_HELLO_DEFAULT_LIMIT_POLICY &&
-			    a->policy_seen == TRI_LIMIT_CONTINUE;
+	a->settings.gc_percent_seen = tri_read(&ctl->gc_percent);
+	a->settings.limit_seen = tri_read(&ctl->memory_limit_bytes);
+	a->settings.policy_seen = tri_read(&ctl->limit_policy);
+	a->settings.gc_percent_default = unchosen & TRI_HELLO_DEFAULT_GC_PERCENT &&
+				a->settings.gc_percent_seen == CONFIG_GC_PERCENT;
+	a->settings.limit_default =
+		unchosen & TRI_HELLO_DEFAULT_MEMORY_LIMIT && a->settings.limit_seen == TRI_LIMIT_AUTO;
+	a->settings.policy_default = unchosen & TRI_HELLO_DEFAULT_LIMIT_POLICY &&
+			    a->settings.policy_seen == TRI_LIMIT_CONTINUE;
 }
 
 void settings_apply_defaults(struct arena *a)
 {
 	struct tri_ctl *ctl = a->view.ctl;
-	int32_t percent = a->defaults.gc_percent;
-	int64_t limit = a->defaults.memory_limit_bytes;
-	uint32_t policy = a->defaults.limit_policy;
+	int32_t percent = a->settings.defaults.gc_percent;
+	int64_t limit = a->settings.defaults.memory_limit_bytes;
+	uint32_t policy = a->settings.defaults.limit_policy;
 
-	if (a->gc_percent_default) {
-		a->gc_percent_default = atomic_compare_exchange_strong(
-			&ctl->gc_percent, &a->gc_percent_seen, percent);
-		a->gc_percent_seen = percent;
+	if (a->settings.gc_percent_default) {
+		a->settings.gc_percent_default = atomic_compare_exchange_strong(
+			&ctl->gc_percent, &a->settings.gc_percent_seen, percent);
+		a->settings.gc_percent_seen = percent;
 	}
-	if (a->limit_default) {
-		a->limit_default = atomic_compare_exchange_strong(&ctl->memory_limit_bytes,
-								  &a->limit_seen, limit);
-		a->limit_seen = limit;
+	if (a->settings.limit_default) {
+		a->settings.limit_default = atomic_compare_exchange_strong(&ctl->memory_limit_bytes,
+								  &a->settings.limit_seen, limit);
+		a->settings.limit_seen = limit;
 	}
-	if (a->policy_default) {
-		a->policy_default = atomic_compare_exchange_strong(&ctl->limit_policy,
-								   &a->policy_seen, policy);
-		a->policy_seen = policy;
+	if (a->settings.policy_default) {
+		a->settings.policy_default = atomic_compare_exchange_strong(&ctl->limit_policy,
+								   &a->settings.policy_seen, policy);
+		a->settings.policy_seen = policy;
 	}
 	pacing_update(a);
 	publish_figures(a);

@@ -74,7 +74,7 @@ static bool sweep_span(struct arena *a, uint32_t page, const struct tri_class *c
 		return false;
 	live = tri_span_sweep(v, page, c->objects, a->cycle);
 	/* Also what goes back to the page heap: who has lost an object finds that out at once. */
-	if (a->clobberfree)
+	if (a->debug.clobberfree)
 		tri_span_clobber(v, page, c, a->cycle);
 	if (!live) {
 		tri_span_free(v, page, c->pages);

@@ -43,7 +43,7 @@ void trace_pacer(struct arena *a)
 
 	trace_line(a, "tricolor %d pacer %u: %.1f MiB live, trigger %.1f, goal %.1f (by %s), runway %.1f, "
 		   "cons/mark %.3f, overhead %.1f, assisted %.2f bytes a byte",
-		   a->shown_pid, a->cycle, mib(p->marked_bytes), trigger == PACER_NEVER ? -1 : mib(trigger),
+		   a->client.shown_pid, a->cycle, mib(p->marked_bytes), trigger == PACER_NEVER ? -1 : mib(trigger),
 		   goal == PACER_NEVER ? -1 : mib(goal),
 		   pacer_limited(p, p->config.memory_limit_bytes) ? "limit" : "GOGC",
 		   mib(p->runway_bytes), p->cons_mark, mib(pacer_overhead_bytes(p)), p->assist_ratio);
@@ -54,7 +54,7 @@ void trace_scavenger(struct arena *a)
 	const struct tri_ctl *ctl = a->view.ctl;
 
 	trace_line(a, "tricolor %d scav %u: %.1f MiB in spans, %.1f free with memory, %.1f released so far, "
-		   "%.1f resident", a->shown_pid, a->cycle, mib(arena_used_bytes(a)),
+		   "%.1f resident", a->client.shown_pid, a->cycle, mib(arena_used_bytes(a)),
 		   mib(tri_read(&ctl->free_backed_bytes)), mib(tri_read(&ctl->released_bytes)),
 		   mib(arena_resident_bytes(a)));
 }
@@ -62,14 +62,14 @@ void trace_scavenger(struct arena *a)
 void trace_cycle(struct arena *a, bool forced)
 {
 	const struct cycle_figures *f = &a->now;
-	uint64_t since = clock_ns() - a->attached_ns;
+	uint64_t since = clock_ns() - a->client.attached_ns;
 
 	trace_line(a,
 		   "tricolor %d gc %u @%.3fs %.0f%%: %.2f+%.2f+%.2f+%.2f ms wall, "
 		   "%.2f+%.2f+%.2f+%.2f ms cpu, max %.0f us tot %.0f us (%u) interrupted, "
 		   "%.1f->%.1f->%.1f MiB, %.1f MiB goal, %.0f KiB roots, %u workers, %llu objects%s",
-		   a->shown_pid, a->cycle, (double)since / 1e9,
-		   since ? 100.0 * (double)a->gc_cpu_ns / (double)since : 0.0,
+		   a->client.shown_pid, a->cycle, (double)since / 1e9,
+		   since ? 100.0 * (double)a->totals.gc_cpu_ns / (double)since : 0.0,
 		   ms(f->wall_ns[PHASE_BARRIER]), ms(f->wall_ns[PHASE_MARK]),
 		   ms(f->wall_ns[PHASE_TERMINATION]), ms(f->wall_ns[PHASE_SWEEP]),
 		   ms(f->cpu_ns[PHASE_BARRIER]), ms(f->cpu_ns[PHASE_MARK]),

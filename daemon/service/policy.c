@@ -109,25 +109,25 @@ static bool welcome(struct arena *a, int board_fd)
 
 	msg.kind = TRI_WELCOME_POLICY;
 	msg.welcome.descriptors = program_fd < 0 ? 1 : 2;
-	return !tri_pass(a->sock, &msg, fds, msg.welcome.descriptors, 0);
+	return !tri_pass(a->client.sock, &msg, fds, msg.welcome.descriptors, 0);
 }
 
 /* The next message, waiting for it.  False: there is none to come, or none that is known. */
 static bool hear(struct arena *a, struct link_msg *msg, const struct timespec *patience)
 {
-	struct pollfd p = { .fd = a->sock, .events = POLLIN };
+	struct pollfd p = { .fd = a->client.sock, .events = POLLIN };
 	ssize_t n;
 
 	do {
 		if (!channel_poll(a, &p, 1, patience))
 			return false;
-		n = recv(a->sock, msg, sizeof(*msg), MSG_DONTWAIT | MSG_TRUNC);
+		n = recv(a->client.sock, msg, sizeof(*msg), MSG_DONTWAIT | MSG_TRUNC);
 	} while (n < 0 && errno == EINTR);
 	if (n <= 0)
 		return false;
 	if (n != sizeof(*msg) || msg->version != LINK_VERSION) {
 		log_line("%s: its marker is let go of: its message is not that of a link of version %u",
-			 a->name, LINK_VERSION);
+			 a->client.name, LINK_VERSION);
 		return false;
 	}
 	msg->text[sizeof(msg->text) - 1] = 0;
@@ -142,10 +142,10 @@ static bool hear_attach(struct arena *a, pid_t *marker)
 	if (!hear(a, &msg, &patience))
 		return false;
 	if (msg.type != LINK_ATTACH) {
-		log_line("%s: its marker is let go of: it did not begin with ATTACH", a->name);
+		log_line("%s: its marker is let go of: it did not begin with ATTACH", a->client.name);
 		return false;
 	}
-	log_debug("%s: process %d marks its heap", a->name, msg.pid);
+	log_debug("%s: process %d marks its heap", a->client.name, msg.pid);
 	*marker = msg.pid > 0 ? msg.pid : 0;
 	return true;
 }
@@ -166,11 +166,11 @@ static void print(struct session *s, struct link_msg *msg)
 		if (*c < ' ' || *c > '~')
 			*c = '?';
 	if (s->left_out)
-		log_line("marker of %s: %u lines were left out", s->a->name,
+		log_line("marker of %s: %u lines were left out", s->a->client.name,
 			 s->left_out);
 	s->left_out = 0;
 	/* Errors of a client's are none of ours, and our log's bounds hold for them. */
-	log_at(level == LOG_ERROR ? LOG_WARNING : level, "marker of %s: %s", s->a->name,
+	log_at(level == LOG_ERROR ? LOG_WARNING : level, "marker of %s: %s", s->a->client.name,
 	       msg->text);
 }
 
@@ -197,7 +197,7 @@ static void serve(struct session *s)
 		if (msg.type == LINK_LOG)
 			print(s, &msg);
 		if (fault_happened(s->a->registry->shared.guard)) {
-			log_line("client %d: its marker is let go of: a page of the board is missing", s->a->pid);
+			log_line("client %d: its marker is let go of: a page of the board is missing", s->a->client.pid);
 			return;
 		}
 		look(s);
@@ -216,7 +216,7 @@ static void serve(struct session *s)
 /* Who speaks for another client has made the connection in its place. */
 static int client_pidfd(const struct arena *a)
 {
-	return a->member ? -1 : a->ending.pidfd;
+	return a->client.is_peer_marker ? -1 : a->client.ending.pidfd;
 }
 
 void policy_serve(struct arena *a, uint32_t gid, uint64_t heap_bytes)
@@ -237,15 +237,15 @@ void policy_serve(struct arena *a, uint32_t gid, uint64_t heap_bytes)
 	ok = ok && hear_attach(a, &marker);
 	/* Who is killed while its marker is started has a post-mortem, too, and that is of a member. */
 	if (ok || config_on_kill()[0]) {
-		a->registry = registry_enter_linked(a->pid, client_pidfd(a), a->uid, gid, heap_bytes, a->claim, &b,
-						    a->sock, marker);
-		a->claim = NULL;
+		a->registry = registry_enter_linked(a->client.pid, client_pidfd(a), a->client.uid, gid, heap_bytes, a->client.claim, &b,
+						    a->client.sock, marker);
+		a->client.claim = NULL;
 	}
 	if (!a->registry) {
 		link_board_unmap(&b);
 		return;
 	}
-	registry_name(a->registry, a->name);
+	registry_name(a->registry, a->client.name);
 	registry_set_file(a->registry, a->fd);
 	if (!ok)
 		return;
@@ -255,5 +255,5 @@ void policy_serve(struct arena *a, uint32_t gid, uint64_t heap_bytes)
 	registry_order(a->registry, ORDER_DEFAULTS, 0);
 	serve(&s);
 	/* The marker reads an end of file, whoever still has a reference to this arena. */
-	shutdown(a->sock, SHUT_RDWR);
+	shutdown(a->client.sock, SHUT_RDWR);
 }

@@ -37,7 +37,7 @@
 #include "daemon/heap/limit.h"
 #include "daemon/heap/linked.h"
 #include "daemon/heap/mark.h"
-#include "daemon/heap/moved.h"
+#include "daemon/heap/relocation.h"
 #include "daemon/heap/orders.h"
 #include "daemon/heap/pacing.h"
 #include "daemon/heap/scavenge.h"
@@ -58,16 +58,16 @@ static bool receive_hello(struct arena *a, struct tri_msg *hello)
 	ssize_t n;
 
 	do
-		n = tri_receive(a->sock, hello, 0, got, TRI_HELLO_FDS, &ngot);
+		n = tri_receive(a->client.sock, hello, 0, got, TRI_HELLO_FDS, &ngot);
 	while (n < 0 && errno == EINTR);
 	if (ngot > TRI_HELLO_FDS)
 		ngot = TRI_HELLO_FDS;
 	/* What is no HELLO says nothing of them. */
 	if (n != sizeof(*hello))
 		memset(&hello->client, 0, sizeof(hello->client));
-	if (n == sizeof(*hello) && config_is_private() && config_elects() && !a->member)
-		election_hello(hello, a->pid, got, ngot);
-	a->claim = claim_new(&hello->client, got, ngot, &a->fd);
+	if (n == sizeof(*hello) && config_is_private() && config_elects() && !a->client.is_peer_marker)
+		election_hello(hello, a->client.pid, got, ngot);
+	a->client.claim = claim_new(&hello->client, got, ngot, &a->fd);
 	if (n == 0)
 		return false;
 	hello->client.release[sizeof(hello->client.release) - 1] = 0;
@@ -104,10 +104,10 @@ static void tell_of_unseen_limit(struct arena *a)
 
 	if (!c || !c->why[0] || config_total_limit_bytes() > 0 ||
 	    tri_read(&a->view.ctl->memory_limit_bytes) != TRI_LIMIT_AUTO ||
-	    ((tri_cgroup_find("", a->pid, "memory", &cg) || cg.none) && peer_lives(a->ending.pidfd)))
+	    ((tri_cgroup_find("", a->client.pid, "memory", &cg) || cg.none) && peer_lives(a->client.ending.pidfd)))
 		return;
 	trace_line(a, "tricolor %d: its memory limit can't be seen, so none is kept: %s. If there is one, set "
-		   "TRICOLOR_MEMORY_LIMIT, or total-memory-limit in tricolord.conf", a->shown_pid, c->why);
+		   "TRICOLOR_MEMORY_LIMIT, or total-memory-limit in tricolord.conf", a->client.shown_pid, c->why);
 }
 
 static bool attach(struct arena *a)
@@ -122,62 +122,62 @@ static bool attach(struct arena *a)
 	uint32_t debug;
 	bool policy;
 
-	if (getsockopt(a->sock, SOL_SOCKET, SO_PEERCRED, &cred, &len))
+	if (getsockopt(a->client.sock, SOL_SOCKET, SO_PEERCRED, &cred, &len))
 		return false;
-	a->pid = a->shown_pid = cred.pid;
-	snprintf(a->name, sizeof(a->name), "client %d", a->pid);
+	a->client.pid = a->client.shown_pid = cred.pid;
+	snprintf(a->client.name, sizeof(a->client.name), "client %d", a->client.pid);
 	if (!receive_hello(a, &hello) || !arena_check_file(a, &layout, &heap_va))
 		return false;
-	if (a->member && !(hello.hello.flags & TRI_HELLO_STARTS_MARKER))
+	if (a->client.is_peer_marker && !(hello.hello.flags & TRI_HELLO_STARTS_MARKER))
 		return channel_refuse(a, EINVAL, "this is another client's collector, which marks no heap but that");
 	/* It speaks for its client.  Where both of us number it alike, the client's number is right as well. */
-	if (a->member && cred.pid && hello.hello.marker_pid == (uint64_t)cred.pid)
-		a->pid = hello.client.pid;
-	policy = a->member || (hello.hello.flags & TRI_HELLO_STARTS_MARKER && config_marker_own() && !config_is_private());
+	if (a->client.is_peer_marker && cred.pid && hello.hello.marker_pid == (uint64_t)cred.pid)
+		a->client.pid = hello.client.pid;
+	policy = a->client.is_peer_marker || (hello.hello.flags & TRI_HELLO_STARTS_MARKER && config_marker_own() && !config_is_private());
 	/* What is not mapped takes no addresses; a byte says that it is a client. */
 	if (!users_client_enter(cred.uid, policy ? 1 : layout.file_bytes))
 		return channel_refuse(a, EDQUOT, "user %u has as many clients, or bytes of arenas, as one user may have "
 			      "of this collector", cred.uid);
-	a->uid = cred.uid;
-	a->hello_number = postmortem_hello(cred.uid);
-	ending_watch(&a->ending, a->sock, a->pid, a->claim);
-	a->charged_bytes = policy ? 1 : layout.file_bytes;
+	a->client.uid = cred.uid;
+	a->client.hello_number = postmortem_hello(cred.uid);
+	ending_watch(&a->client.ending, a->client.sock, a->client.pid, a->client.claim);
+	a->client.charged_bytes = policy ? 1 : layout.file_bytes;
 	if (policy) {
 		policy_serve(a, cred.gid, ((uint64_t)layout.heap_pages) << TRI_PAGE_SHIFT);
 		return false;
 	}
 	if (pread(a->fd, &debug, sizeof(debug), offsetof(struct tri_ctl, debug)) == sizeof(debug)) {
-		a->checkmark = debug & TRI_DEBUG_CHECKMARK;
-		a->clobberfree = debug & TRI_DEBUG_CLOBBERFREE;
+		a->debug.checkmark = debug & TRI_DEBUG_CHECKMARK;
+		a->debug.clobberfree = debug & TRI_DEBUG_CLOBBERFREE;
 	}
 	if (!arena_map(a, &layout, heap_va))
 		return false;
 	if (marker_init(&a->marker, &a->view, a->fd))
 		return channel_refuse(a, ENOMEM, "no memory to mark another heap");
-	moved_init(&a->moved, cred.pid, hello.client.tid);
-	a->trace_gc = hello.hello.flags & TRI_HELLO_TRACE_GC;
+	relocation_init(&a->relocation, cred.pid, hello.client.tid);
+	a->trace.gc = hello.hello.flags & TRI_HELLO_TRACE_GC;
 	settings_init(a, hello.hello.flags);
-	a->trace_pacer = hello.hello.flags & TRI_HELLO_TRACE_PACER;
-	a->trace_scav = hello.hello.flags & TRI_HELLO_TRACE_SCAV;
-	a->trace_limit = hello.hello.flags & TRI_HELLO_TRACE_LIMIT;
+	a->trace.pacer = hello.hello.flags & TRI_HELLO_TRACE_PACER;
+	a->trace.scav = hello.hello.flags & TRI_HELLO_TRACE_SCAV;
+	a->trace.limit = hello.hello.flags & TRI_HELLO_TRACE_LIMIT;
 	a->cycle = hello.cycle;
 	a->fresh = true;
-	a->heap_minimum_bytes = PACER_HEAP_MINIMUM_BYTES;
-	a->attached_ns = clock_ns();
-	a->gc_done = a->gc_wanted = tri_read(&a->view.ctl->gc_done);
-	a->free_done = a->free_wanted = tri_read(&a->view.ctl->free_done);
+	a->pacing.heap_minimum_bytes = PACER_HEAP_MINIMUM_BYTES;
+	a->client.attached_ns = clock_ns();
+	a->requests.gc_done = a->requests.gc_wanted = tri_read(&a->view.ctl->gc_done);
+	a->requests.free_done = a->requests.free_wanted = tri_read(&a->view.ctl->free_done);
 	/* How much of it lives nobody knows after a predecessor's death: at most what is in use. */
-	a->live_bytes = arena_used_bytes(a);
-	a->live_at_bytes = tri_read(&a->view.ctl->allocated_bytes);
-	a->registry = registry_enter(cred.pid, a->ending.pidfd, cred.uid, cred.gid,
-				     a->view.heap_pages << TRI_PAGE_SHIFT, a->claim);
-	a->claim = NULL;
+	a->live.bytes = arena_used_bytes(a);
+	a->live.at_bytes = tri_read(&a->view.ctl->allocated_bytes);
+	a->registry = registry_enter(cred.pid, a->client.ending.pidfd, cred.uid, cred.gid,
+				     a->view.heap_pages << TRI_PAGE_SHIFT, a->client.claim);
+	a->client.claim = NULL;
 	if (!a->registry)
 		return channel_refuse(a, errno, "no memory or descriptor for another arena: %s",
 			      strerror(errno));
-	registry_name(a->registry, a->name);
-	if (a->pid <= 0 && a->registry->claim)
-		a->shown_pid = a->registry->claim->pid;
+	registry_name(a->registry, a->client.name);
+	if (a->client.pid <= 0 && a->registry->claim)
+		a->client.shown_pid = a->registry->claim->pid;
 	a->orders[FROM_REGISTRY].board = a->registry->board;
 	registry_set_file(a->registry, a->fd);
 	if (!channel_send(a, &welcome) || !handshake_receive_first(a, &first))
@@ -199,8 +199,8 @@ static bool next_timeout(const struct arena *a, struct timespec *left)
 {
 	uint64_t now = clock_ns(), due = pacing_next_ns(a);
 
-	if (a->scavenge_ns && (!due || a->scavenge_ns < due))
-		due = a->scavenge_ns;
+	if (a->scavenger.step_ns && (!due || a->scavenger.step_ns < due))
+		due = a->scavenger.step_ns;
 	now = due > now ? due - now : 0;
 	*left = (struct timespec){ (time_t)(now / 1000000000), (long)(now % 1000000000) };
 	return due != 0;
@@ -213,18 +213,18 @@ static void serve(struct arena *a)
 	struct tri_msg msg;
 
 	while (!a->stop && !arena_has_fault(a)) {
-		bool asked = a->gc_wanted != a->gc_done || a->free_wanted != a->free_done ||
+		bool asked = a->requests.gc_wanted != a->requests.gc_done || a->requests.free_wanted != a->requests.free_done ||
 			     orders_want_cycle(a);
 		bool periodic = pacing_periodic_due(a);
 
-		if (!moved_follow(a))
+		if (!relocation_follow(a))
 			return;
 		if (asked || periodic || pacing_cycle_due(a)) {
 			if (!cycle_run(a, asked || periodic))
 				return;
 			continue;
 		}
-		if (a->scavenge_ns && a->scavenge_ns <= clock_ns()) {
+		if (a->scavenger.step_ns && a->scavenger.step_ns <= clock_ns()) {
 			if (scavenge_forget_use(a))
 				pacing_reset_minimum(a);
 			scavenge_step(a);
@@ -253,29 +253,29 @@ static void serve_at(int sock, bool member)
 		close(sock);
 		return;
 	}
-	a->sock = sock;
-	a->member = member;
-	a->fd = a->holes_fd = a->ending.pidfd = a->ending.events_fd = -1;
+	a->client.sock = sock;
+	a->client.is_peer_marker = member;
+	a->fd = a->holes_fd = a->client.ending.pidfd = a->client.ending.events_fd = -1;
 	linked_init(&a->linked);
 	a->phase = PHASES;
 	tri_short_slice();
 	if (attach(a))
 		serve(a);
 	/* A member's heap has a collector of its own, which writes; and it is that one's end that is seen here. */
-	if (a->registry && !a->stop && !a->member)
-		postmortem = postmortem_read(a->registry, &a->ending, a->fd, a->hello_number);
+	if (a->registry && !a->stop && !a->client.is_peer_marker)
+		postmortem = postmortem_read(a->registry, &a->client.ending, a->fd, a->client.hello_number);
 	linked_exit(a);
 	if (a->registry) {
-		departed_add(a->registry, &a->ending);
+		departed_add(a->registry, &a->client.ending);
 		registry_leave(a->registry);
 	}
-	claim_free(a->claim);
+	claim_free(a->client.claim);
 	arena_unmap(a);
 	close(sock);
-	if (a->charged_bytes)
-		users_client_leave(a->uid, a->charged_bytes);
-	postmortem_write(postmortem, &a->ending);
-	ending_forget(&a->ending);
+	if (a->client.charged_bytes)
+		users_client_leave(a->client.uid, a->client.charged_bytes);
+	postmortem_write(postmortem, &a->client.ending);
+	ending_forget(&a->client.ending);
 	free(a);
 }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * moved.c - a marker whose client has moved to another session or control group
+ * relocation.c - a marker whose client has moved to another session or control group
  *
  * A marker is scheduled and charged with its client because it was started by it.  A client may call setsid()
  * later, or be moved to another group by somebody else.  The marker has no right to follow it there; but a new
@@ -12,7 +12,7 @@
  *
  * Where there is no /proc, or the client is in another pid namespace, nothing can be seen, and nothing is asked.
  */
-#include "moved.h"
+#include "relocation.h"
 
 #include <poll.h>
 #include <stdio.h>
@@ -43,7 +43,7 @@ static bool group_differs(const char *theirs, const char *ours, const char *cont
 	return true;
 }
 
-static bool groups_differ(const struct moved *m, char *where, size_t room)
+static bool groups_differ(const struct relocation_check *m, char *where, size_t room)
 {
 	char theirs[TEXT_BYTES], ours[TEXT_BYTES], thread[64];
 
@@ -54,14 +54,14 @@ static bool groups_differ(const struct moved *m, char *where, size_t room)
 		group_differs(theirs, ours, "memory", where, room));
 }
 
-void moved_init(struct moved *m, pid_t pid, pid_t tid)
+void relocation_init(struct relocation_check *m, pid_t pid, pid_t tid)
 {
 	m->pid = config_is_private() && pid > 0 && tid > 0 ? pid : 0;
 	m->tid = tid;
 	m->next_ns = clock_ns() + LOOK_NS;
 }
 
-bool moved(struct moved *m, char *where, size_t room)
+bool relocation_detected(struct relocation_check *m, char *where, size_t room)
 {
 	uint64_t now;
 	pid_t session;
@@ -80,15 +80,15 @@ bool moved(struct moved *m, char *where, size_t room)
 	return groups_differ(m, where, room);
 }
 
-bool moved_follow(struct arena *a)
+bool relocation_follow(struct arena *a)
 {
 	struct tri_msg ask = { .type = TRI_MSG_REPLACE, .version = TRI_PROTO_ID }, msg;
-	struct pollfd p = { .fd = a->sock, .events = POLLIN };
+	struct pollfd p = { .fd = a->client.sock, .events = POLLIN };
 	uint64_t until;
 
-	if (!moved(&a->moved, ask.text, sizeof(ask.text)))
+	if (!relocation_detected(&a->relocation, ask.text, sizeof(ask.text)))
 		return true;
-	log_line("client %d: moved: %s", a->pid, ask.text);
+	log_line("client %d: moved: %s", a->client.pid, ask.text);
 	if (!channel_send(a, &ask))
 		return false;
 	/* No cycle begins now that would be given up at once.  Who does not want another one is served on. */
