@@ -70,7 +70,7 @@ enum board_order {
 	ORDER_DEFAULTS, /* the configuration's defaults have changed */
 	ORDER_SHARE, /* value: of the budget of its cgroup; PACER_NO_LIMIT: none */
 	ORDER_PRESSURE, /* value: enum tri_pressure of its cgroup */
-	ORDER_DOZE, /* value: allocation after which to ring the watcher, which sleeps until then */
+	ORDER_WAKE_AFTER, /* value: allocation after which to ring the watcher, which sleeps until then */
 	ORDER_URGENT, /* memory is short: release, and collect if it is worth it */
 	ORDER_STOP, /* the daemon ends: let go of the client after this cycle */
 	ORDERS,

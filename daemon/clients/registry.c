@@ -57,7 +57,7 @@ static void ring(int fd)
 		return;
 }
 
-static void tell_watchers(void)
+static void notify_watchers(void)
 {
 	int i, fd;
 
@@ -137,7 +137,7 @@ static struct registry_arena *enter(struct registry_arena *r, int fd)
 	last = &r->next;
 	atomic_fetch_add(&count, 1);
 	pthread_mutex_unlock(&lock);
-	tell_watchers();
+	notify_watchers();
 	return r;
 }
 
@@ -182,9 +182,9 @@ void registry_leave(struct registry_arena *r)
 	atomic_fetch_sub(&count, 1);
 	pthread_mutex_unlock(&lock);
 	atomic_store(&r->gone, true);
-	registry_tell(r);
+	registry_notify(r);
 	futex_wake(&count);
-	tell_watchers();
+	notify_watchers();
 	registry_put(r);
 }
 
@@ -320,7 +320,7 @@ uint32_t registry_order(struct registry_arena *r, enum board_order kind, int64_t
 	return number;
 }
 
-void registry_tell(struct registry_arena *r)
+void registry_notify(struct registry_arena *r)
 {
 	atomic_fetch_add(&r->news, 1);
 	futex_wake(&r->news);

@@ -94,7 +94,7 @@ void registry_leave(struct registry_arena *r);
 void registry_set_file(struct registry_arena *r, int fd);
 
 /** Orders were met: who waits for that looks at the board. */
-void registry_tell(struct registry_arena *r);
+void registry_notify(struct registry_arena *r);
 
 /* ---- Everybody else ---- */
 

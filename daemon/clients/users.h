@@ -2,7 +2,7 @@
 /*
  * users.h - what each user has of this collector, so that no user has it all
  *
- * A guest is a connection that is not a client's, or not yet: see greet.c.  Nothing here waits, and
+ * A guest is a connection that is not a client's, or not yet: see accept.c.  Nothing here waits, and
  * the lock is held for a few instructions.
  */
 #ifndef TRICOLOR_USERS_H

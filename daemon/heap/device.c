@@ -53,7 +53,7 @@ static void publish(struct arena *a, enum phase phase, uint32_t events)
 		.gc_percent = a->pacer.config.gc_percent,
 		.gc_cpu_ppm = lived_ns ? (uint32_t)((double)a->totals.gc_cpu_ns * 1e6 /
 						    ((double)lived_ns * cpus_online())) : 0,
-		.limiter = a->limit.held,
+		.limiter = a->limit.gives_way,
 	};
 
 	if (p.memory_limit_bytes != a->published.limit_bytes || p.budget_bytes != a->published.budget_bytes ||

@@ -116,7 +116,7 @@ static void start_accounts(struct arena *a)
 	l->unreported_ns = 0;
 }
 
-static uint64_t passed(uint64_t *reading, uint64_t now)
+static uint64_t advance(uint64_t *reading, uint64_t now)
 {
 	uint64_t since = now > *reading ? now - *reading : 0;
 
@@ -131,12 +131,12 @@ static void account(struct arena *a)
 	uint64_t now = clock_ns(), overflow = l->limiter.overflow_cpu_ns, total, gc, program,
 		 assist;
 
-	assist = passed(&l->assist_ns, assist_cpu_ns(ctl));
-	gc = passed(&l->own_cpu_ns, clock_cpu_ns()) + assist + l->unreported_ns;
+	assist = advance(&l->assist_ns, assist_cpu_ns(ctl));
+	gc = advance(&l->own_cpu_ns, clock_cpu_ns()) + assist + l->unreported_ns;
 	l->unreported_ns = 0;
 	total = (uint64_t)((double)sub_sat(now, l->limiter.updated_ns) * l->limiter.cpu_milli / 1000);
 	/* A client that we can't see is taken to use what is left. */
-	program = l->client_seen ? sub_sat(passed(&l->client_cpu_ns, client_cpu_ns(l)), assist) :
+	program = l->client_seen ? sub_sat(advance(&l->client_cpu_ns, client_cpu_ns(l)), assist) :
 		  sub_sat(total, gc);
 	l->gc_ns += gc;
 	l->program_ns += program;
@@ -158,7 +158,7 @@ static void account(struct arena *a)
 void limit_interrupted(struct arena *a, uint64_t ns, uint64_t times)
 {
 	struct limit *l = &a->limit;
-	uint64_t assist = passed(&l->answered_assist_ns, tri_read(&a->view.ctl->assist_ns));
+	uint64_t assist = advance(&l->answered_assist_ns, tri_read(&a->view.ctl->assist_ns));
 	uint64_t scan = sub_sat(ns, assist), most = times * SCAN_NS;
 
 	/* Assists are counted as they happen.  What a scan takes beyond some time others have had. */
@@ -201,9 +201,9 @@ static void trace_throttled(struct arena *a)
 	struct tri_ctl *ctl = a->view.ctl;
 	uint64_t n = tri_read(&ctl->throttled);
 
-	if (n == a->limit.told_throttled || !a->trace.limit)
+	if (n == a->limit.reported_throttled || !a->trace.limit)
 		return;
-	a->limit.told_throttled = n;
+	a->limit.reported_throttled = n;
 	trace_line(a,
 		   "tricolor %d limit @%.3fs: throttled: %llu allocations have waited for the kernel's limit, %.1f ms "
 		   "in all, the longest %.1f ms",
@@ -223,9 +223,9 @@ static void warn_if_too_low(struct arena *a)
 {
 	int64_t own = tri_read(&a->view.ctl->memory_limit_bytes), limit = a->limit.in_force_bytes;
 
-	if (own != limit || a->live.reached_bytes <= (uint64_t)limit || a->limit.told_low_bytes == limit)
+	if (own != limit || a->live.reached_bytes <= (uint64_t)limit || a->limit.reported_low_bytes == limit)
 		return;
-	a->limit.told_low_bytes = limit;
+	a->limit.reported_low_bytes = limit;
 	log_warning("%s: %.1f MiB live, more than its own memory limit of %.1f MiB: it can't be kept; raise the limit, "
 		    "or have the program hold on to less", a->client.name, mib(a->live.reached_bytes), mib((uint64_t)limit));
 }
@@ -235,7 +235,7 @@ static bool fails_fast(const struct arena *a)
 	return tri_read(&a->view.ctl->limit_policy) == TRI_LIMIT_FAIL_FAST;
 }
 
-static void tell(struct arena *a)
+static void tell_client(struct arena *a)
 {
 	struct tri_ctl *ctl = a->view.ctl;
 	uint32_t pressure = a->limit.over ? (uint32_t)TRI_PRESSURE_OVER : a->limit.group_pressure;
@@ -265,7 +265,7 @@ static void set_over(struct arena *a, bool over)
 	if (over != l->over)
 		trace_limit(a, over ? "gives way" : "kept again");
 	l->over = over;
-	tell(a);
+	tell_client(a);
 }
 
 /* ------------------------------------------------------------------------------------------ */
@@ -304,17 +304,17 @@ int64_t limit_update(struct arena *a)
 		if (!was_limited)
 			start_accounts(a);
 		/* What was in the way may be no more. */
-		if (l->held && !pacer_limited(&a->pacer, bytes))
-			l->held = false;
+		if (l->gives_way && !pacer_limited(&a->pacer, bytes))
+			l->gives_way = false;
 		if (bytes == PACER_NO_LIMIT) {
-			l->held_in_cycle = false;
+			l->gave_way_in_cycle = false;
 			set_over(a, false);
 		}
 		trace_limit(a, "changed");
 	}
 	tri_write(&a->view.ctl->limit_bytes, bytes);
-	tell(a);
-	return l->held ? PACER_NO_LIMIT : bytes;
+	tell_client(a);
+	return l->gives_way ? PACER_NO_LIMIT : bytes;
 }
 
 /*
@@ -390,7 +390,7 @@ void limit_set_pressure(struct arena *a, uint32_t pressure)
 {
 	a->limit.group_pressure = pressure;
 	trace_limit(a, pressure ? "container is short of memory" : "container has room");
-	tell(a);
+	tell_client(a);
 }
 
 void limit_set_urgent(struct arena *a)
@@ -411,8 +411,8 @@ void limit_set_wake_after(struct arena *a, int64_t bytes)
 
 static void give_way(struct arena *a)
 {
-	a->limit.held = true;
-	a->limit.held_in_cycle = true;
+	a->limit.gives_way = true;
+	a->limit.gave_way_in_cycle = true;
 	set_over(a, true);
 }
 
@@ -423,7 +423,7 @@ bool limit_progress(struct arena *a)
 	if (!limited(a) || !limiter_stale(&l->limiter, clock_ns()))
 		return false;
 	account(a);
-	if (l->held || !limiting(l) || !pacer_limited(&a->pacer, l->in_force_bytes))
+	if (l->gives_way || !limiting(l) || !pacer_limited(&a->pacer, l->in_force_bytes))
 		return false;
 	give_way(a);
 	return true;
@@ -474,14 +474,14 @@ enum limit_verdict limit_judge(struct arena *a)
 		return LIMIT_KEPT;
 	account(a);
 	if (!limiting(l)) {
-		if (!l->held)
+		if (!l->gives_way)
 			return LIMIT_KEPT;
-		l->held = false;
+		l->gives_way = false;
 		return LIMIT_KEPT_AGAIN;
 	}
 	l->urgent = false;
 	a->requests.triggered = false;
-	if (!l->held) {
+	if (!l->gives_way) {
 		if (!pacer_limited(&a->pacer, l->in_force_bytes))
 			return LIMIT_KEPT;
 		give_way(a);
@@ -497,7 +497,7 @@ uint64_t limit_trigger(const struct arena *a, uint64_t trigger_bytes)
 		at = tri_read(&a->view.ctl->allocated_bytes) + a->limit.wake_after_bytes;
 		trigger_bytes = at < trigger_bytes ? at : trigger_bytes;
 	}
-	if (!a->limit.held)
+	if (!a->limit.gives_way)
 		return trigger_bytes;
 	if (think < THINK_MIN_BYTES)
 		think = THINK_MIN_BYTES;
@@ -535,10 +535,10 @@ bool limit_cycle_end(struct arena *a)
 	full = overfull(a);
 	if (full && fails_fast(a))
 		set_over(a, true);
-	else if (l->over && !l->held_in_cycle && !full)
+	else if (l->over && !l->gave_way_in_cycle && !full)
 		set_over(a, false);
 	else
-		tell(a);
-	l->held_in_cycle = l->held;
+		tell_client(a);
+	l->gave_way_in_cycle = l->gives_way;
 	return full && l->share_bytes == l->in_force_bytes;
 }

@@ -19,13 +19,13 @@ struct limit {
 	uint64_t bound_bytes;		/* after the last cycle: memory that can't be released */
 	uint64_t overhead_bytes;	/* see limit_peak() */
 	uint64_t swept_bytes;		/* in spans, after the last sweep */
-	uint64_t told_throttled;	/* waits of the client that the trace has told of */
-	int64_t told_low_bytes;		/* own limit that the log has called too low; 0: none */
+	uint64_t reported_throttled;	/* waits of the client that the trace has told of */
+	int64_t reported_low_bytes;		/* own limit that the log has called too low; 0: none */
 	uint32_t group_pressure;	/* enum tri_pressure of the client's cgroup, by the watcher */
 	uint64_t wake_after_bytes;	/* the watcher sleeps until so much is allocated; 0: it does not */
 	bool urgent;			/* memory is short: release it, collect if there is what for */
-	bool held;			/* the limit gives way, until the collector has less than half */
-	bool held_in_cycle;		/* it has since the last cycle ended */
+	bool gives_way;			/* the limit gives way, until the collector has less than half */
+	bool gave_way_in_cycle;		/* it has since the last cycle ended */
 	bool over;			/* the client is told so */
 
 	/* CPU time, in nanoseconds.  Only while there is a limit. */

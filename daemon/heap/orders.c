@@ -22,8 +22,8 @@ static void met(struct arena *a, int from, enum board_order kind, uint32_t numbe
 	o->met[kind] = number;
 	board_done(o->board, kind, number);
 	if (from == FROM_REGISTRY)
-		registry_tell(a->registry);
-	else if (kind != ORDER_SHARE && kind != ORDER_PRESSURE && kind != ORDER_DOZE && kind != ORDER_URGENT &&
+		registry_notify(a->registry);
+	else if (kind != ORDER_SHARE && kind != ORDER_PRESSURE && kind != ORDER_WAKE_AFTER && kind != ORDER_URGENT &&
 		 linked_met(a))
 		pacing_update(a);
 }
@@ -32,7 +32,7 @@ static void met(struct arena *a, int from, enum board_order kind, uint32_t numbe
 static bool counts(const struct arena *a, int from, enum board_order kind)
 {
 	return from == FROM_POLICY || !a->linked.splits ||
-	       (kind != ORDER_SHARE && kind != ORDER_PRESSURE && kind != ORDER_DOZE && kind != ORDER_URGENT);
+	       (kind != ORDER_SHARE && kind != ORDER_PRESSURE && kind != ORDER_WAKE_AFTER && kind != ORDER_URGENT);
 }
 
 /* A board may have anything on it. */
@@ -43,7 +43,7 @@ static bool makes_sense(enum board_order kind, int64_t value)
 		return value >= -1 && value <= CONFIG_GC_PERCENT_MAX;
 	case ORDER_MEMORY_LIMIT:
 	case ORDER_SHARE:
-	case ORDER_DOZE:
+	case ORDER_WAKE_AFTER:
 		return value >= 0;
 	case ORDER_PRESSURE:
 		return value >= TRI_PRESSURE_NONE && value < TRI_PRESSURE_OVER;
@@ -75,7 +75,7 @@ static void meet(struct arena *a, int from, enum board_order kind, uint32_t numb
 	case ORDER_PRESSURE:
 		limit_set_pressure(a, (uint32_t)value);
 		break;
-	case ORDER_DOZE:
+	case ORDER_WAKE_AFTER:
 		pacing_set_wake_after(a, value);
 		break;
 	case ORDER_URGENT:

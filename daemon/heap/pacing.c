@@ -45,7 +45,7 @@ static void publish_trigger(struct arena *a)
 	far = a->limit.in_force_bytes == PACER_NO_LIMIT ? PACER_NEVER :
 	      (goal > fits ? goal : fits) + in_force / LIMIT_FAR_PARTS;
 	/* A limit that gives way is no reason to wait, but the kernel's is. */
-	if (a->limit.held)
+	if (a->limit.gives_way)
 		late = far = limit_wait_bytes(a);
 	tri_write(&ctl->late_bytes, counter_at(a, late));
 	tri_write(&ctl->far_bytes, counter_at(a, far));
@@ -160,7 +160,7 @@ void pacing_progress(struct arena *a)
 		pacing_update(a);
 	live = arena_live_bytes(a);
 	ratio = pacer_revise(&a->pacer, live, mark_scan_bytes(&a->marker), 0);
-	if (a->limit.held)
+	if (a->limit.gives_way)
 		ratio = live > limit_wait_bytes(a);
 	/* 0 says that nothing is being marked. */
 	tri_write(&a->view.ctl->assist_q16, ratio * 65536 < PACING_ASSIST_MOST_Q16 ?

@@ -24,33 +24,33 @@
 #include "daemon/process/log.h"
 #include "daemon/clients/users.h"
 
-#define PLACE_NS 5000000000ull
+#define LOOKUP_NS 5000000000ull
 #define COUNT_NS 5000000000ull		/* collectors are not counted more often … */
 #define COUNT_GROWN_NS 15000000ull	/* … unless there may be a new one … */
-#define COUNT_STRAYS_NS 100000000ull	/* … or one that is about to join us … */
+#define COUNT_UNJOINED_NS 100000000ull	/* … or one that is about to join us … */
 #define COUNT_MAX 512			/* … nor among more processes than so many */
 #define LIST_BYTES 8192			/* of cgroup.procs */
 
-struct group *groups_top(struct group *g)
+struct limit_group *groups_top(struct limit_group *g)
 {
 	while (g->up)
 		g = g->up;
 	return g;
 }
 
-static bool is_within(const struct group *of, const struct group *g)
+static bool is_within(const struct limit_group *of, const struct limit_group *g)
 {
 	while (of && of != g)
 		of = of->up;
 	return of;
 }
 
-bool groups_in(const struct member *m, const struct group *g)
+bool groups_in(const struct watched_arena *m, const struct limit_group *g)
 {
 	return is_within(groups_of(m), g);
 }
 
-void groups_tick_soon(struct group *g)
+void groups_tick_soon(struct limit_group *g)
 {
 	groups_top(g)->next_ns = 0;
 }
@@ -72,17 +72,17 @@ static void note_collector(int pid, unsigned int *collectors, unsigned int *memb
 }
 
 /* Markers in there that are linked with us, if we are an elected policy. */
-static unsigned int joined(const struct groups *s, const struct place *p)
+static unsigned int joined(const struct groups *s, const struct client_cgroup *p)
 {
-	const struct member *m;
+	const struct watched_arena *m;
 	unsigned int n = 0;
 
-	for (m = s->members; m; m = m->next)
-		n += config_is_private() && m->place == p && registry_is_linked(m->r);
+	for (m = s->arenas; m; m = m->next)
+		n += config_is_private() && m->cgroup == p && registry_is_linked(m->r);
 	return n;
 }
 
-static void count_others(const struct groups *s, struct place *p, uint64_t now)
+static void count_others(const struct groups *s, struct client_cgroup *p, uint64_t now)
 {
 	unsigned int n, collectors = 0, members = 0, ours = joined(s, p);
 	char list[LIST_BYTES], *at = list, *end;
@@ -100,46 +100,46 @@ static void count_others(const struct groups *s, struct place *p, uint64_t now)
 		if (pid > 0 && pid != self)
 			note_collector(pid, &collectors, &members);
 	}
-	p->strays = members > ours ? members - ours : 0;
-	p->others = collectors + p->strays;
+	p->unjoined = members > ours ? members - ours : 0;
+	p->others = collectors + p->unjoined;
 }
 
-unsigned int groups_collectors(const struct groups *s, const struct group *g)
+unsigned int groups_collectors(const struct groups *s, const struct limit_group *g)
 {
-	const struct place *p;
+	const struct client_cgroup *p;
 	unsigned int n = 1;
 
-	for (p = s->places; p; p = p->next)
+	for (p = s->cgroups; p; p = p->next)
 		n += is_within(p->group, g) ? p->others : 0;
 	return n;
 }
 
-unsigned int groups_strays(const struct groups *s, const struct group *g)
+unsigned int groups_unjoined(const struct groups *s, const struct limit_group *g)
 {
-	const struct place *p;
+	const struct client_cgroup *p;
 	unsigned int n = 0;
 
-	for (p = s->places; p; p = p->next)
-		n += is_within(p->group, g) ? p->strays : 0;
+	for (p = s->cgroups; p; p = p->next)
+		n += is_within(p->group, g) ? p->unjoined : 0;
 	return n;
 }
 
 void groups_recount(struct groups *s)
 {
-	struct place *p;
+	struct client_cgroup *p;
 
-	for (p = s->places; p; p = p->next)
+	for (p = s->cgroups; p; p = p->next)
 		p->counted_ns = 0;
 }
 
-void groups_count(const struct groups *s, const struct group *g, bool grown, uint64_t now)
+void groups_count(const struct groups *s, const struct limit_group *g, bool grown, uint64_t now)
 {
 	uint64_t age_ns = grown ? COUNT_GROWN_NS : COUNT_NS;
-	struct place *p;
+	struct client_cgroup *p;
 
 	/* Those of other groups are counted for these. */
-	for (p = s->places; p; p = p->next)
-		if (p->group == g && now - p->counted_ns >= (p->strays ? COUNT_STRAYS_NS : age_ns))
+	for (p = s->cgroups; p; p = p->next)
+		if (p->group == g && now - p->counted_ns >= (p->unjoined ? COUNT_UNJOINED_NS : age_ns))
 			count_others(s, p, now);
 }
 
@@ -152,9 +152,9 @@ static const char *name_of(const struct level *l)
 	return l ? l->name : "clients whose groups can't be seen";
 }
 
-static struct group *group_of(struct groups *s, struct level *l)
+static struct limit_group *group_of(struct groups *s, struct level *l)
 {
-	struct group *g;
+	struct limit_group *g;
 
 	for (g = s->groups; g; g = g->next)
 		if (g->level == l)
@@ -170,7 +170,7 @@ static struct group *group_of(struct groups *s, struct level *l)
 	return g;
 }
 
-static unsigned int height(const struct group *g)
+static unsigned int height(const struct limit_group *g)
 {
 	unsigned int n = 0;
 
@@ -182,11 +182,11 @@ static unsigned int height(const struct group *g)
 /* Groups come before those that they are in. */
 static void put_in_order(struct groups *s)
 {
-	struct group *rest = s->groups, *g, **at;
+	struct limit_group *remaining = s->groups, *g, **at;
 
 	s->groups = NULL;
-	while ((g = rest)) {
-		rest = g->next;
+	while ((g = remaining)) {
+		remaining = g->next;
 		for (at = &s->groups; *at && height(*at) >= height(g);)
 			at = &(*at)->next;
 		g->next = *at;
@@ -194,7 +194,7 @@ static void put_in_order(struct groups *s)
 	}
 }
 
-static void set_limit(struct group *g, uint64_t limit_bytes, bool hidden)
+static void set_limit(struct limit_group *g, uint64_t limit_bytes, bool hidden)
 {
 	if (g->limit_bytes == limit_bytes)
 		return;
@@ -207,7 +207,7 @@ static void set_limit(struct group *g, uint64_t limit_bytes, bool hidden)
 			 hidden ? ", of a group above that can't be seen from here" : "");
 }
 
-static void set_up(struct groups *s, struct group *g, struct group *up)
+static void set_up(struct groups *s, struct limit_group *g, struct limit_group *up)
 {
 	if (g->up == up)
 		return;
@@ -217,11 +217,11 @@ static void set_up(struct groups *s, struct group *g, struct group *up)
 }
 
 /* Read the limits of a place again: which groups count its memory. */
-static void look_at_place(struct groups *s, struct place *p)
+static void read_limits_of(struct groups *s, struct client_cgroup *p)
 {
 	struct level_limit limits[LEVEL_LIMITS];
 	size_t n = p->level ? levels_limits(p->level, limits, LEVEL_LIMITS) : 0, i;
-	struct group *g, *below = NULL, *tightest = NULL;
+	struct limit_group *g, *below = NULL, *tightest = NULL;
 
 	for (i = 0; i < n; i++) {
 		g = group_of(s, limits[i].level);
@@ -255,10 +255,10 @@ static void look_at_place(struct groups *s, struct place *p)
 
 void groups_read_limits(struct groups *s)
 {
-	struct place *p;
+	struct client_cgroup *p;
 
-	for (p = s->places; p; p = p->next)
-		look_at_place(s, p);
+	for (p = s->cgroups; p; p = p->next)
+		read_limits_of(s, p);
 	put_in_order(s);
 }
 
@@ -269,11 +269,11 @@ void groups_read_limits(struct groups *s)
 /* The level of the folder that we have found, which may be known already. */
 static struct level *find_level(struct groups *s, const struct tri_cgroup *cg)
 {
-	const struct place *p;
+	const struct client_cgroup *p;
 
 	if (!cg->version)
 		return NULL;
-	for (p = s->places; p; p = p->next)
+	for (p = s->cgroups; p; p = p->next)
 		/* Its own group may have had no controller of memory, and only those above. */
 		if (p->cg.version && !strcmp(p->cg.dir, cg->dir) && !strcmp(p->level->name, cg->dir))
 			return p->level;
@@ -281,7 +281,7 @@ static struct level *find_level(struct groups *s, const struct tri_cgroup *cg)
 }
 
 /* By what its group is known, or why it is not: for the log, and for who asks. */
-static void say_where(struct registry_arena *r, const struct level *l, const struct tri_cgroup *cg)
+static void report_cgroup(struct registry_arena *r, const struct level *l, const struct tri_cgroup *cg)
 {
 	struct registry_seen seen = { .levels = levels_seen(l) };
 	const struct claim *c = r->claim;
@@ -304,25 +304,25 @@ static void say_where(struct registry_arena *r, const struct level *l, const str
 }
 
 /* The place of a private collector's own client, which comes first; NULL: not found yet. */
-static struct place *place_of_ours(const struct groups *s)
+static struct client_cgroup *own_cgroup(const struct groups *s)
 {
-	const struct member *m;
+	const struct watched_arena *m;
 
-	for (m = s->members; m && registry_is_linked(m->r);)
+	for (m = s->arenas; m && registry_is_linked(m->r);)
 		m = m->next;
-	return m ? m->place : NULL;
+	return m ? m->cgroup : NULL;
 }
 
-static struct place *place_of(struct groups *s, struct member *m, struct tri_cgroup *cg)
+static struct client_cgroup *cgroup_of(struct groups *s, struct watched_arena *m, struct tri_cgroup *cg)
 {
 	struct level *found, *l;
-	struct place *p;
+	struct client_cgroup *p;
 
 	tri_cgroup_find("", m->r->pid, "memory", cg);
 	if (!registry_client_lives(m->r)) {
 		/* Who has ended leaves soon, and stays where it was until then. */
-		if (m->place)
-			return m->place;
+		if (m->cgroup)
+			return m->cgroup;
 		cg->version = 0;
 		cg->none = false;
 		snprintf(cg->why, sizeof(cg->why), "the process that has connected has ended");
@@ -334,8 +334,8 @@ static struct place *place_of(struct groups *s, struct member *m, struct tri_cgr
 		l = m->claimed;
 	/* A member of ours that we can't see has come to us because this is its group. */
 	if (!l && config_is_private() && registry_is_linked(m->r))
-		return place_of_ours(s);
-	for (p = s->places; p; p = p->next)
+		return own_cgroup(s);
+	for (p = s->cgroups; p; p = p->next)
 		if (p->level == l)
 			return p;
 	p = calloc(1, sizeof(*p));
@@ -344,36 +344,36 @@ static struct place *place_of(struct groups *s, struct member *m, struct tri_cgr
 	p->level = l;
 	if (l && l == found)
 		p->cg = *cg;
-	p->next = s->places;
-	s->places = p;
-	look_at_place(s, p);
+	p->next = s->cgroups;
+	s->cgroups = p;
+	read_limits_of(s, p);
 	put_in_order(s);
 	return p;
 }
 
-static void place(struct groups *s, struct member *m, uint64_t now)
+static void look_up_cgroup(struct groups *s, struct watched_arena *m, uint64_t now)
 {
 	struct tri_cgroup cg;
-	struct place *p = place_of(s, m, &cg);
+	struct client_cgroup *p = cgroup_of(s, m, &cg);
 
-	m->placed_ns = now;
-	if (!p || p == m->place)
+	m->looked_up_ns = now;
+	if (!p || p == m->cgroup)
 		return;
 	if (groups_of(m)) {
 		s->untidy = true;
 		groups_tick_soon(groups_of(m));
 	}
-	m->place = p;
+	m->cgroup = p;
 	if (p->level)
 		registry_set_cgroup(m->r, p->level->name);
-	say_where(m->r, p->level, &cg);
+	report_cgroup(m->r, p->level, &cg);
 	if (p->group)
 		groups_tick_soon(p->group);
 }
 
-static void drop_member(struct groups *s, struct member **at)
+static void drop_arena(struct groups *s, struct watched_arena **at)
 {
-	struct member *m = *at;
+	struct watched_arena *m = *at;
 
 	*at = m->next;
 	if (groups_of(m))
@@ -385,9 +385,9 @@ static void drop_member(struct groups *s, struct member **at)
 	free(m);
 }
 
-static struct member *find_member(const struct groups *s, const struct registry_arena *r)
+static struct watched_arena *find_arena(const struct groups *s, const struct registry_arena *r)
 {
-	struct member *m = s->members;
+	struct watched_arena *m = s->arenas;
 
 	while (m && m->r != r)
 		m = m->next;
@@ -401,9 +401,9 @@ static int64_t claimant(const struct registry_arena *r)
 }
 
 /* Takes the reference; NULL: no memory, and the next time it is met may be better. */
-static struct member *add_member(struct groups *s, struct registry_arena *r, uint64_t now)
+static struct watched_arena *add_arena(struct groups *s, struct registry_arena *r, uint64_t now)
 {
-	struct member *m = calloc(1, sizeof(*m));
+	struct watched_arena *m = calloc(1, sizeof(*m));
 
 	if (!m) {
 		registry_put(r);
@@ -415,11 +415,11 @@ static struct member *add_member(struct groups *s, struct registry_arena *r, uin
 		groups_order_anew(m);
 		groups_recount(s);
 	}
-	m->looked_ns = r->attached_ns;
+	m->read_ns = r->attached_ns;
 	m->claimed = levels_claimed(&s->levels, r->claim, claimant(r));
-	m->next = s->members;
-	s->members = m;
-	place(s, m, now);
+	m->next = s->arenas;
+	s->arenas = m;
+	look_up_cgroup(s, m, now);
 	return m;
 }
 
@@ -427,32 +427,32 @@ void groups_meet(struct groups *s, uint64_t now)
 {
 	size_t n, room = registry_count() + 16, i;
 	struct registry_arena **list = calloc(room, sizeof(*list));
-	struct member *m, **at;
+	struct watched_arena *m, **at;
 
 	if (!list)
 		return;
 	n = registry_all(list, room);
-	for (m = s->members; m; m = m->next)
+	for (m = s->arenas; m; m = m->next)
 		m->present = false;
 	for (i = 0; i < (n < room ? n : room); i++) {
-		m = find_member(s, list[i]);
+		m = find_arena(s, list[i]);
 		if (m)
 			registry_put(list[i]);
 		else
-			m = add_member(s, list[i], now);
+			m = add_arena(s, list[i], now);
 		if (m)
 			m->present = true;
 	}
 	/* More than there was room for: the list has rung again by now. */
-	for (at = &s->members; *at && n <= room;)
+	for (at = &s->arenas; *at && n <= room;)
 		if ((*at)->present)
 			at = &(*at)->next;
 		else
-			drop_member(s, at);
+			drop_arena(s, at);
 	free(list);
-	for (m = s->members; m; m = m->next)
-		if (!m->place || now - m->placed_ns >= PLACE_NS)
-			place(s, m, now);
+	for (m = s->arenas; m; m = m->next)
+		if (!m->cgroup || now - m->looked_up_ns >= LOOKUP_NS)
+			look_up_cgroup(s, m, now);
 }
 
 /* ------------------------------------------------------------------------------------------ */
@@ -461,14 +461,14 @@ void groups_meet(struct groups *s, uint64_t now)
 
 uint64_t groups_tidy_ns(const struct groups *s)
 {
-	return s->untidy ? s->tidied_ns + PLACE_NS : UINT64_MAX;
+	return s->untidy ? s->tidied_ns + LOOKUP_NS : UINT64_MAX;
 }
 
-static bool anybody_at(const struct groups *s, const struct place *p)
+static bool has_clients(const struct groups *s, const struct client_cgroup *p)
 {
-	const struct member *m = s->members;
+	const struct watched_arena *m = s->arenas;
 
-	while (m && m->place != p)
+	while (m && m->cgroup != p)
 		m = m->next;
 	return m;
 }
@@ -476,16 +476,16 @@ static bool anybody_at(const struct groups *s, const struct place *p)
 /* Those that places and members are in, with those above. */
 static void tidy_levels(struct groups *s)
 {
-	const struct member *m;
-	const struct place *p;
+	const struct watched_arena *m;
+	const struct client_cgroup *p;
 	struct level *l;
 
 	for (l = s->levels.first; l; l = l->next)
 		l->used = false;
-	for (p = s->places; p; p = p->next)
+	for (p = s->cgroups; p; p = p->next)
 		for (l = p->level; l && !l->used; l = l->parent)
 			l->used = true;
-	for (m = s->members; m; m = m->next)
+	for (m = s->arenas; m; m = m->next)
 		for (l = m->claimed; l && !l->used; l = l->parent)
 			l->used = true;
 	levels_tidy(&s->levels);
@@ -493,8 +493,8 @@ static void tidy_levels(struct groups *s)
 
 void groups_tidy(struct groups *s, uint64_t now)
 {
-	struct place **p = &s->places;
-	struct group **at, *g;
+	struct client_cgroup **p = &s->cgroups;
+	struct limit_group **at, *g;
 
 	if (now < groups_tidy_ns(s))
 		return;
@@ -503,9 +503,9 @@ void groups_tidy(struct groups *s, uint64_t now)
 	for (g = s->groups; g; g = g->next)
 		g->used = false;
 	while (*p) {
-		struct place *old = *p;
+		struct client_cgroup *old = *p;
 
-		if (anybody_at(s, old)) {
+		if (has_clients(s, old)) {
 			for (g = old->group; g; g = g->up)
 				g->used = true;
 			p = &old->next;

@@ -23,103 +23,103 @@
 #include "daemon/clients/registry.h"
 
 /* How near a limit is, from tick to tick. */
-struct tension {
+struct pressure_state {
 	uint32_t pressure;		/* enum tri_pressure */
 	unsigned int near_ticks, room_ticks;
-	uint64_t urged_ns, urge_ns;	/* when arenas were urged, and how long not again */
+	uint64_t requested_ns, request_interval_ns;	/* when arenas were urged, and how long not again */
 	uint64_t other_bytes;		/* as of the last tick */
 	uint64_t room_bytes, raised_ns;	/* beside other collectors: taken, and when more */
-	uint64_t told_bytes;		/* the soft limit that the log has called too low; 0: none */
+	uint64_t reported_bytes;		/* the soft limit that the log has called too low; 0: none */
 };
 
 /* From the first client that it limits until a while after the last one. */
-struct group {
+struct limit_group {
 	struct level *level;		/* NULL: can't be seen */
 	uint64_t limit_bytes;		/* TRI_CGROUP_NONE */
-	struct group *up;		/* the next that counts; NULL: the top of its tree */
+	struct limit_group *up;		/* the next that counts; NULL: the top of its tree */
 	struct alarm alarm;
 	bool rang;			/* the alarm, since the last tick */
-	struct tension own;		/* of its limit … */
-	struct tension chosen;		/* … and of the one chosen for its clients */
+	struct pressure_state own;		/* of its limit … */
+	struct pressure_state chosen;		/* … and of the one chosen for its clients */
 
 	/* Of the top: when its tree is looked at. */
 	unsigned int idle_ticks;
 	uint64_t ticked_ns, next_ns, period_ns;	/* next_ns: 0: now; UINT64_MAX: if it rings */
 
 	bool used;			/* while groups are tidied */
-	struct group *next;		/* groups come before those that they are in */
+	struct limit_group *next;		/* groups come before those that they are in */
 };
 
 /* A cgroup with clients. */
-struct place {
+struct client_cgroup {
 	struct level *level;		/* NULL: can't be seen */
 	struct tri_cgroup cg;		/* where we have found it; version 0: it was sent */
-	struct group *group;		/* with the tightest limit; NULL: no memory for one */
+	struct limit_group *group;		/* with the tightest limit; NULL: no memory for one */
 	unsigned int others;		/* other collectors in there, … */
-	unsigned int strays;		/* … of these, members of an elected policy that are not ours (yet) … */
+	unsigned int unjoined;		/* … of these, members of an elected policy that are not ours (yet) … */
 	uint64_t counted_ns;		/* … and when they were counted */
-	struct place *next;
+	struct client_cgroup *next;
 };
 
 /* A share and a pressure that nobody has ever been ordered. */
 #define GROUPS_UNKNOWN 9u
 
 /* A client's arena. */
-struct member {
+struct watched_arena {
 	struct registry_arena *r;	/* a reference */
-	struct place *place;
+	struct client_cgroup *cgroup;
 	struct level *claimed;		/* its group, as it says; NULL */
-	uint64_t placed_ns;
+	uint64_t looked_up_ns;
 	bool present;			/* met while the list was read */
 
 	/* As of the last tick: tick.c's. */
 	struct budget_pace pace;
-	uint64_t allocated_bytes, cycles, looked_ns;
+	uint64_t allocated_bytes, cycles, read_ns;
 	uint64_t resident_bytes, private_bytes, reached_bytes;
 	bool active;
 	/* It was told so, and has not allocated since. */
-	bool dozing, gave_back;
+	bool idle, gave_back;
 	bool exempt;			/* has a limit of its own, or wants none */
 	uint64_t in_force_bytes;	/* the limit that it keeps, whoever has ordered that */
 	uint64_t share_bytes;		/* as ordered; UINT64_MAX: none */
 	uint32_t pressure;
-	struct member *next;
+	struct watched_arena *next;
 };
 
 struct groups {
-	struct member *members;
-	struct place *places;
-	struct group *groups;
+	struct watched_arena *arenas;
+	struct client_cgroup *cgroups;
+	struct limit_group *groups;
 	struct levels levels;
 	bool untidy;			/* somebody has left a place or a group */
 	uint64_t tidied_ns;
 };
 
 /** The top of @g's tree. */
-struct group *groups_top(struct group *g);
+struct limit_group *groups_top(struct limit_group *g);
 
 /** The group that limits @m; NULL: it has not been found. */
-static inline struct group *groups_of(const struct member *m)
+static inline struct limit_group *groups_of(const struct watched_arena *m)
 {
-	return m->place ? m->place->group : NULL;
+	return m->cgroup ? m->cgroup->group : NULL;
 }
 
 /** Whether @m counts in @g. */
-bool groups_in(const struct member *m, const struct group *g);
+bool groups_in(const struct watched_arena *m, const struct limit_group *g);
 
 /**
  * Nothing is known of what is in force for @m, because somebody else has given orders: whatever comes out of the
  * next tick is ordered.
  */
-static inline void groups_order_anew(struct member *m)
+static inline void groups_order_anew(struct watched_arena *m)
 {
 	m->share_bytes = GROUPS_UNKNOWN;
 	m->pressure = GROUPS_UNKNOWN;
-	m->dozing = m->gave_back = false;
+	m->idle = m->gave_back = false;
 }
 
 /** Look at @g's tree as soon as possible. */
-void groups_tick_soon(struct group *g);
+void groups_tick_soon(struct limit_group *g);
 
 /** Take those that have come, let go of those that have left, find those that may have moved. */
 void groups_meet(struct groups *s, uint64_t now);
@@ -128,19 +128,19 @@ void groups_meet(struct groups *s, uint64_t now);
 void groups_read_limits(struct groups *s);
 
 /** Collectors whose arenas count in @g, as far as they can be seen; ours included. */
-unsigned int groups_collectors(const struct groups *s, const struct group *g);
+unsigned int groups_collectors(const struct groups *s, const struct limit_group *g);
 
 /**
  * Count those in @g's places again, if that was not done lately; @grown: nor a moment ago, since
  * somebody has grown.
  */
-void groups_count(const struct groups *s, const struct group *g, bool grown, uint64_t now);
+void groups_count(const struct groups *s, const struct limit_group *g, bool grown, uint64_t now);
 
 /** Count them at the next opportunity, since they are others now. */
 void groups_recount(struct groups *s);
 
 /** Members of an elected policy in @g, among the others, that have not joined us. */
-unsigned int groups_strays(const struct groups *s, const struct group *g);
+unsigned int groups_unjoined(const struct groups *s, const struct limit_group *g);
 
 /** When groups_tidy() has something to do; UINT64_MAX: nothing. */
 uint64_t groups_tidy_ns(const struct groups *s);

@@ -23,10 +23,10 @@ bool shares_begin(struct shares *s, size_t n)
 	memset(s, 0, sizeof(*s));
 	s->arenas = calloc(room, sizeof(*s->arenas));
 	s->share_bytes = calloc(room, sizeof(*s->share_bytes));
-	s->who = calloc(room, sizeof(*s->who));
-	s->some = calloc(room, sizeof(*s->some));
-	s->some_shares = calloc(room, sizeof(*s->some_shares));
-	if (!s->arenas || !s->share_bytes || !s->who || !s->some || !s->some_shares)
+	s->selected = calloc(room, sizeof(*s->selected));
+	s->scratch = calloc(room, sizeof(*s->scratch));
+	s->scratch_shares = calloc(room, sizeof(*s->scratch_shares));
+	if (!s->arenas || !s->share_bytes || !s->selected || !s->scratch || !s->scratch_shares)
 		return false;
 	s->n = n;
 	for (i = 0; i < n; i++)
@@ -38,9 +38,9 @@ void shares_free(struct shares *s)
 {
 	free(s->arenas);
 	free(s->share_bytes);
-	free(s->who);
-	free(s->some);
-	free(s->some_shares);
+	free(s->selected);
+	free(s->scratch);
+	free(s->scratch_shares);
 }
 
 uint64_t shares_wanted(const struct shares *s)
@@ -48,8 +48,8 @@ uint64_t shares_wanted(const struct shares *s)
 	uint64_t sum = 0;
 	size_t i;
 
-	for (i = 0; i < s->whos; i++)
-		if (__builtin_add_overflow(sum, s->arenas[s->who[i]].want_bytes, &sum))
+	for (i = 0; i < s->nselected; i++)
+		if (__builtin_add_overflow(sum, s->arenas[s->selected[i]].want_bytes, &sum))
 			return UINT64_MAX;
 	return sum;
 }
@@ -58,19 +58,19 @@ void shares_limit(struct shares *s, uint64_t room_bytes)
 {
 	size_t i;
 
-	for (i = 0; i < s->whos; i++) {
-		const struct budget_arena *a = &s->arenas[s->who[i]];
+	for (i = 0; i < s->nselected; i++) {
+		const struct budget_arena *a = &s->arenas[s->selected[i]];
 
-		s->some[i] = *a;
+		s->scratch[i] = *a;
 		if (a->want_bytes < a->cap_bytes)
-			s->some[i].cap_bytes = a->want_bytes;
+			s->scratch[i].cap_bytes = a->want_bytes;
 	}
-	budget_split(s->some, s->whos, room_bytes);
-	for (i = 0; i < s->whos; i++) {
-		struct budget_arena *a = &s->arenas[s->who[i]];
+	budget_split(s->scratch, s->nselected, room_bytes);
+	for (i = 0; i < s->nselected; i++) {
+		struct budget_arena *a = &s->arenas[s->selected[i]];
 
-		if (s->some[i].want_bytes < a->want_bytes)
-			a->want_bytes = s->some[i].want_bytes;
+		if (s->scratch[i].want_bytes < a->want_bytes)
+			a->want_bytes = s->scratch[i].want_bytes;
 	}
 }
 
@@ -78,11 +78,11 @@ void shares_settle(struct shares *s, uint64_t room_bytes)
 {
 	size_t i;
 
-	for (i = 0; i < s->whos; i++) {
-		s->some[i] = s->arenas[s->who[i]];
-		s->some_shares[i] = s->share_bytes[s->who[i]];
+	for (i = 0; i < s->nselected; i++) {
+		s->scratch[i] = s->arenas[s->selected[i]];
+		s->scratch_shares[i] = s->share_bytes[s->selected[i]];
 	}
-	budget_settle(s->some, s->whos, room_bytes, s->some_shares);
-	for (i = 0; i < s->whos; i++)
-		s->share_bytes[s->who[i]] = s->some_shares[i];
+	budget_settle(s->scratch, s->nselected, room_bytes, s->scratch_shares);
+	for (i = 0; i < s->nselected; i++)
+		s->share_bytes[s->selected[i]] = s->scratch_shares[i];
 }

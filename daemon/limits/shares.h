@@ -15,24 +15,24 @@ struct shares {
 	uint64_t *share_bytes;		/* and what they have; shares_settle() changes it */
 	size_t n;
 
-	size_t *who;			/* the arenas that the next call is about … */
-	size_t whos;			/* … and how many they are */
+	size_t *selected;			/* the arenas that the next call is about … */
+	size_t nselected;			/* … and how many they are */
 
-	struct budget_arena *some;	/* their copies */
-	uint64_t *some_shares;
+	struct budget_arena *scratch;	/* their copies */
+	uint64_t *scratch_shares;
 };
 
 /** Room for @n arenas that want all there is.  False: no memory; shares_free() all the same. */
 bool shares_begin(struct shares *s, size_t n);
 void shares_free(struct shares *s);
 
-/** What @who would have as things are; UINT64_MAX: somebody is not limited yet. */
+/** What @selected would have as things are; UINT64_MAX: somebody is not limited yet. */
 uint64_t shares_wanted(const struct shares *s);
 
-/** @who may have @room_bytes together.  Limits that hold for fewer arenas come first. */
+/** @selected may have @room_bytes together.  Limits that hold for fewer arenas come first. */
 void shares_limit(struct shares *s, uint64_t room_bytes);
 
-/** Move what @who have towards what they want, as budget_settle(). */
+/** Move what @selected have towards what they want, as budget_settle(). */
 void shares_settle(struct shares *s, uint64_t room_bytes);
 
 #endif

@@ -63,11 +63,11 @@
 #define TICK_LONG_NS (400 * MS)		/* while they are not */
 #define YOUNG_NS (2000 * MS)		/* one client alone may start with others */
 #define TICKS_IDLE 3			/* without anybody at work: then until somebody rings … */
-#define TICKS_REST 12			/* … or, if nobody does, not before arenas rest */
-#define REST_PARTS 8			/* what is worth giving back then: this part of an arena */
-#define DOZE_BYTES (1ull << 20)		/* allocation after which one that rests rings */
-#define URGE_NS (50 * MS)		/* urged again after so long, if it has not helped … */
-#define URGE_MAX_NS (2000 * MS)		/* … and less and less often */
+#define TICKS_IDLE_UNWATCHED 12			/* … or, if nobody does, not before arenas rest */
+#define IDLE_RELEASE_PARTS 8			/* what is worth giving back then: this part of an arena */
+#define WAKE_AFTER_BYTES (1ull << 20)		/* allocation after which one that rests rings */
+#define REQUEST_NS (50 * MS)		/* urged again after so long, if it has not helped … */
+#define REQUEST_MAX_NS (2000 * MS)		/* … and less and less often */
 #define RAISE_NS (500 * MS)		/* longer than the longest time between two ticks */
 #define YIELD_PARTS 32			/* let go of at a tick, for others' sake … */
 #define FREE_PARTS 16			/* … while less than this part of the soft limit is free */
@@ -79,8 +79,8 @@
 
 /* A limit, and what counts against it, for the length of a tick. */
 struct account {
-	struct group *g;
-	struct tension *tension;	/* of @g: its own, or that of the chosen limit */
+	struct limit_group *g;
+	struct pressure_state *state;	/* of @g: its own, or that of the chosen limit */
 	bool chosen;
 	uint64_t soft_bytes;
 	uint64_t hard_bytes;		/* what must not be reached */
@@ -89,8 +89,8 @@ struct account {
 	uint64_t room_bytes;		/* for those that have one */
 };
 
-struct look {
-	struct member **members;	/* those that have a share */
+struct snapshot {
+	struct watched_arena **arenas;	/* those that have a share */
 	struct shares shares;		/* theirs, in the same order */
 	struct account *accounts;
 	size_t naccounts;
@@ -116,7 +116,7 @@ static uint64_t private_bytes(pid_t pid)
 	return (resident - shared) * (uint64_t)sysconf(_SC_PAGESIZE);
 }
 
-static bool read_counters(const struct member *m, struct tri_ctl *ctl)
+static bool read_counters(const struct watched_arena *m, struct tri_ctl *ctl)
 {
 	int fd = atomic_load(&m->r->file);
 
@@ -125,14 +125,14 @@ static bool read_counters(const struct member *m, struct tri_ctl *ctl)
 	return tri_read(&ctl->allocated_bytes) != m->allocated_bytes;
 }
 
-bool tick_has_allocated(const struct member *m)
+bool tick_has_allocated(const struct watched_arena *m)
 {
 	struct tri_ctl ctl;
 
 	return read_counters(m, &ctl);
 }
 
-static void look_at_arena(struct member *m, struct budget_arena *b, uint64_t now)
+static void read_arena(struct watched_arena *m, struct budget_arena *b, uint64_t now)
 {
 	struct board_figures f;
 	struct tri_ctl ctl;
@@ -140,7 +140,7 @@ static void look_at_arena(struct member *m, struct budget_arena *b, uint64_t now
 
 	registry_read(m->r, &f);
 	m->active = read_counters(m, &ctl);
-	m->dozing &= !m->active;
+	m->idle &= !m->active;
 	m->gave_back &= !m->active;
 	m->active |= f.cycles != m->cycles;
 	allocated = tri_read(&ctl.allocated_bytes);
@@ -149,13 +149,13 @@ static void look_at_arena(struct member *m, struct budget_arena *b, uint64_t now
 	m->resident_bytes = backing_resident_bytes(atomic_load(&m->r->file),
 						   f.heap_bytes + f.free_bytes);
 	budget_note_allocation(&m->pace, allocated > m->allocated_bytes ?
-			       allocated - m->allocated_bytes : 0, now - m->looked_ns);
+			       allocated - m->allocated_bytes : 0, now - m->read_ns);
 	if (f.cycles > m->cycles)
 		budget_note_cycle(&m->pace, f.live_bytes, f.cycle_cpu_ns);
 	m->allocated_bytes = allocated;
 	m->reached_bytes = f.reached_bytes;
 	m->cycles = f.cycles;
-	m->looked_ns = now;
+	m->read_ns = now;
 	b->live_bytes = f.live_bytes + f.overhead_bytes;
 	/* What a newcomer has filled may all be alive: its first cycle will tell. */
 	b->bound_bytes = f.cycles < 2 && m->resident_bytes > f.bound_bytes ? m->resident_bytes :
@@ -164,13 +164,13 @@ static void look_at_arena(struct member *m, struct budget_arena *b, uint64_t now
 	b->weight = budget_weight(&m->pace, f.live_bytes);
 }
 
-static void order_share(struct member *m, uint64_t bytes)
+static void order_share(struct watched_arena *m, uint64_t bytes)
 {
 	m->share_bytes = bytes;
 	registry_order(m->r, ORDER_SHARE, bytes > INT64_MAX ? PACER_NO_LIMIT : (int64_t)bytes);
 }
 
-static void order_pressure(struct member *m, uint32_t pressure)
+static void order_pressure(struct watched_arena *m, uint32_t pressure)
 {
 	if (m->pressure == pressure)
 		return;
@@ -178,27 +178,27 @@ static void order_pressure(struct member *m, uint32_t pressure)
 	registry_order(m->r, ORDER_PRESSURE, pressure);
 }
 
-static void look_at_arenas(const struct groups *s, const struct group *top, struct look *l)
+static void read_arenas(const struct groups *s, const struct limit_group *top, struct snapshot *snap)
 {
-	struct member *m;
+	struct watched_arena *m;
 	size_t n = 0;
 
-	for (m = s->members; m; m = m->next) {
+	for (m = s->arenas; m; m = m->next) {
 		if (!groups_in(m, top))
 			continue;
-		look_at_arena(m, &l->shares.arenas[n], l->now);
-		l->active |= m->active;
-		m->private_bytes = !top->level || l->chosen_bytes ? private_bytes(m->r->pid) : 0;
+		read_arena(m, &snap->shares.arenas[n], snap->now);
+		snap->active |= m->active;
+		m->private_bytes = !top->level || snap->chosen_bytes ? private_bytes(m->r->pid) : 0;
 		if (m->exempt) {
 			if (m->share_bytes != UINT64_MAX)
 				order_share(m, UINT64_MAX);
 			continue;
 		}
-		l->shares.share_bytes[n] = m->share_bytes == UINT64_MAX ? 0 : m->share_bytes;
-		l->members[n++] = m;
+		snap->shares.share_bytes[n] = m->share_bytes == UINT64_MAX ? 0 : m->share_bytes;
+		snap->arenas[n++] = m;
 	}
-	l->shares.n = n;
-	l->young = n == 1 && l->now - l->members[0]->r->attached_ns < YOUNG_NS;
+	snap->shares.n = n;
+	snap->young = n == 1 && snap->now - snap->arenas[0]->r->attached_ns < YOUNG_NS;
 }
 
 /* ------------------------------------------------------------------------------------------ */
@@ -206,41 +206,41 @@ static void look_at_arenas(const struct groups *s, const struct group *top, stru
 /* ------------------------------------------------------------------------------------------ */
 
 /* A chosen limit is for those of which the group is the tightest; the group's own for all in it. */
-static bool counts(const struct member *m, const struct account *a)
+static bool counts(const struct watched_arena *m, const struct account *a)
 {
 	return a->chosen ? groups_of(m) == a->g : groups_in(m, a->g);
 }
 
-static void choose_who(struct look *l, const struct account *a)
+static void select_arenas(struct snapshot *snap, const struct account *a)
 {
 	size_t i;
 
-	l->shares.whos = 0;
-	for (i = 0; i < l->shares.n; i++)
-		if (counts(l->members[i], a))
-			l->shares.who[l->shares.whos++] = i;
+	snap->shares.nselected = 0;
+	for (i = 0; i < snap->shares.n; i++)
+		if (counts(snap->arenas[i], a))
+			snap->shares.selected[snap->shares.nselected++] = i;
 }
 
 /* With other collectors in the group one takes no more than a fair part of what is free. */
-static void share_room(const struct look *l, struct account *a, unsigned int collectors)
+static void share_room(const struct snapshot *snap, struct account *a, unsigned int collectors)
 {
 	uint64_t ours = sub_sat(a->used_bytes, a->other_bytes);
 	uint64_t free = sub_sat(a->soft_bytes, a->used_bytes);
-	struct tension *t = a->tension;
+	struct pressure_state *t = a->state;
 	uint64_t room = ours + free / collectors, live = 0;
 	size_t i;
 
-	for (i = 0; i < l->shares.whos; i++)
-		live += l->shares.arenas[l->shares.who[i]].live_bytes;
+	for (i = 0; i < snap->shares.nselected; i++)
+		live += snap->shares.arenas[snap->shares.selected[i]].live_bytes;
 	if (!free)
 		room = a->room_bytes;
 	else if (ours > a->soft_bytes / collectors && ours > 2 * live &&
 		 free < a->soft_bytes / FREE_PARTS)
 		room = ours - ours / YIELD_PARTS;
-	if (room > t->room_bytes && l->now - t->raised_ns < RAISE_NS)
+	if (room > t->room_bytes && snap->now - t->raised_ns < RAISE_NS)
 		room = t->room_bytes;
 	else if (room > t->room_bytes)
-		t->raised_ns = l->now;
+		t->raised_ns = snap->now;
 	t->room_bytes = a->room_bytes = room;
 }
 
@@ -248,13 +248,13 @@ static void share_room(const struct look *l, struct account *a, unsigned int col
  * Others have shares of a policy that has ended, and keep them until they have joined us: so what we split is what we
  * have of its shares, and not more.
  */
-static void keep_promises(const struct look *l, struct account *a)
+static void keep_promises(const struct snapshot *snap, struct account *a)
 {
 	uint64_t promised = 0;
 	size_t i;
 
-	for (i = 0; i < l->shares.whos; i++) {
-		uint64_t bytes = l->members[l->shares.who[i]]->in_force_bytes;
+	for (i = 0; i < snap->shares.nselected; i++) {
+		uint64_t bytes = snap->arenas[snap->shares.selected[i]]->in_force_bytes;
 
 		if (bytes >= a->soft_bytes)
 			return;
@@ -264,7 +264,7 @@ static void keep_promises(const struct look *l, struct account *a)
 		a->room_bytes = promised;
 }
 
-static void set_room(const struct groups *s, const struct look *l, struct account *a)
+static void set_room(const struct groups *s, const struct snapshot *snap, struct account *a)
 {
 	unsigned int collectors;
 	bool grown;
@@ -273,27 +273,27 @@ static void set_room(const struct groups *s, const struct look *l, struct accoun
 	if (a->chosen)
 		return;
 	/* Who has many clients is most likely the only one, and has a budget for them. */
-	grown = l->shares.whos <= FEW &&
-		(l->young || a->other_bytes > a->tension->other_bytes + GROWN_BYTES);
-	groups_count(s, a->g, grown, l->now);
+	grown = snap->shares.nselected <= FEW &&
+		(snap->young || a->other_bytes > a->state->other_bytes + GROWN_BYTES);
+	groups_count(s, a->g, grown, snap->now);
 	collectors = groups_collectors(s, a->g);
 	if (collectors > 1)
-		share_room(l, a, collectors);
-	if (groups_strays(s, a->g))
-		keep_promises(l, a);
+		share_room(snap, a, collectors);
+	if (groups_unjoined(s, a->g))
+		keep_promises(snap, a);
 }
 
 /*
  * What is used is read after the arenas were looked at: what grows in between is taken for somebody
  * else's, and the room for less.  Returns whether anybody counts there.
  */
-static bool fill_in(const struct groups *s, const struct look *l, struct account *a)
+static bool fill_in(const struct groups *s, const struct snapshot *snap, struct account *a)
 {
 	uint64_t arenas = 0, exempt = 0, private = 0, used = TRI_CGROUP_NONE;
-	const struct member *m;
+	const struct watched_arena *m;
 	bool any = false;
 
-	for (m = s->members; m; m = m->next) {
+	for (m = s->arenas; m; m = m->next) {
 		if (!groups_of(m) || !counts(m, a))
 			continue;
 		any = true;
@@ -310,10 +310,10 @@ static bool fill_in(const struct groups *s, const struct look *l, struct account
 	 * all groups below.  So a group further up is first asked what is charged to it with all
 	 * cache: mostly that leaves enough.
 	 */
-	if (l->shares.whos && shares_wanted(&l->shares) < a->soft_bytes) {
+	if (snap->shares.nselected && shares_wanted(&snap->shares) < a->soft_bytes) {
 		used = tri_cgroup_files_charged(&a->g->level->files);
 		if (used < a->soft_bytes &&
-		    shares_wanted(&l->shares) > a->soft_bytes - sub_sat(used, arenas) - exempt)
+		    shares_wanted(&snap->shares) > a->soft_bytes - sub_sat(used, arenas) - exempt)
 			used = TRI_CGROUP_NONE;
 	}
 	if (used >= a->soft_bytes)
@@ -325,43 +325,43 @@ static bool fill_in(const struct groups *s, const struct look *l, struct account
 	return true;
 }
 
-static void add_account(const struct groups *s, struct look *l, struct group *g, bool chosen)
+static void add_account(const struct groups *s, struct snapshot *snap, struct limit_group *g, bool chosen)
 {
-	uint64_t limit = chosen ? l->chosen_bytes : g->limit_bytes;
-	struct account *a = &l->accounts[l->naccounts];
+	uint64_t limit = chosen ? snap->chosen_bytes : g->limit_bytes;
+	struct account *a = &snap->accounts[snap->naccounts];
 
 	/* Somebody has chosen the soft limit itself. */
 	*a = (struct account){
 		.g = g,
-		.tension = chosen ? &g->chosen : &g->own,
+		.state = chosen ? &g->chosen : &g->own,
 		.chosen = chosen,
 		.soft_bytes = chosen ? limit : limit - limit / SOFT_PARTS,
 		.hard_bytes = chosen ? limit + limit / (SOFT_PARTS - 1) : limit,
 	};
-	choose_who(l, a);
-	if (!fill_in(s, l, a)) {
-		a->tension->told_bytes = 0;
+	select_arenas(snap, a);
+	if (!fill_in(s, snap, a)) {
+		a->state->reported_bytes = 0;
 		return;
 	}
-	l->naccounts++;
-	set_room(s, l, a);
-	shares_limit(&l->shares, a->room_bytes);
+	snap->naccounts++;
+	set_room(s, snap, a);
+	shares_limit(&snap->shares, a->room_bytes);
 }
 
-static void add_accounts(const struct groups *s, struct group *top, struct look *l)
+static void add_accounts(const struct groups *s, struct limit_group *top, struct snapshot *snap)
 {
-	struct group *g;
+	struct limit_group *g;
 
 	/* The innermost come first. */
 	for (g = s->groups; g; g = g->next) {
 		if (groups_top(g) != top)
 			continue;
-		if (l->chosen_bytes)
-			add_account(s, l, g, true);
+		if (snap->chosen_bytes)
+			add_account(s, snap, g, true);
 		else
 			g->chosen.pressure = TRI_PRESSURE_NONE;
 		if (g->limit_bytes != TRI_CGROUP_NONE)
-			add_account(s, l, g, false);
+			add_account(s, snap, g, false);
 		else
 			g->own.pressure = TRI_PRESSURE_NONE;
 	}
@@ -372,18 +372,18 @@ static void add_accounts(const struct groups *s, struct group *top, struct look 
 /* ------------------------------------------------------------------------------------------ */
 
 /* Order what has changed, the ones that give first.  Returns how many there were. */
-static size_t send_shares(struct look *l)
+static size_t send_shares(struct snapshot *snap)
 {
 	size_t sent = 0, i;
 	int gives;
 
 	for (gives = 1; gives >= 0; gives--) {
-		for (i = 0; i < l->shares.n; i++) {
-			uint64_t had = l->members[i]->share_bytes, share = l->shares.share_bytes[i];
+		for (i = 0; i < snap->shares.n; i++) {
+			uint64_t had = snap->arenas[i]->share_bytes, share = snap->shares.share_bytes[i];
 
 			if (share == had || (share < had) != gives)
 				continue;
-			order_share(l->members[i], share);
+			order_share(snap->arenas[i], share);
 			sent++;
 		}
 	}
@@ -402,7 +402,7 @@ static uint64_t urgent_bytes(const struct account *a)
 
 static void judge_pressure(const struct account *a)
 {
-	struct tension *t = a->tension;
+	struct pressure_state *t = a->state;
 
 	if (a->used_bytes > near_bytes(a)) {
 		t->near_ticks++;
@@ -421,11 +421,11 @@ static void judge_pressure(const struct account *a)
 static uint64_t reached_in(const struct groups *s, const struct account *a, size_t *heaps,
 			   const struct registry_arena **one)
 {
-	const struct member *m;
+	const struct watched_arena *m;
 	uint64_t bytes = 0;
 
 	*heaps = 0;
-	for (m = s->members; m; m = m->next) {
+	for (m = s->arenas; m; m = m->next) {
 		if (!groups_of(m) || !counts(m, a))
 			continue;
 		/* Its client chooses any figure for it, and the sum is not to go round. */
@@ -438,15 +438,15 @@ static uint64_t reached_in(const struct groups *s, const struct account *a, size
 
 static void warn_if_too_low(const struct groups *s, const struct account *a)
 {
-	struct tension *t = a->tension;
+	struct pressure_state *t = a->state;
 	const struct registry_arena *one = NULL;
 	size_t heaps;
 	uint64_t live = reached_in(s, a, &heaps, &one), limit = a->chosen ? a->soft_bytes : a->hard_bytes;
 	char name[REGISTRY_NAME];
 
-	if (live <= a->soft_bytes || t->told_bytes == a->soft_bytes)
+	if (live <= a->soft_bytes || t->reported_bytes == a->soft_bytes)
 		return;
-	t->told_bytes = a->soft_bytes;
+	t->reported_bytes = a->soft_bytes;
 	if (heaps == 1)
 		registry_name(one, name);
 	else
@@ -458,31 +458,31 @@ static void warn_if_too_low(const struct groups *s, const struct account *a)
 }
 
 /* Half-way from soft to real limit: less and less often, if it does not help. */
-static void urge(struct look *l, const struct account *a)
+static void request_cycles(struct snapshot *snap, const struct account *a)
 {
-	struct tension *t = a->tension;
+	struct pressure_state *t = a->state;
 	size_t i;
 
 	if (a->used_bytes <= a->soft_bytes) {
-		t->urge_ns = URGE_NS;
+		t->request_interval_ns = REQUEST_NS;
 		return;
 	}
-	if ((a->used_bytes <= urgent_bytes(a) && !a->g->rang) || l->now - t->urged_ns < t->urge_ns)
+	if ((a->used_bytes <= urgent_bytes(a) && !a->g->rang) || snap->now - t->requested_ns < t->request_interval_ns)
 		return;
-	t->urged_ns = l->now;
-	t->urge_ns = t->urge_ns * 2 < URGE_MAX_NS ? t->urge_ns * 2 : URGE_MAX_NS;
-	choose_who(l, a);
-	for (i = 0; i < l->shares.whos; i++)
-		registry_order(l->members[l->shares.who[i]]->r, ORDER_URGENT, 0);
+	t->requested_ns = snap->now;
+	t->request_interval_ns = t->request_interval_ns * 2 < REQUEST_MAX_NS ? t->request_interval_ns * 2 : REQUEST_MAX_NS;
+	select_arenas(snap, a);
+	for (i = 0; i < snap->shares.nselected; i++)
+		registry_order(snap->arenas[snap->shares.selected[i]]->r, ORDER_URGENT, 0);
 }
 
 /* When to look at it again, at most @period_ns from now. */
-static uint64_t look_again(const struct account *a, const struct group *top, uint64_t period_ns,
+static uint64_t next_period(const struct account *a, const struct limit_group *top, uint64_t period_ns,
 			   uint64_t now)
 {
-	uint64_t had = a->tension->other_bytes, other = a->other_bytes;
+	uint64_t had = a->state->other_bytes, other = a->other_bytes;
 
-	a->tension->other_bytes = other;
+	a->state->other_bytes = other;
 	if (a->used_bytes > a->soft_bytes)
 		return TICK_SHORT_NS;
 	if (other > had && top->ticked_ns) {
@@ -502,25 +502,25 @@ static bool unwatched(const struct groups *s, const struct account *a)
 	return !a->chosen && (s->levels.deaf || !alarm_on_use(&a->g->alarm));
 }
 
-static void doze(struct member *m)
+static void set_idle(struct watched_arena *m)
 {
-	if (!m->dozing)
-		registry_order(m->r, ORDER_DOZE, DOZE_BYTES);
-	m->dozing = true;
+	if (!m->idle)
+		registry_order(m->r, ORDER_WAKE_AFTER, WAKE_AFTER_BYTES);
+	m->idle = true;
 }
 
-static void rest(struct look *l, const struct account *a)
+static void release_idle(struct snapshot *snap, const struct account *a)
 {
 	size_t i;
 
-	choose_who(l, a);
-	for (i = 0; i < l->shares.whos; i++) {
-		struct member *m = l->members[l->shares.who[i]];
-		uint64_t needs = l->shares.arenas[l->shares.who[i]].live_bytes;
+	select_arenas(snap, a);
+	for (i = 0; i < snap->shares.nselected; i++) {
+		struct watched_arena *m = snap->arenas[snap->shares.selected[i]];
+		uint64_t needs = snap->shares.arenas[snap->shares.selected[i]].live_bytes;
 
-		doze(m);
+		set_idle(m);
 		if (m->gave_back || a->used_bytes <= a->soft_bytes / 2 ||
-		    sub_sat(m->resident_bytes, needs) <= m->resident_bytes / REST_PARTS)
+		    sub_sat(m->resident_bytes, needs) <= m->resident_bytes / IDLE_RELEASE_PARTS)
 			continue;
 		registry_order(m->r, ORDER_FREE, 0);
 		m->gave_back = true;
@@ -528,24 +528,24 @@ static void rest(struct look *l, const struct account *a)
 }
 
 /* Nobody has allocated, and nothing has been ordered.  Returns whether one may sleep. */
-static bool fall_idle(const struct groups *s, struct look *l, unsigned int ticks)
+static bool fall_idle(const struct groups *s, struct snapshot *snap, unsigned int ticks)
 {
 	bool sleepy = ticks >= TICKS_IDLE;
 	size_t i;
 
-	for (i = 0; i < l->naccounts; i++) {
-		if (!unwatched(s, &l->accounts[i]))
+	for (i = 0; i < snap->naccounts; i++) {
+		if (!unwatched(s, &snap->accounts[i]))
 			continue;
-		sleepy = ticks >= TICKS_REST;
+		sleepy = ticks >= TICKS_IDLE_UNWATCHED;
 		if (sleepy)
-			rest(l, &l->accounts[i]);
+			release_idle(snap, &snap->accounts[i]);
 	}
 	return sleepy;
 }
 
-static uint32_t pressure_on(const struct member *m)
+static uint32_t pressure_on(const struct watched_arena *m)
 {
-	struct group *g = groups_of(m);
+	struct limit_group *g = groups_of(m);
 	uint32_t pressure = g->chosen.pressure;
 
 	for (; g; g = g->up)
@@ -554,74 +554,74 @@ static uint32_t pressure_on(const struct member *m)
 	return pressure;
 }
 
-static void tick_tree(const struct groups *s, struct group *top, struct look *l)
+static void tick_tree(const struct groups *s, struct limit_group *top, struct snapshot *snap)
 {
 	uint64_t period = top->period_ns;
-	struct member *m;
+	struct watched_arena *m;
 	size_t i, sent;
 
-	look_at_arenas(s, top, l);
-	add_accounts(s, top, l);
-	for (i = 0; i < l->naccounts; i++) {
-		choose_who(l, &l->accounts[i]);
-		shares_settle(&l->shares, l->accounts[i].room_bytes);
+	read_arenas(s, top, snap);
+	add_accounts(s, top, snap);
+	for (i = 0; i < snap->naccounts; i++) {
+		select_arenas(snap, &snap->accounts[i]);
+		shares_settle(&snap->shares, snap->accounts[i].room_bytes);
 	}
-	sent = send_shares(l);
+	sent = send_shares(snap);
 	period = sent || !period ? TICK_NS : period * 2 < TICK_LONG_NS ? period * 2 : TICK_LONG_NS;
-	if (l->young)
+	if (snap->young)
 		period = TICK_SHORT_NS;
-	for (i = 0; i < l->naccounts; i++) {
-		const struct account *a = &l->accounts[i];
+	for (i = 0; i < snap->naccounts; i++) {
+		const struct account *a = &snap->accounts[i];
 
 		judge_pressure(a);
 		warn_if_too_low(s, a);
-		urge(l, a);
+		request_cycles(snap, a);
 		/* The kernel counts what is in the group. */
 		if (!a->chosen)
 			alarm_thresholds(&a->g->alarm, &a->g->level->files, near_bytes(a),
 					 urgent_bytes(a));
-		period = look_again(a, top, period, l->now);
+		period = next_period(a, top, period, snap->now);
 		a->g->rang = false;
 	}
-	for (m = s->members; m; m = m->next)
+	for (m = s->arenas; m; m = m->next)
 		if (groups_in(m, top))
 			order_pressure(m, pressure_on(m));
 	top->period_ns = period;
-	top->idle_ticks = l->active || sent ? 0 : top->idle_ticks + 1;
-	l->sleepy = fall_idle(s, l, top->idle_ticks);
+	top->idle_ticks = snap->active || sent ? 0 : top->idle_ticks + 1;
+	snap->sleepy = fall_idle(s, snap, top->idle_ticks);
 }
 
 /*
  * There is no limit, and nobody will tell when there is one: it is looked for as long as somebody allocates, and who
  * does not is to ring when it does.  Returns when to look again.
  */
-static uint64_t listen_for_limits(const struct groups *s, struct group *top, uint64_t now)
+static uint64_t listen_for_limits(const struct groups *s, struct limit_group *top, uint64_t now)
 {
 	bool active = false;
 	struct tri_ctl ctl;
-	struct member *m;
+	struct watched_arena *m;
 
-	for (m = s->members; m; m = m->next) {
+	for (m = s->arenas; m; m = m->next) {
 		if (!groups_in(m, top) || !read_counters(m, &ctl))
 			continue;
 		m->allocated_bytes = tri_read(&ctl.allocated_bytes);
-		m->dozing = false;
+		m->idle = false;
 		active = true;
 	}
 	if (active)
 		return now + TICK_LONG_NS;
-	for (m = s->members; m; m = m->next)
+	for (m = s->arenas; m; m = m->next)
 		if (groups_in(m, top))
-			doze(m);
+			set_idle(m);
 	return UINT64_MAX;
 }
 
 /* There is no limit, or no more. */
-static void let_go(const struct groups *s, struct group *top)
+static void lift_limits(const struct groups *s, struct limit_group *top)
 {
-	struct member *m;
+	struct watched_arena *m;
 
-	for (m = s->members; m; m = m->next) {
+	for (m = s->arenas; m; m = m->next) {
 		if (!groups_in(m, top))
 			continue;
 		if (m->share_bytes != UINT64_MAX)
@@ -633,41 +633,41 @@ static void let_go(const struct groups *s, struct group *top)
 	top->next_ns = UINT64_MAX;
 }
 
-static void count(const struct groups *s, const struct group *top, size_t *members, size_t *groups)
+static void count(const struct groups *s, const struct limit_group *top, size_t *members, size_t *groups)
 {
-	const struct member *m;
-	struct group *g;
+	const struct watched_arena *m;
+	struct limit_group *g;
 
 	*members = *groups = 0;
-	for (m = s->members; m; m = m->next)
+	for (m = s->arenas; m; m = m->next)
 		*members += groups_in(m, top);
 	for (g = s->groups; g; g = g->next)
 		*groups += groups_top(g) == top;
 }
 
-void tick(const struct groups *s, struct group *top, uint64_t chosen_bytes, uint64_t now)
+void tick(const struct groups *s, struct limit_group *top, uint64_t chosen_bytes, uint64_t now)
 {
-	struct look l = { .chosen_bytes = chosen_bytes, .now = now };
+	struct snapshot snap = { .chosen_bytes = chosen_bytes, .now = now };
 	size_t members, groups;
 
 	if (!tick_limited(top, chosen_bytes)) {
-		let_go(s, top);
+		lift_limits(s, top);
 		top->ticked_ns = now;
 		if (tick_listens(s, top))
 			top->next_ns = listen_for_limits(s, top, now);
 		return;
 	}
 	count(s, top, &members, &groups);
-	l.members = calloc(members + 1, sizeof(*l.members));
-	l.accounts = calloc(2 * groups, sizeof(*l.accounts));
+	snap.arenas = calloc(members + 1, sizeof(*snap.arenas));
+	snap.accounts = calloc(2 * groups, sizeof(*snap.accounts));
 	/* One arena more: each is looked at before it is known to be exempt. */
-	if (shares_begin(&l.shares, members + 1) && l.members && l.accounts)
-		tick_tree(s, top, &l);
+	if (shares_begin(&snap.shares, members + 1) && snap.arenas && snap.accounts)
+		tick_tree(s, top, &snap);
 	else
 		top->period_ns = TICK_NS;
-	shares_free(&l.shares);
-	free(l.members);
-	free(l.accounts);
+	shares_free(&snap.shares);
+	free(snap.arenas);
+	free(snap.accounts);
 	top->ticked_ns = now;
-	top->next_ns = l.sleepy ? UINT64_MAX : now + top->period_ns;
+	top->next_ns = snap.sleepy ? UINT64_MAX : now + top->period_ns;
 }

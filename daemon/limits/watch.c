@@ -62,18 +62,18 @@ void watch_set_total(uint64_t total_bytes)
  */
 static void set_asleep(bool asleep)
 {
-	struct member *m;
+	struct watched_arena *m;
 
 	watcher_set_asleep(asleep);
-	for (m = watch.groups.members; m; m = m->next)
+	for (m = watch.groups.arenas; m; m = m->next)
 		registry_asleep(m->r, asleep);
 }
 
 static void fall_asleep(void)
 {
 	uint64_t total = atomic_load(&watch.total_bytes);
-	struct member *m;
-	struct group *g;
+	struct watched_arena *m;
+	struct limit_group *g;
 	bool any = false;
 
 	for (g = watch.groups.groups; g; g = g->next) {
@@ -86,7 +86,7 @@ static void fall_asleep(void)
 		return;
 	/* pairs with watcher_wake(), and in other processes with linked_wake() */
 	set_asleep(true);
-	for (m = watch.groups.members; m; m = m->next) {
+	for (m = watch.groups.arenas; m; m = m->next) {
 		g = groups_of(m);
 		if (!g || (!tick_limited(g, total) && !tick_listens(&watch.groups, g)) || !tick_has_allocated(m))
 			continue;
@@ -99,7 +99,7 @@ static void fall_asleep(void)
 static int next_timeout(uint64_t now)
 {
 	uint64_t due = groups_tidy_ns(&watch.groups);
-	struct group *g;
+	struct limit_group *g;
 
 	for (g = watch.groups.groups; g; g = g->next)
 		if (!g->up && g->next_ns < due)
@@ -122,7 +122,7 @@ static bool wait_for_news(void)
 {
 	int limits_fd = watch.groups.levels.limits_fd;
 	struct pollfd *p;
-	struct group *g;
+	struct limit_group *g;
 	size_t n = 2;
 	uint64_t times;
 	bool limits;
@@ -166,7 +166,7 @@ static bool wait_for_news(void)
 
 static void tick_due(uint64_t now)
 {
-	struct group *g;
+	struct limit_group *g;
 
 	for (g = watch.groups.groups; g; g = g->next) {
 		if (g->up || g->next_ns > now)
@@ -179,11 +179,11 @@ static void tick_due(uint64_t now)
 }
 
 /* Until the policy of another process is gone.  Then nothing that was ordered before counts. */
-static void rest(void)
+static void wait_out_pause(void)
 {
 	struct pollfd p = { .fd = watch.wake_fd, .events = POLLIN };
-	struct member *m;
-	struct group *g;
+	struct watched_arena *m;
+	struct limit_group *g;
 	uint64_t times;
 
 	watch.pauses_seen = watcher_pauses();
@@ -193,7 +193,7 @@ static void rest(void)
 		if (p.revents && read(watch.wake_fd, &times, sizeof(times)) < 0)
 			continue;
 	}
-	for (m = watch.groups.members; m; m = m->next)
+	for (m = watch.groups.arenas; m; m = m->next)
 		groups_order_anew(m);
 	groups_recount(&watch.groups);
 	for (g = watch.groups.groups; g; g = g->next)
@@ -203,8 +203,8 @@ static void rest(void)
 /* A private collector's client: where it is, those are that it may share a policy with. */
 static void note_group(void)
 {
-	const struct member *m = watch.groups.members;
-	const struct group *g;
+	const struct watched_arena *m = watch.groups.arenas;
+	const struct limit_group *g;
 
 	while (m && registry_is_linked(m->r))
 		m = m->next;
@@ -225,7 +225,7 @@ static void *watcher(void *unused)
 		uint64_t now;
 
 		if (watcher_pauses() != watch.pauses_seen)
-			rest();
+			wait_out_pause();
 		now = clock_ns();
 		groups_meet(&watch.groups, now);
 		if (limits || watch.groups.levels.deaf || now - limits_ns >= LIMIT_NS) {

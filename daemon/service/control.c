@@ -26,7 +26,7 @@
 #include "core/proto/control.h"
 #include "core/proto/version.h"
 #include "daemon/heap/linked.h"
-#include "departed.h"
+#include "former.h"
 #include "describe.h"
 #include "daemon/process/log.h"
 #include "daemon/clients/registry.h"
@@ -270,7 +270,7 @@ static bool ended(const struct peer *p, const struct control_request *q)
 	size_t n, i, kept = 0;
 
 	let_leave(p, q->pid);
-	n = departed_all(all);
+	n = former_all(all);
 	for (i = 0; i < n; i++)
 		if (may_see(p, all[i].uid) && (!q->pid || all[i].pid == q->pid))
 			all[kept++] = all[i];

@@ -40,7 +40,7 @@
 
 #include "core/proto/passing.h"
 #include "daemon/clients/election.h"
-#include "greet.h"
+#include "accept.h"
 #include "daemon/process/log.h"
 #include "core/system/point.h"
 #include "daemon/clients/registry.h"
@@ -52,7 +52,7 @@
 #define ATTEMPTS 50			/* with those that are just ending */
 #define FULL_NS 10000000l		/* before a connection is accepted that there was no descriptor for */
 
-enum role { ALONE, POLICY, MEMBER };
+enum role { ALONE, POLICY, PEER };
 
 /* All of the thread. */
 static struct {
@@ -60,8 +60,8 @@ static struct {
 	enum role role;
 	struct election_key key;	/* of the role */
 	int door, listener;		/* of a policy; -1 */
-	bool told;
-	bool resting;			/* the watcher rests until there is a result */
+	bool reported;
+	bool watcher_pauses;			/* the watcher rests until there is a result */
 } elect = { .wake_fd = -1, .door = -1, .listener = -1 };
 
 static bool same(struct election_key a, struct election_key b)
@@ -91,7 +91,7 @@ static void order(enum board_order kind, bool linked)
 }
 
 /* The arena's thread is rung by an order that asks for nothing. */
-static void tell_arena(enum election_result result, int sock, int board)
+static void answer_arena(enum election_result result, int sock, int board)
 {
 	election_answer(result, sock, board);
 	order(ORDER_PUBLISH, false);
@@ -223,7 +223,7 @@ static int say_hello(int sock)
 }
 
 /* The board that comes with WELCOME, or -errno. */
-static int hear_welcome(int sock)
+static int receive_welcome(int sock)
 {
 	struct tri_msg msg = { 0 };
 	struct pollfd p = { .fd = sock, .events = POLLIN };
@@ -247,7 +247,7 @@ static int hear_welcome(int sock)
 }
 
 /* 0, or an errno. */
-static int become_member(struct election_key key)
+static int become_peer(struct election_key key)
 {
 	struct sockaddr_un addr;
 	socklen_t len = address("policy", key, &addr);
@@ -260,18 +260,18 @@ static int become_member(struct election_key key)
 		err = EPERM;
 	if (!err)
 		err = say_hello(sock);
-	board = err ? -err : hear_welcome(sock);
+	board = err ? -err : receive_welcome(sock);
 	if (board < 0) {
 		close(sock);
 		return -board;
 	}
-	elect.role = MEMBER;
-	tell_arena(ELECTION_LINK, sock, board);
+	elect.role = PEER;
+	answer_arena(ELECTION_LINK, sock, board);
 	return 0;
 }
 
 /* One that is ending, and lets go of the address by that: try again. */
-static bool is_passing(int err)
+static bool is_transient(int err)
 {
 	return err == ECONNREFUSED || err == ECONNRESET || err == EPIPE;
 }
@@ -283,7 +283,7 @@ static int become_something(struct election_key key)
 
 	TRI_POINT("elect.tries");
 	if (err == EADDRINUSE) {
-		err = become_member(key);
+		err = become_peer(key);
 		if (err != ECONNREFUSED)
 			return err;
 		err = knock(key);
@@ -296,7 +296,7 @@ static int become_something(struct election_key key)
 		if (err == EADDRINUSE)
 			err = 0;
 	}
-	return err ? err : become_member(key);
+	return err ? err : become_peer(key);
 }
 
 static void run_for(struct election_key key)
@@ -305,17 +305,17 @@ static void run_for(struct election_key key)
 
 	for (i = 0; i < ATTEMPTS; i++) {
 		err = become_something(key);
-		if (!is_passing(err))
+		if (!is_transient(err))
 			break;
 	}
 	elect.key = key;
 	if (!err)
 		return;
 	election_failed();
-	if (!elect.told)
+	if (!elect.reported)
 		log_line("shares the memory limit with other collectors by what it sees of them: the one that splits it "
 			 "can't be joined: %s", err == EPERM ? "it is another user's" : strerror(err));
-	elect.told = true;
+	elect.reported = true;
 }
 
 /* ------------------------------------------------------------------------------------------ */
@@ -333,7 +333,7 @@ static void accept_one(void)
 		return;
 	}
 	if (is_of_our_user(sock))
-		greet_member(sock);
+		accept_peer_marker(sock);
 	else
 		close(sock);
 }
@@ -366,21 +366,21 @@ static void *thread(void *unused)
 		if (p[0].revents && read(elect.wake_fd, &times, sizeof(times)) < 0)
 			continue;
 		s = election_read();
-		if (s.over && elect.role == MEMBER)
+		if (s.over && elect.role == PEER)
 			elect.role = ALONE;
-		elect.resting |= s.over;
+		elect.watcher_pauses |= s.over;
 		if (elect.role != ALONE && !same(s.wanted, elect.key)) {
 			/* A member's link is hung up on by its arena's thread, which then says that it is over. */
-			if (elect.role == MEMBER && !s.barred)
-				tell_arena(ELECTION_ALONE, -1, -1);
+			if (elect.role == PEER && !s.barred)
+				answer_arena(ELECTION_ALONE, -1, -1);
 			leave();
 		}
 		if (elect.role == ALONE && s.wanted.ino && (!s.failed || s.over))
 			run_for(s.wanted);
 		/* The arena's watcher rests until there is a result, be it that there is nobody else. */
-		if (elect.resting && elect.role != MEMBER && !s.barred)
-			tell_arena(ELECTION_ALONE, -1, -1);
-		elect.resting = false;
+		if (elect.watcher_pauses && elect.role != PEER && !s.barred)
+			answer_arena(ELECTION_ALONE, -1, -1);
+		elect.watcher_pauses = false;
 		if (p[1].revents && elect.role == POLICY)
 			accept_one();
 		if (p[2].revents && elect.role == POLICY)
@@ -388,7 +388,7 @@ static void *thread(void *unused)
 	}
 	log_warning("takes no part in the election of a policy any more: poll: %s", strerror(errno));
 	leave();
-	tell_arena(ELECTION_ALONE, -1, -1);
+	answer_arena(ELECTION_ALONE, -1, -1);
 	return NULL;
 }
 

@@ -21,7 +21,7 @@
 #include <unistd.h>
 
 #include "core/proto/control.h"
-#include "greet.h"
+#include "accept.h"
 #include "daemon/process/log.h"
 #include "daemon/process/thread.h"
 
@@ -144,7 +144,7 @@ static void *private_thread(void *arg)
 	while (sock >= 0 || errno == EINTR || errno == ECONNABORTED) {
 		sock = accept4(fd, NULL, NULL, SOCK_CLOEXEC);
 		if (sock >= 0)
-			greet(sock);
+			accept_connection(sock);
 	}
 	/* Who connects is not left waiting for nobody. */
 	close(fd);

@@ -20,7 +20,7 @@
 #include "daemon/heap/mark.h"
 #include "options.h"
 #include "session.h"
-#include "shared.h"
+#include "server.h"
 #include "daemon/limits/watch.h"
 
 /*
@@ -79,10 +79,10 @@ int main(int argc, char **argv)
 	if (o.private_fd >= 0)
 		config_set_private(!o.no_control);
 	else
-		shared_block_signals();
+		server_block_signals();
 	if (o.private_fd < 0)
 		policy_find_program();
 	workers_start((c.workers ? (unsigned int)c.workers : cpus_allowed()) - 1);
 	watch_start((uint64_t)c.total_limit_bytes);
-	return o.private_fd >= 0 ? run_private(&o) : shared_run(&o, &c);
+	return o.private_fd >= 0 ? run_private(&o) : server_run(&o, &c);
 }

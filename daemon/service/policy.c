@@ -113,7 +113,7 @@ static bool welcome(struct arena *a, int board_fd)
 }
 
 /* The next message, waiting for it.  False: there is none to come, or none that is known. */
-static bool hear(struct arena *a, struct link_msg *msg, const struct timespec *patience)
+static bool receive(struct arena *a, struct link_msg *msg, const struct timespec *patience)
 {
 	struct pollfd p = { .fd = a->client.sock, .events = POLLIN };
 	ssize_t n;
@@ -134,12 +134,12 @@ static bool hear(struct arena *a, struct link_msg *msg, const struct timespec *p
 	return true;
 }
 
-static bool hear_attach(struct arena *a, pid_t *marker)
+static bool receive_attach(struct arena *a, pid_t *marker)
 {
 	const struct timespec patience = { LINK_ATTACH_S, 0 };
 	struct link_msg msg;
 
-	if (!hear(a, &msg, &patience))
+	if (!receive(a, &msg, &patience))
 		return false;
 	if (msg.type != LINK_ATTACH) {
 		log_line("%s: its marker is let go of: it did not begin with ATTACH", a->client.name);
@@ -175,12 +175,12 @@ static void print(struct session *s, struct link_msg *msg)
 }
 
 /* What is on the board. */
-static void look(struct session *s)
+static void read_board(struct session *s)
 {
 	uint32_t wants = atomic_exchange(&s->board->wants, 0);
 
 	if (wants & BOARD_MET)
-		registry_tell(s->a->registry);
+		registry_notify(s->a->registry);
 	if (wants & BOARD_WAKE)
 		watcher_wake();
 	if (wants & BOARD_HURRY)
@@ -193,14 +193,14 @@ static void serve(struct session *s)
 	unsigned int messages = 0;
 	struct link_msg msg;
 
-	while (hear(s->a, &msg, NULL)) {
+	while (receive(s->a, &msg, NULL)) {
 		if (msg.type == LINK_LOG)
 			print(s, &msg);
 		if (fault_happened(s->a->registry->shared.guard)) {
 			log_line("client %d: its marker is let go of: a page of the board is missing", s->a->client.pid);
 			return;
 		}
-		look(s);
+		read_board(s);
 		now = clock_ns();
 		if (now - window_ns >= LINK_PAUSE_NS) {
 			window_ns = now;
@@ -234,7 +234,7 @@ void policy_serve(struct arena *a, uint32_t gid, uint64_t heap_bytes)
 	settings_write_defaults(b.board);
 	ok = welcome(a, fd);
 	close(fd);
-	ok = ok && hear_attach(a, &marker);
+	ok = ok && receive_attach(a, &marker);
 	/* Who is killed while its marker is started has a post-mortem, too, and that is of a member. */
 	if (ok || config_on_kill()[0]) {
 		a->registry = registry_enter_linked(a->client.pid, client_pidfd(a), a->client.uid, gid, heap_bytes, a->client.claim, &b,

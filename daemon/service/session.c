@@ -45,7 +45,7 @@
 #include "daemon/heap/sweep.h"
 #include "daemon/heap/trace.h"
 #include "daemon/process/config.h"
-#include "departed.h"
+#include "former.h"
 #include "policy.h"
 #include "postmortem.h"
 #include "tricolor.h"
@@ -97,7 +97,7 @@ static void check_on_kill(struct arena *a)
  * The client could not send the files of its groups, and we do not find them: nobody will keep its container's limit.
  * It is told so once, on its standard error, unless somebody has chosen a limit.
  */
-static void tell_of_unseen_limit(struct arena *a)
+static void report_unseen_limit(struct arena *a)
 {
 	const struct claim *c = a->registry->claim;
 	struct tri_cgroup cg;
@@ -183,7 +183,7 @@ static bool attach(struct arena *a)
 	if (!channel_send(a, &welcome) || !handshake_receive_first(a, &first))
 		return false;
 	check_on_kill(a);
-	tell_of_unseen_limit(a);
+	report_unseen_limit(a);
 	pacer_init(&a->pacer, &config);
 	limit_init(a);
 	settings_apply_defaults(a);
@@ -266,7 +266,7 @@ static void serve_at(int sock, bool member)
 		postmortem = postmortem_read(a->registry, &a->client.ending, a->fd, a->client.hello_number);
 	linked_exit(a);
 	if (a->registry) {
-		departed_add(a->registry, &a->client.ending);
+		former_add(a->registry, &a->client.ending);
 		registry_leave(a->registry);
 	}
 	claim_free(a->client.claim);
@@ -284,7 +284,7 @@ void session_serve(int sock)
 	serve_at(sock, false);
 }
 
-void session_serve_member(int sock)
+void session_serve_peer_marker(int sock)
 {
 	serve_at(sock, true);
 }

@@ -7,6 +7,6 @@
 void session_serve(int sock);
 
 /** The same for a private collector of our user, which marks its heap itself and takes us for its policy. */
-void session_serve_member(int sock);
+void session_serve_peer_marker(int sock);
 
 #endif

@@ -397,7 +397,7 @@ static void attack(uint64_t s)
 }
 
 /*
- * Main thread, helper, and the witness's, and two of each of those that departed last.
+ * Main thread, helper, and the witness's, and two of each of those that left last.
  */
 #define DESCRIPTORS_MAX (16 + 2 * CONTROL_ENDED_MAX)
 

@@ -11,7 +11,7 @@
 #include "served.h"
 
 #define FUZZ_NS 3000000000ull
-#define GUESTS 64			/* that a user may have: see greet.c */
+#define GUESTS 64			/* that a user may have: see accept.c */
 #define OWNER 12345
 #define STRANGER 23456
 

@@ -295,7 +295,7 @@ static void test_kills(void)
 		ok = ok && becomes_known(&c) && rounds(report[0], 3) == first;
 	}
 	ksft_test_result(ok, "policies that are killed in the midst of cycles: the same marker goes on\n");
-	/* It keeps two descriptors of each of the last that have left (departed.c). */
+	/* It keeps two descriptors of each of the last that have left (former.c). */
 	fds = proc_entries(policy, "fd") + 2 * CONTROL_ENDED_MAX;
 	threads = proc_entries(policy, "task");
 	for (i = 0; i < CONTROL_ENDED_MAX + KILLS && ok; i++)

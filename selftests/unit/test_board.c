@@ -131,7 +131,7 @@ static _Atomic(bool) stop;
 static void *teller(void *arg)
 {
 	while (!stop)
-		registry_tell(arg);
+		registry_notify(arg);
 	return NULL;
 }
 
@@ -167,7 +167,7 @@ static void test_ring(void)
 	check(board_take(b.theirs.board, ORDER_SHARE, 0, &number, &value) && number == MANY && value == MANY);
 	result("orders never wait for a marker that reads nothing, and the last one is there");
 
-	registry_order(b.r, ORDER_DOZE, 1);
+	registry_order(b.r, ORDER_WAKE_AFTER, 1);
 	check(recv(b.sock, &msg, sizeof(msg), MSG_DONTWAIT) == sizeof(msg) && msg.type == LINK_RING);
 	result("one that has read all is rung again");
 

@@ -129,7 +129,7 @@ static void *arena_thread(void *arg)
 			board_publish(r->board, &f);
 			met[kind] = number;
 			board_done(r->board, kind, number);
-			registry_tell(r);
+			registry_notify(r);
 		}
 	}
 }

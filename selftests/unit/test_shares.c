@@ -34,8 +34,8 @@ static void arena(size_t i, uint64_t live_bytes, double weight)
 /* The next call is about arenas @from … @to - 1. */
 static void about(size_t from, size_t to)
 {
-	for (s.whos = 0; from < to; from++)
-		s.who[s.whos++] = from;
+	for (s.nselected = 0; from < to; from++)
+		s.selected[s.nselected++] = from;
 }
 
 static uint64_t sum(const uint64_t *share, size_t from, size_t to)

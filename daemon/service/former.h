@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * departed.h - the clients that a shared collector had lately: see departed.c
+ * former.h - the clients that a shared collector had lately: see former.c
  */
-#ifndef TRICOLOR_DEPARTED_H
-#define TRICOLOR_DEPARTED_H
+#ifndef TRICOLOR_FORMER_H
+#define TRICOLOR_FORMER_H
 
 #include <stddef.h>
 
@@ -12,9 +12,9 @@
 #include "daemon/clients/registry.h"
 
 /** @r is about to leave the registry. */
-void departed_add(struct registry_arena *r, const struct ending_watch *w);
+void former_add(struct registry_arena *r, const struct ending_watch *w);
 
 /** Those that are remembered, newest first, with what is known of their ends by now.  Returns how many. */
-size_t departed_all(struct control_arena list[static CONTROL_ENDED_MAX]);
+size_t former_all(struct control_arena list[static CONTROL_ENDED_MAX]);
 
 #endif

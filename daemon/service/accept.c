@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * greet.c - a connection's first message says who is there
+ * accept.c - a connection's first message says who is there
  *
  *  1. Each connection gets a thread, which waits for the first message: of a client, or of
  *     tricolor(1). The library sends its HELLO as it connects; who says nothing for ten seconds is
@@ -12,7 +12,7 @@
  *     its user may have no more connections than it takes to be told that they may not.  But for the HELLO
  *     of its members, who come by another address (elect.c).
  */
-#include "greet.h"
+#include "accept.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -69,7 +69,7 @@ static void *serve(void *arg)
 		users_guest_leave(c.uid);
 		/* What is no HELLO is refused there. */
 		if (c.member)
-			session_serve_member(c.sock);
+			session_serve_peer_marker(c.sock);
 		else
 			session_serve(c.sock);
 		return NULL;
@@ -109,12 +109,12 @@ turn_away:
 	free(c);
 }
 
-void greet(int sock)
+void accept_connection(int sock)
 {
 	take_in(sock, false);
 }
 
-void greet_member(int sock)
+void accept_peer_marker(int sock)
 {
 	take_in(sock, true);
 }

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * shared.c - the life of a collector that serves whoever connects
+ * server.c - the life of a collector that serves whoever connects
  *
  *  1. Listen; say READY.
- *  2. The main thread accepts connections, which greet.c takes, and reads signals.  SIGHUP: the
+ *  2. The main thread accepts connections, which accept.c takes, and reads signals.  SIGHUP: the
  *     configuration is read again; if there is a mistake in it, what is in force stays.
  *  3. SIGTERM or SIGINT: nobody new is let in, and arenas are let go of when the cycle that is
  *     under way has ended.  After two seconds we go anyway: a client survives its collector at any
@@ -12,7 +12,7 @@
  *  5. The service manager may tell that memory is short (pressure.c): then heaps give back what is free, and are
  *     collected where that is worth it, as if one of their limits were near.
  */
-#include "shared.h"
+#include "server.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -30,7 +30,7 @@
 #include "daemon/heap/settings.h"
 #include "core/system/clock.h"
 #include "genl.h"
-#include "greet.h"
+#include "accept.h"
 #include "listen.h"
 #include "notify.h"
 #include "postmortem.h"
@@ -52,7 +52,7 @@ static void signals(sigset_t *set)
 	sigaddset(set, SIGHUP);
 }
 
-void shared_block_signals(void)
+void server_block_signals(void)
 {
 	sigset_t set;
 
@@ -140,7 +140,7 @@ static void accept_one(int listener)
 				    strerror(err));
 		}
 	} else if (sock >= 0) {
-		greet(sock);
+		accept_connection(sock);
 	} else if (err != EAGAIN && err != EINTR && err != ECONNABORTED) {
 		/* It is still in the queue, and poll() says so at once. */
 		nap();
@@ -198,7 +198,7 @@ static const char *serve(const struct options *o, struct config *c, struct pollf
 	}
 }
 
-int shared_run(const struct options *o, struct config *c)
+int server_run(const struct options *o, struct config *c)
 {
 	struct pollfd p[POLLS];
 	const char *reason;

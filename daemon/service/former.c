@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * departed.c - the clients that a shared collector had lately
+ * former.c - the clients that a shared collector had lately
  *
  * Who waits for a program, as `tricolor run` does, hears that it was killed and wants to know what its heap had.  By
  * then the heap is gone.  So the last figures of the last few clients are kept, with a pidfd each: what ended a client
  * may be known only when its parent has waited for it, which may be long after we have heard of it.
  */
-#include "departed.h"
+#include "former.h"
 
 #include <fcntl.h>
 #include <pthread.h>
@@ -16,14 +16,14 @@
 #include "daemon/process/config.h"
 #include "describe.h"
 
-struct departed {
+struct former {
 	struct control_arena arena;
 	struct ending_watch watch;	/* its own descriptors */
 	struct ending end;		/* what was seen of it so far */
 };
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static struct departed ring[CONTROL_ENDED_MAX];
+static struct former ring[CONTROL_ENDED_MAX];
 static size_t added;			/* so far */
 
 static int again(int fd)
@@ -31,10 +31,10 @@ static int again(int fd)
 	return fd < 0 ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, 3);
 }
 
-void departed_add(struct registry_arena *r, const struct ending_watch *w)
+void former_add(struct registry_arena *r, const struct ending_watch *w)
 {
-	struct departed d = { .watch = *w, .end = ENDING_NOTHING };
-	struct departed *slot;
+	struct former d = { .watch = *w, .end = ENDING_NOTHING };
+	struct former *slot;
 
 	/* It ends with its client, and nobody could ask; and what knows nothing pushes nothing out that does. */
 	if (config_is_private() || !registry_has_figures(r))
@@ -68,13 +68,13 @@ static uint32_t ended_how(enum ending_how how)
 	return CONTROL_END_UNSEEN;
 }
 
-size_t departed_all(struct control_arena list[static CONTROL_ENDED_MAX])
+size_t former_all(struct control_arena list[static CONTROL_ENDED_MAX])
 {
 	size_t n = 0, i;
 
 	pthread_mutex_lock(&lock);
 	for (i = added; i && n < CONTROL_ENDED_MAX; i--, n++) {
-		struct departed *d = &ring[(i - 1) % CONTROL_ENDED_MAX];
+		struct former *d = &ring[(i - 1) % CONTROL_ENDED_MAX];
 
 		ending_look(&d->watch, &d->end);
 		list[n] = d->arena;
