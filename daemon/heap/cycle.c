@@ -197,7 +197,7 @@ bool cycle_run(struct arena *a, bool forced)
 		return false;
 	f->wall_ns[PHASE_MARK] = clock_ns() - wall - termination;
 	f->cpu_ns[PHASE_MARK] = clock_cpu_ns() - cpu - t_cpu + a->marker.helper_cpu_ns;
-	f->workers = 1 + (a->marker.helpers_seen ? 1 : 0);
+	f->workers = 1 + (a->marker.job.joined ? 1 : 0);
 	f->objects = mark_objects(&a->marker);
 	f->scan_bytes = mark_scan_bytes(&a->marker);
 	if (a->debug.checkmark && !checkmark_run(a))

@@ -63,11 +63,6 @@ struct mark_worker {
 	bool failed;			/* no memory, or no sane heap: the cycle is void */
 };
 
-struct mark_worker *mark_worker_new(void)
-{
-	return calloc(1, sizeof(struct mark_worker));
-}
-
 /* Whether a queue that has @bytes may have more. */
 static bool may_grow(const struct mark_worker *w, uint64_t bytes)
 {
@@ -235,7 +230,7 @@ static void share(struct mark_worker *w)
 
 	if (!workers_idle())
 		return;
-	pthread_mutex_lock(&m->lock);
+	pthread_mutex_lock(&m->job.lock);
 	if (m->nshared + n > m->shared_room) {
 		uint32_t *more = may_grow(w, m->nshared * sizeof(*more)) ?
 				 realloc(m->shared, (size_t)(m->nshared + n) * sizeof(*more)) : NULL;
@@ -249,9 +244,9 @@ static void share(struct mark_worker *w)
 	}
 	for (; n; n--)
 		m->shared[m->nshared++] = next_span(w);
-	pthread_cond_broadcast(&m->changed);
-	pthread_mutex_unlock(&m->lock);
-	workers_call(m);
+	pthread_cond_broadcast(&m->job.changed);
+	pthread_mutex_unlock(&m->job.lock);
+	workers_offer(&m->job);
 }
 
 /* A batch of shared spans for @w; `lock` is held. */
@@ -372,18 +367,18 @@ void mark_drain(struct marker *m)
 {
 	for (;;) {
 		work(m->self);
-		pthread_mutex_lock(&m->lock);
+		pthread_mutex_lock(&m->job.lock);
 		while (m->self->failed || !take_shared(m->self)) {
 			if (m->self->failed)
 				m->nshared = 0;
-			if (!m->helpers) {
-				pthread_mutex_unlock(&m->lock);
-				workers_dismiss(m);
+			if (!m->job.helpers) {
+				pthread_mutex_unlock(&m->job.lock);
+				workers_withdraw(&m->job);
 				return;
 			}
-			pthread_cond_wait(&m->changed, &m->lock);
+			pthread_cond_wait(&m->job.changed, &m->job.lock);
 		}
-		pthread_mutex_unlock(&m->lock);
+		pthread_mutex_unlock(&m->job.lock);
 	}
 }
 
@@ -415,19 +410,25 @@ static void let_go(struct mark_worker *w)
 	}
 }
 
-/* A helper's stay.  It counts in m->helpers already, so that the arena's thread waits for it. */
-void mark_help(struct marker *m, struct mark_worker *w)
+/* A helper has joined: m->job.helpers counts it until it has returned, and the arena's thread waits for that. */
+static void help(void *marker, void **scratch)
 {
+	struct marker *m = marker;
+	struct mark_worker *w = *scratch;
 	uint64_t cpu = clock_cpu_ns();
 	bool more;
 
+	if (!w)
+		w = *scratch = calloc(1, sizeof(*w));
+	if (!w)
+		return;
 	begin(w, m);
 	for (;;) {
-		pthread_mutex_lock(&m->lock);
+		pthread_mutex_lock(&m->job.lock);
 		more = take_shared(w);
 		if (!more)
 			break;
-		pthread_mutex_unlock(&m->lock);
+		pthread_mutex_unlock(&m->job.lock);
 		work(w);
 	}
 	let_go(w);
@@ -436,9 +437,7 @@ void mark_help(struct marker *m, struct mark_worker *w)
 	m->helper_scan_bytes += w->k.scan_bytes;
 	m->helper_cpu_ns += clock_cpu_ns() - cpu;
 	m->helper_failed |= w->failed;
-	m->helpers--;
-	pthread_cond_broadcast(&m->changed);
-	pthread_mutex_unlock(&m->lock);
+	pthread_mutex_unlock(&m->job.lock);
 }
 
 void mark_entry(struct marker *m, uint64_t entry)
@@ -467,13 +466,12 @@ void mark_entry(struct marker *m, uint64_t entry)
 int marker_init(struct marker *m, const struct tri_view *v, int fd)
 {
 	memset(m, 0, sizeof(*m));
-	m->self = mark_worker_new();
+	m->self = calloc(1, sizeof(*m->self));
 	if (!m->self)
 		return -ENOMEM;
 	m->v = v;
 	m->fd = fd;
-	pthread_mutex_init(&m->lock, NULL);
-	pthread_cond_init(&m->changed, NULL);
+	workers_job_init(&m->job, help, m);
 	return 0;
 }
 
@@ -483,8 +481,7 @@ void marker_exit(struct marker *m)
 	free(m->self->piece);
 	free(m->self);
 	free(m->shared);
-	pthread_mutex_destroy(&m->lock);
-	pthread_cond_destroy(&m->changed);
+	workers_job_exit(&m->job);
 }
 
 void mark_begin(struct marker *m, uint32_t cycle)
@@ -497,7 +494,7 @@ void mark_begin(struct marker *m, uint32_t cycle)
 	begin(m->self, m);
 	m->nshared = 0;
 	m->helper_objects = m->helper_marked_bytes = m->helper_scan_bytes = m->helper_cpu_ns = 0;
-	m->helpers_seen = 0;
+	m->job.joined = 0;
 	m->helper_failed = false;
 	m->assist_marked_at = tri_read(&ctl->assist_marked_bytes);
 	m->assist_scan_at = tri_read(&ctl->assist_scan_bytes);
@@ -522,9 +519,9 @@ uint64_t mark_scan_bytes(struct marker *m)
 {
 	uint64_t helpers;
 
-	pthread_mutex_lock(&m->lock);
+	pthread_mutex_lock(&m->job.lock);
 	helpers = m->helper_scan_bytes;
-	pthread_mutex_unlock(&m->lock);
+	pthread_mutex_unlock(&m->job.lock);
 	return m->self->k.scan_bytes + helpers +
 	       (tri_read(&m->v->ctl->assist_scan_bytes) - m->assist_scan_at);
 }

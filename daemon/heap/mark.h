@@ -3,11 +3,11 @@
 #ifndef TRICOLOR_MARK_H
 #define TRICOLOR_MARK_H
 
-#include <pthread.h>
 #include <stdbool.h>
 #include <stdint.h>
 
 #include "core/heap/layout.h"
+#include "workers.h"
 
 struct tri_marking;
 
@@ -29,18 +29,13 @@ struct marker {
 	void (*progress)(void *arg);	/* called by it now and then while it marks */
 	void *progress_arg;
 
-	/* Work for helpers and from them; `lock`. */
-	pthread_mutex_t lock;
-	pthread_cond_t changed;
+	/* Spans for helpers and from them; the job's lock. */
+	struct workers_job job;
 	uint32_t *shared;
 	uint32_t nshared, shared_room;
-	uint32_t helpers;		/* at work on this arena */
-	struct marker *next_wanting;	/* workers.c */
-	bool wanting;
 
-	/* Sums of helpers that have left, this cycle; `lock`. */
+	/* Sums of helpers that have left, this cycle; the job's lock. */
 	uint64_t helper_objects, helper_marked_bytes, helper_scan_bytes, helper_cpu_ns;
-	uint32_t helpers_seen;
 	bool helper_failed;
 	uint64_t assist_marked_at, assist_scan_at, assist_objects_at;	/* counters at the start */
 };
@@ -56,21 +51,15 @@ void mark_begin(struct marker *m, uint32_t cycle);
 void mark_entry(struct marker *m, uint64_t entry);
 
 /** Scan until nothing known is left to scan, with helpers if they are to be had. */
-void mark_wake_assists(struct marker *m);
 void mark_drain(struct marker *m);
+
+/** Marking has ended: threads that wait for spans to help with find out. */
+void mark_wake_assists(struct marker *m);
 
 /** Objects marked so far in this cycle, by all who are not at work right now. */
 uint64_t mark_objects(struct marker *m);
 uint64_t mark_bytes(struct marker *m);
 uint64_t mark_scan_bytes(struct marker *m);
 bool mark_failed(struct marker *m);
-
-/* workers.c */
-void workers_start(unsigned int helpers);
-bool workers_idle(void);
-void workers_call(struct marker *m);
-void workers_dismiss(struct marker *m);
-struct mark_worker *mark_worker_new(void);
-void mark_help(struct marker *m, struct mark_worker *w);
 
 #endif

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * workers.c - marker helpers, shared by all arenas of the daemon
+ * workers.c - threads that help with the jobs of all arenas of the daemon: see workers.h
  *
- * A helper waits for an arena that has more spans to scan than one thread should, joins it, and leaves
- * when there is nothing to take.  Helpers use CPUs that nobody else wants: an arena's thread
- * alone is the dedicated worker.  So a marker that would share asks first whether some CPU is idle,
- * by the number of runnable tasks in /proc/loadavg, at most once a millisecond.
+ * Helpers use CPUs that nobody else wants: an arena's thread alone is the dedicated worker.  So whoever would offer a
+ * job asks first whether some CPU is idle, by the number of runnable tasks in /proc/loadavg, at most once a millisecond.
  */
+#include "workers.h"
+
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,53 +14,65 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "core/heap/layout.h"
 #include "daemon/process/cpus.h"
 #include "daemon/process/log.h"
-#include "mark.h"
 #include "daemon/process/thread.h"
 
-#define LOOK_NS 1000000
+#define READ_NS 1000000
 #define STACK_BYTES (256u << 10)
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t wanted = PTHREAD_COND_INITIALIZER;
-static struct marker *wanting;		/* lock */
+static struct workers_job *offered;	/* lock */
 static tri_au32 waiting;		/* helpers without work */
-static tri_au64 looked_ns;
+static tri_au64 read_ns;
 static tri_au32 cpu_idle;		/* what was seen then */
 static int loadavg = -1;
 
+void workers_job_init(struct workers_job *job, void (*run)(void *arg, void **scratch), void *arg)
+{
+	*job = (struct workers_job){ .run = run, .arg = arg };
+	pthread_mutex_init(&job->lock, NULL);
+	pthread_cond_init(&job->changed, NULL);
+}
+
+void workers_job_exit(struct workers_job *job)
+{
+	pthread_mutex_destroy(&job->lock);
+	pthread_cond_destroy(&job->changed);
+}
+
 static void *helper(void *unused)
 {
-	struct mark_worker *w = mark_worker_new();
-	struct marker *m;
+	struct workers_job *job;
+	void *scratch = NULL;
 
 	(void)unused;
-	if (!w) {
-		atomic_fetch_sub(&waiting, 1);
-		return NULL;
-	}
 	for (;;) {
 		pthread_mutex_lock(&lock);
-		while (!wanting)
+		while (!offered)
 			pthread_cond_wait(&wanted, &lock);
-		m = wanting;
-		wanting = m->next_wanting;
-		m->wanting = false;
-		/* Joined before the pool's lock goes: see workers_dismiss(). */
-		pthread_mutex_lock(&m->lock);
-		m->helpers++;
-		m->helpers_seen++;
-		pthread_mutex_unlock(&m->lock);
+		job = offered;
+		offered = job->next;
+		job->offered = false;
+		/* Joined before the pool's lock goes: see workers_withdraw(). */
+		pthread_mutex_lock(&job->lock);
+		job->helpers++;
+		job->joined++;
+		pthread_mutex_unlock(&job->lock);
 		pthread_mutex_unlock(&lock);
 		atomic_fetch_sub(&waiting, 1);
-		mark_help(m, w);
+		job->run(job->arg, &scratch);
+		pthread_mutex_lock(&job->lock);
+		job->helpers--;
+		pthread_cond_broadcast(&job->changed);
+		pthread_mutex_unlock(&job->lock);
 		atomic_fetch_add(&waiting, 1);
 	}
 	return NULL;
 }
 
-/** Start @helpers threads.  Fewer is no error: marking takes longer. */
 void workers_start(unsigned int helpers)
 {
 	int err;
@@ -76,7 +88,7 @@ void workers_start(unsigned int helpers)
 	}
 }
 
-static bool look(void)
+static bool read_loadavg(void)
 {
 	char text[128], *slash;
 	ssize_t n = pread(loadavg, text, sizeof(text) - 1, 0);
@@ -93,50 +105,47 @@ static bool look(void)
 	return (unsigned int)atoi(slash) < cpus_online();
 }
 
-/** Whether sharing work would find a helper, and the helper a CPU. */
 bool workers_idle(void)
 {
 	struct timespec ts;
-	uint64_t now, then = tri_read(&looked_ns);
+	uint64_t now, then = tri_read(&read_ns);
 
 	if (!tri_read(&waiting) || loadavg < 0)
 		return false;
 	clock_gettime(CLOCK_MONOTONIC, &ts);
 	now = (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
-	if (now - then >= LOOK_NS && atomic_compare_exchange_strong(&looked_ns, &then, now))
-		tri_write(&cpu_idle, look());
+	if (now - then >= READ_NS && atomic_compare_exchange_strong(&read_ns, &then, now))
+		tri_write(&cpu_idle, read_loadavg());
 	return tri_read(&cpu_idle);
 }
 
-/** @m has shared something. */
-void workers_call(struct marker *m)
+void workers_offer(struct workers_job *job)
 {
 	pthread_mutex_lock(&lock);
-	if (!m->wanting) {
-		m->wanting = true;
-		m->next_wanting = wanting;
-		wanting = m;
+	if (!job->offered) {
+		job->offered = true;
+		job->next = offered;
+		offered = job;
 	}
 	pthread_cond_signal(&wanted);
 	pthread_mutex_unlock(&lock);
 }
 
-/** No helper will join @m after this, and none is at work on it. */
-void workers_dismiss(struct marker *m)
+void workers_withdraw(struct workers_job *job)
 {
-	struct marker **p;
+	struct workers_job **p;
 
 	pthread_mutex_lock(&lock);
-	for (p = &wanting; m->wanting && *p; p = &(*p)->next_wanting) {
-		if (*p == m) {
-			*p = m->next_wanting;
-			m->wanting = false;
+	for (p = &offered; job->offered && *p; p = &(*p)->next) {
+		if (*p == job) {
+			*p = job->next;
+			job->offered = false;
 			break;
 		}
 	}
 	pthread_mutex_unlock(&lock);
-	pthread_mutex_lock(&m->lock);
-	while (m->helpers)
-		pthread_cond_wait(&m->changed, &m->lock);
-	pthread_mutex_unlock(&m->lock);
+	pthread_mutex_lock(&job->lock);
+	while (job->helpers)
+		pthread_cond_wait(&job->changed, &job->lock);
+	pthread_mutex_unlock(&job->lock);
 }

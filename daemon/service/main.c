@@ -17,7 +17,7 @@
 #include "policy.h"
 #include "listen.h"
 #include "daemon/process/log.h"
-#include "daemon/heap/mark.h"
+#include "daemon/heap/workers.h"
 #include "options.h"
 #include "session.h"
 #include "server.h"

@@ -36,7 +36,6 @@
 #include "daemon/heap/handshake.h"
 #include "daemon/heap/limit.h"
 #include "daemon/heap/linked.h"
-#include "daemon/heap/mark.h"
 #include "daemon/heap/relocation.h"
 #include "daemon/heap/orders.h"
 #include "daemon/heap/pacing.h"
