@@ -123,11 +123,11 @@ static void *too_large(void)
 }
 
 /* One try at a slot.  @zeroed: whether its memory is known to be. */
-static inline void *take_small(struct tri_thread *t, unsigned int byte, const struct tri_type *type, size_t count,
+static inline void *take_small(struct tri_thread *t, unsigned int span_class, const struct tri_type *type, size_t count,
 			       bool *zeroed)
 {
-	uint32_t size = tri_classes[byte].size;
-	char *object = type ? tri__take((size_t)byte * sizeof(struct tri__cache), size) : NULL;
+	uint32_t size = tri_classes[span_class].size;
+	char *object = type ? tri__take((size_t)span_class * sizeof(struct tri__cache), size) : NULL;
 
 	if (object) {
 		write_type(object, size, type, count);
@@ -135,7 +135,7 @@ static inline void *take_small(struct tri_thread *t, unsigned int byte, const st
 	}
 	tri_lock(&t->cache_lock);
 	TRI_POINT("alloc.locked");
-	object = tri_cache_alloc(t, byte, zeroed);
+	object = tri_cache_alloc(t, span_class, zeroed);
 	if (object && type)
 		write_type(object, size, type, count);
 	tri_unlock(&t->cache_lock);
@@ -144,7 +144,7 @@ static inline void *take_small(struct tri_thread *t, unsigned int byte, const st
 
 /* Further tries, with what has to come first.  @throttled: it has waited in vain. */
 static __attribute__((noinline))
-void *take_small_again(struct tri_thread *t, unsigned int byte, const struct tri_type *type, size_t count,
+void *take_small_again(struct tri_thread *t, unsigned int span_class, const struct tri_type *type, size_t count,
 		       bool *zeroed, bool *throttled)
 {
 	struct tri_throttled w;
@@ -153,26 +153,26 @@ void *take_small_again(struct tri_thread *t, unsigned int byte, const struct tri
 
 	tri_throttle_begin(&w);
 	while (!object && try_again(t, &w, &tried))
-		object = take_small(t, byte, type, count, zeroed);
+		object = take_small(t, span_class, type, count, zeroed);
 	tri_throttle_end(t, &w);
 	*throttled = w.failed;
 	return object;
 }
 
 /* What is kept of a wait is of no use to those that need not wait, which are nearly all. */
-static void *alloc_small(struct tri_thread *t, unsigned int byte, const struct tri_type *type,
+static void *alloc_small(struct tri_thread *t, unsigned int span_class, const struct tri_type *type,
 			 size_t count)
 {
 	bool zeroed = false, throttled = false;
-	void *object = take_small(t, byte, type, count, &zeroed);
+	void *object = take_small(t, span_class, type, count, &zeroed);
 
 	if (unlikely(!object))
-		object = take_small_again(t, byte, type, count, &zeroed, &throttled);
+		object = take_small_again(t, span_class, type, count, &zeroed, &throttled);
 	tri_leave(t);
 	tri_assist(t);
 	if (!object)
-		return out_of_memory(tri_classes[byte].pages, throttled);
-	return zeroed ? object : memset(object, 0, tri_classes[byte].size);
+		return out_of_memory(tri_classes[span_class].pages, throttled);
+	return zeroed ? object : memset(object, 0, tri_classes[span_class].size);
 }
 
 /* Leaf objects of up to 8 B: two share a slot, which lives while one of them does. */
@@ -185,13 +185,13 @@ static void *alloc_tiny(struct tri_thread *t)
 	object = t->tiny;
 	t->tiny = NULL;
 	if (!object) {
-		object = tri_cache_alloc(t, TRI_BYTE_TINY, &zeroed);
+		object = tri_cache_alloc(t, TRI_SPAN_CLASS_TINY, &zeroed);
 		if (object)
 			t->tiny = memset(object, 0, 16) + 8;
 	}
 	tri_unlock(&t->cache_lock);
 	if (!object)
-		return alloc_small(t, TRI_BYTE_TINY, NULL, 0);
+		return alloc_small(t, TRI_SPAN_CLASS_TINY, NULL, 0);
 	tri_leave(t);
 	tri_assist(t);
 	return object;
@@ -216,16 +216,16 @@ static uint32_t take_large(struct tri_thread *t, uint32_t pages, uint32_t align,
 	for (i = 0; i < pages && kind == TRI__TYPED; i++)
 		(void)tri_read(&v->ptrmap[page + i][0]);
 	tri_write(&v->spans[page].pages, pages);
-	tri_write(&v->spans[page].place, 0);
+	tri_write(&v->spans[page].list_entry, 0);
 	/* It may have holes until it has been zeroed: alloc_large(). */
 	tri_write(&v->spans[page].needs_zero, 0);
 	v->spans[page].bytes = size;
 	tri_write_release(&v->spans[page].state,
-			  TRI_STATE(TRI_BYTE_LARGE + kind, TRI_SPAN_LARGE, 0, t->gen));
+			  TRI_STATE(TRI_SPAN_CLASS_LARGE + kind, TRI_SPAN_LARGE, 0, t->gen));
 	for (i = 0; i < pages; i++)
 		tri_write(&v->span_of[page + i], page);
 	for (i = 0; i < pages; i++)
-		tri_write_release(&v->page_map[page + i], (uint8_t)(TRI_BYTE_LARGE + kind));
+		tri_write_release(&v->page_map[page + i], (uint8_t)(TRI_SPAN_CLASS_LARGE + kind));
 	tri_unlock(&t->cache_lock);
 	tri_count_allocated(t, (uint64_t)pages << TRI_PAGE_SHIFT);
 	return page;
@@ -277,28 +277,28 @@ static inline void *made(void *object, unsigned int kind, const char *type, cons
 static void *alloc(size_t size, unsigned int kind)
 {
 	struct tri_thread *t;
-	unsigned int byte;
+	unsigned int span_class;
 	char *object;
 
 	if (size > TRI_SMALL_MAX) {
 		t = tri_enter();
 		return t ? alloc_large(t, size, 16, kind, NULL, 0) : NULL;
 	}
-	byte = tri_page_byte(tri__class(size), kind);
+	span_class = tri_span_class(tri__class(size), kind);
 	if (kind == TRI__LEAF && size <= TRI__TINY_MAX) {
 		t = tri_enter();
 		return t ? alloc_tiny(t) : NULL;
 	}
-	object = tri__take((size_t)byte * sizeof(struct tri__cache), tri_classes[byte].size);
+	object = tri__take((size_t)span_class * sizeof(struct tri__cache), tri_classes[span_class].size);
 	if (likely(object)) {
 		/* Only this thread refills the entry; a flush in between says "not zeroed". */
 		t = tri__tls.thread;
-		if (t->caches[byte].zeroed)
+		if (t->caches[span_class].zeroed)
 			return object;
-		return memset(object, 0, tri_classes[byte].size);
+		return memset(object, 0, tri_classes[span_class].size);
 	}
 	t = tri_enter();
-	return t ? alloc_small(t, byte, NULL, 0) : NULL;
+	return t ? alloc_small(t, span_class, NULL, 0) : NULL;
 }
 
 TRI_EXPORT void *tri__alloc_slow(size_t size, unsigned int kind)
@@ -324,7 +324,7 @@ static void *alloc_typed(const struct tri_type *type, size_t count)
 		return NULL;
 	if (size > TRI_SMALL_MAX)
 		return alloc_large(t, size, 16, TRI__TYPED, type, count);
-	return alloc_small(t, tri_page_byte(tri__class(size), TRI__TYPED), type, count);
+	return alloc_small(t, tri_span_class(tri__class(size), TRI__TYPED), type, count);
 }
 
 TRI_EXPORT void *tri_alloc_typed(const struct tri_type *type, size_t count)
@@ -413,7 +413,7 @@ static bool find_object(const void *pointer, struct tri_object *o)
 
 static bool is_tiny(const struct tri_object *o)
 {
-	return o->class == &tri_classes[TRI_BYTE_TINY];
+	return o->class == &tri_classes[TRI_SPAN_CLASS_TINY];
 }
 
 /* Of the object @o, which @pointer points into. */

@@ -36,17 +36,17 @@ static void touch_window(const struct tri_class *c, char *base, uint32_t objects
 }
 
 /* Make the entry's free bits those of window @w.  False if the window is full. */
-static bool open_window(struct tri_thread *t, unsigned int byte, uint32_t w)
+static bool open_window(struct tri_thread *t, unsigned int span_class, uint32_t w)
 {
 	const struct tri_view *v = &tri_g.view;
-	const struct tri_class *c = &tri_classes[byte];
-	struct tri__cache *cache = &t->caches[byte];
-	uint32_t page = t->spans[byte].page;
+	const struct tri_class *c = &tri_classes[span_class];
+	struct tri__cache *cache = &t->caches[span_class];
+	uint32_t page = t->spans[span_class].page;
 	tri_au64 *allocated = &v->marks[t->gen & 1][page][w];
 	uint64_t free = ~tri_read(allocated) & tri_objects_mask(c->objects, w);
 	bool fresh = !tri_read(&v->spans[page].needs_zero);
 
-	t->spans[byte].window = w;
+	t->spans[span_class].window = w;
 	if (!free)
 		return false;
 	if (c->kind != TRI__LEAF)
@@ -76,9 +76,9 @@ static bool open_window(struct tri_thread *t, unsigned int byte, uint32_t w)
 	return true;
 }
 
-static unsigned int windows(unsigned int byte)
+static unsigned int windows(unsigned int span_class)
 {
-	return (tri_classes[byte].objects + 63u) / 64;
+	return (tri_classes[span_class].objects + 63u) / 64;
 }
 
 /*
@@ -96,21 +96,21 @@ void tri_count_allocated(struct tri_thread *t, uint64_t bytes)
 		tri_agent_wake(TRI_WAKE_TRIGGER);
 }
 
-static void set_cached(struct tri_thread *t, unsigned int byte, uint32_t page, unsigned int nfree)
+static void set_cached(struct tri_thread *t, unsigned int span_class, uint32_t page, unsigned int nfree)
 {
-	t->spans[byte].page = page;
-	t->active[byte / 64] |= 1ull << (byte & 63);
-	tri_count_allocated(t, (uint64_t)nfree * tri_classes[byte].size);
+	t->spans[span_class].page = page;
+	t->active[span_class / 64] |= 1ull << (span_class & 63);
+	tri_count_allocated(t, (uint64_t)nfree * tri_classes[span_class].size);
 }
 
-/* The span at @page, just taken, is one of @byte's.  Others are not to claim it: CACHED. */
-static void make_span(struct tri_thread *t, unsigned int byte, uint32_t page, bool needs_zero)
+/* The span at @page, just taken, becomes one of @span_class.  Others are not to claim it: CACHED. */
+static void make_span(struct tri_thread *t, unsigned int span_class, uint32_t page, bool needs_zero)
 {
 	const struct tri_view *v = &tri_g.view;
-	const struct tri_class *c = &tri_classes[byte];
-	unsigned int w, words = windows(byte), i;
+	const struct tri_class *c = &tri_classes[span_class];
+	unsigned int w, words = windows(span_class), i;
 
-	/* Metadata first, page bytes last: a pointer leads here only when all is in place. */
+	/* Metadata first, span classes last: a pointer leads here only when all is in place. */
 	for (w = 0; w < words; w++) {
 		tri_write(&v->marks[0][page][w], 0);
 		tri_write(&v->marks[1][page][w], 0);
@@ -126,21 +126,21 @@ static void make_span(struct tri_thread *t, unsigned int byte, uint32_t page, bo
 	tri_write(&v->spans[page].pages, c->pages);
 	tri_write(&v->spans[page].needs_zero, needs_zero);
 	tri_write_release(&v->spans[page].state,
-			  TRI_STATE(byte, TRI_SPAN_CACHED, c->objects, t->gen));
+			  TRI_STATE(span_class, TRI_SPAN_CACHED, c->objects, t->gen));
 	for (i = 0; i < c->pages && c->pages > 1; i++)
 		tri_write(&v->span_of[page + i], page);
 	for (i = 0; i < c->pages; i++)
-		tri_write_release(&v->page_map[page + i], (uint8_t)byte);
+		tri_write_release(&v->page_map[page + i], (uint8_t)span_class);
 }
 
 /*
- * A span with fresh pages for @byte, owned by the caller; 0 when the heap is full.  A thread that
+ * A span with fresh pages for @span_class, owned by the caller; 0 when the heap is full.  A thread that
  * takes one after another in a cycle takes twice as many at a time, up to RUN_PAGES.
  */
-static uint32_t fresh_span(struct tri_thread *t, unsigned int byte)
+static uint32_t fresh_span(struct tri_thread *t, unsigned int span_class)
 {
-	struct tri_cached_span *s = &t->spans[byte];
-	uint32_t pages = tri_classes[byte].pages, page = s->next;
+	struct tri_cached_span *s = &t->spans[span_class];
+	uint32_t pages = tri_classes[span_class].pages, page = s->next;
 	unsigned int run = s->run * 2u, i;
 	bool backed;
 
@@ -161,9 +161,9 @@ static uint32_t fresh_span(struct tri_thread *t, unsigned int byte)
 	if (!page)
 		return 0;
 	for (i = 0; i < run; i++)
-		make_span(t, byte, page + i * pages, backed || tri_g.settings.clobberfree);
-	tri_central_add(page, run, byte);
-	t->active[byte / 64] |= 1ull << (byte & 63);
+		make_span(t, span_class, page + i * pages, backed || tri_g.settings.clobberfree);
+	tri_central_add(page, run, span_class);
+	t->active[span_class / 64] |= 1ull << (span_class & 63);
 	s->run = (uint16_t)run;
 	s->left = (uint16_t)(run - 1);
 	s->next = page + pages;
@@ -171,54 +171,54 @@ static uint32_t fresh_span(struct tri_thread *t, unsigned int byte)
 }
 
 /* The span is used up: it belongs to nobody until the next cycle. */
-static void retire(struct tri_thread *t, unsigned int byte)
+static void retire(struct tri_thread *t, unsigned int span_class)
 {
-	struct tri_cached_span *s = &t->spans[byte];
+	struct tri_cached_span *s = &t->spans[span_class];
 
 	tri_write_release(&tri_g.view.spans[s->page].state,
-			  TRI_STATE(byte, TRI_SPAN_IDLE, 0, t->gen));
+			  TRI_STATE(span_class, TRI_SPAN_IDLE, 0, t->gen));
 	s->page = 0;
 	/* The next flush resets the run. */
 	if (!s->run)
-		t->active[byte / 64] &= ~(1ull << (byte & 63));
+		t->active[span_class / 64] &= ~(1ull << (span_class & 63));
 }
 
 /* @fresh: of pages that nobody has yet, if it has to be. */
-static bool refill(struct tri_thread *t, unsigned int byte, bool fresh)
+static bool refill(struct tri_thread *t, unsigned int span_class, bool fresh)
 {
-	struct tri_cached_span *s = &t->spans[byte];
+	struct tri_cached_span *s = &t->spans[span_class];
 	unsigned int w;
 	uint32_t page;
 
 	for (;;) {
 		if (s->page) {
-			for (w = s->window + 1; w < windows(byte); w++)
-				if (open_window(t, byte, w))
+			for (w = s->window + 1; w < windows(span_class); w++)
+				if (open_window(t, span_class, w))
 					return true;
-			retire(t, byte);
+			retire(t, span_class);
 		}
-		page = s->left ? 0 : tri_central_take(t->gen, byte, false);
+		page = s->left ? 0 : tri_central_take(t->gen, span_class, false);
 		if (!page && (fresh || s->left))
-			page = fresh_span(t, byte);
+			page = fresh_span(t, span_class);
 		if (!page && fresh)
-			page = tri_central_take(t->gen, byte, true);
+			page = tri_central_take(t->gen, span_class, true);
 		if (!page)
 			return false;
 		/* What it may have been refused on the way it does without. */
 		t->short_bytes = 0;
-		set_cached(t, byte, page, TRI_STATE_NFREE(tri_read(&tri_g.view.spans[page].state)));
-		if (open_window(t, byte, 0))
+		set_cached(t, span_class, page, TRI_STATE_NFREE(tri_read(&tri_g.view.spans[page].state)));
+		if (open_window(t, span_class, 0))
 			return true;
 	}
 }
 
-/* A slot for page byte @byte, or NULL when the heap is full.  @zeroed: it holds zeros. */
-void *tri_cache_alloc(struct tri_thread *t, unsigned int byte, bool *zeroed)
+/* A slot of @span_class, or NULL when the heap is full.  @zeroed: it holds zeros. */
+void *tri_cache_alloc(struct tri_thread *t, unsigned int span_class, bool *zeroed)
 {
-	struct tri__cache *cache = &t->caches[byte];
+	struct tri__cache *cache = &t->caches[span_class];
 	uint32_t i;
 
-	if (!cache->free && !refill(t, byte, true))
+	if (!cache->free && !refill(t, span_class, true))
 		return NULL;
 	i = (uint32_t)__builtin_ctzll(cache->free);
 	cache->free &= cache->free - 1;
@@ -227,11 +227,11 @@ void *tri_cache_alloc(struct tri_thread *t, unsigned int byte, bool *zeroed)
 }
 
 /* The slot that tri_cache_alloc() will hand out next, or NULL if that takes fresh pages. */
-void *tri_cache_next(struct tri_thread *t, unsigned int byte)
+void *tri_cache_next(struct tri_thread *t, unsigned int span_class)
 {
-	struct tri__cache *cache = &t->caches[byte];
+	struct tri__cache *cache = &t->caches[span_class];
 
-	if (!cache->free && !refill(t, byte, false))
+	if (!cache->free && !refill(t, span_class, false))
 		return NULL;
 	return cache->base + (size_t)__builtin_ctzll(cache->free) * cache->size;
 }
@@ -246,9 +246,9 @@ void tri_cache_blacken(struct tri_thread *t)
 		uint64_t todo = t->active[i];
 
 		for (; todo; todo &= todo - 1) {
-			unsigned int byte = i * 64 + (unsigned int)__builtin_ctzll(todo);
-			struct tri_cached_span *s = &t->spans[byte];
-			uint64_t free = t->caches[byte].free;
+			unsigned int span_class = i * 64 + (unsigned int)__builtin_ctzll(todo);
+			struct tri_cached_span *s = &t->spans[span_class];
+			uint64_t free = t->caches[span_class].free;
 
 			if (!s->page || !free)
 				continue;
@@ -261,16 +261,16 @@ void tri_cache_blacken(struct tri_thread *t)
 }
 
 /* Give back the fresh spans that the thread did not come to. */
-static void flush_run(struct tri_thread *t, unsigned int byte, bool to_central)
+static void flush_run(struct tri_thread *t, unsigned int span_class, bool to_central)
 {
-	const struct tri_class *c = &tri_classes[byte];
-	struct tri_cached_span *s = &t->spans[byte];
+	const struct tri_class *c = &tri_classes[span_class];
+	struct tri_cached_span *s = &t->spans[span_class];
 
 	for (; s->left; s->left--, s->next += c->pages) {
 		tri_write_release(&tri_g.view.spans[s->next].state,
-				  TRI_STATE(byte, TRI_SPAN_IDLE, c->objects, t->gen));
+				  TRI_STATE(span_class, TRI_SPAN_IDLE, c->objects, t->gen));
 		if (to_central)
-			tri_central_put(s->next, byte);
+			tri_central_put(s->next, span_class);
 	}
 	s->run = 0;
 }
@@ -284,16 +284,16 @@ void tri_cache_flush(struct tri_thread *t, bool to_central)
 
 	for (i = 0; i < 4; i++) {
 		for (; t->active[i]; t->active[i] &= t->active[i] - 1) {
-			unsigned int byte = i * 64 + (unsigned int)__builtin_ctzll(t->active[i]);
-			const struct tri_class *c = &tri_classes[byte];
-			struct tri_cached_span *s = &t->spans[byte];
-			struct tri__cache *cache = &t->caches[byte];
+			unsigned int span_class = i * 64 + (unsigned int)__builtin_ctzll(t->active[i]);
+			const struct tri_class *c = &tri_classes[span_class];
+			struct tri_cached_span *s = &t->spans[span_class];
+			struct tri__cache *cache = &t->caches[span_class];
 			uint64_t free = cache->free;
 			tri_au64 *allocated = v->marks[t->gen & 1][s->page];
 			unsigned int nfree = 0;
 
 			if (!s->page) {
-				flush_run(t, byte, to_central);
+				flush_run(t, span_class, to_central);
 				continue;
 			}
 			cache->free = 0;
@@ -305,18 +305,18 @@ void tri_cache_flush(struct tri_thread *t, bool to_central)
 					atomic_fetch_and(&v->scanned[s->page][s->window], ~free);
 				}
 			}
-			for (w = s->window; w < windows(byte); w++)
+			for (w = s->window; w < windows(span_class); w++)
 				nfree += (unsigned int)__builtin_popcountll(
 					~tri_read(&allocated[w]) & tri_objects_mask(c->objects, w));
 			unused_bytes += (int64_t)nfree * c->size;
 			/* Slots of the first window have been used: it can't count as zeroed again. */
 			tri_write(&v->spans[s->page].needs_zero, 1);
 			tri_write_release(&v->spans[s->page].state,
-					  TRI_STATE(byte, TRI_SPAN_IDLE, nfree, t->gen));
+					  TRI_STATE(span_class, TRI_SPAN_IDLE, nfree, t->gen));
 			if (to_central && nfree)
-				tri_central_put(s->page, byte);
+				tri_central_put(s->page, span_class);
 			s->page = 0;
-			flush_run(t, byte, to_central);
+			flush_run(t, span_class, to_central);
 		}
 	}
 	t->tiny = NULL;

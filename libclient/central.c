@@ -2,7 +2,7 @@
 /*
  * central.c - lists of the spans of each class and kind, from which thread caches refill
  *
- * A list has every span of its page byte, and a cursor that goes around it once a cycle.  It begins at the first
+ * A list has every span of one span class, and a cursor that goes around it once a cycle.  It begins at the first
  * span that had a free slot in the last one, so that objects gather in the same spans, and others are freed
  * whole; or where it stood, if none had.  A refill takes spans from it one by one and sweeps what the
  * collector has not swept yet (lazy sweeping) until one has a free slot.  Each span is passed once a cycle,
@@ -13,7 +13,7 @@
  * little is allocated in a cycle would never get past those that are full there, and take fresh pages in each.
  * Where there are no fresh pages a refill goes past any number.
  *
- * The collector frees whole spans without telling: an entry is good only if the span's `place`
+ * The collector frees whole spans without telling: an entry is good only if the span's `list_entry`
  * names it.  Stale entries are dropped when the cursor meets them.
  */
 #include <stdlib.h>
@@ -36,13 +36,13 @@ struct list {
 	uint32_t npartial, partial_room;
 };
 
-static struct list lists[TRI_BYTE_LARGE];
+static struct list lists[TRI_SPAN_CLASS_LARGE];
 
 void tri_central_init(void)
 {
 	unsigned int i;
 
-	for (i = 0; i < TRI_BYTE_LARGE; i++) {
+	for (i = 0; i < TRI_SPAN_CLASS_LARGE; i++) {
 		struct list *l = &lists[i];
 
 		/* A forked child forgets the parent's lists, and their memory with them. */
@@ -63,7 +63,7 @@ bool tri_central_hold(uint64_t ns)
 {
 	unsigned int i;
 
-	for (i = 0; i < TRI_BYTE_LARGE; i++) {
+	for (i = 0; i < TRI_SPAN_CLASS_LARGE; i++) {
 		if (!tri_lock_until(&lists[i].lock, ns)) {
 			release(i);
 			return false;
@@ -74,7 +74,7 @@ bool tri_central_hold(uint64_t ns)
 
 void tri_central_release(void)
 {
-	release(TRI_BYTE_LARGE);
+	release(TRI_SPAN_CLASS_LARGE);
 }
 
 /* mmap, not malloc: the program's malloc may be what called us. */
@@ -95,35 +95,35 @@ static bool grow(uint32_t **array, uint32_t *room)
 	return true;
 }
 
-static uint64_t place(unsigned int byte, uint32_t index)
+static uint64_t list_entry(unsigned int span_class, uint32_t index)
 {
-	return (uint64_t)byte << 32 | index;
+	return (uint64_t)span_class << 32 | index;
 }
 
 /*
  * Put @spans spans that lie one behind the other into their list.  Without memory for the list
  * their free slots wait for the collector.
  */
-void tri_central_add(uint32_t page, unsigned int spans, unsigned int byte)
+void tri_central_add(uint32_t page, unsigned int spans, unsigned int span_class)
 {
-	struct list *l = &lists[byte];
+	struct list *l = &lists[span_class];
 
 	tri_lock(&l->lock);
 	for (; spans && (l->n < l->room || grow(&l->span, &l->room)); spans--) {
-		tri_write(&tri_g.view.spans[page].place, place(byte, l->n));
+		tri_write(&tri_g.view.spans[page].list_entry, list_entry(span_class, l->n));
 		l->span[l->n] = page;
 		/* A fresh span has nothing for this cycle's cursor. */
 		if (!l->around && l->cursor == l->n)
 			l->cursor++;
 		l->n++;
-		page += tri_classes[byte].pages;
+		page += tri_classes[span_class].pages;
 	}
 	tri_unlock(&l->lock);
 }
 
-void tri_central_put(uint32_t page, unsigned int byte)
+void tri_central_put(uint32_t page, unsigned int span_class)
 {
-	struct list *l = &lists[byte];
+	struct list *l = &lists[span_class];
 
 	tri_lock(&l->lock);
 	if (l->npartial < l->partial_room || grow(&l->partial, &l->partial_room))
@@ -132,15 +132,15 @@ void tri_central_put(uint32_t page, unsigned int byte)
 }
 
 /* Drop entry @i, which is stale.  The last entry takes its place if it is good itself. */
-static void drop(struct list *l, uint32_t i, unsigned int byte)
+static void drop(struct list *l, uint32_t i, unsigned int span_class)
 {
 	uint32_t last = --l->n;
-	uint64_t was = place(byte, last);
+	uint64_t was = list_entry(span_class, last);
 
 	if (i == last)
 		return;
 	l->span[i] = l->span[last];
-	atomic_compare_exchange_strong(&tri_g.view.spans[l->span[i]].place, &was, place(byte, i));
+	atomic_compare_exchange_strong(&tri_g.view.spans[l->span[i]].list_entry, &was, list_entry(span_class, i));
 }
 
 /* Whether the cursor points to a span that it has not passed in this cycle; it may go around for that. */
@@ -167,7 +167,7 @@ static bool is_done(const struct list *l)
 }
 
 /* The next span that may have free slots, or 0.  @index: where the cursor found it; NONE: beside the list. */
-static uint32_t next_candidate(struct list *l, unsigned int byte, uint32_t *index)
+static uint32_t next_candidate(struct list *l, unsigned int span_class, uint32_t *index)
 {
 	const struct tri_view *v = &tri_g.view;
 	uint32_t page = 0;
@@ -183,9 +183,9 @@ static uint32_t next_candidate(struct list *l, unsigned int byte, uint32_t *inde
 			uint32_t i = l->cursor, p = l->span[i];
 			uint64_t state = tri_read(&v->spans[p].state);
 
-			if (tri_read(&v->spans[p].place) != place(byte, i) ||
-			    TRI_STATE_BYTE(state) != byte) {
-				drop(l, i, byte);
+			if (tri_read(&v->spans[p].list_entry) != list_entry(span_class, i) ||
+			    TRI_STATE_CLASS(state) != span_class) {
+				drop(l, i, span_class);
 				continue;
 			}
 			l->cursor++;
@@ -199,24 +199,24 @@ static uint32_t next_candidate(struct list *l, unsigned int byte, uint32_t *inde
 }
 
 /* Claim the span at @page, swept, with a free slot.  False: someone has it, or it is full. */
-static bool claim(uint32_t page, unsigned int byte, uint32_t gen)
+static bool claim(uint32_t page, unsigned int span_class, uint32_t gen)
 {
 	const struct tri_view *v = &tri_g.view;
-	const struct tri_class *c = &tri_classes[byte];
+	const struct tri_class *c = &tri_classes[span_class];
 	struct tri_span *span = &v->spans[page];
 	uint64_t state = tri_read_acquire(&span->state), next;
 	unsigned int nfree;
 
-	if (TRI_STATE_BYTE(state) != byte || TRI_STATE_OWNER(state) != TRI_SPAN_IDLE)
+	if (TRI_STATE_CLASS(state) != span_class || TRI_STATE_OWNER(state) != TRI_SPAN_IDLE)
 		return false;
 	/* Made by a thread that has changed over to a cycle that this one is yet to change to. */
 	if ((int32_t)(TRI_STATE_CYCLE(state) - gen) > 0)
 		return false;
 	if (TRI_STATE_CYCLE(state) == gen) {
-		next = TRI_STATE(byte, TRI_SPAN_CACHED, TRI_STATE_NFREE(state), gen);
+		next = TRI_STATE(span_class, TRI_SPAN_CACHED, TRI_STATE_NFREE(state), gen);
 		return TRI_STATE_NFREE(state) && atomic_compare_exchange_strong(&span->state, &state, next);
 	}
-	next = TRI_STATE(byte, TRI_SPAN_CLIENT, 0, TRI_STATE_CYCLE(state));
+	next = TRI_STATE(span_class, TRI_SPAN_CLIENT, 0, TRI_STATE_CYCLE(state));
 	if (!atomic_compare_exchange_strong(&span->state, &state, next))
 		return false;
 	nfree = c->objects - tri_span_sweep(v, page, c->objects, gen);
@@ -225,7 +225,7 @@ static bool claim(uint32_t page, unsigned int byte, uint32_t gen)
 		if (tri_g.settings.clobberfree)
 			tri_span_clobber(v, page, c, gen);
 	}
-	next = TRI_STATE(byte, nfree ? TRI_SPAN_CACHED : TRI_SPAN_IDLE, nfree, gen);
+	next = TRI_STATE(span_class, nfree ? TRI_SPAN_CACHED : TRI_SPAN_IDLE, nfree, gen);
 	tri_write_release(&span->state, next);
 	return nfree != 0;
 }
@@ -239,23 +239,23 @@ static void note_first(struct list *l, uint32_t index)
 }
 
 /**
- * A span of @byte that the caller now owns, with state CACHED; 0: take fresh pages.
+ * A span of @span_class that the caller now owns, with state CACHED; 0: take fresh pages.
  * @all: there are none; whatever free slot this cycle has left is looked for.
  */
-uint32_t tri_central_take(uint32_t gen, unsigned int byte, bool all)
+uint32_t tri_central_take(uint32_t gen, unsigned int span_class, bool all)
 {
-	struct list *l = &lists[byte];
+	struct list *l = &lists[span_class];
 	int i;
 
 	/* While threads change over to a new cycle, old spans are out of bounds. */
 	if (tri_read_acquire(&tri_g.sweepable) != gen)
 		return 0;
 	for (i = 0; all || i < PASS_MAX; i++) {
-		uint32_t index, page = next_candidate(l, byte, &index);
+		uint32_t index, page = next_candidate(l, span_class, &index);
 
 		if (!page)
 			return 0;
-		if (!claim(page, byte, gen))
+		if (!claim(page, span_class, gen))
 			continue;
 		if (index != NONE && tri_read(&l->first) == NONE)
 			note_first(l, index);
@@ -269,7 +269,7 @@ void tri_central_restart(void)
 {
 	unsigned int i;
 
-	for (i = 1; i < TRI_BYTE_LARGE; i++) {
+	for (i = 1; i < TRI_SPAN_CLASS_LARGE; i++) {
 		struct list *l = &lists[i];
 
 		tri_lock(&l->lock);
@@ -297,15 +297,15 @@ void tri_central_recover(void)
 		uint32_t pages;
 
 		if (TRI_STATE_OWNER(state) == TRI_SPAN_COLLECTOR) {
-			const struct tri_class *was = &tri_classes[TRI_STATE_BYTE(state)];
+			const struct tri_class *was = &tri_classes[TRI_STATE_CLASS(state)];
 			uint32_t i;
 
 			pages = was->large ? tri_read(&span->pages) : was->pages;
-			/* It may have begun to free it; then the page bytes are incomplete. */
+			/* It may have begun to free it; then the span classes are incomplete. */
 			for (i = 0; i < pages; i++)
-				tri_write(&v->page_map[page + i], (uint8_t)TRI_STATE_BYTE(state));
+				tri_write(&v->page_map[page + i], (uint8_t)TRI_STATE_CLASS(state));
 			tri_write(&span->state,
-				  TRI_STATE(TRI_STATE_BYTE(state),
+				  TRI_STATE(TRI_STATE_CLASS(state),
 					    was->large ? TRI_SPAN_LARGE : TRI_SPAN_IDLE, 0,
 					    TRI_STATE_CYCLE(state)));
 			page += pages ? pages : 1;

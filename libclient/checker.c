@@ -221,8 +221,8 @@ static void look_at_heap(struct pass *p)
 
 	p->what.where = TRI_WHERE_HEAP;
 	for (page = 1; page < top && page < v->heap_pages; page += step) {
-		unsigned int byte = tri_read_acquire(&v->page_map[page]);
-		const struct tri_class *c = &tri_classes[byte];
+		unsigned int span_class = tri_read_acquire(&v->page_map[page]);
+		const struct tri_class *c = &tri_classes[span_class];
 
 		step = 1;
 		if ((!c->size && !c->large) || ((c->large || c->pages > 1) && tri_read(&v->span_of[page]) != page))
@@ -232,7 +232,7 @@ static void look_at_heap(struct pass *p)
 			step = 1;
 		if (c->kind == TRI__LEAF || page + step > v->heap_pages)
 			continue;
-		p->what.byte = (uint8_t)byte;
+		p->what.span_class = (uint8_t)span_class;
 		p->what.object_bytes = c->size;
 		p->what.sure = c->kind == TRI__TYPED;
 		if (c->large)

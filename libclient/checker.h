@@ -28,7 +28,7 @@ struct tri_suspect {
 	uintptr_t object;		/* heap */
 	uint64_t object_bytes;
 	enum tri_where where;
-	uint8_t byte;			/* page byte; heap */
+	uint8_t span_class;		/* of the object; heap */
 	uint16_t site;			/* that has allocated the object; heap; 0: not known */
 	bool sure;			/* a type map says that it is a pointer */
 	bool may_go;			/* in an object that can be unloaded */

@@ -64,8 +64,8 @@ static uint64_t objects_mask(const struct tri_class *c, unsigned int w)
 static void copy_span_tables(const struct tri_copy *c, uint32_t page, uint32_t pages)
 {
 	const struct tri_view *from = &tri_g.view, *to = &c->tables;
-	uint8_t byte = tri_read(&from->page_map[page]);
-	const struct tri_class *class = &tri_classes[byte];
+	uint8_t span_class = tri_read(&from->page_map[page]);
+	const struct tri_class *class = &tri_classes[span_class];
 	uint64_t bits[TRI_MARK_WORDS], any = 0;
 	unsigned int w, i;
 
@@ -88,29 +88,29 @@ static void copy_span_tables(const struct tri_copy *c, uint32_t page, uint32_t p
 		memcpy((void *)to->ptrmap[page], (const void *)from->ptrmap[page],
 		       (size_t)pages * sizeof(from->ptrmap[page]));
 	for (i = 0; i < pages; i++)
-		tri_write(&to->page_map[page + i], byte);
+		tri_write(&to->page_map[page + i], span_class);
 }
 
 /* What a thread that does not exist here had in its caches. */
 static void give_back(const struct tri_copy *c, const struct tri_thread *t)
 {
 	const struct tri_view *to = &c->tables;
-	unsigned int byte, i;
+	unsigned int span_class, i;
 
-	for (byte = 0; byte < TRI__CACHES; byte++) {
-		const struct tri_cached_span *s = &t->spans[byte];
+	for (span_class = 0; span_class < TRI__CACHES; span_class++) {
+		const struct tri_cached_span *s = &t->spans[span_class];
 
-		if (!(t->active[byte / 64] >> (byte & 63) & 1))
+		if (!(t->active[span_class / 64] >> (span_class & 63) & 1))
 			continue;
 		if (s->page) {
 			tri_au64 *word = &to->marks[c->gen & 1][s->page][s->window];
 
-			tri_write(word, tri_read(word) & ~t->caches[byte].free);
-			tri_write(&to->spans[s->page].state, TRI_STATE(byte, TRI_SPAN_IDLE, 0, c->gen));
+			tri_write(word, tri_read(word) & ~t->caches[span_class].free);
+			tri_write(&to->spans[s->page].state, TRI_STATE(span_class, TRI_SPAN_IDLE, 0, c->gen));
 		}
 		for (i = 0; i < s->left; i++)
-			tri_write(&to->spans[s->next + i * tri_classes[byte].pages].state,
-				  TRI_STATE(byte, TRI_SPAN_IDLE, 0, c->gen));
+			tri_write(&to->spans[s->next + i * tri_classes[span_class].pages].state,
+				  TRI_STATE(span_class, TRI_SPAN_IDLE, 0, c->gen));
 	}
 }
 
@@ -249,8 +249,8 @@ static void drop_span(const struct tri_view *to, uint32_t page, uint32_t pages)
 static bool renew(const struct tri_copy *c, uint32_t page, uint32_t pages)
 {
 	const struct tri_view *to = &c->tables;
-	uint8_t byte = tri_read(&to->page_map[page]);
-	const struct tri_class *class = &tri_classes[byte];
+	uint8_t span_class = tri_read(&to->page_map[page]);
+	const struct tri_class *class = &tri_classes[span_class];
 	uint64_t state = tri_read(&to->spans[page].state);
 	unsigned int w, i, live = 0;
 
@@ -262,14 +262,14 @@ static bool renew(const struct tri_copy *c, uint32_t page, uint32_t pages)
 		return false;
 	}
 	if (class->large)
-		state = TRI_STATE(byte, TRI_SPAN_LARGE, 0, c->gen);
+		state = TRI_STATE(span_class, TRI_SPAN_LARGE, 0, c->gen);
 	else if (TRI_STATE_OWNER(state) != TRI_SPAN_CACHED)
-		state = TRI_STATE(byte, TRI_SPAN_IDLE, class->objects - live, c->gen);
+		state = TRI_STATE(span_class, TRI_SPAN_IDLE, class->objects - live, c->gen);
 	/* What another thread had not handed out, it may have written to by now. */
 	if (!class->large && TRI_STATE_OWNER(state) != TRI_SPAN_CACHED)
 		tri_write(&to->spans[page].needs_zero, 1);
 	tri_write(&to->spans[page].state, state);
-	tri_write(&to->spans[page].place, 0);
+	tri_write(&to->spans[page].list_entry, 0);
 	/* Written although they are zero: the collector is not to be the first who touches them. */
 	for (w = 0; w < words_of(class); w++) {
 		tri_write(&to->marks[~c->gen & 1][page][w], 0);

@@ -340,17 +340,17 @@ void tri_divert(struct tri__tls *tls, struct tri__cache *open, unsigned int add,
 void tri_region_end(struct tri_thread *t) TRI_HIDDEN;
 
 /* cache.c: a thread's caches, all with its cache lock held */
-void *tri_cache_alloc(struct tri_thread *t, unsigned int byte, bool *zeroed) TRI_HIDDEN;
-void *tri_cache_next(struct tri_thread *t, unsigned int byte) TRI_HIDDEN;
+void *tri_cache_alloc(struct tri_thread *t, unsigned int span_class, bool *zeroed) TRI_HIDDEN;
+void *tri_cache_next(struct tri_thread *t, unsigned int span_class) TRI_HIDDEN;
 void tri_count_allocated(struct tri_thread *t, uint64_t bytes) TRI_HIDDEN;
 void tri_cache_blacken(struct tri_thread *t) TRI_HIDDEN;
 void tri_cache_flush(struct tri_thread *t, bool to_central) TRI_HIDDEN;
 
 /* central.c */
 void tri_central_init(void) TRI_HIDDEN;
-uint32_t tri_central_take(uint32_t gen, unsigned int byte, bool all) TRI_HIDDEN;
-void tri_central_add(uint32_t page, unsigned int spans, unsigned int byte) TRI_HIDDEN;
-void tri_central_put(uint32_t page, unsigned int byte) TRI_HIDDEN;
+uint32_t tri_central_take(uint32_t gen, unsigned int span_class, bool all) TRI_HIDDEN;
+void tri_central_add(uint32_t page, unsigned int spans, unsigned int span_class) TRI_HIDDEN;
+void tri_central_put(uint32_t page, unsigned int span_class) TRI_HIDDEN;
 void tri_central_restart(void) TRI_HIDDEN;
 void tri_central_recover(void) TRI_HIDDEN;
 bool tri_central_hold(uint64_t ns) TRI_HIDDEN;

@@ -246,7 +246,7 @@ uint32_t tri_pageheap_take(uint32_t pages, uint32_t align_pages, bool *backed)
 		(void)tri_read(&v->chunks[i]);
 	tri_dump_pages(page, pages);
 	for (i = 0; i < pages; i++)
-		tri_write(&v->page_map[page + i], TRI_BYTE_TAKEN);
+		tri_write(&v->page_map[page + i], TRI_SPAN_CLASS_TAKEN);
 	top = tri_read(&v->ctl->top_pages);
 	if (page + pages > top)
 		tri_write_release(&v->ctl->top_pages, page + pages);

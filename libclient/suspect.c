@@ -104,9 +104,9 @@ static uint64_t common_key(const struct tri_suspect *s)
 {
 	if (s->where != TRI_WHERE_HEAP)
 		return s->at;
-	if (tri_classes[s->byte].large)
+	if (tri_classes[s->span_class].large)
 		return s->object | 1;
-	return 1ull << 63 | (uint64_t)s->byte << 32 | (s->at - s->object);
+	return 1ull << 63 | (uint64_t)s->span_class << 32 | (s->at - s->object);
 }
 
 /* The place of that key; NULL: it is none yet, and there may be no more than @most. */
@@ -395,7 +395,7 @@ static enum aim aim_of(const struct place *p)
 
 	if (p->latest.where != TRI_WHERE_HEAP)
 		return AT_SLOT;
-	return aim == AT_NEXT_OBJECT && tri_classes[p->latest.byte].large ? AT_NEXT_WORD : aim;
+	return aim == AT_NEXT_OBJECT && tri_classes[p->latest.span_class].large ? AT_NEXT_WORD : aim;
 }
 
 /* The word to be watched; 0: there is none yet. */
@@ -411,7 +411,7 @@ static uintptr_t aim_at(size_t place)
 	p->chosen = pass;
 	if (aim != AT_NEXT_OBJECT)
 		return at;
-	if (!tri_classes[p->latest.byte].large)
+	if (!tri_classes[p->latest.span_class].large)
 		wanted[nwanted++] = place;
 	return 0;
 }
@@ -495,7 +495,7 @@ static void watch_next_objects(struct tri_thread *t)
 
 	for (i = 0; i < nwanted; i++) {
 		s = &all->place[wanted[i]].latest;
-		at = (uintptr_t)tri_cache_next(t, s->byte);
+		at = (uintptr_t)tri_cache_next(t, s->span_class);
 		if (at)
 			watch(at + (s->at - s->object), 0, &t->tid, 1, true);
 	}

@@ -4,6 +4,85 @@
 
 #include <errno.h>
 
+/*
+ * The client and the collector may be of different builds, and read what lies where these lines say.  A change of one
+ * of them is a new TRI_LAYOUT_VERSION.
+ */
+#define OFFSET(type, field, offset) _Static_assert(offsetof(struct type, field) == (offset), #type "." #field)
+#define SIZE(type, bytes) _Static_assert(sizeof(struct type) == (bytes), #type)
+
+OFFSET(tri_ctl, magic, 0);
+OFFSET(tri_ctl, layout_version, 8);
+OFFSET(tri_ctl, ctl_bytes, 12);
+OFFSET(tri_ctl, heap_pages, 16);
+OFFSET(tri_ctl, file_bytes, 24);
+OFFSET(tri_ctl, heap_va, 32);
+OFFSET(tri_ctl, pid, 40);
+OFFSET(tri_ctl, gc_percent, 64);
+OFFSET(tri_ctl, debug, 68);
+OFFSET(tri_ctl, memory_limit_bytes, 72);
+OFFSET(tri_ctl, limit_policy, 80);
+OFFSET(tri_ctl, leaving, 84);
+OFFSET(tri_ctl, allocated_bytes, 128);
+OFFSET(tri_ctl, top_pages, 136);
+OFFSET(tri_ctl, peak_pages, 144);
+OFFSET(tri_ctl, slots_top, 152);
+OFFSET(tri_ctl, used_pages, 192);
+OFFSET(tri_ctl, search, 200);
+OFFSET(tri_ctl, trigger_bytes, 256);
+OFFSET(tri_ctl, assist_q16, 264);
+OFFSET(tri_ctl, goal_bytes, 272);
+OFFSET(tri_ctl, live_bytes, 280);
+OFFSET(tri_ctl, late_bytes, 288);
+OFFSET(tri_ctl, far_bytes, 296);
+OFFSET(tri_ctl, credit_bytes, 320);
+OFFSET(tri_ctl, work_seq, 328);
+OFFSET(tri_ctl, waiting, 332);
+OFFSET(tri_ctl, gc_done, 384);
+OFFSET(tri_ctl, free_done, 388);
+OFFSET(tri_ctl, full_buffers, 448);
+OFFSET(tri_ctl, free_buffers, 512);
+OFFSET(tri_ctl, buffers_used, 520);
+OFFSET(tri_ctl, cycles, 576);
+OFFSET(tri_ctl, forced_cycles, 584);
+OFFSET(tri_ctl, mark_cpu_ns, 592);
+OFFSET(tri_ctl, released_bytes, 600);
+OFFSET(tri_ctl, free_backed_bytes, 608);
+OFFSET(tri_ctl, checkmark_cycles, 616);
+OFFSET(tri_ctl, checkmark_missed, 624);
+OFFSET(tri_ctl, assist_marked_bytes, 640);
+OFFSET(tri_ctl, assist_scan_bytes, 648);
+OFFSET(tri_ctl, assist_objects, 656);
+OFFSET(tri_ctl, grey_count, 664);
+OFFSET(tri_ctl, assist_ns, 672);
+OFFSET(tri_ctl, assist_slept_ns, 680);
+OFFSET(tri_ctl, limit_bytes, 704);
+OFFSET(tri_ctl, pressure, 712);
+OFFSET(tri_ctl, refuse, 716);
+OFFSET(tri_ctl, limit_events, 720);
+OFFSET(tri_ctl, limited_gc_ns, 728);
+OFFSET(tri_ctl, limited_program_ns, 736);
+OFFSET(tri_ctl, refused, 744);
+OFFSET(tri_ctl, throttle_seq, 768);
+OFFSET(tri_ctl, throttled_now, 772);
+OFFSET(tri_ctl, throttled, 776);
+OFFSET(tri_ctl, throttled_ns, 784);
+OFFSET(tri_ctl, throttled_max_ns, 792);
+SIZE(tri_ctl, 832);
+SIZE(tri_slot, 64);
+OFFSET(tri_slot, buffer, 0);
+SIZE(tri_buffer, 4096);
+OFFSET(tri_buffer, next, 0);
+OFFSET(tri_buffer, state, 4);
+OFFSET(tri_buffer, count, 8);
+OFFSET(tri_buffer, entry, 16);
+SIZE(tri_span, 32);
+OFFSET(tri_span, state, 0);
+OFFSET(tri_span, list_entry, 8);
+OFFSET(tri_span, pages, 16);
+OFFSET(tri_span, needs_zero, 20);
+OFFSET(tri_span, bytes, 24);
+
 /* Parts begin at multiples of 4 KiB, so that no page has two purposes. */
 static uint64_t part(uint64_t *offset, uint64_t bytes)
 {

@@ -7,7 +7,7 @@
  *
  *	control page    struct tri_ctl
  *	thread slots    struct tri_slot, one a thread: where its barrier buffer is
- *	page map        one byte a heap page: 0, or what the span there holds (tri_page_byte())
+ *	page map        one byte a heap page: the span class of the span there, or 0
  *	span-of         u32 a heap page: first page of the span, for spans of several pages
  *	span table      struct tri_span, indexed by a span's first page
  *	used, backed    one bit a heap page: in use; has memory
@@ -21,7 +21,7 @@
  *	heap            8 KiB pages, 2 MiB aligned
  *
  * Everything but the heap's own pages is indexed by page number, so that a pointer leads to its
- * mark bit by one page-map byte and arithmetic.  The bitmaps are beside the heap and not inside
+ * mark bit by one read of the page map and arithmetic.  The bitmaps are beside the heap and not inside
  * the spans (where Go has them): 64 lines of marks share a 4 KiB page, so that marking at random
  * over 512 MiB needs a thousand TLB entries for marks and not 65,000.
  *
@@ -203,14 +203,14 @@ enum tri_buffer_state {
  * A run of pages.  The state word says everything that both sides change, so that one
  * compare-and-swap claims a span:
  *
- *	bits 0-7	page byte (0: never used)
+ *	bits 0-7	span class (0: never used)
  *	bits 8-15	enum tri_span_state
  *	bits 16-31	free slots, as of the sweep or the release
  *	bits 32-63	cycle after which it was swept last
  */
 struct tri_span {
 	tri_au64 state;
-	tri_au64 place;				/* client: page byte << 32 | index in its list */
+	tri_au64 list_entry;			/* client: span class << 32 | index in the central list of that class */
 	tri_au32 pages;				/* written before the page map is */
 	tri_au32 needs_zero;			/* free slots hold old data; large: zeroed, so without holes */
 	uint64_t bytes;				/* large: size that was asked for; client */
@@ -225,19 +225,23 @@ enum tri_span_state {
 	TRI_SPAN_LARGE,				/* one large object */
 };
 
-#define TRI_STATE(byte, st, nfree, cycle) \
-	((uint64_t)(byte) | (uint64_t)(st) << 8 | (uint64_t)(nfree) << 16 | (uint64_t)(cycle) << 32)
-#define TRI_STATE_BYTE(s)	((unsigned int)((s) & 0xff))
+#define TRI_STATE(span_class, st, nfree, cycle) \
+	((uint64_t)(span_class) | (uint64_t)(st) << 8 | (uint64_t)(nfree) << 16 | (uint64_t)(cycle) << 32)
+#define TRI_STATE_CLASS(s)	((unsigned int)((s) & 0xff))
 #define TRI_STATE_OWNER(s)	((enum tri_span_state)((s) >> 8 & 0xff))
 #define TRI_STATE_NFREE(s)	((unsigned int)((s) >> 16 & 0xffff))
 #define TRI_STATE_CYCLE(s)	((uint32_t)((s) >> 32))
 
-/* Page bytes: 0 free; 1 + (class - 1) * 3 + kind; pairs of tiny leaf objects; then large by kind. */
+/*
+ * Span classes: what the page map says of a page.  As in Go, one number stands for a size class and for whether its
+ * objects hold pointers.  0 is a free page; 1 + (size class - 1) * 3 + kind is a small object's, see tri_span_class();
+ * then come the spans of tiny leaf objects, two to a slot, and large objects by kind.
+ */
 #define TRI_CLASSES		72
-#define TRI_BYTE_TINY		(1 + TRI_CLASSES * 3)		/* 217 */
-#define TRI_BYTE_LARGE		(TRI_BYTE_TINY + 1)		/* 218, 219, 220 */
-#define TRI_BYTE_MAX		(TRI_BYTE_LARGE + 2)
-#define TRI_BYTE_TAKEN		255	/* pages taken from the page heap, no span yet */
+#define TRI_SPAN_CLASS_TINY	(1 + TRI_CLASSES * 3)		/* 217 */
+#define TRI_SPAN_CLASS_LARGE	(TRI_SPAN_CLASS_TINY + 1)	/* 218, 219, 220 */
+#define TRI_SPAN_CLASS_MAX	(TRI_SPAN_CLASS_LARGE + 2)
+#define TRI_SPAN_CLASS_TAKEN	255	/* pages taken from the page heap, no span yet */
 
 /* Offsets of the parts in the file.  A function of heap_pages alone. */
 struct tri_layout {
@@ -283,64 +287,6 @@ int tri_layout_init(struct tri_layout *layout, uint64_t heap_pages);
 void tri_view_init(struct tri_view *view, void *base, const struct tri_layout *layout,
 		   uint64_t heap_va);
 
-/* Both sides are built from this header; a change of any of these is a new layout version. */
-_Static_assert(offsetof(struct tri_ctl, heap_pages) == 16, "layout");
-_Static_assert(offsetof(struct tri_ctl, file_bytes) == 24, "layout");
-_Static_assert(offsetof(struct tri_ctl, heap_va) == 32, "layout");
-_Static_assert(offsetof(struct tri_ctl, pid) == 40, "layout");
-_Static_assert(offsetof(struct tri_ctl, gc_percent) == 64, "layout");
-_Static_assert(offsetof(struct tri_ctl, debug) == 68, "layout");
-_Static_assert(offsetof(struct tri_ctl, memory_limit_bytes) == 72, "layout");
-_Static_assert(offsetof(struct tri_ctl, limit_policy) == 80, "layout");
-_Static_assert(offsetof(struct tri_ctl, leaving) == 84, "layout");
-_Static_assert(offsetof(struct tri_ctl, allocated_bytes) == 128, "layout");
-_Static_assert(offsetof(struct tri_ctl, top_pages) == 136, "layout");
-_Static_assert(offsetof(struct tri_ctl, peak_pages) == 144, "layout");
-_Static_assert(offsetof(struct tri_ctl, slots_top) == 152, "layout");
-_Static_assert(offsetof(struct tri_ctl, used_pages) == 192, "layout");
-_Static_assert(offsetof(struct tri_ctl, search) == 200, "layout");
-_Static_assert(offsetof(struct tri_ctl, trigger_bytes) == 256, "layout");
-_Static_assert(offsetof(struct tri_ctl, assist_q16) == 264, "layout");
-_Static_assert(offsetof(struct tri_ctl, goal_bytes) == 272, "layout");
-_Static_assert(offsetof(struct tri_ctl, live_bytes) == 280, "layout");
-_Static_assert(offsetof(struct tri_ctl, late_bytes) == 288, "layout");
-_Static_assert(offsetof(struct tri_ctl, far_bytes) == 296, "layout");
-_Static_assert(offsetof(struct tri_ctl, credit_bytes) == 320, "layout");
-_Static_assert(offsetof(struct tri_ctl, work_seq) == 328, "layout");
-_Static_assert(offsetof(struct tri_ctl, waiting) == 332, "layout");
-_Static_assert(offsetof(struct tri_ctl, gc_done) == 384, "layout");
-_Static_assert(offsetof(struct tri_ctl, free_done) == 388, "layout");
-_Static_assert(offsetof(struct tri_ctl, full_buffers) == 448, "layout");
-_Static_assert(offsetof(struct tri_ctl, free_buffers) == 512, "layout");
-_Static_assert(offsetof(struct tri_ctl, buffers_used) == 520, "layout");
-_Static_assert(offsetof(struct tri_ctl, cycles) == 576, "layout");
-_Static_assert(offsetof(struct tri_ctl, forced_cycles) == 584, "layout");
-_Static_assert(offsetof(struct tri_ctl, mark_cpu_ns) == 592, "layout");
-_Static_assert(offsetof(struct tri_ctl, released_bytes) == 600, "layout");
-_Static_assert(offsetof(struct tri_ctl, free_backed_bytes) == 608, "layout");
-_Static_assert(offsetof(struct tri_ctl, checkmark_missed) == 624, "layout");
-_Static_assert(offsetof(struct tri_ctl, assist_marked_bytes) == 640, "layout");
-_Static_assert(offsetof(struct tri_ctl, assist_scan_bytes) == 648, "layout");
-_Static_assert(offsetof(struct tri_ctl, assist_objects) == 656, "layout");
-_Static_assert(offsetof(struct tri_ctl, grey_count) == 664, "layout");
-_Static_assert(offsetof(struct tri_ctl, assist_ns) == 672, "layout");
-_Static_assert(offsetof(struct tri_ctl, assist_slept_ns) == 680, "layout");
-_Static_assert(offsetof(struct tri_ctl, limit_bytes) == 704, "layout");
-_Static_assert(offsetof(struct tri_ctl, pressure) == 712, "layout");
-_Static_assert(offsetof(struct tri_ctl, refuse) == 716, "layout");
-_Static_assert(offsetof(struct tri_ctl, refused) == 744, "layout");
-_Static_assert(offsetof(struct tri_ctl, throttle_seq) == 768, "layout");
-_Static_assert(offsetof(struct tri_ctl, throttled_now) == 772, "layout");
-_Static_assert(offsetof(struct tri_ctl, throttled) == 776, "layout");
-_Static_assert(offsetof(struct tri_ctl, throttled_max_ns) == 792, "layout");
-_Static_assert(sizeof(struct tri_ctl) == 832, "layout");
-_Static_assert(sizeof(struct tri_slot) == 64, "layout");
-_Static_assert(sizeof(struct tri_buffer) == 4096, "layout");
-_Static_assert(offsetof(struct tri_buffer, entry) == 16, "layout");
-_Static_assert(sizeof(struct tri_span) == 32, "layout");
-_Static_assert(offsetof(struct tri_span, place) == 8, "layout");
-_Static_assert(offsetof(struct tri_span, pages) == 16, "layout");
-_Static_assert(offsetof(struct tri_span, needs_zero) == 20, "layout");
-_Static_assert(offsetof(struct tri_span, bytes) == 24, "layout");
+/* layout.c asserts the offsets of all fields: a change of one of them is a new TRI_LAYOUT_VERSION. */
 
 #endif

@@ -3,7 +3,7 @@
  * marking.h - the scanning kernel, shared by the collector's workers and by assisting mutators
  *
  *  1. A word that points below the limit goes into a batch, without a branch.
- *  2. When the batch is full: one page-map byte says what kind of span each pointer leads into, and
+ *  2. When the batch is full: one read of the page map says what kind of span each pointer leads into, and
  *     arithmetic gives the object's mark bit.  The mark words are prefetched, and tested when the
  *     next batch has been looked up.
  *  3. An object that was white is marked.  A leaf ends here.  Otherwise the object's span (objects
@@ -73,10 +73,10 @@ static void marking_queue_span(struct tri_marking *k, uint32_t page);
 static void marking_queue_object(struct tri_marking *k, const struct tri_class *c, uint32_t page,
 				 uint32_t index);
 
-/* A marking thread has a mark to test: of the object @index in the span at @page, with @byte. */
-static inline uint64_t tri_edge(uint32_t page, uint32_t index, uint32_t byte)
+/* A marking thread has a mark to test: of the object @index in the span at @page, with @span_class. */
+static inline uint64_t tri_edge(uint32_t page, uint32_t index, uint32_t span_class)
 {
-	return (uint64_t)page << 32 | index << 8 | byte;
+	return (uint64_t)page << 32 | index << 8 | span_class;
 }
 
 static inline uint32_t tri_edge_page(uint64_t edge)
@@ -180,18 +180,18 @@ static __attribute__((noinline)) void tri_marking_batch(struct tri_marking *k)
 	for (i = 0; i < n; i++) {
 		uint64_t offset = found[i];
 		uint32_t page = (uint32_t)(offset >> TRI_PAGE_SHIFT), index;
-		uint32_t byte = tri_read(&v->page_map[page]);
-		const struct tri_class *c = &tri_classes[byte];
+		uint32_t span_class = tri_read(&v->page_map[page]);
+		const struct tri_class *c = &tri_classes[span_class];
 
 		if (__builtin_expect(c->pages == 1, 1)) {
 			index = tri_object_index(c, (uint32_t)offset & (TRI_PAGE_BYTES - 1));
-			found[nedges] = tri_edge(page, index, byte);
+			found[nedges] = tri_edge(page, index, span_class);
 			/* Behind the last object there is none: the prefetch is in vain then. */
 			nedges += index < c->objects;
 		} else {
 			struct tri_object o;
 
-			/* Reads the byte again: a client that changes it meanwhile fools itself. */
+			/* Reads the span class again: a client that changes it meanwhile fools itself. */
 			if (!tri_resolve(v, offset, &o))
 				continue;
 			page = o.page;

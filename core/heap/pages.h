@@ -13,7 +13,7 @@
  * A zero is "all free", which is what a new arena holds.
  *
  * The scavenger claims pages by setting their `used` bits word by word.  If it dies before it has
- * cleared them, or the sweeper in tri_span_free(), there are used pages without a page byte: the
+ * cleared them, or the sweeper in tri_span_free(), there are used pages without a span class: the
  * agent frees them (tri_pageheap_recover()).
  */
 #ifndef TRI_CORE_PAGES_H

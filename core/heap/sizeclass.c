@@ -31,7 +31,7 @@ void tri_classes_init(void)
 
 	for (c = 1; c <= TRI_CLASSES; c++) {
 		for (kind = 0; kind < 3; kind++) {
-			struct tri_class *t = &tri_classes[tri_page_byte(c, kind)];
+			struct tri_class *t = &tri_classes[tri_span_class(c, kind)];
 
 			t->size = class_bytes(c);
 			t->pages = (uint8_t)span_pages(t->size);
@@ -41,9 +41,9 @@ void tri_classes_init(void)
 		}
 	}
 	/* Leaf slots of 16 B, each of two objects of 8 B that live and die together. */
-	tri_classes[TRI_BYTE_TINY] = tri_classes[tri_page_byte(1, TRI__LEAF)];
+	tri_classes[TRI_SPAN_CLASS_TINY] = tri_classes[tri_span_class(1, TRI__LEAF)];
 	for (kind = 0; kind < 3; kind++) {
-		tri_classes[TRI_BYTE_LARGE + kind].kind = (uint8_t)kind;
-		tri_classes[TRI_BYTE_LARGE + kind].large = 1;
+		tri_classes[TRI_SPAN_CLASS_LARGE + kind].kind = (uint8_t)kind;
+		tri_classes[TRI_SPAN_CLASS_LARGE + kind].large = 1;
 	}
 }

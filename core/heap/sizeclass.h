@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * sizeclass.h - size classes and what a page byte means
+ * sizeclass.h - size classes and span classes
  *
  * Sizes are those of tri__class() in tricolor.h: 16-byte steps to 128 B, then eight to each doubling
  * up to 32 KiB, 72 in all.  The smallest object is 16 B: C's malloc() promises that alignment, and
@@ -17,9 +17,9 @@
 
 #define TRI_SPAN_PAGES_MAX 16
 
-/* What a page byte stands for; the same in both processes, as both compute it from the class. */
+/* What a span class stands for.  Both processes compute it from the size class, and so agree. */
 struct tri_class {
-	uint32_t size;		/* of an object, bytes; 0: no such byte, or large */
+	uint32_t size;		/* of an object, bytes; 0: no such class, or large */
 	uint32_t magic;		/* ceil(2^32 / size): object = offset * magic >> 32 */
 	uint16_t objects;	/* in a span */
 	uint8_t pages;		/* of a span */
@@ -32,7 +32,7 @@ extern struct tri_class tri_classes[256];
 /** Fill in tri_classes.  Call once before anything else; calling it again changes nothing. */
 void tri_classes_init(void);
 
-static inline unsigned int tri_page_byte(unsigned int size_class, unsigned int kind)
+static inline unsigned int tri_span_class(unsigned int size_class, unsigned int kind)
 {
 	return 1 + (size_class - 1) * 3 + kind;
 }

@@ -24,8 +24,8 @@ struct tri_object {
 static inline bool tri_resolve(const struct tri_view *v, uint64_t offset, struct tri_object *o)
 {
 	uint32_t page = (uint32_t)(offset >> TRI_PAGE_SHIFT);
-	unsigned int byte = tri_read_acquire(&v->page_map[page]);
-	const struct tri_class *c = &tri_classes[byte];
+	unsigned int span_class = tri_read_acquire(&v->page_map[page]);
+	const struct tri_class *c = &tri_classes[span_class];
 	uint32_t first = page;
 
 	if (c->pages != 1) {
@@ -95,7 +95,7 @@ static inline unsigned int tri_span_sweep(const struct tri_view *v, uint32_t pag
 
 /**
  * Give the pages of a claimed span back to the page heap.  @pages is the caller's own number.
- * Until the page bytes are gone the pages are still `used`, so that nobody takes them half-freed.
+ * Until the span classes are gone the pages are still `used`, so that nobody takes them half-freed.
  */
 static inline void tri_span_free(const struct tri_view *v, uint32_t page, uint32_t pages)
 {

@@ -35,13 +35,13 @@ static void sweep_large(struct arena *a, uint32_t page, struct tri_span *span, u
 {
 	const struct tri_view *v = &a->view;
 	uint32_t pages = tri_large_pages(v, page);
-	uint64_t claimed = TRI_STATE(TRI_STATE_BYTE(state), TRI_SPAN_COLLECTOR, 0,
+	uint64_t claimed = TRI_STATE(TRI_STATE_CLASS(state), TRI_SPAN_COLLECTOR, 0,
 				     TRI_STATE_CYCLE(state));
 
 	if (!pages || !atomic_compare_exchange_strong(&span->state, &state, claimed))
 		return;
 	if (tri_span_sweep(v, page, 1, a->cycle))
-		tri_write_release(&span->state, TRI_STATE(TRI_STATE_BYTE(state), TRI_SPAN_LARGE, 0,
+		tri_write_release(&span->state, TRI_STATE(TRI_STATE_CLASS(state), TRI_SPAN_LARGE, 0,
 							  a->cycle));
 	else
 		tri_span_free(v, page, pages);
@@ -53,9 +53,9 @@ static bool sweep_span(struct arena *a, uint32_t page, const struct tri_class *c
 	const struct tri_view *v = &a->view;
 	struct tri_span *span = &v->spans[page];
 	uint64_t state = tri_read_acquire(&span->state);
-	unsigned int byte = TRI_STATE_BYTE(state), live;
+	unsigned int span_class = TRI_STATE_CLASS(state), live;
 
-	if (&tri_classes[byte] != c || TRI_STATE_CYCLE(state) == a->cycle)
+	if (&tri_classes[span_class] != c || TRI_STATE_CYCLE(state) == a->cycle)
 		return true;
 	switch (TRI_STATE_OWNER(state)) {
 	case TRI_SPAN_LARGE:
@@ -69,7 +69,7 @@ static bool sweep_span(struct arena *a, uint32_t page, const struct tri_class *c
 		return true;
 	}
 	if (!atomic_compare_exchange_strong(&span->state, &state,
-					    TRI_STATE(byte, TRI_SPAN_COLLECTOR, 0,
+					    TRI_STATE(span_class, TRI_SPAN_COLLECTOR, 0,
 						      TRI_STATE_CYCLE(state))))
 		return false;
 	live = tri_span_sweep(v, page, c->objects, a->cycle);
@@ -82,7 +82,7 @@ static bool sweep_span(struct arena *a, uint32_t page, const struct tri_class *c
 	}
 	tri_write(&span->needs_zero, 1);
 	tri_write_release(&span->state,
-			  TRI_STATE(byte, TRI_SPAN_IDLE, c->objects - live, a->cycle));
+			  TRI_STATE(span_class, TRI_SPAN_IDLE, c->objects - live, a->cycle));
 	return true;
 }
 

@@ -75,7 +75,7 @@ struct postmortem {
 	uint64_t hello;			/* number of the one that its connection began with */
 	struct control_arena figures;	/* as they were published last */
 	bool has_figures;		/* they were */
-	struct of_class classes[256];	/* by page byte */
+	struct of_class classes[256];	/* by span class */
 	uint64_t large_objects, large_bytes, largest[LARGEST];
 	uint64_t used_pages, free_backed_pages, top_pages;
 	uint64_t read_pages;		/* so far: all is top_pages */

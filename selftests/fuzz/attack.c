@@ -6,7 +6,7 @@
  *
  * Each attacker is a forked process that makes an arena by hand, attaches it, and answers handshakes
  * while threads scribble over everything: random words, and garbage with a structure that passes the
- * first checks (page bytes of every kind, spans that end beyond the heap, lists that go round,
+ * first checks (span classes of every kind, spans that end beyond the heap, lists that go round,
  * pointers everywhere).  Others attach with a file that is none: unsealed, too short, with a header
  * that lies; send messages that are no protocol, or truncated, or the wrong answer; close at any
  * moment; or never answer.
@@ -148,18 +148,18 @@ static void random_words(uint64_t *r)
 /* A span of any kind, whole and consistent but for where it lies and how long it claims to be. */
 static void plausible_span(uint64_t *r, uint32_t page)
 {
-	uint32_t byte = 1 + (uint32_t)draw_below(r, TRI_BYTE_MAX), i, first = page;
-	const struct tri_class *c = &tri_classes[byte];
+	uint32_t span_class = 1 + (uint32_t)draw_below(r, TRI_SPAN_CLASS_MAX), i, first = page;
+	const struct tri_class *c = &tri_classes[span_class];
 	uint32_t pages = c->large ? 1 + (uint32_t)draw_below(r, HEAP_PAGES) : c->pages;
 
 	if (!draw_below(r, 4))
 		pages = HEAP_PAGES - page + (uint32_t)draw_below(r, 2);
 	tri_write(&view.spans[page].pages, pages);
 	tri_write(&view.spans[page].state,
-		  TRI_STATE(byte, c->large ? TRI_SPAN_LARGE : TRI_SPAN_IDLE, 0, draw_below(r, 4)));
+		  TRI_STATE(span_class, c->large ? TRI_SPAN_LARGE : TRI_SPAN_IDLE, 0, draw_below(r, 4)));
 	for (i = 0; i < pages && i < 64 && page + i < HEAP_PAGES; i++) {
 		tri_write(&view.span_of[page + i], draw_below(r, 50) ? first : page + i);
-		tri_write(&view.page_map[page + i], (uint8_t)byte);
+		tri_write(&view.page_map[page + i], (uint8_t)span_class);
 		atomic_fetch_or(&view.used[(page + i) / 64], 1ull << ((page + i) & 63));
 	}
 	for (i = 0; i < TRI_MARK_WORDS; i++) {
@@ -180,8 +180,8 @@ static void nested_giants(uint64_t *r)
 		tri_write(&view.span_of[page], page);
 		tri_write(&view.spans[page].pages, HEAP_PAGES - page);
 		tri_write(&view.spans[page].state,
-			  TRI_STATE(TRI_BYTE_LARGE + 1, TRI_SPAN_LARGE, 0, 0));
-		tri_write(&view.page_map[page], TRI_BYTE_LARGE + 1);
+			  TRI_STATE(TRI_SPAN_CLASS_LARGE + 1, TRI_SPAN_LARGE, 0, 0));
+		tri_write(&view.page_map[page], TRI_SPAN_CLASS_LARGE + 1);
 		tri_write(&view.marks[draw(r) & 1][page][0], draw(r) & 1);
 		*(volatile uint64_t *)(view.heap + ((uint64_t)page << TRI_PAGE_SHIFT)) =
 			view.heap_va + (draw_below(r, HEAP_PAGES) << TRI_PAGE_SHIFT);

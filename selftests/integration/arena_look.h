@@ -70,8 +70,8 @@ static inline void arena_look_at_pages(const struct tri_view *v, struct arena_fa
 	/* Page 0 is set and not counted. */
 	f->used_count = used - 1 != (uint64_t)tri_read(&v->ctl->used_pages);
 	for (page = 1; page < top;) {
-		unsigned int byte = tri_read(&v->page_map[page]);
-		const struct tri_class *c = &tri_classes[byte];
+		unsigned int span_class = tri_read(&v->page_map[page]);
+		const struct tri_class *c = &tri_classes[span_class];
 		uint64_t state = tri_read(&v->spans[page].state), pages = c->pages, i;
 
 		if (!c->size && !c->large) {
@@ -81,7 +81,7 @@ static inline void arena_look_at_pages(const struct tri_view *v, struct arena_fa
 		}
 		if (c->large)
 			pages = tri_large_pages(v, (uint32_t)page);
-		if (!pages || TRI_STATE_BYTE(state) != byte ||
+		if (!pages || TRI_STATE_CLASS(state) != span_class ||
 		    (TRI_STATE_OWNER(state) != TRI_SPAN_IDLE &&
 		     TRI_STATE_OWNER(state) != TRI_SPAN_CACHED &&
 		     TRI_STATE_OWNER(state) != TRI_SPAN_LARGE)) {
@@ -90,7 +90,7 @@ static inline void arena_look_at_pages(const struct tri_view *v, struct arena_fa
 		}
 		for (i = 0; i < pages; i++) {
 			f->ghosts += !arena_used(v, page + i);
-			f->spans += tri_read(&v->page_map[page + i]) != byte;
+			f->spans += tri_read(&v->page_map[page + i]) != span_class;
 		}
 		page += pages;
 	}

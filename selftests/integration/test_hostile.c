@@ -14,7 +14,7 @@
 #include "process.h"
 
 #define HEAP_BYTES ((uint64_t)HEAP_PAGES << TRI_PAGE_SHIFT)
-#define LARGE (TRI_BYTE_LARGE + TRI__CONSERVATIVE)
+#define LARGE (TRI_SPAN_CLASS_LARGE + TRI__CONSERVATIVE)
 
 static char socket_path[128], log_path[128];
 static pid_t daemon_pid;

@@ -34,10 +34,10 @@ static void begin_marking(void)
 /* A mutator has marked an object and not scanned it: it counted it, so that only this says so. */
 static void test_grey_entry(void)
 {
-	unsigned int byte = tri_page_byte(tri__class(64), TRI__CONSERVATIVE);
+	unsigned int span_class = tri_span_class(tri__class(64), TRI__CONSERVATIVE);
 	uint64_t before;
 
-	tri_write(&view.page_map[3], (uint8_t)byte);
+	tri_write(&view.page_map[3], (uint8_t)span_class);
 	tri_write(&view.marks[CYCLE & 1][3][0], 1);
 	before = mark_objects(&marker);
 	marker.supplied = false;
@@ -52,16 +52,16 @@ static void test_grey_entry(void)
 static void test_piece_beyond(void)
 {
 	struct mark_worker *w = marker.self;
-	unsigned int byte;
+	unsigned int span_class;
 
-	for (byte = 1; byte < TRI_BYTE_LARGE && tri_classes[byte].pages < 2; byte++)
+	for (span_class = 1; span_class < TRI_SPAN_CLASS_LARGE && tri_classes[span_class].pages < 2; span_class++)
 		;
-	check(tri_classes[byte].pages > 1 && tri_classes[byte].objects > 1);
+	check(tri_classes[span_class].pages > 1 && tri_classes[span_class].objects > 1);
 	w->npieces = 0;
-	marking_queue_object(&w->k, &tri_classes[byte], PAGES - 1, tri_classes[byte].objects - 1u);
+	marking_queue_object(&w->k, &tri_classes[span_class], PAGES - 1, tri_classes[span_class].objects - 1u);
 	check(w->npieces == 0);
-	marking_queue_object(&w->k, &tri_classes[byte], PAGES - tri_classes[byte].pages,
-			     tri_classes[byte].objects - 1u);
+	marking_queue_object(&w->k, &tri_classes[span_class], PAGES - tri_classes[span_class].pages,
+			     tri_classes[span_class].objects - 1u);
 	check(w->npieces == 1);
 	w->npieces = 0;
 }

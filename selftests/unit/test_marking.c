@@ -118,18 +118,18 @@ static uint64_t any_word(uint32_t page)
 /* @density of 1000 words are not 0.  Half of the rounds have one class only. */
 static void make_heap(unsigned int density)
 {
-	unsigned int one = below(2) ? 1 + (unsigned int)below(TRI_BYTE_TINY) : 0, i;
+	unsigned int one = below(2) ? 1 + (unsigned int)below(TRI_SPAN_CLASS_TINY) : 0, i;
 	uint32_t page = 1, n, k;
 
 	while (page < PAGES) {
-		unsigned int byte = one ? one : 1 + (unsigned int)below(TRI_BYTE_MAX);
-		const struct tri_class *c = &tri_classes[byte];
+		unsigned int span_class = one ? one : 1 + (unsigned int)below(TRI_SPAN_CLASS_MAX);
+		const struct tri_class *c = &tri_classes[span_class];
 		bool fresh = !below(8), holes;
 		uint64_t *p;
 
 		n = c->large ? 1 + (uint32_t)below(40) : c->pages;
 		if (!below(16) || page + n > PAGES) {
-			tri_write(&view.page_map[page++], below(2) ? TRI_BYTE_TAKEN : 0);
+			tri_write(&view.page_map[page++], below(2) ? TRI_SPAN_CLASS_TAKEN : 0);
 			continue;
 		}
 		tri_write(&view.spans[page].pages, n);
@@ -137,7 +137,7 @@ static void make_heap(unsigned int density)
 		holes = fresh && n > 1;
 		tri_write(&view.spans[page].needs_zero, !holes);
 		for (k = 0; k < n; k++) {
-			tri_write(&view.page_map[page + k], (uint8_t)byte);
+			tri_write(&view.page_map[page + k], (uint8_t)span_class);
 			if (c->pages != 1)
 				tri_write(&view.span_of[page + k], page);
 			for (i = 0; i < TRI_PTRMAP_WORDS && c->kind == TRI__TYPED; i++)
@@ -386,16 +386,16 @@ static void test_kernel(bool vector, const char *what)
 /* Two objects that point to each other, the rest of the page free: found by hand. */
 static void test_pair(void)
 {
-	unsigned int byte, wrong = 0, kernels = tri_marking_can_vector() ? 2 : 1, i;
+	unsigned int span_class, wrong = 0, kernels = tri_marking_can_vector() ? 2 : 1, i;
 
-	for (byte = 1; byte < TRI_BYTE_TINY; byte++) {
-		const struct tri_class *c = &tri_classes[byte];
+	for (span_class = 1; span_class < TRI_SPAN_CLASS_TINY; span_class++) {
+		const struct tri_class *c = &tri_classes[span_class];
 		uint64_t last = (c->objects - 1u) * c->size, *p;
 
 		if (c->pages != 1)
 			continue;
 		clear();
-		tri_write(&view.page_map[1], (uint8_t)byte);
+		tri_write(&view.page_map[1], (uint8_t)span_class);
 		p = (uint64_t *)(view.heap + TRI_PAGE_BYTES);
 		memset(view.ptrmap[1], 0xff, sizeof(view.ptrmap[1]));
 		/* The last word of the first leads to the last byte of the last, and back. */

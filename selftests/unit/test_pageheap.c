@@ -93,7 +93,7 @@ static unsigned int take(struct run *r, uint32_t pages, uint32_t align)
 	wrong += r->page % align != 0 || r->page + pages > PAGES;
 	for (i = 0; i < pages; i++) {
 		wrong += model[r->page + i] ||
-			 tri_read(&tri_g.view.page_map[r->page + i]) != TRI_BYTE_TAKEN;
+			 tri_read(&tri_g.view.page_map[r->page + i]) != TRI_SPAN_CLASS_TAKEN;
 		model[r->page + i] = 1;
 	}
 	wrong += tri_read(&tri_g.view.ctl->top_pages) < r->page + pages;

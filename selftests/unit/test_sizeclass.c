@@ -16,7 +16,7 @@ static void test_classes(void)
 	size_t size;
 
 	for (c = 1; c <= TRI_CLASSES; c++) {
-		unsigned int bytes = tri_classes[tri_page_byte(c, 0)].size;
+		unsigned int bytes = tri_classes[tri_span_class(c, 0)].size;
 
 		wrong += bytes <= before || bytes % 16 || tri__class_bytes(c) != bytes;
 		before = bytes;
@@ -25,11 +25,11 @@ static void test_classes(void)
 			 TRI_CLASSES, before);
 	for (wrong = 0, size = 1; size <= TRI_SMALL_MAX; size++) {
 		unsigned int class = tri__class(size);
-		unsigned int bytes = tri_classes[tri_page_byte(class, 0)].size;
+		unsigned int bytes = tri_classes[tri_span_class(class, 0)].size;
 
 		/* The smallest class that holds it. */
 		wrong += class < 1 || class > TRI_CLASSES || bytes < size ||
-			 (class > 1 && tri_classes[tri_page_byte(class - 1, 0)].size >= size);
+			 (class > 1 && tri_classes[tri_span_class(class - 1, 0)].size >= size);
 		/* In thousandths of the slot; small ones are rounded to 16. */
 		if (size > 128 && (bytes - size) * 1000 / bytes > worst_waste)
 			worst_waste = (unsigned int)((bytes - size) * 1000 / bytes);
@@ -42,11 +42,11 @@ static void test_classes(void)
 
 static void test_spans(void)
 {
-	unsigned int byte, wrong = 0, worst_tail = 0, kinds = 0, most = 0;
+	unsigned int span_class, wrong = 0, worst_tail = 0, kinds = 0, most = 0;
 	uint32_t offset;
 
-	for (byte = 0; byte < 256; byte++) {
-		const struct tri_class *t = &tri_classes[byte];
+	for (span_class = 0; span_class < 256; span_class++) {
+		const struct tri_class *t = &tri_classes[span_class];
 		uint32_t bytes = (uint32_t)t->pages << TRI_PAGE_SHIFT, tail;
 
 		if (!t->size) {
@@ -54,8 +54,8 @@ static void test_spans(void)
 			continue;
 		}
 		/* Blocks of tiny objects: another name for the smallest leaves. */
-		if (byte == TRI_BYTE_TINY) {
-			wrong += memcmp(t, &tri_classes[tri_page_byte(1, TRI__LEAF)], sizeof(*t)) != 0;
+		if (span_class == TRI_SPAN_CLASS_TINY) {
+			wrong += memcmp(t, &tri_classes[tri_span_class(1, TRI__LEAF)], sizeof(*t)) != 0;
 			continue;
 		}
 		kinds++;
@@ -64,7 +64,7 @@ static void test_spans(void)
 			worst_tail = tail * 1000 / bytes;
 		wrong += !t->pages || t->pages > TRI_SPAN_PAGES_MAX || tail >= t->size ||
 			 t->objects > TRI_MARK_WORDS * 64 ||
-			 byte != tri_page_byte(tri__class(t->size), t->kind);
+			 span_class != tri_span_class(tri__class(t->size), t->kind);
 		/* The marker queues spans of one page for objects of up to 512 B, and only those. */
 		wrong += (t->pages == 1) != (t->size <= 512);
 		most = t->objects > most ? t->objects : most;
@@ -73,19 +73,19 @@ static void test_spans(void)
 			 "%u kinds of span, of at most %u objects, in bounds\n", kinds, most);
 	ksft_test_result(worst_tail <= 125, "a span wastes at most %u.%u %% at its end\n",
 			 worst_tail / 10, worst_tail % 10);
-	for (wrong = 0, byte = 0; byte < 256; byte++) {
-		const struct tri_class *t = &tri_classes[byte];
+	for (wrong = 0, span_class = 0; span_class < 256; span_class++) {
+		const struct tri_class *t = &tri_classes[span_class];
 
 		for (offset = 0; t->size && offset < (uint32_t)t->pages << TRI_PAGE_SHIFT; offset++)
 			wrong += tri_object_index(t, offset) != offset / t->size;
 	}
 	ksft_test_result(!wrong, "the object of every offset of every span is exact\n");
-	for (wrong = 0, byte = TRI_BYTE_LARGE; byte <= TRI_BYTE_MAX; byte++)
-		wrong += !tri_classes[byte].large || tri_classes[byte].size ||
-			 tri_classes[byte].kind != byte - TRI_BYTE_LARGE;
-	wrong += tri_classes[0].large || tri_classes[TRI_BYTE_TAKEN].large ||
-		 tri_classes[TRI_BYTE_TAKEN].size;
-	ksft_test_result(!wrong, "page bytes of large objects, and those of none\n");
+	for (wrong = 0, span_class = TRI_SPAN_CLASS_LARGE; span_class <= TRI_SPAN_CLASS_MAX; span_class++)
+		wrong += !tri_classes[span_class].large || tri_classes[span_class].size ||
+			 tri_classes[span_class].kind != span_class - TRI_SPAN_CLASS_LARGE;
+	wrong += tri_classes[0].large || tri_classes[TRI_SPAN_CLASS_TAKEN].large ||
+		 tri_classes[TRI_SPAN_CLASS_TAKEN].size;
+	ksft_test_result(!wrong, "span classes of large objects, and those of none\n");
 }
 
 static int by_offset(const void *a, const void *b)
