@@ -17,12 +17,27 @@
 #include <errno.h>
 #include <string.h>
 
-#include "brake.h"
-#include "checker.h"
+#include "../core/heap/layout.h"
+#include "../core/heap/sizeclass.h"
+#include "../core/heap/span.h"
 #include "../core/system/futex.h"
-#include "internal.h"
 #include "../core/system/point.h"
+#include "assist.h"
+#include "attributes.h"
+#include "brake.h"
+#include "cache.h"
+#include "checker.h"
+#include "error.h"
+#include "gc.h"
+#include "init.h"
+#include "inside.h"
+#include "lock.h"
+#include "pageheap.h"
+#include "pressure.h"
+#include "state.h"
+#include "thread.h"
 #include "throttle.h"
+#include "tricolor.h"
 
 /* Write @n bits of @bits at bit @at of the pointer map.  The caller owns the span. */
 static void put_bits(tri_au64 *map, uint64_t at, unsigned int n, uint64_t bits)

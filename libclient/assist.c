@@ -42,11 +42,22 @@
 #include <sched.h>
 #include <time.h>
 
-#include "checker.h"
+#include "../core/heap/layout.h"
 #include "../core/heap/marking.h"
-#include "error.h"
+#include "../core/heap/sizeclass.h"
 #include "../core/system/futex.h"
-#include "internal.h"
+#include "assist.h"
+#include "attributes.h"
+#include "barrier.h"
+#include "checker.h"
+#include "error.h"
+#include "init.h"
+#include "inside.h"
+#include "lock.h"
+#include "scan.h"
+#include "signals.h"
+#include "state.h"
+#include "steps.h"
 
 #define QUANTUM_BYTES 16384
 #define DEBT_MAX_BYTES (1ull << 20)

@@ -22,7 +22,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "internal.h"
+#include "../core/heap/layout.h"
+#include "backing.h"
+#include "dumping.h"
+#include "settings.h"
+#include "tricolor.h"
 
 #define DEVICE "/dev/tricolor"
 

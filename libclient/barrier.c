@@ -12,9 +12,17 @@
  * Shading appends the raw pointer to the thread's buffer unless its object is marked already.
  * Marks are not taken back while a mark phase lasts, except from slots that no object is in.
  */
-#include "checker.h"
-#include "internal.h"
+#include "../core/heap/buffer.h"
+#include "../core/heap/layout.h"
+#include "../core/heap/span.h"
 #include "../core/system/point.h"
+#include "attributes.h"
+#include "barrier.h"
+#include "checker.h"
+#include "inside.h"
+#include "state.h"
+#include "steps.h"
+#include "tricolor.h"
 
 /* A buffer is handed over before the slot stops naming it: the collector reads slots first. */
 void tri_flush_buffer(struct tri_thread *t)

@@ -15,8 +15,8 @@
 #include <time.h>
 #include <ucontext.h>
 
+#include "attributes.h"
 #include "blocking.h"
-#include "internal.h"
 #include "real.h"
 
 /*

@@ -17,14 +17,18 @@
  * The agent looks at the groups each time that it looks for a collector.  What it can't see (no
  * /proc, no /sys) does not count.
  */
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/sysinfo.h>
 
-#include "brake.h"
+#include "../core/heap/layout.h"
 #include "../core/system/cgroup.h"
+#include "attributes.h"
+#include "brake.h"
 #include "error.h"
-#include "internal.h"
+#include "init.h"
+#include "state.h"
 #include "throttle.h"
 
 static tri_au64 allowed_pages = UINT64_MAX;	/* of the heap's, for all that the process may have */

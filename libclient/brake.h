@@ -3,7 +3,11 @@
 #ifndef TRI_BRAKE_H
 #define TRI_BRAKE_H
 
-#include "internal.h"
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "attributes.h"
 
 void tri_brake_look(void) TRI_HIDDEN;
 bool tri_braked(uint64_t pages) TRI_HIDDEN;

@@ -19,10 +19,15 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "../core/heap/layout.h"
 #include "checker.h"
+#include "init.h"
+#include "scan.h"
+#include "state.h"
 
 #define PAGE 4096ul
 #define RING_BYTES (8 * PAGE)

@@ -15,7 +15,16 @@
  */
 #include <string.h>
 
-#include "internal.h"
+#include "../core/heap/layout.h"
+#include "../core/heap/sizeclass.h"
+#include "../core/heap/span.h"
+#include "agent.h"
+#include "cache.h"
+#include "central.h"
+#include "pageheap.h"
+#include "state.h"
+#include "thread.h"
+#include "tricolor.h"
 
 #define RUN_PAGES 16			/* taken from the page heap at once, at most */
 

@@ -19,7 +19,12 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 
-#include "internal.h"
+#include "../core/heap/layout.h"
+#include "../core/heap/sizeclass.h"
+#include "../core/heap/span.h"
+#include "central.h"
+#include "lock.h"
+#include "state.h"
 
 /* A refill that has passed this many full spans takes fresh pages instead. */
 #define PASS_MAX 64

@@ -19,10 +19,24 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "checker.h"
+#include "../core/heap/layout.h"
+#include "../core/heap/sizeclass.h"
+#include "../core/heap/span.h"
 #include "../core/system/futex.h"
-#include "object.h"
 #include "../core/system/point.h"
+#include "agent.h"
+#include "attributes.h"
+#include "checker.h"
+#include "handshake.h"
+#include "init.h"
+#include "loader.h"
+#include "lock.h"
+#include "object.h"
+#include "root.h"
+#include "signals.h"
+#include "state.h"
+#include "thread.h"
+#include "tricolor.h"
 
 #define SUSPECTS 65536u			/* that are kept at a time */
 #define END_NS 10000000000ull		/* exit() waits no longer for a program's last pass */

@@ -17,7 +17,13 @@
 #ifndef TRI_CHECKER_H
 #define TRI_CHECKER_H
 
-#include "internal.h"
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "attributes.h"
+#include "state.h"
 
 enum tri_where { TRI_WHERE_HEAP, TRI_WHERE_GLOBAL, TRI_WHERE_ROOT };
 

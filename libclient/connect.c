@@ -23,13 +23,17 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "../core/heap/layout.h"
+#include "../core/proto/client.h"
+#include "agent.h"
 #include "brake.h"
 #include "connect.h"
-#include "../core/proto/client.h"
 #include "dial.h"
 #include "error.h"
 #include "hello.h"
-#include "internal.h"
+#include "init.h"
+#include "state.h"
+#include "watched.h"
 
 #define CONNECT_S 1			/* its queue of connections may be full */
 #define DIAL_MS 2000				/* its path is looked up within this, or not at all */

@@ -5,9 +5,13 @@
 
 #include <poll.h>
 
-#include "internal.h"
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "attributes.h"
 
 /* connect.c */
+int tri_connect(void) TRI_HIDDEN;
 bool tri_connected_private(void) TRI_HIDDEN;	/* the collector that tri_connect() found is one of ours */
 int tri_shared_socket(int flags) TRI_HIDDEN;
 void tri_shared_is_back(void) TRI_HIDDEN;

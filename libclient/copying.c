@@ -22,7 +22,16 @@
 #include <sys/mman.h>
 #include <sys/sysinfo.h>
 
-#include "internal.h"
+#include "../core/heap/layout.h"
+#include "../core/heap/sizeclass.h"
+#include "../core/heap/span.h"
+#include "backing.h"
+#include "cache.h"
+#include "central.h"
+#include "copying.h"
+#include "state.h"
+#include "thread.h"
+#include "tricolor.h"
 
 #define PIECE_BYTES (1ull << 20)	/* written at once, and between two signs of life */
 #define SYSTEM_PAGE 4096u

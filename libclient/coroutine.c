@@ -28,8 +28,17 @@
 #include <string.h>
 #include <sys/mman.h>
 
-#include "internal.h"
+#include "../core/heap/layout.h"
 #include "../core/system/point.h"
+#include "attributes.h"
+#include "coroutine.h"
+#include "error.h"
+#include "inside.h"
+#include "lock.h"
+#include "scan.h"
+#include "stack.h"
+#include "state.h"
+#include "tricolor.h"
 
 enum {
 	FREE,

@@ -18,8 +18,6 @@
  *
  * Where no thread can be made (a sandbox, valgrind), the agent makes the calls itself, and waits as long as they take.
  */
-#include "dial.h"
-
 #include <errno.h>
 #include <poll.h>
 #include <sched.h>
@@ -31,9 +29,14 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include "bare.h"
+#include "../core/heap/layout.h"
 #include "../core/system/futex.h"
-#include "internal.h"
+#include "agent.h"
+#include "bare.h"
+#include "dial.h"
+#include "lock.h"
+#include "state.h"
+#include "watched.h"
 
 #define STACK_BYTES 16384
 #define EVENTS (IN_CREATE | IN_MOVED_TO | IN_ATTRIB | IN_DELETE_SELF | IN_MOVE_SELF | IN_ONLYDIR)

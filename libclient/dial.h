@@ -6,6 +6,8 @@
 #include <stdbool.h>
 #include <sys/types.h>
 
+#include "attributes.h"
+
 /* What has come of it. */
 struct tri_dialled {
 	int sock, inotify;		/* as they were given */
@@ -14,11 +16,11 @@ struct tri_dialled {
 	int err;			/* of connect(): 0, or negative */
 };
 
-int tri_dial_begin(int sock, int inotify, int wait_ms) __attribute__((visibility("hidden")));
-int tri_dial_fd(void) __attribute__((visibility("hidden")));
-bool tri_dial_end(struct tri_dialled *d) __attribute__((visibility("hidden")));
-pid_t tri_dial_thread(void) __attribute__((visibility("hidden")));
-void tri_dial_leave(void) __attribute__((visibility("hidden")));
-void tri_dial_reset(void) __attribute__((visibility("hidden")));
+int tri_dial_begin(int sock, int inotify, int wait_ms) TRI_HIDDEN;
+int tri_dial_fd(void) TRI_HIDDEN;
+bool tri_dial_end(struct tri_dialled *d) TRI_HIDDEN;
+pid_t tri_dial_thread(void) TRI_HIDDEN;
+void tri_dial_leave(void) TRI_HIDDEN;
+void tri_dial_reset(void) TRI_HIDDEN;
 
 #endif

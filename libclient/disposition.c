@@ -22,9 +22,13 @@
 #include <ucontext.h>
 #include <unistd.h>
 
-#include "internal.h"
+#include "../core/heap/layout.h"
+#include "agent.h"
+#include "attributes.h"
 #include "real.h"
 #include "restart.h"
+#include "signals.h"
+#include "state.h"
 
 #define SA_RESTORER 0x04000000
 

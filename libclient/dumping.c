@@ -15,7 +15,10 @@
 #include <string.h>
 #include <sys/mman.h>
 
-#include "internal.h"
+#include "../core/heap/layout.h"
+#include "backing.h"
+#include "dumping.h"
+#include "state.h"
 
 #define CHUNKS (TRI_MAX_HEAP_PAGES / TRI_CHUNK_PAGES)
 #define CHUNK_BYTES ((uint64_t)TRI_CHUNK_PAGES << TRI_PAGE_SHIFT)

@@ -25,8 +25,12 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+#include "../core/heap/layout.h"
+#include "attributes.h"
 #include "error.h"
-#include "internal.h"
+#include "lock.h"
+#include "state.h"
+#include "tricolor.h"
 
 #define TEXT_BYTES 384
 

@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* error.h - failures of the agent: see error.c */
+/* error.h - failures, as sentences: see error.c */
 #ifndef TRI_ERROR_H
 #define TRI_ERROR_H
 
-#include "internal.h"
+#include <stdbool.h>
+
+#include "../core/heap/layout.h"
+#include "attributes.h"
 
 /* What the heap, and no call, fails at.  Each is said once in a process. */
 enum tri_complaint {
@@ -16,6 +19,9 @@ enum tri_complaint {
 	TRI_COMPLAINT_STACKS,		/* one without a known end costs the program time */
 	TRI_COMPLAINTS
 };
+
+/** Leave a sentence with the calling thread, for tri_error().  Returns -@err. */
+int tri_fail(int err, const char *fmt, ...) TRI_HIDDEN __attribute__((format(printf, 2, 3)));
 
 void tri_complain(enum tri_complaint kind, bool say, const char *fmt, ...) TRI_HIDDEN
 	__attribute__((format(printf, 3, 4)));

@@ -18,7 +18,14 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "internal.h"
+#include "../core/heap/layout.h"
+#include "attributes.h"
+#include "blocking.h"
+#include "init.h"
+#include "region.h"
+#include "state.h"
+#include "thread.h"
+#include "tricolor.h"
 
 /* An exec() that waits longer for the agent goes on. */
 #define WAIT_NS 1000000000ull

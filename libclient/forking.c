@@ -41,10 +41,26 @@
 #include <string.h>
 #include <sys/mman.h>
 
-#include "error.h"
+#include "../core/heap/layout.h"
 #include "../core/system/futex.h"
-#include "internal.h"
 #include "../core/system/point.h"
+#include "backing.h"
+#include "central.h"
+#include "copying.h"
+#include "dumping.h"
+#include "error.h"
+#include "forking.h"
+#include "handshake.h"
+#include "init.h"
+#include "loader.h"
+#include "lock.h"
+#include "pageheap.h"
+#include "root.h"
+#include "signals.h"
+#include "state.h"
+#include "thread.h"
+#include "tricolor.h"
+#include "unseen.h"
 
 #define ATTACH_PATIENCE_S 1
 #define LOCKS_PATIENCE_NS 2000000000ull

@@ -7,11 +7,24 @@
  */
 #include <errno.h>
 
+#include "../core/heap/layout.h"
+#include "../core/system/futex.h"
+#include "agent.h"
+#include "attributes.h"
 #include "brake.h"
 #include "checker.h"
 #include "error.h"
-#include "../core/system/futex.h"
-#include "internal.h"
+#include "gc.h"
+#include "init.h"
+#include "lock.h"
+#include "region.h"
+#include "scan.h"
+#include "settings.h"
+#include "signals.h"
+#include "state.h"
+#include "steps.h"
+#include "thread.h"
+#include "tricolor.h"
 
 #define LOOK_NS 100000000ull		/* so often a wait looks whether there is anything to wait for */
 

@@ -35,13 +35,34 @@
 #include <string.h>
 #include <sys/rseq.h>
 
-#include "checker.h"
+#include "../core/heap/layout.h"
 #include "../core/proto/client.h"
 #include "../core/system/futex.h"
-#include "held_up.h"
-#include "internal.h"
 #include "../core/system/point.h"
+#include "agent.h"
+#include "attributes.h"
+#include "barrier.h"
+#include "cache.h"
+#include "central.h"
+#include "checker.h"
+#include "coroutine.h"
+#include "handshake.h"
+#include "held_up.h"
+#include "init.h"
+#include "life.h"
+#include "lock.h"
+#include "pageheap.h"
+#include "region.h"
+#include "root.h"
+#include "scan.h"
+#include "signals.h"
+#include "stack.h"
+#include "state.h"
+#include "steps.h"
+#include "tasks.h"
+#include "thread.h"
 #include "throttle.h"
+#include "tricolor.h"
 
 /* Threads get this long to answer by themselves before they are sent a signal. */
 #define PATIENCE_NS 30000

@@ -3,7 +3,9 @@
 #ifndef TRI_HEAPS_H
 #define TRI_HEAPS_H
 
-#include "internal.h"
+#include <stdbool.h>
+
+#include "attributes.h"
 
 #define TRI_HEAPS_MAX 16		/* more are not told apart */
 #define TRI_HEAPS_UNKNOWN 4		/* so many are taken to be there where that can't be asked */

@@ -18,9 +18,16 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "error.h"
+#include "../core/heap/layout.h"
 #include "../core/system/futex.h"
+#include "agent.h"
+#include "error.h"
 #include "held_up.h"
+#include "init.h"
+#include "lock.h"
+#include "signals.h"
+#include "state.h"
+#include "thread.h"
 #include "throttle.h"
 
 #define LET_NS 50000000ull

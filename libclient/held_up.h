@@ -3,7 +3,12 @@
 #ifndef TRI_HELD_UP_H
 #define TRI_HELD_UP_H
 
-#include "internal.h"
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "attributes.h"
+
+struct tri_thread;
 
 #define TRI_SAY_NS 5000000000ull	/* a machine with much to do lets threads wait for a second */
 

@@ -13,10 +13,17 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "../core/proto/passing.h"
+#include "../core/heap/layout.h"
 #include "../core/proto/client.h"
+#include "../core/proto/passing.h"
+#include "agent.h"
+#include "backing.h"
 #include "error.h"
 #include "hello.h"
+#include "init.h"
+#include "settings.h"
+#include "state.h"
+#include "tricolor.h"
 
 #define HELLO_S 5
 

@@ -8,7 +8,7 @@
 #define TRI_HELLO_H
 
 #include "../core/proto/client.h"
-#include "internal.h"
+#include "attributes.h"
 
 /* HELLO as it is sent, with the descriptors that go along: the arena, and files of control groups. */
 struct tri_introduction {

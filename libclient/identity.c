@@ -16,6 +16,7 @@
 #include "../core/system/cgroup.h"
 #include "../core/system/cgroup_files.h"
 #include "hello.h"
+#include "state.h"
 
 /* What the program is called is what its first thread is; ours is "tricolor-agent". */
 static void read_name(struct tri_hello *h)

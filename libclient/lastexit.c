@@ -11,15 +11,19 @@
  * is that of the thread that was last: 0, if it ended by the C library's ways; else we know only the main
  * thread's.
  */
-#include <errno.h>
 #include <dlfcn.h>
+#include <errno.h>
 #include <gnu/lib-names.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include "../core/system/futex.h"
-#include "internal.h"
+#include "error.h"
+#include "lastexit.h"
+#include "life.h"
 #include "real.h"
+#include "state.h"
+#include "tasks.h"
 
 /* The C library's count, which it exports for debuggers (nptl_db/structs.def). */
 static unsigned int *count;

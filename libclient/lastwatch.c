@@ -23,10 +23,16 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "../core/heap/layout.h"
 #include "../core/system/futex.h"
-#include "internal.h"
-#include "own_thread.h"
 #include "../core/system/point.h"
+#include "agent.h"
+#include "lastexit.h"
+#include "life.h"
+#include "lock.h"
+#include "own_thread.h"
+#include "state.h"
+#include "tasks.h"
 
 #define STACK_BYTES (16ul << 10)
 #define FIRST_NS 1000000000ull		/* a look is due: threads are attached, … */

@@ -10,8 +10,12 @@
  */
 #include <errno.h>
 
+#include "../core/heap/layout.h"
 #include "../core/system/futex.h"
-#include "internal.h"
+#include "life.h"
+#include "lock.h"
+#include "state.h"
+#include "thread.h"
 
 /* The main thread has this one from the library's start on: it may be attached by another thread. */
 static pthread_mutex_t main_life;

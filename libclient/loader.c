@@ -15,9 +15,11 @@
  */
 #include <dlfcn.h>
 #include <link.h>
+#include <pthread.h>
 #include <string.h>
+#include <unistd.h>
 
-#include "internal.h"
+#include "loader.h"
 
 static pthread_mutex_t *list_lock, *tls_lock, *open_lock;
 /* By this thread, of the three; they are taken in this order, which is that of dlclose(). */

@@ -18,8 +18,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
-#include "internal.h"
+#include "attributes.h"
+#include "state.h"
 
 /* At the mappings, while other threads change them: what is left then is locked as it is touched. */
 #define LOOKS 16

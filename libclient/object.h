@@ -7,7 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "internal.h"
+#include "attributes.h"
 
 struct tri_range {
 	uintptr_t lo, hi;

@@ -23,9 +23,11 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-#include "internal.h"
-#include "object.h"
+#include "../core/heap/layout.h"
 #include "../core/system/point.h"
+#include "object.h"
+#include "scan.h"
+#include "state.h"
 
 #define TRIES 300			/* each with a sched_yield(): a dlopen() takes some 100 us */
 #define PHDRS 16			/* read at once, and most objects have less */

@@ -5,6 +5,10 @@
 #include <pthread.h>
 #include <signal.h>
 
+#include "signals.h"
+#include "starting.h"
+#include "tls.h"
+
 int tri_own_thread_start(void *(*fn)(void *arg), size_t stack_bytes, bool attached)
 {
 	pthread_attr_t attr;

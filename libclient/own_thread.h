@@ -6,7 +6,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "internal.h"
+#include "attributes.h"
 
 /**
  * Start a detached thread that runs @fn(NULL), with @stack_bytes of stack for itself.  No signal of the program is

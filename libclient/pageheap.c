@@ -13,10 +13,18 @@
  * First fit keeps the heap low and dense, so that the scavenger finds whole free pages at the top.
  * The mutex is the client's own: the collector frees pages by clearing bits and never holds it.
  */
-#include "brake.h"
-#include "internal.h"
+#include "../core/heap/layout.h"
+#include "../core/heap/pages.h"
+#include "../core/heap/span.h"
 #include "../core/system/point.h"
+#include "brake.h"
+#include "dumping.h"
+#include "lock.h"
+#include "pageheap.h"
+#include "pressure.h"
+#include "state.h"
 #include "throttle.h"
+#include "untouched.h"
 
 static struct tri_lock lock;
 

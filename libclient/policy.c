@@ -28,6 +28,8 @@
 #include "dial.h"
 #include "error.h"
 #include "hello.h"
+#include "init.h"
+#include "state.h"
 
 #define PAUSE_MIN_NS 10000000ull
 #define PAUSE_MAX_NS 30000000000ull

@@ -12,9 +12,20 @@
  */
 #include <errno.h>
 
+#include "../core/heap/layout.h"
 #include "../core/system/futex.h"
-#include "internal.h"
+#include "agent.h"
+#include "attributes.h"
+#include "error.h"
+#include "init.h"
+#include "lastexit.h"
+#include "lock.h"
 #include "own_thread.h"
+#include "pressure.h"
+#include "settings.h"
+#include "state.h"
+#include "thread.h"
+#include "tricolor.h"
 
 #define ASK_NS 10000000ull		/* a program that is refused asks for a cycle this often */
 #define STACK_BYTES (256ul << 10)

@@ -17,7 +17,10 @@
 #include <gnu/lib-names.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
+#include "attributes.h"
+#include "error.h"
 #include "real.h"
 
 extern struct tri_real *const __start_tri_real[] TRI_HIDDEN;

@@ -8,7 +8,9 @@
 #ifndef TRI_REAL_H
 #define TRI_REAL_H
 
-#include "internal.h"
+#include <stdbool.h>
+
+#include "attributes.h"
 
 struct tri_real {
 	const char *name;

@@ -25,9 +25,19 @@
  *
  * There is no count of regions.  One in another one ends that; the end of one that is over does nothing.
  */
-#include "checker.h"
+#include "../core/heap/layout.h"
 #include "../core/system/futex.h"
-#include "internal.h"
+#include "attributes.h"
+#include "blocking.h"
+#include "checker.h"
+#include "init.h"
+#include "lock.h"
+#include "region.h"
+#include "signals.h"
+#include "stack.h"
+#include "state.h"
+#include "thread.h"
+#include "tricolor.h"
 
 /* The agent reads a stack, or a stop lasts, longer than that: something is wrong, and the cycle void. */
 #define PATIENCE_NS 60000000000ull

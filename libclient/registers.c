@@ -4,8 +4,10 @@
  *
  * Which these are, and why, is in registers.h.  Async-signal-safe.
  */
-#include "internal.h"
+#include "../core/heap/layout.h"
 #include "registers.h"
+#include "scan.h"
+#include "state.h"
 
 struct scan {
 	struct tri_thread *to;

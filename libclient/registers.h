@@ -18,8 +18,13 @@
 #ifndef TRI_REGISTERS_H
 #define TRI_REGISTERS_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <ucontext.h>
+
+#include "attributes.h"
+
+struct tri_thread;
 
 /* As they are in a ucontext: REG_R8 … REG_RCX.  The stack pointer, which comes next, is nobody's half. */
 #define TRI_REGISTERS 15
@@ -52,5 +57,7 @@ static inline void tri_register_candidates(const greg_t *regs, uint64_t base, ui
 		}
 	}
 }
+
+void tri_scan_registers(struct tri_thread *to, const ucontext_t *uc, bool all) TRI_HIDDEN;
 
 #endif

@@ -13,8 +13,10 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "../core/heap/layout.h"
 #include "checker.h"
 #include "object.h"
+#include "state.h"
 
 #define LINE_BYTES 65536u
 #define FILE_BYTES 4096u

@@ -37,8 +37,12 @@
 #include <ucontext.h>
 #include <unistd.h>
 
-#include "internal.h"
+#include "init.h"
 #include "restart.h"
+#include "scan.h"
+#include "signals.h"
+#include "thread.h"
+#include "tricolor.h"
 
 #define NOT_YET 0x7269636f6c6f7231ll	/* in RCX: the instruction has not been executed */
 #define NOT_YET_2 0x7269636f6c6f7232ll	/* in R11 */

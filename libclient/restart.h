@@ -5,7 +5,9 @@
 
 #include <ucontext.h>
 
-#include "internal.h"
+#include "attributes.h"
+
+struct tri_thread;
 
 void tri_restart(struct tri_thread *t, ucontext_t *uc) TRI_HIDDEN;
 void tri_handler_returns(ucontext_t *uc, int restarts) TRI_HIDDEN;

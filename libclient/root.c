@@ -31,9 +31,19 @@
 #include <sys/sysinfo.h>
 #include <unistd.h>
 
+#include "../core/heap/layout.h"
+#include "attributes.h"
 #include "checker.h"
 #include "error.h"
+#include "inside.h"
 #include "object.h"
+#include "root.h"
+#include "scan.h"
+#include "starting.h"
+#include "state.h"
+#include "thread.h"
+#include "tls.h"
+#include "tricolor.h"
 
 #define PAGEMAP_FROM (256ul << 10)
 #define PAGES_AT_ONCE 512u

@@ -20,7 +20,14 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-#include "internal.h"
+#include "../core/heap/layout.h"
+#include "../core/heap/span.h"
+#include "attributes.h"
+#include "barrier.h"
+#include "scan.h"
+#include "stack.h"
+#include "state.h"
+#include "thread.h"
 
 static bool found(struct tri_thread *to, uint64_t offset, bool all, struct tri_object *o)
 {

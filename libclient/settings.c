@@ -11,9 +11,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../core/heap/layout.h"
 #include "../core/proto/socket.h"
 #include "../core/system/size.h"
-#include "internal.h"
+#include "error.h"
+#include "settings.h"
+#include "tricolor.h"
+#include "watched.h"
 
 #define DEFAULT_ARENA_BYTES (64ull << 30)
 #define VALGRIND_ARENA_BYTES (64ull << 20)	/* see watched.c */

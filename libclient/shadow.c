@@ -12,8 +12,9 @@
 #include <string.h>
 #include <sys/mman.h>
 
-#include "checker.h"
+#include "../core/heap/layout.h"
 #include "../core/system/point.h"
+#include "checker.h"
 
 #define LEAF_SHIFT 30
 #define LEAVES (1u << (47 - LEAF_SHIFT))

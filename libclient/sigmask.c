@@ -8,9 +8,10 @@
 #include <signal.h>
 #include <sys/signalfd.h>
 
+#include "attributes.h"
 #include "blocking.h"
-#include "internal.h"
 #include "real.h"
+#include "signals.h"
 
 /* A set without the library's signals, when signals are being blocked. */
 static const sigset_t *keep_open(int how, const sigset_t *set, sigset_t *copy)

@@ -21,10 +21,24 @@
 #include <string.h>
 #include <ucontext.h>
 
+#include "../core/heap/layout.h"
 #include "../core/system/futex.h"
-#include "internal.h"
 #include "../core/system/point.h"
+#include "agent.h"
+#include "attributes.h"
+#include "init.h"
+#include "inside.h"
+#include "lock.h"
+#include "region.h"
+#include "registers.h"
 #include "restart.h"
+#include "scan.h"
+#include "signals.h"
+#include "stack.h"
+#include "state.h"
+#include "tasks.h"
+#include "thread.h"
+#include "tricolor.h"
 
 #define STOP_NS 60000000000ull		/* a collector that stops threads for longer is stopped itself */
 

@@ -14,7 +14,10 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "../core/heap/layout.h"
+#include "attributes.h"
 #include "checker.h"
+#include "state.h"
 
 #define ENTRIES 65536u			/* a number has 16 bits */
 #define ENTRIES_MOST (ENTRIES / 4 * 3)	/* in use: looking for one stays short */

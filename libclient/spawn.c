@@ -42,12 +42,15 @@
 #include <unistd.h>
 
 #include "../core/system/daemon_path.h"
+#include "agent.h"
 #include "bare.h"
 #include "brake.h"
 #include "connect.h"
 #include "error.h"
-#include "internal.h"
+#include "init.h"
+#include "state.h"
 #include "throttle.h"
+#include "watched.h"
 
 #define STACK_BYTES 65536
 #define START_MS 5000			/* until the daemon's program has been entered */

@@ -23,14 +23,21 @@
  * any thread.
  */
 #include <errno.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <ucontext.h>
 #include <unistd.h>
 
+#include "../core/heap/layout.h"
 #include "error.h"
-#include "internal.h"
+#include "forking.h"
+#include "scan.h"
+#include "stack.h"
+#include "state.h"
+#include "thread.h"
+#include "tls.h"
 
 #define PAGE 4096ul
 #define RED_ZONE 128		/* below the stack pointer, where a function may keep data */

@@ -13,9 +13,18 @@
 #include <stdlib.h>
 #include <threads.h>
 
-#include "internal.h"
+#include "../core/heap/layout.h"
 #include "../core/system/point.h"
+#include "attributes.h"
+#include "barrier.h"
+#include "init.h"
+#include "inside.h"
 #include "real.h"
+#include "scan.h"
+#include "starting.h"
+#include "state.h"
+#include "thread.h"
+#include "tricolor.h"
 
 /* A thread from its creation to its end, or to its join. */
 struct starting {

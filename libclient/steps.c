@@ -17,8 +17,14 @@
  * wait: an allocation in an allocation, a handler that interrupted the library, a handler of fork().  Nor does a
  * thread without a record.  A wait that fails, as there is no collector, is none: agent.c has said why.
  */
+#include "../core/heap/layout.h"
 #include "../core/system/futex.h"
-#include "internal.h"
+#include "gc.h"
+#include "init.h"
+#include "lock.h"
+#include "state.h"
+#include "steps.h"
+#include "thread.h"
 
 #define HOLD_NS 100000000ull
 

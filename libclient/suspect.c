@@ -20,7 +20,15 @@
 #include <errno.h>
 #include <string.h>
 
+#include "../core/heap/layout.h"
+#include "../core/heap/sizeclass.h"
+#include "../core/heap/span.h"
+#include "cache.h"
 #include "checker.h"
+#include "init.h"
+#include "lock.h"
+#include "state.h"
+#include "thread.h"
 
 #define PLACES 4096u			/* of each; later ones are counted as the last */
 #define SITES 4096u

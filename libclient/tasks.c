@@ -39,13 +39,27 @@
 #include <ucontext.h>
 #include <unistd.h>
 
+#include "../core/heap/layout.h"
+#include "../core/system/futex.h"
+#include "../core/system/point.h"
 #include "dial.h"
 #include "error.h"
-#include "../core/system/futex.h"
 #include "held_up.h"
-#include "internal.h"
-#include "../core/system/point.h"
+#include "init.h"
+#include "lastexit.h"
+#include "life.h"
+#include "lock.h"
+#include "pressure.h"
 #include "real.h"
+#include "registers.h"
+#include "scan.h"
+#include "signals.h"
+#include "stack.h"
+#include "starting.h"
+#include "state.h"
+#include "tasks.h"
+#include "thread.h"
+#include "tricolor.h"
 
 #define VISITS 16384u			/* unattached threads that a cycle can deal with */
 #define FREE_ROUNDS 4			/* looks before all threads are held */

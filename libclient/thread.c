@@ -15,9 +15,27 @@
 #include <sys/mman.h>
 #include <sys/rseq.h>
 
+#include "../core/heap/layout.h"
 #include "../core/system/futex.h"
-#include "internal.h"
 #include "../core/system/point.h"
+#include "agent.h"
+#include "attributes.h"
+#include "barrier.h"
+#include "cache.h"
+#include "coroutine.h"
+#include "error.h"
+#include "init.h"
+#include "inside.h"
+#include "life.h"
+#include "lock.h"
+#include "region.h"
+#include "signals.h"
+#include "stack.h"
+#include "state.h"
+#include "thread.h"
+#include "tls.h"
+#include "tricolor.h"
+#include "unseen.h"
 
 __thread struct tri__tls tri__tls __attribute__((tls_model("initial-exec"),
 						 visibility("default"))) = {

@@ -71,12 +71,27 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "brake.h"
-#include "error.h"
+#include "../core/heap/layout.h"
+#include "../core/system/cgroup.h"
+#include "../core/system/cgroup_files.h"
 #include "../core/system/futex.h"
 #include "../core/system/point.h"
+#include "agent.h"
+#include "attributes.h"
+#include "brake.h"
+#include "error.h"
+#include "heaps.h"
+#include "init.h"
 #include "left.h"
+#include "lock.h"
+#include "pageheap.h"
+#include "scan.h"
+#include "signals.h"
+#include "state.h"
+#include "thread.h"
 #include "throttle.h"
+#include "tricolor.h"
+#include "untouched.h"
 
 /*
  * Two periods of a CPU quota.  A collector that has one gets to do something in each of them, so most

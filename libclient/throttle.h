@@ -3,7 +3,12 @@
 #ifndef TRI_THROTTLE_H
 #define TRI_THROTTLE_H
 
-#include "internal.h"
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "attributes.h"
+
+struct tri_thread;
 
 /*
  * One allocation's wait, from its first refusal on.  On the stack of the thread.  The first three are set before, by

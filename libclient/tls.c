@@ -28,8 +28,15 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "../core/heap/layout.h"
+#include "error.h"
 #include "object.h"
 #include "real.h"
+#include "scan.h"
+#include "state.h"
+#include "thread.h"
+#include "tls.h"
+#include "tricolor.h"
 
 #define STATIC_NONE 0ul			/* l_tls_offset: no static block */
 #define STATIC_NEVER ~0ul

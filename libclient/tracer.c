@@ -36,9 +36,17 @@
 #include <sys/user.h>
 #include <sys/wait.h>
 
+#include "../core/heap/layout.h"
+#include "../core/system/futex.h"
 #include "bare.h"
 #include "checker.h"
-#include "../core/system/futex.h"
+#include "init.h"
+#include "lock.h"
+#include "region.h"
+#include "scan.h"
+#include "signals.h"
+#include "state.h"
+#include "thread.h"
 
 #define STACK_BYTES 65536u
 #define THREADS 512u

@@ -16,8 +16,11 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-#include "internal.h"
+#include "../core/heap/layout.h"
+#include "attributes.h"
 #include "real.h"
+#include "thread.h"
+#include "tricolor.h"
 
 struct transfer {
 	uint32_t ours, programs;	/* handlers that had run when it began */

@@ -8,8 +8,12 @@
  */
 #include <stdlib.h>
 
-#include "internal.h"
+#include "../core/heap/layout.h"
+#include "attributes.h"
+#include "handshake.h"
 #include "real.h"
+#include "state.h"
+#include "tricolor.h"
 
 TRI_EXPORT int dlclose(void *handle)
 {

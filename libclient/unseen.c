@@ -13,8 +13,13 @@
 #include <errno.h>
 #include <sys/mman.h>
 
-#include "internal.h"
+#include "../core/heap/layout.h"
 #include "../core/system/point.h"
+#include "dumping.h"
+#include "error.h"
+#include "state.h"
+#include "thread.h"
+#include "unseen.h"
 
 /** When the heap starts.  Returns 0 or -ENOMEM. */
 int tri_unseen_watch(void)

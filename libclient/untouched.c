@@ -18,7 +18,12 @@
 #include <errno.h>
 #include <sys/mman.h>
 
-#include "internal.h"
+#include "../core/heap/layout.h"
+#include "dumping.h"
+#include "init.h"
+#include "pageheap.h"
+#include "state.h"
+#include "untouched.h"
 
 #define WORDS_MAX 1024			/* asked about in a look: 512 MiB, some milliseconds where they are all holes */
 #define LOCK_NS 1000000			/* for the page heap's lock: a handler may keep a thread from releasing it */

@@ -16,7 +16,8 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#include "internal.h"
+#include "error.h"
+#include "watched.h"
 
 /* Of programs that are built with -fsanitize=thread. */
 void __tsan_init(void) __attribute__((weak));

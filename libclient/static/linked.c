@@ -6,6 +6,7 @@
  * names of names.h is in this table.  The references are weak, as a program may as well be linked with this archive
  * and the shared C library, which has not all of these names, and needs none.
  */
+#include <stdint.h>
 #include <string.h>
 
 #include "../real.h"

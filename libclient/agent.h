@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* agent.h - the library's own thread: see agent.c */
+#ifndef TRI_AGENT_H
+#define TRI_AGENT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "attributes.h"
+
+struct pollfd;
+
+/* The calling thread is the agent. */
+extern __thread bool tri_is_agent TRI_HIDDEN __attribute__((tls_model("initial-exec")));
+
+int tri_agent_start(void) TRI_HIDDEN;
+void tri_agent_wake(uint32_t what) TRI_HIDDEN;
+int tri_agent_poll(struct pollfd *p, unsigned int n, int ms) TRI_HIDDEN;
+
+#endif

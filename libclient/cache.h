@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * cache.h - a thread's caches: free slots, one entry for each span class
+ *
+ * All functions are called with the cache lock of @t held.
+ */
+#ifndef TRI_CACHE_H
+#define TRI_CACHE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "attributes.h"
+
+struct tri_thread;
+
+/* The span that a cache entry allocates from, and fresh ones that lie behind it.  Owner: as the caches. */
+struct tri_cached_span {
+	uint32_t page;			/* 0: none */
+	uint32_t window;		/* the 64 slots that the entry's bits stand for */
+	uint32_t next;			/* page of the first of @left spans that come next */
+	uint16_t left;
+	uint16_t run;			/* spans that were taken at once the last time, in this cycle */
+};
+
+void *tri_cache_alloc(struct tri_thread *t, unsigned int span_class, bool *zeroed) TRI_HIDDEN;
+void *tri_cache_next(struct tri_thread *t, unsigned int span_class) TRI_HIDDEN;
+void tri_count_allocated(struct tri_thread *t, uint64_t bytes) TRI_HIDDEN;
+void tri_cache_blacken(struct tri_thread *t) TRI_HIDDEN;
+void tri_cache_flush(struct tri_thread *t, bool to_central) TRI_HIDDEN;
+
+#endif

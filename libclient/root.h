@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * root.h - roots that are not stacks: data segments, registered ranges, handles
+ *
+ * The scan and the visit are the agent's.
+ */
+#ifndef TRI_ROOT_H
+#define TRI_ROOT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "attributes.h"
+
+struct tri_thread;
+
+void tri_roots_prepare(void) TRI_HIDDEN;
+void tri_roots_scan(struct tri_thread *to, bool all) TRI_HIDDEN;
+uint64_t tri_roots_bytes(void) TRI_HIDDEN;
+
+/* Who looks at the roots that a program stores to. */
+struct tri_root_visitor {
+	void (*range)(void *arg, uintptr_t lo, uintptr_t hi, bool segment);	/* the words of it come next */
+	void (*words)(void *arg, uintptr_t at, const uint64_t *words, size_t bytes);
+	void (*nothing)(void *arg, uintptr_t lo, uintptr_t hi);	/* holds nothing, or can't be read */
+	void *arg;
+};
+bool tri_roots_visit(const struct tri_root_visitor *v) TRI_HIDDEN;
+bool tri_roots_hold(uint64_t ns) TRI_HIDDEN;
+void tri_roots_release(void) TRI_HIDDEN;
+void tri_roots_reset(bool copied) TRI_HIDDEN;
+
+#endif
