@@ -368,7 +368,7 @@ MARKED_BY_SHARED := $(filter %/test_control %/test_sandbox,$(INTEGRATION_TESTS))
 # model do not; each keeps one CPU busy for minutes.
 RUN	= sh selftests/run.sh -o $(O)/results
 
-.PHONY: check check-unit check-integration check-points check-mutants check-containers check-model check-sanitize check-install \
+.PHONY: check check-unit check-integration check-points check-mutants check-containers check-model check-sanitize check-install check-interface \
 	check-compilers check-vm check-vm-all check-vm-newest check-vm-debug kernel-tests
 check-unit: unit-tests
 	$(Q)$(RUN) -l unit -t 60 $(UNIT_TESTS)
@@ -390,6 +390,10 @@ check-containers: all images
 
 check-model:
 	$(Q)$(RUN) -l model -t 7200 "sh selftests/model/run.sh large"
+
+# Documents of the module's interface against its code.
+check-interface:
+	$(Q)$(RUN) -l interface -t 60 "python3 selftests/interface/check.py"
 
 check-install:
 	$(Q)$(RUN) -b
@@ -476,6 +480,7 @@ check: all tests images kernel-tests build-points build-asan build-tsan
 	$(Q)$(RUN) -a -l points -t 300 $(patsubst $(O)/%,$(O)/points/%,$(POINT_TESTS))
 	$(Q)$(RUN) -s "vm-6.1:900:sh selftests/vm/run.sh 6.1 quick" "model:2700:sh selftests/model/run.sh small"
 	$(Q)O=$(O) $(RUN) -a -l containers -t 600 "sh selftests/containers/run.sh"
+	$(Q)$(RUN) -a -l interface -t 60 "python3 selftests/interface/check.py"
 	$(Q)$(RUN) -a -l install -t 300 "sh selftests/install/run.sh"
 	$(Q)$(RUN) -a -l install-module -t 300 "sh selftests/install/module.sh"
 	$(Q)$(RUN) -a -l fuzz -t 300 "sh selftests/fuzz/run.sh 20"
@@ -578,6 +583,7 @@ help:
 	'check-model        the protocol model in its large sizes; hours, several GB' \
 	'check-sanitize     unit and integration tests under the sanitizers' \
 	'check-install      install into a folder, and build and run against that' \
+	'check-interface    documents of the module'"'"'s interface against its code; seconds' \
 	'check-vm           the kernel module, in a virtual machine with Linux 6.1' \
 	'check-vm-all       the same at length, with Linux 6.1 and 6.12' \
 	'check-vm-newest    its own tests with Linux 7.3' \

@@ -2,7 +2,7 @@
 /*
  * sysfs.c - /sys/class/tricolor/arenaN: one value a file
  *
- * Documentation/ABI/sysfs-class-tricolor says what each means.  The folder goes when the arena's
+ * Documentation/ABI/testing/sysfs-class-tricolor says what each means.  The folder goes when the arena's
  * owner is gone (arena.c).  Removing the files waits for readers and writers in them, so that these
  * need no reference to the arena, and must not drop one.
  */

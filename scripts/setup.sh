@@ -37,7 +37,7 @@ check | check-vm | check-vm-all | check-vm-newest)
 	# the virtual machine needs: an emulator and a file system, and to build a module pahole, for
 	# its types, and libelf, for the kernel's own tools.
 	packages="make gcc g++ libc6-dev libjson-c-dev libdw-dev binutils spin qemu-system-x86 busybox-static cpio xz-utils
-		pahole libelf1 libnl-genl-3-dev podman runc"
+		pahole libelf1 libnl-genl-3-dev python3-yaml python3-jsonschema podman runc"
 	;;
 *)
 	sed -n 's/^#\t/usage: /p' "$0" >&2
@@ -59,6 +59,7 @@ is_installed()
 	xz-utils) command -v xz >/dev/null ;;
 	libc6-dev) [ -e /usr/include/stdlib.h ] && [ -e /usr/include/linux/types.h ] ;;
 	libjson-c-dev) [ -e /usr/include/json-c/json.h ] ;;
+	python3-*) python3 -c "import ${1#python3-}" 2>/dev/null ;;
 	libdw-dev) [ -e /usr/include/elfutils/libdwfl.h ] ;;
 	binutils) command -v nm >/dev/null ;;
 	*) command -v "$1" >/dev/null ;;

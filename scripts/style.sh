@@ -16,7 +16,9 @@ list=$(mktemp) && formatted=$(mktemp) || exit 2
 trap 'rm -f "$list" "$formatted"' EXIT
 bad=0
 
-find . \( -path ./.git -o -path ./build -o -path ./LICENSES \) -prune -o \
+# A file of the kernel's own is as the kernel has it, and the ABI file is in its form.
+find . \( -path ./.git -o -path ./build -o -path ./LICENSES -o -path ./Documentation/ABI \
+	-o -path ./selftests/interface/genetlink.yaml \) -prune -o \
 	-type f ! -name '*.md' ! -name LICENSE -print | sed 's|^\./||' | sort >"$list"
 
 licence_of()
