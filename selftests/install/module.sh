@@ -125,8 +125,29 @@ dkms_takes_kernels()
 	done
 }
 
+# Each program of the list is there, and each test of the folder is in the list.
+installs_selftests()
+{
+	make -C selftests install OUTPUT="$work/selftests" INSTALL_PATH="$work/installed" >/dev/null || return 1
+	(cd selftests/kernel && ls test_*.c | sed 's/^/tricolor:/; s/\.c$//') |
+		diff - "$work/installed/kselftest-list.txt" || return 1
+	while read -r name; do
+		[ -x "$work/installed/tricolor/${name#*:}" ] || { echo "no $name"; return 1; }
+	done <"$work/installed/kselftest-list.txt"
+	[ -e "$work/installed/tricolor/settings" ]
+}
+
+# A tree that has nothing but a file with the kernel's variables, which are also ours.
+fills_kernel_tree()
+{
+	tests=$work/linux/tools/testing/selftests
+	mkdir -p "$tests" && cp selftests/lib.mk selftests/run.sh "$tests/" || return 1
+	make -C selftests kernel_tree LINUX="$work/linux" &&
+		make -C "$tests/tricolor" OUTPUT="$work/tree" >/dev/null && [ -x "$work/tree/test_arena" ]
+}
+
 echo "TAP version 13"
-echo "1..10"
+echo "1..12"
 why=$(sh selftests/vm/kernel.sh why 6.1) || why=
 if [ -n "$why" ]; then
 	skip "$why"
@@ -148,6 +169,8 @@ if [ -n "$why" ]; then
 else
 	point "dkms.conf: it builds" dkms_build
 fi
+point "make -C selftests install: programs and their list" installs_selftests
+point "make -C selftests kernel_tree: sources that need nothing else" fills_kernel_tree
 point "the udev rule fits the devices" rules_match_devices
 point "the example of modprobe.d" parameters_exist
 [ $failures -eq 0 ]
