@@ -72,6 +72,7 @@ TOOL_SRCS	:= $(wildcard tools/*.c)
 UNIT_SRCS	:= $(wildcard selftests/unit/test_*.c)
 INTEGRATION_SRCS := $(wildcard selftests/integration/test_*.c)
 POINT_SRCS	:= $(wildcard selftests/points/test_*.c)
+TESTLIB_SRCS	:= $(filter-out $(if $(filter 1,$(POINTS)),,%/points.c %/stage.c),$(wildcard selftests/lib/*.c))
 PLUGIN_SRCS	:= $(wildcard selftests/integration/plugin_*.c)
 CONTAINER_SRCS	:= $(wildcard selftests/containers/*.c)
 EXAMPLE_SRCS	:= $(wildcard examples/*/*.c)
@@ -93,13 +94,14 @@ DAEMON_MAIN	:= $(patsubst %.c,$(O)/obj/%.o,$(filter daemon/service/main.c,$(DAEM
 UNIT_OBJS	:= $(patsubst %.c,$(O)/obj/%.o,$(UNIT_SRCS))
 INTEGRATION_OBJS := $(patsubst %.c,$(O)/obj/%.o,$(INTEGRATION_SRCS))
 POINT_OBJS	:= $(patsubst %.c,$(O)/obj/%.o,$(POINT_SRCS))
+TESTLIB_OBJS	:= $(patsubst %.c,$(O)/obj/%.o,$(TESTLIB_SRCS))
 PLUGIN_OBJS	:= $(patsubst %.c,$(O)/pic/%.o,$(PLUGIN_SRCS))
 EXAMPLE_OBJS	:= $(patsubst %.c,$(O)/obj/%.o,$(EXAMPLE_SRCS))
 CONTAINER_OBJS	:= $(patsubst %.c,$(O)/obj/%.o,$(CONTAINER_SRCS))
 TOOL_OBJS	:= $(patsubst %.c,$(O)/obj/%.o,$(filter-out tools/tricolor.c,$(TOOL_SRCS)))
 TOOL_MAIN	:= $(patsubst %.c,$(O)/obj/%.o,$(filter tools/tricolor.c,$(TOOL_SRCS)))
 OBJS	:= $(LIB_OBJS) $(STATIC_OBJS) $(CORE_OBJS) $(DAEMON_OBJS) $(DAEMON_MAIN) $(TOOL_OBJS) $(TOOL_MAIN) $(UNIT_OBJS) \
-	   $(INTEGRATION_OBJS) $(POINT_OBJS) $(PLUGIN_OBJS) $(EXAMPLE_OBJS) \
+	   $(INTEGRATION_OBJS) $(POINT_OBJS) $(TESTLIB_OBJS) $(PLUGIN_OBJS) $(EXAMPLE_OBJS) \
 	   $(CONTAINER_OBJS)
 
 LIB_FILE	:= $(O)/lib/$(SONAME)
@@ -110,6 +112,7 @@ DAEMON_LIB	:= $(O)/libtricolord.a
 DAEMON_BIN	:= $(O)/sbin/tricolord
 MARKER_BIN	:= $(if $(SANITIZE),,$(O)/libexec/tricolor/tricolor-marker)
 TOOL_LIB	:= $(O)/libtool.a
+TEST_LIB	:= $(O)/libtest.a
 TOOL_BIN	:= $(O)/bin/tricolor
 UNIT_TESTS	:= $(patsubst selftests/%.c,$(O)/tests/%,$(UNIT_SRCS))
 INTEGRATION_TESTS := $(patsubst selftests/%.c,$(O)/tests/%,$(INTEGRATION_SRCS))
@@ -209,7 +212,7 @@ $(1): FORCE
 endef
 
 FLAGS	= $(shell $(CC) -dumpfullversion) $(COMPILE) $(LINK)
-SOURCES	= $(LIB_SRCS) $(CORE_SRCS) $(DAEMON_SRCS) $(TOOL_SRCS) $(EXAMPLE_SRCS)
+SOURCES	= $(LIB_SRCS) $(CORE_SRCS) $(DAEMON_SRCS) $(TOOL_SRCS) $(EXAMPLE_SRCS) $(TESTLIB_SRCS)
 $(eval $(call remember,$(O)/.flags,$$(FLAGS)))
 $(eval $(call remember,$(O)/.sources,$$(SOURCES)))
 $(eval $(call remember,$(O)/.prefix,$$(sbindir) $$(libexecdir) $$(CONF)))
@@ -219,7 +222,7 @@ FORCE:
 
 $(OBJS): $(O)/.flags
 $(PATH_OBJS): $(O)/.prefix
-$(LIB_FILE) $(LIB_STATIC) $(CORE_LIB) $(DAEMON_LIB) $(TOOL_LIB) $(EXAMPLES): $(O)/.sources
+$(LIB_FILE) $(LIB_STATIC) $(CORE_LIB) $(DAEMON_LIB) $(TOOL_LIB) $(TEST_LIB) $(EXAMPLES): $(O)/.sources
 
 $(O)/obj/%.o: %.c
 	@mkdir -p $(@D)
@@ -250,7 +253,8 @@ $(LIB_STATIC): $(LIB_OBJS) $(STATIC_OBJS) libclient/static/archive.sh libclient/
 $(CORE_LIB): $(CORE_OBJS)
 $(DAEMON_LIB): $(DAEMON_OBJS)
 $(TOOL_LIB): $(TOOL_OBJS)
-$(CORE_LIB) $(DAEMON_LIB) $(TOOL_LIB):
+$(TEST_LIB): $(TESTLIB_OBJS)
+$(CORE_LIB) $(DAEMON_LIB) $(TOOL_LIB) $(TEST_LIB):
 	@mkdir -p $(@D); rm -f $@
 	$(call say,AR,$@)$(AR) rcs $@ $(filter %.o,$^)
 
@@ -277,15 +281,16 @@ $(O)/obj/tools/source-none.o: tools/source.c $(O)/.flags
 	@mkdir -p $(@D)
 	$(call say,CC,$@)$(COMPILE) -c -o $@ $<
 
-$(UNIT_TESTS): $(O)/tests/%: $(O)/obj/selftests/%.o $(TOOL_LIB) $(DAEMON_LIB) $(CORE_LIB)
+$(UNIT_TESTS): $(O)/tests/%: $(O)/obj/selftests/%.o $(TEST_LIB) $(TOOL_LIB) $(DAEMON_LIB) $(CORE_LIB)
 	@mkdir -p $(@D)
 	$(call say,LD,$@)$(LINK) -o $@ $(filter %.o %.a,$^) -lm -lpthread -ljson-c $(DW_LIBS) $(GENL_LIBS)
 
-# Programs in the build tree find the library relative to themselves.
-$(INTEGRATION_TESTS) $(POINT_TESTS): $(O)/tests/%: $(O)/obj/selftests/%.o $(LIB_FILE) $(LIB_LINK)
+# Programs in the build tree find the library relative to themselves.  Some look at an arena by themselves, which takes
+# the core: the library hides its own.
+$(INTEGRATION_TESTS) $(POINT_TESTS): $(O)/tests/%: $(O)/obj/selftests/%.o $(TEST_LIB) $(CORE_LIB) $(LIB_FILE) $(LIB_LINK)
 	@mkdir -p $(@D)
-	$(call say,LD,$@)$(LINK) -o $@ $< -L$(O)/lib -Wl,-rpath,'$$ORIGIN/../../lib' \
-		$(LINK_TRICOLOR) -lm -lpthread -ldl
+	$(call say,LD,$@)$(LINK) -o $@ $< $(TEST_LIB) -L$(O)/lib -Wl,-rpath,'$$ORIGIN/../../lib' \
+		$(LINK_TRICOLOR) $(CORE_LIB) -lm -lpthread -ldl
 
 # These see what the library hides.
 LINK_TRICOLOR = -ltricolor
@@ -340,10 +345,10 @@ bench: all
 LIMITS_SRCS := $(wildcard bench/limits/*.c)
 LIMITS	:= $(O)/bench/limits
 
-$(LIMITS): $(LIMITS_SRCS) $(wildcard bench/limits/*.h selftests/integration/*.h) $(LIB_FILE)
+$(LIMITS): $(LIMITS_SRCS) $(wildcard bench/limits/*.h selftests/lib/*.h) $(TEST_LIB) $(LIB_FILE)
 	@mkdir -p $(@D)
-	$(call say,CC,$@)$(CC) $(C_FLAGS) $(CFLAGS) -Ilibclient/include -iquote selftests -iquote selftests/integration \
-		-o $@ $(LIMITS_SRCS) -L$(O)/lib -Wl,-rpath,'$$ORIGIN/../lib' -ltricolor -lm -lpthread
+	$(call say,CC,$@)$(CC) $(C_FLAGS) $(CFLAGS) -Ilibclient/include -iquote selftests \
+		-o $@ $(LIMITS_SRCS) $(TEST_LIB) -L$(O)/lib -Wl,-rpath,'$$ORIGIN/../lib' -ltricolor -lm -lpthread
 
 bench-limits: all $(LIMITS)
 	$(Q)for part in sweep keep share arenas; do O=$(O) $(LIMITS) $$part || exit; echo; done

@@ -29,13 +29,15 @@
 #define KSFT_FAIL 1
 #define KSFT_SKIP 4			/* all that was planned was skipped */
 
-/* Written under the lock of stdout. */
-static struct {
+/* Written under the lock of stdout.  Weak: all files of a program have the same one. */
+struct ksft_results {
 	unsigned int planned;
 	unsigned int passed;
 	unsigned int failed;
 	unsigned int skipped;
-} ksft;
+};
+
+__attribute__((weak)) struct ksft_results ksft;
 
 /* One line (or the lines that @format has), whole even if other threads print too. */
 static inline void ksft_vprint(const char *prefix, const char *format, va_list args)

@@ -12,7 +12,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
-#include "groups.h"
+#include "lib/groups.h"
 #include "limits.h"
 
 #define ARENAS 50
@@ -64,7 +64,7 @@ int arenas(const char *build, double seconds)
 	unsigned int i, failed = 0;
 	uint64_t moves = 0, looks = 0, limit[ARENAS] = { 0 }, end;
 	char socket[64];
-	struct group g;
+	struct test_group g;
 	pid_t daemon;
 
 	if (!group_make(&g, "memory", "arenas") || !group_limit(&g, LIMIT_MIB * MIB)) {

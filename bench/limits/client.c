@@ -11,8 +11,8 @@
 #include <sys/wait.h>
 #include <time.h>
 
-#include "churn.h"
-#include "groups.h"
+#include "lib/churn.h"
+#include "lib/groups.h"
 #include "limits.h"
 
 #define SLICE_NS 5000000ull
@@ -108,7 +108,7 @@ static void work(struct client *c, uint64_t all)
 	}
 }
 
-static int run(struct client *c, const struct group *group)
+static int run(struct client *c, const struct test_group *group)
 {
 	uint64_t all = c->live_bytes / CHURN_SLOT;
 
@@ -138,7 +138,7 @@ static int run(struct client *c, const struct group *group)
 	return 0;
 }
 
-void client_start(struct client *c, const struct group *group)
+void client_start(struct client *c, const struct test_group *group)
 {
 	pid_t pid;
 

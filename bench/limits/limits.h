@@ -13,7 +13,7 @@
 #define MIB (1ull << 20)
 #define SECOND 1000000000ull
 
-struct group;
+struct test_group;
 
 /* What a client does.  Set by the driver before it is forked. */
 enum kind {
@@ -45,7 +45,7 @@ struct client {
 };
 
 /* client.c */
-void client_start(struct client *c, const struct group *group);
+void client_start(struct client *c, const struct test_group *group);
 bool client_wait_ready(struct client *c);
 void client_wait(struct client *c);
 

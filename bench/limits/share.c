@@ -14,7 +14,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
-#include "groups.h"
+#include "lib/groups.h"
 #include "limits.h"
 
 #define LIMIT_MIB 448
@@ -68,7 +68,7 @@ static bool run_mode(const char *build, enum mode mode, double seconds, struct o
 				MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	char socket[64], limit[32];
 	uint64_t began;
-	struct group g;
+	struct test_group g;
 	pid_t daemon;
 	int i;
 

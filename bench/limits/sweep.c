@@ -13,7 +13,7 @@
 #include <sys/mman.h>
 #include <sys/wait.h>
 
-#include "groups.h"
+#include "lib/groups.h"
 #include "limits.h"
 
 #define LIMIT_MIB 256
@@ -28,7 +28,7 @@ static struct client *shared_client(void)
 static uint64_t run_one(struct client *c, uint64_t limit, uint64_t live, double seconds,
 			uint64_t *kills)
 {
-	struct group g;
+	struct test_group g;
 	uint64_t peak, end;
 
 	memset(c, 0, sizeof(*c));

@@ -26,7 +26,7 @@
 #include "core/proto/control.h"
 #include "core/heap/sizeclass.h"
 #include "core/heap/span.h"
-#include "integration/process.h"
+#include "lib/process.h"
 
 #define HEAP_PAGES (TRI_CHUNK_PAGES * 4)
 #define ATTACKERS 3

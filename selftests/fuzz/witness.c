@@ -7,7 +7,7 @@
  * Tends a forest (integration/forest.h) and wants to be collected at least once in every 10 seconds
  * (an event that it waits for, not a measure of speed), by the same collector, without a loss.
  */
-#include "integration/forest.h"
+#include "lib/forest.h"
 
 int main(int argc, char **argv)
 {

@@ -8,7 +8,7 @@
 #include <signal.h>
 #include <sys/wait.h>
 
-#include "witness.h"
+#include "lib/witness.h"
 
 #define SIZE_MAX_TESTED 40000u
 

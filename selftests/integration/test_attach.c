@@ -15,8 +15,8 @@
 #include <sys/resource.h>
 #include <sys/wait.h>
 
-#include "scenario.h"
-#include "witness.h"
+#include "lib/scenario.h"
+#include "lib/witness.h"
 
 #define ID(n) (0xa77ac4ull << 32 | (uint64_t)(n))
 

@@ -33,8 +33,8 @@
 #include <sys/syscall.h>
 #include <sys/user.h>
 
-#include "arena_look.h"
-#include "forest.h"
+#include "lib/arena_look.h"
+#include "lib/forest.h"
 
 #define ROUNDS 4		/* cycles at each instruction */
 #define MAX_INSTRUCTIONS 24

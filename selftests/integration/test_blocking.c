@@ -14,7 +14,7 @@
 #include <ucontext.h>
 
 #include "kselftest_harness.h"
-#include "witness.h"
+#include "lib/witness.h"
 
 #define ID(n) (0xb10c000000000000ull + (uint64_t)(n))
 #define ROUNDS 20

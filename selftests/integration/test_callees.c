@@ -22,7 +22,7 @@
 #include <sys/user.h>
 #include <wchar.h>
 
-#include "process.h"
+#include "lib/process.h"
 #include "tricolor.h"
 
 /*

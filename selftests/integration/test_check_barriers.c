@@ -7,8 +7,8 @@
  */
 #include <ftw.h>
 
-#include "served.h"
-#include "witness.h"
+#include "lib/served.h"
+#include "lib/witness.h"
 
 static char self[512], tool[512];
 static struct node { struct node *next; } *global;

@@ -17,8 +17,8 @@
 #include <sys/prctl.h>
 #include <sys/wait.h>
 
-#include "process.h"
-#include "witness.h"
+#include "lib/process.h"
+#include "lib/witness.h"
 
 #define TURNS 60
 #define ARRAY 8192

@@ -13,7 +13,7 @@
 #include <pthread.h>
 
 #include "core/proto/control.h"
-#include "forest.h"
+#include "lib/forest.h"
 
 #define BYSTANDERS 2
 /* As many as the collector keeps two descriptors of, so that it has all of these from then on. */

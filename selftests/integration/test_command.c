@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* test_command.c - tricolor list, stat, set, gc, free: as a user types them */
-#include "served.h"
+#include "lib/served.h"
 
 #define STRANGER 23456
 

@@ -8,7 +8,7 @@
 #include <stddef.h>
 
 #include "core/proto/control.h"
-#include "served.h"
+#include "lib/served.h"
 
 #define FUZZ_NS 3000000000ull
 #define GUESTS 64			/* that a user may have: see accept.c */

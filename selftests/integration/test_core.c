@@ -9,9 +9,9 @@
 #include <sys/resource.h>
 #include <sys/syscall.h>
 
-#include "process.h"
-#include "scenario.h"
-#include "witness.h"
+#include "lib/process.h"
+#include "lib/scenario.h"
+#include "lib/witness.h"
 
 static struct witness *list;
 static char *big;

@@ -12,7 +12,7 @@
 #include <sys/wait.h>
 #include <ucontext.h>
 
-#include "witness.h"
+#include "lib/witness.h"
 
 #define ID(n) (0x0a03000000000000ull + (uint64_t)(n))
 #define STACK_BYTES 65536ul

@@ -8,7 +8,7 @@
  */
 #include <pthread.h>
 
-#include "process.h"
+#include "lib/process.h"
 #include "tricolor.h"
 
 #define THREADS 300

@@ -16,8 +16,8 @@
  */
 #include <pthread.h>
 
-#include "arena_look.h"
-#include "forest.h"
+#include "lib/arena_look.h"
+#include "lib/forest.h"
 
 #define WORKERS 3
 #define SLOTS 400

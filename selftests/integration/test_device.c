@@ -9,8 +9,8 @@
  */
 #include <tricolor.h>
 
-#include "arena_look.h"
-#include "process.h"
+#include "lib/arena_look.h"
+#include "lib/process.h"
 
 #define CLASS "/sys/class/tricolor"
 #define MIB (1ull << 20)

@@ -25,7 +25,7 @@
 #include <ucontext.h>
 
 #include "kselftest_harness.h"
-#include "witness.h"
+#include "lib/witness.h"
 
 #define WAIT_MS 60
 

@@ -15,7 +15,7 @@
 #include <sys/un.h>
 
 #include "core/proto/client.h"
-#include "limited.h"
+#include "lib/limited.h"
 
 #define GROUP_BYTES (208 * MIB)
 #define NOBODY 65534
@@ -318,7 +318,7 @@ static void squatted(const char *name, const char *what, int type,
 	int status, i;
 
 	if (geteuid()) {
-		snprintf(group_reason, sizeof(group_reason), "it takes another user");
+		group_set_why("it takes another user");
 		skip_points(name, 2);
 		return;
 	}
@@ -354,7 +354,7 @@ static void test_door(void)
 
 int main(int argc, char **argv)
 {
-	static const struct part all[] = {
+	static const struct limited_part all[] = {
 		{ "budget", test_budget, 3 },
 		{ "killed", test_killed, 3 },
 		{ "exit", test_exit, 4 },
@@ -363,5 +363,5 @@ int main(int argc, char **argv)
 		{ "door", test_door, 2 },
 	};
 
-	run_parts(all, sizeof(all) / sizeof(all[0]), argc < 2 ? NULL : argv[1]);
+	limited_run(all, sizeof(all) / sizeof(all[0]), argc < 2 ? NULL : argv[1]);
 }

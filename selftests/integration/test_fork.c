@@ -16,8 +16,8 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 
-#include "scenario.h"
-#include "witness.h"
+#include "lib/scenario.h"
+#include "lib/witness.h"
 
 extern char **environ;
 

@@ -14,8 +14,8 @@
 #include <sys/resource.h>
 #include <sys/time.h>
 
-#include "scenario.h"
-#include "witness.h"
+#include "lib/scenario.h"
+#include "lib/witness.h"
 
 extern char **environ;
 

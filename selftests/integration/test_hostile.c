@@ -9,9 +9,9 @@
 #include <sys/resource.h>
 #include <sys/syscall.h>
 
-#include "by_hand.h"
+#include "lib/by_hand.h"
 #include "core/proto/control.h"
-#include "process.h"
+#include "lib/process.h"
 
 #define HEAP_BYTES ((uint64_t)HEAP_PAGES << TRI_PAGE_SHIFT)
 #define LARGE (TRI_SPAN_CLASS_LARGE + TRI__CONSERVATIVE)

@@ -15,8 +15,8 @@
 #include <ucontext.h>
 
 #include "libclient/internal.h"
-#include "process.h"
-#include "witness.h"
+#include "lib/process.h"
+#include "lib/witness.h"
 
 #define OBJECTS 64
 #define CYCLES 8

@@ -14,9 +14,9 @@
 #include <math.h>
 #include <pthread.h>
 
-#include "churn.h"
-#include "groups.h"
-#include "process.h"
+#include "lib/churn.h"
+#include "lib/groups.h"
+#include "lib/process.h"
 
 #define MIB (1ull << 20)
 
@@ -320,7 +320,7 @@ static bool within_limit(void)
 
 static void test_slow(void)
 {
-	struct group g;
+	struct test_group g;
 	pid_t daemon, client;
 	bool went, collected;
 	int status;

@@ -17,7 +17,7 @@
 #include <linux/magic.h>
 #include <sys/vfs.h>
 
-#include "limited.h"
+#include "lib/limited.h"
 
 static bool begin(const char *what, uint64_t limit)
 {
@@ -163,14 +163,14 @@ static void test_cache(void)
 	pid_t pid, child;
 
 	if (fd < 0) {
-		snprintf(group_reason, sizeof(group_reason), "no folder for a file at %s: %s", path,
+		group_set_why("no folder for a file at %s: %s", path,
 			 strerror(errno));
 		skip_points("cache", 3);
 		return;
 	}
 	unlink(path);
 	if (!fstatfs(fd, &fs) && (fs.f_type == TMPFS_MAGIC || fs.f_type == RAMFS_MAGIC)) {
-		snprintf(group_reason, sizeof(group_reason), "/var/tmp is in memory");
+		group_set_why("/var/tmp is in memory");
 		skip_points("cache", 3);
 		close(fd);
 		return;
@@ -316,11 +316,11 @@ static void test_private(void)
 
 int main(int argc, char **argv)
 {
-	static const struct part parts[] = {
+	static const struct limited_part parts[] = {
 		{ "churn", test_churn, 2 },	    { "moved", test_moved, 2 },
 		{ "neighbour", test_neighbour, 3 }, { "cache", test_cache, 3 },
 		{ "shared", test_shared, 3 },	    { "private", test_private, 2 },
 	};
 
-	run_parts(parts, sizeof(parts) / sizeof(parts[0]), argc < 2 ? NULL : argv[1]);
+	limited_run(parts, sizeof(parts) / sizeof(parts[0]), argc < 2 ? NULL : argv[1]);
 }

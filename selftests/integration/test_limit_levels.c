@@ -11,7 +11,7 @@
  *
  * usage: test_limit_levels [PART]
  */
-#include "limited.h"
+#include "lib/limited.h"
 
 static bool begin(const char *what, uint64_t limit)
 {
@@ -19,7 +19,7 @@ static bool begin(const char *what, uint64_t limit)
 }
 
 /* The client's group is one in @outer, then. */
-static bool begin_inner(struct group *outer, const char *what, uint64_t limit, uint64_t inner)
+static bool begin_inner(struct test_group *outer, const char *what, uint64_t limit, uint64_t inner)
 {
 	if (!begin(what, limit))
 		return false;
@@ -30,7 +30,7 @@ static bool begin_inner(struct group *outer, const char *what, uint64_t limit, u
 static void test_inner(void)
 {
 	struct report *r = &reports[0];
-	struct group outer;
+	struct test_group outer;
 	bool ran;
 	int status;
 	pid_t pid;
@@ -57,7 +57,7 @@ static void test_outer(void)
 {
 	struct report *r = &reports[0];
 	_Atomic uint32_t *full = shared_memory(sizeof(*full));
-	struct group outer, other;
+	struct test_group outer, other;
 	uint64_t before, with;
 	bool filled, came, went;
 	pid_t pid, neighbour;
@@ -106,7 +106,7 @@ static void test_high(void)
 		return;
 	}
 	if (group.version != 2) {
-		snprintf(group_reason, sizeof(group_reason), "v1 has no memory.high");
+		group_set_why("v1 has no memory.high");
 		skip_points("high", 2);
 		group_remove(&group);
 		return;
@@ -194,7 +194,7 @@ static void test_reclaim(void)
 	if (group.version != 2 || !group_write(group.dir, "memory.reclaim", "4096")) {
 		/* An empty group has nothing to give, which is an error too. */
 		if (group.version != 2 || errno != EAGAIN) {
-			snprintf(group_reason, sizeof(group_reason), "there is no memory.reclaim");
+			group_set_why("there is no memory.reclaim");
 			skip_points("reclaim", 2);
 			group_remove(&group);
 			return;
@@ -285,11 +285,11 @@ static void test_refuse(void)
 
 int main(int argc, char **argv)
 {
-	static const struct part parts[] = {
+	static const struct limited_part parts[] = {
 		{ "inner", test_inner, 2 },   { "outer", test_outer, 3 },
 		{ "high", test_high, 2 },     { "asleep", test_asleep, 4 },
 		{ "reclaim", test_reclaim, 2 }, { "refuse", test_refuse, 2 },
 	};
 
-	run_parts(parts, sizeof(parts) / sizeof(parts[0]), argc < 2 ? NULL : argv[1]);
+	limited_run(parts, sizeof(parts) / sizeof(parts[0]), argc < 2 ? NULL : argv[1]);
 }

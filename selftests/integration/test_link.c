@@ -8,11 +8,11 @@
 #include <poll.h>
 
 #include "daemon/clients/board.c"
-#include "by_hand.h"
+#include "lib/by_hand.h"
 #include "core/proto/control.h"
-#include "groups.h"
+#include "lib/groups.h"
 #include "daemon/clients/link.h"
-#include "served.h"
+#include "lib/served.h"
 
 #define MIB (1ll << 20)
 #define HELD_MAX 1000			/* messages that a socket holds: far more than it does */
@@ -518,7 +518,7 @@ static int64_t in_force(const struct policy *p)
 }
 
 /* A client in @g, and a policy that gets no CPU time: what is in force until it has some, then, and after its end. */
-static int silent(const struct group *g)
+static int silent(const struct test_group *g)
 {
 	struct policy p;
 	bool ok;
@@ -544,7 +544,7 @@ static int silent(const struct group *g)
 
 static void test_silent(void)
 {
-	struct group g;
+	struct test_group g;
 	pid_t pid;
 	int status;
 

@@ -15,8 +15,8 @@
 #include <sys/prctl.h>
 
 #include "core/proto/client.h"
-#include "forest.h"
-#include "groups.h"
+#include "lib/forest.h"
+#include "lib/groups.h"
 
 struct report {
 	_Atomic bool go, ready, move;
@@ -144,7 +144,7 @@ static void comes_and_goes(void)
 }
 
 /* Somebody moves the client, whose marker may not follow by itself. */
-static void moves_to(pid_t pid, const char *controller, struct group *group)
+static void moves_to(pid_t pid, const char *controller, struct test_group *group)
 {
 	pid_t marker = (pid_t)r->collector;
 
@@ -163,7 +163,7 @@ static void moves_to(pid_t pid, const char *controller, struct group *group)
 static void is_moved(void)
 {
 	pid_t daemon = start_daemon(sock_path, log_path), pid = start(NULL);
-	struct group groups[2];
+	struct test_group groups[2];
 	int i;
 
 	moves_to(pid, "cpu", &groups[0]);

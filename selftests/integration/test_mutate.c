@@ -23,7 +23,7 @@
 #include <pthread.h>
 #include <sys/wait.h>
 
-#include "witness.h"
+#include "lib/witness.h"
 
 #define THREADS 4
 #define RUN_NS 1400000000ull

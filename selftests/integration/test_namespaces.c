@@ -22,9 +22,9 @@
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 
-#include "churn.h"
-#include "groups.h"
-#include "process.h"
+#include "lib/churn.h"
+#include "lib/groups.h"
+#include "lib/process.h"
 
 #define MIB (1ull << 20)
 #define LIVE (8 * MIB)
@@ -60,7 +60,7 @@ struct said {
 };
 
 static struct said *said;
-static struct group group;
+static struct test_group group;
 static char folder[64], socket_path[96], log_path[96];
 static const char *program;
 static struct churn churn;
@@ -153,7 +153,7 @@ static void enter(const struct box *b, bool collector, int ready, int go, int (*
 }
 
 /* @run in a container as @b says, and in @g; it is not there yet. */
-static pid_t start_in(const struct box *b, const struct group *g, bool collector, int (*run)(void))
+static pid_t start_in(const struct box *b, const struct test_group *g, bool collector, int (*run)(void))
 {
 	int ready[2], go[2];
 	char byte, map[32];
@@ -239,7 +239,7 @@ static bool told(uint64_t limit)
 	return share > limit / 2 && share <= limit * 9 / 10;
 }
 
-static bool hears(pid_t pid, const struct group *g, uint64_t limit)
+static bool hears(pid_t pid, const struct test_group *g, uint64_t limit)
 {
 	/* v1 refuses a limit that is less than what is used, until there is less. */
 	bool heard = WAIT_FOR(group_limit(g, limit), 1000000, PATIENCE_NS) &&
@@ -333,7 +333,7 @@ static void test_asleep(const struct box *b, pid_t client, pid_t daemon)
 
 /* Collector and client, each in a container as @b says, the client in `group`. */
 struct pair {
-	struct group other;		/* the collector's */
+	struct test_group other;		/* the collector's */
 	pid_t daemon, client;
 };
 
@@ -406,7 +406,7 @@ static void test_box(const struct box *b)
 /* The limit of a pod: that of a group above the client's own, which is in no container's sight.  Only v1 tells. */
 static void test_above(const struct box *b)
 {
-	struct group pod;
+	struct test_group pod;
 	struct pair p;
 	bool known;
 	int i;

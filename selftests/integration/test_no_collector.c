@@ -23,9 +23,9 @@
 #include <sys/prctl.h>
 
 #include "core/proto/client.h"
-#include "groups.h"
-#include "process.h"
-#include "witness.h"
+#include "lib/groups.h"
+#include "lib/process.h"
+#include "lib/witness.h"
 
 #define MOST 24				/* scenarios */
 #define SKIPPED 4			/* exit status: it can't be tried here */
@@ -194,7 +194,7 @@ static bool error_of_thread(void)
 	return true;
 }
 
-static struct group small_group;	/* without a folder: there is none */
+static struct test_group small_group;	/* without a folder: there is none */
 
 /* The bound is half of what its control group allows.  The heap's pages are not touched. */
 static bool has_a_brake(void)

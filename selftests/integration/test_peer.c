@@ -21,9 +21,9 @@
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 
-#include "by_hand.h"
-#include "groups.h"
-#include "served.h"
+#include "lib/by_hand.h"
+#include "lib/groups.h"
+#include "lib/served.h"
 
 #define MIB (1ull << 20)
 #define LOOK_AGAIN_NS 5500000000ull	/* a client's group is looked for again after this (groups.c) … */
@@ -33,7 +33,7 @@
 #endif
 
 static char folder[64], socket_path[96], log_path[96];
-static struct group victims;
+static struct test_group victims;
 
 /* @err: what it is told when it asks for a connection's pidfd; 0: the truth. */
 static pid_t start_collector(unsigned int err)

@@ -14,8 +14,8 @@
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 
-#include "groups.h"
-#include "process.h"
+#include "lib/groups.h"
+#include "lib/process.h"
 #include "tricolor.h"
 
 struct report {
@@ -119,7 +119,7 @@ static bool end(struct client *c, pid_t collector)
 	return wait_status(c->pid) == 0 && pidfd >= 0 && ends(pidfd);
 }
 
-static struct group memory, cpu;
+static struct test_group memory, cpu;
 
 /* In groups of its own, where they can be had: else all processes of a test are in the same ones. */
 static void enter_groups(void *made)
@@ -257,7 +257,7 @@ static void of_subreaper(void)
 static char later[128];
 
 static struct full {
-	struct group group;
+	struct test_group group;
 	uint64_t room;
 	_Atomic bool filled, refused, served;
 } *full;

@@ -20,8 +20,8 @@
 #include <stdatomic.h>
 #include <sys/wait.h>
 
-#include "process.h"
-#include "witness.h"
+#include "lib/process.h"
+#include "lib/witness.h"
 
 #define MARK "/* plain */"
 #define BY_CHANCE "/* plain, once */"

@@ -6,7 +6,7 @@
  * (container_of()), one past the end, or before the beginning (arrays that are counted from 1).  Each form is
  * tried in a global, in an object, and on the stack; tricolor.h says under 4. what comes out.
  */
-#include "witness.h"
+#include "lib/witness.h"
 
 #define OBJECTS 64
 #define SIZE ((ptrdiff_t)sizeof(struct witness))

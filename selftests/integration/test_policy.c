@@ -9,12 +9,13 @@
 #include <sys/prctl.h>
 
 #include "core/proto/control.h"
-#include "served.h"
+#include "lib/served.h"
 
 #define TOTAL_BYTES (96ll << 20)
 #define KILLS 5
 
 static char tool[512], socket_path[128], log_path[128];
+static void *kept;			/* the list of the client that marks itself: a root */
 
 /* A number of the policy's about a client's heap; LLONG_MIN: it knows of none. */
 static long long figure(const struct served *c, const char *name)
@@ -214,8 +215,8 @@ static void storm(int report)
 		if (!cell)
 			_exit(2);
 		cell[1] = (void *)(i * 2 + 1);
-		tri_store(cell, served_kept);
-		tri_store(&served_kept, cell);
+		tri_store(cell, kept);
+		tri_store(&kept, cell);
 	}
 	for (;;) {
 		pid_t collector;
@@ -224,7 +225,7 @@ static void storm(int report)
 			if (!tri_alloc(200))
 				_exit(2);
 		tri_gc();
-		for (cell = served_kept, n = 5000; cell && n; cell = cell[0])
+		for (cell = kept, n = 5000; cell && n; cell = cell[0])
 			if (cell[1] != (void *)(--n * 2 + 1))
 				_exit(3);
 		if (cell || n)

@@ -17,11 +17,11 @@
 #include <dirent.h>
 #include <sys/mount.h>
 
-#include "arena_look.h"
-#include "by_hand.h"
-#include "groups.h"
+#include "lib/arena_look.h"
+#include "lib/by_hand.h"
+#include "lib/groups.h"
 #include "daemon/clients/link.h"
-#include "served.h"
+#include "lib/served.h"
 
 #define OBJECTS 10000
 #define LARGE_BYTES 5000000
@@ -171,7 +171,7 @@ static int status_of(pid_t pid)
 }
 
 /* A client that does @what; its status, and @collector: who served it. */
-static int client(const char *socket, const struct group *g, char what, pid_t *collector, pid_t *self)
+static int client(const char *socket, const struct test_group *g, char what, pid_t *collector, pid_t *self)
 {
 	pid_t pid;
 	int status;
@@ -582,7 +582,7 @@ static void oom(const char *name, bool whole)
 {
 	pid_t pid, collector, self;
 	char path[512];
-	struct group g;
+	struct test_group g;
 	int status;
 
 	if (!group_make(&g, "memory", "postmortem") || !group_limit(&g, 64ull << 20)) {

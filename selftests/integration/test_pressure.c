@@ -9,7 +9,7 @@
  *
  * The test is the service manager.  What it has written is what a collector has read when a heap is collected.
  */
-#include "served.h"
+#include "lib/served.h"
 
 /* Of two seconds, as it has to be for who has no privileges, with a zero byte; and in base64. */
 #define THRESHOLD "some 200000 2000000"

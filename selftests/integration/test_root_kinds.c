@@ -14,8 +14,8 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 
-#include "parts.h"
-#include "witness.h"
+#include "lib/parts.h"
+#include "lib/witness.h"
 
 #define ID(n) (0x0a03000000000000ull + (uint64_t)(n))
 #define PAGE 4096ul

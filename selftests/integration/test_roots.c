@@ -9,7 +9,7 @@
 #include <pthread.h>
 #include <sys/wait.h>
 
-#include "witness.h"
+#include "lib/witness.h"
 
 #define ID(n) (0x0207000000000000ull + (uint64_t)(n))
 

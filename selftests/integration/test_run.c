@@ -9,8 +9,8 @@
 #include <pthread.h>
 #include <sys/syscall.h>
 
-#include "groups.h"
-#include "served.h"
+#include "lib/groups.h"
+#include "lib/served.h"
 
 #define LIMIT_BYTES (64ll << 20)
 
@@ -348,7 +348,7 @@ static bool have_groups(void)
 	struct output *o =
 		run(tool, "run", "-v", "--memory-limit", "64MiB", self, "exit", "0", NULL);
 
-	snprintf(group_reason, sizeof(group_reason), "%.200s", o->err);
+	group_set_why("%.200s", o->err);
 	return strstr(o->err, "the limit is that of ") != NULL;
 }
 
@@ -399,7 +399,7 @@ static void test_limit(void)
 	struct output *o;
 
 	if (!have_groups()) {
-		ksft_test_result_skip("no cgroup can be made: %s\n", strtok(group_reason, "\n"));
+		ksft_test_result_skip("no cgroup can be made: %s\n", group_why());
 		ksft_test_result_skip("no cgroup can be made\n");
 		ksft_test_result_skip("no cgroup can be made\n");
 	} else {
@@ -581,7 +581,7 @@ static void test_all_too_low(void)
 		test_too_low("--cgroup=auto", "--memory-limit=128MiB", "118",
 			     " MiB live, more than nine tenths of the memory limit of 128.0 MiB of /");
 	else
-		ksft_test_result_skip("no cgroup can be made: %s\n", strtok(group_reason, "\n"));
+		ksft_test_result_skip("no cgroup can be made: %s\n", group_why());
 }
 
 static void test_environment(void)

@@ -9,16 +9,16 @@
  *	nobody		no permission: it says so, and the collector alone keeps the limit
  *	hybrid		v1 has the memory controller, and v2, without it, is there as well
  */
-#include "groups.h"
-#include "served.h"
+#include "lib/groups.h"
+#include "lib/served.h"
 
 #define LIMIT "67108864"
 
 static char tool[512];
-static struct group group;
+static struct test_group group;
 
 /* `tricolor run --memory-limit=64MiB` of a shell, from group @g, or ours. */
-static struct output *run_in(const struct group *g, uid_t uid, const char *script)
+static struct output *run_in(const struct test_group *g, uid_t uid, const char *script)
 {
 	static const char enter[] = "[ -z \"$1\" ] || echo $$ >\"$1/cgroup.procs\"; "
 				    "exec \"$2\" run -v --memory-limit=64MiB /bin/sh -c \"$3\"";
@@ -153,7 +153,7 @@ static void test_hybrid(void)
 
 	if (!is_hybrid() || !group_make(&group, "memory", "hybrid")) {
 		if (!is_hybrid())
-			snprintf(group_reason, sizeof(group_reason), "there is v1 or v2, not both");
+			group_set_why("there is v1 or v2, not both");
 		skip("hybrid", 2);
 		return;
 	}

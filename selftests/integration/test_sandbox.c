@@ -10,8 +10,8 @@
 #include <linux/seccomp.h>
 #include <sys/prctl.h>
 
-#include "process.h"
-#include "witness.h"
+#include "lib/process.h"
+#include "lib/witness.h"
 
 enum outcome { WORKS, REFUSES };
 

@@ -4,7 +4,7 @@
  *
  * The test is the service manager: what the collector says to NOTIFY_SOCKET is what it waits for.
  */
-#include "served.h"
+#include "lib/served.h"
 
 static char folder_path[64], tool[512], config_path[128], drop_ins[128], socket_path[108],
 	log_path[128];

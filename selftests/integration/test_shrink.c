@@ -21,8 +21,8 @@
 #include <sys/prctl.h>
 #include <sys/wait.h>
 
-#include "arena_look.h"
-#include "process.h"
+#include "lib/arena_look.h"
+#include "lib/process.h"
 #include "tricolor.h"
 
 #define META_PERCENT 4

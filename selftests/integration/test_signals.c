@@ -15,7 +15,7 @@
 #include <ucontext.h>
 
 #include "kselftest_harness.h"
-#include "witness.h"
+#include "lib/witness.h"
 
 #define ID(n) (0x519a000000000000ull + (uint64_t)(n))
 #define CYCLES 20

@@ -17,8 +17,8 @@
 #include <sys/wait.h>
 #include <ucontext.h>
 
-#include "parts.h"
-#include "witness.h"
+#include "lib/parts.h"
+#include "lib/witness.h"
 
 #define ID(n) (0x0a02000000000000ull + (uint64_t)(n))
 #define PAGE 4096ul

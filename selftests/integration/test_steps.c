@@ -8,9 +8,9 @@
 #include <sys/wait.h>
 
 #include "libclient/internal.h"
-#include "parts.h"
-#include "process.h"
-#include "witness.h"
+#include "lib/parts.h"
+#include "lib/process.h"
+#include "lib/witness.h"
 
 #define TURNS 12
 #define EVERY 7

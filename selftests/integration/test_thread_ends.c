@@ -17,8 +17,8 @@
 #include <sys/wait.h>
 #include <threads.h>
 
-#include "scenario.h"
-#include "witness.h"
+#include "lib/scenario.h"
+#include "lib/witness.h"
 
 #define ID(n) (0xe17d5ull << 32 | (uint64_t)(n))
 

@@ -22,7 +22,7 @@
 #include <time.h>
 #include <ucontext.h>
 
-#include "witness.h"
+#include "lib/witness.h"
 
 #define ID(n) (0x7e57000000000000ull + (uint64_t)(n))
 

@@ -22,8 +22,8 @@
 #include <pthread.h>
 #include <setjmp.h>
 
-#include "arena_look.h"
-#include "limited.h"
+#include "lib/arena_look.h"
+#include "lib/limited.h"
 
 #define LIMIT (64 * MIB)
 #define LIVE (LIMIT * 2 / 5)
@@ -663,7 +663,7 @@ static void test_unlimited(void)
 
 int main(int argc, char **argv)
 {
-	static const struct part parts[] = {
+	static const struct limited_part parts[] = {
 		{ "stopped", test_stopped, 2 },	    { "threads", test_threads, 2 },
 		{ "given-up", test_given_up, 2 },   { "forged", test_forged, 1 },
 		{ "handler", test_handler, 2 },	    { "forked", test_forked, 1 },
@@ -672,5 +672,5 @@ int main(int argc, char **argv)
 	};
 
 	told = shared_memory(sizeof(*told));
-	run_parts(parts, sizeof(parts) / sizeof(parts[0]), argc < 2 ? NULL : argv[1]);
+	limited_run(parts, sizeof(parts) / sizeof(parts[0]), argc < 2 ? NULL : argv[1]);
 }

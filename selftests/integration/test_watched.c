@@ -4,7 +4,7 @@
  *
  * This program has a symbol that those with the thread sanitizer have.
  */
-#include "witness.h"
+#include "lib/witness.h"
 
 void __tsan_init(void);
 void __tsan_init(void)

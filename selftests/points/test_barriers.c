@@ -7,7 +7,7 @@
  *  - Threads are scanned, nothing is marked yet.  One of them has loaded a pointer from an object that
  *    is yet to be scanned, another one overwrites it there: the old value must be shaded.
  */
-#include "stage.h"
+#include "lib/stage.h"
 
 FIXTURE(stage) {
 	struct actor subject;

@@ -8,10 +8,10 @@
  *
  * Plain stores are made in each Nth pass, and no other: who stores is found, whatever N is.
  */
-#include "stage.h"
+#include "lib/stage.h"
 
 #include "libclient/brake.h"
-#include "integration/witness.h"
+#include "lib/witness.h"
 
 static char path[] = "/tmp/test_checking.XXXXXX";
 static void *slot_word;

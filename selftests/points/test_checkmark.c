@@ -11,7 +11,7 @@
 #include <signal.h>
 #include <sys/mman.h>
 
-#include "stage.h"
+#include "lib/stage.h"
 
 static uintptr_t unseen;
 static volatile int holding, let_go;

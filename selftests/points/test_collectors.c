@@ -2,8 +2,8 @@
 /*
  * test_collectors.c - the collector beside a program that allocates, and its successor
  */
-#include "integration/arena_look.h"
-#include "stage.h"
+#include "lib/arena_look.h"
+#include "lib/stage.h"
 
 FIXTURE(stage) {
 	struct actor subject, other;

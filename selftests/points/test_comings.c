@@ -7,7 +7,7 @@
  */
 #include <link.h>
 
-#include "stage.h"
+#include "lib/stage.h"
 
 FIXTURE(stage) {
 	struct actor subject, other;

@@ -5,9 +5,9 @@
  * Two clients in one group have private collectors.  The first of these has the address and does not listen yet.
  */
 #define _GNU_SOURCE
-#include "integration/groups.h"
-#include "integration/points.h"
-#include "integration/served.h"
+#include "lib/groups.h"
+#include "lib/points.h"
+#include "lib/served.h"
 #include "kselftest_harness.h"
 
 #define LIMIT_BYTES (256ull << 20)
@@ -51,7 +51,7 @@ static int elect_two(void)
 
 TEST(members_wait_for_the_policy_to_listen)
 {
-	struct group group;
+	struct test_group group;
 	pid_t pid;
 
 	if (!group_make(&group, "memory", "elect"))

@@ -12,7 +12,7 @@
 #include <sys/prctl.h>
 #include <sys/rseq.h>
 
-#include "stage.h"
+#include "lib/stage.h"
 
 FIXTURE(stage) {
 	struct actor subject, other;

@@ -8,8 +8,8 @@
 #include <dlfcn.h>
 #include <fcntl.h>
 
-#include "integration/witness.h"
-#include "stage.h"
+#include "lib/witness.h"
+#include "lib/stage.h"
 
 enum worker { ATTACHED, UNSEEN, RETURNS };
 

@@ -6,8 +6,8 @@
 #include <pthread.h>
 
 #include "kselftest_harness.h"
-#include "integration/points.h"
-#include "integration/witness.h"
+#include "lib/points.h"
+#include "lib/witness.h"
 
 /* By then the heap has been started: a thread is attached before its function is called. */
 static void *use_heap(void *arg)

@@ -6,7 +6,7 @@
  * stack, some mapped words here, and when.  A number of an object, hidden(), stands for a pointer
  * that the subject has on the stack that it has been scanned on.
  */
-#include "stage.h"
+#include "lib/stage.h"
 
 #define WORDS 64
 #define BYTES (WORDS * sizeof(void *))

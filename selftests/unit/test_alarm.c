@@ -9,12 +9,12 @@
 #include <sys/prctl.h>
 
 #include "daemon/limits/alarm.h"
-#include "integration/groups.h"
-#include "integration/process.h"
+#include "lib/groups.h"
+#include "lib/process.h"
 
 #define MIB (1ull << 20)
 
-static struct group group;
+static struct test_group group;
 static struct alarm alarms;
 static struct tri_cgroup_files files;
 

@@ -13,7 +13,7 @@
 #include <sys/wait.h>
 
 #include "daemon/clients/ending.h"
-#include "integration/process.h"
+#include "lib/process.h"
 
 /* A child that has ended as @how says, and that nobody has waited for. */
 static pid_t dead(char how)

@@ -7,14 +7,14 @@
 #include <sys/mman.h>
 
 #include "daemon/clients/claim.h"
-#include "integration/groups.h"
+#include "lib/groups.h"
 #include "kselftest.h"
 #include "daemon/limits/levels.h"
 
-static struct group outer, inner, other;
+static struct test_group outer, inner, other;
 static struct levels levels = { .limits_fd = -1 };
 
-static int open_in(const struct group *g, const char *v1, const char *v2, int flags)
+static int open_in(const struct test_group *g, const char *v1, const char *v2, int flags)
 {
 	char path[512];
 
@@ -22,7 +22,7 @@ static int open_in(const struct group *g, const char *v1, const char *v2, int fl
 	return open(path, flags | O_CLOEXEC);
 }
 
-static int limit_of(const struct group *g)
+static int limit_of(const struct test_group *g)
 {
 	return open_in(g, "memory.limit_in_bytes", "memory.max", O_RDONLY);
 }
@@ -43,7 +43,7 @@ static struct claim *claim_of(const int *fds, const uint8_t *what, size_t n)
 }
 
 /* The level of a client that claims to be in @a, and that to be in @b. */
-static struct level *claimed(const struct group *a, const struct group *b, int64_t owner)
+static struct level *claimed(const struct test_group *a, const struct test_group *b, int64_t owner)
 {
 	int fds[2] = { limit_of(a), limit_of(b) };
 	uint8_t what[2] = { TRI_FD_LIMIT, TRI_FD_LIMIT + TRI_FD_LEVEL };
@@ -124,7 +124,7 @@ static void test_limits(void)
 static void test_many(void)
 {
 	char name[32];
-	struct group g;
+	struct test_group g;
 	unsigned int i, n = 0;
 	struct level *l;
 

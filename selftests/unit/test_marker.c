@@ -12,7 +12,7 @@
 
 #include "check.h"
 #include "kselftest.h"
-#include "plain_arena.h"
+#include "lib/plain_arena.h"
 
 #include "daemon/heap/mark.c"
 

@@ -13,7 +13,7 @@
 
 #include "kselftest.h"
 #include "pageheap_alone.h"
-#include "plain_arena.h"
+#include "lib/plain_arena.h"
 
 #define PAGES (TRI_CHUNK_PAGES * 8)
 

@@ -18,7 +18,7 @@ static void at(const char *point);
 #define TRI_POINT(name) at(name)
 
 #include "pageheap_alone.h"
-#include "plain_arena.h"
+#include "lib/plain_arena.h"
 
 #define PAGES (TRI_CHUNK_PAGES * 4)
 

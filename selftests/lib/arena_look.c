@@ -1,22 +1,8 @@
-/* SPDX-License-Identifier: GPL-2.0-only */
-/*
- * arena_look.h - a test's own look at the arena of its process, past the library
- *
- * The mapping (of a memfd, or of /dev/tricolor) is found in /proc/self/maps, the layout computed from
- * the control page, as a collector does it.  arena_faults() counts what contradicts itself while
- * nobody uses the heap.
- */
-#ifndef TRICOLOR_SELFTESTS_ARENA_LOOK_H
-#define TRICOLOR_SELFTESTS_ARENA_LOOK_H
+// SPDX-License-Identifier: GPL-2.0-only
+/* arena_look.c - see arena_look.h */
+#include "arena_look.h"
 
-#include <inttypes.h>
-#include <stdio.h>
-#include <string.h>
-
-#include "core.h"
-
-/* Find the arena.  Returns false if this process has none. */
-static inline bool arena_find(struct tri_view *v)
+bool arena_find(struct tri_view *v)
 {
 	FILE *f = fopen("/proc/self/maps", "re");
 	struct tri_layout layout;
@@ -42,26 +28,17 @@ static inline bool arena_find(struct tri_view *v)
 	return found;
 }
 
-struct arena_faults {
-	uint64_t used_count;		/* the counter of used pages, less the bits that are set */
-	uint64_t orphans;		/* used pages without a span */
-	uint64_t ghosts;		/* pages of a span that are not used */
-	uint64_t spans;			/* spans whose state is none of a heap at rest */
-	uint64_t buffers;		/* on no queue and in no thread's hands, or in two places */
-	uint64_t hidden;		/* free pages that a hint hides from the page heap */
-};
-
-static inline uint64_t arena_fault_sum(const struct arena_faults *f)
+uint64_t arena_fault_sum(const struct arena_faults *f)
 {
 	return f->used_count + f->orphans + f->ghosts + f->spans + f->buffers + f->hidden;
 }
 
-static inline bool arena_used(const struct tri_view *v, uint64_t page)
+static bool arena_used(const struct tri_view *v, uint64_t page)
 {
 	return tri_read(&v->used[page / 64]) >> (page & 63) & 1;
 }
 
-static inline void arena_look_at_pages(const struct tri_view *v, struct arena_faults *f)
+static void arena_look_at_pages(const struct tri_view *v, struct arena_faults *f)
 {
 	uint64_t page, top = tri_read(&v->ctl->top_pages), used = 0;
 
@@ -96,7 +73,7 @@ static inline void arena_look_at_pages(const struct tri_view *v, struct arena_fa
 	}
 }
 
-static inline void arena_look_at_hints(const struct tri_view *v, struct arena_faults *f)
+static void arena_look_at_hints(const struct tri_view *v, struct arena_faults *f)
 {
 	uint64_t chunk, chunks = v->heap_pages / TRI_CHUNK_PAGES;
 	uint64_t first = (uint32_t)tri_read(&v->ctl->search);
@@ -113,7 +90,7 @@ static inline void arena_look_at_hints(const struct tri_view *v, struct arena_fa
 	}
 }
 
-static inline void arena_look_at_buffers(const struct tri_view *v, struct arena_faults *f)
+static void arena_look_at_buffers(const struct tri_view *v, struct arena_faults *f)
 {
 	static uint8_t seen[TRI_BUFFERS];
 	uint32_t i, n = tri_read(&v->ctl->buffers_used), next, left, q;
@@ -134,7 +111,7 @@ static inline void arena_look_at_buffers(const struct tri_view *v, struct arena_
 		f->buffers += seen[i] != 1;
 }
 
-static inline struct arena_faults arena_faults(const struct tri_view *v)
+struct arena_faults arena_faults(const struct tri_view *v)
 {
 	struct arena_faults f = { 0 };
 
@@ -143,5 +120,3 @@ static inline struct arena_faults arena_faults(const struct tri_view *v)
 	arena_look_at_buffers(v, &f);
 	return f;
 }
-
-#endif

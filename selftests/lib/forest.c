@@ -1,55 +1,15 @@
-/* SPDX-License-Identifier: GPL-2.0-only */
-/*
- * forest.h - a load on the heap that knows at any time what must be there
- *
- * One thread's forest is a table, itself an object of the heap, of chains.  A chain of n nodes is a
- * function of its seed: what each node holds, of which kind and size it is, and the bytes of its
- * payload, are computed again from the shadow in malloc memory when the chain is checked.  Chains
- * are replaced, and moved between slots (so that a pointer may be nowhere but in a register for a
- * moment); now and then a payload is large.
- */
-#ifndef TRICOLOR_SELFTESTS_FOREST_H
-#define TRICOLOR_SELFTESTS_FOREST_H
+// SPDX-License-Identifier: GPL-2.0-only
+/* forest.c - see forest.h */
+#include "forest.h"
 
-#include <stdatomic.h>
-#include <stdint.h>
-#include <stdlib.h>
-
-#include "process.h"
-#include "tricolor.h"
-
-struct forest_node {
-	struct forest_node *next;
-	unsigned char *payload;
-	uint64_t id, bytes;
-};
-
-TRI_TYPE(forest_node_type, struct forest_node, next, payload);
-
-struct forest_chain {			/* the shadow of one slot */
-	uint64_t seed;
-	uint32_t nodes;
-};
-
-struct forest {
-	struct forest_node **table;	/* held by a handle: this struct is not a root */
-	tri_handle *handle;
-	struct forest_chain *shadow;
-	unsigned int slots;
-	uint64_t rnd;
-	uint64_t ops, errors;
-	uint64_t worst_ns;		/* longest single step */
-	unsigned int large_one_in;	/* payloads; 0: none */
-};
-
-static inline uint64_t forest_payload_bytes(const struct forest *f, uint64_t *r)
+static uint64_t forest_payload_bytes(const struct forest *f, uint64_t *r)
 {
 	if (f->large_one_in && !draw_below(r, f->large_one_in))
 		return 33000 + draw_below(r, 200000);
 	return 16 + draw_below(r, draw_below(r, 8) ? 200 : 3000);
 }
 
-static inline struct forest_node *forest_grow(struct forest *f, const struct forest_chain *c)
+static struct forest_node *forest_grow(struct forest *f, const struct forest_chain *c)
 {
 	struct forest_node *first = NULL;
 	uint64_t r = c->seed;
@@ -79,7 +39,7 @@ static inline struct forest_node *forest_grow(struct forest *f, const struct for
 }
 
 /* Chains are built backwards: the first node is the one that was made last. */
-static inline bool forest_check(const struct forest *f, unsigned int slot)
+static bool forest_check(const struct forest *f, unsigned int slot)
 {
 	const struct forest_chain *c = &f->shadow[slot];
 	const struct forest_node *n = f->table[slot];
@@ -105,7 +65,7 @@ static inline bool forest_check(const struct forest *f, unsigned int slot)
 	return !n;
 }
 
-static inline bool forest_init(struct forest *f, unsigned int slots, uint64_t seed)
+bool forest_init(struct forest *f, unsigned int slots, uint64_t seed)
 {
 	f->slots = slots;
 	f->rnd = seed | 1;
@@ -115,8 +75,7 @@ static inline bool forest_init(struct forest *f, unsigned int slots, uint64_t se
 	return f->shadow && f->table && f->handle;
 }
 
-/* One step of the load.  False when there is no memory. */
-static inline bool forest_step(struct forest *f)
+bool forest_step(struct forest *f)
 {
 	unsigned int a = (unsigned int)draw_below(&f->rnd, f->slots);
 	unsigned int b = (unsigned int)draw_below(&f->rnd, f->slots);
@@ -148,7 +107,7 @@ static inline bool forest_step(struct forest *f)
 	return true;
 }
 
-static inline void forest_check_all(struct forest *f)
+void forest_check_all(struct forest *f)
 {
 	unsigned int i;
 
@@ -156,7 +115,7 @@ static inline void forest_check_all(struct forest *f)
 		f->errors += !forest_check(f, i);
 }
 
-static inline void forest_drop(struct forest *f)
+void forest_drop(struct forest *f)
 {
 	tri_clear(f->table, f->slots);
 	tri_handle_free(f->handle);
@@ -164,5 +123,3 @@ static inline void forest_drop(struct forest *f)
 	free(f->shadow);
 	f->shadow = NULL;
 }
-
-#endif

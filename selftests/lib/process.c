@@ -1,54 +1,13 @@
-/* SPDX-License-Identifier: GPL-2.0-only */
-/*
- * process.h - what tests with several processes need: seeds, clocks, /proc, a collector to start
- *
- * The reporting process of such a test makes no heap of its own: it forks clients, which say what
- * they found in shared memory, and it reads everything else about them from /proc.
- */
-#ifndef TRICOLOR_SELFTESTS_PROCESS_H
-#define TRICOLOR_SELFTESTS_PROCESS_H
+// SPDX-License-Identifier: GPL-2.0-only
+/* process.c - see process.h */
+#include "process.h"
 
-#include <dirent.h>
-#include <errno.h>
-#include <fcntl.h>
-#include <signal.h>
-#include <spawn.h>
-#include <stdbool.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/mman.h>
-#include <sys/resource.h>
-#include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/un.h>
-#include <sys/utsname.h>
-#include <sys/wait.h>
-#include <time.h>
-#include <unistd.h>
-
-#include "draw.h"
-#include "kselftest.h"
-
-/* How long to wait for what must happen: far more than it takes on a machine that is busy. */
-#define PATIENCE_NS 10000000000ull
-
-/*
- * Whether CPUs are emulated, where all is slow, but not alike: marking, which on a CPU waits for
- * memory, takes 15 times as long, and a program's steps 7 times.
- */
-static inline bool emulated(void)
+bool emulated(void)
 {
 	return getenv("TRICOLOR_IN_VM");
 }
 
-/*
- * Have this process, and what it starts, get CPUs before others, where that is permitted: for tests of what
- * happens while there are some.  The kernel may weigh sessions and not processes (autogroup): it has to
- * have one of its own, or everything else in the terminal that tests are run from comes first, too.
- */
-static inline void come_first(void)
+void come_first(void)
 {
 	static const char path[] = "/proc/self/autogroup";
 	int fd;
@@ -65,23 +24,7 @@ static inline void come_first(void)
 	}
 }
 
-/*
- * All the memory that there is, until the kernel kills us: what is left to do for a program that wants to be killed, and
- * whose heap is refused more.
- */
-static inline __attribute__((noreturn)) void take_all(void)
-{
-	for (;;) {
-		char *p = mmap(NULL, 1 << 20, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-
-		if (p == MAP_FAILED)
-			_exit(90);
-		memset(p, 1, 1 << 20);
-	}
-}
-
-/* From Linux 6.15 on the end of a process that was waited for is told. */
-static inline bool kernel_tells_ends(void)
+bool kernel_tells_ends(void)
 {
 	struct utsname u;
 	int major = 0, minor = 0;
@@ -90,25 +33,14 @@ static inline bool kernel_tells_ends(void)
 	       (major > 6 || (major == 6 && minor >= 15));
 }
 
-static inline void pause_ns(uint64_t ns)
+void pause_ns(uint64_t ns)
 {
 	struct timespec ts = { (time_t)(ns / 1000000000), (long)(ns % 1000000000) };
 
 	nanosleep(&ts, NULL);
 }
 
-/* Wait until @condition holds, looking every @step_ns; false if it does not within @ns. */
-#define WAIT_FOR(condition, step_ns, ns)				\
-	({								\
-		uint64_t end_ = now_ns() + (ns);			\
-		bool holds_;						\
-									\
-		while (!(holds_ = (condition)) && now_ns() < end_)	\
-			pause_ns(step_ns);				\
-		holds_;							\
-	})
-
-static inline uint64_t test_seed(void)
+uint64_t test_seed(void)
 {
 	uint64_t seed = seed_from_environment();
 
@@ -116,7 +48,7 @@ static inline uint64_t test_seed(void)
 	return seed;
 }
 
-static inline void *shared_memory(size_t bytes)
+void *shared_memory(size_t bytes)
 {
 	void *p = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 
@@ -125,8 +57,7 @@ static inline void *shared_memory(size_t bytes)
 	return p;
 }
 
-/* A value of /proc/PID/status, in the file's unit; -1 if there is no such line or process. */
-static inline long proc_status(pid_t pid, const char *name)
+long proc_status(pid_t pid, const char *name)
 {
 	char path[64], line[256];
 	size_t len = strlen(name);
@@ -144,7 +75,7 @@ static inline long proc_status(pid_t pid, const char *name)
 	return value;
 }
 
-static inline int proc_entries(pid_t pid, const char *folder)
+int proc_entries(pid_t pid, const char *folder)
 {
 	char path[64];
 	int n = 0;
@@ -160,8 +91,7 @@ static inline int proc_entries(pid_t pid, const char *folder)
 	return n - 2;
 }
 
-/* Times that all threads of @pid gave up a CPU of their own will, which is once a wake-up. */
-static inline uint64_t proc_switches(pid_t pid)
+uint64_t proc_switches(pid_t pid)
 {
 	char path[300], line[256];
 	uint64_t sum = 0;
@@ -186,8 +116,7 @@ static inline uint64_t proc_switches(pid_t pid)
 	return sum;
 }
 
-/* A program of the build tree that this one is in. */
-static inline char *built_path(const char *name, char *path, size_t room)
+char *built_path(const char *name, char *path, size_t room)
 {
 	ssize_t n = readlink("/proc/self/exe", path, room - 64);
 	char *slash;
@@ -208,8 +137,7 @@ static inline char *built_path(const char *name, char *path, size_t room)
 	return path;
 }
 
-/* The collector: TRICOLOR_DAEMON, else that of the build tree. */
-static inline const char *daemon_path(void)
+const char *daemon_path(void)
 {
 	static char path[512];
 	const char *given = getenv("TRICOLOR_DAEMON");
@@ -217,7 +145,7 @@ static inline const char *daemon_path(void)
 	return given && *given ? given : built_path("/sbin/tricolord", path, sizeof(path));
 }
 
-static inline bool can_connect(const char *socket_path)
+bool can_connect(const char *socket_path)
 {
 	struct sockaddr_un addr = { .sun_family = AF_UNIX };
 	int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
@@ -240,8 +168,7 @@ static inline bool can_connect(const char *socket_path)
 	return ok;
 }
 
-/* A connection to who listens at @socket_path, that waits for nothing longer than PATIENCE_NS. */
-static inline int connect_to(const char *socket_path)
+int connect_to(const char *socket_path)
 {
 	struct sockaddr_un addr = { .sun_family = AF_UNIX };
 	int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
@@ -256,22 +183,14 @@ static inline int connect_to(const char *socket_path)
 	return fd;
 }
 
-/*
- * Who marks: "own" or "shared", as in tricolord.conf(5).  Most of what is promised holds with either, and some
- * tests are run with both.
- */
-static inline const char *test_marker(void)
+const char *test_marker(void)
 {
 	const char *marker = getenv("TRICOLOR_TEST_MARKER");
 
 	return marker && *marker ? marker : "own";
 }
 
-/*
- * A shared collector at @socket_path, with the markers that tests are run with; what it logs goes to @log.
- * Waits until it listens.
- */
-static inline pid_t start_daemon(const char *socket_path, const char *log)
+pid_t start_daemon(const char *socket_path, const char *log)
 {
 	/* What this machine's administrator has chosen is nothing for a test. */
 	char *argv[] = { (char *)daemon_path(), (char *)"--config", (char *)"/dev/null",
@@ -293,15 +212,13 @@ static inline pid_t start_daemon(const char *socket_path, const char *log)
 	return pid;
 }
 
-/* The same for a test of a shared collector that marks. */
-static inline pid_t start_marking_daemon(const char *socket_path, const char *log)
+pid_t start_marking_daemon(const char *socket_path, const char *log)
 {
 	setenv("TRICOLOR_TEST_MARKER", "shared", 1);
 	return start_daemon(socket_path, log);
 }
 
-/* A folder of its own for a socket and a log. */
-static inline char *temporary_folder(void)
+char *temporary_folder(void)
 {
 	static char folder[] = "/tmp/tricolor-test.XXXXXX";
 
@@ -310,8 +227,7 @@ static inline char *temporary_folder(void)
 	return folder;
 }
 
-/* Its exit status, or 128 + the signal that killed it. */
-static inline int wait_status(pid_t pid)
+int wait_status(pid_t pid)
 {
 	int status;
 
@@ -320,5 +236,3 @@ static inline int wait_status(pid_t pid)
 			return -1;
 	return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
-
-#endif

@@ -1,34 +1,8 @@
-/* SPDX-License-Identifier: GPL-2.0-only */
-/*
- * by_hand.h - arenas made by hand, for tests that speak the protocol without the library
- */
-#ifndef TRICOLOR_SELFTESTS_BY_HAND_H
-#define TRICOLOR_SELFTESTS_BY_HAND_H
+// SPDX-License-Identifier: GPL-2.0-only
+/* by_hand.c - see by_hand.h */
+#include "by_hand.h"
 
-#include <errno.h>
-#include <fcntl.h>
-#include <stdbool.h>
-#include <stdint.h>
-#include <string.h>
-#include <sys/mman.h>
-#include <sys/socket.h>
-#include <unistd.h>
-
-#include "core.h"
-#include "core/proto/client.h"
-#include "kselftest.h"
-
-#define CHUNKS 64			/* 256 MiB of heap */
-#define HEAP_PAGES (TRI_CHUNK_PAGES * CHUNKS)
-
-struct client {
-	int sock, file;
-	struct tri_view view;
-	bool meddles;			/* before it answers: see test_hostile.c */
-};
-
-/* An arena as the library makes it, nothing but its header written. */
-static inline void make_file(struct client *c, uint64_t heap_pages)
+void make_file(struct client *c, uint64_t heap_pages)
 {
 	struct tri_layout layout;
 	struct tri_ctl *ctl;
@@ -56,8 +30,7 @@ static inline void make_file(struct client *c, uint64_t heap_pages)
 	tri_write(&ctl->memory_limit_bytes, INT64_MAX);
 }
 
-/* The same with its tables written, but for buffers. */
-static inline void make_arena(struct client *c)
+void make_arena(struct client *c)
 {
 	make_file(c, HEAP_PAGES);
 	memset(c->view.slots, 0, c->view.layout.buffers + sizeof(struct tri_buffer) -
@@ -66,8 +39,7 @@ static inline void make_arena(struct client *c)
 	atomic_fetch_or(&c->view.used[0], 1);
 }
 
-/* @msg, and descriptors with it.  False: the other side is gone. */
-static inline bool send_with(int sock, const struct tri_msg *msg, const int *fds, size_t n)
+bool send_with(int sock, const struct tri_msg *msg, const int *fds, size_t n)
 {
 	union {
 		char bytes[CMSG_SPACE(8 * sizeof(int))];
@@ -90,7 +62,7 @@ static inline bool send_with(int sock, const struct tri_msg *msg, const int *fds
 }
 
 /* The next message, and up to @n descriptors, the others -1.  False: there is none, or the end. */
-static inline bool receive_with(int sock, struct tri_msg *msg, int *fds, size_t n)
+static bool receive_with(int sock, struct tri_msg *msg, int *fds, size_t n)
 {
 	union {
 		char bytes[CMSG_SPACE(8 * sizeof(int))];
@@ -112,8 +84,7 @@ static inline bool receive_with(int sock, struct tri_msg *msg, int *fds, size_t 
 	return true;
 }
 
-/* HELLO with the arena @file, and @reply to it with two descriptors at most.  False: the other side is gone. */
-static inline bool hello(int sock, int file, uint64_t flags, struct tri_msg *reply, int *fds)
+bool hello(int sock, int file, uint64_t flags, struct tri_msg *reply, int *fds)
 {
 	struct tri_msg msg = { .type = TRI_MSG_HELLO, .version = TRI_PROTO_ID, .hello.flags = flags };
 
@@ -121,5 +92,3 @@ static inline bool hello(int sock, int file, uint64_t flags, struct tri_msg *rep
 	msg.client.fds[0] = TRI_FD_ARENA;
 	return send_with(sock, &msg, &file, 1) && receive_with(sock, reply, fds, 2);
 }
-
-#endif

@@ -1,15 +1,8 @@
-/* SPDX-License-Identifier: GPL-2.0-only */
-/* plain_arena.h - an arena in memory of the test's own, which nobody else has */
-#ifndef TRICOLOR_SELFTESTS_PLAIN_ARENA_H
-#define TRICOLOR_SELFTESTS_PLAIN_ARENA_H
+// SPDX-License-Identifier: GPL-2.0-only
+/* plain_arena.c - see plain_arena.h */
+#include "plain_arena.h"
 
-#include <sys/mman.h>
-
-#include "core/heap/layout.h"
-#include "kselftest.h"
-
-/* @view is that of a new one with @pages; the one before is gone. */
-static inline void plain_arena(struct tri_view *view, uint64_t pages)
+void plain_arena(struct tri_view *view, uint64_t pages)
 {
 	static struct tri_layout layout;
 	static void *base;
@@ -24,5 +17,3 @@ static inline void plain_arena(struct tri_view *view, uint64_t pages)
 		ksft_exit_fail_msg("no memory\n");
 	tri_view_init(view, base, &layout, (uint64_t)(uintptr_t)base + layout.heap);
 }
-
-#endif

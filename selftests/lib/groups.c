@@ -1,36 +1,27 @@
-/* SPDX-License-Identifier: GPL-2.0-only */
-/*
- * groups.h - control groups of a test's own, v1 or v2
- *
- * A test makes them where it may; where it may not it skips with the reason in group_why().
- */
-#ifndef TRICOLOR_SELFTESTS_GROUPS_H
-#define TRICOLOR_SELFTESTS_GROUPS_H
+// SPDX-License-Identifier: GPL-2.0-only
+/* groups.c - see groups.h */
+#include "groups.h"
 
-#include <errno.h>
-#include <fcntl.h>
-#include <limits.h>
-#include <stdbool.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
-struct group {
-	unsigned int version;
-	char dir[256];
-};
+#include <stdarg.h>
 
 static char group_reason[256];
 
-static inline const char *group_why(void)
+const char *group_why(void)
 {
 	return group_reason;
 }
 
-static inline bool group_write(const char *dir, const char *name, const char *text)
+void group_set_why(const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(group_reason, sizeof(group_reason), format, args);
+	va_end(args);
+	group_reason[strcspn(group_reason, "\n")] = 0;
+}
+
+bool group_write(const char *dir, const char *name, const char *text)
 {
 	char path[512];
 	int fd;
@@ -46,7 +37,7 @@ static inline bool group_write(const char *dir, const char *name, const char *te
 	return ok;
 }
 
-static inline bool group_read(const char *dir, const char *name, char *text, size_t room)
+bool group_read(const char *dir, const char *name, char *text, size_t room)
 {
 	char path[512];
 	ssize_t n;
@@ -61,8 +52,7 @@ static inline bool group_read(const char *dir, const char *name, char *text, siz
 	return n > 0;
 }
 
-/* A number in a file, or behind a word in it; 0 if there is none. */
-static inline uint64_t group_number(const struct group *g, const char *name, const char *word)
+uint64_t group_number(const struct test_group *g, const char *name, const char *word)
 {
 	char text[8192], *at = text;
 
@@ -75,8 +65,7 @@ static inline uint64_t group_number(const struct group *g, const char *name, con
 	return at ? strtoull(word ? at + strlen(word) : at, NULL, 10) : 0;
 }
 
-/* A group of @controller ("memory", "cpu"), named after this process. */
-static inline bool group_make(struct group *g, const char *controller, const char *name)
+bool group_make(struct test_group *g, const char *controller, const char *name)
 {
 	char base[128], text[512];
 	struct stat st;
@@ -105,8 +94,7 @@ static inline bool group_make(struct group *g, const char *controller, const cha
 	return true;
 }
 
-/* A group in @parent, which has no processes of its own, with a limit that can be set. */
-static inline bool group_make_in(struct group *g, const struct group *parent, const char *name)
+bool group_make_in(struct test_group *g, const struct test_group *parent, const char *name)
 {
 	uint64_t hierarchical;
 
@@ -125,8 +113,7 @@ static inline bool group_make_in(struct group *g, const struct group *parent, co
 	return true;
 }
 
-/* v2 only: more slows processes down, and reclaims. */
-static inline bool group_high(const struct group *g, uint64_t bytes)
+bool group_high(const struct test_group *g, uint64_t bytes)
 {
 	char text[32];
 
@@ -134,7 +121,7 @@ static inline bool group_high(const struct group *g, uint64_t bytes)
 	return group_write(g->dir, "memory.high", text);
 }
 
-static inline bool group_limit(const struct group *g, uint64_t bytes)
+bool group_limit(const struct test_group *g, uint64_t bytes)
 {
 	char text[32];
 
@@ -142,13 +129,12 @@ static inline bool group_limit(const struct group *g, uint64_t bytes)
 	return group_write(g->dir, g->version == 2 ? "memory.max" : "memory.limit_in_bytes", text);
 }
 
-static inline uint64_t group_limit_bytes(const struct group *g)
+uint64_t group_limit_bytes(const struct test_group *g)
 {
 	return group_number(g, g->version == 2 ? "memory.max" : "memory.limit_in_bytes", NULL);
 }
 
-/* CPU time for the group: @percent of one CPU. */
-static inline bool group_cpus(const struct group *g, unsigned int percent)
+bool group_cpus(const struct test_group *g, unsigned int percent)
 {
 	char text[64];
 
@@ -161,7 +147,7 @@ static inline bool group_cpus(const struct group *g, unsigned int percent)
 	       group_write(g->dir, "cpu.cfs_quota_us", text);
 }
 
-static inline bool group_enter(const struct group *g, pid_t pid)
+bool group_enter(const struct test_group *g, pid_t pid)
 {
 	char text[32];
 
@@ -169,24 +155,23 @@ static inline bool group_enter(const struct group *g, pid_t pid)
 	return group_write(g->dir, "cgroup.procs", text);
 }
 
-static inline uint64_t group_usage(const struct group *g)
+uint64_t group_usage(const struct test_group *g)
 {
 	return group_number(g, g->version == 2 ? "memory.current" : "memory.usage_in_bytes", NULL);
 }
 
-static inline uint64_t group_peak(const struct group *g)
+uint64_t group_peak(const struct test_group *g)
 {
 	return group_number(g, g->version == 2 ? "memory.peak" : "memory.max_usage_in_bytes", NULL);
 }
 
-static inline uint64_t group_kills(const struct group *g)
+uint64_t group_kills(const struct test_group *g)
 {
 	return g->version == 2 ? group_number(g, "memory.events", "oom_kill") :
 				 group_number(g, "memory.oom_control", "oom_kill");
 }
 
-/* A file of process @pid's, or an empty text. */
-static inline const char *group_proc_text(pid_t pid, const char *name, char *text, size_t room)
+const char *group_proc_text(pid_t pid, const char *name, char *text, size_t room)
 {
 	char dir[32];
 
@@ -196,7 +181,7 @@ static inline const char *group_proc_text(pid_t pid, const char *name, char *tex
 }
 
 /* The line of @controller in /proc/PID/cgroup without its number; that of v2 if no other has the controller. */
-static inline void group_line(pid_t pid, const char *controller, char *line, size_t room)
+static void group_line(pid_t pid, const char *controller, char *line, size_t room)
 {
 	char text[4096], *p, *state = NULL, names[256], word[64];
 
@@ -214,8 +199,7 @@ static inline void group_line(pid_t pid, const char *controller, char *line, siz
 	}
 }
 
-/* Whether two processes are in the same group of @controller. */
-static inline bool group_is_same(pid_t a, pid_t b, const char *controller)
+bool group_is_same(pid_t a, pid_t b, const char *controller)
 {
 	char of_a[1024], of_b[1024];
 
@@ -224,13 +208,10 @@ static inline bool group_is_same(pid_t a, pid_t b, const char *controller)
 	return *of_a && !strcmp(of_a, of_b);
 }
 
-/* Its processes may take a moment to be gone. */
-static inline void group_remove(const struct group *g)
+void group_remove(const struct test_group *g)
 {
 	int i;
 
 	for (i = 0; i < 1000 && rmdir(g->dir) && errno == EBUSY; i++)
 		usleep(10000);
 }
-
-#endif

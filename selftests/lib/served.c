@@ -1,37 +1,10 @@
-/* SPDX-License-Identifier: GPL-2.0-only */
-/*
- * served.h - a client that does what it is told, and programs whose output is looked at
- *
- * The client is a forked child with a heap.  It reads commands of one letter, does them, and
- * answers with a line of numbers, so that a test knows when and how something is done.
- */
-#ifndef TRICOLOR_SELFTESTS_SERVED_H
-#define TRICOLOR_SELFTESTS_SERVED_H
-
-#include <limits.h>
-#include <poll.h>
-#include <stdarg.h>
-#include <tricolor.h>
-
-#include "process.h"
-
-struct served {
-	pid_t pid;
-	int in, out;			/* commands to it, answers from it */
-};
-
-struct served_answer {
-	int error;			/* of what it was told */
-	uint64_t collector_pid, cycles, live_bytes, goal_bytes;
-};
+// SPDX-License-Identifier: GPL-2.0-only
+/* served.c - see served.h */
+#include "served.h"
 
 static void *served_kept;		/* a root */
 
-/*
- * 'g': tri_gc(); 'a': a million bytes of garbage; '5': tri_set_gc_percent(50); 's': nothing; 'q':
- * the end.
- */
-static inline int served_do(char command)
+static int served_do(char command)
 {
 	int i;
 
@@ -50,7 +23,7 @@ static inline int served_do(char command)
 	return 0;
 }
 
-static inline __attribute__((noreturn)) void served_main(int in, int out)
+static __attribute__((noreturn)) void served_main(int in, int out)
 {
 	char command;
 	int i;
@@ -78,8 +51,7 @@ static inline __attribute__((noreturn)) void served_main(int in, int out)
 	_exit(0);
 }
 
-/* Tell it something and wait until it is done. */
-static inline struct served_answer served_tell(struct served *c, char command)
+struct served_answer served_tell(struct served *c, char command)
 {
 	struct served_answer a = { .error = -EPIPE };
 
@@ -88,11 +60,7 @@ static inline struct served_answer served_tell(struct served *c, char command)
 	return a;
 }
 
-/*
- * A client of the collector at @socket ("off": a private one), as user @uid.  It has been through a
- * cycle when this returns.  @variable: one more for its environment, or NULL.
- */
-static inline struct served served_start(const char *socket, uid_t uid, const char *variable)
+struct served served_start(const char *socket, uid_t uid, const char *variable)
 {
 	int in[2], out[2];
 	struct served c;
@@ -119,7 +87,7 @@ static inline struct served served_start(const char *socket, uid_t uid, const ch
 	return c;
 }
 
-static inline int served_end(struct served *c)
+int served_end(struct served *c)
 {
 	/* Later clients have inherited the pipe: an end of file would come with their end. */
 	if (write(c->in, "q", 1) != 1)
@@ -129,13 +97,7 @@ static inline int served_end(struct served *c)
 	return wait_status(c->pid);
 }
 
-/* What a program said and how it ended. */
-struct output {
-	int status;			/* as wait_status() */
-	char out[262144], err[8192];	/* a list of all heaps of a machine that other tests run on is long */
-};
-
-static inline void read_all(int fd, char *text, size_t room)
+void read_all(int fd, char *text, size_t room)
 {
 	size_t n = 0;
 	ssize_t got;
@@ -145,8 +107,7 @@ static inline void read_all(int fd, char *text, size_t room)
 	text[n] = 0;
 }
 
-/* Run @argv as user @uid and wait for it.  Its output goes to files: nothing can fill up. */
-static inline struct output *run_as(uid_t uid, char *const argv[])
+struct output *run_as(uid_t uid, char *const argv[])
 {
 	static struct output o;
 	FILE *out = tmpfile(), *err = tmpfile();
@@ -173,8 +134,7 @@ static inline struct output *run_as(uid_t uid, char *const argv[])
 	return &o;
 }
 
-/* The same for @program and words up to NULL. */
-static inline struct output *run(const char *program, ...)
+struct output *run(const char *program, ...)
 {
 	char *argv[32] = { (char *)program };
 	va_list args;
@@ -188,7 +148,7 @@ static inline struct output *run(const char *program, ...)
 	return run_as(0, argv);
 }
 
-static inline void show_output(const struct output *o)
+void show_output(const struct output *o)
 {
 	char copy[sizeof(o->out)], *line, *state;
 
@@ -201,8 +161,7 @@ static inline void show_output(const struct output *o)
 		ksft_print_msg("err: %s\n", line);
 }
 
-/* A number of a JSON text by its name; LLONG_MIN: there is none, or it is null. */
-static inline long long json_number(const char *text, const char *name)
+long long json_number(const char *text, const char *name)
 {
 	char key[64];
 	const char *p;
@@ -217,8 +176,7 @@ static inline long long json_number(const char *text, const char *name)
 	return end == p + strlen(key) ? LLONG_MIN : n;
 }
 
-/* Append to, or make, a file. */
-static inline void write_text(const char *path, const char *text)
+void write_text(const char *path, const char *text)
 {
 	FILE *f = fopen(path, "we");
 
@@ -226,8 +184,7 @@ static inline void write_text(const char *path, const char *text)
 		ksft_exit_fail_msg("%s: %s\n", path, strerror(errno));
 }
 
-/* What a file has; "" if it can't be read. */
-static inline const char *read_text(const char *path)
+const char *read_text(const char *path)
 {
 	static char text[65536];
 	int fd = open(path, O_RDONLY | O_CLOEXEC);
@@ -239,5 +196,3 @@ static inline const char *read_text(const char *path)
 	}
 	return text;
 }
-
-#endif

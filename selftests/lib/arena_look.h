@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * arena_look.h - a test's own look at the arena of its process, past the library
+ *
+ * The mapping (of a memfd, or of /dev/tricolor) is found in /proc/self/maps, the layout computed from
+ * the control page, as a collector does it.  arena_faults() counts what contradicts itself while
+ * nobody uses the heap.
+ */
+#ifndef TRICOLOR_SELFTESTS_ARENA_LOOK_H
+#define TRICOLOR_SELFTESTS_ARENA_LOOK_H
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "core/heap/layout.h"
+#include "core/heap/sizeclass.h"
+#include "core/heap/span.h"
+
+/** Find the arena.  Returns false if this process has none. */
+bool arena_find(struct tri_view *v);
+
+struct arena_faults {
+	uint64_t used_count;		/* the counter of used pages, less the bits that are set */
+	uint64_t orphans;		/* used pages without a span */
+	uint64_t ghosts;		/* pages of a span that are not used */
+	uint64_t spans;			/* spans whose state is none of a heap at rest */
+	uint64_t buffers;		/* on no queue and in no thread's hands, or in two places */
+	uint64_t hidden;		/* free pages that a hint hides from the page heap */
+};
+
+/** All that is wrong; 0: nothing. */
+uint64_t arena_fault_sum(const struct arena_faults *f);
+
+/** Look.  Only while nobody uses the heap. */
+struct arena_faults arena_faults(const struct tri_view *v);
+
+#endif

@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* scenario.c - see scenario.h */
+#include "scenario.h"
+
+int status_of(pid_t pid)
+{
+	int status;
+
+	while (pid < 0 || waitpid(pid, &status, 0) != pid)
+		if (pid < 0 || errno != EINTR)
+			return 0xdead;
+	return status;
+}
+
+/* Whether this is the process of the scenario: a child, in which all else is to happen; the parent ends it. */
+static bool scenario_begin(pid_t *pid)
+{
+	*pid = fork();
+	if (!*pid)
+		alarm(60);
+	return !*pid;
+}
+
+/* Whether the scenario of @pid went well; it says what it ended with otherwise. */
+static bool scenario_end(pid_t pid)
+{
+	int status = status_of(pid);
+
+	if (status)
+		ksft_print_msg("the scenario ended with wait status %#x\n", (unsigned int)status);
+	return !status;
+}
+
+bool scenario(bool (*fn)(void))
+{
+	pid_t pid;
+
+	if (scenario_begin(&pid))
+		_exit(fn() ? 0 : 1);
+	return scenario_end(pid);
+}
+
+bool scenario_with(bool (*fn)(int), int arg)
+{
+	pid_t pid;
+
+	if (scenario_begin(&pid))
+		_exit(fn(arg) ? 0 : 1);
+	return scenario_end(pid);
+}

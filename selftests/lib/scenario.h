@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * scenario.h - parts of a test, each in a process of its own
+ *
+ * A scenario begins in a process without a heap, and may do to it what it likes: it says by its exit status whether
+ * all went well.
+ */
+#ifndef TRICOLOR_SELFTESTS_SCENARIO_H
+#define TRICOLOR_SELFTESTS_SCENARIO_H
+
+#include <errno.h>
+#include <stdbool.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "kselftest.h"
+
+/* In a function that returns whether all went well. */
+#define CHECK(what)							\
+	do {								\
+		if (!(what)) {						\
+			ksft_print_msg("not so: %s\n", #what);		\
+			return false;					\
+		}							\
+	} while (0)
+
+/** What the process ended with, or 0xdead. */
+int status_of(pid_t pid);
+
+/** Whether @fn() is true in a process of its own. */
+bool scenario(bool (*fn)(void));
+
+/** The same with an argument. */
+bool scenario_with(bool (*fn)(int), int arg);
+
+#endif
