@@ -283,7 +283,17 @@ $(O)/obj/tools/source-none.o: tools/source.c $(O)/.flags
 
 $(UNIT_TESTS): $(O)/tests/%: $(O)/obj/selftests/%.o $(TEST_LIB) $(TOOL_LIB) $(DAEMON_LIB) $(CORE_LIB)
 	@mkdir -p $(@D)
-	$(call say,LD,$@)$(LINK) -o $@ $(filter %.o %.a,$^) -lm -lpthread -ljson-c $(DW_LIBS) $(GENL_LIBS)
+	$(call say,LD,$@)$(LINK) -o $@ $(filter %.o,$^) $(filter %.a,$^) -lm -lpthread -ljson-c $(DW_LIBS) $(GENL_LIBS)
+
+# Parts of the library that unit tests take without the rest, and what stands for the rest.
+UNIT_ALONE := $(O)/obj/selftests/unit/pageheap_alone.o
+UNIT_AROUND := $(O)/obj/selftests/unit/pageheap_around.o
+$(O)/tests/unit/test_pageheap: $(O)/pic/libclient/pageheap.o $(UNIT_ALONE) $(UNIT_AROUND)
+$(O)/tests/unit/test_pagehints: $(UNIT_ALONE) $(UNIT_AROUND)
+$(O)/tests/unit/test_throttle: $(UNIT_AROUND)
+$(O)/tests/unit/test_span: $(O)/pic/libclient/settings.o
+OBJS	+= $(UNIT_ALONE) $(UNIT_AROUND)
+$(UNIT_ALONE) $(UNIT_AROUND): $(O)/.flags
 
 # Programs in the build tree find the library relative to themselves.  Some look at an arena by themselves, which takes
 # the core: the library hides its own.

@@ -15,7 +15,7 @@
 #include <unistd.h>
 
 #include "daemon/heap/arena.h"
-#include "check.h"
+#include "lib/check.h"
 #include "core/system/clock.h"
 #include "daemon/process/fault.h"
 #include "daemon/clients/registry.h"

@@ -12,7 +12,7 @@
 #include <time.h>
 
 #include "daemon/limits/budget.h"
-#include "check.h"
+#include "lib/check.h"
 #include "draw.h"
 
 #define MIB	(1ull << 20)
@@ -252,7 +252,7 @@ static void test_properties(void)
 	uint64_t share[MOST], budget = 0;
 	size_t n = 0, i;
 
-	for (int round = 0; round < ROUNDS && failures < 10; round++) {
+	for (int round = 0; round < ROUNDS && check_failures < 10; round++) {
 		unsigned __int128 total = 0, shares = 0;
 
 		if (n < MOST && (!n || rnd() % 3 == 0)) {
@@ -285,7 +285,7 @@ static void test_properties(void)
 		}
 		check(total <= budget);
 		check(shares <= budget);
-		if (failures)
+		if (check_failures)
 			ksft_print_msg("round %d, %zu arenas, budget %llu\n", round, n,
 				       (unsigned long long)budget);
 	}

@@ -21,7 +21,7 @@
 #include "daemon/limits/alarm.h"
 #include "core/system/cgroup.h"
 #include "core/system/cgroup_files.h"
-#include "check.h"
+#include "lib/check.h"
 #include "draw.h"
 #include "daemon/limits/levels.h"
 

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <time.h>
 
-#include "check.h"
+#include "lib/check.h"
 #include "draw.h"
 #include "daemon/heap/limiter.h"
 
@@ -283,11 +283,11 @@ static void random_call(struct limiter *l, uint64_t now_ns)
 static void test_anything(uint64_t seed)
 {
 	random_state = seed;
-	for (int i = 0; i < 2000 && !failures; i++) {
+	for (int i = 0; i < 2000 && !check_failures; i++) {
 		struct limiter l;
 
 		limiter_init(&l, (uint32_t)random_ns(), random_ns());
-		for (int j = 0; j < 200 && !failures; j++) {
+		for (int j = 0; j < 200 && !check_failures; j++) {
 			uint64_t overflow = l.overflow_cpu_ns, updated = l.updated_ns;
 
 			random_call(&l, random_ns());
@@ -296,7 +296,7 @@ static void test_anything(uint64_t seed)
 			check(l.overflow_cpu_ns >= overflow);
 			check(l.updated_ns >= updated);
 			check(limiter_limiting(&l) == (l.fill_cpu_ns >= l.capacity_cpu_ns));
-			if (failures)
+			if (check_failures)
 				ksft_print_msg("%d, %d; again with: test_limiter %llu\n", i, j,
 					       (unsigned long long)seed);
 		}

@@ -10,10 +10,11 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "check.h"
+#include "lib/check.h"
 #include "kselftest.h"
 #include "lib/plain_arena.h"
 
+/* Included for its statics: mark_entry() and the pieces of a worker are not for the rest of the collector. */
 #include "daemon/heap/mark.c"
 
 #define PAGES TRI_CHUNK_PAGES

@@ -12,7 +12,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "check.h"
+#include "lib/check.h"
 #include "draw.h"
 #include "daemon/heap/pacer.h"
 
@@ -27,7 +27,7 @@
 		if (value_ != wanted_) {				\
 			ksft_print_msg("line %d: %s is %llu, not %llu\n", __LINE__, #value, \
 				       (unsigned long long)value_, (unsigned long long)wanted_); \
-			failures++;					\
+			check_failures++;					\
 		}							\
 	} while (0)
 
@@ -808,16 +808,16 @@ static void test_anything(uint64_t seed)
 	const int pacers = 2000, calls = 200;
 
 	random_state = seed;
-	for (int i = 0; i < pacers && !failures; i++) {
+	for (int i = 0; i < pacers && !check_failures; i++) {
 		struct pacer_config config = random_config();
 		struct pacer p;
 
 		pacer_init(&p, &config);
 		check_invariants(&p);
-		for (int j = 0; j < calls && !failures; j++) {
+		for (int j = 0; j < calls && !check_failures; j++) {
 			random_call(&p);
 			check_invariants(&p);
-			if (failures)
+			if (check_failures)
 				ksft_print_msg("pacer %d, call %d; again with: test_pacer %llu\n",
 					       i, j, (unsigned long long)seed);
 		}

@@ -7,11 +7,12 @@
  * "Settled" means: utilization changes by at most 0.005 from one cycle to the next, and the heap
  * peaks within 5 % of the goal.
  */
+#include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
 
 #include "kselftest.h"
-#include "pacer_sim.c"
+#include "lib/pacer_sim.h"
 
 #define KIB		1024ull
 #define MIB		(1024ull * 1024)

@@ -299,11 +299,11 @@ static void test_refusal(void)
 	bool backed;
 	uint32_t page;
 
-	refusing = true;
+	pageheap_refusing = true;
 	page = tri_pageheap_take(1, 1, &backed);
 	ksft_test_result(!page && !tri_read(&v->ctl->used_pages) && tri_read(&v->ctl->top_pages) == top,
 			 "no pages while the limit refuses them\n");
-	refusing = false;
+	pageheap_refusing = false;
 	page = tri_pageheap_take(1, 1, &backed);
 	ksft_test_result(page == 1 && tri_read(&v->ctl->used_pages) == 1, "pages again\n");
 }

@@ -8,7 +8,7 @@
  */
 #include <string.h>
 
-#include "check.h"
+#include "lib/check.h"
 #include "kselftest.h"
 #include "core/system/point.h"
 
@@ -17,6 +17,8 @@ static void at(const char *point);
 #undef TRI_POINT
 #define TRI_POINT(name) at(name)
 
+/* Included, so that the test points in it are this program's. */
+#include "libclient/pageheap.c"
 #include "pageheap_alone.h"
 #include "lib/plain_arena.h"
 

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <time.h>
 
-#include "check.h"
+#include "lib/check.h"
 #include "draw.h"
 #include "daemon/limits/shares.h"
 
@@ -134,7 +134,7 @@ static void test_nested(uint64_t seed)
 		for (i = to[levels - 1]; i < n; i++)
 			check(s.arenas[i].want_bytes == UINT64_MAX);
 		shares_free(&s);
-		if (failures) {
+		if (check_failures) {
 			ksft_print_msg("round %u\n", round);
 			break;
 		}

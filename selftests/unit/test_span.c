@@ -14,8 +14,7 @@
 #include "core/heap/buffer.h"
 #include "core/heap/span.h"
 #include "kselftest.h"
-
-#include "libclient/settings.c"
+#include "libclient/internal.h"
 
 #define PAGES TRI_CHUNK_PAGES
 #define THREADS 4

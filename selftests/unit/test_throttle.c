@@ -9,7 +9,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "check.h"
+#include "lib/check.h"
 #include "core/system/point.h"
 
 static void at(const char *point);
@@ -17,12 +17,12 @@ static void at(const char *point);
 #undef TRI_POINT
 #define TRI_POINT(name) at(name)
 
+/* Included, so that the test points in them are this program's. */
 #include "libclient/heaps.c"
 #include "libclient/left.c"
 #include "libclient/pageheap.c"
 #include "libclient/throttle.c"
 #include "libclient/untouched.c"
-#include "pageheap_around.h"
 
 #define MIB (1ll << 20)
 #define LIMIT (64 * MIB)

@@ -22,7 +22,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "check.h"
+#include "lib/check.h"
 #include "core/heap/written.h"
 
 #define PAGE ((size_t)4096)
