@@ -137,8 +137,10 @@ TOOL	:= $(if $(TOOL_MAIN),$(TOOL_BIN))
 
 # Heap and metadata are raw words that are read as several types: no type-based alias analysis in
 # our own code.  (A program that uses the library needs no such flag.)
+# Assertions are about the state of the process itself.  What is installed has none; tests with sanitizers or points do.
+ASSERTS	:= $(if $(SANITIZE)$(filter 1,$(POINTS)),,-DNDEBUG)
 C_FLAGS	:= -std=gnu11 -D_GNU_SOURCE= -Wall -Wextra -Wstrict-prototypes -fno-strict-aliasing \
-	   $(if $(filter 1,$(WERROR)),-Werror) $(if $(filter 1,$(POINTS)),-DTRI_POINTS)
+	   $(if $(filter 1,$(WERROR)),-Werror) $(if $(filter 1,$(POINTS)),-DTRI_POINTS) $(ASSERTS)
 L_FLAGS	:= -Wl,-z,relro -Wl,-z,now
 
 # Undefined behaviour traps, and the address sanitizer reports the trap: gcc's runtime for the

@@ -2,6 +2,7 @@
 /* registry.c - see registry.h */
 #include "registry.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -174,6 +175,7 @@ void registry_set_file(struct registry_arena *r, int fd)
 void registry_leave(struct registry_arena *r)
 {
 	pthread_mutex_lock(&lock);
+	assert(*r->prev == r);
 	*r->prev = r->next;
 	if (r->next)
 		r->next->prev = r->prev;
@@ -190,7 +192,10 @@ void registry_leave(struct registry_arena *r)
 
 void registry_put(struct registry_arena *r)
 {
-	if (atomic_fetch_sub(&r->refs, 1) != 1)
+	uint32_t refs = atomic_fetch_sub(&r->refs, 1);
+
+	assert(refs);
+	if (refs != 1)
 		return;
 	if (r->order_fd >= 0)
 		close(r->order_fd);

@@ -2,12 +2,15 @@
 /* users.c - see users.h */
 #include "users.h"
 
+#include <assert.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/resource.h>
 #include <unistd.h>
+
+#include "core/system/held.h"
 
 #define GUEST_USERS 256			/* with guests at the same time */
 #define ADDRESS_BYTES (1ull << 47)
@@ -51,11 +54,13 @@ static struct user *find(uid_t uid)
 	return u;
 }
 
-/* With the lock; NULL: no memory. */
+/* NULL: no memory. */
 static struct user *find_or_make(uid_t uid)
 {
-	struct user *u = find(uid);
+	struct user *u;
 
+	tri_assert_held(&lock);
+	u = find(uid);
 	if (u)
 		return u;
 	u = calloc(1, sizeof(*u));
@@ -71,6 +76,7 @@ static void free_unused(struct user *u)
 {
 	struct user **p;
 
+	tri_assert_held(&lock);
 	if (u->guests || u->clients)
 		return;
 	for (p = &first; *p != u; p = &(*p)->next)
@@ -102,6 +108,7 @@ void users_guest_leave(uid_t uid)
 
 	pthread_mutex_lock(&lock);
 	u = find(uid);
+	assert(u && u->guests);
 	if (u) {
 		u->guests--;
 		guest_users -= !u->guests;
@@ -136,6 +143,7 @@ void users_client_leave(uid_t uid, uint64_t bytes)
 
 	pthread_mutex_lock(&lock);
 	u = find(uid);
+	assert(u && u->clients && u->bytes >= bytes);
 	if (u) {
 		u->clients--;
 		u->bytes -= bytes;

@@ -15,6 +15,7 @@
  */
 #include "cycle.h"
 
+#include <assert.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -168,6 +169,7 @@ bool cycle_run(struct arena *a, bool forced)
 	struct tri_msg answer;
 	int i;
 
+	assert(a->phase == PHASES);
 	memset(f, 0, sizeof(*f));
 	orders_cycle_begins(a);
 	publish_phase(a, PHASE_BARRIER);

@@ -19,6 +19,7 @@
  * to assist.  What it does for the collector in those 10 ms is owed and not forgiven, or a heap
  * that is out of all bounds would have its way in every other period: 62 % of the CPU, not 50.
  */
+#include <assert.h>
 #include <string.h>
 
 #include "core/system/saturate.h"
@@ -48,6 +49,7 @@ static void pour(struct limiter *l, uint64_t collector_cpu_ns, uint64_t program_
 	bool was_limiting = limiter_limiting(l);
 	uint64_t more;
 
+	assert(l->fill_cpu_ns <= brim_cpu_ns(l));
 	if (collector_cpu_ns <= program_cpu_ns) {
 		l->fill_cpu_ns = sub_sat(l->fill_cpu_ns, program_cpu_ns - collector_cpu_ns);
 		return;

@@ -17,6 +17,7 @@
  */
 #include "linked.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <pthread.h>
 #include <stdarg.h>
@@ -178,6 +179,7 @@ static void begin(struct arena *a, int sock, int fd, bool elected)
 	if (a->limit.share_bytes != PACER_NO_LIMIT)
 		linked_splits(a);
 	prctl(PR_SET_NAME, elected ? "tricolor-member" : "tricolor-marker");
+	assert(l->sock < 0 && !l->board.board);
 	l->sock = sock;
 	l->elected = elected;
 	l->board = b;

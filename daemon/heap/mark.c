@@ -27,6 +27,7 @@
 #include <unistd.h>
 
 #include "backing.h"
+#include "core/system/held.h"
 #include "core/system/clock.h"
 #include "core/system/futex.h"
 #include "core/heap/marking.h"
@@ -249,12 +250,13 @@ static void share(struct mark_worker *w)
 	workers_offer(&m->job);
 }
 
-/* A batch of shared spans for @w; `lock` is held. */
+/* A batch of shared spans for @w. */
 static bool take_shared(struct mark_worker *w)
 {
 	struct marker *m = w->m;
 	uint32_t n = m->nshared < BATCH ? m->nshared : BATCH, i;
 
+	tri_assert_held(&m->job.lock);
 	for (i = 0; i < n; i++)
 		put_span(w, m->shared[--m->nshared]);
 	return n != 0;
@@ -488,6 +490,7 @@ void mark_begin(struct marker *m, uint32_t cycle)
 {
 	struct tri_ctl *ctl = m->v->ctl;
 
+	assert(!m->job.helpers && !m->job.offered);
 	m->cycle = cycle;
 	m->marks = m->v->marks[cycle & 1];
 	m->allocated = m->v->marks[~cycle & 1];

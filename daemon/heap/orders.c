@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* orders.c - what others want of an arena: see orders.h */
+#include <assert.h>
 #include <unistd.h>
 
 #include "arena.h"
@@ -19,6 +20,7 @@ static void met(struct arena *a, int from, enum board_order kind, uint32_t numbe
 {
 	struct arena_orders *o = &a->orders[from];
 
+	assert(o->board);
 	o->met[kind] = number;
 	board_done(o->board, kind, number);
 	if (from == FROM_REGISTRY)

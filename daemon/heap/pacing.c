@@ -2,6 +2,8 @@
 /* pacing.c - when a cycle is due, and the goal that the client is told: see pacing.h */
 #include "pacing.h"
 
+#include <assert.h>
+
 #include "arena.h"
 #include "core/system/clock.h"
 #include "daemon/process/cpus.h"
@@ -145,6 +147,7 @@ void pacing_begin_cycle(struct arena *a)
 {
 	struct pacer_start start = { .heap_live_bytes = arena_live_bytes(a) };
 
+	assert(!a->pacer.marking);
 	a->requests.triggered = false;
 	a->now.start_bytes = start.heap_live_bytes;
 	pacer_cycle_start(&a->pacer, &start);

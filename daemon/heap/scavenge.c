@@ -15,6 +15,7 @@
  */
 #include "scavenge.h"
 
+#include <assert.h>
 #include <string.h>
 
 #include "arena.h"
@@ -127,6 +128,7 @@ static uint64_t punch(struct arena *a, uint64_t from, const uint64_t *mask, uint
 		if (in) {
 			run++;
 		} else if (run) {
+			assert(nranges < RANGES_MAX);
 			ranges[nranges].offset = a->view.layout.heap + ((page - run) << TRI_PAGE_SHIFT);
 			ranges[nranges++].bytes = run << TRI_PAGE_SHIFT;
 			released += run << TRI_PAGE_SHIFT;

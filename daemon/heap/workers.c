@@ -7,6 +7,7 @@
  */
 #include "workers.h"
 
+#include <assert.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -65,6 +66,7 @@ static void *helper(void *unused)
 		atomic_fetch_sub(&waiting, 1);
 		job->run(job->arg, &scratch);
 		pthread_mutex_lock(&job->lock);
+		assert(job->helpers);
 		job->helpers--;
 		pthread_cond_broadcast(&job->changed);
 		pthread_mutex_unlock(&job->lock);

@@ -13,6 +13,7 @@
  */
 #include "shares.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -58,6 +59,7 @@ void shares_limit(struct shares *s, uint64_t room_bytes)
 {
 	size_t i;
 
+	assert(s->nselected <= s->n);
 	for (i = 0; i < s->nselected; i++) {
 		const struct budget_arena *a = &s->arenas[s->selected[i]];
 

@@ -39,6 +39,7 @@
 #include "daemon/heap/arena.h"
 #include "daemon/heap/backing.h"
 #include "core/system/clock.h"
+#include "core/system/held.h"
 #include "daemon/process/config.h"
 #include "describe.h"
 #include "core/heap/sizeclass.h"
@@ -135,11 +136,12 @@ static void has_read(struct postmortem *p)
 	pthread_mutex_unlock(&lock);
 }
 
-/* Of begun; the lock. */
+/* It is no longer begun. */
 static void remove_locked(struct postmortem *p)
 {
 	struct postmortem **at;
 
+	tri_assert_held(&lock);
 	for (at = &begun; *at != p; at = &(*at)->next)
 		;
 	*at = p->next;
@@ -166,11 +168,12 @@ static bool knows_more(const struct postmortem *p, const struct postmortem *othe
 	return p->hello > other->hello;
 }
 
-/* Whether the client's death was written of since this connection began; the lock. */
+/* Whether the client's death was written of since this connection began. */
 static bool is_written(const struct postmortem *p)
 {
 	size_t i;
 
+	tri_assert_held(&lock);
 	for (i = 0; i < LATELY && i < deaths; i++)
 		if (lately[i].hellos >= p->hello && is_same(&lately[i].who, &p->who))
 			return true;
