@@ -79,6 +79,7 @@ EXAMPLE_SRCS	:= $(wildcard examples/*/*.c)
 
 # The one place that knows the version is the public header.
 HEADER	:= libclient/include/tricolor.h
+HEADERS	:= $(wildcard libclient/include/tricolor/*.h)
 VERSION	:= $(shell awk '/define TRI_VERSION_(MAJOR|MINOR|PATCH)/ { v = v dot $$3; dot = "." } \
 			END { print v }' $(HEADER))
 SOVERSION := $(firstword $(subst ., ,$(VERSION)))
@@ -167,7 +168,7 @@ LINK	= $(CC) $(CFLAGS) $(SAN) $(L_FLAGS) $(LDFLAGS)
 # iquote: a header of ours may have the name of one of the system.  A header of another folder is named from the top;
 # core/ and libclient/ name it from where they are, so that they can be built within another tree.
 # The module's interface is this tree's, whatever is installed.
-INCLUDES = -DTRI_NO_THREAD_REDIRECTS -Ilibclient/include -Ikmod/uapi -iquote . -iquote selftests
+INCLUDES = -DTRI_NO_THREAD_REDIRECTS -DTRI__NO_NOTE -Ilibclient/include -Ikmod/uapi -iquote . -iquote selftests
 
 $(O)/obj/tools/source.o: DEFINES = $(if $(DW),-DHAVE_LIBDW)
 $(O)/obj/daemon/service/genl.o: DEFINES = $(if $(GENL),-DHAVE_LIBNL_GENL -I/usr/include/libnl3)
@@ -415,6 +416,7 @@ check-interface:
 check-install:
 	$(Q)$(RUN) -b
 	$(Q)$(RUN) -a -l install -t 300 "sh selftests/install/run.sh"
+	$(Q)$(RUN) -a -l install-abi -t 300 "sh selftests/install/abi.sh"
 	$(Q)$(RUN) -a -l install-module -t 300 "sh selftests/install/module.sh"
 	$(Q)$(RUN) -e
 
@@ -499,6 +501,7 @@ check: all tests images kernel-tests build-points build-asan build-tsan
 	$(Q)O=$(O) $(RUN) -a -l containers -t 600 "sh selftests/containers/run.sh"
 	$(Q)$(RUN) -a -l interface -t 60 "python3 selftests/interface/check.py"
 	$(Q)$(RUN) -a -l install -t 300 "sh selftests/install/run.sh"
+	$(Q)$(RUN) -a -l install-abi -t 300 "sh selftests/install/abi.sh"
 	$(Q)$(RUN) -a -l install-module -t 300 "sh selftests/install/module.sh"
 	$(Q)$(RUN) -a -l fuzz -t 300 "sh selftests/fuzz/run.sh 20"
 	$(Q)O=$(O) $(RUN) -a -l compilers -t 300 "sh selftests/compilers/run.sh quick"
@@ -522,6 +525,7 @@ install: lib daemon tool
 	$(Q)ln -sf $(SONAME) $(DESTDIR)$(libdir)/libtricolor.so
 	$(Q)install -D -m 644 $(LIB_STATIC) $(DESTDIR)$(libdir)/libtricolor.a
 	$(Q)install -D -m 644 $(HEADER) $(DESTDIR)$(includedir)/tricolor.h
+	$(Q)install -D -m 644 -t $(DESTDIR)$(includedir)/tricolor $(HEADERS)
 	$(Q)install -D -m 755 $(DAEMON_BIN) $(DESTDIR)$(sbindir)/tricolord
 	$(if $(MARKER_BIN),$(Q)install -D -m 755 $(MARKER_BIN) $(DESTDIR)$(libexecdir)/tricolor/tricolor-marker)
 	$(Q)install -D -m 644 libclient/man/tricolor.7 $(DESTDIR)$(mandir)/man7/tricolor.7
@@ -545,11 +549,12 @@ uninstall:
 	$(Q)rm -f $(addprefix $(DESTDIR)$(libdir)/,$(LIB_REAL) $(SONAME) libtricolor.so \
 			libtricolor.a pkgconfig/tricolor.pc) \
 		$(DESTDIR)$(includedir)/tricolor.h $(DESTDIR)$(sbindir)/tricolord \
+		$(addprefix $(DESTDIR)$(includedir)/tricolor/,$(notdir $(HEADERS))) \
 		$(DESTDIR)$(mandir)/man7/tricolor.7 $(DESTDIR)$(mandir)/man8/tricolord.8 \
 		$(DESTDIR)$(mandir)/man5/tricolord.conf.5 $(DESTDIR)$(mandir)/man1/tricolor.1 \
 		$(DESTDIR)$(bindir)/tricolor $(DESTDIR)$(bashcompdir)/tricolor \
 		$(DESTDIR)$(unitdir)/tricolord.service $(DESTDIR)$(libexecdir)/tricolor/tricolor-marker
-	$(Q)rmdir $(DESTDIR)$(libexecdir)/tricolor 2>/dev/null || true
+	$(Q)rmdir $(DESTDIR)$(libexecdir)/tricolor $(DESTDIR)$(includedir)/tricolor 2>/dev/null || true
 
 # The module is built for one kernel: KVER, or the running one.  DESTDIR goes before all of it.
 KMOD_ARGS := $(if $(KVER),KVER=$(KVER)) $(if $(KDIR),KDIR=$(KDIR)) $(if $(KMOD_O),O=$(KMOD_O))

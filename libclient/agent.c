@@ -36,6 +36,7 @@
 #include "../core/proto/client.h"
 #include "../core/system/futex.h"
 #include "../core/system/slice.h"
+#include "abi.h"
 #include "agent.h"
 #include "backing.h"
 #include "brake.h"
@@ -584,6 +585,7 @@ static void rest(int ms)
 static void *agent(void *unused)
 {
 	int retry_ms = 0, silent_ms = 0, most_ms, fruitless = 0;
+	const struct tri_abi_fault *misfit;
 
 	(void)unused;
 	tri_is_agent = true;
@@ -592,7 +594,10 @@ static void *agent(void *unused)
 	prctl(PR_SET_TIMERSLACK, 1);
 	tri_short_slice();
 	tri_stack_learn();
-	if (!arena_error && (arena_error = make_arena()))
+	if (!arena_error && (misfit = tri_abi_check())) {
+		arena_error = -ENOEXEC;
+		tri_abi_complain(TRI_COMPLAINT_NO_COLLECTOR, false, "", misfit);
+	} else if (!arena_error && (arena_error = make_arena()))
 		tri_complain(TRI_COMPLAINT_NO_COLLECTOR, false, "tricolor: can't make an arena: %s",
 			     tri_backing_why(&tri_g.settings, arena_error));
 	tri_g.agent_tid = gettid();
@@ -636,7 +641,8 @@ static void *agent(void *unused)
 				retry_ms = fruitless = 0;
 			if (cycles != tri_read(&tri_g.view.ctl->cycles))
 				fruitless = 0;
-			else if (++fruitless > FRUITLESS)
+			/* A cycle that is given up for want of its roots has a complaint of its own. */
+			else if (!*tri_complaint(TRI_COMPLAINT_ROOTS) && ++fruitless > FRUITLESS)
 				tri_complain(TRI_COMPLAINT_NO_COLLECTOR, true, "tricolor: no collector, and "
 					     "memory is not freed: one after the other has ended before it had "
 					     "finished a cycle; `%s --dry-run` may tell why", tri_spawn_path());

@@ -52,6 +52,8 @@ static int no_collector(void)
 	const char *why = tri_complaint(TRI_COMPLAINT_STUCK);
 
 	if (!*why)
+		why = tri_complaint(TRI_COMPLAINT_ROOTS);
+	if (!*why)
 		why = tri_complaint(TRI_COMPLAINT_NO_COLLECTOR);
 	if (*why)
 		return tri_fail(ETIMEDOUT, "tricolor: no cycle within 10 seconds: %s", why);

@@ -54,6 +54,7 @@ struct chain {
 };
 
 static struct chain chain;		/* as of the last scan; agent */
+static bool notes_seen;			/* of all objects in it; agent */
 
 static tri_au64 program_dynamic;	/* the main program's dynamic section; 0: not known yet */
 
@@ -103,6 +104,7 @@ static bool read_chain(void)
 {
 	uintptr_t debug = (uintptr_t)&_r_debug;
 
+	notes_seen = false;
 	chain.n = chain.heads = 0;
 	while (debug && chain.heads < NAMESPACES) {
 		struct head *h = &chain.head[chain.heads++];
@@ -451,4 +453,50 @@ bool tri_object_find(uintptr_t at, char *file, size_t room, uintptr_t *bias)
 		}
 	}
 	return false;
+}
+
+struct notes {
+	bool (*fn)(uintptr_t at, size_t bytes, const char *file);
+	uintptr_t bias;
+	char file[256];
+	bool stopped;
+};
+
+static bool show_notes(const ElfW(Phdr) *p, void *arg)
+{
+	struct notes *n = arg;
+
+	if (p->p_type == PT_NOTE)
+		n->stopped |= !n->fn(n->bias + p->p_vaddr, p->p_memsz, n->file);
+	return !n->stopped;
+}
+
+bool tri_objects_notes(bool (*fn)(uintptr_t at, size_t bytes, const char *file))
+{
+	struct notes n = { .fn = fn };
+	struct phdrs p;
+	size_t i;
+
+	if (!chain_is_steady())
+		return false;
+	if (notes_seen)
+		return true;
+	if (!chain.n || !chain.element[0].place.dynamic) {
+		program_name(n.file, sizeof(n.file));
+		return static_program(&p, &n.bias) && each_phdr(&p, show_notes, &n);
+	}
+	for (i = 0; i < chain.n && !n.stopped; i++) {
+		n.bias = chain.element[i].place.bias;
+		if (n.bias == getauxval(AT_SYSINFO_EHDR))
+			continue;
+		if (i)
+			read_name(chain.element[i].at, n.file, sizeof(n.file));
+		else
+			program_name(n.file, sizeof(n.file));
+		/* One whose header can't be found has no notes that could be read either. */
+		if (find_phdrs(&chain.element[i].place, &p))
+			each_phdr(&p, show_notes, &n);
+	}
+	notes_seen = !n.stopped;
+	return true;
 }

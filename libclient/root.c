@@ -32,6 +32,7 @@
 #include <unistd.h>
 
 #include "../core/heap/layout.h"
+#include "abi.h"
 #include "attributes.h"
 #include "checker.h"
 #include "error.h"
@@ -398,6 +399,19 @@ static void give_up(void)
 		     "without a pause");
 }
 
+/* The stores of an object that does not fit may go past the barrier: the cycle is given up. */
+static void refuse_misfits(void)
+{
+	const struct tri_abi_fault *f = tri_abi_check();
+
+	if (!f) {
+		tri_complaint_over(TRI_COMPLAINT_ROOTS);
+		return;
+	}
+	tri_write(&tri_g.lost, 1);
+	tri_abi_complain(TRI_COMPLAINT_ROOTS, true, ", so that nothing is collected while it is loaded", f);
+}
+
 /* Agent.  With @all the program's threads are stopped. */
 void tri_roots_scan(struct tri_thread *to, bool all)
 {
@@ -408,10 +422,12 @@ void tri_roots_scan(struct tri_thread *to, bool all)
 	mappings_known = false;
 	tri_tls_refresh();
 	/* A thread that is stopped in dlopen() may have left the chain half done: it is as it was. */
-	if (tri_objects_segments(&segments))
-		tri_complaint_over(TRI_COMPLAINT_ROOTS);
-	else if (!all)
-		give_up();
+	if (!tri_objects_segments(&segments)) {
+		if (!all)
+			give_up();
+	} else if (!all) {
+		refuse_misfits();
+	}
 	for (i = 0; i < segments.n; i++)
 		scan_sparse(to, segments.range[i].lo, segments.range[i].hi, all);
 	if (all ? pthread_mutex_trylock(&lock) : pthread_mutex_lock(&lock))

@@ -117,6 +117,9 @@ int tri_layout_init(struct tri_layout *layout, uint64_t heap_pages)
 	layout->queued = part(&end, heap_pages);
 	layout->grey = part(&end, TRI_GREY_SLOTS * sizeof(uint32_t));
 	layout->buffers = part(&end, layout->nbuffers * sizeof(struct tri_buffer));
+	layout->cards = part(&end, heap_pages << (TRI_PAGE_SHIFT - TRI_CARD_SHIFT));
+	layout->specials_of = part(&end, heap_pages * sizeof(uint32_t));
+	layout->specials = part(&end, heap_pages * TRI_SPECIALS_PER_PAGE * TRI_SPECIAL_BYTES);
 	end = (end + TRI_HUGE_BYTES - 1) & ~(TRI_HUGE_BYTES - 1);
 	layout->heap = end;
 	layout->file_bytes = end + (heap_pages << TRI_PAGE_SHIFT);

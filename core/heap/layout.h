@@ -18,6 +18,9 @@
  *	queued          one byte a heap page: the span that begins there is in a marking queue
  *	grey            spans that have objects to scan, for assisting mutators
  *	buffers         struct tri_buffer: raw pointers from barriers and root scans
+ *	cards           one byte per 512 bytes of heap: room for the remembered set of minor cycles
+ *	specials_of     u32 a heap page: room for the span's list of specials
+ *	specials        records of 32 bytes: room for finalizers, cleanups, weak pointers
  *	heap            8 KiB pages, 2 MiB aligned
  *
  * Everything but the heap's own pages is indexed by page number, so that a pointer leads to its
@@ -35,6 +38,12 @@
  * and checks an index before it uses it.
  *
  * Page 0 of the heap is never used, so that 0 can mean "no span".
+ *
+ * Room.  Nothing reads or writes the last three parts before the heap yet.  They are there so that a library that uses
+ * them and a collector that does not can still agree on where everything is: what the library relies on is in
+ * tri_ctl.features, and a collector that does not know a bit of these refuses the heap.  Parts that are not used are
+ * holes of the file and take no memory.  A card is 512 bytes, as in Go's and HotSpot's card tables: 16 cards share a
+ * page, so cards take 0.2 % of the heap, and a card holds at most 32 objects.  There is a record for each KiB of heap.
  */
 #ifndef TRI_CORE_LAYOUT_H
 #define TRI_CORE_LAYOUT_H
@@ -45,7 +54,7 @@
 #include <stdint.h>
 
 #define TRI_MAGIC		0x726f6c6f63697274ull	/* "tricolor" */
-#define TRI_LAYOUT_VERSION	5u
+#define TRI_LAYOUT_VERSION	6u
 
 #define TRI_PAGE_SHIFT		13
 #define TRI_PAGE_BYTES		(1ull << TRI_PAGE_SHIFT)
@@ -58,6 +67,9 @@
 #define TRI_MIN_BUFFERS		2048u			/* … but not fewer than this */
 #define TRI_BUFFER_ENTRIES	510
 #define TRI_GREY_SLOTS		256u
+#define TRI_CARD_SHIFT		9
+#define TRI_SPECIAL_BYTES	32u
+#define TRI_SPECIALS_PER_PAGE	8u
 #define TRI_MIN_HEAP_PAGES	TRI_CHUNK_PAGES
 #define TRI_MAX_HEAP_PAGES	(1ull << 27)		/* 1 TiB */
 
@@ -85,7 +97,7 @@ struct tri_ctl {
 	uint64_t file_bytes;
 	uint64_t heap_va;		/* address of the heap in the client */
 	uint32_t pid;
-	uint32_t reserved;
+	uint32_t features;		/* what a collector must know of to mark this heap; TRI_FEATURES */
 
 	/*
 	 * Settings: written by the client, and by the collector where the client has chosen none or
@@ -170,6 +182,9 @@ struct tri_ctl {
 	tri_au64 throttled_max_ns;		/* the longest */
 };
 
+/* Bits of tri_ctl.features that this version knows: none yet. */
+#define TRI_FEATURES 0u
+
 enum { TRI_DEBUG_CHECKMARK = 1, TRI_DEBUG_CLOBBERFREE = 2 };
 
 /* One thread's part that the collector reads.  Written by the thread, 0 while unused. */
@@ -248,7 +263,7 @@ struct tri_layout {
 	uint64_t heap_pages;
 	uint32_t nbuffers;
 	uint64_t slots, page_map, span_of, spans, used, backed, chunks;
-	uint64_t marks[2], scanned, ptrmap, queued, grey, buffers, heap;
+	uint64_t marks[2], scanned, ptrmap, queued, grey, buffers, cards, specials_of, specials, heap;
 	uint64_t file_bytes;
 };
 

@@ -178,14 +178,6 @@ struct tri_type {
 	const char *name;		/**< for profiles and messages; may be NULL */
 };
 
-/* asm goto has outputs since gcc 11. */
-#if defined(__x86_64__) && defined(__linux__) && !defined(TRI_NO_INLINE) && \
-	(defined(__clang__) || __GNUC__ >= 11)
-#define TRI__INLINE 1
-#else
-#define TRI__INLINE 0
-#endif
-
 #ifndef TRI__API		/* the library defines it to emit the exported twins */
 #define TRI__API static inline __attribute__((unused))
 /* In the function that allocates, also where nothing else is inlined: TRICOLOR_DEBUG=barriers names that. */
@@ -194,167 +186,6 @@ struct tri_type {
 
 /* Sizes above this have a span of their own. */
 #define TRI_SMALL_MAX 32768u
-
-/*
- * Size classes: steps of 16 B up to 128 B, then eight classes for each doubling, so that no request
- * above 128 B wastes more than an eighth of the object.  1 … 72.
- */
-static inline __attribute__((unused, always_inline)) unsigned int tri__class(size_t size)
-{
-	unsigned int k;
-
-	if (size <= 128)
-		return (unsigned int)((size + 15 + !size) >> 4);
-	k = 63u - (unsigned int)__builtin_clzll((unsigned long long)size - 1);
-	return ((k - 7) << 3) + 9 + (((unsigned int)(size - 1) >> (k - 3)) & 7);
-}
-
-/* The order is part of the layout shared with the collector (core/heap/layout.h). */
-enum tri__kind { TRI__LEAF = 0, TRI__CONSERVATIVE = 1, TRI__TYPED = 2 };
-
-/*
- * One entry of a thread's cache.  @free is the only word that the fast path writes, and the last
- * thing that it does: see tri__take().
- */
-struct tri__cache {
-	uint64_t free;			/* slots of the window that are free, bit 0 = @base */
-	char *base;
-	uint32_t size;			/* of a slot, in bytes */
-	uint32_t zeroed;		/* the slots hold zeros already */
-};
-
-#define TRI__CACHES 218			/* 1 + (class - 1) * 3 + kind; 217: pairs of tiny ones */
-#define TRI__TINY_MAX 8			/* leaf objects of up to 8 B come two to a slot */
-
-/*
- * Thread-local state that the inline paths read.  A thread that is not attached has @caches
- * pointing at an empty one and @barrier set, so that both paths lead into the library.
- */
-struct tri__tls {
-	struct tri__cache *caches;	/* written by the thread and, to divert it, by the agent */
-	uint32_t barrier;		/* non-zero: stores go through the library; by the agent */
-	uint32_t attention;		/* non-zero: tri_poll() has something to do */
-	void *thread;
-};
-
-extern __thread struct tri__tls tri__tls __attribute__((tls_model("initial-exec")));
-
-/* Out of line halves of the inline functions. */
-void *tri__alloc_slow(size_t size, unsigned int kind);
-void tri__store_slow(void *slot, const void *value);
-void tri__poll_slow(void);
-void tri__unload(void) __attribute__((weak));		/* the collector has none */
-
-#if TRI__INLINE
-extern const ptrdiff_t __rseq_offset;	/* glibc 2.35; the library refuses older ones */
-
-/*
- * A restartable sequence from label 1 to label 2: a signal, a preemption or a membarrier that hits
- * it sends the thread back to label 3.  Everything up to 2 may run several times; only the last
- * instruction may have an effect.
- */
-#define TRI__RSEQ_ENTER							\
-	".pushsection __rseq_cs, \"aw?\"\n\t"				\
-	".balign 32\n"							\
-	"7:\n\t"							\
-	".long 0, 0\n\t"						\
-	".quad 1f, 2f - 1f, 4f\n\t"					\
-	".popsection\n"							\
-	"3:\n\t"							\
-	"leaq 7b(%%rip), %%rax\n\t"					\
-	"movq %%rax, %%fs:8(%[rseq])\n"					\
-	"1:\n\t"
-#define TRI__RSEQ_LEAVE							\
-	"2:\n\t"							\
-	".pushsection __rseq_failure, \"ax?\"\n\t"			\
-	".byte 0x0f, 0xb9, 0x3d\n\t"					\
-	".long 0x53053053\n"						\
-	"4:\n\t"							\
-	"jmp 3b\n\t"							\
-	".popsection\n\t"
-
-/* The last destructor of an object with such sequences: no thread may name one when they are unmapped. */
-#ifndef TRI__EMIT
-static __attribute__((destructor(101), unused)) void tri__unload_this(void)
-{
-	if (tri__unload)
-		tri__unload();
-}
-#endif
-
-static inline __attribute__((unused, always_inline)) uintptr_t tri__tls_offset(void)
-{
-	uintptr_t offset;
-
-	__asm__("movq tri__tls@gottpoff(%%rip), %0" : "=r"(offset));
-	return offset;
-}
-
-/*
- * Take the next free slot of a cache entry, or NULL.  The pointer is computed before its bit is
- * consumed: an interruption in between finds the slot free and the pointer dead.
- */
-static inline __attribute__((unused, always_inline)) char *tri__take(size_t entry_offset,
-								     uint32_t size)
-{
-	char *object;
-	uint64_t rest;
-
-	__asm__ goto(
-		TRI__RSEQ_ENTER
-		"movq %%fs:(%[tls]), %%rcx\n\t"
-		"addq %[entry], %%rcx\n\t"
-		"movq (%%rcx), %[rest]\n\t"
-		"bsfq %[rest], %[object]\n\t"
-		"jz %l[empty]\n\t"
-		"leaq -1(%[rest]), %%rax\n\t"
-		"andq %%rax, %[rest]\n\t"
-		"imulq %[size], %[object]\n\t"
-		"addq 8(%%rcx), %[object]\n\t"
-		"movq %[rest], (%%rcx)\n"
-		TRI__RSEQ_LEAVE
-		: [object] "=&r"(object), [rest] "=&r"(rest)
-		: [rseq] "r"(__rseq_offset), [tls] "r"(tri__tls_offset()),
-		  [entry] "er"(entry_offset), [size] "er"((uint64_t)size)
-		: "rax", "rcx", "cc", "memory"
-		: empty);
-	return object;
-empty:
-	return NULL;
-}
-
-static inline __attribute__((unused, always_inline)) uint32_t tri__class_bytes(unsigned int c)
-{
-	unsigned int k = 7 + (c - 9) / 8;
-
-	return c <= 8 ? c * 16 : (1u << k) + (((c - 9) % 8 + 1) << (k - 3));
-}
-
-/*
- * Zero a slot.  Compilers make a string instruction of a constant memset() above 128 B, which
- * takes four times as long as libc's own; so that one is called, under a name that they do not
- * know.
- */
-extern void *tri__memset(void *to, int value, size_t bytes) __asm__("memset");
-
-static inline __attribute__((unused, always_inline)) void *tri__zero(void *object, size_t bytes)
-{
-	return bytes <= 128 ? memset(object, 0, bytes) : tri__memset(object, 0, bytes);
-}
-
-static inline __attribute__((unused, always_inline)) void *tri__alloc_inline(size_t size,
-									     unsigned int kind)
-{
-	unsigned int c = tri__class(size);
-	size_t entry = (size_t)(1 + (c - 1) * 3 + kind) * sizeof(struct tri__cache);
-	uint32_t bytes = tri__class_bytes(c);
-	char *object = tri__take(entry, bytes);
-
-	if (__builtin_expect(!object, 0))
-		return tri__alloc_slow(size, kind);
-	return tri__zero(object, bytes);
-}
-#endif /* TRI__INLINE */
 
 /**
  * Allocate @size bytes, zeroed, every aligned word of which may be a pointer.
@@ -365,36 +196,6 @@ TRI__API_ALLOC void *tri_alloc(size_t size);
 
 /** As tri_alloc(), for data without pointers: its contents are never scanned. */
 TRI__API_ALLOC void *tri_alloc_leaf(size_t size);
-
-#if TRI__INLINE || defined(TRI__EMIT)
-TRI__API_ALLOC void *tri_alloc(size_t size)
-{
-#if TRI__INLINE
-	if (__builtin_constant_p(size) && size <= 512)
-		return tri__alloc_inline(size, TRI__CONSERVATIVE);
-#endif
-	return tri__alloc_slow(size, TRI__CONSERVATIVE);
-}
-
-TRI__API_ALLOC void *tri_alloc_leaf(size_t size)
-{
-#if TRI__INLINE
-	if (__builtin_constant_p(size) && size > TRI__TINY_MAX && size <= 512)
-		return tri__alloc_inline(size, TRI__LEAF);
-#endif
-	return tri__alloc_slow(size, TRI__LEAF);
-}
-#else
-TRI__API_ALLOC void *tri_alloc(size_t size)
-{
-	return tri__alloc_slow(size, TRI__CONSERVATIVE);
-}
-
-TRI__API_ALLOC void *tri_alloc_leaf(size_t size)
-{
-	return tri__alloc_slow(size, TRI__LEAF);
-}
-#endif
 
 /**
  * Allocate an array of @count objects of @type, zeroed; only the words that @type names are
@@ -443,40 +244,6 @@ void *tri_base(const void *pointer);
  */
 TRI__API void tri_store(void *slot, const void *value);
 
-#if TRI__INLINE
-TRI__API void tri_store(void *slot, const void *value)
-{
-	__asm__ goto(
-		TRI__RSEQ_ENTER
-		"cmpl $0, %%fs:8(%[tls])\n\t"
-		"jne %l[slow]\n\t"
-		"movq %[value], (%[slot])\n"
-		TRI__RSEQ_LEAVE
-		:
-		: [rseq] "r"(__rseq_offset), [tls] "r"(tri__tls_offset()), [slot] "r"(slot),
-		  [value] "r"(value)
-		: "rax", "cc", "memory"
-		: slow);
-	return;
-slow:
-	tri__store_slow(slot, value);
-}
-#else
-TRI__API void tri_store(void *slot, const void *value)
-{
-	tri__store_slow(slot, value);
-}
-#endif
-
-#if !defined(__cplusplus) && !defined(TRI__EMIT)
-/* The value must be assignable to what the slot holds. */
-#define tri_store(slot, value)						\
-	__extension__({							\
-		__typeof__(*(slot)) tri__value = (value);		\
-		(tri_store)((void *)(slot), (const void *)tri__value);	\
-	})
-#endif
-
 /**
  * If @slot holds @expected, store @value there (sequentially consistent).
  * Returns 1 if it did, 0 if it did not.
@@ -505,12 +272,6 @@ void tri_clear(void *dst, size_t words);
  * the handler returns: it must not be left by a jump.
  */
 TRI__API void tri_poll(void);
-
-TRI__API void tri_poll(void)
-{
-	if (__builtin_expect(tri__tls.attention, 0))
-		tri__poll_slow();
-}
 
 /**
  * The thread is about to wait for something and will not load, store or hold new pointers into the
@@ -749,6 +510,17 @@ struct tri_stats {
 /** Fill in @stats.  Returns 0, -EINVAL for a size that is too small, or as tri_init(). */
 int tri_read_stats(struct tri_stats *stats);
 
+#include "tricolor/inline.h"
+
+#if !defined(__cplusplus) && !defined(TRI__EMIT)
+/* The value must be assignable to what the slot holds. */
+#define tri_store(slot, value)						\
+	__extension__({							\
+		__typeof__(*(slot)) tri__value = (value);		\
+		(tri_store)((void *)(slot), (const void *)tri__value);	\
+	})
+#endif
+
 #ifdef __cplusplus
 }
 
@@ -760,43 +532,6 @@ template <typename T, typename V> static inline void tri_store(T **slot, V *valu
 }
 #endif
 
-/*
- * TRI_TYPE(name, struct node, left, right) defines `static const struct tri_type name` for a type
- * of at most 4 KiB; each field is a pointer or an array of pointers.  Up to 16 fields.
- */
-#define TRI__BITS_BELOW(n) ((n) <= 0 ? 0ull : (n) >= 64 ? ~0ull : (1ull << ((n) & 63)) - 1)
-#define TRI__FIELD_BITS(T, f, w)					\
-	(TRI__BITS_BELOW((long)((offsetof(T, f) + sizeof(((T *)0)->f)) / 8) - 64 * (w)) & \
-	 ~TRI__BITS_BELOW((long)(offsetof(T, f) / 8) - 64 * (w)))
-#define TRI__F1(T, w, f) TRI__FIELD_BITS(T, f, w)
-#define TRI__F2(T, w, f, ...) TRI__FIELD_BITS(T, f, w) | TRI__F1(T, w, __VA_ARGS__)
-#define TRI__F3(T, w, f, ...) TRI__FIELD_BITS(T, f, w) | TRI__F2(T, w, __VA_ARGS__)
-#define TRI__F4(T, w, f, ...) TRI__FIELD_BITS(T, f, w) | TRI__F3(T, w, __VA_ARGS__)
-#define TRI__F5(T, w, f, ...) TRI__FIELD_BITS(T, f, w) | TRI__F4(T, w, __VA_ARGS__)
-#define TRI__F6(T, w, f, ...) TRI__FIELD_BITS(T, f, w) | TRI__F5(T, w, __VA_ARGS__)
-#define TRI__F7(T, w, f, ...) TRI__FIELD_BITS(T, f, w) | TRI__F6(T, w, __VA_ARGS__)
-#define TRI__F8(T, w, f, ...) TRI__FIELD_BITS(T, f, w) | TRI__F7(T, w, __VA_ARGS__)
-#define TRI__F9(T, w, f, ...) TRI__FIELD_BITS(T, f, w) | TRI__F8(T, w, __VA_ARGS__)
-#define TRI__F10(T, w, f, ...) TRI__FIELD_BITS(T, f, w) | TRI__F9(T, w, __VA_ARGS__)
-#define TRI__F11(T, w, f, ...) TRI__FIELD_BITS(T, f, w) | TRI__F10(T, w, __VA_ARGS__)
-#define TRI__F12(T, w, f, ...) TRI__FIELD_BITS(T, f, w) | TRI__F11(T, w, __VA_ARGS__)
-#define TRI__F13(T, w, f, ...) TRI__FIELD_BITS(T, f, w) | TRI__F12(T, w, __VA_ARGS__)
-#define TRI__F14(T, w, f, ...) TRI__FIELD_BITS(T, f, w) | TRI__F13(T, w, __VA_ARGS__)
-#define TRI__F15(T, w, f, ...) TRI__FIELD_BITS(T, f, w) | TRI__F14(T, w, __VA_ARGS__)
-#define TRI__F16(T, w, f, ...) TRI__FIELD_BITS(T, f, w) | TRI__F15(T, w, __VA_ARGS__)
-#define TRI__PICK(a1, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, n, ...) n
-#define TRI__FIELDS(T, w, ...)						\
-	TRI__PICK(__VA_ARGS__, TRI__F16, TRI__F15, TRI__F14, TRI__F13, TRI__F12, TRI__F11, TRI__F10, \
-		  TRI__F9, TRI__F8, TRI__F7, TRI__F6, TRI__F5, TRI__F4, TRI__F3, TRI__F2, TRI__F1, 0) \
-	(T, w, __VA_ARGS__)
-#define TRI_TYPE(name, T, ...)						\
-	static const uint64_t name##__ptrmap[8] = {			\
-		TRI__FIELDS(T, 0, __VA_ARGS__), TRI__FIELDS(T, 1, __VA_ARGS__), \
-		TRI__FIELDS(T, 2, __VA_ARGS__), TRI__FIELDS(T, 3, __VA_ARGS__), \
-		TRI__FIELDS(T, 4, __VA_ARGS__), TRI__FIELDS(T, 5, __VA_ARGS__), \
-		TRI__FIELDS(T, 6, __VA_ARGS__), TRI__FIELDS(T, 7, __VA_ARGS__) }; \
-	static const struct tri_type name = {				\
-		sizeof(T) + 0 * sizeof(char[sizeof(T) <= 4096 && sizeof(T) % 8 == 0 ? 1 : -1]), \
-		name##__ptrmap, #T }
+#include "tricolor/type.h"
 
 #endif /* TRICOLOR_H */

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* abi.h - whether what was compiled into the program fits this library */
+#ifndef TRI_ABI_H
+#define TRI_ABI_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "attributes.h"
+#include "error.h"
+
+/** An object that does not fit. */
+struct tri_abi_fault {
+	uint32_t version;		/* of the inline functions in it; 0: its note is broken */
+	char file[256];
+};
+
+/**
+ * Agent: look at the notes of all loaded objects, if anything was loaded or unloaded since the last call.
+ * NULL: all fit.  Else the first that does not; it is valid until the next call.
+ */
+const struct tri_abi_fault *tri_abi_check(void) TRI_HIDDEN;
+
+/** Agent: complain of @fault by a sentence, in which @what_follows comes after the versions. */
+void tri_abi_complain(enum tri_complaint kind, bool say, const char *what_follows,
+		      const struct tri_abi_fault *fault) TRI_HIDDEN;
+
+#endif
