@@ -80,7 +80,6 @@ static tri_au32 arena_made;		/* futex: 1 done, 2 failed */
 static tri_au32 starter_done;		/* futex: it has started what else there is to start */
 static int arena_error;
 static int sock = -1;
-__thread bool tri_is_agent __attribute__((tls_model("initial-exec")));
 
 /*
  * What did not fit into the socket of a collector that does not read: an answer, and what threads
@@ -96,18 +95,6 @@ static struct {
 static sigset_t while_waiting;		/* the handshake signal is not in it */
 static bool leave;			/* the collector, as soon as no cycle is on */
 static uint64_t gone_ns;		/* there is no collector, since then; 0: there is one */
-
-/*
- * Any thread, inside or outside, and signal handlers.  Whoever set the first bit has sent a signal, which stays pending
- * until the agent waits.  Other bits may stay set for as long as there is no collector; a look is not put off by them.
- */
-void tri_agent_wake(uint32_t what)
-{
-	uint32_t was = atomic_fetch_or(&tri_g.wake, what);
-
-	if ((!was || what & ~was & TRI_WAKE_LOOK) && tri_g.agent_tid)
-		tri_signal_wake(tri_g.agent_tid);
-}
 
 /* Where nothing else of what threads want is done. */
 static void look_if_asked(void)

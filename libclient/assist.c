@@ -48,7 +48,7 @@
 #include "../core/system/futex.h"
 #include "assist.h"
 #include "attributes.h"
-#include "barrier.h"
+#include "shade.h"
 #include "checker.h"
 #include "error.h"
 #include "init.h"

@@ -8,6 +8,7 @@
 #include <poll.h>
 #include <semaphore.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <sys/epoll.h>
 #include <sys/select.h>
 #include <sys/sem.h>
@@ -18,6 +19,7 @@
 #include "attributes.h"
 #include "blocking.h"
 #include "real.h"
+#include "signals.h"
 
 /*
  * A jump in a signal handler that interrupted a blocking call leaves it without its end.  One that stays
@@ -176,4 +178,38 @@ TRI_EXPORT int __ppoll_chk(struct pollfd *fds, nfds_t n, const struct timespec *
 			   const sigset_t *mask, size_t bytes)
 {
 	BLOCKING(REAL(__ppoll_chk)(fds, n, timeout, mask, bytes));
+}
+
+/*
+ * A set to wait for, without the library's signals: a wait would take them away from their handler.
+ */
+static const sigset_t *without_ours(const sigset_t *set, sigset_t *copy)
+{
+	if (!set)
+		return set;
+	*copy = *set;
+	tri_signals_strip(copy);
+	return copy;
+}
+
+TRI_EXPORT int sigtimedwait(const sigset_t *restrict set, siginfo_t *restrict info,
+			    const struct timespec *restrict timeout)
+{
+	sigset_t copy;
+
+	BLOCKING(REAL(sigtimedwait)(without_ours(set, &copy), info, timeout));
+}
+
+TRI_EXPORT int sigwaitinfo(const sigset_t *restrict set, siginfo_t *restrict info)
+{
+	sigset_t copy;
+
+	BLOCKING(REAL(sigwaitinfo)(without_ours(set, &copy), info));
+}
+
+TRI_EXPORT int sigwait(const sigset_t *restrict set, int *restrict sig)
+{
+	sigset_t copy;
+
+	BLOCKING(REAL(sigwait)(without_ours(set, &copy), sig));
 }

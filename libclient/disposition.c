@@ -44,7 +44,6 @@ struct kernel_action {
 
 /* What the program wants done with one of our signals.  Handlers read it while others write. */
 struct shared_signal {
-	tri_au32 number;		/* 0: not chosen yet */
 	tri_au32 installed;
 	tri_au32 current, taken;	/* versions: the one that counts, and how many there were */
 	struct sigaction version[VERSIONS];
@@ -52,37 +51,7 @@ struct shared_signal {
 
 static struct shared_signal shared[2];
 
-/* The numbers, before the heap starts: masks are to leave them open already. */
-static int early_number(int which)
-{
-	static int first;
-	const char *e;
-	int n;
-
-	if (which)
-		return SIGSTKFLT;
-	if (!first) {
-		e = secure_getenv("TRICOLOR_SIGNAL");
-		n = e ? atoi(e) : 0;
-		first = n > 0 && n <= SIGRTMAX ? n : SIGRTMIN + 2;
-	}
-	return first;
-}
-
-/** The first signal of the library's (0) or the second (1). */
-int tri_signal_number(int which)
-{
-	uint32_t n = tri_read(&shared[which].number);
-
-	return n ? (int)n : early_number(which);
-}
-
-/** Take the library's signals out of @set. */
-void tri_signals_strip(sigset_t *set)
-{
-	sigdelset(set, tri_signal_number(0));
-	sigdelset(set, tri_signal_number(1));
-}
+static void (*handler)(int sig, siginfo_t *info, void *context);	/* the library's own; set once */
 
 /* Which of ours @sig is, as the program may see it handled; -1: none. */
 static int which_of(int sig)
@@ -90,7 +59,7 @@ static int which_of(int sig)
 	int i;
 
 	for (i = 0; i < 2; i++)
-		if (tri_read_acquire(&shared[i].installed) && sig == (int)tri_read(&shared[i].number))
+		if (tri_read_acquire(&shared[i].installed) && sig == (int)tri_read(&tri_signal_numbers[i]))
 			return i;
 	return -1;
 }
@@ -129,13 +98,13 @@ static int install(struct shared_signal *s, const struct sigaction *program,
 	struct sigaction act;
 
 	memset(&act, 0, sizeof(act));
-	act.sa_sigaction = tri_signal_handler;
+	act.sa_sigaction = handler;
 	act.sa_flags = SA_SIGINFO | SA_RESTART | SA_ONSTACK;
 	if (has_handler(program))
 		act.sa_flags = SA_SIGINFO | (program->sa_flags & (SA_RESTART | SA_ONSTACK));
 	/* All of them, those that the C library keeps to itself too: see signal.c. */
 	memset(&act.sa_mask, 0xff, sizeof(act.sa_mask));
-	return tri_real_sigaction((int)tri_read(&s->number), &act, old) ? -errno : 0;
+	return tri_real_sigaction((int)tri_read(&tri_signal_numbers[s - shared]), &act, old) ? -errno : 0;
 }
 
 int tri_real_sigaction(int sig, const struct sigaction *act, struct sigaction *old)
@@ -146,16 +115,16 @@ int tri_real_sigaction(int sig, const struct sigaction *act, struct sigaction *o
 /* A signal that the program has a handler for is left to it if we may choose. */
 static int choose(void)
 {
-	int n = early_number(0);
+	int n = tri_signal_number(0);
 	struct sigaction act;
 
 	if (tri_g.settings.signal)
 		return tri_g.settings.signal;
 	for (; n <= SIGRTMAX; n++)
 		if (!tri_real_sigaction(n, NULL, &act) &&
-		    (!has_handler(&act) || act.sa_sigaction == tri_signal_handler))
+		    (!has_handler(&act) || act.sa_sigaction == handler))
 			return n;
-	return early_number(0);
+	return tri_signal_number(0);
 }
 
 static int take_over(int which, int number)
@@ -165,11 +134,11 @@ static int take_over(int which, int number)
 	int err;
 
 	memset(&none, 0, sizeof(none));
-	tri_write(&s->number, (uint32_t)number);
+	tri_write(&tri_signal_numbers[which], (uint32_t)number);
 	/* First what was there, so that a signal that comes at once finds it. */
 	if (tri_real_sigaction(number, NULL, &old))
 		return -errno;
-	if (!(old.sa_flags & SA_SIGINFO) || old.sa_sigaction != tri_signal_handler)
+	if (!(old.sa_flags & SA_SIGINFO) || old.sa_sigaction != handler)
 		tri_write_release(&s->current, new_version(s, &old));
 	else
 		read_version(s, &old);
@@ -212,11 +181,13 @@ static void adopt_all(void)
 			adopt(sig);
 }
 
-/** When the heap starts.  Returns 0 or -errno. */
-int tri_signal_install(void)
+/** When the heap starts: @fn handles the library's signals.  Returns 0 or -errno. */
+int tri_signal_install(void (*fn)(int sig, siginfo_t *info, void *context))
 {
-	int first = choose(), err;
+	int first, err;
 
+	handler = fn;
+	first = choose();
 	tri_g.settings.signal = first;
 	err = take_over(0, first);
 	if (!err && first != SIGSTKFLT)

@@ -41,7 +41,7 @@
 #include "../core/system/point.h"
 #include "agent.h"
 #include "attributes.h"
-#include "barrier.h"
+#include "shade.h"
 #include "cache.h"
 #include "central.h"
 #include "checker.h"

@@ -23,7 +23,7 @@
 #include <unistd.h>
 
 #include "heaps.h"
-#include "init.h"
+#include "state.h"
 
 #define PLACES (1ull << 62)		/* two that draw the same count as one, which does not happen */
 

@@ -51,18 +51,8 @@
 #define FIRST_TRIGGER_BYTES (4ull << 20)
 #define AGENT_RETRY_NS 1000000000ull
 
-struct tri_global tri_g = { .list_lock = PTHREAD_MUTEX_INITIALIZER };
-
 static pthread_mutex_t start_lock = PTHREAD_MUTEX_INITIALIZER;
 static bool inherited;			/* settings are those of the process that forked us */
-
-uint64_t tri_now_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
-}
 
 TRI_EXPORT const char *tri_version(void)
 {
@@ -171,10 +161,13 @@ void tri_ctl_fill(uint64_t allocated_bytes)
 
 static int start(const struct tri_options *opts)
 {
-	int err = tri_real_check();
+	const char *missing = tri_real_missing();
+	int err;
 
-	if (!err)
-		err = tri_stack_check();
+	if (missing)
+		return tri_fail(ENOSYS, "tricolor: the C library's own %s() can't be found; glibc 2.35 or later is needed",
+				missing);
+	err = tri_stack_check();
 	if (!err)
 		err = tri_watched_check();
 	if (!err)
@@ -195,7 +188,7 @@ static int start(const struct tri_options *opts)
 		err = tri_tls_init();
 	if (err)
 		return err;
-	err = tri_signal_install();
+	err = tri_signal_install(tri_signal_handler);
 	if (err)
 		return tri_fail(-err, "tricolor: can't handle signal %d: %s", tri_g.settings.signal,
 				strerror(-err));

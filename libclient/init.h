@@ -19,6 +19,5 @@ void tri_start_release(void) TRI_HIDDEN;
 void tri_forked(void) TRI_HIDDEN;
 int tri_agent_ensure(void) TRI_HIDDEN;
 void tri_ctl_fill(uint64_t allocated_bytes) TRI_HIDDEN;
-uint64_t tri_now_ns(void) TRI_HIDDEN;
 
 #endif

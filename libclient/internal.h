@@ -16,7 +16,7 @@
 #include "assist.h"
 #include "attributes.h"
 #include "backing.h"
-#include "barrier.h"
+#include "shade.h"
 #include "cache.h"
 #include "central.h"
 #include "connect.h"

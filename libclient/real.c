@@ -17,10 +17,10 @@
 #include <gnu/lib-names.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "attributes.h"
-#include "error.h"
 #include "real.h"
 
 extern struct tri_real *const __start_tri_real[] TRI_HIDDEN;
@@ -32,7 +32,7 @@ static void absent(void)
 	static const char text[] = "tricolor: a function of the C library was called that it does not have; "
 				   "tri_init() would say which\n";
 
-	if (write(2, text, sizeof(text) - 1) < 0)
+	if (syscall(SYS_write, 2, text, sizeof(text) - 1) < 0)
 		abort();
 	abort();
 }
@@ -90,14 +90,13 @@ __attribute__((constructor)) static void find_all(void)
 			tri_real_find(*at);
 }
 
-int tri_real_check(void)
+const char *tri_real_missing(void)
 {
 	struct tri_real *const *at;
 
 	find_all();
 	for (at = __start_tri_real; at < __stop_tri_real; at++)
 		if (__atomic_load_n(&(*at)->fn, __ATOMIC_RELAXED) == (void *)absent)
-			return tri_fail(ENOSYS, "tricolor: the C library's own %s() can't be found; glibc "
-					"2.35 or later is needed", (*at)->name);
-	return 0;
+			return (*at)->name;
+	return NULL;
 }

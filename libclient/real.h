@@ -21,8 +21,8 @@ struct tri_real {
 /* The function of an entry.  Never NULL: one that does not exist says so when it is called. */
 void *tri_real_find(struct tri_real *real) TRI_HIDDEN;
 
-/* 0, or -ENOSYS if there is a function whose real definition can't be found; tri_error() names it. */
-int tri_real_check(void) TRI_HIDDEN;
+/* The name of a function whose real definition can't be found, or NULL: they are all there. */
+const char *tri_real_missing(void) TRI_HIDDEN;
 
 /* A variable of the C library's that it exports for debuggers only, or NULL. */
 void *tri_libc_private(const char *name) TRI_HIDDEN;

@@ -42,9 +42,6 @@
 /* The agent reads a stack, or a stop lasts, longer than that: something is wrong, and the cycle void. */
 #define PATIENCE_NS 60000000000ull
 
-/* Empty; which one it is says why (tri_divert()). */
-struct tri__cache tri_empty_caches[TRI__CACHES + TRI_DIVERTED_BOTH];
-
 static struct tri__cache *empty(unsigned int why)
 {
 	return why ? &tri_empty_caches[why - 1] : NULL;

@@ -23,7 +23,7 @@
 #include "../core/heap/layout.h"
 #include "../core/heap/span.h"
 #include "attributes.h"
-#include "barrier.h"
+#include "shade.h"
 #include "scan.h"
 #include "stack.h"
 #include "state.h"

@@ -2,14 +2,13 @@
 /*
  * sigmask.c - no mask of the program's holds a signal of the library's
  *
- * Stand in front of the C library's functions: these signals can't be blocked, nor waited for, which would
- * take them away from their handler.  (sigaction() and signal() are in disposition.c.)
+ * Stand in front of the C library's functions: these signals can't be blocked, nor read from a descriptor.
+ * (sigaction() and signal() are in disposition.c, and the functions that wait for signals in blocking.c.)
  */
 #include <signal.h>
 #include <sys/signalfd.h>
 
 #include "attributes.h"
-#include "blocking.h"
 #include "real.h"
 #include "signals.h"
 
@@ -36,29 +35,6 @@ TRI_EXPORT int sigprocmask(int how, const sigset_t *restrict set, sigset_t *rest
 	sigset_t copy;
 
 	return REAL(sigprocmask)(how, keep_open(how, set, &copy), old);
-}
-
-/* These would take the handshake signal away from its handler. */
-TRI_EXPORT int sigtimedwait(const sigset_t *restrict set, siginfo_t *restrict info,
-			    const struct timespec *restrict timeout)
-{
-	sigset_t copy;
-
-	BLOCKING(REAL(sigtimedwait)(keep_open(SIG_BLOCK, set, &copy), info, timeout));
-}
-
-TRI_EXPORT int sigwaitinfo(const sigset_t *restrict set, siginfo_t *restrict info)
-{
-	sigset_t copy;
-
-	BLOCKING(REAL(sigwaitinfo)(keep_open(SIG_BLOCK, set, &copy), info));
-}
-
-TRI_EXPORT int sigwait(const sigset_t *restrict set, int *restrict sig)
-{
-	sigset_t copy;
-
-	BLOCKING(REAL(sigwait)(keep_open(SIG_BLOCK, set, &copy), sig));
 }
 
 TRI_EXPORT int signalfd(int fd, const sigset_t *set, int flags)

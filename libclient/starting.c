@@ -16,7 +16,7 @@
 #include "../core/heap/layout.h"
 #include "../core/system/point.h"
 #include "attributes.h"
-#include "barrier.h"
+#include "shade.h"
 #include "init.h"
 #include "inside.h"
 #include "real.h"
@@ -105,8 +105,6 @@ static void cut_short(void *unused)
 	(void)unused;
 	ended(NULL);
 }
-
-__thread bool tri_begun_here __attribute__((tls_model("initial-exec")));
 
 static void *run(void *arg)
 {

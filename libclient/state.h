@@ -104,6 +104,9 @@ enum { TRI_WAKE_TRIGGER = 1, TRI_WAKE_GC = 2, TRI_WAKE_FREE = 4, TRI_WAKE_SETTIN
 
 extern struct tri_global tri_g TRI_HIDDEN;
 
+/* CLOCK_MONOTONIC. */
+uint64_t tri_now_ns(void) TRI_HIDDEN;
+
 /* The heap is there, and in this process. */
 static inline bool tri_is_ready(void)
 {

@@ -20,7 +20,7 @@
 #include "../core/system/point.h"
 #include "agent.h"
 #include "attributes.h"
-#include "barrier.h"
+#include "shade.h"
 #include "cache.h"
 #include "coroutine.h"
 #include "error.h"
@@ -36,14 +36,6 @@
 #include "tls.h"
 #include "tricolor.h"
 #include "unseen.h"
-
-__thread struct tri__tls tri__tls __attribute__((tls_model("initial-exec"),
-						 visibility("default"))) = {
-	.caches = tri_empty_caches,
-	.barrier = 1,
-};
-
-__thread bool tri_between __attribute__((tls_model("initial-exec")));
 
 static pthread_key_t key;
 static bool has_key;

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * barrier.h - shading: what a store and a scan find goes into the thread's buffer
+ * shade.h - shading: what a store and a scan find goes into the thread's buffer
  *
  * The calling thread is @t and inside, or has list_lock if @t is the agent or tri_g.common.  Async-signal-safe.
  */
-#ifndef TRI_BARRIER_H
-#define TRI_BARRIER_H
+#ifndef TRI_SHADE_H
+#define TRI_SHADE_H
 
 #include <stdint.h>
 
