@@ -7,10 +7,10 @@
  */
 #include <poll.h>
 
-#include "daemon/clients/board.c"
 #include "lib/by_hand.h"
 #include "core/proto/control.h"
 #include "lib/groups.h"
+/* The protocol between two collectors, both ends of which are the daemon. */
 #include "daemon/clients/link.h"
 #include "lib/served.h"
 

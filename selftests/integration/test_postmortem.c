@@ -20,6 +20,7 @@
 #include "lib/arena_look.h"
 #include "lib/by_hand.h"
 #include "lib/groups.h"
+/* The protocol between two collectors, both ends of which are the daemon. */
 #include "daemon/clients/link.h"
 #include "lib/served.h"
 

@@ -2,7 +2,7 @@
 /*
  * pageheap_around.c - what the library's page heap calls of the rest of it, for tests without that: it does nothing
  *
- * No header: libclient's own declare these.
+ * No header: libclient has their declarations.
  */
 #include "libclient/internal.h"
 
