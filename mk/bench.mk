@@ -1,0 +1,35 @@
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# bench.mk - measuring: bench/run.sh builds the rest of it with bench/Makefile
+
+.PHONY: demo bench bench-curves bench-scale bench-limits bench-written
+demo: all
+	$(Q)sh examples/wordindex/demo.sh
+
+bench: all
+	$(Q)sh bench/run.sh
+
+# Programs of their own: they need control groups, and no other systems to compare with.
+LIMITS_SRCS := $(wildcard bench/limits/*.c)
+LIMITS	:= $(O)/bench/limits
+
+$(LIMITS): $(LIMITS_SRCS) $(wildcard bench/limits/*.h selftests/lib/*.h) $(TEST_LIB) $(LIB_FILE)
+	@mkdir -p $(@D)
+	$(call say,CC,$@)$(CC) $(C_FLAGS) $(CFLAGS) -Ilibclient/include -iquote selftests \
+		-o $@ $(LIMITS_SRCS) $(TEST_LIB) -L$(O)/lib -Wl,-rpath,'$$ORIGIN/../lib' -ltricolor -lm -lpthread
+
+bench-limits: all $(LIMITS)
+	$(Q)for part in sweep keep share arenas; do O=$(O) $(LIMITS) $$part || exit; echo; done
+
+# Nor has this one: it is about the kernel's ways to tell which pages were written.
+WRITTEN	:= $(O)/bench/written
+
+$(WRITTEN): bench/written/main.c core/heap/written.h $(CORE_LIB)
+	@mkdir -p $(@D)
+	$(call say,CC,$@)$(CC) $(C_FLAGS) $(CFLAGS) -iquote . -Ikmod/uapi -o $@ $< $(CORE_LIB)
+
+bench-written: $(WRITTEN)
+	$(Q)$(WRITTEN)
+
+bench-curves bench-scale: bench-%: all
+	$(Q)sh bench/run.sh $*
