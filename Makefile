@@ -302,6 +302,7 @@ help:
 	'check-compilers    whether a compiler hides objects: random loops, each compiler; an hour' \
 	'check-model        the protocol model in its large sizes; hours, several GB' \
 	'check-sanitize     unit and integration tests under the sanitizers' \
+	'check-structure    which folders and files need which; seconds' \
 	'check-install      install into a folder, and build and run against that' \
 	'check-interface    documents of the module'"'"'s interface against its code; seconds' \
 	'check-vm           the kernel module, in a virtual machine with Linux 6.1' \

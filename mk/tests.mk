@@ -91,6 +91,7 @@ MARKED_BY_SHARED := $(filter %/test_control %/test_sandbox,$(INTEGRATION_TESTS))
 RUN	= sh selftests/run.sh -o $(O)/results
 
 .PHONY: check check-unit check-integration check-points check-mutants check-containers check-model check-sanitize check-install check-interface \
+	check-structure \
 	check-compilers check-vm check-vm-all check-vm-newest check-vm-debug kernel-tests
 check-unit: unit-tests
 	$(Q)$(RUN) -l unit -t 60 $(UNIT_TESTS)
@@ -116,6 +117,10 @@ check-model:
 # Documents of the module's interface against its code.
 check-interface:
 	$(Q)$(RUN) -l interface -t 60 "python3 selftests/interface/check.py"
+
+# Which folders and files need which.
+check-structure: all
+	$(Q)O=$(O) $(RUN) -l structure -t 60 "sh selftests/structure/run.sh"
 
 check-install:
 	$(Q)$(RUN) -b
@@ -204,6 +209,7 @@ check: all tests images kernel-tests build-points build-asan build-tsan
 	$(Q)$(RUN) -s "vm-6.1:900:sh selftests/vm/run.sh 6.1 quick" "model:2700:sh selftests/model/run.sh small"
 	$(Q)O=$(O) $(RUN) -a -l containers -t 600 "sh selftests/containers/run.sh"
 	$(Q)$(RUN) -a -l interface -t 60 "python3 selftests/interface/check.py"
+	$(Q)O=$(O) $(RUN) -a -l structure -t 60 "sh selftests/structure/run.sh"
 	$(Q)$(RUN) -a -l install -t 300 "sh selftests/install/run.sh"
 	$(Q)$(RUN) -a -l install-abi -t 300 "sh selftests/install/abi.sh"
 	$(Q)$(RUN) -a -l install-module -t 300 "sh selftests/install/module.sh"

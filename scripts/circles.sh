@@ -5,7 +5,9 @@
 # the other one's defines.  The answer comes from the objects themselves (nm), so no call is overlooked and no comment
 # is mistaken for one.
 #
-#	scripts/circles.sh FOLDER...		folders of a build, such as build/obj/daemon; subfolders count too
+#	scripts/circles.sh FOLDER...		folders of a build, such as build/obj/daemon; subfolders count too.  What a
+#						source left there that is gone counts as well: object files may be
+#						named instead
 #	scripts/circles.sh -f FOLDER...		the same between folders instead of files
 #	scripts/circles.sh -e FOLDER...		each edge inside a circle, with the symbols that make it
 #
