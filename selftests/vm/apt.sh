@@ -2,9 +2,9 @@
 #
 # apt.sh - apt beside the system's, for kernel.sh and debug-kernel.sh, which read this file
 #
-# apt gets sources, lists and a cache of its own in a folder, and installs nothing.  The sources are the mirrors
-# that the system's own name, with their keys and options, and a series' suites in place of the
-# system's where Debian 12 does not have it:
+# apt gets sources, lists and a cache of its own in a folder, and installs nothing.  The sources are
+# the mirrors that the system's own name, with their keys and options, and a series' suites in place
+# of the system's where Debian 12 does not have it:
 #
 #	6.1	the system's own
 #	6.12	bookworm-backports beside these
@@ -31,8 +31,8 @@ make_apt()
 	}
 }
 
-# The system's sources, of both formats, as they are; and for other suites a copy of what names Debian 12
-# itself, with the name of the suite changed.
+# The system's sources, of both formats, as they are; and for other suites a copy of what names
+# Debian 12 itself, with the name of the suite changed.
 write_sources()
 {
 	for file in /etc/apt/sources.list /etc/apt/sources.list.d/*.list; do

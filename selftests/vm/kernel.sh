@@ -6,8 +6,8 @@
 #	kernel.sh fetch SERIES		SERIES is 6.1, 6.12 or 7.3
 #	kernel.sh why SERIES		say why there is none
 #
-# These are bookworm's, bookworm-backports' and trixie-backports'.  Nothing is installed: packages are downloaded
-# with apt-get (apt.sh) and unpacked below build/vm/SERIES, by whatever user this is.
+# These are bookworm's, bookworm-backports' and trixie-backports'.  Nothing is installed: packages
+# are downloaded with apt-get (apt.sh) and unpacked below build/vm/SERIES, by whatever user this is.
 #
 #	build/vm/SERIES/release		the kernel's release, such as 6.1.0-56-amd64
 #	build/vm/SERIES/vmlinuz
@@ -151,8 +151,8 @@ unpack_vmlinux()
 	return 1
 }
 
-# It then also runs resolve_btfids, which 6.1's package has not; that tool fills in what modules with
-# sets of BTF ids have, and ours has none.
+# It then also runs resolve_btfids, which 6.1's package has not; that tool fills in what modules
+# with sets of BTF ids have, and ours has none.
 if [ -e "$kdir/vmlinux" ]; then
 	:
 elif unpack_vmlinux "$kdir/vmlinux"; then
