@@ -2,8 +2,8 @@
 /*
  * compat.h - what differs between Linux 6.1, 6.12 and 7.3, and nothing else
  *
- * The code is written for the newest one.  A number before a change is the kernel that made it; where only
- * 6.12 and 7.3 were compared, it is 7.3.
+ * The code is written for the newest one.  A number before a change is the kernel that made it;
+ * where only 6.12 and 7.3 were compared, it is 7.3.
  */
 #ifndef TRICOLOR_COMPAT_H
 #define TRICOLOR_COMPAT_H
@@ -43,8 +43,9 @@
 #endif
 
 /*
- * 7.3: a file's operations have a hook that is called before there is a mapping, in place of mmap().
- * These call the one of @operations with a file that has none, and take it out of a copy of them.
+ * 7.3: a file's operations have a hook that is called before there is a mapping, in place of
+ * mmap(). These call the one of @operations with a file that has none, and take it out of a copy of
+ * them.
  */
 #if LINUX_VERSION_CODE < KERNEL_VERSION(7, 3, 0)
 static inline int tricolor_mmap_by(const struct file_operations *operations, struct file *file,

@@ -321,7 +321,7 @@ u64 tricolor_feature_bits(void)
 	/* Set with the first cgroup, unless the kernel was told not to count its own memory. */
 	if (memcg_kmem_online())
 		bits |= TRICOLOR_FEATURE_LAZY_MEMCG;
-	if (IS_ENABLED(CONFIG_MAPPING_DIRTY_HELPERS))
+	if (tricolor_dirty_possible())
 		bits |= TRICOLOR_FEATURE_DIRTY;
 	if (tricolor_have_huge)
 		bits |= TRICOLOR_FEATURE_HUGE;

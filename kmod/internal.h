@@ -182,6 +182,7 @@ int tricolor_lazy_take(struct tricolor_arena *arena, u64 offset, u64 length, boo
 void tricolor_lazy_drop(struct tricolor_arena *arena);
 
 /* dirty.c */
+bool tricolor_dirty_possible(void);
 int tricolor_dirty(struct tricolor_arena *arena, struct tricolor_dirty *args);
 void tricolor_dirty_fault(struct tricolor_arena *arena, const struct vm_fault *vmf);
 
