@@ -16,6 +16,7 @@
 #include <link.h>
 #include <string.h>
 
+#include "../core/proto/version.h"
 #include "abi.h"
 #include "error.h"
 #include "object.h"
@@ -94,5 +95,5 @@ void tri_abi_complain(enum tri_complaint kind, bool say, const char *what_follow
 {
 	tri_complain(kind, say, "tricolor: %s was compiled for version %u of tricolor's inline functions, and this "
 		     "libtricolor (%s) knows version %u%s; compile it with the tricolor.h of this library, or use the "
-		     "library of that header", f->file, f->version, tri_version(), TRI__INLINE_VERSION, what_follows);
+		     "library of that header", f->file, f->version, TRI_VERSION, TRI__INLINE_VERSION, what_follows);
 }

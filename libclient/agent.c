@@ -69,11 +69,9 @@
 #define SILENT_MAX_MS 10000
 #define RETRY_MAX_MS 200		/* … and while none can be started: */
 #define RETRY_VAIN_MS 1000
-#define FORBIDDEN_MS 10		/* between two looks at what can't be waited for */
 #define FRUITLESS 8		/* collectors that did nothing, in a row, before we speak of it */
 #define STEADY_NS 1000000000ull	/* a collector that served so long was a good one */
 #define PART_NS 5000000000ull		/* one that lives lets go of the arena within this … */
-#define SAY_NS 1000000000ull		/* without a collector, then a user hears of it */
 #define KILLED_NS 5000000000ull		/* … and a private one that was killed within that, or is stuck */
 
 static tri_au32 arena_made;		/* futex: 1 done, 2 failed */
@@ -92,16 +90,7 @@ static struct {
 	uint32_t wake;
 } outbox;
 
-static sigset_t while_waiting;		/* the handshake signal is not in it */
 static bool leave;			/* the collector, as soon as no cycle is on */
-static uint64_t gone_ns;		/* there is no collector, since then; 0: there is one */
-
-/* Where nothing else of what threads want is done. */
-static void look_if_asked(void)
-{
-	atomic_fetch_and(&tri_g.wake, ~(uint32_t)TRI_WAKE_LOOK);
-	tri_throttle_look_if_asked();
-}
 
 /*
  * 0 to 2 are never anything else than standard streams, in our table as in that of a daemon that we
@@ -316,7 +305,7 @@ static short wait_for_news(uint64_t until_ns, bool looks)
 	if (until_ns && (until_ns < now || wait_ns > until_ns - now))
 		wait_ns = until_ns > now ? until_ns - now : 0;
 	wait = (struct timespec){ (time_t)(wait_ns / 1000000000), (long)(wait_ns % 1000000000) };
-	n = (int)syscall(SYS_ppoll, p, 2 + others, wait_ns == UINT64_MAX ? NULL : &wait, &while_waiting, 8);
+	n = (int)syscall(SYS_ppoll, p, 2 + others, wait_ns == UINT64_MAX ? NULL : &wait, &tri_agent_mask, 8);
 	err = errno;
 	told = (n > 0 && p[1].revents) || tri_read(&tri_g.wake) & TRI_WAKE_THREADS;
 	if (told || n == 0)
@@ -333,26 +322,6 @@ static short wait_for_news(uint64_t until_ns, bool looks)
 	wait = (struct timespec){ 0, 10000000 };
 	syscall(SYS_clock_nanosleep, CLOCK_MONOTONIC, 0, &wait, NULL);
 	return POLLIN | POLLOUT;
-}
-
-/** As poll(), for the agent, which looks at its groups meanwhile whenever a thread asks for that. */
-int tri_agent_poll(struct pollfd *p, unsigned int n, int ms)
-{
-	uint64_t until = tri_now_ns() + (uint64_t)ms * 1000000, now, left_ns;
-	struct timespec left;
-	int ready;
-
-	do {
-		look_if_asked();
-		now = tri_now_ns();
-		left_ns = now < until ? until - now : 0;
-		left = (struct timespec){ (time_t)(left_ns / 1000000000), (long)(left_ns % 1000000000) };
-		ready = (int)syscall(SYS_ppoll, p, n, &left, &while_waiting, 8);
-		/* A sandbox that forbids it: then a look is late by some milliseconds. */
-		if (ready < 0 && errno != EINTR)
-			ready = poll(p, n, left_ns ? FORBIDDEN_MS : 0);
-	} while (ready <= 0 && left_ns);
-	return ready > 0 ? ready : 0;
 }
 
 /* One write: a program that exits meanwhile may flush stdio's buffers a second time. */
@@ -412,7 +381,7 @@ static bool hear(void)
 /* Who waits for long wakes up once a second, while there is something to be said. */
 static uint64_t second_from_now(uint64_t until_ns)
 {
-	uint64_t second_ns = tri_now_ns() + SAY_NS;
+	uint64_t second_ns = tri_now_ns() + TRI_SAY_WITHOUT_NS;
 
 	return second_ns < until_ns ? second_ns : until_ns;
 }
@@ -426,7 +395,7 @@ static bool wait_for_end(uint64_t ns)
 
 	do {
 		wait_for_news(second_from_now(until), false);
-		look_if_asked();
+		tri_agent_look_if_asked();
 		tri_check_end_if_asked();
 		tri_say_without();
 		n = recv(sock, &msg, sizeof(msg), MSG_DONTWAIT);
@@ -446,7 +415,7 @@ static void part(void)
 {
 	uint32_t pid = tri_read(&tri_g.collector_pid);
 
-	gone_ns = tri_now_ns();
+	tri_without_since(tri_now_ns());
 	leave = false;
 	tri_policy_stop();
 	tri_write(&tri_g.collector_pid, 0);
@@ -537,20 +506,6 @@ static void serve(void)
 	collector_gone();
 }
 
-/** Tell a user, unless that was done, that there has been no collector for a while.  Agent only. */
-void tri_say_without(void)
-{
-	if (!gone_ns || tri_now_ns() - gone_ns < SAY_NS)
-		return;
-	if (*tri_complaint(TRI_COMPLAINT_NO_COLLECTOR)) {
-		tri_complain_now(TRI_COMPLAINT_NO_COLLECTOR);
-		return;
-	}
-	tri_complain(TRI_COMPLAINT_WITHOUT, false, "tricolor: no collector for a second by now, and memory is not freed: "
-		     "%s; is it stopped, or the machine short of CPUs?", tri_g.waits_for);
-	tri_complain_now(TRI_COMPLAINT_WITHOUT);
-}
-
 /* Threads that want something meanwhile do not shorten it. */
 static void rest(int ms)
 {
@@ -560,9 +515,9 @@ static void rest(int ms)
 		uint64_t wait_ns = second_from_now(until) - now;
 		struct timespec left = { (time_t)(wait_ns / 1000000000), (long)(wait_ns % 1000000000) };
 
-		if (syscall(SYS_ppoll, NULL, 0, &left, &while_waiting, 8) < 0 && errno != EINTR)
+		if (syscall(SYS_ppoll, NULL, 0, &left, &tri_agent_mask, 8) < 0 && errno != EINTR)
 			syscall(SYS_clock_nanosleep, CLOCK_MONOTONIC, 0, &left, NULL);
-		look_if_asked();
+		tri_agent_look_if_asked();
 		tri_check_end_if_asked();
 		tri_exit_if_alone();
 		tri_say_without();
@@ -600,8 +555,8 @@ static void *agent(void *unused)
 	tri_futex_wake(&arena_made);
 	if (arena_error)
 		return NULL;
-	gone_ns = tri_now_ns();
-	tri_write(&tri_g.without_collector_ns, gone_ns);
+	tri_write(&tri_g.without_collector_ns, tri_now_ns());
+	tri_without_since(tri_read(&tri_g.without_collector_ns));
 	while (!tri_read_acquire(&starter_done))
 		tri_futex_wait(&starter_done, 0, -1);
 	/* The starter fills in the control page. */
@@ -612,15 +567,15 @@ static void *agent(void *unused)
 			break;
 		tri_futex_wait(&tri_g.state, state, -1);
 	}
-	sigfillset(&while_waiting);
-	tri_signals_strip(&while_waiting);
+	sigfillset(&tri_agent_mask);
+	tri_signals_strip(&tri_agent_mask);
 	for (;;) {
 		sock = tri_connect();
 		if (sock >= 0) {
 			uint64_t began = tri_now_ns(), cycles = tri_read(&tri_g.view.ctl->cycles);
 			uint32_t unanswered = tri_read(&tri_g.unanswered);
 
-			gone_ns = 0;
+			tri_without_since(0);
 			tri_complaint_over(TRI_COMPLAINT_WITHOUT);
 			tri_write(&tri_g.without_collector_ns, 0);
 			serve();

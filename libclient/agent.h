@@ -3,6 +3,7 @@
 #ifndef TRI_AGENT_H
 #define TRI_AGENT_H
 
+#include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -15,6 +16,10 @@ extern __thread bool tri_is_agent TRI_HIDDEN __attribute__((tls_model("initial-e
 
 int tri_agent_start(void) TRI_HIDDEN;
 void tri_agent_wake(uint32_t what) TRI_HIDDEN;
+
+/* ---- agent_poll.c; agent ---- */
+extern sigset_t tri_agent_mask TRI_HIDDEN;	/* while it waits: the handshake signal is not in it */
+void tri_agent_look_if_asked(void) TRI_HIDDEN;
 int tri_agent_poll(struct pollfd *p, unsigned int n, int ms) TRI_HIDDEN;
 
 #endif

@@ -90,6 +90,9 @@ static bool try_again(struct tri_thread *t, struct tri_throttled *w, bool *tried
 
 	tri_leave(t);
 	if (t->short_bytes) {
+		/* A child of fork() has no agent before it needs one; without one no cycle would end the wait. */
+		if (tri_g.settings.max_wait_s && !t->depth)
+			tri_agent_ensure();
 		again = tri_throttle_wait(t, w);
 	} else if (!*tried) {
 		*tried = true;

@@ -48,16 +48,16 @@
 #include "../core/system/futex.h"
 #include "assist.h"
 #include "attributes.h"
-#include "shade.h"
 #include "checker.h"
 #include "error.h"
+#include "gc.h"
 #include "init.h"
 #include "inside.h"
 #include "lock.h"
 #include "scan.h"
+#include "shade.h"
 #include "signals.h"
 #include "state.h"
-#include "steps.h"
 
 #define QUANTUM_BYTES 16384
 #define DEBT_MAX_BYTES (1ull << 20)

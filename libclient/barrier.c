@@ -12,11 +12,11 @@
 #include "../core/heap/layout.h"
 #include "../core/system/point.h"
 #include "attributes.h"
-#include "shade.h"
 #include "checker.h"
+#include "gc.h"
 #include "inside.h"
+#include "shade.h"
 #include "state.h"
-#include "steps.h"
 #include "tricolor.h"
 
 typedef _Atomic(void *) slot_t;

@@ -106,20 +106,3 @@ int tri_brake_why(void)
 	return tri_fail(ENOMEM, "tricolor: without a collector a heap ends at %llu MiB here%s%s", mib,
 			*reason ? ": " : "", reason);
 }
-
-/** What the collector is, and what it is seen to do, in words. */
-void tri_collector_state(char *text, size_t room)
-{
-	unsigned int pid = tri_read(&tri_g.collector_pid);
-	char process[32], stat[512], *p;
-
-	snprintf(process, sizeof(process), "/proc/%u", pid);
-	/* The state follows the name, in parentheses. */
-	p = tri_cgroup_read(process, "stat", stat, sizeof(stat)) ? strrchr(stat, ')') : NULL;
-	if (p && (p[2] == 'T' || p[2] == 't'))
-		snprintf(text, room, "collector %u is stopped (state %c); continue it: kill -CONT %u", pid, p[2],
-			 pid);
-	else
-		snprintf(text, room, "collector %u does nothing (state %c); is its control group frozen?", pid,
-			 p && p[2] ? p[2] : '?');
-}

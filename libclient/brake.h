@@ -12,9 +12,10 @@
 void tri_brake_look(void) TRI_HIDDEN;
 bool tri_braked(uint64_t pages) TRI_HIDDEN;
 int tri_brake_why(void) TRI_HIDDEN;
-void tri_collector_state(char *text, size_t room) TRI_HIDDEN;
 
-/* gc.c: grows with everything that collectors are seen to do. */
+/* collector.c */
+void tri_collector_state(char *text, size_t room) TRI_HIDDEN;
+/* Grows with everything that collectors are seen to do. */
 uint64_t tri_progress(void) TRI_HIDDEN;
 #define TRI_WITHOUT_NS 10000000000ull	/* without that, or any collector, for so long: it is given up */
 

@@ -42,7 +42,6 @@
 #define END_NS 10000000000ull		/* exit() waits no longer for a program's last pass */
 
 tri_au32 tri_check_asked;		/* futex: 1 asked, 2 done */
-tri_au32 tri_check_looked;		/* changes while a pass goes on; agent */
 static tri_au32 sites_found;
 static int exit_status;
 static bool has_begun, is_child;

@@ -35,60 +35,16 @@
 #include "state.h"
 #include "watched.h"
 
-#define CONNECT_S 1			/* its queue of connections may be full */
 #define DIAL_MS 2000				/* its path is looked up within this, or not at all */
 #define LAST_MS 1000			/* a look-up that was left comes back within this, or … */
 #define AGAIN_NS 30000000000ull		/* a shared one that did not answer is tried again after this */
 #define OVERFLOW_UID 65534		/* every user that a user namespace does not know looks like this one */
 
 static bool is_private;
-static uint64_t not_before_ns;		/* the shared one is not asked until then */
 
 bool tri_connected_private(void)
 {
 	return is_private;
-}
-
-/** The shared one answers again: it is asked at the next opportunity. */
-void tri_shared_is_back(void)
-{
-	not_before_ns = 0;
-	tri_complaint_over(TRI_COMPLAINT_SHARED);
-}
-
-/** Whether there may be a shared collector at all. */
-bool tri_shared_is_wanted(void)
-{
-	const char *path = tri_g.settings.socket;
-
-	return *path && strcmp(path, "off") && strlen(path) < sizeof(((struct sockaddr_un *)0)->sun_path);
-}
-
-/** Whether we may start a tricolord. */
-bool tri_may_spawn(void)
-{
-	return !tri_on_valgrind() && strcmp(tri_g.settings.daemon, "off") != 0;
-}
-
-/** A socket for a connection to the shared collector.  @flags: SOCK_NONBLOCK, or 0. */
-int tri_shared_socket(int flags)
-{
-	struct timeval patience = { CONNECT_S, 0 };
-	int fd;
-
-	if (!tri_shared_is_wanted())
-		return -ENOENT;
-	fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | flags, 0);
-	if (fd < 0)
-		return -errno;
-	/* It bounds connect(), where a path leads to a socket, and what is sent. */
-	if (setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience))) {
-		int err = -errno;
-
-		close(fd);
-		return err;
-	}
-	return fd;
 }
 
 /* Connect @fd, which is closed if that fails. */
@@ -120,7 +76,7 @@ static int connect_to_shared(bool starts_marker, struct tri_welcome *w)
 
 	*w = (struct tri_welcome){ .board = -1, .program = -1 };
 	/* Whoever comes back to it after each death of a private one waits each time. */
-	if (tri_now_ns() < not_before_ns)
+	if (tri_shared_is_put_off())
 		return -EAGAIN;
 	tri_g.waits_for = "the shared one does not answer";
 	fd = tri_shared_socket(0);
@@ -141,7 +97,7 @@ static int connect_to_shared(bool starts_marker, struct tri_welcome *w)
 		close(fd);
 	}
 	if (err == -EAGAIN || err == -ETIMEDOUT || err == -ETIME)
-		not_before_ns = tri_now_ns() + AGAIN_NS;
+		tri_shared_put_off(tri_now_ns() + AGAIN_NS);
 	/* That there is none is nothing to speak of; what we have not got a private one does not get either. */
 	if (err != -ENOENT && err != -ECONNREFUSED && err != -ENOTDIR && err != -EMFILE && err != -ENFILE &&
 	    err != -ENOMEM)
@@ -227,7 +183,7 @@ static int have_it_marked(void)
 	int fd;
 
 	snprintf(reason, sizeof(reason), "%s", tri_complaint(TRI_COMPLAINT_NO_COLLECTOR));
-	not_before_ns = 0;
+	tri_shared_put_off(0);
 	fd = connect_to_shared(false, &w);
 	if (fd >= 0) {
 		is_private = false;

@@ -13,7 +13,11 @@
 /* connect.c */
 int tri_connect(void) TRI_HIDDEN;
 bool tri_connected_private(void) TRI_HIDDEN;	/* the collector that tri_connect() found is one of ours */
+
+/* shared.c */
 int tri_shared_socket(int flags) TRI_HIDDEN;
+void tri_shared_put_off(uint64_t ns) TRI_HIDDEN;
+bool tri_shared_is_put_off(void) TRI_HIDDEN;
 void tri_shared_is_back(void) TRI_HIDDEN;
 bool tri_shared_is_wanted(void) TRI_HIDDEN;
 bool tri_may_spawn(void) TRI_HIDDEN;

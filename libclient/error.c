@@ -47,6 +47,7 @@ static struct {
 } heap;
 
 static bool no_stderr;
+static uint64_t without_ns;		/* there is no collector, since then; 0: there is one; agent */
 
 __attribute__((constructor)) static void look_at_stderr(void)
 {
@@ -163,6 +164,26 @@ const char *tri_complaint(enum tri_complaint kind)
 	return heap_copy + (strncmp(heap_copy, prefix, skip) ? 0 : skip);
 }
 
+/** There has been no collector since @ns; 0: there is one.  Agent. */
+void tri_without_since(uint64_t ns)
+{
+	without_ns = ns;
+}
+
+/** Tell a user, unless that was done, that there has been no collector for a while.  Agent only. */
+void tri_say_without(void)
+{
+	if (!without_ns || tri_now_ns() - without_ns < TRI_SAY_WITHOUT_NS)
+		return;
+	if (*tri_complaint(TRI_COMPLAINT_NO_COLLECTOR)) {
+		tri_complain_now(TRI_COMPLAINT_NO_COLLECTOR);
+		return;
+	}
+	tri_complain(TRI_COMPLAINT_WITHOUT, false, "tricolor: no collector for a second by now, and memory is not freed: "
+		     "%s; is it stopped, or the machine short of CPUs?", tri_g.waits_for);
+	tri_complain_now(TRI_COMPLAINT_WITHOUT);
+}
+
 /* Whether a write to standard error would be taken at once. */
 static bool writable(void)
 {
@@ -185,7 +206,7 @@ static void write_line(const char *text)
 	pthread_sigmask(SIG_BLOCK, &pipe, &old);
 	sigpending(&pending);
 	if (n > 0 && write(2, line, (size_t)n) < 0 && !sigismember(&pending, SIGPIPE))
-		while (sigtimedwait(&pipe, NULL, &now) == SIGPIPE)
+		while (syscall(SYS_rt_sigtimedwait, &pipe, NULL, &now, 8L) == SIGPIPE)
 			;
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
 }

@@ -4,6 +4,7 @@
 #define TRI_ERROR_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "../core/heap/layout.h"
 #include "attributes.h"
@@ -30,6 +31,8 @@ void tri_complaint_over(enum tri_complaint kind) TRI_HIDDEN;
 const char *tri_complaint(enum tri_complaint kind) TRI_HIDDEN;
 void tri_tell(const char *text) TRI_HIDDEN;
 void tri_say(void) TRI_HIDDEN;
+#define TRI_SAY_WITHOUT_NS 1000000000ull	/* without a collector, then a user hears of it */
+void tri_without_since(uint64_t ns) TRI_HIDDEN;
 void tri_say_without(void) TRI_HIDDEN;
 void tri_error_reset(void) TRI_HIDDEN;
 

@@ -62,7 +62,6 @@
 #include "tricolor.h"
 #include "unseen.h"
 
-#define ATTACH_PATIENCE_S 1
 #define LOCKS_PATIENCE_NS 2000000000ull
 #define INSIDE_PATIENCE_NS 100000000ull	/* a thread that may hold the lock itself */
 #define CHILD_PATIENCE_NS 3000000000ull	/* without a sign of life */
@@ -79,37 +78,16 @@ struct handover {
 	tri_au32 child;			/* robust futex: thread ID of the child, and that it died; kernel */
 };
 
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;	/* a thread of ours is being attached */
 static tri_au32 told;			/* that a child has no copy */
 
 /* Of the thread that forks, from prepare to its end. */
 static __thread struct {
-	bool locked, starting;		/* has `lock`; tri_start_hold() */
+	bool locked, starting;		/* tri_fork_hold(); tri_start_hold() */
 	bool between;			/* tri_between, as it was */
 	bool prepared;			/* the mask below is one */
 	uint64_t mask;			/* of signals, as it was */
 	struct handover *shared;	/* a copy is being made, and all locks are held */
 } forking __attribute__((tls_model("initial-exec")));
-
-/** Keep fork() from happening.  Returns what tri_fork_release() wants.  errno is kept. */
-bool tri_fork_hold(void)
-{
-	struct timespec until;
-	int err = errno;
-	bool held;
-
-	clock_gettime(CLOCK_REALTIME, &until);
-	until.tv_sec += ATTACH_PATIENCE_S;
-	held = !pthread_mutex_timedlock(&lock, &until);
-	errno = err;
-	return held;
-}
-
-void tri_fork_release(bool held)
-{
-	if (held)
-		pthread_mutex_unlock(&lock);
-}
 
 /* Said once a process, as a program may fork for each request. */
 __attribute__((format(printf, 1, 2)))
@@ -537,7 +515,7 @@ bool tri_fork_copied(void)
 /* In the child, at the end. */
 void tri_fork_reset(void)
 {
-	pthread_mutex_init(&lock, NULL);
+	tri_fork_lock_reset();
 	tri_loader_reset();
 	forking.shared = NULL;
 	if (forking.prepared)

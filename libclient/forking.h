@@ -9,6 +9,7 @@
 
 bool tri_fork_hold(void) TRI_HIDDEN;
 void tri_fork_release(bool held) TRI_HIDDEN;
+void tri_fork_lock_reset(void) TRI_HIDDEN;
 void tri_fork_prepare(void) TRI_HIDDEN;
 void tri_fork_over(void) TRI_HIDDEN;
 bool tri_fork_copied(void) TRI_HIDDEN;

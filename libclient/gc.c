@@ -34,19 +34,6 @@
  */
 static tri_au64 given_up;
 
-/**
- * A number that changes when a collector does anything for this heap, or the agent does for one.
- * (What it does not change with: an idle collector that lives.)
- */
-uint64_t tri_progress(void)
-{
-	const struct tri_ctl *ctl = tri_g.view.ctl;
-
-	return (uint64_t)tri_read(&ctl->work_seq) + tri_read(&ctl->cycles) + tri_read(&ctl->gc_done) +
-	       tri_read(&ctl->free_done) + tri_read(&ctl->released_bytes) + tri_read(&tri_g.reconnects) +
-	       tri_read(&tri_check_looked);
-}
-
 static int no_collector(void)
 {
 	const char *why = tri_complaint(TRI_COMPLAINT_STUCK);
@@ -128,6 +115,16 @@ int tri_gc_wait_until(tri_au32 *done, uint32_t mine, uint32_t wake)
 	tri_write(&t->waits, 0);
 	tri_say_unsaid();
 	return err;
+}
+
+/** For TRICOLOR_DEBUG=gc=N: @t, which is outside, has made an allocation or a store, and waits if a step is due. */
+__attribute__((noinline))
+void tri_step(struct tri_thread *t)
+{
+	uint32_t step;
+
+	if (tri_step_is_due(t, &step))
+		tri_gc_wait_until(&tri_g.steps, step, TRI_WAKE_GC);
 }
 
 /** Ask for one more of @wanted, and wait for it.  Returns as tri_gc(). */

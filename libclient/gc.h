@@ -8,6 +8,9 @@
 #include "../core/heap/layout.h"
 #include "attributes.h"
 
+struct tri_thread;
+
+void tri_step(struct tri_thread *t) TRI_HIDDEN;
 int tri_gc_wait(tri_au32 *wanted, tri_au32 *done, uint32_t wake) TRI_HIDDEN;
 int tri_gc_wait_until(tri_au32 *done, uint32_t mine, uint32_t wake) TRI_HIDDEN;
 

@@ -16,6 +16,7 @@
 #include "../core/heap/layout.h"
 #include "../core/proto/client.h"
 #include "../core/proto/passing.h"
+#include "../core/proto/version.h"
 #include "agent.h"
 #include "backing.h"
 #include "error.h"
@@ -54,7 +55,7 @@ int tri_hello_send(int fd, bool starts_marker)
 		   (tri_g.settings.trace_scav ? TRI_HELLO_TRACE_SCAV : 0u) |
 		   (tri_g.settings.trace_limit ? TRI_HELLO_TRACE_LIMIT : 0u) |
 		   (starts_marker ? TRI_HELLO_STARTS_MARKER : 0u) | tri_unchosen();
-	snprintf(in.msg.client.release, sizeof(in.msg.client.release), "%s", tri_version());
+	snprintf(in.msg.client.release, sizeof(in.msg.client.release), "%s", TRI_VERSION);
 	in.fds[0] = arena;
 	in.msg.client.fds[0] = TRI_FD_ARENA;
 	in.count = 1;

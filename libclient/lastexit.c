@@ -24,6 +24,7 @@
 #include "real.h"
 #include "state.h"
 #include "tasks.h"
+#include "thread.h"
 
 /* The C library's count, which it exports for debuggers (nptl_db/structs.def). */
 static unsigned int *count;

@@ -86,15 +86,3 @@ bool tri_main_is_over(void)
 
 	return tri_thread_over(&t);
 }
-
-/** Forget threads that have ended without a word.  list_lock. */
-void tri_threads_reap(void)
-{
-	struct tri_thread *t, *next;
-
-	for (t = tri_g.threads; t; t = next) {
-		next = t->next;
-		if (tri_thread_over(t))
-			tri_thread_remove(t);
-	}
-}

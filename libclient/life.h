@@ -2,7 +2,7 @@
 /*
  * life.h - which threads have ended, and whether the main thread has
  *
- * tri_life_begin() and tri_life_end() are called by the thread itself; tri_threads_reap() with list_lock.
+ * tri_life_begin() and tri_life_end() are called by the thread itself.
  */
 #ifndef TRI_LIFE_H
 #define TRI_LIFE_H
@@ -20,6 +20,5 @@ void tri_life_begin_main(void) TRI_HIDDEN;
 bool tri_main_is_over(void) TRI_HIDDEN;
 bool tri_main_lives(void) TRI_HIDDEN;
 void tri_main_wait(void) TRI_HIDDEN;
-void tri_threads_reap(void) TRI_HIDDEN;					/* list_lock */
 
 #endif

@@ -123,21 +123,6 @@ void tri_pressure_reset(void)
 	tri_write(&waiter.tid, 0);
 }
 
-/* The program's choice is where a collector can't write. */
-static uint32_t limit_policy(void)
-{
-	if (tri_read(&tri_g.settings.chosen) & TRI_CHOSEN_LIMIT_POLICY)
-		return tri_g.settings.limit_policy;
-	return tri_read(&tri_g.view.ctl->limit_policy);
-}
-
-/** Whether an allocation that needs fresh pages fails for the limit's sake. */
-bool tri_refusing(void)
-{
-	return unlikely(tri_read(&tri_g.view.ctl->refuse)) &&
-	       limit_policy() == TRI_LIMIT_FAIL_FAST && tri_read(&tri_g.collector_pid);
-}
-
 /**
  * An allocation has failed: was it for the limit?  Then errno and tri_error() are set, and the
  * collector is asked to look again: without allocation nothing else would make it.

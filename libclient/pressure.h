@@ -8,7 +8,7 @@
 
 #include "attributes.h"
 
-bool tri_refusing(void) TRI_HIDDEN;
+bool tri_refusing(void) TRI_HIDDEN;	/* refusing.c */
 bool tri_refused(void) TRI_HIDDEN;
 void tri_pressure_reset(void) TRI_HIDDEN;
 pid_t tri_pressure_thread(void) TRI_HIDDEN;

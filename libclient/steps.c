@@ -19,7 +19,6 @@
  */
 #include "../core/heap/layout.h"
 #include "../core/system/futex.h"
-#include "gc.h"
 #include "init.h"
 #include "lock.h"
 #include "state.h"
@@ -89,16 +88,17 @@ static void want(uint32_t step)
 	turn();
 }
 
-/* @t has made an allocation or a store. */
-__attribute__((noinline))
-void tri_step(struct tri_thread *t)
+/*
+ * @t has made an allocation or a store.  True: it is to wait until *@step handshakes are done.
+ */
+bool tri_step_is_due(struct tri_thread *t, uint32_t *step)
 {
 	uint32_t seen;
 
 	if (t == tri_g.common || t->depth || tri_between)
-		return;
+		return false;
 	if ((atomic_fetch_add(&operations, 1) + 1) % tri_g.settings.gc_every)
-		return;
+		return false;
 	/*
 	 * Acquire: pairs with the increment in tri_step_done(), which comes after the end of a cycle.  So a cycle that is
 	 * on here has a step to come, and if none is on, the one that is asked for has.
@@ -106,6 +106,7 @@ void tri_step(struct tri_thread *t)
 	seen = tri_read_acquire(&tri_g.steps);
 	if (__atomic_load_n(&tri_g.phase, __ATOMIC_RELAXED) == TRI_PHASE_OFF)
 		atomic_fetch_add(&tri_g.gc_wanted, 1);
-	want(seen + 1);
-	tri_gc_wait_until(&tri_g.steps, seen + 1, TRI_WAKE_GC);
+	*step = seen + 1;
+	want(*step);
+	return true;
 }

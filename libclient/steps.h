@@ -4,12 +4,13 @@
 #define TRI_STEPS_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "attributes.h"
 
 struct tri_thread;
 
-void tri_step(struct tri_thread *t) TRI_HIDDEN;
+bool tri_step_is_due(struct tri_thread *t, uint32_t *step) TRI_HIDDEN;
 void tri_step_hold(void) TRI_HIDDEN;
 void tri_step_done(void) TRI_HIDDEN;
 void tri_step_whole(bool begins) TRI_HIDDEN;

@@ -490,3 +490,15 @@ void tri_threads_forked(struct tri_thread *self)
 	tri_write(&self->slot->buffer, self->buffer);
 	link_thread(self, &tri__tls, inlined);
 }
+
+/** Forget threads that have ended without a word.  list_lock. */
+void tri_threads_reap(void)
+{
+	struct tri_thread *t, *next;
+
+	for (t = tri_g.threads; t; t = next) {
+		next = t->next;
+		if (tri_thread_over(t))
+			tri_thread_remove(t);
+	}
+}

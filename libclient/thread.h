@@ -134,6 +134,7 @@ void tri_main_thread_attach(void) TRI_HIDDEN;
 void tri_list_lock(struct tri_thread *self) TRI_HIDDEN;
 void tri_list_unlock(struct tri_thread *self) TRI_HIDDEN;
 void tri_thread_remove(struct tri_thread *t) TRI_HIDDEN;	/* list_lock */
+void tri_threads_reap(void) TRI_HIDDEN;			/* list_lock */
 void tri_threads_reset(void) TRI_HIDDEN;
 void tri_threads_forked(struct tri_thread *self) TRI_HIDDEN;
 void tri_thread_exiting(void) TRI_HIDDEN;

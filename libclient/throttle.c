@@ -511,7 +511,7 @@ bool tri_throttle_wait(struct tri_thread *t, struct tri_throttled *w)
 	w->bytes = t->short_bytes;
 	t->short_bytes = 0;
 	let_pass(t, 0, 0);
-	if (!tri_g.settings.max_wait_s || t->depth || tri_agent_ensure()) {
+	if (!tri_g.settings.max_wait_s || t->depth || !__atomic_load_n(&tri_g.agent_tid, __ATOMIC_ACQUIRE)) {
 		let_pass(t, UINT64_MAX, INT64_MIN);
 		return true;
 	}

@@ -31,7 +31,7 @@ static void at(const char *point);
 #define PAGES (TRI_CHUNK_PAGES * 8)
 #define THREADS 24
 
-struct tri_global tri_g;
+struct tri_global tri_g = { .agent_tid = 1 };
 __thread struct tri__tls tri__tls;
 static struct tri_thread threads[THREADS];
 static uint64_t now_ns = 1000000000, progress;	/* long ago: who waits until then waits no more */
@@ -50,11 +50,6 @@ uint64_t tri_now_ns(void)
 uint64_t tri_progress(void)
 {
 	return progress;
-}
-
-int tri_agent_ensure(void)
-{
-	return 0;
 }
 
 void tri_agent_wake(uint32_t what)
