@@ -31,11 +31,15 @@ bool board_read(struct board *b, struct board_figures *f, unsigned int tries)
 		for (i = 0; i < BOARD_WORDS; i++)
 			words[i] = atomic_load_explicit(&b->figures[i], memory_order_relaxed);
 		atomic_thread_fence(memory_order_acquire);
-		if (!(before & 1) && before == atomic_load_explicit(&b->sequence, memory_order_relaxed)) {
+		if (!(before & 1) &&
+		    before == atomic_load_explicit(&b->sequence, memory_order_relaxed)) {
 			memcpy(f, words, sizeof(*f));
 			return true;
 		}
-		/* It lost its CPU between two words: a thread that spins won't give it back. */
+		/*
+		 * The writer lost its CPU between two words, and would not get it back from a
+		 * thread that spins.
+		 */
 		sched_yield();
 	}
 	return false;
@@ -51,7 +55,8 @@ void board_order(struct board *b, enum board_order kind, uint32_t number, int64_
 	atomic_store(&b->rung, 1);
 }
 
-bool board_take(struct board *b, enum board_order kind, uint32_t met, uint32_t *number, int64_t *value)
+bool board_take(struct board *b, enum board_order kind, uint32_t met, uint32_t *number,
+		int64_t *value)
 {
 	struct board_mailbox *m = &b->mailbox[kind];
 

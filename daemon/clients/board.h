@@ -1,15 +1,17 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * board.h - what the thread that marks a heap, and who decides about it, have in common
+ * board.h - the words that the thread that marks a heap shares with those who decide about it
  *
- * A board belongs to one arena.  The *marker*, which is the arena's thread, writes its figures there, and who
- * gives *orders* leaves them there.  Neither waits for the other: figures are under a sequence lock, and there
- * is one mailbox a kind of order, in which the newest value wins, so that nothing can be full.
+ * A board belongs to one arena.  The *marker*, which is the arena's thread, writes figures to it.
+ * Those who decide leave *orders* on it.  Neither waits for the other: figures are under a sequence
+ * lock, and there is one mailbox for each kind of order, in which the newest value wins, so that
+ * nothing can be full.
  *
- * In one process a board is plain memory (registry.c).  Between two it is a page of a memory file (link.h), and
- * then each side takes the other for hostile.  So a side never reads back what it has written itself: it keeps
- * the numbers of its orders, or of those that it has met, for itself, and writes copies of them.  What it reads
- * can be anything at any time: each word is read once, checked, and used.
+ * Within one process a board is plain memory (registry.c).  Between two processes it is a page of a
+ * memory file (link.h), and each side takes the other for hostile.  So a side never reads back what
+ * it has written itself: it keeps the numbers of its orders, or of those that it has met, for
+ * itself, and writes copies of them.  What it reads can be anything at any time: each word is read
+ * once, checked, and used.
  */
 #ifndef TRICOLOR_BOARD_H
 #define TRICOLOR_BOARD_H
@@ -54,13 +56,16 @@ struct board_figures {
 	uint64_t limit_events;		/* times that the limit had to give way */
 	uint64_t limit_policy;		/* enum tri_limit_policy */
 	uint64_t limited_gc_ns, limited_program_ns;	/* CPU time under a limit: see limit.c */
-	/* Of the client's allocations, for the kernel's limit: how many waited, how long, and the longest. */
+	/*
+	 * Of the client's allocations, for the kernel's limit: how many waited, how long, and the
+	 * longest.
+	 */
 	uint64_t throttled, throttled_ns, throttled_max_ns;
 };
 
 #define BOARD_WORDS (sizeof(struct board_figures) / sizeof(uint64_t))
 
-/* What an arena can be told to do.  Those with a value set it; the others do a thing once. */
+/* What an arena can be ordered to do.  Orders with a value set it; the others do something once. */
 enum board_order {
 	ORDER_GC_PERCENT, /* value: -1: off */
 	ORDER_MEMORY_LIMIT, /* value: PACER_NO_LIMIT: none */
@@ -70,8 +75,10 @@ enum board_order {
 	ORDER_DEFAULTS, /* the configuration's defaults have changed */
 	ORDER_SHARE, /* value: of the budget of its cgroup; PACER_NO_LIMIT: none */
 	ORDER_PRESSURE, /* value: enum tri_pressure of its cgroup */
-	ORDER_WAKE_AFTER, /* value: allocation after which to ring the watcher, which sleeps until then */
-	ORDER_URGENT, /* memory is short: release, and collect if it is worth it */
+	/* value: allocation after which to wake the watcher, which sleeps until then; 0: no more */
+	ORDER_WAKE_AFTER,
+	/* memory is short: release, and collect if enough was allocated since the last cycle */
+	ORDER_URGENT,
 	ORDER_STOP, /* the daemon ends: let go of the client after this cycle */
 	ORDERS,
 };
@@ -82,7 +89,7 @@ struct board_mailbox {
 	_Atomic(uint32_t) done;		/* newest that was met; the marker */
 };
 
-/* What the marker wants of who gives orders. */
+/* What the marker wants of those who give orders. */
 enum {
 	BOARD_MET = 1,			/* orders were met: somebody may be waiting for that */
 	BOARD_WAKE = 2,			/* a cycle starts, and the watcher slept */
@@ -104,7 +111,7 @@ struct board {
 	_Atomic(uint64_t) figures[BOARD_WORDS];
 	_Atomic(uint32_t) wants;	/* BOARD_*, cleared by who gives orders */
 
-	/* Who gives orders. */
+	/* Those who give orders. */
 	struct board_mailbox mailbox[ORDERS];
 	struct board_defaults defaults;
 	_Atomic(uint32_t) rung;		/* hint that there are orders, cheaper than a system call */
@@ -120,15 +127,19 @@ static inline void board_set_phase(struct board *b, unsigned int phase)
 	atomic_store_explicit(&b->phase, phase, memory_order_relaxed);
 }
 
-/** Whether there is an order of @kind other than @met, the newest that was met: its number and value. */
-bool board_take(struct board *b, enum board_order kind, uint32_t met, uint32_t *number, int64_t *value);
+/**
+ * Whether there is an order of @kind other than @met, the newest that was met: its number and
+ * value.
+ */
+bool board_take(struct board *b, enum board_order kind, uint32_t met, uint32_t *number,
+		int64_t *value);
 
 static inline void board_done(struct board *b, enum board_order kind, uint32_t number)
 {
 	atomic_store(&b->mailbox[kind].done, number);
 }
 
-/* ---- Who gives orders ---- */
+/* ---- Those who give orders ---- */
 
 /** A consistent copy.  False: there was none to be had in @tries; then @f is as it was. */
 bool board_read(struct board *b, struct board_figures *f, unsigned int tries);

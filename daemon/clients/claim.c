@@ -2,23 +2,25 @@
 /*
  * claim.c - what a client says of itself, and the files of its control groups that it has sent
  *
- * Collector and client may be in different containers, where neither paths nor PIDs mean the same to both.  What
- * is open means the same: a client sends the files of its control groups with HELLO, and we read them.
+ * Collector and client may be in different containers, where neither paths nor PIDs mean the same
+ * to both.  An open file means the same to both: a client sends the files of its control groups
+ * with HELLO, and we read them.
  *
- * Nothing of that is believed.  Each descriptor
+ * None of that is believed.  Each descriptor
  *
- *  1. is a regular file of a cgroup file system, which nobody can let us wait in, or make longer, as a file of the
- *     client's own might;
- *  2. is open for what we do with it.  Who may open it the kernel has asked then, with the client's rights: by
- *     reading we learn no more than the client knows;
- *  3. is read before it is written or polled, if it is one for that: a file of pressure begins with "some avg10=",
- *     memory.events with "low".  What is written into one is a trigger, which others refuse; and they would make
- *     poll() return at once, again and again.
+ *  1. is a regular file of a cgroup file system, in which nobody can make us wait, and which nobody
+ *     can make longer, as they could a file of the client's own;
+ *  2. is open for what we do with it.  The kernel has checked the client's rights when it was
+ *     opened, so by reading we learn no more than the client knows;
+ *  3. is read before it is written or polled, if it is meant for that: a file of pressure begins
+ *     with "some avg10=", and memory.events with "low".  What we write into one is a trigger, which
+ *     other files refuse, and other files would make poll() return at once, again and again.
  *
- * So no file is taken of which we could not tell by reading what it is: v1's cgroup.event_control can only be
- * written, as can memory.force_empty, into which whatever is written makes the kernel work for a long time.
+ * So no file is taken that reading cannot identify: v1's cgroup.event_control can only be written,
+ * and so can memory.force_empty, which makes the kernel work for a long time whatever is written.
  *
- * All this does not make it the client's own group.  Whom it may count with is for levels.c to say.
+ * All this does not make it the client's own group.  levels.c decides which clients may count
+ * together.
  */
 #include "claim.h"
 

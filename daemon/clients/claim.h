@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * claim.h - what a client says of itself, and the files of its control groups that it has sent: see claim.c
+ * claim.h - what a client says of itself, and the files of its control groups that it has sent: see
+ * claim.c
  */
 #ifndef TRICOLOR_CLAIM_H
 #define TRICOLOR_CLAIM_H
@@ -13,24 +14,24 @@
 #include "core/proto/client.h"
 
 /*
- * From HELLO to the end of the arena, of which it is a part.  Texts are constant, and clean.  The files of
- * memory belong to the watcher, who takes them out; those of CPUs to the arena's thread.
+ * From HELLO to the end of the arena, of which it is a part.  Texts are constant, and clean.  The
+ * files of memory belong to the watcher, who takes them out; those of CPUs to the arena's thread.
  */
 struct claim {
 	int32_t pid;			/* in the client's namespace */
 	char comm[16];
 	char host[64];
 	char cgroup[128];		/* path of its memory cgroup, in its namespace */
-	char why[96];			/* why no files of it could be sent; "": they were, or it is in none */
+	char why[96];	/* why no files of it could be sent; "": they were, or it is in none */
 	bool sends;			/* it could send files, or is in no group */
 	unsigned int levels;		/* that there is a file of, or one above */
 	struct tri_cgroup_files level[TRI_FD_LEVELS];
 };
 
 /**
- * A client has sent @n descriptors, of which @hello says what they are.  Those that are what it says are in
- * the claim then, the arena's is in @arena (or -1), and all others are closed.  NULL: no memory; all but the
- * arena's are closed.
+ * A client has sent @n descriptors, of which @hello says what they are.  Those that are what it
+ * says are in the claim then, the arena's is in @arena (or -1), and all others are closed.  NULL:
+ * no memory; all but the arena's are closed.
  */
 struct claim *claim_new(const struct tri_hello *hello, const int *fds, size_t n, int *arena);
 

@@ -14,7 +14,7 @@
 
 static struct {
 	pthread_mutex_t lock;
-	int wake_fd;			/* constant while there are threads; -1: there is no election */
+	int wake_fd;	/* constant while there are threads; -1: there is no election */
 
 	/* The lock. */
 	struct election_key wanted;

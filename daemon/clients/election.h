@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * election.h - what the threads of a private collector tell each other about the election of a policy
+ * election.h - what the threads of a private collector tell each other about the election of a
+ * policy
  *
- * The election itself is a thread of its own (daemon/service/elect.c).  The watcher says which group limits our client,
- * the arena's thread what has become of its policy, and the election's thread what has come of the election.  All of
- * that is here, under one lock, which is held for a few words and never over a system call that waits.
+ * The election itself is a thread of its own (daemon/service/elect.c).  The watcher says which
+ * group limits our client, the arena's thread what has become of its policy, and the election's
+ * thread what has come of the election.  All of that is here, under one lock, which is held for a
+ * few words and never over a system call that waits.
  */
 #ifndef TRICOLOR_ELECTION_H
 #define TRICOLOR_ELECTION_H
@@ -37,12 +39,15 @@ void election_group(dev_t dev, ino_t ino);
 /* ---- The arena's thread ---- */
 
 /**
- * Our client, process @pid, has said @hello, with @n descriptors, of which copies are made.  Before the arena is in the
- * registry.  There is no election before that.
+ * Our client, process @pid, has said @hello, with @n descriptors, of which copies are made.  Before
+ * the arena is in the registry.  There is no election before that.
  */
 void election_hello(const struct tri_msg *hello, pid_t pid, const int *fds, size_t n);
 
-/** The newest result that was not taken yet, and the descriptors of link and board that belong to it, or -1. */
+/**
+ * The newest result that was not taken yet, and the descriptors of link and board that belong to
+ * it, or -1.
+ */
 enum election_result election_take(int given[2]);
 
 /** The link with an elected policy is over: elect again. */
@@ -55,7 +60,8 @@ void election_bar(bool barred);
 
 /* What the others have said. */
 struct election_state {
-	struct election_key wanted;	/* the group to elect for; none while we are barred, or before HELLO */
+	/* the group to elect for; none while we are barred, or before HELLO */
+	struct election_key wanted;
 	bool barred;
 	bool over;			/* a link has ended since the last call */
 	bool failed;			/* the last election has, and that is not long ago */
@@ -68,7 +74,10 @@ struct election_hello {
 	size_t nfds;
 };
 
-/** Once, before the thread: an eventfd that is readable when election_read() has something new.  -1: errno. */
+/**
+ * Once, before the thread: an eventfd that is readable when election_read() has something new.  -1:
+ * errno.
+ */
 int election_open(void);
 
 /** There is no thread after all: nobody takes part. */
@@ -80,7 +89,10 @@ const struct election_hello *election_client(void);
 /** It has failed: election_group() has it tried again, but not soon. */
 void election_failed(void);
 
-/** Replace the result.  Descriptors of one that nobody took are closed.  The caller has the arena's thread take it. */
+/**
+ * Replace the result.  Descriptors of one that nobody took are closed.  The caller has the arena's
+ * thread take it.
+ */
 void election_answer(enum election_result result, int sock, int board);
 
 #endif

@@ -2,17 +2,19 @@
 /*
  * ending.c - what ended a client, as far as that can be known
  *
- * An end of file says only that the client's connection is gone.  The facts, in this order:
+ * An end of file says only that the client's connection is gone.  The facts come from, in this
+ * order:
  *
- *  1. A pidfd, which the connection gives, or the client's number (peer.c).  It is readable when all threads
- *     have ended; before that the client has only closed the connection, as execve() does.
+ *  1. A pidfd, from the connection or from the client's number (peer.c).  It is readable when all
+ *     threads have ended.  If it is not, the client has only closed the connection, as execve()
+ *     does.
  *  2. PIDFD_GET_INFO with the exit's status: Linux 6.15, once the parent has waited for the client.
- *  3. Before that, and on older kernels: the status in /proc/PID/stat of a process that nobody has waited for
- *     yet, which is shown to its own user and to root.  The pidfd is asked before and after it, so that the number
- *     is the client's and nobody else's.
+ *  3. Before that, and on older kernels, the status in /proc/PID/stat of a process that nobody has
+ *     waited for yet.  It is shown to the process's own user and to root.  The pidfd is polled
+ *     before and after it is read, so that the number is the client's and no other process's.
  *  4. The group's count of processes that the kernel killed for memory.
  *
- * What none of them tells is not known, and is called so.
+ * What none of them tells is called not known.
  */
 #include "ending.h"
 
@@ -69,7 +71,9 @@ static int find_events(pid_t pid, int pidfd, const struct claim *claim)
 		return fcntl(fd, F_DUPFD_CLOEXEC, 3);
 	cg = malloc(sizeof(*cg));
 	if (cg && pid > 0 && tri_cgroup_find("", pid, "memory", cg) && peer_lives(pidfd))
-		fd = tri_cgroup_open(cg->dir, cg->version == 1 ? "memory.oom_control" : "memory.events", O_RDONLY);
+		fd = tri_cgroup_open(cg->dir,
+				     cg->version == 1 ? "memory.oom_control" : "memory.events",
+				     O_RDONLY);
 	free(cg);
 	return fd;
 }
@@ -123,13 +127,16 @@ static bool read_process(pid_t pid, const char *name, char *text, size_t room)
 	return tri_cgroup_read(process, name, text, room);
 }
 
-/* Whether line @name of /proc/PID/status has but @id: real, effective, saved, and of file systems. */
+/*
+ * Whether line @name of /proc/PID/status has but @id: real, effective, saved, and of file systems.
+ */
 static bool only_id(const char *text, const char *name, unsigned int id)
 {
 	unsigned int ids[4];
 	const char *at = strstr(text, name);
 
-	return at && sscanf(at + strlen(name), "%u %u %u %u", &ids[0], &ids[1], &ids[2], &ids[3]) == 4 &&
+	return at &&
+	       sscanf(at + strlen(name), "%u %u %u %u", &ids[0], &ids[1], &ids[2], &ids[3]) == 4 &&
 	       ids[0] == id && ids[1] == id && ids[2] == id && ids[3] == id;
 }
 
@@ -138,8 +145,8 @@ static bool is_ours(pid_t pid)
 {
 	char text[4096];
 
-	return read_process(pid, "status", text, sizeof(text)) && only_id(text, "\nUid:", geteuid()) &&
-	       only_id(text, "\nGid:", getegid());
+	return read_process(pid, "status", text, sizeof(text)) &&
+	       only_id(text, "\nUid:", geteuid()) && only_id(text, "\nGid:", getegid());
 }
 
 /* The last number of /proc/PID/stat of one that nobody has waited for. */
@@ -183,7 +190,10 @@ void ending_look(const struct ending_watch *w, struct ending *e)
 {
 	uint64_t kills;
 
-	/* A zombie tells how it ended, and so does one that was waited for; but not in the moment between. */
+	/*
+	 * A zombie tells how it ended, and so does one that was waited for; but not in the moment
+	 * between.
+	 */
 	if (e->how == ENDING_EXIT || e->how == ENDING_SIGNAL)
 		return;
 	look_how(w, e);
@@ -228,13 +238,14 @@ const char *ending_text(const struct ending *e, char text[static 128])
 		snprintf(text, 128, "ended with status %d", e->status);
 		return text;
 	case ENDING_SIGNAL:
-		snprintf(text, 128, "was killed by signal %d%s%s%s%s", e->signal, name ? " (SIG" : "",
-			 name ? name : "", name ? ")" : "",
+		snprintf(text, 128, "was killed by signal %d%s%s%s%s", e->signal,
+			 name ? " (SIG" : "", name ? name : "", name ? ")" : "",
 			 e->signal == SIGKILL && e->oom_kills ? ", by the kernel for memory" : "");
 		return text;
 	case ENDING_UNKNOWN:
-		return e->oom_kills ? "has ended, as the kernel killed processes of its group for memory" :
-				      "has ended, by a signal or by _exit(): this kernel does not tell";
+		return e->oom_kills ?
+			       "has ended, as the kernel killed processes of its group for memory" :
+			       "has ended, by a signal or by _exit(): this kernel does not tell";
 	case ENDING_UNSEEN:
 		break;
 	}

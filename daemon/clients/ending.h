@@ -35,12 +35,18 @@ struct ending_watch {
 	uint64_t oom_kills;		/* of the group when it came */
 };
 
-/** Begin to watch the client at the other end of @sock, whose number is @pid.  @claim: what it says, or NULL. */
+/**
+ * Begin to watch the client at the other end of @sock, whose number is @pid.  @claim: what it says,
+ * or NULL.
+ */
 void ending_watch(struct ending_watch *w, int sock, pid_t pid, const struct claim *claim);
 
 #define ENDING_NOTHING ((struct ending){ .how = ENDING_UNSEEN })
 
-/** What there is to know now.  @e: ENDING_NOTHING, or of an earlier look: how it ended is not forgotten. */
+/**
+ * What there is to know now.  @e: ENDING_NOTHING, or of an earlier look: how it ended is not
+ * forgotten.
+ */
 void ending_look(const struct ending_watch *w, struct ending *e);
 
 /** The same, after waiting for more until @until_ns of CLOCK_MONOTONIC. */

@@ -24,7 +24,10 @@ static int map(struct link_board *b, int fd)
 		b->board = NULL;
 		return ENOMEM;
 	}
-	/* Who punches a hole into it while no memory is left has the other touch a page that is missing. */
+	/*
+	 * Who punches a hole into it while no memory is left has the other touch a page that is
+	 * missing.
+	 */
 	b->guard = fault_guard(b->board, BOARD_BYTES);
 	if (b->guard)
 		return 0;
@@ -53,7 +56,8 @@ int link_board_map(struct link_board *b, int fd, const char **why)
 	int seals = fcntl(fd, F_GET_SEALS);
 	struct stat st;
 
-	*why = "the board is no memory file that is sealed against shrinking, growing and other seals";
+	*why = "the board is no memory file that is sealed against shrinking, growing and other "
+	       "seals";
 	if (seals < 0 || seals != SEALS)
 		return EPERM;
 	*why = "the board has another size than ours; install the same version of both";
@@ -77,5 +81,6 @@ bool link_send(int sock, enum link_type type, int32_t pid, uint32_t level, const
 	struct link_msg msg = { .type = type, .version = LINK_VERSION, .pid = pid, .level = level };
 
 	snprintf(msg.text, sizeof(msg.text), "%s", text);
-	return send(sock, &msg, sizeof(msg), MSG_NOSIGNAL | MSG_DONTWAIT) == sizeof(msg) || errno == EAGAIN;
+	return send(sock, &msg, sizeof(msg), MSG_NOSIGNAL | MSG_DONTWAIT) == sizeof(msg) ||
+	       errno == EAGAIN;
 }

@@ -2,18 +2,19 @@
 /*
  * link.h - a policy and a marker, in two processes
  *
- * The *policy* decides about limits, and the *marker* marks one heap.  They have a *board* in common (board.h),
- * a page of a memory file that the policy has made, and the *link*, a connected SOCK_SEQPACKET socket: the one
- * that the client's agent connected to the policy.  Board and link come to the marker through the agent
- * (TRI_MSG_POLICY of core/proto/client.h).
+ * The *policy* decides about limits, and the *marker* marks one heap.  They have in common a
+ * *board* (board.h), a page of a memory file that the policy has made, and the *link*, a connected
+ * SOCK_SEQPACKET socket: the one by which the client's agent connected to the policy.  The agent
+ * hands both on to the marker (TRI_MSG_POLICY of core/proto/client.h).
  *
- * On the link both send struct link_msg.  The marker begins with ATTACH.  From then on RING says that there is
- * something new on the board; what it is, is there.  So a RING that finds no room in the socket's queue may be
- * left out: those before it have not been read yet, and who reads them looks at the board.  Nobody waits for the
- * other side, or for room in the queue.  The end of file is the other side's end.
+ * On the link both send struct link_msg.  The marker begins with ATTACH.  From then on RING says
+ * that there is something new on the board, and the board says what.  So a RING that finds no room
+ * in the socket's queue may be left out: those before it have not been read yet, and whoever reads
+ * them reads the board.  Neither side waits for the other, or for room in the queue.  The end of
+ * file is the other side's end.
  *
- * Each takes the other for hostile.  Whatever is on board and link costs no more than some attention: at most
- * LINK_MESSAGES of a marker are read in LINK_PAUSE_NS.
+ * Each side takes the other for hostile.  Nothing on board and link costs more than some attention:
+ * at most LINK_MESSAGES of a marker are read in LINK_PAUSE_NS.
  */
 #ifndef TRICOLOR_LINK_H
 #define TRICOLOR_LINK_H
@@ -31,8 +32,10 @@ struct fault_guard;
 #define LINK_VERSION 2u
 #define LINK_MESSAGES 16
 #define LINK_PAUSE_NS 5000000ull
-#define LINK_ATTACH_S 10		/* the agent starts the marker in this time, or another way is found */
-#define LINK_SILENCE_NS 5000000000ull	/* a policy that does not look at the board for so long is left */
+/* the agent starts the marker in this time, or another way is found */
+#define LINK_ATTACH_S 10
+/* a policy that does not look at the board for so long is left */
+#define LINK_SILENCE_NS 5000000000ull
 
 enum link_type {
 	LINK_ATTACH = 1,		/* marker: version, pid */

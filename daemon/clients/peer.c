@@ -2,16 +2,17 @@
 /*
  * peer.c - the process at the other end of a connection
  *
- * SO_PEERCRED tells the number of the process that has connected.  When that ends another one may have the number,
- * while somebody else holds the connection.  So
+ * SO_PEERCRED tells the number of the process that has connected.  When that process ends, another
+ * one may get the number while a third holds the connection.  So
  *
- *  1. the connection's own pidfd is asked for (SO_PEERPIDFD, Linux 6.5), which is that process's whatever becomes of
- *     its number.  Older kernels have pidfd_open() of the number, which is right unless the process has ended by then;
- *  2. what is found by the number, in /proc or a control group, counts only if that process is still there
- *     afterwards: then the number was its own all the time.
+ *  1. the connection's own pidfd is asked for (SO_PEERPIDFD, Linux 6.5), which stays that process's
+ *     whatever becomes of its number.  Older kernels have pidfd_open() of the number, which is
+ *     right unless the process has ended by then;
+ *  2. what is found by the number, in /proc or a control group, counts only if that process is
+ *     still there afterwards: then the number was its own all the time.
  *
- * A pidfd could tell its process's group of version 2 as well (PIDFD_GET_INFO).  But the kernel tells nothing about a
- * process of another PID namespace, and of any other /proc tells it.
+ * A pidfd could tell its process's group of version 2 as well (PIDFD_GET_INFO).  But the kernel
+ * tells nothing about a process of another PID namespace, and about any other /proc tells it.
  */
 #include "peer.h"
 

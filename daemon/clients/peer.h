@@ -9,8 +9,8 @@
 #include <sys/types.h>
 
 /**
- * A pidfd of the process that has made the connection @sock, whose number was @pid, or was 0; to be closed by the
- * caller.  -ESRCH: it is no more.  Another negative errno: there is none to be had.
+ * A pidfd of the process that has made the connection @sock, whose number was @pid, or was 0; to be
+ * closed by the caller.  -ESRCH: it is no more.  Another negative errno: there is none to be had.
  */
 int peer_open(int sock, pid_t pid);
 

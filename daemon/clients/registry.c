@@ -79,15 +79,16 @@ static void read_comm(struct registry_arena *r)
 	if (r->claim)
 		memcpy(r->comm, r->claim->comm, sizeof(r->comm));
 	snprintf(dir, sizeof(dir), "/proc/%d", r->pid);
-	if (r->pid <= 0 || !tri_cgroup_read(dir, "comm", comm, sizeof(comm)) || !registry_client_lives(r))
+	if (r->pid <= 0 || !tri_cgroup_read(dir, "comm", comm, sizeof(comm)) ||
+	    !registry_client_lives(r))
 		return;
 	comm[strcspn(comm, "\n")] = 0;
 	memcpy(r->comm, comm, sizeof(r->comm));
 }
 
-/* A member without a way to ring. */
-static struct registry_arena *new(pid_t pid, int pidfd, uid_t uid, gid_t gid, uint64_t arena_bytes,
-				  struct claim *claim)
+/* An entry that can't be rung yet. */
+static struct registry_arena *make_entry(pid_t pid, int pidfd, uid_t uid, gid_t gid,
+					 uint64_t arena_bytes, struct claim *claim)
 {
 	struct registry_arena *r = calloc(1, sizeof(*r));
 	int own = r && pidfd >= 0 ? fcntl(pidfd, F_DUPFD_CLOEXEC, 3) : pidfd;
@@ -118,7 +119,7 @@ static struct registry_arena *new(pid_t pid, int pidfd, uid_t uid, gid_t gid, ui
 	return r;
 }
 
-/* Into the list; or, if there is no @fd to ring it by, away with it. */
+/* Put @r into the list; or, if there is no @fd to ring it by, free it. */
 static struct registry_arena *enter(struct registry_arena *r, int fd)
 {
 	if (fd < 0) {
@@ -142,10 +143,10 @@ static struct registry_arena *enter(struct registry_arena *r, int fd)
 	return r;
 }
 
-struct registry_arena *registry_enter(pid_t pid, int pidfd, uid_t uid, gid_t gid, uint64_t arena_bytes,
-				      struct claim *claim)
+struct registry_arena *registry_enter(pid_t pid, int pidfd, uid_t uid, gid_t gid,
+				      uint64_t arena_bytes, struct claim *claim)
 {
-	struct registry_arena *r = new(pid, pidfd, uid, gid, arena_bytes, claim);
+	struct registry_arena *r = make_entry(pid, pidfd, uid, gid, arena_bytes, claim);
 
 	if (!r)
 		return NULL;
@@ -153,10 +154,11 @@ struct registry_arena *registry_enter(pid_t pid, int pidfd, uid_t uid, gid_t gid
 	return enter(r, r->order_fd);
 }
 
-struct registry_arena *registry_enter_linked(pid_t pid, int pidfd, uid_t uid, gid_t gid, uint64_t arena_bytes,
-					     struct claim *claim, const struct link_board *b, int sock, pid_t marker)
+struct registry_arena *registry_enter_linked(pid_t pid, int pidfd, uid_t uid, gid_t gid,
+					     uint64_t arena_bytes, struct claim *claim,
+					     const struct link_board *b, int sock, pid_t marker)
 {
-	struct registry_arena *r = new(pid, pidfd, uid, gid, arena_bytes, claim);
+	struct registry_arena *r = make_entry(pid, pidfd, uid, gid, arena_bytes, claim);
 
 	if (!r)
 		return NULL;
@@ -245,14 +247,14 @@ size_t registry_count(void)
 	return atomic_load(&count);
 }
 
-/* At most as much as there can be, so that no sum of them goes round. */
+/* At most as much as there can be, so that no sum of them overflows. */
 static void bound(const struct registry_arena *r, uint64_t *bytes)
 {
 	if (*bytes > 2 * r->arena_bytes)
 		*bytes = 2 * r->arena_bytes;
 }
 
-/* What another process says of its arena: numbers that others of ours can use. */
+/* What another process says of its arena becomes numbers that our threads can use. */
 static void make_sane(const struct registry_arena *r, struct board_figures *f)
 {
 	bound(r, &f->live_bytes);
@@ -275,7 +277,7 @@ static void make_sane(const struct registry_arena *r, struct board_figures *f)
 void registry_read(struct registry_arena *r, struct board_figures *f)
 {
 	if (!registry_is_linked(r)) {
-		/* Who writes is a thread of ours, which gets to its end. */
+		/* The writer is a thread of ours, which gets to its end. */
 		while (!board_read(r->board, f, UINT_MAX))
 			;
 		return;
@@ -341,7 +343,9 @@ int registry_wait(struct registry_arena *r, enum board_order kind, uint32_t numb
 			return 0;
 		if (atomic_load(&r->gone))
 			return -ESRCH;
-		/* A marker may have us told again and again. */
+		/*
+		 * A hostile marker may cause any number of wake-ups, so the clock is read as well.
+		 */
 		if (!futex_wait(&r->news, news, until_ns) || clock_ns() >= until_ns)
 			return -ETIMEDOUT;
 	}
@@ -354,7 +358,9 @@ bool registry_wait_gone(struct registry_arena *r, uint64_t until_ns)
 
 		if (atomic_load(&r->gone))
 			return true;
-		/* A marker may have us told again and again. */
+		/*
+		 * A hostile marker may cause any number of wake-ups, so the clock is read as well.
+		 */
 		if (!futex_wait(&r->news, news, until_ns) || clock_ns() >= until_ns)
 			return false;
 	}
@@ -430,9 +436,11 @@ const char *registry_name(const struct registry_arena *r, char name[static REGIS
 	if (r->pid > 0)
 		snprintf(name, REGISTRY_NAME, "client %d", r->pid);
 	else if (c && c->pid > 0)
-		snprintf(name, REGISTRY_NAME, "client %llu (%.15s, process %d of %.63s)", (unsigned long long)r->id,
-			 r->comm[0] ? r->comm : "?", c->pid, c->host[0] ? c->host : "another namespace");
+		snprintf(name, REGISTRY_NAME, "client %llu (%.15s, process %d of %.63s)",
+			 (unsigned long long)r->id, r->comm[0] ? r->comm : "?", c->pid,
+			 c->host[0] ? c->host : "another namespace");
 	else
-		snprintf(name, REGISTRY_NAME, "client %llu (of another pid namespace)", (unsigned long long)r->id);
+		snprintf(name, REGISTRY_NAME, "client %llu (of another pid namespace)",
+			 (unsigned long long)r->id);
 	return name;
 }

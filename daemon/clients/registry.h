@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * registry.h - the arenas that this daemon serves, for all but their own threads
+ * registry.h - the arenas that this daemon serves, for all threads but their own
  *
- * An arena's thread shares nothing of its struct arena.  What others may know of an arena is on its board
- * (board.h), where its thread publishes it; what others want of it they leave there as an order, which its
- * thread takes when it gets there.
+ * An arena's thread shares nothing of its struct arena.  What others may know of an arena is on its
+ * board (board.h), where its thread publishes it.  What others want of it they leave there as an
+ * order, which its thread takes when it gets there.
  *
- * The list's lock is taken by an arena's thread only when it enters and leaves, and held by the others for a
- * few pointers: never over I/O, a wait, or a copy of figures.
+ * The lock of the list is taken by an arena's thread only when the arena enters and leaves.  Others
+ * hold it for a few pointers, and never during I/O, a wait, or a copy of figures.
  */
 #ifndef TRICOLOR_REGISTRY_H
 #define TRICOLOR_REGISTRY_H
@@ -23,7 +23,9 @@
 #include "claim.h"
 #include "link.h"
 
-/* What is known of the client's memory cgroup, and how; the watcher's answer, once it has looked. */
+/*
+ * What is known of the client's memory cgroup, and how; the watcher's answer, once it has looked.
+ */
 struct registry_seen {
 	uint32_t by;			/* enum control_seen */
 	uint32_t levels;		/* from its own upwards */
@@ -33,7 +35,8 @@ struct registry_seen {
 /* From attach to the last reference.  Made by the arena's thread; freed by whoever lets go last. */
 struct registry_arena {
 	/* Constant. */
-	struct claim *claim;		/* what the client says of itself: see there whose its files are; NULL */
+	/* what the client says of itself: see there whose its files are; NULL */
+	struct claim *claim;
 	uint64_t id;			/* never used again by this daemon */
 	int32_t pid; /* SO_PEERCRED, as this daemon sees it; 0: not in its namespace */
 	int pidfd;			/* of peer_open(): ours, if there is one */
@@ -44,7 +47,7 @@ struct registry_arena {
 	uint64_t arena_bytes;		/* address space of the heap */
 	int order_fd;			/* eventfd: readable when there are orders; -1: see link */
 	int link;			/* socket of the process that marks it; -1: this one does */
-	pid_t marker;			/* that process, as it says, in its own namespace; 0: it does not */
+	pid_t marker;	/* that process, as it says, in its own namespace; 0: it does not */
 	struct board *board;		/* own, or that of … */
 	struct link_board shared;
 
@@ -69,18 +72,20 @@ struct registry_arena {
 /* ---- The arena's thread ---- */
 
 /**
- * A new member of the list; NULL and errno.  @pid, @uid, @gid: of its client; @pidfd: what peer_open() has returned for
- * that, of which there will be a duplicate.  @claim is taken in any case.
+ * A new member of the list; NULL and errno.  @pid, @uid, @gid: of its client; @pidfd: what
+ * peer_open() has returned for that, of which there will be a duplicate.  @claim is taken in any
+ * case.
  */
-struct registry_arena *registry_enter(pid_t pid, int pidfd, uid_t uid, gid_t gid, uint64_t arena_bytes,
-				      struct claim *claim);
+struct registry_arena *registry_enter(pid_t pid, int pidfd, uid_t uid, gid_t gid,
+				      uint64_t arena_bytes, struct claim *claim);
 
 /**
- * The same for an arena that another process marks, which calls itself @marker.  @b: its board, which is ours from
- * here on; @sock: the link, of which there will be a duplicate.
+ * The same for an arena that another process marks, which calls itself @marker.  @b: its board,
+ * which is ours from here on; @sock: the link, of which there will be a duplicate.
  */
-struct registry_arena *registry_enter_linked(pid_t pid, int pidfd, uid_t uid, gid_t gid, uint64_t arena_bytes,
-					     struct claim *claim, const struct link_board *b, int sock, pid_t marker);
+struct registry_arena *registry_enter_linked(pid_t pid, int pidfd, uid_t uid, gid_t gid,
+					     uint64_t arena_bytes, struct claim *claim,
+					     const struct link_board *b, int sock, pid_t marker);
 
 static inline bool registry_is_linked(const struct registry_arena *r)
 {
@@ -111,7 +116,10 @@ void registry_read(struct registry_arena *r, struct board_figures *f);
 /** Whether any were published. */
 bool registry_has_figures(struct registry_arena *r);
 
-/** Whether what has just been found by the client's PID is about the client, and not about who has its number now. */
+/**
+ * Whether what has just been found by the client's PID is about the client, and not about who has
+ * its number now.
+ */
 bool registry_client_lives(const struct registry_arena *r);
 
 /** Leave an order.  Returns its number for registry_wait(). */
@@ -142,7 +150,10 @@ bool registry_cgroup(struct registry_arena *r, char *path, size_t room);
 void registry_set_seen(struct registry_arena *r, const struct registry_seen *seen);
 struct registry_seen registry_seen(struct registry_arena *r);
 
-/** The client for people: by its PID where that means something here, else by what it says of itself. */
+/**
+ * The client for people: by its PID where that means something here, else by what it says of
+ * itself.
+ */
 #define REGISTRY_NAME 160
 const char *registry_name(const struct registry_arena *r, char name[static REGISTRY_NAME]);
 

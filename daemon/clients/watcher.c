@@ -7,7 +7,7 @@
 
 #include "registry.h"
 
-static int wake_fd = -1;		/* constant once there are threads; -1: there is no watcher */
+static int wake_fd = -1;	/* constant once there are threads; -1: there is no watcher */
 static _Atomic(bool) asleep;
 static _Atomic(bool) paused;
 static _Atomic(uint32_t) pauses;	/* that have begun */

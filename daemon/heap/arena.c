@@ -2,8 +2,9 @@
 /*
  * arena.c - the file of a client's heap: checked, and mapped
  *
- *  1. It is refused unless it is one of those in backing.c, has the size that its own header implies, and speaks our
- *     versions.  The header is read with pread() into our own memory; from then on only those numbers count.
+ *  1. It is refused unless it is one of those in backing.c, has the size that its own header
+ *     implies, and speaks our versions.  The header is read with pread() into our own memory; from
+ *     then on only those numbers count.
  *  2. Metadata is mapped to be written, the heap to be read only.
  */
 #include "arena.h"
@@ -29,7 +30,8 @@ bool arena_check_file(struct arena *a, struct tri_layout *layout, uint64_t *heap
 	if (err)
 		return channel_refuse(a, err, "%s", why);
 	if (pread(a->fd, &ctl, sizeof(ctl), 0) != sizeof(ctl))
-		return channel_refuse(a, EIO, "the arena has no header to read; is the client ending?");
+		return channel_refuse(a, EIO,
+				      "the arena has no header to read; is the client ending?");
 	if (ctl.magic != TRI_MAGIC || ctl.layout_version != TRI_LAYOUT_VERSION ||
 	    ctl.ctl_bytes != sizeof(ctl))
 		return channel_refuse(a, EINVAL, "the arena has layout %u, this daemon has %u",
@@ -38,8 +40,9 @@ bool arena_check_file(struct arena *a, struct tri_layout *layout, uint64_t *heap
 		return channel_refuse(a, EPROTONOSUPPORT, "the heap relies on features %#x, of which this daemon knows "
 				    "%#x; install a tricolord as new as libtricolor", ctl.features, TRI_FEATURES);
 	if (tri_layout_init(layout, ctl.heap_pages) || bytes != layout->file_bytes)
-		return channel_refuse(a, EINVAL, "the arena's size of %llu bytes does not fit its header",
-			      (unsigned long long)bytes);
+		return channel_refuse(a, EINVAL,
+				      "the arena's size of %llu bytes does not fit its header",
+				      (unsigned long long)bytes);
 	if (ctl.heap_va % TRI_PAGE_BYTES || ctl.heap_va >> 47 ||
 	    (ctl.heap_va + (ctl.heap_pages << TRI_PAGE_SHIFT)) >> 47)
 		return channel_refuse(a, EINVAL, "the heap's address of %#llx is none",
@@ -90,10 +93,14 @@ bool arena_has_fault(struct arena *a)
 {
 	if (!fault_happened(a->guard))
 		return false;
-	log_warning("%s: gave up: arena corrupt, or the client is ending: there is no page at offset "
-		    "%#zx of its %s", a->client.name, fault_offset(a->guard) < a->view.layout.heap ?
-		    fault_offset(a->guard) : fault_offset(a->guard) - a->view.layout.heap,
-		    fault_offset(a->guard) < a->view.layout.heap ? "tables" : "heap");
+	log_warning(
+		"%s: gave up: arena corrupt, or the client is ending: there is no page at offset "
+		"%#zx of its %s",
+		a->client.name,
+		fault_offset(a->guard) < a->view.layout.heap ?
+			fault_offset(a->guard) :
+			fault_offset(a->guard) - a->view.layout.heap,
+		fault_offset(a->guard) < a->view.layout.heap ? "tables" : "heap");
 	return true;
 }
 

@@ -21,7 +21,10 @@
 
 struct fault_guard;
 
-/* Who gives the arena orders: in this process, the registry; and a policy in another one, if there is one. */
+/*
+ * Who gives the arena orders: in this process, the registry; and a policy in another one, if there
+ * is one.
+ */
 enum { FROM_REGISTRY, FROM_POLICY, FROM };
 
 /* One of them, and how far its orders are met. */
@@ -51,12 +54,13 @@ struct cycle_figures {
 /* The client, and the connection to it. */
 struct arena_client {
 	int sock;
-	int32_t pid;			/* SO_PEERCRED; 0: it is in another pid namespace, and not known */
-	int32_t shown_pid;		/* the number that the client has for itself, for lines that it reads */
+	int32_t pid;	/* SO_PEERCRED; 0: it is in another pid namespace, and not known */
+	/* the number that the client has for itself, for lines that it reads */
+	int32_t shown_pid;
 	uint32_t uid;
 	uint32_t threads;		/* at the last handshake */
 	char name[REGISTRY_NAME];	/* for the log */
-	bool is_peer_marker;		/* a private collector that takes us for its policy: elect.c */
+	bool is_peer_marker;	/* a private collector that takes us for its policy: elect.c */
 	struct claim *claim;		/* of HELLO, until it is the registry's */
 	struct ending_watch ending;	/* what ends it */
 	uint64_t hello_number;		/* of postmortem_hello() */
@@ -75,7 +79,10 @@ struct arena_debug {
 	bool reported_words;		/* checkmark.c: words in roots, once */
 };
 
-/* Requests of the client, which it numbers, and how far they are met; the numbers are on its control page as well. */
+/*
+ * Requests of the client, which it numbers, and how far they are met; the numbers are on its
+ * control page as well.
+ */
 struct arena_requests {
 	bool triggered;			/* it has passed the trigger */
 	uint32_t gc_wanted, free_wanted;	/* newest that was received */
@@ -100,16 +107,19 @@ struct arena_live {
 };
 
 struct arena_pacing {
-	uint64_t trigger_bytes;		/* of the next cycle, a value of the allocation counter; UINT64_MAX: none */
+	/* of the next cycle, a value of the allocation counter; UINT64_MAX: none */
+	uint64_t trigger_bytes;
 	uint64_t heap_minimum_bytes;	/* least goal at GOGC 100: see adapt_minimum() */
 };
 
 /* When free pages are given back.  CLOCK_MONOTONIC; scavenge.c. */
 struct arena_scavenger {
 	uint64_t step_ns;		/* the next step; 0: nothing to do */
-	uint64_t earliest_ns;		/* the pause after the last step lasts until then, whatever comes up */
+	/* the pause after the last step lasts until then, whatever comes up */
+	uint64_t earliest_ns;
 	uint64_t use_window_ns;		/* when this window began … */
-	double use_now, use_before;	/* … and the most that was used of a goal in it, and in the one before */
+	/* … and the most that was used of a goal in it, and in the one before */
+	double use_now, use_before;
 };
 
 /* Sums over all cycles; cycle.c. */
@@ -127,8 +137,8 @@ struct arena_published {
 };
 
 /*
- * From HELLO to the end of the connection.  All of it is owned by the arena's thread, which runs its cycles; helpers of
- * the marker get at `marker` only, under its lock.
+ * From HELLO to the end of the connection.  All of it is owned by the arena's thread, which runs
+ * its cycles; helpers of the marker get at `marker` only, under its lock.
  */
 struct arena {
 	/* The file of the heap; constant from attach on. */
@@ -178,12 +188,14 @@ static inline uint64_t arena_used_bytes(const struct arena *a)
 {
 	int64_t pages = tri_read(&a->view.ctl->used_pages);
 
-	return pages < 0 || (uint64_t)pages > a->view.heap_pages ? 0 : (uint64_t)pages << TRI_PAGE_SHIFT;
+	return pages < 0 || (uint64_t)pages > a->view.heap_pages ?
+		       0 :
+		       (uint64_t)pages << TRI_PAGE_SHIFT;
 }
 
 /**
- * Check the file against what its header claims, and fill in @layout from numbers of our own.  False: it is refused,
- * and the client was told why.
+ * Check the file against what its header claims, and fill in @layout from numbers of our own.
+ * False: it is refused, and the client was told why.
  */
 bool arena_check_file(struct arena *a, struct tri_layout *layout, uint64_t *heap_va);
 
@@ -194,12 +206,15 @@ bool arena_map(struct arena *a, const struct tri_layout *layout, uint64_t heap_v
 void arena_unmap(struct arena *a);
 
 /**
- * Whether a page of the arena was missing when somebody touched it.  What was seen of it since is nothing to rely on.
- * The log says so.
+ * Whether a page of the arena was missing when somebody touched it.  What was seen of it since is
+ * nothing to rely on. The log says so.
  */
 bool arena_has_fault(struct arena *a);
 
-/** Live bytes at this moment, dead objects since the last cycle included; and when the counter was @allocated. */
+/**
+ * Live bytes at this moment, dead objects since the last cycle included; and when the counter was
+ * @allocated.
+ */
 uint64_t arena_live_bytes(const struct arena *a);
 uint64_t arena_live_at(const struct arena *a, uint64_t allocated);
 

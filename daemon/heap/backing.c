@@ -2,12 +2,13 @@
 /*
  * backing.c - what an arena lives in
  *
- * A memfd has to be sealed against shrinking and growing: else the client could take pages away
- * from under us.  A collector's descriptor of /dev/tricolor has its size for good.
+ * A memfd has to be sealed against shrinking and growing, or the client could take pages away while
+ * we read them.  A collector's descriptor of /dev/tricolor has its size for good.
  *
- * Its holes do not fill when we touch them, so that we are never charged for a client's page; and
- * those of a memfd do not where the kernel has userfaultfd.  Otherwise one large object that was never
- * written would be enough to have us fill the machine's memory.  fault.c is for who touches a hole.
+ * Holes of the device do not fill when we touch them, so we are never charged for a client's page.
+ * Those of a memfd do not either where the kernel has userfaultfd.  Without that, one large object
+ * that was never written would be enough to make us fill the machine's memory.  fault.c handles the
+ * touch of a hole.
  */
 #include "backing.h"
 

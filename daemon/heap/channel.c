@@ -21,7 +21,9 @@ bool channel_send(struct arena *a, const struct tri_msg *msg)
 
 bool channel_refuse(struct arena *a, int err, const char *fmt, ...)
 {
-	struct tri_msg msg = { .type = TRI_MSG_REFUSE, .version = TRI_PROTO_ID, .refuse.error = (uint64_t)err };
+	struct tri_msg msg = { .type = TRI_MSG_REFUSE,
+			       .version = TRI_PROTO_ID,
+			       .refuse.error = (uint64_t)err };
 	va_list args;
 
 	va_start(args, fmt);
@@ -52,11 +54,14 @@ void channel_listen(const struct arena *a, struct pollfd *p, short events)
 bool channel_poll(struct arena *a, struct pollfd *p, nfds_t n, const struct timespec *timeout)
 {
 	nfds_t i;
-	int ms = timeout ? (int)(timeout->tv_sec * 1000 + (timeout->tv_nsec + 999999) / 1000000) : -1;
+	int ms = timeout ? (int)(timeout->tv_sec * 1000 + (timeout->tv_nsec + 999999) / 1000000) :
+			   -1;
 
 	if (ppoll(p, n, timeout, NULL) >= 0)
 		return true;
-	/* Our client's sandbox, which a private collector inherits, may know only the older call. */
+	/*
+	 * Our client's sandbox, which a private collector inherits, may know only the older call.
+	 */
 	if ((errno == EPERM || errno == ENOSYS) && poll(p, n, ms) >= 0)
 		return true;
 	for (i = 0; i < n; i++)

@@ -2,8 +2,8 @@
 /*
  * channel.h - messages to and from a client
  *
- * The agent of the client is at the other end of the arena's socket (core/proto/client.h).  Here they are sent,
- * received and waited for; what they mean is handshake.c's.  The arena's thread.
+ * The agent of the client is at the other end of the arena's socket (core/proto/client.h).  Here
+ * they are sent, received and waited for; what they mean is handshake.c's.  The arena's thread.
  */
 #ifndef TRICOLOR_CHANNEL_H
 #define TRICOLOR_CHANNEL_H
@@ -17,18 +17,22 @@
 
 struct arena;
 
-/** Send without waiting for an answer.  False: the client is gone, or does not read its messages. */
+/**
+ * Send without waiting for an answer.  False: the client is gone, or does not read its messages.
+ */
 bool channel_send(struct arena *a, const struct tri_msg *msg);
 
 /** Refuse the client with an errno and a sentence, which the log has as well.  Returns false. */
-bool channel_refuse(struct arena *a, int err, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+bool channel_refuse(struct arena *a, int err, const char *fmt, ...)
+	__attribute__((format(printf, 3, 4)));
 
 /** What a WELCOME says in any case. */
 struct tri_msg channel_welcome(void);
 
 /**
- * A message, if there is one; never waits.  Returns as recv(): 0 at the client's end, -1 and errno; EAGAIN also if the
- * message was POLICY, which may come at any time, and whose descriptors linked_begin() will take.
+ * A message, if there is one; never waits.  Returns as recv(): 0 at the client's end, -1 and errno;
+ * EAGAIN also if the message was POLICY, which may come at any time, and whose descriptors
+ * linked_begin() will take.
  */
 ssize_t channel_receive(struct arena *a, struct tri_msg *msg);
 
@@ -39,9 +43,9 @@ enum { POLL_CLIENT, POLL_ORDERS, POLL_POLICY, ARENA_POLLS };
 void channel_listen(const struct arena *a, struct pollfd *p, short events);
 
 /**
- * Wait for events of @p, the client's socket and others; NULL: for any time.  False: there is no waiting (a sandbox, a
- * limit of descriptors), and the client is to be let go of.  Trying again at once would keep a CPU busy, and outlive
- * the client.
+ * Wait for events of @p, the client's socket and others; NULL: for any time.  False: there is no
+ * waiting (a sandbox, a limit of descriptors), and the client is to be let go of.  Trying again at
+ * once would keep a CPU busy, and outlive the client.
  */
 bool channel_poll(struct arena *a, struct pollfd *p, nfds_t n, const struct timespec *timeout);
 

@@ -2,14 +2,15 @@
 /*
  * checkmark.c - TRICOLOR_DEBUG=checkmark: was everything reachable marked?
  *
- * After marking has ended and before anything is swept all threads are stopped, their stacks and the
- * roots are scanned again, and the heap is traversed from scratch with marks of its own.  A marked
- * object that holds a pointer to an unmarked one was missed by the barrier (or by the program, that
- * stored a pointer without it); both are named.
+ * After marking has ended, and before anything is swept, all threads are stopped, their stacks and
+ * the roots are scanned again, and the heap is traversed from scratch with marks of its own.  If a
+ * marked object holds a pointer to an unmarked one, the barrier has missed the latter (or the
+ * program has, by a plain store of the pointer); both objects are named.
  *
- * A word on a stack that leads to an unmarked object is no proof: the stack may show a dead value of
- * an earlier call.  Those are not followed.  But so does a pointer that another thread has put on its own stack
- * by a plain store, and that this one has loaded from there.  That there are such words is said once.
+ * A word on a stack that leads to an unmarked object is no proof, because the stack may show a dead
+ * value of an earlier call. Such words are not followed.  But a pointer that another thread has put
+ * on its own stack by a plain store, and that this thread has loaded from there, looks the same.
+ * That there are such words is reported once.
  */
 #include "checkmark.h"
 
@@ -75,13 +76,15 @@ static void look(struct check *c, const struct tri_object *holder, uint64_t at, 
 		return;
 	}
 	if (c->missed++ < REPORTS_MAX)
-		trace_line(a, "tricolor: checkmark: cycle %u missed the object that %#llx points to, which "
-			   "is in the slot at offset %llu of the marked %u-byte object at %#llx",
-			   a->cycle + 1, (unsigned long long)value, (unsigned long long)at,
-			   holder->class->size,
-			   (unsigned long long)(a->view.heap_va +
-						((uint64_t)holder->page << TRI_PAGE_SHIFT) +
-						(uint64_t)holder->index * holder->class->size));
+		trace_line(
+			a,
+			"tricolor: checkmark: cycle %u missed the object that %#llx points to, "
+			"which is in the slot at offset %llu of the marked %u-byte object at %#llx",
+			a->cycle + 1, (unsigned long long)value, (unsigned long long)at,
+			holder->class->size,
+			(unsigned long long)(a->view.heap_va +
+					     ((uint64_t)holder->page << TRI_PAGE_SHIFT) +
+					     (uint64_t)holder->index * holder->class->size));
 }
 
 static void scan(struct check *c, const struct tri_object *o)
@@ -187,14 +190,19 @@ bool checkmark_run(struct arena *a)
 		trace_line(a, "tricolor: checkmark: cycle %u not checked: %s", a->cycle + 1,
 			   strerror(ENOMEM));
 	else if (c.missed)
-		trace_line(a, "tricolor: checkmark: cycle %u missed %llu pointers, %llu objects checked",
-			   a->cycle + 1, (unsigned long long)c.missed, (unsigned long long)c.visited);
+		trace_line(
+			a,
+			"tricolor: checkmark: cycle %u missed %llu pointers, %llu objects checked",
+			a->cycle + 1, (unsigned long long)c.missed, (unsigned long long)c.visited);
 	if (c.unmarked && !c.failed && !a->debug.reported_words) {
 		a->debug.reported_words = true;
-		trace_line(a, "tricolor: checkmark: cycle %u: %llu words in roots lead to unmarked objects.  Dead "
-			   "values on stacks do; but so does a plain store into a global, or into a variable on "
-			   "a stack or a thread-local one that another thread loads from", a->cycle + 1,
-			   (unsigned long long)c.unmarked);
+		trace_line(
+			a,
+			"tricolor: checkmark: cycle %u: %llu words in roots lead to unmarked "
+			"objects.  Dead values on stacks do; but so does a plain store into a "
+			"global, or into a variable on "
+			"a stack or a thread-local one that another thread loads from",
+			a->cycle + 1, (unsigned long long)c.unmarked);
 	}
 	atomic_fetch_add(&a->view.ctl->checkmark_missed, c.missed);
 	atomic_fetch_add(&a->view.ctl->checkmark_cycles, 1);

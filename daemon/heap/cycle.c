@@ -7,9 +7,9 @@
  *     of the agent costs more than what it does.
  *  3. Mark, beside the program: buffers, then what they lead to, until nothing is known to be grey.
  *  4. Collect (H3): what threads have shaded is in buffers that can be read.  First the buffers
- *     that threads are filling, then those that they have handed over: a buffer that is handed
- *     over between the two is seen in the second place.  If any of it was white, back to 3.  A
- *     round that finds nothing white ends marking: Documentation/design/marking.md has the argument.
+ *     that threads are filling, then those that they have handed over: a buffer that is handed over
+ *     between the two is seen in the second place.  If any of it was white, back to 3.  A round
+ *     that finds nothing white ends marking: Documentation/design/marking.md has the argument.
  *  5. Barrier off (H4): each thread gives its spans back.
  *  6. Sweep, here and in allocating threads.  The next cycle waits for its end.
  */
@@ -36,14 +36,14 @@
 #include "trace.h"
 #include "core/system/point.h"
 
-/* Each round but the last marks something; a heap that takes more makes it up. */
+/* Each round but the last marks something; a heap that needs more rounds is lying. */
 #define ROUNDS_MAX 100000
 
 
 /*
- * Mark what buffer @index got since it was looked at last; the entries beyond its count are not
- * ours to read.  An old entry must not make a new round of termination look as if it had found
- * something.
+ * Mark what was added to buffer @index since it was read last.  Entries beyond its count are not
+ * ours to read.  Entries that were read before are skipped, because they would make a round of
+ * termination look as if it had found something.
  */
 static void drain_buffer(struct arena *a, uint32_t index)
 {
@@ -77,7 +77,8 @@ static void drain_slots(struct arena *a)
 static void drain_full(struct arena *a)
 {
 	const struct tri_view *v = &a->view;
-	uint32_t next = (uint32_t)atomic_exchange(&v->ctl->full_buffers, 0), left = v->layout.nbuffers;
+	uint32_t next = (uint32_t)atomic_exchange(&v->ctl->full_buffers, 0),
+		 left = v->layout.nbuffers;
 
 	while (next && next <= v->layout.nbuffers && left--) {
 		uint32_t index = next - 1;
@@ -151,7 +152,10 @@ static void wake(tri_au32 *word, uint32_t value)
 	tri_futex_wake(word);
 }
 
-/* Threads that wait before they take more from the kernel: there are free pages now, if there ever are. */
+/*
+ * Threads that wait before they take more memory from the kernel go on: if a cycle frees pages at
+ * all, it has now.
+ */
 static void wake_throttled(struct tri_ctl *ctl)
 {
 	/* pairs with the count in wait_for() of the library's throttle.c */

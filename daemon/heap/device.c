@@ -56,8 +56,8 @@ static void publish(struct arena *a, enum phase phase, uint32_t events)
 		.limiter = a->limit.gives_way,
 	};
 
-	if (p.memory_limit_bytes != a->published.limit_bytes || p.budget_bytes != a->published.budget_bytes ||
-	    p.gc_percent != a->published.gc_percent)
+	if (p.memory_limit_bytes != a->published.limit_bytes ||
+	    p.budget_bytes != a->published.budget_bytes || p.gc_percent != a->published.gc_percent)
 		events |= TRICOLOR_EVENT_LIMIT;
 	if (p.limiter != a->published.limiter)
 		events |= TRICOLOR_EVENT_LIMITER;

@@ -13,7 +13,7 @@
 #include "pacing.h"
 #include "publish.h"
 
-#define FIRST_S 10			/* an agent sends its first request as it hears our WELCOME … */
+#define FIRST_S 10	/* an agent sends its first request as it hears our WELCOME … */
 #define FIRST_MESSAGES 8		/* … and few policies before */
 
 void handshake_note(struct arena *a, const struct tri_msg *msg)

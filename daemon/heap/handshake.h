@@ -2,9 +2,9 @@
 /*
  * handshake.h - the collector's half of the conversation with an agent
  *
- * There is one handshake at a time.  Requests and orders may come while its answer is awaited; they are noted.
- * Functions that return false say that the client is gone, or that what it sent is not the protocol; its arena is to be
- * let go of then.  The arena's thread.
+ * There is one handshake at a time.  Requests and orders may come while its answer is awaited; they
+ * are noted. Functions that return false say that the client is gone, or that what it sent is not
+ * the protocol; its arena is to be let go of then.  The arena's thread.
  */
 #ifndef TRICOLOR_HANDSHAKE_H
 #define TRICOLOR_HANDSHAKE_H
@@ -22,8 +22,8 @@ bool handshake(struct arena *a, enum tri_handshake kind, struct tri_msg *answer)
 bool handshake_receive(struct arena *a, struct tri_msg *msg);
 
 /**
- * The client's first request, which is not noted.  Until it is there nothing is written into the arena: a client that
- * has lost patience just when we welcomed it has turned to another collector.
+ * The client's first request, which is not noted.  Until it is there nothing is written into the
+ * arena: a client that has lost patience just when we welcomed it has turned to another collector.
  */
 bool handshake_receive_first(struct arena *a, struct tri_msg *msg);
 

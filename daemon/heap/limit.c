@@ -2,38 +2,43 @@
 /*
  * limit.c - one arena and its memory limit
  *
- *  1. Which.  The client's own (TRICOLOR_MEMORY_LIMIT, tri_set_memory_limit(), an order), else its
- *     share of the budget of all arenas in its cgroup, which the watcher orders (watch.c).  The
- *     pacer keeps it.
+ *  1. Which limit.  The client's own one (TRICOLOR_MEMORY_LIMIT, tri_set_memory_limit(), an order),
+ *     or else its share of the budget of all arenas in its cgroup, which the watcher orders
+ *     (watch.c).  The pacer keeps it.
  *
- *  2. What it may cost.  While there is a limit all CPU time goes into a bucket (limiter.c): on one
- *     side the arena's thread, whatever it does, helpers, and what the program's threads did for
- *     the collector; on the other what the program did for itself, by the CPU clock of its
- *     process.  A thread that waits for the collector for a moment spins, and counts as one that
- *     works for it.
+ *  2. What it may cost.  While there is a limit all CPU time goes into a bucket (limiter.c).  On
+ *     one side is the time of the arena's thread, whatever it does, of helpers, and of the
+ *     program's threads as far as they worked for the collector.  On the other is what the program
+ *     did for itself, by the CPU clock of its process.  A thread that waits for the collector for a
+ *     moment spins, and counts as one that works for it.
  *
- *     What finds no room in the bucket is owed.  Go forgives it, since there the collector's part
- *     in the background is 25 % at most; our thread takes a whole CPU, and a cycle may be longer
- *     than the bucket is deep.
+ *     Time that finds no room in the bucket is owed.  Go forgives it, because there the collector's
+ *     part in the background is 25 % at most.  Our thread takes a whole CPU, and a cycle may be
+ *     longer than the bucket is deep.
  *
- *  3. Giving way.  If the bucket is full and the limit sets the goal, the limit is held: cycles
- *     start by GOGC alone and nobody assists, until the program has had its half.  A client that
- *     allocates makes us look again every so often, by the trigger; one that doesn't needs nothing.
+ *  3. Giving way.  If the bucket is full and the limit sets the goal, the limit gives way: cycles
+ *     start by GOGC alone and nobody assists, until the program has had its half.  While the client
+ *     allocates, the trigger has us judge this again every so often.  A client that does not
+ *     allocate needs nothing.
  *
- *     Beyond a part of the group's limit there is a tenth up to what the kernel enforces.  In the midst of
- *     that cycles run nevertheless, and further up threads wait for their end: a heap that gives way
- *     is not to be killed for a burst, or because others had the CPUs.  They may owe some seconds;
- *     then more lives than there is room for, and half of the CPUs is all that can be had.
+ *     For an arena with a share there is a tenth of reserve up to the limit that the kernel
+ *     enforces.  Beyond a part of that reserve cycles run although the limit gives way, and further
+ *     up threads wait for their end: a heap whose limit gives way is not to be killed for a burst,
+ *     or because others had the CPUs.  Such cycles may owe some seconds.  After that more lives
+ *     than there is room for, and half of the CPUs is all that can be had.
  *
- *  4. Telling.  The client learns it by a futex in its control page, the log and the trace by a
- *     line, when it begins and when it is over.  With the policy fail-fast it takes no more pages
- *     as soon as a cycle has found that what lives does not fit, until one finds that it does: a
- *     heap that grows would not live to see the limiter's bucket full.
+ *  4. Telling.  The client learns by a futex in its control page, and the log and the trace by a
+ *     line, when the limit begins to give way and when it is kept again.  With the policy fail-fast
+ *     the client is refused further pages as soon as a cycle has found that what lives does not
+ *     fit, until a cycle finds that it does: a heap that grows would not live to see the limiter's
+ *     bucket full.
  *
- *  5. Waking.  Where the kernel does not tell the watcher that use of the group grows, it does not sleep
- *     through the client's work: the trigger is brought forward to the first allocation of some size.
+ *  5. Waking.  Where the kernel does not tell the watcher that use of the group grows, the watcher
+ *     must not sleep through the client's work.  So the trigger is brought forward to the first
+ *     allocation of some size.
  *
- *  6. Releasing.  Memory above the limit goes back at once: the limit is what others are promised.
+ *  6. Releasing.  Memory above the limit goes back at once, because the limit is what others are
+ *     promised.
  */
 #include "limit.h"
 
@@ -51,17 +56,18 @@
 #include "tricolor.h"
 
 #define QUOTA_NS 1000000000ull		/* look at the client's CPU quota this often */
-#define THINK_MIN_BYTES (1ull << 20)	/* allocation after which putting off is thought over … */
-#define THINK_MAX_BYTES (64ull << 20)
-#define THINK_PARTS 64			/* … this part of the limit, within these bounds */
+/* allocation after which a limit that gives way is judged again: … */
+#define JUDGE_MIN_BYTES (1ull << 20)
+#define JUDGE_MAX_BYTES (64ull << 20)
+#define JUDGE_PARTS 64			/* … this part of the limit, within these bounds */
 #define SCAN_NS 200000ull		/* of a thread's stack: mostly it is a fortieth of that */
-#define HURRY_MIN_BYTES (1ull << 20)	/* less new allocation is not worth a cycle … */
-#define HURRY_PARTS 16			/* … nor is less than this part of what lives */
+#define URGENT_MIN_BYTES (1ull << 20)	/* less new allocation is not worth a cycle … */
+#define URGENT_PARTS 16			/* … nor is less than this part of what lives */
 #define KEEP_PERCENT 95			/* released down to here */
 #define AT_ONCE_BYTES (16ull << 20)	/* while there is marking to be done */
 #define FRESH_PARTS 64			/* less than this part of the heap is no growth */
 #define RESERVE_PARTS 9			/* what a part has up to the kernel's limit, of itself */
-#define RESERVE_CYCLE 3			/* eighths of the reserve, for a cycle in spite of its price … */
+#define RESERVE_CYCLE 3	/* eighths of the reserve, for a cycle in spite of its price … */
 #define RESERVE_WAIT 5			/* … and for threads to wait for its end */
 #define RESERVE_SECONDS 10		/* of all CPUs, that such cycles may owe */
 
@@ -134,15 +140,20 @@ static void account(struct arena *a)
 	assist = advance(&l->assist_ns, assist_cpu_ns(ctl));
 	gc = advance(&l->own_cpu_ns, clock_cpu_ns()) + assist + l->unreported_ns;
 	l->unreported_ns = 0;
-	total = (uint64_t)((double)sub_sat(now, l->limiter.updated_ns) * l->limiter.cpu_milli / 1000);
-	/* A client that we can't see is taken to use what is left. */
-	program = l->client_seen ? sub_sat(advance(&l->client_cpu_ns, client_cpu_ns(l)), assist) :
-		  sub_sat(total, gc);
+	total = (uint64_t)((double)sub_sat(now, l->limiter.updated_ns) * l->limiter.cpu_milli /
+			   1000);
+	/* A client whose clock can't be read is taken to use all that is left. */
+	program = l->client_seen ?
+			  sub_sat(advance(&l->client_cpu_ns, client_cpu_ns(l)), assist) :
+			  sub_sat(total, gc);
 	l->gc_ns += gc;
 	l->program_ns += program;
 	tri_write(&ctl->limited_gc_ns, l->gc_ns);
 	tri_write(&ctl->limited_program_ns, l->program_ns);
-	/* What is owed is paid first: that part of the program's time drains nothing. */
+	/*
+	 * What is owed is paid first: the program's time that pays it drains nothing from the
+	 * bucket.
+	 */
 	if (program > gc && l->owed_cpu_ns) {
 		uint64_t pays = program - gc < l->owed_cpu_ns ? program - gc : l->owed_cpu_ns;
 
@@ -161,7 +172,10 @@ void limit_interrupted(struct arena *a, uint64_t ns, uint64_t times)
 	uint64_t assist = advance(&l->answered_assist_ns, tri_read(&a->view.ctl->assist_ns));
 	uint64_t scan = sub_sat(ns, assist), most = times * SCAN_NS;
 
-	/* Assists are counted as they happen.  What a scan takes beyond some time others have had. */
+	/*
+	 * Assists are counted as they happen.  A scan that took longer than SCAN_NS did not have
+	 * its CPU all the time.
+	 */
 	if (limited(a))
 		l->unreported_ns += scan < most ? scan : most;
 }
@@ -195,7 +209,9 @@ static void trace_limit(struct arena *a, const char *what)
 		   (double)l->program_ns / 1e6, (double)l->owed_cpu_ns / 1e6);
 }
 
-/* Threads have been held back before the kernel's limit, since it was told last. */
+/*
+ * Report that threads have waited because of the kernel's limit, if any have since the last report.
+ */
 static void trace_throttled(struct arena *a)
 {
 	struct tri_ctl *ctl = a->view.ctl;
@@ -204,30 +220,38 @@ static void trace_throttled(struct arena *a)
 	if (n == a->limit.reported_throttled || !a->trace.limit)
 		return;
 	a->limit.reported_throttled = n;
-	trace_line(a,
-		   "tricolor %d limit @%.3fs: throttled: %llu allocations have waited for the kernel's limit, %.1f ms "
-		   "in all, the longest %.1f ms",
-		   a->client.pid, (double)(clock_ns() - a->client.attached_ns) / 1e9, (unsigned long long)n,
-		   (double)tri_read(&ctl->throttled_ns) / 1e6, (double)tri_read(&ctl->throttled_max_ns) / 1e6);
+	trace_line(
+		a,
+		"tricolor %d limit @%.3fs: throttled: %llu allocations have waited for the "
+		"kernel's limit, %.1f ms in all, the longest %.1f ms",
+		a->client.pid, (double)(clock_ns() - a->client.attached_ns) / 1e9,
+		(unsigned long long)n, (double)tri_read(&ctl->throttled_ns) / 1e6,
+		(double)tri_read(&ctl->throttled_max_ns) / 1e6);
 }
 
-/* More was reached, and bound, than the limit allows: no collection can help. */
+/* More was reached, and is bound, than the limit allows, so no collection can help. */
 static bool overfull(const struct arena *a)
 {
 	return limited(a) && a->live.reached_bytes + pacer_overhead_bytes(&a->pacer) >
 			     (uint64_t)a->limit.in_force_bytes;
 }
 
-/* Of a limit that the program has chosen, once; of others the watcher knows what they are (tick.c). */
+/*
+ * Report a limit that the program has chosen, once.  The watcher reports the limits of groups
+ * (tick.c).
+ */
 static void warn_if_too_low(struct arena *a)
 {
 	int64_t own = tri_read(&a->view.ctl->memory_limit_bytes), limit = a->limit.in_force_bytes;
 
-	if (own != limit || a->live.reached_bytes <= (uint64_t)limit || a->limit.reported_low_bytes == limit)
+	if (own != limit || a->live.reached_bytes <= (uint64_t)limit ||
+	    a->limit.reported_low_bytes == limit)
 		return;
 	a->limit.reported_low_bytes = limit;
-	log_warning("%s: %.1f MiB live, more than its own memory limit of %.1f MiB: it can't be kept; raise the limit, "
-		    "or have the program hold on to less", a->client.name, mib(a->live.reached_bytes), mib((uint64_t)limit));
+	log_warning(
+		"%s: %.1f MiB live, more than its own memory limit of %.1f MiB: it can't be kept; "
+		"raise the limit, or have the program hold on to less",
+		a->client.name, mib(a->live.reached_bytes), mib((uint64_t)limit));
 }
 
 static bool fails_fast(const struct arena *a)
@@ -255,8 +279,8 @@ static void set_over(struct arena *a, bool over)
 		atomic_fetch_add(&a->view.ctl->limit_events, 1);
 		log_line(
 			"%s: %.1f MiB live under a limit of %.1f MiB: keeping it would take over "
-			"half of the CPU time, so it gives way; raise the limit, or let the program "
-			"hold on to less",
+			"half of the CPU time, so it gives way; raise the limit, or let the "
+			"program hold on to less",
 			a->client.name, mib(a->live.bytes), mib((uint64_t)l->in_force_bytes));
 	} else if (!over && l->over) {
 		log_line("%s: %.1f MiB live: the limit is kept again", a->client.name,
@@ -282,7 +306,7 @@ void limit_init(struct arena *a)
 	l->client_seen = a->client.pid > 0 && !clock_getcpuclockid(a->client.pid, &l->client_clock);
 }
 
-/* Who has chosen a limit, or none, has that in place of a share. */
+/* A client that has chosen a limit, or to have none, has that in place of a share. */
 static int64_t choose(const struct arena *a)
 {
 	int64_t own = tri_read(&a->view.ctl->memory_limit_bytes), share = a->limit.share_bytes;
@@ -303,7 +327,7 @@ int64_t limit_update(struct arena *a)
 		l->in_force_bytes = bytes;
 		if (!was_limited)
 			start_accounts(a);
-		/* What was in the way may be no more. */
+		/* The new limit may not be what sets the goal. */
 		if (l->gives_way && !pacer_limited(&a->pacer, bytes))
 			l->gives_way = false;
 		if (bytes == PACER_NO_LIMIT) {
@@ -318,10 +342,10 @@ int64_t limit_update(struct arena *a)
 }
 
 /*
- * At the peak, when marking has ended, overhead is what is bound and no object: metadata, and gaps in
- * spans that the heap had no use for before it took fresh pages.  If it has taken none since the last
- * sweep there are gaps that it might have filled, had its goal been higher.  To count those as well
- * would lower the goal again, and so on, down to what lives.
+ * At the peak, when marking has ended, overhead is what is bound and no object: metadata, and gaps
+ * in spans that the heap had no use for before it took fresh pages.  If it has taken none since the
+ * last sweep there are gaps that it might have filled, had its goal been higher.  To count those as
+ * well would lower the goal again, and so on, down to what lives.
  */
 void limit_peak(struct arena *a, struct pacer_memory *memory)
 {
@@ -365,7 +389,10 @@ static void release(struct arena *a, uint64_t at_most)
 		scavenge(a, have - keep < at_most ? have - keep : at_most);
 }
 
-/* A heap without a limit has no use for free pages that is as urgent. */
+/*
+ * A heap without a limit gives back all free pages: it needs them less urgently than others need
+ * the memory.
+ */
 static void release_urgently(struct arena *a, uint64_t at_most)
 {
 	if (limited(a))
@@ -433,18 +460,21 @@ bool limit_wants_cycle(struct arena *a)
 {
 	uint64_t since = tri_read(&a->view.ctl->allocated_bytes) - a->live.at_bytes;
 
-	/* Refused pages, it asks what has become of the limit. */
+	/* The client is refused pages, and its request asks for the limit to be judged again. */
 	if (a->requests.triggered && tri_read(&a->view.ctl->refuse))
 		return true;
 	if (!a->limit.urgent)
 		return false;
-	if ((int64_t)since >= (int64_t)HURRY_MIN_BYTES && since >= a->live.bytes / HURRY_PARTS)
+	if ((int64_t)since >= (int64_t)URGENT_MIN_BYTES && since >= a->live.bytes / URGENT_PARTS)
 		return true;
 	a->limit.urgent = false;
 	return false;
 }
 
-/* A heap that has used so many eighths of its reserve; PACER_NEVER: it has none, or no claim to it. */
+/*
+ * Live bytes at which so many eighths of the reserve are used; PACER_NEVER: there is none, or it
+ * may not be used.
+ */
 static uint64_t reserve_bytes(const struct arena *a, unsigned int eighths)
 {
 	const struct limit *l = &a->limit;
@@ -453,7 +483,8 @@ static uint64_t reserve_bytes(const struct arena *a, unsigned int eighths)
 	if (!limited(a) || l->share_bytes != l->in_force_bytes ||
 	    l->owed_cpu_ns > RESERVE_SECONDS * l->limiter.capacity_cpu_ns)
 		return PACER_NEVER;
-	return sub_sat(bytes + bytes / RESERVE_PARTS / 8 * eighths, pacer_overhead_bytes(&a->pacer));
+	return sub_sat(bytes + bytes / RESERVE_PARTS / 8 * eighths,
+		       pacer_overhead_bytes(&a->pacer));
 }
 
 uint64_t limit_wait_bytes(const struct arena *a)
@@ -491,7 +522,7 @@ enum limit_verdict limit_judge(struct arena *a)
 
 uint64_t limit_trigger(const struct arena *a, uint64_t trigger_bytes)
 {
-	uint64_t think = (uint64_t)a->limit.in_force_bytes / THINK_PARTS, at;
+	uint64_t judge = (uint64_t)a->limit.in_force_bytes / JUDGE_PARTS, at;
 
 	if (a->limit.wake_after_bytes) {
 		at = tri_read(&a->view.ctl->allocated_bytes) + a->limit.wake_after_bytes;
@@ -499,11 +530,11 @@ uint64_t limit_trigger(const struct arena *a, uint64_t trigger_bytes)
 	}
 	if (!a->limit.gives_way)
 		return trigger_bytes;
-	if (think < THINK_MIN_BYTES)
-		think = THINK_MIN_BYTES;
-	if (think > THINK_MAX_BYTES)
-		think = THINK_MAX_BYTES;
-	at = tri_read(&a->view.ctl->allocated_bytes) + think;
+	if (judge < JUDGE_MIN_BYTES)
+		judge = JUDGE_MIN_BYTES;
+	if (judge > JUDGE_MAX_BYTES)
+		judge = JUDGE_MAX_BYTES;
+	at = tri_read(&a->view.ctl->allocated_bytes) + judge;
 	return at < trigger_bytes ? at : trigger_bytes;
 }
 

@@ -20,17 +20,20 @@ struct limit {
 	uint64_t overhead_bytes;	/* see limit_peak() */
 	uint64_t swept_bytes;		/* in spans, after the last sweep */
 	uint64_t reported_throttled;	/* waits of the client that the trace has told of */
-	int64_t reported_low_bytes;		/* own limit that the log has called too low; 0: none */
-	uint32_t group_pressure;	/* enum tri_pressure of the client's cgroup, by the watcher */
-	uint64_t wake_after_bytes;	/* the watcher sleeps until so much is allocated; 0: it does not */
-	bool urgent;			/* memory is short: release it, collect if there is what for */
-	bool gives_way;			/* the limit gives way, until the collector has less than half */
+	int64_t reported_low_bytes;	/* own limit that the log has called too low; 0: none */
+	/* enum tri_pressure of the client's cgroup, by the watcher */
+	uint32_t group_pressure;
+	/* the watcher sleeps until so much is allocated; 0: it does not */
+	uint64_t wake_after_bytes;
+	/* memory is short: release, and collect if enough was allocated since the last cycle */
+	bool urgent;
+	bool gives_way;	/* the limit gives way, until the collector has less than half */
 	bool gave_way_in_cycle;		/* it has since the last cycle ended */
 	bool over;			/* the client is told so */
 
 	/* CPU time, in nanoseconds.  Only while there is a limit. */
 	struct limiter limiter;
-	uint64_t owed_cpu_ns;		/* collector's time that the limiter's bucket had no room for */
+	uint64_t owed_cpu_ns;	/* collector's time that the limiter's bucket had no room for */
 	uint64_t unreported_ns;		/* of helpers, and of threads that were scanned */
 	uint64_t own_cpu_ns, assist_ns, client_cpu_ns;	/* readings at the last update … */
 	uint64_t answered_assist_ns;	/* … and at the last answer */
@@ -46,9 +49,10 @@ void limit_init(struct arena *a);
 int64_t limit_update(struct arena *a);
 
 /**
- * The watcher's orders: our share of the budget; enum tri_pressure of the client's group; memory is short, so release
- * what is free, and collect if enough was allocated since the last cycle; wake the watcher after so much allocation.
- * After those for share and waking pacing_update() is to follow.
+ * The watcher's orders: our share of the budget; enum tri_pressure of the client's group; memory is
+ * short, so release what is free, and collect if enough was allocated since the last cycle; wake
+ * the watcher after so much allocation. After those for share and waking pacing_update() is to
+ * follow.
  */
 void limit_set_share(struct arena *a, int64_t bytes);
 void limit_set_pressure(struct arena *a, uint32_t pressure);
@@ -59,12 +63,15 @@ void limit_set_wake_after(struct arena *a, int64_t bytes);
 void limit_release_excess(struct arena *a);
 
 /**
- * Now and then while marking: account for CPU time.  True: the limit gives way from now on, and pacing_update() is to
- * follow.
+ * Now and then while marking: account for CPU time.  True: the limit gives way from now on, and
+ * pacing_update() is to follow.
  */
 bool limit_progress(struct arena *a);
 
-/** Since the last answer the client's threads were held up @times for @ns, assists included. */
+/**
+ * Since the last answer the client's threads were interrupted @times, for @ns in all, assists
+ * included.
+ */
 void limit_interrupted(struct arena *a, uint64_t ns, uint64_t times);
 
 /** Whether memory is so short that a cycle should run before it is due. */
@@ -74,25 +81,36 @@ bool limit_wants_cycle(struct arena *a);
 enum limit_verdict {
 	LIMIT_KEPT,			/* yes */
 	LIMIT_KEPT_AGAIN,		/* yes again, from now on: pacing_update() is to follow */
-	LIMIT_GIVES_WAY,		/* no, it would take over half of the CPU time: pacing_update() is to follow */
+	/* no, it would take over half of the CPU time: pacing_update() is to follow */
+	LIMIT_GIVES_WAY,
 };
 
 /** A cycle is due: account for CPU time, and judge. */
 enum limit_verdict limit_judge(struct arena *a);
 
-/** Live bytes from which a cycle runs although the limit gives way: the kernel's is near.  PACER_NEVER: nowhere. */
+/**
+ * Live bytes from which a cycle runs although the limit gives way: the kernel's is near.
+ * PACER_NEVER: nowhere.
+ */
 uint64_t limit_cycle_bytes(const struct arena *a);
 
-/** The trigger, brought forward to where putting off is to be thought over, or somebody to be woken. */
+/**
+ * @trigger_bytes, or an earlier trigger at which the limit is to be judged again, or the watcher to
+ * be woken.
+ */
 uint64_t limit_trigger(const struct arena *a, uint64_t trigger_bytes);
 
 /** Marking has ended, and the heap is at its largest: what of @memory is overhead. */
 void limit_peak(struct arena *a, struct pacer_memory *memory);
 
-/** Live bytes past which, then, threads wait for the end of a cycle as well.  PACER_NEVER: nowhere. */
+/**
+ * Live bytes past which, then, threads wait for the end of a cycle as well.  PACER_NEVER: nowhere.
+ */
 uint64_t limit_wait_bytes(const struct arena *a);
 
-/** A cycle has ended, and was swept.  True: what lives does not fit into our share of the budget. */
+/**
+ * A cycle has ended, and was swept.  True: what lives does not fit into our share of the budget.
+ */
 bool limit_cycle_end(struct arena *a);
 
 #endif

@@ -2,18 +2,23 @@
 /*
  * linked.c - the marker's end of a link: see daemon/clients/link.h
  *
- *  1. The agent hands over link and board.  They are checked as if they came from an enemy: a policy is another
- *     user's process, in another container.
- *  2. Once the policy has ordered a share its watcher splits memory, and ours pauses.  A policy gets its CPU time
- *     elsewhere, and may have none for a second; so until then ours goes on, or what is in force from a policy before
- *     stays.  Both ways are met by the same code (orders.c).
- *  3. When the link ends the arena goes on as it is.  Our own watcher looks at once, and orders what it finds;
- *     until then the policy's last share holds.  The agent is told, and finds another policy.
- *  4. A policy that has been told something and does not look at the board for some seconds, because it is
- *     stopped, is left as if it had ended.  That is noticed as a cycle starts: it takes no timer.
- *  5. A policy that private collectors have elected (elect.c) is no concern of the agent's, and gives way to one that
- *     the agent hands over.  When the link with it ends our watcher rests until the next election has a result.
- *  6. Lines for the log go to the policy as well: a marker's standard error mostly leads nowhere.
+ *  1. The agent hands over link and board.  They are checked as if an enemy had sent them: a policy
+ *     is a process of another user, in another container.
+ *  2. Once the policy has ordered a share its watcher splits memory, and ours pauses.  A policy
+ *     gets its CPU time elsewhere, and may have none for a second.  So until then our watcher goes
+ *     on, or the share from a policy before this one stays in force.  Orders of both are met by the
+ *     same code (orders.c).
+ *  3. When the link ends the arena goes on with what is in force.  Our own watcher reads its groups
+ *     at once and orders what follows; until then the policy's last share holds.  The agent is
+ *     told, and finds another policy.
+ *  4. A policy that was told something and does not read its board for some seconds, because it is
+ *     stopped, is left as if it had ended.  That is noticed when a cycle starts, so it takes no
+ *     timer.
+ *  5. A policy that private collectors have elected (elect.c) is no concern of the agent's, and
+ *     gives way to one that the agent hands over.  When the link with it ends our watcher pauses
+ *     until the next election has a result.
+ *  6. Lines for the log go to the policy as well, because a marker's standard error mostly leads
+ *     nowhere.
  */
 #include "linked.h"
 
@@ -92,13 +97,15 @@ void linked_init(struct linked *l)
 /* The agent is told that there is no policy, and why. */
 static void gone(struct arena *a, int err, const char *why)
 {
-	struct tri_msg msg = { .type = TRI_MSG_POLICY_GONE, .version = TRI_PROTO_ID, .gone.error = (uint64_t)err };
+	struct tri_msg msg = { .type = TRI_MSG_POLICY_GONE,
+			       .version = TRI_PROTO_ID,
+			       .gone.error = (uint64_t)err };
 
 	snprintf(msg.text, sizeof(msg.text), "%s", why);
 	channel_send(a, &msg);
 }
 
-/* Without telling anybody, and with our watcher still resting. */
+/* Let go of link and board.  Nobody is told, and our watcher still pauses. */
 static void let_go(struct arena *a)
 {
 	struct linked *l = &a->linked;
@@ -256,7 +263,7 @@ bool linked_receive(struct arena *a)
 	return l->sock < 0;
 }
 
-/* Leave @want on the board, and ring.  True: the link has ended. */
+/* Note @want on the board, and ring.  True: the link has ended. */
 static bool want(struct arena *a, uint32_t want)
 {
 	struct linked *l = &a->linked;

@@ -2,22 +2,23 @@
 /*
  * mark.c - the marker: core/heap/marking.h with queues
  *
- *  1. Each worker has a FIFO of spans with objects to scan, and a stack of larger objects, which are
- *     scanned in pieces of 128 KiB.  A few of either are taken out in advance, and prefetched.
- *  2. The arena's thread is the first worker.  When its FIFO is long and a CPU is idle, it shares spans
- *     with helpers (workers.c).  It also keeps a few spans on offer in the arena for mutators that
- *     have to assist, and takes back those that nobody wanted.
- *  3. A mutator that assists hands over what it marked and did not scan as GREY entries of its buffer.
+ *  1. Each worker has a FIFO of spans with objects to scan, and a stack of larger objects, which
+ *     are scanned in pieces of 128 KiB.  A few of either are taken out in advance, and prefetched.
+ *  2. The arena's thread is the first worker.  When its FIFO is long and a CPU is idle, it shares
+ *     spans with helpers (workers.c).  It also keeps a few spans on offer in the arena for mutators
+ *     that have to assist, and takes back those that nobody wanted.
+ *  3. A mutator that assists hands over what it marked and did not scan as GREY entries of its
+ *     buffer.
  *
- * A client that clears bits behind our back could keep us marking: no heap has more to scan than its
- * size, and nothing comes back that was not offered, so that a cycle which passes that is given up, and
- * the arena with it.
+ * A client that clears bits behind our back could keep us marking for ever.  But no heap has more
+ * to scan than its size, and no span comes back that was not offered.  So a cycle that exceeds
+ * either is given up, and the arena with it.
  *
- * Nor may it have our queues grow.  What it claims its heap to be costs it nothing; what has memory
- * does.  A piece (24 B) is queued for an object that is marked: its page of the heap has a line in each
- * of two bitmaps (128 B), and holds at most 14 such objects (336 B of pieces); or for an entry of a
- * buffer (8 B).  Spans are fewer and smaller.  So a queue never needs more than three times the memory
- * that the arena has, which is looked at when a queue grows.
+ * Nor may a client make our queues grow.  What it claims the size of its heap to be costs it
+ * nothing; memory does.  A piece (24 B) is queued for an object that is marked, or for an entry of
+ * a buffer (8 B).  The page of such an object has a line in each of two bitmaps (128 B), and holds
+ * at most 14 such objects (336 B of pieces).  Spans are fewer and smaller.  So a queue never needs
+ * more than three times the memory that the arena has, which is read when a queue grows.
  */
 #include "mark.h"
 
@@ -120,7 +121,8 @@ static void marking_queue_object(struct tri_marking *k, const struct tri_class *
 				 uint32_t index)
 {
 	uint64_t offset = ((uint64_t)page << TRI_PAGE_SHIFT) + (uint64_t)index * c->size;
-	uint64_t bytes = c->large ? (uint64_t)tri_large_pages(k->v, page) << TRI_PAGE_SHIFT : c->size;
+	uint64_t bytes =
+		c->large ? (uint64_t)tri_large_pages(k->v, page) << TRI_PAGE_SHIFT : c->size;
 
 	if (offset + bytes <= k->v->heap_pages << TRI_PAGE_SHIFT)
 		put_piece((struct mark_worker *)k,
@@ -137,9 +139,10 @@ static void scan_range(struct mark_worker *w, uint64_t offset, uint64_t bytes, b
 }
 
 /*
- * Objects whose memory came fresh from the system were not zeroed by anyone, and may have holes where they
- * were never written.  A hole must not be read, as that would allocate a page and charge us for it.  (Page
- * by page: to look for the end of the data would walk all that follows, up to the end of the heap.)
+ * Objects whose memory came fresh from the system were not zeroed by anyone, and may have holes
+ * where they were never written.  A hole must not be read, as that would allocate a page and charge
+ * us for it.  (Page by page: to look for the end of the data would walk all that follows, up to the
+ * end of the heap.)
  */
 static void scan_sparse(struct mark_worker *w, const struct mark_piece *p)
 {
@@ -233,8 +236,10 @@ static void share(struct mark_worker *w)
 		return;
 	pthread_mutex_lock(&m->job.lock);
 	if (m->nshared + n > m->shared_room) {
-		uint32_t *more = may_grow(w, m->nshared * sizeof(*more)) ?
-				 realloc(m->shared, (size_t)(m->nshared + n) * sizeof(*more)) : NULL;
+		uint32_t *more =
+			may_grow(w, m->nshared * sizeof(*more)) ?
+				realloc(m->shared, (size_t)(m->nshared + n) * sizeof(*more)) :
+				NULL;
 
 		if (more) {
 			m->shared = more;
@@ -412,7 +417,10 @@ static void let_go(struct mark_worker *w)
 	}
 }
 
-/* A helper has joined: m->job.helpers counts it until it has returned, and the arena's thread waits for that. */
+/*
+ * A helper has joined: m->job.helpers counts it until it has returned, and the arena's thread waits
+ * for that.
+ */
 static void help(void *marker, void **scratch)
 {
 	struct marker *m = marker;

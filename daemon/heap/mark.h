@@ -25,7 +25,7 @@ struct marker {
 	tri_au64 (*allocated)[TRI_MARK_WORDS];
 	int fd;				/* of the arena, for holes */
 	struct mark_worker *self;	/* the arena thread's */
-	bool supplied;			/* a buffer entry named marked objects that wait to be scanned */
+	bool supplied;	/* a buffer entry named marked objects that wait to be scanned */
 	void (*progress)(void *arg);	/* called by it now and then while it marks */
 	void *progress_arg;
 

@@ -25,8 +25,8 @@ static void met(struct arena *a, int from, enum board_order kind, uint32_t numbe
 	board_done(o->board, kind, number);
 	if (from == FROM_REGISTRY)
 		registry_notify(a->registry);
-	else if (kind != ORDER_SHARE && kind != ORDER_PRESSURE && kind != ORDER_WAKE_AFTER && kind != ORDER_URGENT &&
-		 linked_met(a))
+	else if (kind != ORDER_SHARE && kind != ORDER_PRESSURE && kind != ORDER_WAKE_AFTER &&
+		 kind != ORDER_URGENT && linked_met(a))
 		pacing_update(a);
 }
 
@@ -34,7 +34,8 @@ static void met(struct arena *a, int from, enum board_order kind, uint32_t numbe
 static bool counts(const struct arena *a, int from, enum board_order kind)
 {
 	return from == FROM_POLICY || !a->linked.splits ||
-	       (kind != ORDER_SHARE && kind != ORDER_PRESSURE && kind != ORDER_WAKE_AFTER && kind != ORDER_URGENT);
+	       (kind != ORDER_SHARE && kind != ORDER_PRESSURE && kind != ORDER_WAKE_AFTER &&
+		kind != ORDER_URGENT);
 }
 
 /* A board may have anything on it. */
@@ -157,7 +158,8 @@ bool orders_are_waiting(const struct arena *a)
 	int i;
 
 	for (i = 0; i < FROM; i++)
-		if (a->orders[i].board && atomic_load_explicit(&a->orders[i].board->rung, memory_order_relaxed))
+		if (a->orders[i].board &&
+		    atomic_load_explicit(&a->orders[i].board->rung, memory_order_relaxed))
 			return true;
 	return false;
 }

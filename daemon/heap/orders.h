@@ -2,11 +2,12 @@
 /*
  * orders.h - what others want of an arena
  *
- *  0. Orders are on two boards at most: the registry's, and that of a policy in another process (linked.h).  Orders of
- *     both are met alike.
- *  1. What can be done at once is done at once, also in the middle of a handshake or of marking: settings, shares.
- *  2. A cycle that is ordered begins as soon as no other is under way; it answers for all orders that came before it
- *     began.
+ *  0. Orders are on two boards at most: the registry's, and that of a policy in another process
+ *     (linked.h).  Orders of both are met alike.
+ *  1. What can be done at once is done at once, also in the middle of a handshake or of marking:
+ *     settings, shares.
+ *  2. A cycle that is ordered begins as soon as no other is under way; it answers for all orders
+ *     that came before it began.
  *
  * The arena's thread.
  */
@@ -22,8 +23,8 @@ struct arena;
 bool orders_are_waiting(const struct arena *a);
 
 /**
- * See what is ordered: what can be done at once is done, and the rest noted.  To be called whenever the thread waits,
- * and now and then while it marks.
+ * See what is ordered: what can be done at once is done, and the rest noted.  To be called whenever
+ * the thread waits, and now and then while it marks.
  */
 void orders_take(struct arena *a);
 

@@ -45,7 +45,8 @@
 #include "core/system/saturate.h"
 
 /* The trigger's bounds, in 64ths of the way from marked to goal. */
-#define CAP_FACTOR		1.15	/* for the scavenger's tenth, the limit's headroom, late ends */
+/* for the scavenger's tenth, the limit's headroom, late ends */
+#define CAP_FACTOR		1.15
 #define TRIGGER_LOWEST_64THS		45
 #define TRIGGER_HIGHEST_64THS		61
 #define LARGE_HEAP_RUNWAY_BYTES		(4ull << 20)

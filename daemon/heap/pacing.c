@@ -34,13 +34,16 @@ static void publish_trigger(struct arena *a)
 	bool limited = pacer_limited(&a->pacer, a->limit.in_force_bytes);
 
 	tri_write(&ctl->goal_bytes, goal);
-	/* Small heaps get some slack: there a cycle's wake-ups take as long as filling the heap does. */
+	/*
+	 * Small heaps get some slack: there a cycle's wake-ups take as long as filling the heap
+	 * does.
+	 */
 	slack = goal / 2 < LATE_SLACK_BYTES ? goal / 2 : LATE_SLACK_BYTES;
 	if (limited && slack > in_force / LIMIT_SLACK_PARTS)
 		slack = in_force / LIMIT_SLACK_PARTS;
 	/*
-	 * A goal that is low to have gaps filled is no danger: objects that fit take no pages.  One that
-	 * GOGC sets is passed as others are, and then there may be no room for it.
+	 * A goal that is low to have gaps filled is no danger: objects that fit take no pages.  One
+	 * that GOGC sets is passed as others are, and then there may be no room for it.
 	 */
 	fits = in_force > overhead ? in_force - overhead : 0;
 	late = goal == PACER_NEVER ? PACER_NEVER : goal + slack;
@@ -97,10 +100,16 @@ static bool triggered(const struct arena *a)
 	       tri_read(&a->view.ctl->allocated_bytes) > a->pacing.trigger_bytes;
 }
 
-/* A cycle is due.  Whether it is put off, because the watcher was to be woken, or the limit gives way. */
+/*
+ * A cycle is due.  Whether it is put off, because the watcher was to be woken, or the limit gives
+ * way.
+ */
 static bool put_off(struct arena *a)
 {
-	/* The client is at work again: the watcher is to know, before what it knows of the group is old. */
+	/*
+	 * The client is at work again: the watcher is to know, before what it knows of the group is
+	 * old.
+	 */
 	if (a->limit.wake_after_bytes && triggered(a)) {
 		a->limit.wake_after_bytes = 0;
 		linked_wake(a);
@@ -113,7 +122,9 @@ static bool put_off(struct arena *a)
 	case LIMIT_KEPT:
 		return false;
 	case LIMIT_KEPT_AGAIN:
-		/* The program has had its half.  The limit counts again, and may make a cycle due. */
+		/*
+		 * The program has had its half.  The limit counts again, and may make a cycle due.
+		 */
 		pacing_update(a);
 		return !triggered(a) && !tri_read(&a->view.ctl->refuse);
 	case LIMIT_GIVES_WAY:
@@ -131,12 +142,15 @@ bool pacing_cycle_due(struct arena *a)
 
 bool pacing_periodic_due(const struct arena *a)
 {
-	return pacer_goal_bytes(&a->pacer) != PACER_NEVER && pacer_periodic_due(a->cycle_end_ns, clock_ns());
+	return pacer_goal_bytes(&a->pacer) != PACER_NEVER &&
+	       pacer_periodic_due(a->cycle_end_ns, clock_ns());
 }
 
 uint64_t pacing_next_ns(const struct arena *a)
 {
-	return a->cycle_end_ns && pacer_goal_bytes(&a->pacer) != PACER_NEVER ? a->cycle_end_ns + PACER_PERIOD_NS : 0;
+	return a->cycle_end_ns && pacer_goal_bytes(&a->pacer) != PACER_NEVER ?
+		       a->cycle_end_ns + PACER_PERIOD_NS :
+		       0;
 }
 
 /* ------------------------------------------------------------------------------------------ */

@@ -2,9 +2,10 @@
 /*
  * publish.h - what others see of an arena
  *
- * Figures go to the boards of all who give the arena orders, and to the module for an arena of /dev/tricolor.  They are
- * published when something has changed them (a cycle's end, a setting, memory that was released), and when somebody
- * asks.  An idle arena costs nothing.  The arena's thread.
+ * Figures go to the boards of all who give the arena orders, and to the module for an arena of
+ * /dev/tricolor.  They are published when something has changed them (a cycle's end, a setting,
+ * memory that was released), and when somebody asks.  An idle arena costs nothing.  The arena's
+ * thread.
  */
 #ifndef TRICOLOR_PUBLISH_H
 #define TRICOLOR_PUBLISH_H

@@ -2,15 +2,18 @@
 /*
  * relocation.c - a marker whose client has moved to another session or control group
  *
- * A marker is scheduled and charged with its client because it was started by it.  A client may call setsid()
- * later, or be moved to another group by somebody else.  The marker has no right to follow it there; but a new
- * one, started by the client, is there.  So it asks for that, between two cycles.
+ * A marker is scheduled and charged with its client, because the client has started it.  A client
+ * may call setsid() later, or be moved to another control group.  The marker has no right to follow
+ * it there, but a new marker that the client starts is there from the beginning.  So the marker
+ * asks for one, between two cycles.
  *
- * What a new marker inherits is the place of the thread that starts it, the client's agent.  It is that place that
- * is compared with ours: so a new marker has nothing to ask for.  The client's word for the thread's number is
- * believed, as a client that lies has its own markers replaced.
+ * A new marker inherits session and control group from the thread that starts it, the client's
+ * agent.  So it is the agent that is compared with ourselves, and a new marker has nothing to ask
+ * for.  The client's word for the number of that thread is believed: a client that lies has its own
+ * markers replaced.
  *
- * Where there is no /proc, or the client is in another pid namespace, nothing can be seen, and nothing is asked.
+ * Where there is no /proc, or the client is in another pid namespace, nothing can be compared, and
+ * nothing is asked.
  */
 #include "relocation.h"
 
@@ -31,8 +34,9 @@
 #define FOLLOW_NS 1000000000ull		/* for the client to let go of us: it does so at once */
 #define TEXT_BYTES 8192
 
-/* In the hierarchy that has @controller.  What can't be read does not differ. */
-static bool group_differs(const char *theirs, const char *ours, const char *controller, char *where, size_t room)
+/* Compare in the hierarchy that has @controller.  A group that can't be read does not differ. */
+static bool group_differs(const char *theirs, const char *ours, const char *controller, char *where,
+			  size_t room)
 {
 	char a[TEXT_BYTES / 2], b[TEXT_BYTES / 2];
 
@@ -74,7 +78,8 @@ bool relocation_detected(struct relocation_check *m, char *where, size_t room)
 	m->next_ns = now + LOOK_NS;
 	session = getsid(m->pid);
 	if (session > 0 && session != getsid(0)) {
-		snprintf(where, room, "its session is %d, the marker's is %d", (int)session, (int)getsid(0));
+		snprintf(where, room, "its session is %d, the marker's is %d", (int)session,
+			 (int)getsid(0));
 		return true;
 	}
 	return groups_differ(m, where, room);
@@ -91,7 +96,10 @@ bool relocation_follow(struct arena *a)
 	log_line("client %d: moved: %s", a->client.pid, ask.text);
 	if (!channel_send(a, &ask))
 		return false;
-	/* No cycle begins now that would be given up at once.  Who does not want another one is served on. */
+	/*
+	 * Wait, so that no cycle begins that would be given up at once.  A client that does not
+	 * want another marker is served on.
+	 */
 	until = clock_ns() + FOLLOW_NS;
 	while (clock_ns() < until) {
 		struct timespec left = { 0, 100000000 };

@@ -10,7 +10,7 @@
 
 /* Owned by the arena's thread. */
 struct relocation_check {
-	pid_t pid, tid;			/* of the client and its agent, as we see them; 0: not to be looked at */
+	pid_t pid, tid;	/* of the client and its agent, as we see them; 0: not to be looked at */
 	uint64_t next_ns;		/* when to look again */
 };
 
@@ -20,14 +20,14 @@ struct arena;
 void relocation_init(struct relocation_check *m, pid_t pid, pid_t tid);
 
 /**
- * Whether the client is in another session or control group than we are, and where, in words.  Looks once a
- * second at most: false in between.
+ * Whether the client is in another session or control group than we are, and where, in words.
+ * Looks once a second at most: false in between.
  */
 bool relocation_detected(struct relocation_check *m, char *where, size_t room);
 
 /**
- * Ask to be replaced if the client has moved.  To be called between cycles.  False: we are replaced, or the client is
- * gone.
+ * Ask to be replaced if the client has moved.  To be called between cycles.  False: we are
+ * replaced, or the client is gone.
  */
 bool relocation_follow(struct arena *a);
 

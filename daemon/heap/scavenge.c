@@ -3,15 +3,17 @@
  * scavenge.c - giving free pages back to the system
  *
  *  1. What may stay is 110 % of what the heap will use when it reaches its goal.  Spans hold more
- *     than objects, and a cycle ends a little late: so it will use as much more than its goal as
- *     it did at most in the last half to one second.  (Taking the last cycle only, as Go does, a
- *     heap that is collected a thousand times a second has its memory taken and faulted in again
- *     all the time.) Free pages with memory beyond that are released, highest address first,
- *     where they are fewest to be taken again soon.
- *  2. In steps of at most 512 KiB, each followed by a pause of 99 times its duration: 1 % of a CPU,
- *     and never in a thread of the client.  tri_free_os_memory() releases all at once.
- *  3. Pages are claimed by setting their `used` bits; a hole is punched for each run of them; then
- *     they are free again and without memory.  See core/heap/pages.h for what happens if we die.
+ *     than objects, and a cycle ends a little late.  So the heap is expected to use as much more
+ *     than its goal as it did at most in the last half to one second.  (Go takes the last cycle
+ *     only.  Then a heap that is collected a thousand times a second has its memory taken and
+ *     faulted in again all the time.)  Free pages with memory beyond that are released from the
+ *     highest address down, where pages are least likely to be taken again soon.
+ *  2. They are released in steps of at most 512 KiB, each followed by a pause of 99 times its
+ *     duration.  That is 1 % of a CPU, and never a thread of the client's.  tri_free_os_memory()
+ *     releases all at once.
+ *  3. Pages are claimed by setting their `used` bits.  A hole is punched for each run of them.
+ *     Then they are free again, and without memory.  core/heap/pages.h says what happens if we die
+ *     in between.
  */
 #include "scavenge.h"
 
@@ -46,7 +48,8 @@ static uint64_t free_backed(const struct tri_view *v)
 	uint64_t w, n = 0, words = words_in_use(v);
 
 	for (w = 0; w < words; w++)
-		n += (uint64_t)__builtin_popcountll(tri_read(&v->backed[w]) & ~tri_read(&v->used[w]));
+		n += (uint64_t)__builtin_popcountll(tri_read(&v->backed[w]) &
+						    ~tri_read(&v->used[w]));
 	return n << TRI_PAGE_SHIFT;
 }
 
@@ -81,8 +84,10 @@ void scavenge_note_use(struct arena *a, uint64_t goal_bytes)
 static uint64_t excess(struct arena *a)
 {
 	const struct tri_view *v = &a->view;
-	uint64_t idle = free_backed(v), goal = pacer_goal_bytes(&a->pacer), used = arena_used_bytes(a);
-	double use = a->scavenger.use_now > a->scavenger.use_before ? a->scavenger.use_now : a->scavenger.use_before;
+	uint64_t idle = free_backed(v), goal = pacer_goal_bytes(&a->pacer),
+		 used = arena_used_bytes(a);
+	double use = a->scavenger.use_now > a->scavenger.use_before ? a->scavenger.use_now :
+								      a->scavenger.use_before;
 	double keep = (double)goal * (use > 1 ? use : 1) * KEEP_FACTOR;
 
 	tri_write(&v->ctl->free_backed_bytes, idle);
@@ -99,7 +104,8 @@ static void schedule(struct arena *a, bool something)
 	uint64_t now = clock_ns();
 
 	if (something)
-		a->scavenger.step_ns = now > a->scavenger.earliest_ns ? now : a->scavenger.earliest_ns;
+		a->scavenger.step_ns =
+			now > a->scavenger.earliest_ns ? now : a->scavenger.earliest_ns;
 	else if (a->scavenger.use_now > 0 || a->scavenger.use_before > 0)
 		a->scavenger.step_ns = a->scavenger.use_window_ns + USE_WINDOW_NS + 1;
 	else
@@ -129,7 +135,8 @@ static uint64_t punch(struct arena *a, uint64_t from, const uint64_t *mask, uint
 			run++;
 		} else if (run) {
 			assert(nranges < RANGES_MAX);
-			ranges[nranges].offset = a->view.layout.heap + ((page - run) << TRI_PAGE_SHIFT);
+			ranges[nranges].offset =
+				a->view.layout.heap + ((page - run) << TRI_PAGE_SHIFT);
 			ranges[nranges++].bytes = run << TRI_PAGE_SHIFT;
 			released += run << TRI_PAGE_SHIFT;
 			run = 0;
@@ -156,7 +163,8 @@ static uint64_t release_words(struct arena *a, uint64_t from, uint64_t n, uint64
 		uint64_t used = tri_read(&v->used[from + w]);
 		uint64_t want = tri_read(&v->backed[from + w]) & ~used;
 
-		if (!want || !atomic_compare_exchange_strong(&v->used[from + w], &used, used | want))
+		if (!want ||
+		    !atomic_compare_exchange_strong(&v->used[from + w], &used, used | want))
 			continue;
 		mask[w] = want;
 		claimed += (uint64_t)__builtin_popcountll(want) << TRI_PAGE_SHIFT;

@@ -41,8 +41,9 @@ void settings_learn_defaults(struct arena *a)
 	int64_t limit;
 
 	if (!b) {
-		a->settings.defaults = (struct arena_defaults){ config_gc_percent(), config_memory_limit_bytes(),
-						       config_limit_policy() };
+		a->settings.defaults =
+			(struct arena_defaults){ config_gc_percent(), config_memory_limit_bytes(),
+						 config_limit_policy() };
 		return;
 	}
 	percent = atomic_load(&b->defaults.gc_percent);
@@ -51,8 +52,10 @@ void settings_learn_defaults(struct arena *a)
 		a->settings.defaults.gc_percent = percent;
 	if (limit >= 0 || limit == TRI_LIMIT_AUTO)
 		a->settings.defaults.memory_limit_bytes = limit;
-	a->settings.defaults.limit_policy = atomic_load(&b->defaults.limit_policy) == TRI_LIMIT_FAIL_FAST ?
-		TRI_LIMIT_FAIL_FAST : TRI_LIMIT_CONTINUE;
+	a->settings.defaults.limit_policy =
+		atomic_load(&b->defaults.limit_policy) == TRI_LIMIT_FAIL_FAST ?
+			TRI_LIMIT_FAIL_FAST :
+			TRI_LIMIT_CONTINUE;
 }
 
 void settings_init(struct arena *a, uint64_t unchosen)
@@ -65,8 +68,8 @@ void settings_init(struct arena *a, uint64_t unchosen)
 	a->settings.policy_seen = tri_read(&ctl->limit_policy);
 	a->settings.gc_percent_default = unchosen & TRI_HELLO_DEFAULT_GC_PERCENT &&
 				a->settings.gc_percent_seen == CONFIG_GC_PERCENT;
-	a->settings.limit_default =
-		unchosen & TRI_HELLO_DEFAULT_MEMORY_LIMIT && a->settings.limit_seen == TRI_LIMIT_AUTO;
+	a->settings.limit_default = unchosen & TRI_HELLO_DEFAULT_MEMORY_LIMIT &&
+				    a->settings.limit_seen == TRI_LIMIT_AUTO;
 	a->settings.policy_default = unchosen & TRI_HELLO_DEFAULT_LIMIT_POLICY &&
 			    a->settings.policy_seen == TRI_LIMIT_CONTINUE;
 }
@@ -89,8 +92,8 @@ void settings_apply_defaults(struct arena *a)
 		a->settings.limit_seen = limit;
 	}
 	if (a->settings.policy_default) {
-		a->settings.policy_default = atomic_compare_exchange_strong(&ctl->limit_policy,
-								   &a->settings.policy_seen, policy);
+		a->settings.policy_default = atomic_compare_exchange_strong(
+			&ctl->limit_policy, &a->settings.policy_seen, policy);
 		a->settings.policy_seen = policy;
 	}
 	pacing_update(a);

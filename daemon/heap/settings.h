@@ -2,10 +2,11 @@
 /*
  * settings.h - what was chosen for an arena, and by whom
  *
- * The settings in force are on the client's control page: gc-percent, memory limit and limit policy.  Whoever makes a
- * setting writes it there, as if the client had made it, and the pacer follows at once, also in the middle of a
- * handshake or of marking.  What nobody has chosen is as the configuration has it: that of the policy in another
- * process, if there is one, or else our own.  The arena's thread.
+ * The settings in force are on the client's control page: gc-percent, memory limit and limit
+ * policy.  Whoever makes a setting writes it there, as if the client had made it, and the pacer
+ * follows at once, also in the middle of a handshake or of marking.  What nobody has chosen is as
+ * the configuration has it: that of the policy in another process, if there is one, or else our
+ * own.  The arena's thread.
  */
 #ifndef TRICOLOR_SETTINGS_H
 #define TRICOLOR_SETTINGS_H
@@ -19,24 +20,29 @@ struct arena;
 /** Make a setting: ORDER_GC_PERCENT, ORDER_MEMORY_LIMIT. */
 void settings_set(struct arena *a, enum board_order kind, int64_t value);
 
-/** Follow what was set through sysfs or netlink since the last call, for an arena of /dev/tricolor. */
+/**
+ * Follow what was set through sysfs or netlink since the last call, for an arena of /dev/tricolor.
+ */
 void settings_take_tunables(struct arena *a);
 
 /** Write what the configuration has for clients that have not chosen to a board.  Any thread. */
 void settings_write_defaults(struct board *b);
 
 /**
- * A client has come; @unchosen: TRI_HELLO_DEFAULT_*.  What is not as in a new arena was set in a collector before us,
- * and stays.
+ * A client has come; @unchosen: TRI_HELLO_DEFAULT_*.  What is not as in a new arena was set in a
+ * collector before us, and stays.
  */
 void settings_init(struct arena *a, uint64_t unchosen);
 
-/** Read the defaults again.  Those of a policy that has ended go on to count until there is another one. */
+/**
+ * Read the defaults again.  Those of a policy that has ended go on to count until there is another
+ * one.
+ */
 void settings_learn_defaults(struct arena *a);
 
 /**
- * Put the defaults in force where nobody has chosen.  A client that chooses at this moment wins: then its control page
- * does not hold what we saw there.
+ * Put the defaults in force where nobody has chosen.  A client that chooses at this moment wins:
+ * then its control page does not hold what we saw there.
  */
 void settings_apply_defaults(struct arena *a);
 

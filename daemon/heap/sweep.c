@@ -2,14 +2,15 @@
 /*
  * sweep.c - background sweep
  *
- * After a cycle every span has to be swept before the next may begin.  Allocating threads sweep what
- * they take; this passes over all the rest, in address order, and gives spans without a live object
- * back to the page heap, so that a client that stands still shrinks too.
+ * After a cycle every span has to be swept before the next one may begin.  Allocating threads sweep
+ * the spans that they take.  This passes over all the rest in address order, and gives spans
+ * without a live object back to the page heap, so that the heap of a client that stands still
+ * shrinks, too.
  *
- * A span is claimed by a compare-and-swap of its state word.  What a client is sweeping is left to it
- * and looked at again; a stopped client holds up nobody but itself.  It may stay stopped for ever, in the
- * middle of a span, or say so for fun: we look less and less often, only where something is left, and
- * hear orders meanwhile.
+ * A span is claimed by a compare-and-swap of its state word.  A span that a client is sweeping is
+ * left to it and read again later, so a client that is stopped delays nobody but itself.  It may
+ * stay stopped for ever in the middle of a span, or only pretend to.  So such spans are read less
+ * and less often, only in the part of the heap where some are left, and orders are taken meanwhile.
  */
 #include "sweep.h"
 
@@ -22,11 +23,12 @@
 #include "core/heap/span.h"
 
 #define PAUSE_MIN_NS 20000ull
-#define PAUSE_LONG_NS 5000000ull	/* from here on whoever has the span does nothing with it */
+/* after such a pause the thread that has the span does not run */
+#define PAUSE_LONG_NS 5000000ull
 #define PAUSE_MAX_NS 100000000ull
-#define PAUSE_FACTOR 20			/* of what looking takes */
+#define PAUSE_FACTOR 20			/* a pause is so many times as long as the pass before it */
 
-/* From the first to behind the last page that is to be looked at. */
+/* From the first page that is to be swept to the one behind the last. */
 struct reach {
 	uint64_t first, end;
 };
@@ -47,7 +49,7 @@ static void sweep_large(struct arena *a, uint32_t page, struct tri_span *span, u
 		tri_span_free(v, page, pages);
 }
 
-/* True if the span is swept, or none of ours to sweep. */
+/* True: the span is swept, or is not ours to sweep.  False: a client is sweeping it. */
 static bool sweep_span(struct arena *a, uint32_t page, const struct tri_class *c)
 {
 	const struct tri_view *v = &a->view;
@@ -73,7 +75,10 @@ static bool sweep_span(struct arena *a, uint32_t page, const struct tri_class *c
 						      TRI_STATE_CYCLE(state))))
 		return false;
 	live = tri_span_sweep(v, page, c->objects, a->cycle);
-	/* Also what goes back to the page heap: who has lost an object finds that out at once. */
+	/*
+	 * Spans that go back to the page heap as well, so that a program that has lost an object
+	 * fails at once.
+	 */
 	if (a->debug.clobberfree)
 		tri_span_clobber(v, page, c, a->cycle);
 	if (!live) {
@@ -135,7 +140,9 @@ static const struct reach everything = { 1, UINT64_MAX };
 
 void sweep_all(struct arena *a)
 {
-	/* A thread of the client is in the middle of a span.  The client's end of file is an event. */
+	/*
+	 * A thread of the client is in the middle of a span.  The client's end of file is an event.
+	 */
 	struct pollfd p[ARENA_POLLS];
 	struct reach left = everything;
 	uint64_t pause_ns = PAUSE_MIN_NS, began, least;
@@ -147,10 +154,11 @@ void sweep_all(struct arena *a)
 		left = each_span(a, left, sweep_span);
 		if (!left.end)
 			return;
-		/* At first it is a matter of microseconds, and the next cycle waits for us. */
+		/* At first it takes the client microseconds, and the next cycle waits for us. */
 		least = pause_ns < PAUSE_LONG_NS ? 0 : (clock_ns() - began) * PAUSE_FACTOR;
 		least = pause_ns > least ? pause_ns : least;
-		pause = (struct timespec){ (time_t)(least / 1000000000), (long)(least % 1000000000) };
+		pause = (struct timespec){ (time_t)(least / 1000000000),
+					   (long)(least % 1000000000) };
 		channel_listen(a, p, POLLRDHUP);
 		if (!channel_poll(a, p, ARENA_POLLS, &pause))
 			a->stop = true;

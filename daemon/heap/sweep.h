@@ -5,7 +5,10 @@
 
 struct arena;
 
-/** Sweep everything after the last cycle.  Returns early if the client goes away, or is to be let go of. */
+/**
+ * Sweep everything after the last cycle.  Returns early if the client goes away, or is to be let go
+ * of.
+ */
 void sweep_all(struct arena *a);
 
 /** A collector before us may have died while marking: clear what it marked, queued and offered. */

@@ -2,7 +2,8 @@
 /*
  * trace.h - lines for the client's standard error
  *
- * The format is documented in tricolor(7).  A client that does not read its messages loses them.  The arena's thread.
+ * The format is documented in tricolor(7).  A client that does not read its messages loses them.
+ * The arena's thread.
  */
 #ifndef TRICOLOR_TRACE_H
 #define TRICOLOR_TRACE_H

@@ -2,8 +2,9 @@
 /*
  * workers.c - threads that help with the jobs of all arenas of the daemon: see workers.h
  *
- * Helpers use CPUs that nobody else wants: an arena's thread alone is the dedicated worker.  So whoever would offer a
- * job asks first whether some CPU is idle, by the number of runnable tasks in /proc/loadavg, at most once a millisecond.
+ * Helpers use CPUs that nobody else wants: an arena's thread alone is the dedicated worker.  So
+ * whoever would offer a job asks first whether some CPU is idle, by the number of runnable tasks in
+ * /proc/loadavg, at most once a millisecond.
  */
 #include "workers.h"
 
@@ -83,7 +84,8 @@ void workers_start(unsigned int helpers)
 	for (; helpers; helpers--) {
 		err = thread_start(helper, NULL, STACK_BYTES, NULL);
 		if (err) {
-			log_line("only some of the marker's helpers could be started: %s", strerror(err));
+			log_line("only some of the marker's helpers could be started: %s",
+				 strerror(err));
 			break;
 		}
 		atomic_fetch_add(&waiting, 1);

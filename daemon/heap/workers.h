@@ -2,8 +2,8 @@
 /*
  * workers.h - threads that help with the jobs of all arenas of the daemon
  *
- * A job that is more than one thread's is offered.  Helpers that have nothing to do join it, run its function, and leave
- * when that returns.  What the function does is the job's owner's business.
+ * A job that is more than one thread's is offered.  Helpers that have nothing to do join it, run
+ * its function, and leave when that returns.  What the function does is the job's owner's business.
  */
 #ifndef TRICOLOR_WORKERS_H
 #define TRICOLOR_WORKERS_H
@@ -32,8 +32,8 @@ struct workers_job {
 void workers_start(unsigned int helpers);
 
 /**
- * @run is called in a helper, with @arg and with a pointer that is the helper's own: NULL at first, and what it was set
- * to from then on, whatever job comes next.
+ * @run is called in a helper, with @arg and with a pointer that is the helper's own: NULL at first,
+ * and what it was set to from then on, whatever job comes next.
  */
 void workers_job_init(struct workers_job *job, void (*run)(void *arg, void **scratch), void *arg);
 void workers_job_exit(struct workers_job *job);
@@ -41,7 +41,9 @@ void workers_job_exit(struct workers_job *job);
 /** Whether an offer would find a helper, and the helper a CPU. */
 bool workers_idle(void);
 
-/** A helper may join @job, if there is one; to be called again for more.  Not with the job's lock. */
+/**
+ * A helper may join @job, if there is one; to be called again for more.  Not with the job's lock.
+ */
 void workers_offer(struct workers_job *job);
 
 /** No helper will join @job after this, and none is at work on it.  Not with the job's lock. */

@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * alarm.c - what the kernel tells about a control group without being asked
+ * alarm.c - what the kernel tells about a control group of its own accord
  *
- *	a limit is written		inotify on the files (all versions)
- *	memory.high or .max is hit	memory.events can be polled (v2)
- *	tasks wait for memory		a trigger on memory.pressure (v2, with PSI)
- *	reclaim has a hard time		an eventfd on memory.pressure_level (v1)
- *	use passes a threshold		eventfds on memory.usage_in_bytes (v1)
+ * 	a limit is written		inotify on the files (all versions)
+ * 	memory.high or .max is hit	memory.events can be polled (v2)
+ * 	tasks wait for memory		a trigger on memory.pressure (v2, with PSI)
+ * 	reclaim has a hard time		an eventfd on memory.pressure_level (v1)
+ * 	use passes a threshold		eventfds on memory.usage_in_bytes (v1)
  *
- * Each of them may be missing: by version, configuration, or for want of a right.  Then the watcher
- * looks by the clock, as it does anyway while clients are at work.
+ * Each of them may be missing, by version, by configuration, or for want of a right.  Then the
+ * watcher reads by the clock, as it does anyway while clients are at work.
  */
 #include "alarm.h"
 
@@ -54,7 +54,8 @@ bool alarm_on_limit(int fd, const struct tri_cgroup_files *f)
 }
 
 /* Have eventfd @fd counted up for what @arguments say about a file; v1. */
-static bool register_event(int fd, const struct tri_cgroup_files *f, int file, const char *arguments)
+static bool register_event(int fd, const struct tri_cgroup_files *f, int file,
+			   const char *arguments)
 {
 	int control = f->fd[TRI_FD_EVENT_CONTROL], len;
 	char line[96];
@@ -123,7 +124,8 @@ void alarm_close(struct alarm *a)
 	forget(&a->use_fd);
 }
 
-void alarm_thresholds(struct alarm *a, const struct tri_cgroup_files *f, uint64_t low, uint64_t high)
+void alarm_thresholds(struct alarm *a, const struct tri_cgroup_files *f, uint64_t low,
+		      uint64_t high)
 {
 	char text[32];
 

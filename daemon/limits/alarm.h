@@ -33,7 +33,8 @@ void alarm_open(struct alarm *a, const struct tri_cgroup_files *f);
 void alarm_close(struct alarm *a);
 
 /** v1: be told when use passes either of these. */
-void alarm_thresholds(struct alarm *a, const struct tri_cgroup_files *f, uint64_t low, uint64_t high);
+void alarm_thresholds(struct alarm *a, const struct tri_cgroup_files *f, uint64_t low,
+		      uint64_t high);
 
 /** Whether it rings before a limit is reached, so that one may sleep until then. */
 bool alarm_on_use(const struct alarm *a);

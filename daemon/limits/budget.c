@@ -35,8 +35,8 @@
 #include <math.h>
 #include <stdbool.h>
 
-#define MEMORY_S 10.0			/* allocation this old counts 1/e: longer than most pauses */
-#define CYCLE_DECAY 0.5			/* the cycle before the last counts half as much, and so on */
+#define MEMORY_S 10.0	/* allocation this old counts 1/e: longer than most pauses */
+#define CYCLE_DECAY 0.5	/* the cycle before the last counts half as much, and so on */
 #define YIELD 0.95			/* of what can't be released now */
 #define BISECTIONS 100
 #define STEP_FRACTION 32

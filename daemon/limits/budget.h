@@ -30,7 +30,8 @@ struct budget_pace {
 
 /* An arena in a group.  The caller fills in the first part; budget_split() the last. */
 struct budget_arena {
-	uint64_t live_bytes;	/* what lives, and memory that is bound to it: metadata, gaps in spans */
+	/* what lives, and memory that is bound to it: metadata, gaps in spans */
+	uint64_t live_bytes;
 	uint64_t bound_bytes;	/* what it can't release: spans that hold anything, and metadata */
 	uint64_t cap_bytes;	/* more would not be used; BUDGET_NO_CAP */
 	double weight;		/* budget_weight() */

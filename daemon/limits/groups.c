@@ -2,14 +2,16 @@
 /*
  * groups.c - which client is in which control group, and which limits hold there
  *
- *  1. The registry says which arenas there are.  The control group of an arena's client is its
- *     *place*: as we find it by its PID, or as the client says, by files that it has sent, if these show more
- *     levels of the same group, or we find none.  Clients may be moved, and nothing tells: they are looked up
- *     again now and then.  Who has sent files sends others when it starts another marker.
- *  2. A private collector is in the group of its client: those that are listed there beside us
- *     share its limits with us.  Where they elect a policy (elect.c), those that have joined it are its members.
- *  3. For a place levels.c finds the limits that may bind.  Each has a group; places have them in
- *     common.  inotify rings when one of these files is written.
+ *  1. The registry says which arenas there are.  The control group of an arena's client is looked
+ *     up by its PID.  If the client has sent files of the same group that show more of its levels,
+ *     or if the look-up finds nothing, what the client says is taken instead.  Nothing tells when a
+ *     client is moved, so clients are looked up again now and then. A client that has sent files
+ *     sends new ones when it starts another marker.
+ *  2. A private collector is in the control group of its client.  Other collectors that are listed
+ *     in that group share its limits with us.  Where collectors elect a policy (elect.c), those
+ *     that have joined it are its peer markers.
+ *  3. levels.c finds the limits that may bind a client cgroup.  Each limit has a limit group, which
+ *     client cgroups have in common.  inotify tells when one of the files of limits is written.
  */
 #include "groups.h"
 
@@ -139,7 +141,8 @@ void groups_count(const struct groups *s, const struct limit_group *g, bool grow
 
 	/* Those of other groups are counted for these. */
 	for (p = s->cgroups; p; p = p->next)
-		if (p->group == g && now - p->counted_ns >= (p->unjoined ? COUNT_UNJOINED_NS : age_ns))
+		if (p->group == g &&
+		    now - p->counted_ns >= (p->unjoined ? COUNT_UNJOINED_NS : age_ns))
 			count_others(s, p, now);
 }
 
@@ -203,7 +206,8 @@ static void set_limit(struct limit_group *g, uint64_t limit_bytes, bool hidden)
 	if (limit_bytes == TRI_CGROUP_NONE)
 		log_line("%s: no memory limit", name_of(g->level));
 	else
-		log_line("%s: memory limit %.1f MiB%s", name_of(g->level), (double)limit_bytes / (1 << 20),
+		log_line("%s: memory limit %.1f MiB%s", name_of(g->level),
+			 (double)limit_bytes / (1 << 20),
 			 hidden ? ", of a group above that can't be seen from here" : "");
 }
 
@@ -275,13 +279,15 @@ static struct level *find_level(struct groups *s, const struct tri_cgroup *cg)
 		return NULL;
 	for (p = s->cgroups; p; p = p->next)
 		/* Its own group may have had no controller of memory, and only those above. */
-		if (p->cg.version && !strcmp(p->cg.dir, cg->dir) && !strcmp(p->level->name, cg->dir))
+		if (p->cg.version && !strcmp(p->cg.dir, cg->dir) &&
+		    !strcmp(p->level->name, cg->dir))
 			return p->level;
 	return levels_at(&s->levels, cg);
 }
 
 /* By what its group is known, or why it is not: for the log, and for who asks. */
-static void report_cgroup(struct registry_arena *r, const struct level *l, const struct tri_cgroup *cg)
+static void report_cgroup(struct registry_arena *r, const struct level *l,
+			  const struct tri_cgroup *cg)
 {
 	struct registry_seen seen = { .levels = levels_seen(l) };
 	const struct claim *c = r->claim;
@@ -291,16 +297,23 @@ static void report_cgroup(struct registry_arena *r, const struct level *l, const
 	if (l)
 		seen.by = l->owner == LEVEL_OURS ? CONTROL_SEEN_FOUND : CONTROL_SEEN_SENT;
 	else if (!cg->none && (!c || c->why[0] || !c->sends))
-		snprintf(seen.why, sizeof(seen.why), "%.127s", c && c->why[0] ? c->why : cg->version ?
-			 "no file of its group can be read" : cg->why);
+		snprintf(seen.why, sizeof(seen.why), "%.127s",
+			 c && c->why[0] ? c->why :
+			 cg->version	? "no file of its group can be read" :
+					  cg->why);
 	registry_set_seen(r, &seen);
 	if (l)
 		log_at(seen.by == CONTROL_SEEN_SENT ? LOG_INFO : LOG_DEBUG,
 		       "%s: in group %s, %s; levels that are seen: %u", name, l->name,
-		       seen.by == CONTROL_SEEN_SENT ? "by files that it has sent" : "found by its PID", seen.levels);
+		       seen.by == CONTROL_SEEN_SENT ? "by files that it has sent" :
+						      "found by its PID",
+		       seen.levels);
 	else if (seen.why[0])
-		log_line("%s: its memory limit can't be seen: %s. If it has one, set total-memory-limit in "
-			 "tricolord.conf, or TRICOLOR_MEMORY_LIMIT for the program", name, seen.why);
+		log_line(
+			"%s: its memory limit can't be seen: %s. If it has one, set "
+			"total-memory-limit in tricolord.conf, or TRICOLOR_MEMORY_LIMIT for the "
+			"program",
+			name, seen.why);
 }
 
 /* The place of a private collector's own client, which comes first; NULL: not found yet. */
@@ -313,7 +326,8 @@ static struct client_cgroup *own_cgroup(const struct groups *s)
 	return m ? m->cgroup : NULL;
 }
 
-static struct client_cgroup *cgroup_of(struct groups *s, struct watched_arena *m, struct tri_cgroup *cg)
+static struct client_cgroup *cgroup_of(struct groups *s, struct watched_arena *m,
+				       struct tri_cgroup *cg)
 {
 	struct level *found, *l;
 	struct client_cgroup *p;

@@ -2,11 +2,12 @@
 /*
  * groups.h - which client is in which control group, and which limits hold there
  *
- * All of it belongs to the watcher's thread (watch.c).
+ * All of this belongs to the watcher's thread (watch.c).
  *
- * A *group* is a cgroup that has a limit, or the place of clients that have none.  Going `up` from
- * a group lead those that have a larger limit: what is in a group counts in these as well, and so
- * they may have less room.  Groups that are connected are a *tree*, which is looked at as one.
+ * A *limit group* is a control group that has a limit; there is also one that stands for clients
+ * without any limit.  `up` leads to the next group outwards whose limit is larger: memory that is
+ * used in a group counts in those as well, and they may have less room left.  Groups that are
+ * connected by `up` are a *tree*, and a tick handles a tree as a whole.
  */
 #ifndef TRICOLOR_GROUPS_H
 #define TRICOLOR_GROUPS_H
@@ -26,10 +27,12 @@
 struct pressure_state {
 	uint32_t pressure;		/* enum tri_pressure */
 	unsigned int near_ticks, room_ticks;
-	uint64_t requested_ns, request_interval_ns;	/* when arenas were urged, and how long not again */
+	/* when cycles were requested last, and how long not to again */
+	uint64_t requested_ns, request_interval_ns;
 	uint64_t other_bytes;		/* as of the last tick */
 	uint64_t room_bytes, raised_ns;	/* beside other collectors: taken, and when more */
-	uint64_t reported_bytes;		/* the soft limit that the log has called too low; 0: none */
+	/* the soft limit that the log has called too low; 0: none */
+	uint64_t reported_bytes;
 };
 
 /* From the first client that it limits until a while after the last one. */
@@ -54,14 +57,15 @@ struct limit_group {
 struct client_cgroup {
 	struct level *level;		/* NULL: can't be seen */
 	struct tri_cgroup cg;		/* where we have found it; version 0: it was sent */
-	struct limit_group *group;		/* with the tightest limit; NULL: no memory for one */
+	struct limit_group *group;	/* with the tightest limit; NULL: no memory for one */
 	unsigned int others;		/* other collectors in there, … */
-	unsigned int unjoined;		/* … of these, members of an elected policy that are not ours (yet) … */
+	/* … of these, members of an elected policy that are not ours (yet) … */
+	unsigned int unjoined;
 	uint64_t counted_ns;		/* … and when they were counted */
 	struct client_cgroup *next;
 };
 
-/* A share and a pressure that nobody has ever been ordered. */
+/* A share and a pressure that no arena is ever ordered. */
 #define GROUPS_UNKNOWN 9u
 
 /* A client's arena. */
@@ -77,7 +81,10 @@ struct watched_arena {
 	uint64_t allocated_bytes, cycles, read_ns;
 	uint64_t resident_bytes, private_bytes, reached_bytes;
 	bool active;
-	/* It was told so, and has not allocated since. */
+	/*
+	 * It was told to wake the watcher when it allocates, and has not since; and it has given
+	 * memory back.
+	 */
 	bool idle, gave_back;
 	bool exempt;			/* has a limit of its own, or wants none */
 	uint64_t in_force_bytes;	/* the limit that it keeps, whoever has ordered that */
@@ -108,8 +115,8 @@ static inline struct limit_group *groups_of(const struct watched_arena *m)
 bool groups_in(const struct watched_arena *m, const struct limit_group *g);
 
 /**
- * Nothing is known of what is in force for @m, because somebody else has given orders: whatever comes out of the
- * next tick is ordered.
+ * Nothing is known of what is in force for @m, because somebody else has given orders: whatever
+ * comes out of the next tick is ordered.
  */
 static inline void groups_order_anew(struct watched_arena *m)
 {

@@ -2,21 +2,26 @@
 /*
  * levels.c - the control groups that clients are in, and those above
  *
- *  1. Of each group there is one set of open files, whoever of its clients has brought them.  A group is known by
- *     device and inode of the file of its limit, which are the same in each namespace.
- *  2. There are two ways to it.  We find it ourselves, by the client's PID: that is true.  Or the client has sent
- *     its files: that is a claim.  Both see it up to some height, as their namespaces are.
- *  3. A claim counts among clients of the same user only: `owner` is a part of what a group is known by.  So a client
- *     that lies, and sends another group's files, has a share of that group's limit together with others of its user,
- *     who could end it as well.  Those that we have found there, and other users, have accounts of their own, in
- *     which what it takes is memory that somebody else uses, as it would be had it said nothing.
- *  4. A group has one parent, as long as it is known.  It is found before its children: so there is no way that leads
- *     back to where it began, whatever clients claim about who is above whom.
- *  5. Limits hold for all that is below.  Going up, a limit that is no larger than one further down makes that one
- *     superfluous: more counts against it.  A larger one may have less room left all the same, because of what else
- *     is in there.  Of what lies above the highest that is seen v1 tells the least limit, v2 nothing.
- *  6. inotify tells when a limit is written, by way of /proc/self/fd.  Without /proc nobody does: then the watcher
- *     looks for itself (tick.c).
+ *  1. For each group there is one set of open files, whichever of its clients has brought them.  A
+ *     group is identified by device and inode of the file of its limit, which are the same in each
+ *     namespace.
+ *  2. There are two ways to a group.  We find it ourselves by the client's PID, and that is true.
+ *     Or the client has sent its files, and that is a claim.  Either way shows the groups above it
+ *     up to some height, depending on namespaces.
+ *  3. A claim counts among clients of the same user only: `owner` is a part of a group's identity.
+ *     So a client that lies, and sends another group's files, has a share of that group's limit
+ *     together with others of its own user, who could end it as well.  Clients that we have found
+ *     in that group, and clients of other users, have accounts of their own, in which what the liar
+ *     uses is memory that somebody else uses, as it would be had it said nothing.
+ *  4. A group has one parent as long as it is known.  The parent is found before its children, so
+ *     no path leads back to where it began, whatever clients claim about which group is above
+ *     which.
+ *  5. A limit holds for all groups below.  Going up, a limit that is no larger than one further
+ *     down makes that one superfluous, because more counts against it.  A larger one may have less
+ *     room left all the same, because of what else is in there.  Of the groups above the highest
+ *     one that is seen v1 tells the least limit, and v2 nothing.
+ *  6. inotify tells when a limit is written, by way of /proc/self/fd.  Without /proc nothing tells,
+ *     and the watcher reads the limits itself (tick.c).
  */
 #include "levels.h"
 
@@ -28,7 +33,7 @@
 #include "alarm.h"
 
 #define HEIGHT_MAX 64			/* of groups that we find; more are not looked at */
-#define CLAIMED_MAX 128			/* groups that one user may claim at the same time: they are open files */
+#define CLAIMED_MAX 128	/* groups that one user may claim at the same time: they are open files */
 
 static bool identify(const struct tri_cgroup_files *f, dev_t *dev, ino_t *ino)
 {
@@ -50,8 +55,8 @@ static bool is_at_or_above(const struct level *above, const struct level *l)
 }
 
 /* The level with files @f, which it takes; NULL: there is nothing to know it by, or no memory. */
-static struct level *enter(struct levels *s, struct tri_cgroup_files *f, int64_t owner, struct level *parent,
-			   const char *name)
+static struct level *enter(struct levels *s, struct tri_cgroup_files *f, int64_t owner,
+			   struct level *parent, const char *name)
 {
 	struct level *l = NULL;
 	unsigned int owns = 0;
@@ -103,7 +108,8 @@ struct level *levels_at(struct levels *s, const struct tri_cgroup *cg)
 	strcpy(dir, cg->dir);
 	do
 		lengths[n++] = strlen(dir);
-	while (n < HEIGHT_MAX && tri_cgroup_up(dir, cg->mount_len) && tri_cgroup_is_hierarchical(dir, cg->version));
+	while (n < HEIGHT_MAX && tri_cgroup_up(dir, cg->mount_len) &&
+	       tri_cgroup_is_hierarchical(dir, cg->version));
 	/* The highest first.  One without files of memory is passed over. */
 	while (n--) {
 		memcpy(dir, cg->dir, lengths[n]);
@@ -168,7 +174,8 @@ unsigned int levels_seen(const struct level *l)
 }
 
 /* One further up than all that there are. */
-static size_t add_limit(struct level_limit *limits, size_t n, size_t room, uint64_t bytes, struct level *l, bool hidden)
+static size_t add_limit(struct level_limit *limits, size_t n, size_t room, uint64_t bytes,
+			struct level *l, bool hidden)
 {
 	if (bytes == TRI_CGROUP_NONE)
 		return n;

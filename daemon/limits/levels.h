@@ -20,7 +20,7 @@
 struct level {
 	dev_t dev;			/* of the file of its limit, or else of its figures */
 	ino_t ino;
-	int64_t owner;			/* LEVEL_OURS: we have found it; or who says that it is there: a user, or
+	int64_t owner; /* LEVEL_OURS: we have found it; or who says that it is there: a user, or
 					 * less than that: one client of nobody knows whom */
 	struct level *parent;		/* NULL: the highest that is seen */
 	struct tri_cgroup_files files;
@@ -44,7 +44,9 @@ struct level_limit {
 
 #define LEVEL_LIMITS 8			/* more that grow from group to group are not looked at */
 
-/** The group that was found at @cg, with those above; NULL: no file of it can be read, or no memory. */
+/**
+ * The group that was found at @cg, with those above; NULL: no file of it can be read, or no memory.
+ */
 struct level *levels_at(struct levels *s, const struct tri_cgroup *cg);
 
 /** The group that @c claims, for clients of @owner, with those above; NULL.  Takes the files. */
@@ -57,8 +59,8 @@ bool levels_same(const struct level *a, const struct level *b);
 unsigned int levels_seen(const struct level *l);
 
 /**
- * The memory limits from @l upwards that may leave the least room: the tightest, and then, going
- * up from there, each that is larger than those before it.  Returns how many there are, up to @room.
+ * The memory limits from @l upwards that may leave the least room: the tightest, and then, going up
+ * from there, each that is larger than those before it.  Returns how many there are, up to @room.
  */
 size_t levels_limits(struct level *l, struct level_limit *limits, size_t room);
 

@@ -4,16 +4,19 @@
  *
  * systemd's protocol, which needs no library (https://systemd.io/PRESSURE):
  *
- *  1. MEMORY_PRESSURE_WATCH is the path of what to watch: a file of the kernel's (memory.pressure of the service's
- *     group), which rings by POLLPRI and is never read; a FIFO, or a unix socket to connect to, which ring by
- *     POLLIN, and what they bring is thrown away.  /dev/null: do not watch.
- *  2. MEMORY_PRESSURE_WRITE, in base64, is written there first: the kernel's file wants to know when to ring.
+ *  1. MEMORY_PRESSURE_WATCH is the path of what to watch.  It is a file of the kernel's
+ *     (memory.pressure of the service's group), which signals by POLLPRI and is never read; or a
+ *     FIFO, or a unix socket to connect to, which signal by POLLIN, and whose contents are thrown
+ *     away.  /dev/null says not to watch.
+ *  2. MEMORY_PRESSURE_WRITE, in base64, is written there first: the kernel's file needs to know
+ *     when to signal.
  *
- * The path may be anything.  What is none of these three is not opened, no open or write waits, and what goes wrong
- * is a line in the log and no more.  In a regular file that is not the kernel's nothing is written: it can't ring.
+ * The path may be anything.  A file that is none of these is not opened, no open or write waits,
+ * and an error is a line in the log and no more.  Nothing is written into a regular file that is
+ * not the kernel's, because that can't signal.
  *
- * Who rings is not listened to again for as long as the kernel takes for its shortest window.  Whatever was said
- * meanwhile is heard then, as one: so a flood costs a few looks a second.
+ * After a signal the file is not polled for as long as the kernel's shortest window.  All signals
+ * that come meanwhile count as one, so a flood of them costs a few readings a second.
  */
 #include "pressure.h"
 
@@ -41,7 +44,8 @@ static uint64_t deaf_until_ns;		/* 0: it is listened to */
 
 static int digit(char c)
 {
-	static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+	static const char digits[] =
+		"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 	const char *at = c ? strchr(digits, c) : NULL;
 
 	return at ? (int)(at - digits) : -1;
@@ -104,8 +108,8 @@ static int open_file(const char *path, mode_t type)
 	/* It was looked at before it was opened. */
 	if (fstat(opened, &st) || (st.st_mode & S_IFMT) != type)
 		return no(EMEDIUMTYPE, opened);
-	if (type == S_IFREG && (fstatfs(opened, &fs) ||
-				(fs.f_type != CGROUP2_SUPER_MAGIC && fs.f_type != PROC_SUPER_MAGIC)))
+	if (type == S_IFREG && (fstatfs(opened, &fs) || (fs.f_type != CGROUP2_SUPER_MAGIC &&
+							 fs.f_type != PROC_SUPER_MAGIC)))
 		return no(EMEDIUMTYPE, opened);
 	return opened;
 }
@@ -153,13 +157,17 @@ void pressure_open(struct pollfd *p)
 		return;
 	fd = open_path(path);
 	if (fd < 0) {
-		log_warning("memory pressure is not watched: MEMORY_PRESSURE_WATCH=%.200s: %s", path,
-			    errno == EMEDIUMTYPE ? "no file of the kernel's, FIFO or socket" : strerror(errno));
+		log_warning("memory pressure is not watched: MEMORY_PRESSURE_WATCH=%.200s: %s",
+			    path,
+			    errno == EMEDIUMTYPE ? "no file of the kernel's, FIFO or socket" :
+						   strerror(errno));
 		return;
 	}
 	if (!write_first()) {
-		log_warning("memory pressure is not watched: can't write MEMORY_PRESSURE_WRITE to %.200s: %s", path,
-			    strerror(errno));
+		log_warning(
+			"memory pressure is not watched: can't write MEMORY_PRESSURE_WRITE to "
+			"%.200s: %s",
+			path, strerror(errno));
 		close(fd);
 		fd = -1;
 		return;
@@ -168,7 +176,9 @@ void pressure_open(struct pollfd *p)
 	*p = (struct pollfd){ .fd = fd, .events = events };
 }
 
-/* What it has brought, but no more than a FIFO holds: the rest can wait.  False: it is at its end. */
+/*
+ * What it has brought, but no more than a FIFO holds: the rest can wait.  False: it is at its end.
+ */
 static bool discard(void)
 {
 	char data[4096];
@@ -191,7 +201,9 @@ bool pressure_rang(struct pollfd *p)
 	if (rang && events == POLLIN)
 		over |= !discard();
 	if (over) {
-		log_line("memory pressure is not watched any more: who told of it is gone, or does not know when to");
+		log_line(
+			"memory pressure is not watched any more: who told of it is gone, or does "
+			"not know when to");
 		close(fd);
 		fd = p->fd = -1;
 		deaf_until_ns = 0;

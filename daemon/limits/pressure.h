@@ -11,7 +11,10 @@
 /** What @text has in base64.  Returns the number of bytes; -1: it is none, or more than @room. */
 int pressure_decode(const char *text, void *data, size_t room);
 
-/** Begin to watch, if the environment says what.  @p: what to poll; its fd is negative if there is nothing. */
+/**
+ * Begin to watch, if the environment says what.  @p: what to poll; its fd is negative if there is
+ * nothing.
+ */
 void pressure_open(struct pollfd *p);
 
 /** After poll(): whether memory is short. */

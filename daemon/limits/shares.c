@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * shares.c - parts of arenas for which several limits hold
+ * shares.c - shares of arenas for which several limits hold
  *
- * Limits are nested: one holds for some arenas, the next for these and others.  From the innermost
- * outwards each is split by itself (budget.c), and nobody can use more than a limit further in has
- * left for him, which is a cap.  An arena's part is the least of all.  So for each limit the sum
- * of the parts is at most its room, and what one limit denies an arena goes to the others of those
- * around it.
+ * Limits are nested: one holds for some arenas, the next one for these and others.  Each limit is
+ * split by itself (budget.c), from the innermost outwards, and what a limit further in leaves an
+ * arena is a cap for the next one.  An arena's share is the least of all its parts.  So for each
+ * limit the sum of the shares is at most its room, and what an inner limit denies an arena goes to
+ * other arenas under the outer limits.
  *
- * Not to the others of those further in, where an outer limit denies it: they are under the outer
- * limit themselves, which has what there is.
+ * What an outer limit denies an arena does not go to other arenas under its inner limits: they are
+ * under the outer limit themselves, which gives out all that there is.
  */
 #include "shares.h"
 

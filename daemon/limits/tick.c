@@ -1,47 +1,51 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * tick.c - a look at the arenas of a tree of control groups, and what follows
+ * tick.c - one reading of the arenas of a tree of control groups, and what follows from it
  *
- *  1. Arenas are looked at from outside: the size of the file, counters in the control page,
- *     figures that their threads publish.  Nothing of them has to wake up for that.
+ *  1. Arenas are read from outside: the size of the file, counters in the control page, and the
+ *     figures that their threads publish.  No thread has to wake up for that.
  *
  *  2. Each limit is an *account*.
  *
- *	soft limit	nine tenths of the limit
- *	others		what the group uses, less inactive file cache, less the arenas
- *	room		soft limit − others, which include arenas that have a limit of their own
+ * 	soft limit	nine tenths of the limit
+ * 	others		what the group uses, less inactive file cache, less the arenas
+ * 	room		soft limit − others, which include arenas that have a limit of their own
  *
- *     Other collectors may have arenas in the same group (each client has a private one): they are
- *     among the others, and see our arenas as such.  With k of us each takes the k-th part of what
- *     is free.  What is taken and not yet used the others see as free; so nobody takes more before
- *     all have looked again, and seen what has been used.  Then all that is taken fits.  Who has
- *     more than the k-th part of it all, and twice what lives, lets go of some while next to
- *     nothing is free: those that come later are to find something.  That is for collectors that do not
- *     come under one policy (elect.c): of another user, or in another network.
+ *     Other collectors may have arenas in the same group, as each client may have a private
+ *     collector.  Their arenas are among the others for us, and ours are for them.  With k
+ *     collectors, each takes the k-th part of what is free.  Memory that one has taken and not used
+ *     yet still looks free to the rest, so no collector takes more before all have read the group
+ *     again and seen what is used.  Then everything that is taken fits.  A collector that has more
+ *     than the k-th part of the whole, and twice what lives in its heaps, gives some up while next
+ *     to nothing is free, so that newcomers find something.  All this is for collectors that do not
+ *     come under one policy (elect.c), because they belong to another user or are in another
+ *     network.
  *
- *     Somebody may have chosen a limit for the clients of a group together.  Against that, what is
- *     private memory of theirs is others, and what else is in the group is not.
+ *     Somebody may have chosen one limit for all clients of a group together.  Against that limit
+ *     the private memory of these clients counts as others, and nothing else in the group does.
  *
- *  3. All accounts are split among those they are for, from the innermost group outwards
- *     (shares.c), and each arena's thread is ordered to keep its share.  Who is to give gets its
- *     order first.
+ *  3. All accounts are split among the arenas that they are for, from the innermost group outwards
+ *     (shares.c), and each arena's thread is ordered to keep its share.  Arenas that have to give
+ *     memory up get their orders first.
  *
- *  4. If use is half-way from a soft limit to the real one, those that count there are urged: they
- *     release at once what they have in free pages, and collect if there is anything to be had.
+ *  4. When use is half-way from a soft limit to the real one, the arenas that count there are
+ *     requested to release what they have in free pages at once, and to collect if enough was
+ *     allocated since their last cycle.
  *
- *  5. Where the kernel does not tell when use grows (v2 knows no thresholds), a neighbour may grow
- *     while nobody looks.  Before the watcher sleeps there, arenas that are idle give back what
- *     they do not need, if the group is more than half full; and they are to ring when they
+ *  5. Where the kernel does not tell that use grows (v2 knows no thresholds), a neighbour may grow
+ *     while nobody reads. So before the watcher sleeps there, idle arenas give back what they do
+ *     not need if the group is more than half full, and they are told to wake the watcher when they
  *     allocate again, before they have used much of shares that others may have taken meanwhile.
- *     The same where the kernel does not tell when a limit is written (without /proc there is no inotify on a
- *     descriptor): a limit that shrinks while all are idle is read before anybody has used much of the old one.
+ *     The same holds where the kernel does not tell that a limit is written (without /proc there is
+ *     no inotify on a descriptor): a limit that shrinks while all are idle is then read before any
+ *     of them has used much of the old one.
  *
- *  6. A limit below what lives can't be kept by any collection.  Who has set it is told, once as long as it is the
- *     same and somebody is there.  What was allocated while a cycle marked counts as live until the next, and
- *     does not count for that.
+ *  6. No collection can keep a limit that is below what lives.  Whoever has set it is told so, once
+ *     for each value as long as there is a client.  Memory that was allocated while a cycle marked
+ *     counts as live until the next cycle, and does not count for this.
  *
- * Where a group can't be seen (no cgroups, another container) and somebody has chosen a limit, what
- * is known of the clients themselves is counted: their arenas, and their private memory.
+ * Where a group cannot be seen (no cgroups, or another container) and somebody has chosen a limit,
+ * the memory of the clients themselves is counted: their arenas, and their private memory.
  */
 #include "tick.h"
 
@@ -64,7 +68,7 @@
 #define YOUNG_NS (2000 * MS)		/* one client alone may start with others */
 #define TICKS_IDLE 3			/* without anybody at work: then until somebody rings … */
 #define TICKS_IDLE_UNWATCHED 12			/* … or, if nobody does, not before arenas rest */
-#define IDLE_RELEASE_PARTS 8			/* what is worth giving back then: this part of an arena */
+#define IDLE_RELEASE_PARTS 8	/* what is worth giving back then: this part of an arena */
 #define WAKE_AFTER_BYTES (1ull << 20)		/* allocation after which one that rests rings */
 #define REQUEST_NS (50 * MS)		/* urged again after so long, if it has not helped … */
 #define REQUEST_MAX_NS (2000 * MS)		/* … and less and less often */
@@ -75,7 +79,7 @@
 #define FEW 4				/* clients */
 #define SOFT_PARTS 10			/* the soft limit is a tenth below the real one */
 #define NEAR_TICKS 2			/* a quarter into the reserve before clients are told … */
-#define ROOM_TICKS 10			/* … and well below it before they are told that it is over */
+#define ROOM_TICKS 10	/* … and well below it before they are told that it is over */
 
 /* A limit, and what counts against it, for the length of a tick. */
 struct account {
@@ -159,7 +163,7 @@ static void read_arena(struct watched_arena *m, struct budget_arena *b, uint64_t
 	b->live_bytes = f.live_bytes + f.overhead_bytes;
 	/* What a newcomer has filled may all be alive: its first cycle will tell. */
 	b->bound_bytes = f.cycles < 2 && m->resident_bytes > f.bound_bytes ? m->resident_bytes :
-			 f.bound_bytes;
+									     f.bound_bytes;
 	b->cap_bytes = f.cap_bytes;
 	b->weight = budget_weight(&m->pace, f.live_bytes);
 }
@@ -178,7 +182,8 @@ static void order_pressure(struct watched_arena *m, uint32_t pressure)
 	registry_order(m->r, ORDER_PRESSURE, pressure);
 }
 
-static void read_arenas(const struct groups *s, const struct limit_group *top, struct snapshot *snap)
+static void read_arenas(const struct groups *s, const struct limit_group *top,
+			struct snapshot *snap)
 {
 	struct watched_arena *m;
 	size_t n = 0;
@@ -245,8 +250,8 @@ static void share_room(const struct snapshot *snap, struct account *a, unsigned 
 }
 
 /*
- * Others have shares of a policy that has ended, and keep them until they have joined us: so what we split is what we
- * have of its shares, and not more.
+ * Others have shares of a policy that has ended, and keep them until they have joined us: so what
+ * we split is what we have of its shares, and not more.
  */
 static void keep_promises(const struct snapshot *snap, struct account *a)
 {
@@ -325,12 +330,13 @@ static bool fill_in(const struct groups *s, const struct snapshot *snap, struct 
 	return true;
 }
 
-static void add_account(const struct groups *s, struct snapshot *snap, struct limit_group *g, bool chosen)
+static void add_account(const struct groups *s, struct snapshot *snap, struct limit_group *g,
+			bool chosen)
 {
 	uint64_t limit = chosen ? snap->chosen_bytes : g->limit_bytes;
 	struct account *a = &snap->accounts[snap->naccounts];
 
-	/* Somebody has chosen the soft limit itself. */
+	/* A chosen limit is the soft limit itself. */
 	*a = (struct account){
 		.g = g,
 		.state = chosen ? &g->chosen : &g->own,
@@ -379,7 +385,8 @@ static size_t send_shares(struct snapshot *snap)
 
 	for (gives = 1; gives >= 0; gives--) {
 		for (i = 0; i < snap->shares.n; i++) {
-			uint64_t had = snap->arenas[i]->share_bytes, share = snap->shares.share_bytes[i];
+			uint64_t had = snap->arenas[i]->share_bytes,
+				 share = snap->shares.share_bytes[i];
 
 			if (share == had || (share < had) != gives)
 				continue;
@@ -429,7 +436,8 @@ static uint64_t reached_in(const struct groups *s, const struct account *a, size
 		if (!groups_of(m) || !counts(m, a))
 			continue;
 		/* Its client chooses any figure for it, and the sum is not to go round. */
-		bytes += m->reached_bytes < m->resident_bytes ? m->reached_bytes : m->resident_bytes;
+		bytes +=
+			m->reached_bytes < m->resident_bytes ? m->reached_bytes : m->resident_bytes;
 		*one = m->r;
 		++*heaps;
 	}
@@ -441,7 +449,8 @@ static void warn_if_too_low(const struct groups *s, const struct account *a)
 	struct pressure_state *t = a->state;
 	const struct registry_arena *one = NULL;
 	size_t heaps;
-	uint64_t live = reached_in(s, a, &heaps, &one), limit = a->chosen ? a->soft_bytes : a->hard_bytes;
+	uint64_t live = reached_in(s, a, &heaps, &one),
+		 limit = a->chosen ? a->soft_bytes : a->hard_bytes;
 	char name[REGISTRY_NAME];
 
 	if (live <= a->soft_bytes || t->reported_bytes == a->soft_bytes)
@@ -451,13 +460,18 @@ static void warn_if_too_low(const struct groups *s, const struct account *a)
 		registry_name(one, name);
 	else
 		snprintf(name, sizeof(name), "%zu clients together", heaps);
-	log_warning("%s: %.1f MiB live, more than %sthe memory limit of %.1f MiB%s%s: it can't be kept; raise the "
-		    "limit, or have the program hold on to less", name, (double)live / (1 << 20),
-		    a->chosen ? "" : "nine tenths of ", (double)limit / (1 << 20), a->chosen ? "" : " of ",
-		    a->chosen ? "" : a->g->level->name);
+	log_warning(
+		"%s: %.1f MiB live, more than %sthe memory limit of %.1f MiB%s%s: it can't be "
+		"kept; raise the limit, or have the program hold on to less",
+		name, (double)live / (1 << 20), a->chosen ? "" : "nine tenths of ",
+		(double)limit / (1 << 20), a->chosen ? "" : " of ",
+		a->chosen ? "" : a->g->level->name);
 }
 
-/* Half-way from soft to real limit: less and less often, if it does not help. */
+/*
+ * Use is half-way from the soft to the real limit: request cycles, less and less often if that does
+ * not help.
+ */
 static void request_cycles(struct snapshot *snap, const struct account *a)
 {
 	struct pressure_state *t = a->state;
@@ -467,18 +481,21 @@ static void request_cycles(struct snapshot *snap, const struct account *a)
 		t->request_interval_ns = REQUEST_NS;
 		return;
 	}
-	if ((a->used_bytes <= urgent_bytes(a) && !a->g->rang) || snap->now - t->requested_ns < t->request_interval_ns)
+	if ((a->used_bytes <= urgent_bytes(a) && !a->g->rang) ||
+	    snap->now - t->requested_ns < t->request_interval_ns)
 		return;
 	t->requested_ns = snap->now;
-	t->request_interval_ns = t->request_interval_ns * 2 < REQUEST_MAX_NS ? t->request_interval_ns * 2 : REQUEST_MAX_NS;
+	t->request_interval_ns = t->request_interval_ns * 2 < REQUEST_MAX_NS ?
+					 t->request_interval_ns * 2 :
+					 REQUEST_MAX_NS;
 	select_arenas(snap, a);
 	for (i = 0; i < snap->shares.nselected; i++)
 		registry_order(snap->arenas[snap->shares.selected[i]]->r, ORDER_URGENT, 0);
 }
 
 /* When to look at it again, at most @period_ns from now. */
-static uint64_t next_period(const struct account *a, const struct limit_group *top, uint64_t period_ns,
-			   uint64_t now)
+static uint64_t next_period(const struct account *a, const struct limit_group *top,
+			    uint64_t period_ns, uint64_t now)
 {
 	uint64_t had = a->state->other_bytes, other = a->other_bytes;
 
@@ -496,7 +513,7 @@ static uint64_t next_period(const struct account *a, const struct limit_group *t
 	return period_ns;
 }
 
-/* Whether nobody will tell when use of the group grows, or its limit shrinks. */
+/* Whether the kernel will not tell when use of the group grows, or its limit shrinks. */
 static bool unwatched(const struct groups *s, const struct account *a)
 {
 	return !a->chosen && (s->levels.deaf || !alarm_on_use(&a->g->alarm));
@@ -527,7 +544,7 @@ static void release_idle(struct snapshot *snap, const struct account *a)
 	}
 }
 
-/* Nobody has allocated, and nothing has been ordered.  Returns whether one may sleep. */
+/* No arena has allocated, and nothing was ordered.  Returns whether the watcher may sleep. */
 static bool fall_idle(const struct groups *s, struct snapshot *snap, unsigned int ticks)
 {
 	bool sleepy = ticks >= TICKS_IDLE;
@@ -592,8 +609,8 @@ static void tick_tree(const struct groups *s, struct limit_group *top, struct sn
 }
 
 /*
- * There is no limit, and nobody will tell when there is one: it is looked for as long as somebody allocates, and who
- * does not is to ring when it does.  Returns when to look again.
+ * There is no limit, and nobody will tell when there is one: it is looked for as long as somebody
+ * allocates, and who does not is to ring when it does.  Returns when to look again.
  */
 static uint64_t listen_for_limits(const struct groups *s, struct limit_group *top, uint64_t now)
 {
@@ -616,7 +633,7 @@ static uint64_t listen_for_limits(const struct groups *s, struct limit_group *to
 	return UINT64_MAX;
 }
 
-/* There is no limit, or no more. */
+/* There is no limit, or not any more. */
 static void lift_limits(const struct groups *s, struct limit_group *top)
 {
 	struct watched_arena *m;
@@ -633,7 +650,8 @@ static void lift_limits(const struct groups *s, struct limit_group *top)
 	top->next_ns = UINT64_MAX;
 }
 
-static void count(const struct groups *s, const struct limit_group *top, size_t *members, size_t *groups)
+static void count(const struct groups *s, const struct limit_group *top, size_t *members,
+		  size_t *groups)
 {
 	const struct watched_arena *m;
 	struct limit_group *g;

@@ -15,8 +15,8 @@
 void tick(const struct groups *s, struct limit_group *top, uint64_t chosen_bytes, uint64_t now);
 
 /**
- * Where nobody tells when a limit is written: whether clients that have none are to be looked at, since they may have
- * got one.  They are, while they allocate.
+ * Where nobody tells when a limit is written: whether clients that have none are to be looked at,
+ * since they may have got one.  They are, while they allocate.
  */
 static inline bool tick_listens(const struct groups *s, const struct limit_group *g)
 {

@@ -2,18 +2,19 @@
 /*
  * watch.c - the thread that knows what memory there is, and splits it among arenas
  *
- *  1. Clients share the limits of the control groups that they are in: groups.c knows which these
- *     are.  A *tick* (tick.c) of a tree of groups looks at its arenas and splits what there is.
+ *  1. Clients share the limits of the control groups that they are in; groups.c knows which these
+ *     are.  A *tick* (tick.c) of a tree of groups reads its arenas and splits the memory that there
+ *     is.
  *
- *  2. Ticks come by the clock while any arena of a limited group is at work: often if parts are
- *     still moving, seldom if not.  When nobody is at work the watcher sleeps without a timer:
- *     shares are reserved, so what an arena does within its share concerns nobody.  It is woken by
- *     an arena that starts a cycle, by clients that come and go, and by the kernel (alarm.c), if a
- *     limit is written or memory is getting short.
+ *  2. While any arena of a limited group is at work, ticks come by the clock: often if shares still
+ *     change, seldom if they do not.  When no arena is at work the watcher sleeps without a timer.
+ *     Shares are reserved, so what an arena does within its share concerns nobody else.  The
+ *     watcher is woken by an arena that starts a cycle, by clients that come and go, and by the
+ *     kernel (alarm.c) when a limit is written or memory is getting short.
  *
- * Nobody waits for the watcher.  It holds no lock but the registry's, for moments.  What arenas say
- * is not believed beyond budget.c, where any figure is harmless: an arena can claim a larger part,
- * as it could by allocating, but no more than leaves the others their floors.
+ * Nobody waits for the watcher.  It takes no lock but the registry's, for moments.  What arenas say
+ * is trusted only as far as budget.c, which any figure leaves unharmed: an arena can claim a larger
+ * part, as it could by allocating, but never so much that the others have less than their floors.
  */
 #include "watch.h"
 
@@ -38,7 +39,7 @@
 #define STACK_BYTES (256u << 10)
 #define MS 1000000ull
 #define TICK_MIN_NS (10 * MS)		/* no two ticks are nearer, whatever rings */
-#define LIMIT_NS (1000 * MS)		/* limits are read again, in case inotify does not work there … */
+#define LIMIT_NS (1000 * MS)	/* limits are read again, in case inotify does not work there … */
 					/* … and whenever we are awake, where it is known not to */
 
 /* All of the watcher's thread but for what is atomic. */
@@ -88,7 +89,8 @@ static void fall_asleep(void)
 	set_asleep(true);
 	for (m = watch.groups.arenas; m; m = m->next) {
 		g = groups_of(m);
-		if (!g || (!tick_limited(g, total) && !tick_listens(&watch.groups, g)) || !tick_has_allocated(m))
+		if (!g || (!tick_limited(g, total) && !tick_listens(&watch.groups, g)) ||
+		    !tick_has_allocated(m))
 			continue;
 		groups_tick_soon(g);
 		set_asleep(false);
@@ -247,7 +249,8 @@ void watch_start(uint64_t total_bytes)
 	atomic_store(&watch.total_bytes, total_bytes);
 	watch.wake_fd = watcher_open();
 	watch.groups.levels.limits_fd = alarm_limits_open();
-	err = watch.wake_fd < 0 ? -watch.wake_fd : thread_start(watcher, NULL, STACK_BYTES, "tricolord-watch");
+	err = watch.wake_fd < 0 ? -watch.wake_fd :
+				  thread_start(watcher, NULL, STACK_BYTES, "tricolord-watch");
 	if (err)
 		log_line("memory limits of containers are not kept: no thread to watch them: %s",
 			 strerror(err));

@@ -195,7 +195,8 @@ static const struct key keys[CONFIG_KEYS] = {
 	[CONFIG_LOG_LEVEL] = { "log-level", "error, warning, info or debug", parse_level,
 			       print_level, false },
 	[CONFIG_MARKER] = { "marker", "own or shared", parse_marker, print_marker, false },
-	[CONFIG_ON_KILL] = { "on-kill", "the absolute path of a folder, of at most 255 characters, or off",
+	[CONFIG_ON_KILL] = { "on-kill",
+			     "the absolute path of a folder, of at most 255 characters, or off",
 			     parse_on_kill, print_on_kill, true },
 };
 
@@ -291,7 +292,8 @@ static _Atomic(int64_t) total_limit_bytes = TRI_LIMIT_AUTO;
 static _Atomic(uint32_t) limit_policy = TRI_LIMIT_CONTINUE;
 static _Atomic(bool) marker_own = true;
 static bool private, elects;
-static char on_kill[sizeof(((struct config *)0)->on_kill)];	/* written before there are threads */
+/* written before there are threads */
+static char on_kill[sizeof(((struct config *)0)->on_kill)];
 
 void config_enforce(const struct config *c)
 {

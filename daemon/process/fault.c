@@ -1,15 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * fault.c - arenas that lose a page while they are read
+ * fault.c - mappings that lose a page while they are read
  *
- * The collector must survive that a page which has to be there is none: a client of /dev/tricolor
- * may have punched a hole into its tables, or its end may have freed all of its memory under us;
- * and any shared memory may be out of reach when no memory is left.  Touching the page is a bus
- * error then.
+ * The collector must survive a page that is missing.  A client of /dev/tricolor may have punched a
+ * hole into its tables, or its end may have freed all of its memory while we read it.  Any page of
+ * shared memory may be out of reach when no memory is left.  To touch such a page is a bus error.
  *
- * Nobody has to be prepared for it.  The handler maps zeros of our own over the whole arena and
- * notes that it did, and whoever touched it goes on, with an arena that is empty: zeros are no
- * objects, no spans and no work, so that all loops come to their ends.  The arena's thread finds
+ * No code has to be prepared for it.  The handler maps zeros of our own over the whole mapping and
+ * notes that it did.  The thread that touched the page goes on with an arena that is empty: zeros
+ * are no objects, no spans and no work, so all loops come to their ends.  The arena's thread reads
  * the note (fault_happened()) before it relies on what it has seen, and gives the arena up.
  *
  * Guards are never freed but used again, so that the handler may walk the list without a lock.

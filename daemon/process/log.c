@@ -26,8 +26,8 @@ void log_set_level(enum log_level level)
 }
 
 /*
- * Whether there may be one more line.  A client that is refused a thousand times a second must neither
- * fill a disk nor have the system's log drop what others say.
+ * Whether there may be one more line.  A client that is refused a thousand times a second must
+ * neither fill a disk nor have the system's log drop what others say.
  */
 static bool may_say(void)
 {

@@ -14,8 +14,8 @@ enum log_level {
 void log_set_level(enum log_level level);
 
 /**
- * "tricolord: " and a line, in one write.  Thread-safe.  Lines that come too thick are left out, but for
- * errors, and not at LOG_DEBUG; how many is said when there is room again.
+ * "tricolord: " and a line, in one write.  Thread-safe.  Lines that come too thick are left out,
+ * but for errors, and not at LOG_DEBUG; how many is said when there is room again.
  */
 void log_at(enum log_level level, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 

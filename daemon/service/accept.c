@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * accept.c - a connection's first message says who is there
+ * accept.c - what a new connection is, by its first message
  *
- *  1. Each connection gets a thread, which waits for the first message: of a client, or of
- *     tricolor(1). The library sends its HELLO as it connects; who says nothing for ten seconds is
- *     hung up on.
- *  2. A guest is a connection that is not a client's: one that has said nothing yet, or asks.  Each
- *     user may have a few of them, and root as many as it likes, so that nobody keeps others out or
- *     makes us threads without end.
- *  3. A private collector has its one client already: there, a HELLO is hung up on, and others than
- *     its user may have no more connections than it takes to be told that they may not.  But for the HELLO
- *     of its members, who come by another address (elect.c).
+ *  1. Each connection gets a thread, which waits for the first message of a client, or of
+ *     tricolor(1).  The library sends its HELLO as it connects.  A connection on which nothing
+ *     comes for ten seconds is closed.
+ *  2. A guest is a connection that is not a client's: one that has sent nothing yet, or asks for
+ *     something.  Each user may have a few guests, and root any number, so that no user keeps
+ *     others out or makes us start threads without end.
+ *  3. A private collector has its one client already, so a connection that sends HELLO there is
+ *     closed.  Other users than its own may have only as many guests as it takes to be told that
+ *     they may not.  Peer markers send HELLO as well, but they come by another address (elect.c).
  */
 #include "accept.h"
 
@@ -67,7 +67,7 @@ static void *serve(void *arg)
 		control_serve(c.sock);
 	} else if (type && (c.member || !config_is_private())) {
 		users_guest_leave(c.uid);
-		/* What is no HELLO is refused there. */
+		/* A message that is no HELLO is refused there. */
 		if (c.member)
 			session_serve_peer_marker(c.sock);
 		else
@@ -89,7 +89,8 @@ static void take_in(int sock, bool member)
 
 	if (!c || getsockopt(sock, SOL_SOCKET, SO_PEERCRED, &cred, &len))
 		goto turn_away;
-	most = config_is_private() && cred.uid != geteuid() ? GUESTS_OF_A_STRANGER : GUESTS_OF_A_USER;
+	most = config_is_private() && cred.uid != geteuid() ? GUESTS_OF_A_STRANGER :
+							      GUESTS_OF_A_USER;
 	if (!users_guest_enter(cred.uid, most)) {
 		err = EUSERS;
 		goto turn_away;
@@ -102,7 +103,7 @@ static void take_in(int sock, bool member)
 		return;
 	users_guest_leave(cred.uid);
 turn_away:
-	/* Not at a length that somebody could fill a disk with, at the usual level. */
+	/* Debug level only, so that refusals cannot fill a disk. */
 	log_debug("a connection was turned away: %s", err == EUSERS ?
 		  "its user has too many that are no clients'" : strerror(err));
 	close(sock);

@@ -2,9 +2,9 @@
 /*
  * control.c - answering tricolor(1): see core/proto/control.h
  *
- *  1. The kernel says who the peer is (SO_PEERCRED); what it sends says only what it wants.
- *  2. It is answered in a thread of its own, with less priority than those that collect.  All that
- *     this thread shares with an arena's is the registry, where nobody waits for it.
+ *  1. The kernel says who the peer is (SO_PEERCRED).  What the peer sends says only what it wants.
+ *  2. It is answered in a thread of its own, with lower priority than those that collect.  All that
+ *     this thread shares with an arena's thread is the registry, where nobody waits for it.
  *  3. Figures are copied first and sent then, without a reference to any arena.
  */
 #include "control.h"
@@ -207,7 +207,8 @@ static bool order(const struct peer *p, struct registry_arena *r, enum board_ord
 			  (long long)value, registry_name(r, name));
 		return stat_one(p, r);
 	case -ESRCH:
-		return refuse(p, ESRCH, "%s ended, or its arena changed collectors, before that was done",
+		return refuse(p, ESRCH,
+			      "%s ended, or its arena changed collectors, before that was done",
 			      registry_name(r, name));
 	}
 	return refuse(p, ETIMEDOUT,
@@ -225,8 +226,8 @@ static uint64_t has_bytes(struct registry_arena *r)
 }
 
 /*
- * The limit, and then a cycle and a release of all that is free.  What was allocated while that cycle marked counts as
- * live until the next, so there is one more where that may help.
+ * The limit, and then a cycle and a release of all that is free.  What was allocated while that
+ * cycle marked counts as live until the next, so there is one more where that may help.
  */
 static bool make_room(const struct peer *p, struct registry_arena *r, int64_t value)
 {
@@ -235,20 +236,28 @@ static bool make_room(const struct peer *p, struct registry_arena *r, int64_t va
 	int err = registry_wait(r, ORDER_MEMORY_LIMIT, number, clock_ns() + SET_NS), cycles;
 	char name[REGISTRY_NAME];
 
-	for (cycles = 0; !err && cycles < 2 && (!cycles || has_bytes(r) > (uint64_t)value); cycles++) {
+	for (cycles = 0; !err && cycles < 2 && (!cycles || has_bytes(r) > (uint64_t)value);
+	     cycles++) {
 		number = registry_order(r, ORDER_FREE, 0);
 		err = registry_wait(r, ORDER_FREE, number, until);
 	}
 	if (!err)
 		return stat_one(p, r);
 	if (err == -ESRCH)
-		return refuse(p, ESRCH, "%s ended, or its arena changed collectors, before there was room",
+		return refuse(p, ESRCH,
+			      "%s ended, or its arena changed collectors, before there was room",
 			      registry_name(r, name));
-	return refuse(p, ETIMEDOUT, "%s has not answered the collector in time: is it stopped? It has %.1f MiB, and the "
-		      "limit will hold when it goes on", registry_name(r, name), (double)has_bytes(r) / (1 << 20));
+	return refuse(
+		p, ETIMEDOUT,
+		"%s has not answered the collector in time: is it stopped? It has %.1f MiB, and "
+		"the limit will hold when it goes on",
+		registry_name(r, name), (double)has_bytes(r) / (1 << 20));
 }
 
-/* Wait for those whose process is gone (@pid, or any) to leave: we may hear of that later than who asks. */
+/*
+ * Wait for those whose process is gone (@pid, or any) to leave: we may hear of that later than who
+ * asks.
+ */
 static void let_leave(const struct peer *p, int64_t pid)
 {
 	uint64_t until = clock_ns() + ENDED_NS;
@@ -257,7 +266,8 @@ static void let_leave(const struct peer *p, int64_t pid)
 
 	n = r ? registry_all(r, room) : 0;
 	for (i = 0; i < n && i < room; i++) {
-		if (may(p, r[i]) && (pid ? r[i]->pid == pid : r[i]->pid > 0) && kill(r[i]->pid, 0) && errno == ESRCH)
+		if (may(p, r[i]) && (pid ? r[i]->pid == pid : r[i]->pid > 0) &&
+		    kill(r[i]->pid, 0) && errno == ESRCH)
 			registry_wait_gone(r[i], until);
 		registry_put(r[i]);
 	}
@@ -347,9 +357,10 @@ static bool answer(const struct peer *p)
 		return false;
 	}
 	if (q.version != CONTROL_VERSION) {
-		refuse(p, EPROTONOSUPPORT, "that was a request of version %u, tricolord " TRI_VERSION
-		       " speaks version %u; install the same version of both", q.version,
-		       CONTROL_VERSION);
+		refuse(p, EPROTONOSUPPORT,
+		       "that was a request of version %u, tricolord " TRI_VERSION
+		       " speaks version %u; install the same version of both",
+		       q.version, CONTROL_VERSION);
 		return false;
 	}
 	if (q.size != (uint64_t)n || q.size < sizeof(q) || q.reserved) {
@@ -372,8 +383,8 @@ static bool answer(const struct peer *p)
 	case CONTROL_MAKE_ROOM:
 		return about_one(p, &q);
 	}
-	return refuse(p, EOPNOTSUPP, "tricolord " TRI_VERSION " has no request %u; is tricolor newer?",
-		      q.op);
+	return refuse(p, EOPNOTSUPP,
+		      "tricolord " TRI_VERSION " has no request %u; is tricolor newer?", q.op);
 }
 
 void control_serve(int sock)

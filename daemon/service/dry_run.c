@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* dry_run.c - tricolord --dry-run: what would happen, without its happening */
+/* dry_run.c - tricolord --dry-run: what tricolord would do, without doing it */
 #include "dry_run.h"
 
 #include <errno.h>

@@ -1,27 +1,31 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * elect.c - private collectors of one user that share a memory limit, and one of them that splits it
+ * elect.c - private collectors of one user that share a memory limit, and elect one of them that
+ * splits it
  *
- *  1. Two abstract addresses stand for the group whose limit is the tightest: its user, and device and inode of its
- *     file are in them.  Whoever binds the first, the *door*, is the *policy* of all, beside marking its own client's
- *     heap, and listens at the second; the kernel lets one bind, and lets go of an address when that one ends,
- *     however it ends.
- *  2. The others connect to the second address, and say the HELLO that their client has said to them, with the same
- *     descriptors.  From then on they are *members*: markers on a link, as those of a shared tricolord (link.h).
- *     If nobody listens there yet, or any more, they knock at the door: they send it one end of a socket.  The policy
- *     drops what it gets there when it listens, and the kernel drops it when the policy ends.  Either closes that end,
+ *  1. Two abstract addresses stand for the group whose limit is the tightest.  Its user, and device
+ *     and inode of its file, are in them.  The collector that binds the first address, the *door*,
+ *     is the *policy* of all the others, beside marking its own client's heap, and listens at the
+ *     second.  The kernel lets one process bind an address, and frees the address when that process
+ *     ends, however it ends.
+ *  2. The others connect to the second address, and send the HELLO that their client has sent to
+ *     them, with the same descriptors.  From then on they are *peer markers*: markers on a link, as
+ *     those of a shared tricolord (link.h).  If nobody listens there yet, or not any more, they
+ *     knock at the door: they send it one end of a socket pair.  The policy drops what it receives
+ *     there once it listens, and the kernel drops it when the policy ends.  Either closes that end,
  *     which is the event that they wait for.
- *  3. When the link ends a member elects again.  Until that has a result it keeps the share that it had, and its
- *     watcher rests; its name is still tricolor-member, by which a new policy that it has not joined yet
- *     counts it (groups.c).
- *  4. A policy whose client is limited by another group, or by none, or is given a policy by the agent, hangs
- *     up on its members, and lets go of the address.  A member does likewise.
- *  5. The address is free for anybody to take.  So each looks at the other's user, and who finds a stranger there, or
- *     one that does not answer, is alone as without any of this, and tries again when its watcher is awake and
- *     some seconds have passed.
+ *  3. When the link ends a peer marker elects again.  Until that has a result it keeps the share
+ *     that it had, and its watcher pauses.  Its process name stays tricolor-member, by which a new
+ *     policy that it has not joined yet counts it (groups.c).
+ *  4. A policy closes its peer markers' links and lets go of the addresses if its client comes to
+ *     be limited by another group or by none, or if the agent hands it a policy.  A peer marker
+ *     does likewise with its own link.
+ *  5. Any process may take the address.  So each side checks the other's user.  A collector that
+ *     finds a stranger there, or one that does not answer, works alone, as without elections, and
+ *     tries again when its watcher is awake and some seconds have passed.
  *
- * The thread waits without a timer.  Links and boards are the arena's thread's: it is told what has come of an
- * election (daemon/clients/election.h).
+ * The thread waits without a timer.  Links and boards belong to the arena's thread, which is told
+ * the result of an election (daemon/clients/election.h).
  */
 #include "elect.h"
 
@@ -50,7 +54,8 @@
 #define BACKLOG 128
 #define WELCOME_MS 2000			/* a policy answers within this, or there is none */
 #define ATTEMPTS 50			/* with those that are just ending */
-#define FULL_NS 10000000l		/* before a connection is accepted that there was no descriptor for */
+/* before a connection is accepted that there was no descriptor for */
+#define FULL_NS 10000000l
 
 enum role { ALONE, POLICY, PEER };
 
@@ -105,8 +110,9 @@ static socklen_t address(const char *what, struct election_key key, struct socka
 {
 	*addr = (struct sockaddr_un){ .sun_family = AF_UNIX };
 	return (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1) +
-	       (socklen_t)snprintf(addr->sun_path + 1, sizeof(addr->sun_path) - 1, "tricolor/%s/%u/%llx/%llx", what,
-				   geteuid(), (unsigned long long)key.dev, (unsigned long long)key.ino);
+	       (socklen_t)snprintf(addr->sun_path + 1, sizeof(addr->sun_path) - 1,
+				   "tricolor/%s/%u/%llx/%llx", what, geteuid(),
+				   (unsigned long long)key.dev, (unsigned long long)key.ino);
 }
 
 static bool is_of_our_user(int sock)
@@ -123,7 +129,7 @@ static void close_door(void)
 	elect.door = -1;
 }
 
-/* 0, or an errno; EADDRINUSE: somebody has it. */
+/* 0, or an errno; EADDRINUSE: another process has it. */
 static int take_door(struct election_key key)
 {
 	struct sockaddr_un addr;
@@ -140,7 +146,10 @@ static int take_door(struct election_key key)
 	return err;
 }
 
-/* With the door in our hands.  0, or an errno; EADDRINUSE: somebody has the address. */
+/*
+ * To be called when the door is bound.  0, or an errno; EADDRINUSE: another process has the
+ * address.
+ */
 static int become_policy(struct election_key key)
 {
 	struct sockaddr_un addr;
@@ -202,7 +211,7 @@ static int knock(struct election_key key)
 	return err;
 }
 
-/* What was sent is dropped, with the descriptors: nobody has given room for them. */
+/* What was sent is dropped, and its descriptors with it: recv() gives them no room. */
 static void answer_door(void)
 {
 	char byte;
@@ -238,8 +247,8 @@ static int receive_welcome(int sock)
 		return n ? -errno : -ECONNRESET;
 	if (fds[1] >= 0)
 		close(fds[1]);
-	if (n == sizeof(msg) && msg.type == TRI_MSG_WELCOME && msg.kind == TRI_WELCOME_POLICY && fds[0] >= 0 &&
-	    msg.version == TRI_PROTO_ID)
+	if (n == sizeof(msg) && msg.type == TRI_MSG_WELCOME && msg.kind == TRI_WELCOME_POLICY &&
+	    fds[0] >= 0 && msg.version == TRI_PROTO_ID)
 		return fds[0];
 	if (fds[0] >= 0)
 		close(fds[0]);
@@ -270,7 +279,7 @@ static int become_peer(struct election_key key)
 	return 0;
 }
 
-/* One that is ending, and lets go of the address by that: try again. */
+/* The other process is ending, and lets go of the address by that: try again. */
 static bool is_transient(int err)
 {
 	return err == ECONNREFUSED || err == ECONNRESET || err == EPIPE;
@@ -313,8 +322,10 @@ static void run_for(struct election_key key)
 		return;
 	election_failed();
 	if (!elect.reported)
-		log_line("shares the memory limit with other collectors by what it sees of them: the one that splits it "
-			 "can't be joined: %s", err == EPERM ? "it is another user's" : strerror(err));
+		log_line(
+			"shares the memory limit with other collectors by what it sees of them: "
+			"the one that splits it can't be joined: %s",
+			err == EPERM ? "it is another user's" : strerror(err));
 	elect.reported = true;
 }
 
@@ -327,7 +338,7 @@ static void accept_one(void)
 	int sock = accept4(elect.listener, NULL, NULL, SOCK_CLOEXEC);
 
 	if (sock < 0) {
-		/* What keeps it in the queue will not go away at once. */
+		/* What keeps the connection in the queue will not go away at once. */
 		if (errno != EAGAIN && errno != EINTR && errno != ECONNABORTED)
 			nanosleep(&(struct timespec){ 0, FULL_NS }, NULL);
 		return;
@@ -352,7 +363,9 @@ static void leave(void)
 
 static void *thread(void *unused)
 {
-	struct pollfd p[3] = { { .fd = elect.wake_fd, .events = POLLIN }, { .events = POLLIN }, { .events = POLLIN } };
+	struct pollfd p[3] = { { .fd = elect.wake_fd, .events = POLLIN },
+			       { .events = POLLIN },
+			       { .events = POLLIN } };
 	struct election_state s;
 	uint64_t times;
 
@@ -370,14 +383,20 @@ static void *thread(void *unused)
 			elect.role = ALONE;
 		elect.watcher_pauses |= s.over;
 		if (elect.role != ALONE && !same(s.wanted, elect.key)) {
-			/* A member's link is hung up on by its arena's thread, which then says that it is over. */
+			/*
+			 * A member's link is hung up on by its arena's thread, which then says that
+			 * it is over.
+			 */
 			if (elect.role == PEER && !s.barred)
 				answer_arena(ELECTION_ALONE, -1, -1);
 			leave();
 		}
 		if (elect.role == ALONE && s.wanted.ino && (!s.failed || s.over))
 			run_for(s.wanted);
-		/* The arena's watcher rests until there is a result, be it that there is nobody else. */
+		/*
+		 * The arena's watcher rests until there is a result, be it that there is nobody
+		 * else.
+		 */
 		if (elect.watcher_pauses && elect.role != PEER && !s.barred)
 			answer_arena(ELECTION_ALONE, -1, -1);
 		elect.watcher_pauses = false;
@@ -386,7 +405,8 @@ static void *thread(void *unused)
 		if (p[2].revents && elect.role == POLICY)
 			answer_door();
 	}
-	log_warning("takes no part in the election of a policy any more: poll: %s", strerror(errno));
+	log_warning("takes no part in the election of a policy any more: poll: %s",
+		    strerror(errno));
 	leave();
 	answer_arena(ELECTION_ALONE, -1, -1);
 	return NULL;
@@ -402,6 +422,7 @@ void elect_start(void)
 	err = thread_start(thread, NULL, STACK_BYTES, NULL);
 	if (!err)
 		return;
-	log_line("takes no part in the election of a policy: no thread for that: %s", strerror(err));
+	log_line("takes no part in the election of a policy: no thread for that: %s",
+		 strerror(err));
 	election_close();
 }

@@ -2,9 +2,10 @@
 /*
  * former.c - the clients that a shared collector had lately
  *
- * Who waits for a program, as `tricolor run` does, hears that it was killed and wants to know what its heap had.  By
- * then the heap is gone.  So the last figures of the last few clients are kept, with a pidfd each: what ended a client
- * may be known only when its parent has waited for it, which may be long after we have heard of it.
+ * A parent that waits for a program, as `tricolor run` does, learns that it was killed and wants to
+ * know what its heap had. By then the heap is gone.  So the last figures of the last few clients
+ * are kept, with a pidfd each.  What ended a client may be known only when its parent has waited
+ * for it, which may be long after its connection has ended.
  */
 #include "former.h"
 
@@ -36,7 +37,10 @@ void former_add(struct registry_arena *r, const struct ending_watch *w)
 	struct former d = { .watch = *w, .end = ENDING_NOTHING };
 	struct former *slot;
 
-	/* It ends with its client, and nobody could ask; and what knows nothing pushes nothing out that does. */
+	/*
+	 * A private collector ends with its client, so nobody could ask it.  And an entry without
+	 * figures would only push one with figures out.
+	 */
 	if (config_is_private() || !registry_has_figures(r))
 		return;
 	describe_arena(r, &d.arena);

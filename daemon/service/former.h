@@ -14,7 +14,10 @@
 /** @r is about to leave the registry. */
 void former_add(struct registry_arena *r, const struct ending_watch *w);
 
-/** Those that are remembered, newest first, with what is known of their ends by now.  Returns how many. */
+/**
+ * Those that are remembered, newest first, with what is known of their ends by now.  Returns how
+ * many.
+ */
 size_t former_all(struct control_arena list[static CONTROL_ENDED_MAX]);
 
 #endif

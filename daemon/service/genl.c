@@ -3,11 +3,11 @@
  * genl.c - events of the module's generic netlink family
  *
  * Documentation/netlink/tricolor.yaml specifies them.  What is set through sysfs or netlink reaches
- * each arena's thread by its own descriptor, so that only one event is of use here: `purge`, the
- * kernel's having taken memory that was freed lazily.  It is the earliest sign that memory is
- * short, and the watcher looks at once.  The others go to the log.
+ * each arena's thread by its own descriptor, so only one event is of use here: `purge`, which says
+ * that the kernel has taken memory that was freed lazily.  It is the earliest sign that memory is
+ * short, and wakes the watcher at once.  The other events go to the log.
  *
- * libnl-genl-3 is needed to build this; without it the daemon works, and hears nothing.
+ * libnl-genl-3 is needed to build this.  Without it the daemon works, and receives no events.
  */
 #include "genl.h"
 
@@ -35,7 +35,8 @@ static int on_event(struct nl_msg *msg, void *arg)
 
 	(void)arg;
 	if (!genlmsg_valid_hdr(header, 0) ||
-	    genlmsg_parse(header, 0, attrs, TRICOLOR_A_ARENA_MAX, policy) || !attrs[TRICOLOR_A_ARENA_ID])
+	    genlmsg_parse(header, 0, attrs, TRICOLOR_A_ARENA_MAX, policy) ||
+	    !attrs[TRICOLOR_A_ARENA_ID])
 		return NL_OK;
 	id = nla_get_u32(attrs[TRICOLOR_A_ARENA_ID]);
 	switch (genlmsg_hdr(header)->cmd) {

@@ -156,6 +156,6 @@ void listen_private(pid_t client)
 	int err = thread_start(private_thread, (void *)(intptr_t)client, STACK_BYTES, NULL);
 
 	if (err)
-		log_line("client %d: tricolor can't ask this collector: no thread to answer it: %s", client,
-			 strerror(err));
+		log_line("client %d: tricolor can't ask this collector: no thread to answer it: %s",
+			 client, strerror(err));
 }

@@ -24,9 +24,10 @@
 #include "daemon/limits/watch.h"
 
 /*
- * A client survives its collector, and not the other way round: so the kernel, where it is out of memory, had
- * better take this one.  Our client has seen to that before we were here (spawn.c), but for one that is not
- * dumpable: the files of such a process are root's.  Without /proc it stays as it is.
+ * A client survives its collector, and not the other way round: so the kernel, where it is out of
+ * memory, had better take this one.  Our client has seen to that before we were here (spawn.c), but
+ * for one that is not dumpable: the files of such a process are root's.  Without /proc it stays as
+ * it is.
  */
 static void go_first(void)
 {
@@ -45,7 +46,10 @@ static int run_private(const struct options *o)
 	socklen_t len = sizeof(cred);
 
 	fcntl(o->private_fd, F_SETFD, FD_CLOEXEC);
-	/* We share the session of our client, and with it maybe a terminal, where a line of ours would stop us. */
+	/*
+	 * We share the session of our client, and with it maybe a terminal, where a line of ours
+	 * would stop us.
+	 */
 	signal(SIGTTOU, SIG_IGN);
 	if (!o->no_control && !getsockopt(o->private_fd, SOL_SOCKET, SO_PEERCRED, &cred, &len))
 		listen_private(cred.pid);

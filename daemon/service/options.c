@@ -128,7 +128,10 @@ void options_parse(struct options *o, int argc, char **argv)
 		absolute(o, CONFIG_ON_KILL, on_kill, sizeof(on_kill));
 }
 
-/* Of a program with a collector of its own.  What makes no sense is said, and its heap is collected anyway. */
+/*
+ * Of a program with a collector of its own.  What makes no sense is said, and its heap is collected
+ * anyway.
+ */
 static void take_environment(struct config *c)
 {
 	const char *dir = getenv("TRICOLOR_ON_KILL");

@@ -2,15 +2,16 @@
 /*
  * policy.c - the policy's end of a link: see daemon/clients/link.h
  *
- *  1. HELLO has brought the heap's file.  It is looked at, and its counters are read, by pread(); nothing of it
- *     is mapped.
- *  2. The client gets the board, and the program of a marker, in case it has none.  It has some seconds to
- *     start a marker, which says ATTACH.  Then the heap is in the registry, as if it were marked here, and
- *     who gives it orders need not know the difference.
- *  3. The client's thread serves the link: what the marker wants is on the board, and lines for the log are
- *     printed, with the client's name and in moderation.
- *  4. An end of file is the end of the marker, and of the heap's place here.  Who marks it next attaches anew.
- *     If it comes before ATTACH, and post-mortems are wanted, the heap has a place for as long as one is read.
+ *  1. HELLO has brought the heap's file.  It is checked, and its counters are read, by pread();
+ *     nothing of it is mapped.
+ *  2. The client gets the board, and the program of a marker, in case it has none.  It has some
+ *     seconds to start a marker, which sends ATTACH.  Then the heap is in the registry as if it
+ *     were marked here, and whoever gives it orders need not know the difference.
+ *  3. The client's thread serves the link.  What the marker wants is on the board.  Lines for the
+ *     log are printed with the client's name, and at a bounded rate.
+ *  4. An end of file is the end of the marker, and the heap leaves the registry.  The next process
+ *     that marks it attaches anew.  If the end of file comes before ATTACH, and post-mortems are
+ *     wanted, the heap is in the registry for as long as one is read.
  */
 #include "policy.h"
 
@@ -82,8 +83,9 @@ void policy_find_program(void)
 			return;
 	}
 	if (!open_program(MARKER_PATH))
-		log_debug("%s: %s; a client without a tricolord of its own has its heap marked here", MARKER_PATH,
-			  strerror(errno));
+		log_debug(
+			"%s: %s; a client without a tricolord of its own has its heap marked here",
+			MARKER_PATH, strerror(errno));
 }
 
 const char *policy_program(void)
@@ -112,7 +114,10 @@ static bool welcome(struct arena *a, int board_fd)
 	return !tri_pass(a->client.sock, &msg, fds, msg.welcome.descriptors, 0);
 }
 
-/* The next message, waiting for it.  False: there is none to come, or none that is known. */
+/*
+ * Receive the next message, waiting for it.  False: the marker is gone, or its message is not
+ * known.
+ */
 static bool receive(struct arena *a, struct link_msg *msg, const struct timespec *patience)
 {
 	struct pollfd p = { .fd = a->client.sock, .events = POLLIN };
@@ -126,8 +131,10 @@ static bool receive(struct arena *a, struct link_msg *msg, const struct timespec
 	if (n <= 0)
 		return false;
 	if (n != sizeof(*msg) || msg->version != LINK_VERSION) {
-		log_line("%s: its marker is let go of: its message is not that of a link of version %u",
-			 a->client.name, LINK_VERSION);
+		log_line(
+			"%s: its marker is let go of: its message is not that of a link of "
+			"version %u",
+			a->client.name, LINK_VERSION);
 		return false;
 	}
 	msg->text[sizeof(msg->text) - 1] = 0;
@@ -142,7 +149,8 @@ static bool receive_attach(struct arena *a, pid_t *marker)
 	if (!receive(a, &msg, &patience))
 		return false;
 	if (msg.type != LINK_ATTACH) {
-		log_line("%s: its marker is let go of: it did not begin with ATTACH", a->client.name);
+		log_line("%s: its marker is let go of: it did not begin with ATTACH",
+			 a->client.name);
 		return false;
 	}
 	log_debug("%s: process %d marks its heap", a->client.name, msg.pid);
@@ -150,7 +158,10 @@ static bool receive_attach(struct arena *a, pid_t *marker)
 	return true;
 }
 
-/* A line of the marker.  What it has in it comes from somebody else: letters, and nothing that a terminal does. */
+/*
+ * Print a line of the marker.  It comes from another process, so all that is not plain text is
+ * replaced.
+ */
 static void print(struct session *s, struct link_msg *msg)
 {
 	enum log_level level = msg->level > LOG_DEBUG ? LOG_DEBUG : (enum log_level)msg->level;
@@ -169,12 +180,12 @@ static void print(struct session *s, struct link_msg *msg)
 		log_line("marker of %s: %u lines were left out", s->a->client.name,
 			 s->left_out);
 	s->left_out = 0;
-	/* Errors of a client's are none of ours, and our log's bounds hold for them. */
+	/* An error of a client's is no error of ours, and our log's bounds hold for it. */
 	log_at(level == LOG_ERROR ? LOG_WARNING : level, "marker of %s: %s", s->a->client.name,
 	       msg->text);
 }
 
-/* What is on the board. */
+/* Do what the marker wants by its board. */
 static void read_board(struct session *s)
 {
 	uint32_t wants = atomic_exchange(&s->board->wants, 0);
@@ -197,7 +208,10 @@ static void serve(struct session *s)
 		if (msg.type == LINK_LOG)
 			print(s, &msg);
 		if (fault_happened(s->a->registry->shared.guard)) {
-			log_line("client %d: its marker is let go of: a page of the board is missing", s->a->client.pid);
+			log_line(
+				"client %d: its marker is let go of: a page of the board is "
+				"missing",
+				s->a->client.pid);
 			return;
 		}
 		read_board(s);
@@ -208,12 +222,14 @@ static void serve(struct session *s)
 		}
 		if (++messages < LINK_MESSAGES)
 			continue;
-		/* Nothing is lost meanwhile, but time of somebody who has too much to say. */
+		/* Nothing is lost by the pause, which only delays a marker that sends too much. */
 		nanosleep(&(struct timespec){ 0, (long)(window_ns + LINK_PAUSE_NS - now) }, NULL);
 	}
 }
 
-/* Who speaks for another client has made the connection in its place. */
+/*
+ * A peer marker has made the connection in place of its client, so its process is not the client's.
+ */
 static int client_pidfd(const struct arena *a)
 {
 	return a->client.is_peer_marker ? -1 : a->client.ending.pidfd;
@@ -228,16 +244,21 @@ void policy_serve(struct arena *a, uint32_t gid, uint64_t heap_bytes)
 	bool ok;
 
 	if (fd < 0) {
-		channel_refuse(a, -fd, "no memory or descriptor for another client: %s", strerror(-fd));
+		channel_refuse(a, -fd, "no memory or descriptor for another client: %s",
+			       strerror(-fd));
 		return;
 	}
 	settings_write_defaults(b.board);
 	ok = welcome(a, fd);
 	close(fd);
 	ok = ok && receive_attach(a, &marker);
-	/* Who is killed while its marker is started has a post-mortem, too, and that is of a member. */
+	/*
+	 * A client that is killed while its marker starts has a post-mortem as well, which is about
+	 * an entry of the registry.
+	 */
 	if (ok || config_on_kill()[0]) {
-		a->registry = registry_enter_linked(a->client.pid, client_pidfd(a), a->client.uid, gid, heap_bytes, a->client.claim, &b,
+		a->registry = registry_enter_linked(a->client.pid, client_pidfd(a), a->client.uid,
+						    gid, heap_bytes, a->client.claim, &b,
 						    a->client.sock, marker);
 		a->client.claim = NULL;
 	}

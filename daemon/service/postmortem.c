@@ -2,24 +2,25 @@
 /*
  * postmortem.c - what the heap of a client held that was killed
  *
- *  1. The connection is at its end, and we still have the arena's file.  A client that has begun to exit() said so
- *     in its control page: then there is nothing to do.
- *  2. The arena's tables are read with pread(), a few at a time, into memory of our own: nobody can make that
- *     fault, and holes stay holes.  What they say is counted and never followed.  A second is all that this may
- *     take, and a new client of the same user ends it: its memory comes first.
+ *  1. The connection is at its end, and we still have the arena's file.  A client that has begun to
+ *     exit() has said so in its control page, and then there is nothing to do.
+ *  2. The arena's tables are read with pread(), a few at a time, into memory of our own: nobody can
+ *     make that fault, and holes stay holes.  What they say is counted and never followed.  This
+ *     may take a second at most, and a new client of the same user ends it, because that client's
+ *     memory comes first.
  *  3. The caller lets go of the arena.
- *  4. Only then is waited for what ended the client (ending.c), a second at most.  If it was a signal, or something
- *     that this kernel does not tell, a file is written.
+ *  4. Only then is the cause of the end waited for (ending.c), a second at most.  If it was a
+ *     signal, or something that this kernel does not tell, a file is written.
  *
- * A client that dies has one file.  The kernel kills a marker before its client, maybe several times, and each of
- * those connections has ended when the client does.  So of all that wait for the end of one client the one that knows
- * most writes, and none of them does once one has.
+ * A client that dies has one file.  The kernel kills a marker before its client, maybe several
+ * times, and each of those connections has ended when the client does.  So of all that wait for the
+ * end of one client only the one that knows most writes, and none of them does once one has.
  *
- * The file is JSON, a line for a thing, so that people can read it as well as programs.  It has names of nothing,
- * and none of the heap's contents.  It is made under another name, which nobody can have prepared (O_EXCL), and
- * then renamed without replacing anything.
+ * The file is JSON with one value a line, so that people can read it as well as programs.  It has
+ * no names of the program's and none of the heap's contents.  It is created under another name,
+ * which nobody can have prepared (O_EXCL), and then renamed without replacing anything.
  *
- * What threads have taken in advance, up to 64 objects of a size and kind each, counts as objects.
+ * Objects that threads have taken in advance, up to 64 of a size and kind each, count as objects.
  */
 #include "postmortem.h"
 
@@ -60,7 +61,7 @@ struct who {
 	int32_t service_pid;		/* as the registry has it */
 	int32_t pid;			/* in its namespace, or else in ours */
 	uid_t uid;
-	ino_t inode;			/* of a pidfd: from Linux 6.9 on a process has one of its own */
+	ino_t inode;	/* of a pidfd: from Linux 6.9 on a process has one of its own */
 	char host[64];			/* as the client calls it, or we do */
 };
 
@@ -156,8 +157,8 @@ static void list_remove(struct postmortem *p)
 
 static bool is_same(const struct who *a, const struct who *b)
 {
-	return a->service_pid == b->service_pid && a->pid == b->pid && a->uid == b->uid && a->inode == b->inode &&
-	       !strcmp(a->host, b->host);
+	return a->service_pid == b->service_pid && a->pid == b->pid && a->uid == b->uid &&
+	       a->inode == b->inode && !strcmp(a->host, b->host);
 }
 
 /* Whether @p knows more than @other of the same client: figures, or newer ones. */
@@ -186,9 +187,9 @@ static bool is_kill(const struct ending *e)
 }
 
 /*
- * Its wait is over: it is no longer begun.  Whether it is the one to write of what @w says now.  That is looked at
- * under the lock: of two that wait for one client one may have seen the end when the other's time is up, and relies
- * on that to see it, too.
+ * Its wait is over: it is no longer begun.  Whether it is the one to write of what @w says now.
+ * That is looked at under the lock: of two that wait for one client one may have seen the end when
+ * the other's time is up, and relies on that to see it, too.
  */
 static bool is_the_one(struct postmortem *p, const struct ending_watch *w, struct ending *e)
 {
@@ -275,7 +276,8 @@ static bool read_step(int fd, const struct tri_layout *l, uint64_t page, struct 
 	    !read_part(fd, s->spans, sizeof(s->spans), l->spans + page * sizeof(struct tri_span)))
 		return false;
 	for (m = 0; m < 2; m++)
-		if (!read_part(fd, s->marks[m], sizeof(s->marks[m]), l->marks[m] + page * TRI_MARK_WORDS * 8))
+		if (!read_part(fd, s->marks[m], sizeof(s->marks[m]),
+			       l->marks[m] + page * TRI_MARK_WORDS * 8))
 			return false;
 	return true;
 }
@@ -294,7 +296,8 @@ static void note_large(struct postmortem *p, uint64_t bytes)
 }
 
 /* The span that begins at page @at of @s.  Returns its pages; 1 for what makes no sense. */
-static uint64_t count_span(struct postmortem *p, const struct step *s, uint64_t at, uint64_t pages_left)
+static uint64_t count_span(struct postmortem *p, const struct step *s, uint64_t at,
+			   uint64_t pages_left)
 {
 	const struct tri_class *c = &tri_classes[s->map[at]];
 	const struct tri_span *span = &s->spans[at];
@@ -313,14 +316,19 @@ static uint64_t count_span(struct postmortem *p, const struct step *s, uint64_t 
 		return pages;
 	}
 	for (w = 0; w < TRI_MARK_WORDS; w++)
-		objects += (uint64_t)__builtin_popcountll(bits[w] & tri_objects_mask(c->objects, w));
+		objects +=
+			(uint64_t)__builtin_popcountll(bits[w] & tri_objects_mask(c->objects, w));
 	p->classes[s->map[at]].spans++;
 	p->classes[s->map[at]].objects += objects;
 	return c->pages;
 }
 
-/* Count the spans that begin in the STEP pages from @page on.  Returns the page after the last of them. */
-static uint64_t count_spans(struct postmortem *p, const struct step *s, uint64_t page, uint64_t from, uint64_t end)
+/*
+ * Count the spans that begin in the STEP pages from @page on.  Returns the page after the last of
+ * them.
+ */
+static uint64_t count_spans(struct postmortem *p, const struct step *s, uint64_t page,
+			    uint64_t from, uint64_t end)
 {
 	while (from < page + STEP && from < end) {
 		uint64_t at = from - page;
@@ -369,8 +377,9 @@ static bool read_header(struct postmortem *p, int fd, struct tri_layout *l)
 	const char *why;
 	uint64_t bytes;
 
-	if (backing_check(fd, &p->is_device, &bytes, &why) || !read_part(fd, &ctl, sizeof(ctl), 0) ||
-	    ctl.magic != TRI_MAGIC || tri_layout_init(l, ctl.heap_pages) || bytes != l->file_bytes)
+	if (backing_check(fd, &p->is_device, &bytes, &why) ||
+	    !read_part(fd, &ctl, sizeof(ctl), 0) || ctl.magic != TRI_MAGIC ||
+	    tri_layout_init(l, ctl.heap_pages) || bytes != l->file_bytes)
 		return false;
 	if (tri_read(&ctl.leaving))
 		return false;
@@ -381,7 +390,8 @@ static bool read_header(struct postmortem *p, int fd, struct tri_layout *l)
 }
 
 /* In words of its own, which are those that people know it by. */
-static void name_client(struct who *who, const struct registry_arena *r, const struct ending_watch *w)
+static void name_client(struct who *who, const struct registry_arena *r,
+			const struct ending_watch *w)
 {
 	struct stat st;
 
@@ -396,7 +406,8 @@ static void name_client(struct who *who, const struct registry_arena *r, const s
 	who->host[sizeof(who->host) - 1] = 0;
 }
 
-struct postmortem *postmortem_read(struct registry_arena *r, const struct ending_watch *w, int fd, uint64_t hello)
+struct postmortem *postmortem_read(struct registry_arena *r, const struct ending_watch *w, int fd,
+				   uint64_t hello)
 {
 	uint64_t began = clock_ns();
 	struct tri_layout layout;
@@ -405,7 +416,8 @@ struct postmortem *postmortem_read(struct registry_arena *r, const struct ending
 	if (!config_on_kill()[0] || atomic_load(&no_more))
 		return NULL;
 	if (!enter()) {
-		log_warning("process %d: no post-mortem: %d others are under way", r->pid, ACTIVE_MAX);
+		log_warning("process %d: no post-mortem: %d others are under way", r->pid,
+			    ACTIVE_MAX);
 		return NULL;
 	}
 	p = calloc(1, sizeof(*p));
@@ -419,7 +431,9 @@ struct postmortem *postmortem_read(struct registry_arena *r, const struct ending
 	name_client(&p->who, r, w);
 	list_add(p);
 	if (!read_header(p, fd, &layout)) {
-		/* The device's is gone with its client: who was killed is to be known nevertheless. */
+		/*
+		 * The device's is gone with its client: who was killed is to be known nevertheless.
+		 */
 		if (!p->is_device) {
 			list_remove(p);
 			free(p);
@@ -516,14 +530,19 @@ static void add_figures(struct text *t, const struct control_arena *a)
 	if (a->cycle_age_ns == UINT64_MAX)
 		add(t, "  \"last_cycle\": null,\n");
 	else
-		add(t, "  \"last_cycle\": { \"age_ns\": %" PRIu64 ", \"wall_ns\": %" PRIu64 ", \"cpu_ns\": %" PRIu64
-		    ", \"objects\": %" PRIu64 ", \"scan_bytes\": %" PRIu64 ", \"root_bytes\": %" PRIu64 " },\n",
-		    a->cycle_age_ns, a->cycle_wall_ns, a->cycle_cpu_ns, a->cycle_objects, a->cycle_scan_bytes,
-		    a->cycle_root_bytes);
+		add(t,
+		    "  \"last_cycle\": { \"age_ns\": %" PRIu64 ", \"wall_ns\": %" PRIu64
+		    ", \"cpu_ns\": %" PRIu64 ", \"objects\": %" PRIu64 ", \"scan_bytes\": %" PRIu64
+		    ", \"root_bytes\": %" PRIu64 " },\n",
+		    a->cycle_age_ns, a->cycle_wall_ns, a->cycle_cpu_ns, a->cycle_objects,
+		    a->cycle_scan_bytes, a->cycle_root_bytes);
 }
 
-static const char *const kinds[] = { [TRI__LEAF] = "leaf", [TRI__CONSERVATIVE] = "conservative",
-				     [TRI__TYPED] = "typed" };
+static const char *const kinds[] = {
+	[TRI__LEAF] = "leaf",
+	[TRI__CONSERVATIVE] = "conservative",
+	[TRI__TYPED] = "typed",
+};
 
 static void add_classes(struct text *t, const struct postmortem *p)
 {
@@ -537,14 +556,17 @@ static void add_classes(struct text *t, const struct postmortem *p)
 
 		if (!o->spans || c->large)
 			continue;
-		add(t, "%s\n    { \"object_bytes\": %u, \"kind\": \"%s\", \"spans\": %" PRIu64
-		    ", \"span_bytes\": %" PRIu64 ", \"objects\": %" PRIu64 ", \"bytes\": %" PRIu64 " }", comma,
-		    c->size, c->kind < 3 ? kinds[c->kind] : "?", o->spans,
+		add(t,
+		    "%s\n    { \"object_bytes\": %u, \"kind\": \"%s\", \"spans\": %" PRIu64
+		    ", \"span_bytes\": %" PRIu64 ", \"objects\": %" PRIu64 ", \"bytes\": %" PRIu64
+		    " }",
+		    comma, c->size, c->kind < 3 ? kinds[c->kind] : "?", o->spans,
 		    o->spans * c->pages << TRI_PAGE_SHIFT, o->objects, o->objects * c->size);
 		comma = ",";
 	}
 	add(t, "%s],\n", *comma ? "\n  " : "");
-	add(t, "  \"large\": { \"objects\": %" PRIu64 ", \"bytes\": %" PRIu64 ", \"largest_bytes\": [",
+	add(t,
+	    "  \"large\": { \"objects\": %" PRIu64 ", \"bytes\": %" PRIu64 ", \"largest_bytes\": [",
 	    p->large_objects, p->large_bytes);
 	for (i = 0; i < LARGEST && p->largest[i]; i++)
 		add(t, "%s%" PRIu64, i ? ", " : "", p->largest[i]);
@@ -575,10 +597,13 @@ static void compose(struct text *t, const struct postmortem *p, const struct end
 	add_number(t, "reading_took_ns", p->read_ns);
 	add(t, "  \"complete\": %s", whole ? "true" : "false");
 	if (!whole)
-		add(t, ",\n  \"incomplete_because\": \"%s\",\n  \"read_pages\": %" PRIu64 ",\n  \"all_pages\": %" PRIu64,
+		add(t,
+		    ",\n  \"incomplete_because\": \"%s\",\n  \"read_pages\": %" PRIu64
+		    ",\n  \"all_pages\": %" PRIu64,
 		    p->is_device ? "the memory of a heap of /dev/tricolor goes with its program" :
-		    atomic_load(&p->stop) ? "another program of the same user came and needed the memory" :
-					    "a second was over, or there was no memory to read it into",
+		    atomic_load(&p->stop) ?
+				   "another program of the same user came and needed the memory" :
+				   "a second was over, or there was no memory to read it into",
 		    p->read_pages, p->top_pages);
 	add(t, "\n}\n");
 }
@@ -594,12 +619,16 @@ static int open_folder(const char *dir, char why[static 160])
 	struct stat st;
 
 	if (fd < 0) {
-		snprintf(why, 160, "%s%s", strerror(err), err == ENOENT ? "; make it" :
-			 err == ELOOP || err == ENOTDIR ? "; it must be a folder and no link to one" : "");
+		snprintf(why, 160, "%s%s", strerror(err),
+			 err == ENOENT ? "; make it" :
+			 err == ELOOP || err == ENOTDIR ?
+					 "; it must be a folder and no link to one" :
+					 "");
 		return -err;
 	}
 	if (fstat(fd, &st) || (st.st_uid != geteuid() && st.st_uid)) {
-		snprintf(why, 160, "it belongs to user %u; it must be root's or user %u's", st.st_uid, geteuid());
+		snprintf(why, 160, "it belongs to user %u; it must be root's or user %u's",
+			 st.st_uid, geteuid());
 		close(fd);
 		return -EPERM;
 	}
@@ -682,7 +711,8 @@ static void host_part(const struct postmortem *p, char host[static 64])
 
 	memcpy(host, p->who.host, 64);
 	for (i = 0; host[i]; i++)
-		if (!strchr("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-.", host[i]))
+		if (!strchr("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-.",
+			    host[i]))
 			host[i] = '_';
 }
 
@@ -718,7 +748,9 @@ static void put(const struct postmortem *p, const struct ending *e)
 	else
 		log_error("process %d (%.16s) %s, and no post-mortem could be written: %s: %s",
 			  p->who.pid, p->figures.comm, ending_text(e, end), dir,
-			  folder < 0 ? why : err == EMFILE ? "it has 256 of them; remove some" : strerror(err));
+			  folder < 0	? why :
+			  err == EMFILE ? "it has 256 of them; remove some" :
+					  strerror(err));
 	if (folder >= 0)
 		close(folder);
 	free(t.at);
@@ -734,8 +766,10 @@ void postmortem_write(struct postmortem *p, const struct ending_watch *w)
 	if (is_the_one(p, w, &e))
 		put(p, &e);
 	else if (e.how == ENDING_UNSEEN)
-		log_line("process %d (%.16s) has gone, how can't be known here, and so there is no post-mortem",
-			 p->who.pid, p->figures.comm);
+		log_line(
+			"process %d (%.16s) has gone, how can't be known here, and so there is no "
+			"post-mortem",
+			p->who.pid, p->figures.comm);
 	free(p);
 	leave();
 }

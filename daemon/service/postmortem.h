@@ -23,15 +23,17 @@ struct postmortem;
 int postmortem_check(const char *dir, char why[static 160]);
 
 /**
- * The connection of client @w, which began with HELLO number @hello, is at its end: read what its arena @fd says of
- * itself, if that is wanted.  NULL: it is not, or the client has said that it exits.  @fd is not used after that.
- * Takes a second at most.
+ * The connection of client @w, which began with HELLO number @hello, is at its end: read what its
+ * arena @fd says of itself, if that is wanted.  NULL: it is not, or the client has said that it
+ * exits.  @fd is not used after that. Takes a second at most.
  */
-struct postmortem *postmortem_read(struct registry_arena *r, const struct ending_watch *w, int fd, uint64_t hello);
+struct postmortem *postmortem_read(struct registry_arena *r, const struct ending_watch *w, int fd,
+				   uint64_t hello);
 
 /**
- * When nothing of the arena is held any more: write the file if the client was killed, and no other connection of its
- * knows more or has it written.  Waits a second at most for what is known of its end.  Frees @p, which may be NULL.
+ * When nothing of the arena is held any more: write the file if the client was killed, and no other
+ * connection of its knows more or has it written.  Waits a second at most for what is known of its
+ * end.  Frees @p, which may be NULL.
  */
 void postmortem_write(struct postmortem *p, const struct ending_watch *w);
 
@@ -42,8 +44,8 @@ void postmortem_no_more(void);
 void postmortem_finish(uint64_t until_ns);
 
 /**
- * A process of @uid has said HELLO: memory that is being read for one of that user's is wanted.  Returns the number of
- * this HELLO, for postmortem_read().
+ * A process of @uid has said HELLO: memory that is being read for one of that user's is wanted.
+ * Returns the number of this HELLO, for postmortem_read().
  */
 uint64_t postmortem_hello(uid_t uid);
 

@@ -2,15 +2,17 @@
 /*
  * server.c - the life of a collector that serves whoever connects
  *
- *  1. Listen; say READY.
- *  2. The main thread accepts connections, which accept.c takes, and reads signals.  SIGHUP: the
- *     configuration is read again; if there is a mistake in it, what is in force stays.
- *  3. SIGTERM or SIGINT: nobody new is let in, and arenas are let go of when the cycle that is
- *     under way has ended.  After two seconds we go anyway: a client survives its collector at any
- *     moment.
- *  4. --until FD: FD at its end means that nobody new will come.  With the last client we stop.
- *  5. The service manager may tell that memory is short (pressure.c): then heaps give back what is free, and are
- *     collected where that is worth it, as if one of their limits were near.
+ *  1. It listens, and says READY to the service manager.
+ *  2. The main thread accepts connections, which accept.c serves, and reads signals.  On SIGHUP the
+ *     configuration is read again; if there is a mistake in it, the one in force stays.
+ *  3. On SIGTERM or SIGINT no new client is let in, and each arena is let go of when the cycle
+ *     under way has ended.  After two seconds the process ends anyway: a client survives the death
+ *     of its collector at any moment.
+ *  4. --until FD: an end of file on FD means that no new client will come.  The process ends with
+ *     the last client.
+ *  5. The service manager may tell that memory is short (pressure.c).  Then heaps give back what is
+ *     free, and are collected if enough was allocated since their last cycle, as if one of their
+ *     limits were near.
  */
 #include "server.h"
 
@@ -60,7 +62,7 @@ void server_block_signals(void)
 	pthread_sigmask(SIG_BLOCK, &set, NULL);
 }
 
-/* @kind to all arenas.  Those that come meanwhile know already. */
+/* Order @kind of all arenas.  Those that come meanwhile know already. */
 static void order_all(enum board_order kind)
 {
 	size_t room = registry_count() + 64, n, i;
@@ -100,7 +102,7 @@ static void reload(const struct options *o, struct config *c)
 
 static bool failed;
 
-static int reserve = -1;		/* a descriptor to turn clients away with when there is no other */
+static int reserve = -1;	/* a descriptor to turn clients away with when there is no other */
 
 static void keep_reserve(void)
 {
@@ -108,7 +110,7 @@ static void keep_reserve(void)
 		reserve = open("/dev/null", O_RDONLY | O_CLOEXEC);
 }
 
-/* Not by poll(), which may be what fails. */
+/* Sleep, but not by poll(), which may be what fails. */
 static void nap(void)
 {
 	struct timespec ts = { 0, SNATCHED_MS * 1000000l };
@@ -117,8 +119,9 @@ static void nap(void)
 }
 
 /*
- * A connection that there is no descriptor for would stay in the queue, and poll() say so for ever.  So
- * there is one in reserve, to hang up on it with.  Some other thread may snatch it.
+ * A connection for which there is no descriptor would stay in the queue, and poll() would report it
+ * for ever.  So one descriptor is kept in reserve, with which such a connection is accepted and
+ * closed.  Another thread may take it first.
  */
 static void accept_one(int listener)
 {
@@ -148,7 +151,7 @@ static void accept_one(int listener)
 	keep_reserve();
 }
 
-/* Who is in force until a signal or --until ends it: then its reason. */
+/* Serve until a signal or --until says to stop.  Returns the reason in words. */
 static const char *serve(const struct options *o, struct config *c, struct pollfd *p)
 {
 	static char reason[64];
@@ -160,7 +163,9 @@ static const char *serve(const struct options *o, struct config *c, struct pollf
 		if (poll(p, POLLS, pressure_timeout()) < 0) {
 			if (errno == EINTR)
 				continue;
-			/* A limit of fewer descriptors than these, a sandbox: it won't get better. */
+			/*
+			 * A limit of fewer descriptors than these, a sandbox: it won't get better.
+			 */
 			snprintf(reason, sizeof(reason), "poll: %s", strerror(errno));
 			log_error("can't wait for clients: %s", reason);
 			failed = true;
@@ -219,7 +224,8 @@ int server_run(const struct options *o, struct config *c)
 	p[POLL_GENL].fd = genl_open();
 	pressure_open(&p[POLL_PRESSURE]);
 	if (c->on_kill[0] && postmortem_check(c->on_kill, why))
-		log_error("on-kill = %s: %s; until then no post-mortem is written", c->on_kill, why);
+		log_error("on-kill = %s: %s; until then no post-mortem is written", c->on_kill,
+			  why);
 	log_line("listening on %s", c->socket);
 	notify("READY=1\nSTATUS=Listening on %s", c->socket);
 

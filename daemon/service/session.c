@@ -2,10 +2,10 @@
 /*
  * session.c - serving a client, from its HELLO until it is gone
  *
- *  1. HELLO brings the file of the arena, which is checked and mapped (daemon/heap/arena.c).  Nothing is written there
- *     before the client's first request: see handshake_receive_first().
- *  2. The arena's thread then waits for requests, orders, the scavenger's next step, or the two-minute rule, and runs
- *     the cycles.
+ *  1. HELLO brings the file of the arena, which is checked and mapped (daemon/heap/arena.c).
+ *     Nothing is written there before the client's first request: see handshake_receive_first().
+ *  2. The arena's thread then waits for requests, orders, the scavenger's next step, or the
+ *     two-minute rule, and runs the cycles.
  *  3. An end of file is the client's end, whatever ended it.  Mapping and descriptors go with it.
  *
  * A client that starts a marker of its own is served by policy.c instead, from HELLO on.
@@ -64,21 +64,24 @@ static bool receive_hello(struct arena *a, struct tri_msg *hello)
 	/* What is no HELLO says nothing of them. */
 	if (n != sizeof(*hello))
 		memset(&hello->client, 0, sizeof(hello->client));
-	if (n == sizeof(*hello) && config_is_private() && config_elects() && !a->client.is_peer_marker)
+	if (n == sizeof(*hello) && config_is_private() && config_elects() &&
+	    !a->client.is_peer_marker)
 		election_hello(hello, a->client.pid, got, ngot);
 	a->client.claim = claim_new(&hello->client, got, ngot, &a->fd);
 	if (n == 0)
 		return false;
 	hello->client.release[sizeof(hello->client.release) - 1] = 0;
 	if (n != sizeof(*hello) || hello->type != TRI_MSG_HELLO || a->fd < 0)
-		return channel_refuse(a, EPROTO, "that was no HELLO with an arena; is something else than "
-			      "libtricolor talking to this socket?");
+		return channel_refuse(a, EPROTO,
+				      "that was no HELLO with an arena; is something else than "
+				      "libtricolor talking to this socket?");
 	if (hello->version != TRI_PROTO_ID)
-		return channel_refuse(a, EPROTONOSUPPORT,
-			      "libtricolor %s speaks protocol %u with layout %u, tricolord " TRI_VERSION
-			      " speaks %u with %u; install the same version of both", hello->client.release,
-			      hello->version >> 16, hello->version & 0xffff, TRI_PROTO_VERSION,
-			      TRI_LAYOUT_VERSION);
+		return channel_refuse(
+			a, EPROTONOSUPPORT,
+			"libtricolor %s speaks protocol %u with layout %u, tricolord " TRI_VERSION
+			" speaks %u with %u; install the same version of both",
+			hello->client.release, hello->version >> 16, hello->version & 0xffff,
+			TRI_PROTO_VERSION, TRI_LAYOUT_VERSION);
 	return true;
 }
 
@@ -88,13 +91,15 @@ static void check_on_kill(struct arena *a)
 	char why[160];
 
 	if (config_is_private() && config_on_kill()[0] && postmortem_check(config_on_kill(), why))
-		trace_line(a, "tricolor: TRICOLOR_ON_KILL=%s: %s; until then no post-mortem is written",
-			   config_on_kill(), why);
+		trace_line(
+			a,
+			"tricolor: TRICOLOR_ON_KILL=%s: %s; until then no post-mortem is written",
+			config_on_kill(), why);
 }
 
 /*
- * The client could not send the files of its groups, and we do not find them: nobody will keep its container's limit.
- * It is told so once, on its standard error, unless somebody has chosen a limit.
+ * The client could not send the files of its groups, and we do not find them: nobody will keep its
+ * container's limit. It is told so once, on its standard error, unless somebody has chosen a limit.
  */
 static void report_unseen_limit(struct arena *a)
 {
@@ -103,10 +108,14 @@ static void report_unseen_limit(struct arena *a)
 
 	if (!c || !c->why[0] || config_total_limit_bytes() > 0 ||
 	    tri_read(&a->view.ctl->memory_limit_bytes) != TRI_LIMIT_AUTO ||
-	    ((tri_cgroup_find("", a->client.pid, "memory", &cg) || cg.none) && peer_lives(a->client.ending.pidfd)))
+	    ((tri_cgroup_find("", a->client.pid, "memory", &cg) || cg.none) &&
+	     peer_lives(a->client.ending.pidfd)))
 		return;
-	trace_line(a, "tricolor %d: its memory limit can't be seen, so none is kept: %s. If there is one, set "
-		   "TRICOLOR_MEMORY_LIMIT, or total-memory-limit in tricolord.conf", a->client.shown_pid, c->why);
+	trace_line(
+		a,
+		"tricolor %d: its memory limit can't be seen, so none is kept: %s. If there is "
+		"one, set TRICOLOR_MEMORY_LIMIT, or total-memory-limit in tricolord.conf",
+		a->client.shown_pid, c->why);
 }
 
 static bool attach(struct arena *a)
@@ -128,15 +137,24 @@ static bool attach(struct arena *a)
 	if (!receive_hello(a, &hello) || !arena_check_file(a, &layout, &heap_va))
 		return false;
 	if (a->client.is_peer_marker && !(hello.hello.flags & TRI_HELLO_STARTS_MARKER))
-		return channel_refuse(a, EINVAL, "this is another client's collector, which marks no heap but that");
-	/* It speaks for its client.  Where both of us number it alike, the client's number is right as well. */
+		return channel_refuse(
+			a, EINVAL,
+			"this is another client's collector, which marks no heap but that");
+	/*
+	 * It speaks for its client.  Where both of us number it alike, the client's number is right
+	 * as well.
+	 */
 	if (a->client.is_peer_marker && cred.pid && hello.hello.marker_pid == (uint64_t)cred.pid)
 		a->client.pid = hello.client.pid;
-	policy = a->client.is_peer_marker || (hello.hello.flags & TRI_HELLO_STARTS_MARKER && config_marker_own() && !config_is_private());
+	policy = a->client.is_peer_marker || (hello.hello.flags & TRI_HELLO_STARTS_MARKER &&
+					      config_marker_own() && !config_is_private());
 	/* What is not mapped takes no addresses; a byte says that it is a client. */
 	if (!users_client_enter(cred.uid, policy ? 1 : layout.file_bytes))
-		return channel_refuse(a, EDQUOT, "user %u has as many clients, or bytes of arenas, as one user may have "
-			      "of this collector", cred.uid);
+		return channel_refuse(
+			a, EDQUOT,
+			"user %u has as many clients, or bytes of arenas, as one user may have "
+			"of this collector",
+			cred.uid);
 	a->client.uid = cred.uid;
 	a->client.hello_number = postmortem_hello(cred.uid);
 	ending_watch(&a->client.ending, a->client.sock, a->client.pid, a->client.claim);
@@ -212,7 +230,8 @@ static void serve(struct arena *a)
 	struct tri_msg msg;
 
 	while (!a->stop && !arena_has_fault(a)) {
-		bool asked = a->requests.gc_wanted != a->requests.gc_done || a->requests.free_wanted != a->requests.free_done ||
+		bool asked = a->requests.gc_wanted != a->requests.gc_done ||
+			     a->requests.free_wanted != a->requests.free_done ||
 			     orders_want_cycle(a);
 		bool periodic = pacing_periodic_due(a);
 
@@ -260,9 +279,13 @@ static void serve_at(int sock, bool member)
 	tri_short_slice();
 	if (attach(a))
 		serve(a);
-	/* A member's heap has a collector of its own, which writes; and it is that one's end that is seen here. */
+	/*
+	 * A member's heap has a collector of its own, which writes; and it is that one's end that
+	 * is seen here.
+	 */
 	if (a->registry && !a->stop && !a->client.is_peer_marker)
-		postmortem = postmortem_read(a->registry, &a->client.ending, a->fd, a->client.hello_number);
+		postmortem = postmortem_read(a->registry, &a->client.ending, a->fd,
+					     a->client.hello_number);
 	linked_exit(a);
 	if (a->registry) {
 		former_add(a->registry, &a->client.ending);

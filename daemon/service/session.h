@@ -6,7 +6,10 @@
 /** Serve the client at @sock until it is gone, in the calling thread.  Closes @sock. */
 void session_serve(int sock);
 
-/** The same for a private collector of our user, which marks its heap itself and takes us for its policy. */
+/**
+ * The same for a private collector of our user, which marks its heap itself and takes us for its
+ * policy.
+ */
 void session_serve_peer_marker(int sock);
 
 #endif
