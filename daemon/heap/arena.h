@@ -86,6 +86,7 @@ struct arena_debug {
 struct arena_requests {
 	bool triggered;			/* it has passed the trigger */
 	uint32_t gc_wanted, free_wanted;	/* newest that was received */
+	uint32_t gc_cycle, free_cycle;	/* newest that came before this cycle began */
 	uint32_t gc_done, free_done;	/* newest that was met */
 };
 

@@ -103,19 +103,66 @@ static void progress(void *arg)
 		orders_take(a);
 }
 
-/* Phases 3 and 4. */
-static bool mark(struct arena *a, uint64_t *termination_ns, uint64_t *termination_cpu_ns)
+/* When the part of a phase began that is measured now. */
+struct lap {
+	uint64_t wall_ns, cpu_ns;
+};
+
+static void lap_start(struct lap *l)
 {
+	l->wall_ns = clock_ns();
+	l->cpu_ns = clock_cpu_ns();
+}
+
+/* What was spent since counts for @phase.  The next lap starts. */
+static void lap_end(struct arena *a, enum phase phase, struct lap *l)
+{
+	struct lap began = *l;
+
+	lap_start(l);
+	a->now.wall_ns[phase] += l->wall_ns - began.wall_ns;
+	a->now.cpu_ns[phase] += l->cpu_ns - began.cpu_ns;
+}
+
+/* 1 and 2.  @black_at: the allocation counter when objects began to be allocated black. */
+static bool start(struct arena *a, struct lap *l, uint64_t *black_at)
+{
+	struct tri_msg answer;
+
+	publish_phase(a, PHASE_BARRIER);
+	if (linked_wake(a))
+		pacing_update(a);
+	if (a->fresh)
+		sweep_clear_marks(a);
+	a->fresh = false;
+	pacing_begin_cycle(a);
+	if (!handshake(a, TRI_HANDSHAKE_START, &answer))
+		return false;
+	TRI_POINT("cycle.scanned");
+	*black_at = answer.answer.allocated_bytes;
+	a->now.root_bytes = answer.answer.root_bytes;
+	publish_phase(a, PHASE_MARK);
+	mark_begin(&a->marker, a->cycle + 1);
+	memset(a->drained, 0, sizeof(a->drained));
+	a->marker.progress = progress;
+	a->marker.progress_arg = a;
+	lap_end(a, PHASE_BARRIER, l);
+	return true;
+}
+
+/* 3 and 4.  The last round's handshake counts for termination, and all else for marking. */
+static bool mark(struct arena *a, struct lap *l)
+{
+	struct cycle_figures *f = &a->now;
 	struct marker *m = &a->marker;
 	struct tri_msg answer;
-	uint64_t before, wall, cpu;
+	uint64_t before;
 
 	for (;;) {
 		drain_full(a);
 		progress(a);
 		mark_drain(m);
-		wall = clock_ns();
-		cpu = clock_cpu_ns();
+		lap_end(a, PHASE_MARK, l);
 		before = mark_objects(m);
 		m->supplied = false;
 		/* Credit is of no use now: past the goal, only the end of the cycle is. */
@@ -127,7 +174,7 @@ static bool mark(struct arena *a, uint64_t *termination_ns, uint64_t *terminatio
 		TRI_POINT("cycle.drained_slots");
 		drain_full(a);
 		TRI_POINT("cycle.drained");
-		a->now.rounds++;
+		f->rounds++;
 		if (mark_failed(m)) {
 			log_line("%s: arena corrupt, or no memory to mark it: more to scan than it "
 				 "can hold", a->client.name);
@@ -135,15 +182,47 @@ static bool mark(struct arena *a, uint64_t *termination_ns, uint64_t *terminatio
 		}
 		if (mark_objects(m) == before && !m->supplied)
 			break;
-		if (a->now.rounds > ROUNDS_MAX) {
+		if (f->rounds > ROUNDS_MAX) {
 			log_line("%s: arena corrupt: %u rounds of termination", a->client.name,
-				 a->now.rounds);
+				 f->rounds);
 			return false;
 		}
+		lap_end(a, PHASE_MARK, l);
 	}
-	*termination_ns = clock_ns() - wall;
-	*termination_cpu_ns = clock_cpu_ns() - cpu;
+	lap_end(a, PHASE_TERMINATION, l);
+	f->cpu_ns[PHASE_MARK] += m->helper_cpu_ns;
+	f->workers = 1 + (m->job.joined ? 1 : 0);
+	f->objects = mark_objects(m);
+	f->scan_bytes = mark_scan_bytes(m);
 	return true;
+}
+
+/* 5. */
+static bool end_marking(struct arena *a, struct lap *l, uint64_t black_at, bool forced)
+{
+	struct tri_msg answer;
+
+	publish_phase(a, PHASE_TERMINATION);
+	lap_start(l);
+	tri_write(&a->view.ctl->assist_q16, 0);
+	if (!handshake(a, TRI_HANDSHAKE_BARRIER_OFF, &answer))
+		return false;
+	a->cycle++;
+	lap_end(a, PHASE_TERMINATION, l);
+	pacing_end_marking(a, black_at, answer.answer.allocated_bytes, forced);
+	mark_wake_assists(&a->marker);
+	return true;
+}
+
+/* 6. */
+static void sweep(struct arena *a, struct lap *l)
+{
+	publish_phase(a, PHASE_SWEEP);
+	lap_start(l);
+	TRI_POINT("cycle.sweeps");
+	sweep_all(a);
+	lap_end(a, PHASE_SWEEP, l);
+	pacing_end_cycle(a);
 }
 
 static void wake(tri_au32 *word, uint32_t value)
@@ -164,104 +243,87 @@ static void wake_throttled(struct tri_ctl *ctl)
 		tri_futex_wake(&ctl->throttle_seq);
 }
 
-bool cycle_run(struct arena *a, bool forced)
+static void count_cycle(struct arena *a, bool forced)
 {
-	struct cycle_figures *f = &a->now;
+	struct arena_totals *t = &a->totals;
 	struct tri_ctl *ctl = a->view.ctl;
-	uint32_t gc_wanted = a->requests.gc_wanted, free_wanted = a->requests.free_wanted;
-	uint64_t wall = clock_ns(), cpu = clock_cpu_ns(), black_at, termination, t_cpu;
-	struct tri_msg answer;
 	int i;
 
-	assert(a->phase == PHASES);
-	memset(f, 0, sizeof(*f));
-	orders_cycle_begins(a);
-	publish_phase(a, PHASE_BARRIER);
-	if (linked_wake(a))
-		pacing_update(a);
-	if (a->fresh)
-		sweep_clear_marks(a);
-	a->fresh = false;
-	pacing_begin_cycle(a);
-
-	if (!handshake(a, TRI_HANDSHAKE_START, &answer))
-		return false;
-	TRI_POINT("cycle.scanned");
-	black_at = answer.answer.allocated_bytes;
-	f->root_bytes = answer.answer.root_bytes;
-	publish_phase(a, PHASE_MARK);
-	mark_begin(&a->marker, a->cycle + 1);
-	memset(a->drained, 0, sizeof(a->drained));
-	a->marker.progress = progress;
-	a->marker.progress_arg = a;
-	f->wall_ns[PHASE_BARRIER] = clock_ns() - wall;
-	f->cpu_ns[PHASE_BARRIER] = clock_cpu_ns() - cpu;
-
-	wall += f->wall_ns[PHASE_BARRIER];
-	cpu += f->cpu_ns[PHASE_BARRIER];
-	if (!mark(a, &termination, &t_cpu))
-		return false;
-	f->wall_ns[PHASE_MARK] = clock_ns() - wall - termination;
-	f->cpu_ns[PHASE_MARK] = clock_cpu_ns() - cpu - t_cpu + a->marker.helper_cpu_ns;
-	f->workers = 1 + (a->marker.job.joined ? 1 : 0);
-	f->objects = mark_objects(&a->marker);
-	f->scan_bytes = mark_scan_bytes(&a->marker);
-	if (a->debug.checkmark && !checkmark_run(a))
-		return false;
-
-	publish_phase(a, PHASE_TERMINATION);
-	wall = clock_ns();
-	cpu = clock_cpu_ns();
-	tri_write(&ctl->assist_q16, 0);
-	if (!handshake(a, TRI_HANDSHAKE_BARRIER_OFF, &answer))
-		return false;
-	a->cycle++;
-	f->wall_ns[PHASE_TERMINATION] = termination + clock_ns() - wall;
-	f->cpu_ns[PHASE_TERMINATION] = t_cpu + clock_cpu_ns() - cpu;
-	pacing_end_marking(a, black_at, answer.answer.allocated_bytes, forced);
-	mark_wake_assists(&a->marker);
-
-	publish_phase(a, PHASE_SWEEP);
-	wall = clock_ns();
-	cpu = clock_cpu_ns();
-	TRI_POINT("cycle.sweeps");
-	sweep_all(a);
-	f->wall_ns[PHASE_SWEEP] = clock_ns() - wall;
-	f->cpu_ns[PHASE_SWEEP] = clock_cpu_ns() - cpu;
-	pacing_end_cycle(a);
-
 	for (i = 0; i < PHASES; i++)
-		a->totals.gc_cpu_ns += f->cpu_ns[i];
+		t->gc_cpu_ns += a->now.cpu_ns[i];
+	if (a->now.interrupted_max_ns > t->interrupted_max_ns)
+		t->interrupted_max_ns = a->now.interrupted_max_ns;
+	t->interrupted_total_ns += a->now.interrupted_total_ns;
+	t->interruptions += a->now.interruptions;
 	a->cycle_end_ns = clock_ns();
 	atomic_fetch_add(&ctl->cycles, 1);
 	atomic_fetch_add(&ctl->forced_cycles, forced);
-	tri_write(&ctl->mark_cpu_ns, a->totals.gc_cpu_ns);
-	if (free_wanted != a->requests.free_done || orders_want_release(a))
+	tri_write(&ctl->mark_cpu_ns, t->gc_cpu_ns);
+}
+
+/* The client's request for free memory to go back, if there was one before the cycle began. */
+static void meet_free_request(struct arena *a)
+{
+	struct arena_requests *r = &a->requests;
+
+	if (r->free_cycle != r->free_done || orders_want_release(a))
 		scavenge(a, UINT64_MAX);
-	if (free_wanted != a->requests.free_done) {
-		a->requests.free_done = free_wanted;
-		wake(&ctl->free_done, free_wanted);
-	}
-	scavenge_begin(a);
+	if (r->free_cycle == r->free_done)
+		return;
+	r->free_done = r->free_cycle;
+	wake(&a->view.ctl->free_done, r->free_done);
+}
+
+/* The client's request for a cycle.  What it waits for has been traced by then. */
+static void meet_gc_request(struct arena *a)
+{
+	struct arena_requests *r = &a->requests;
+
+	if (r->gc_cycle == r->gc_done)
+		return;
+	r->gc_done = r->gc_cycle;
+	wake(&a->view.ctl->gc_done, r->gc_done);
+}
+
+static void trace(struct arena *a, bool forced)
+{
 	if (a->trace.gc)
 		trace_cycle(a, forced);
 	if (a->trace.pacer)
 		trace_pacer(a);
 	if (a->trace.scav)
 		trace_scavenger(a);
-	if (gc_wanted != a->requests.gc_done) {
-		a->requests.gc_done = gc_wanted;
-		wake(&ctl->gc_done, gc_wanted);
-	}
-	wake_throttled(ctl);
+}
+
+bool cycle_run(struct arena *a, bool forced)
+{
+	uint64_t black_at;
+	struct lap lap;
+
+	assert(a->phase == PHASES);
+	lap_start(&lap);
+	memset(&a->now, 0, sizeof(a->now));
+	a->requests.gc_cycle = a->requests.gc_wanted;
+	a->requests.free_cycle = a->requests.free_wanted;
+	orders_cycle_begins(a);
+	if (!start(a, &lap, &black_at) || !mark(a, &lap))
+		return false;
+	if (a->debug.checkmark && !checkmark_run(a))
+		return false;
+	if (!end_marking(a, &lap, black_at, forced))
+		return false;
+	sweep(a, &lap);
+
+	count_cycle(a, forced);
+	meet_free_request(a);
+	scavenge_begin(a);
+	trace(a, forced);
+	meet_gc_request(a);
+	wake_throttled(a->view.ctl);
 	a->last = a->now;
-	if (a->last.interrupted_max_ns > a->totals.interrupted_max_ns)
-		a->totals.interrupted_max_ns = a->last.interrupted_max_ns;
-	a->totals.interrupted_total_ns += a->last.interrupted_total_ns;
-	a->totals.interruptions += a->last.interruptions;
 	publish_phase(a, PHASES);
 	publish_figures(a);
-	/* After the figures: who has waited for the cycle finds it in them. */
+	/* After the figures: whoever has waited for the cycle finds it in them. */
 	orders_cycle_ends(a);
 	return true;
 }
