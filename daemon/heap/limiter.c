@@ -5,15 +5,15 @@
  * For each span of time between two updates:
  *
  *	total     = time · CPUs
- *	collector = assists + (total · 25 % while background marking is on)
+ *	collector = what was reported: marking, assists
  *	program   = total − idle − collector, at least 0
  *	bucket   += collector − program, within 0 … capacity · 1.01
  *
  * Idle time is taken from the program's side only.  A program that wants one CPU of eight would
  * else look as if it had all eight, and a collector that thrashes under it would go unnoticed.
  *
- * Background marking counts as what it aims for: workers report late, and a bucket that learns of a
- * second of marking in one piece would swing.
+ * Go counts background marking as the 25 % that it aims for.  Here the arena's thread reports the CPU
+ * time that it took, because it takes a whole CPU and not a quarter of all.
  *
  * The hundredth above the capacity is not Go's.  The program learns up to one period late whether
  * to assist.  What it does for the collector in those 10 ms is owed and not forgiven, or a heap
@@ -24,7 +24,6 @@
 
 #include "core/system/saturate.h"
 #include "limiter.h"
-#include "pacer.h"
 
 #define CPU_NS_PER_CPU_MILLI	(1000ull * 1000)	/* a second of CPU time for a whole CPU */
 
@@ -70,19 +69,9 @@ void limiter_update(struct limiter *l, uint64_t now_ns)
 
 	if (now_ns < l->updated_ns)	/* what was reported waits for a clock that goes on */
 		return;
-	if (l->marking)
-		collector = add_sat(collector, (uint64_t)((double)total * PACER_UTILIZATION_GOAL));
 	pour(l, collector, sub_sat(sub_sat(total, l->idle_cpu_ns), collector));
 	l->assist_cpu_ns = 0;
 	l->idle_cpu_ns = 0;
-	l->updated_ns = now_ns;
-}
-
-void limiter_update_stopped(struct limiter *l, uint64_t now_ns)
-{
-	if (now_ns < l->updated_ns)
-		return;
-	pour(l, window_cpu_ns(l, now_ns), 0);
 	l->updated_ns = now_ns;
 }
 
@@ -94,12 +83,6 @@ void limiter_add_assist(struct limiter *l, uint64_t cpu_ns)
 void limiter_add_idle(struct limiter *l, uint64_t cpu_ns)
 {
 	l->idle_cpu_ns = add_sat(l->idle_cpu_ns, cpu_ns);
-}
-
-void limiter_set_marking(struct limiter *l, bool marking, uint64_t now_ns)
-{
-	limiter_update(l, now_ns);	/* what is past counts as it was */
-	l->marking = marking;
 }
 
 void limiter_set_cpus(struct limiter *l, uint32_t cpu_milli, uint64_t now_ns)

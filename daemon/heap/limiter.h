@@ -35,7 +35,6 @@ struct limiter {
 	uint64_t updated_ns;		/* when the last update was */
 	uint64_t engaged;		/* times that limiting began */
 	uint32_t cpu_milli;		/* CPUs that the program can use, in thousandths */
-	bool marking;			/* background marking is on: it counts for 25 % */
 };
 
 /**
@@ -48,10 +47,7 @@ void limiter_init(struct limiter *l, uint32_t cpu_milli, uint64_t now_ns);
 /** The quota has changed.  The bucket keeps what is in it, as far as it still fits. */
 void limiter_set_cpus(struct limiter *l, uint32_t cpu_milli, uint64_t now_ns);
 
-/** Background marking begins or ends. */
-void limiter_set_marking(struct limiter *l, bool marking, uint64_t now_ns);
-
-/** Threads of the program spent CPU time for the collector: assists, interruptions, releasing. */
+/** CPU time was spent for the collector: marking, assists, interruptions, releasing. */
 void limiter_add_assist(struct limiter *l, uint64_t cpu_ns);
 
 /** CPU time that the program could have had and did not want, what idle workers took included. */
@@ -59,9 +55,6 @@ void limiter_add_idle(struct limiter *l, uint64_t cpu_ns);
 
 /** Account for the time since the last update.  A clock that went back is ignored. */
 void limiter_update(struct limiter *l, uint64_t now_ns);
-
-/** As limiter_update(), for a span of time in which all threads were stopped for the collector. */
-void limiter_update_stopped(struct limiter *l, uint64_t now_ns);
 
 /** Whether the last update is more than 10 ms ago. */
 bool limiter_stale(const struct limiter *l, uint64_t now_ns);

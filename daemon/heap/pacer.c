@@ -72,9 +72,6 @@
 /* Mutators that ran for less than this share of a cycle have told nothing about their pace. */
 #define MUTATOR_SHARE_MIN		0.001
 
-/* Rounding to whole dedicated workers may miss the utilization goal by this much. */
-#define WORKER_ERROR_MAX		0.3
-
 static uint64_t min_u64(uint64_t a, uint64_t b)
 {
 	return a < b ? a : b;
@@ -377,26 +374,8 @@ void pacer_set_memory(struct pacer *p, const struct pacer_memory *memory)
 }
 
 /* ------------------------------------------------------------------------------------------ */
-/* Workers and the clock                                                                      */
+/* The clock                                                                                  */
 /* ------------------------------------------------------------------------------------------ */
-
-struct pacer_workers pacer_plan_workers(const struct pacer *p, bool periodic)
-{
-	struct pacer_workers workers = { 0 };
-	double goal = p->config.procs * PACER_UTILIZATION_GOAL;
-	double error;
-
-	workers.dedicated = (uint32_t)(goal + 0.5);
-	error = workers.dedicated / goal - 1;
-	if (error < -WORKER_ERROR_MAX || error > WORKER_ERROR_MAX) {	/* 1, 2, 3 and 6 CPUs */
-		if (workers.dedicated > goal)
-			workers.dedicated--;
-		workers.fractional_cpus = goal - workers.dedicated;
-	}
-	/* An idle program's CPUs are all idle: no reason to heat them every two minutes. */
-	workers.idle_max = periodic ? 0 : p->config.procs - workers.dedicated;
-	return workers;
-}
 
 bool pacer_periodic_due(uint64_t last_cycle_end_ns, uint64_t now_ns)
 {

@@ -4,7 +4,7 @@
  *
  * Numbers in, numbers out: no clock, no I/O, no allocation, no lock.  pacer.c opens with the
  * algorithm.  The caller brings the figures and publishes what comes out (trigger and assist ratio
- * to the arena's control page, worker counts to the marker).
+ * to the arena's control page).
  *
  * Any figure may be any value of its type.  Clients can make theirs up, so nothing here divides by
  * zero, overflows, or gives an infinity or a NaN, whatever comes in.
@@ -64,13 +64,6 @@ struct pacer_end {
 	double idle_utilization;	/* workers on CPUs that nobody else wanted */
 	struct pacer_memory memory;
 	bool forced;			/* tri_gc() or the 2-minute rule, not the trigger */
-};
-
-/* How many workers mark a cycle. */
-struct pacer_workers {
-	uint32_t dedicated;		/* run until the mark phase ends */
-	uint32_t idle_max;		/* more may run at idle priority */
-	double fractional_cpus;		/* 0: none; else one more worker, at this share of a CPU */
 };
 
 /*
@@ -158,9 +151,6 @@ uint64_t pacer_cap_bytes(const struct pacer *p);
 
 /** Bytes that the next cycle (or the one under way) is expected to scan. */
 uint64_t pacer_expected_scan_bytes(const struct pacer *p);
-
-/** Workers for a cycle; @periodic: the program is idle and there is no hurry. */
-struct pacer_workers pacer_plan_workers(const struct pacer *p, bool periodic);
 
 /**
  * Whether two minutes have passed since the last cycle ended.

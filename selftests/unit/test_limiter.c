@@ -26,14 +26,15 @@ static struct limiter ten_cpus(void)
 	return l;
 }
 
-/* Marking counts for 25 % of 10 CPUs: 2.5 CPU-seconds a second, against 7.5 of the program. */
+/* Marking takes 25 % of 10 CPUs: 2.5 CPU-seconds a second, against 7.5 of the program. */
 static void test_marking_alone(void)
 {
 	struct limiter l = ten_cpus();
 
-	limiter_set_marking(&l, true, 5 * SECOND);
-	for (uint64_t s = 6; s < 600; s++)
+	for (uint64_t s = 6; s < 600; s++) {
+		limiter_add_assist(&l, 2500 * MS);
 		limiter_update(&l, s * SECOND);
+	}
 	check(l.fill_cpu_ns == 0);
 	check(!limiter_limiting(&l));
 	check(l.engaged == 0);
@@ -41,18 +42,17 @@ static void test_marking_alone(void)
 }
 
 /*
- * While marking, 3.5 CPU-seconds of assists a second make 6 for the collector and 4 for the
- * program, so there are 2 more in the bucket each second.  After 5 seconds it is full, and of a
- * sixth it takes 0.1.  Then marking ends: all 10 CPUs drain it, and it goes no lower than empty.
+ * With 6 CPU-seconds a second for the collector there are 4 for the program, so there are 2 more in
+ * the bucket each second.  After 5 seconds it is full, and of a sixth it takes 0.1.  Then marking
+ * ends: all 10 CPUs drain it, and it goes no lower than empty.
  */
 static void test_fill_and_drain(void)
 {
 	struct limiter l = ten_cpus();
 
-	limiter_set_marking(&l, true, 5 * SECOND);
 	for (uint64_t s = 6; s <= 10; s++) {
 		check(!limiter_limiting(&l));
-		limiter_add_assist(&l, 3500 * MS);
+		limiter_add_assist(&l, 6 * SECOND);
 		limiter_update(&l, s * SECOND);
 		check(l.fill_cpu_ns == (s - 5) * 2 * SECOND);
 	}
@@ -60,15 +60,13 @@ static void test_fill_and_drain(void)
 	check(l.engaged == 1);
 	check(l.overflow_cpu_ns == 0);
 
-	limiter_add_assist(&l, 3500 * MS);
+	limiter_add_assist(&l, 6 * SECOND);
 	limiter_update(&l, 11 * SECOND);
 	check(limiter_limiting(&l));
 	check(l.fill_cpu_ns == 10100 * MS);
 	check(l.overflow_cpu_ns == 1900 * MS);
 	check(l.engaged == 1);
 
-	limiter_set_marking(&l, false, 11 * SECOND);
-	check(l.fill_cpu_ns == 10100 * MS);	/* no time has passed */
 	limiter_update(&l, 11 * SECOND + 10 * MS);
 	check(l.fill_cpu_ns == 10 * SECOND);
 	check(limiter_limiting(&l));
@@ -82,7 +80,7 @@ static void test_fill_and_drain(void)
 	result("the bucket fills, overflows and drains");
 }
 
-/* Half and half changes nothing: 2.5 CPU-seconds of assists on top of 2.5 for marking. */
+/* Half and half changes nothing: 5 CPU-seconds a second for each. */
 static void test_half(void)
 {
 	struct limiter l = ten_cpus();
@@ -90,9 +88,8 @@ static void test_half(void)
 	limiter_add_assist(&l, 10 * SECOND);
 	limiter_update(&l, 6 * SECOND);
 	check(limiter_limiting(&l));
-	limiter_set_marking(&l, true, 6 * SECOND);
 	for (uint64_t s = 7; s < 20; s++) {
-		limiter_add_assist(&l, 2500 * MS);
+		limiter_add_assist(&l, 5 * SECOND);
 		limiter_update(&l, s * SECOND);
 		check(l.fill_cpu_ns == 10 * SECOND);
 	}
@@ -100,7 +97,7 @@ static void test_half(void)
 	check(l.overflow_cpu_ns == 0);
 
 	/* A hair less, and it lets go. */
-	limiter_add_assist(&l, 2500 * MS - 1);
+	limiter_add_assist(&l, 5 * SECOND - 1);
 	limiter_update(&l, 20 * SECOND);
 	check(!limiter_limiting(&l));
 	check(l.fill_cpu_ns == 10 * SECOND - 2);
@@ -115,40 +112,25 @@ static void test_idle(void)
 {
 	struct limiter l = ten_cpus();
 
-	limiter_set_marking(&l, true, 5 * SECOND);
+	limiter_add_assist(&l, 2500 * MS);
 	limiter_add_idle(&l, 6500 * MS);
 	limiter_update(&l, 6 * SECOND);
 	check(l.fill_cpu_ns == 1500 * MS);
 
 	/* More idle time than there was time: the program had nothing, and the rest is dropped. */
+	limiter_add_assist(&l, 2500 * MS);
 	limiter_add_idle(&l, 60 * SECOND);
 	limiter_update(&l, 7 * SECOND);
 	check(l.fill_cpu_ns == 4 * SECOND);
 
-	/* Marking counts up to its end, 0.1 s and with all of it idle 0.25 more; and not after. */
+	/* Marking goes on for 0.1 s, which with all of it idle is 0.25 more; and not after. */
+	limiter_add_assist(&l, 250 * MS);
 	limiter_add_idle(&l, 1 * SECOND);
-	limiter_set_marking(&l, false, 7 * SECOND + 100 * MS);
+	limiter_update(&l, 7 * SECOND + 100 * MS);
 	check(l.fill_cpu_ns == 4250 * MS);
 	limiter_update(&l, 7 * SECOND + 200 * MS);
 	check(l.fill_cpu_ns == 3250 * MS);
 	result("idle time is not the program's");
-}
-
-/* When all threads are stopped, all CPUs are the collector's. */
-static void test_stopped(void)
-{
-	struct limiter l = ten_cpus();
-
-	limiter_update(&l, 6 * SECOND);
-	limiter_update_stopped(&l, 6 * SECOND + 300 * MS);
-	check(l.fill_cpu_ns == 3 * SECOND);
-	check(!limiter_limiting(&l));
-	limiter_update_stopped(&l, 7 * SECOND);
-	check(limiter_limiting(&l));
-	check(l.fill_cpu_ns == 10 * SECOND);
-	limiter_update(&l, 7 * SECOND + 500 * MS);
-	check(l.fill_cpu_ns == 5 * SECOND);
-	result("a stop counts for all CPUs");
 }
 
 /* A quota of half a CPU: a bucket of half a CPU-second, full after half a second over 50 %. */
@@ -207,7 +189,6 @@ static void test_clock_back(void)
 
 	limiter_add_assist(&l, 8 * SECOND);
 	limiter_update(&l, 4 * SECOND);
-	limiter_update_stopped(&l, 4 * SECOND);
 	check(l.fill_cpu_ns == 0);
 	check(l.updated_ns == 5 * SECOND);
 	limiter_update(&l, 6 * SECOND);
@@ -226,12 +207,11 @@ static void test_closed_loop(void)
 	uint64_t collector = 0, total = 0;
 
 	limiter_init(&l, 8000, 0);
-	limiter_set_marking(&l, true, 0);
 	for (uint64_t now = 10 * MS; now <= 60 * SECOND; now += 10 * MS) {
 		uint64_t window = 80 * MS;
 		uint64_t assists = limiter_limiting(&l) ? 0 : window * 3 / 4;
 
-		limiter_add_assist(&l, assists);
+		limiter_add_assist(&l, assists + window / 4);
 		limiter_update(&l, now);
 		collector += assists + window / 4;
 		total += window;
@@ -259,20 +239,14 @@ static uint64_t random_ns(void)
 
 static void random_call(struct limiter *l, uint64_t now_ns)
 {
-	switch (random_u64() % 8) {
+	switch (random_u64() % 6) {
 	case 0:
 		limiter_set_cpus(l, (uint32_t)random_ns(), now_ns);
 		break;
 	case 1:
-		limiter_set_marking(l, random_u64() & 1, now_ns);
-		break;
-	case 2:
-		limiter_update_stopped(l, now_ns);
-		break;
-	case 3:
 		limiter_add_assist(l, random_ns());
 		break;
-	case 4:
+	case 2:
 		limiter_add_idle(l, random_ns());
 		break;
 	default:
@@ -309,13 +283,12 @@ int main(int argc, char **argv)
 	uint64_t seed = argc > 1 ? strtoull(argv[1], NULL, 0) : (uint64_t)time(NULL) << 16 | 1;
 
 	ksft_print_header();
-	ksft_set_plan(10);
+	ksft_set_plan(9);
 	ksft_print_msg("seed %llu\n", (unsigned long long)seed);
 	test_marking_alone();
 	test_fill_and_drain();
 	test_half();
 	test_idle();
-	test_stopped();
 	test_quota();
 	test_stale();
 	test_clock_back();

@@ -630,51 +630,6 @@ static void test_globals_at_start(void)
 /* Workers and the clock                                                                      */
 /* ------------------------------------------------------------------------------------------ */
 
-/*
- * A quarter of the CPUs, rounded.  Where that is off by more than 30 %, one dedicated worker too
- * many is left out, and a part-time one makes up the difference.
- */
-static void test_workers(void)
-{
-	static const struct {
-		uint32_t procs, dedicated;
-		double fractional_cpus;
-	} cases[] = {
-		{ 1, 0, 0.25 },	/* 0.25 → 0: nobody at all */
-		{ 2, 0, 0.5 },	/* 0.5 → 1: twice as many */
-		{ 3, 0, 0.75 },	/* 0.75 → 1: 33 % too many */
-		{ 4, 1, 0 },
-		{ 5, 1, 0 },	/* 1.25 → 1: 20 % short */
-		{ 6, 1, 0.5 },	/* 1.5 → 2: 33 % too many */
-		{ 7, 2, 0 },	/* 1.75 → 2: 14 % too many */
-		{ 8, 2, 0 },
-		{ 9, 2, 0 },
-		{ 10, 3, 0 },	/* 2.5 → 3: 20 % too many */
-		{ 16, 4, 0 },
-		{ 100, 25, 0 },
-		{ UINT32_MAX, 1u << 30, 0 },
-	};
-
-	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		struct pacer_config config = config_with(100, PACER_NO_LIMIT);
-		struct pacer_workers w;
-		struct pacer p;
-
-		config.procs = cases[i].procs;
-		pacer_init(&p, &config);
-		w = pacer_plan_workers(&p, false);
-		check(w.dedicated == cases[i].dedicated);
-		check(w.fractional_cpus == cases[i].fractional_cpus);
-		check(w.idle_max == cases[i].procs - cases[i].dedicated);
-
-		w = pacer_plan_workers(&p, true);
-		check(w.dedicated == cases[i].dedicated);
-		check(w.fractional_cpus == cases[i].fractional_cpus);
-		check(w.idle_max == 0);
-	}
-	result("workers");
-}
-
 static void test_periodic(void)
 {
 	const uint64_t second = 1000000000;
@@ -788,7 +743,6 @@ static void random_call(struct pacer *p)
 static void check_invariants(const struct pacer *p)
 {
 	uint64_t goal = pacer_goal_bytes(p), trigger = pacer_trigger_bytes(p);
-	struct pacer_workers w = pacer_plan_workers(p, random_u64() & 1);
 
 	check(trigger <= goal);
 	check(goal >= p->marked_bytes);
@@ -798,9 +752,6 @@ static void check_invariants(const struct pacer *p)
 	check(isfinite(p->cons_mark) && p->cons_mark >= 0);
 	for (int i = 0; i < PACER_CONS_MARK_HISTORY; i++)
 		check(isfinite(p->cons_mark_history[i]) && p->cons_mark >= 0);
-	check(w.dedicated <= p->config.procs);
-	check(w.fractional_cpus >= 0 && w.fractional_cpus < 1);
-	check(w.dedicated || w.fractional_cpus > 0);
 }
 
 static void test_anything(uint64_t seed)
@@ -830,7 +781,7 @@ int main(int argc, char **argv)
 	uint64_t seed = argc > 1 ? strtoull(argv[1], NULL, 0) : (uint64_t)time(NULL) << 16 | 1;
 
 	ksft_print_header();
-	ksft_set_plan(20);
+	ksft_set_plan(19);
 	ksft_print_msg("seed %llu\n", (unsigned long long)seed);
 	test_first_cycle();
 	test_two_cycles();
@@ -846,7 +797,6 @@ int main(int argc, char **argv)
 	test_assist();
 	test_hard_goal();
 	test_globals_at_start();
-	test_workers();
 	test_periodic();
 	test_anything(seed ?: 1);
 	ksft_finished();
