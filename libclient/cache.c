@@ -21,28 +21,12 @@
 #include "agent.h"
 #include "cache.h"
 #include "central.h"
-#include "pageheap.h"
 #include "state.h"
 #include "thread.h"
+#include "touch.h"
 #include "tricolor.h"
 
 #define RUN_PAGES 16			/* taken from the page heap at once, at most */
-
-/*
- * The collector may scan any slot of an open window, written or not, and must not be the first to
- * touch its memory: it would pay for it on one backing, and fault on the other.
- */
-static void touch_window(const struct tri_class *c, char *base, uint32_t objects, bool fresh)
-{
-	char *end = base + (size_t)objects * c->size, *at;
-
-	for (at = base; at < end; at = (char *)(((uintptr_t)at | 4095) + 1)) {
-		if (fresh)
-			*(volatile char *)at = 0;
-		else
-			(void)*(volatile char *)at;
-	}
-}
 
 /* Make the entry's free bits those of window @w.  False if the window is full. */
 static bool open_window(struct tri_thread *t, unsigned int span_class, uint32_t w)
@@ -59,7 +43,7 @@ static bool open_window(struct tri_thread *t, unsigned int span_class, uint32_t 
 	if (!free)
 		return false;
 	if (c->kind != TRI__LEAF)
-		touch_window(c, v->heap + ((uint64_t)page << TRI_PAGE_SHIFT) + (size_t)w * 64 * c->size,
+		tri_touch(c, v->heap + ((uint64_t)page << TRI_PAGE_SHIFT) + (size_t)w * 64 * c->size,
 			     c->objects - w * 64 < 64 ? c->objects - w * 64 : 64, fresh);
 	/*
 	 * A thread that is stopped before it has zeroed a black slot must not show old pointers there, nor may one
@@ -112,36 +96,6 @@ static void set_cached(struct tri_thread *t, unsigned int span_class, uint32_t p
 	tri_count_allocated(t, (uint64_t)nfree * tri_classes[span_class].size);
 }
 
-/* The span at @page, just taken, becomes one of @span_class.  Others are not to claim it: CACHED. */
-static void make_span(struct tri_thread *t, unsigned int span_class, uint32_t page, bool needs_zero)
-{
-	const struct tri_view *v = &tri_g.view;
-	const struct tri_class *c = &tri_classes[span_class];
-	unsigned int w, words = windows(span_class), i;
-
-	/* Metadata first, span classes last: a pointer leads here only when all is in place. */
-	for (w = 0; w < words; w++) {
-		tri_write(&v->marks[0][page][w], 0);
-		tri_write(&v->marks[1][page][w], 0);
-		tri_write(&v->scanned[page][w], 0);
-	}
-	tri_write(&v->queued[page], 0);
-	/* A pointer into a slot that is not typed yet must not find a hole here. */
-	for (i = 0; i < c->pages && c->kind == TRI__TYPED; i++)
-		(void)tri_read(&v->ptrmap[page + i][0]);
-	/* The collector writes into free slots then. */
-	if (tri_g.settings.clobberfree)
-		touch_window(c, v->heap + ((uint64_t)page << TRI_PAGE_SHIFT), c->objects, false);
-	tri_write(&v->spans[page].pages, c->pages);
-	tri_write(&v->spans[page].needs_zero, needs_zero);
-	tri_write_release(&v->spans[page].state,
-			  TRI_STATE(span_class, TRI_SPAN_CACHED, c->objects, t->gen));
-	for (i = 0; i < c->pages && c->pages > 1; i++)
-		tri_write(&v->span_of[page + i], page);
-	for (i = 0; i < c->pages; i++)
-		tri_write_release(&v->page_map[page + i], (uint8_t)span_class);
-}
-
 /*
  * A span with fresh pages for @span_class, owned by the caller; 0 when the heap is full.  A thread that
  * takes one after another in a cycle takes twice as many at a time, up to RUN_PAGES.
@@ -150,8 +104,7 @@ static uint32_t fresh_span(struct tri_thread *t, unsigned int span_class)
 {
 	struct tri_cached_span *s = &t->spans[span_class];
 	uint32_t pages = tri_classes[span_class].pages, page = s->next;
-	unsigned int run = s->run * 2u, i;
-	bool backed;
+	unsigned int run = s->run * 2u;
 
 	if (s->left) {
 		s->left--;
@@ -162,16 +115,9 @@ static uint32_t fresh_span(struct tri_thread *t, unsigned int span_class)
 		run = s->run;
 	if (!run)
 		run = 1;
-	page = tri_pageheap_take(run * pages, 1, &backed);
-	if (!page && run > 1) {
-		run = 1;
-		page = tri_pageheap_take(pages, 1, &backed);
-	}
+	page = tri_central_grow(t->gen, span_class, &run);
 	if (!page)
 		return 0;
-	for (i = 0; i < run; i++)
-		make_span(t, span_class, page + i * pages, backed || tri_g.settings.clobberfree);
-	tri_central_add(page, run, span_class);
 	t->active[span_class / 64] |= 1ull << (span_class & 63);
 	s->run = (uint16_t)run;
 	s->left = (uint16_t)(run - 1);

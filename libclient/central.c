@@ -24,7 +24,9 @@
 #include "../core/heap/span.h"
 #include "central.h"
 #include "lock.h"
+#include "pageheap.h"
 #include "state.h"
+#include "touch.h"
 
 /* A refill that has passed this many full spans takes fresh pages instead. */
 #define PASS_MAX 64
@@ -124,6 +126,59 @@ void tri_central_add(uint32_t page, unsigned int spans, unsigned int span_class)
 		page += tri_classes[span_class].pages;
 	}
 	tri_unlock(&l->lock);
+}
+
+/* The span at @page, just taken, becomes one of @span_class.  Others are not to claim it: CACHED. */
+static void make_span(uint32_t gen, unsigned int span_class, uint32_t page, bool needs_zero)
+{
+	const struct tri_view *v = &tri_g.view;
+	const struct tri_class *c = &tri_classes[span_class];
+	unsigned int w, words = (c->objects + 63u) / 64, i;
+
+	/* Metadata first, span classes last: a pointer leads here only when all is in place. */
+	for (w = 0; w < words; w++) {
+		tri_write(&v->marks[0][page][w], 0);
+		tri_write(&v->marks[1][page][w], 0);
+		tri_write(&v->scanned[page][w], 0);
+	}
+	tri_write(&v->queued[page], 0);
+	/* A pointer into a slot that is not typed yet must not find a hole here. */
+	for (i = 0; i < c->pages && c->kind == TRI__TYPED; i++)
+		(void)tri_read(&v->ptrmap[page + i][0]);
+	/* The collector writes into free slots then. */
+	if (tri_g.settings.clobberfree)
+		tri_touch(c, v->heap + ((uint64_t)page << TRI_PAGE_SHIFT), c->objects, false);
+	tri_write(&v->spans[page].pages, c->pages);
+	tri_write(&v->spans[page].needs_zero, needs_zero);
+	tri_write_release(&v->spans[page].state,
+			  TRI_STATE(span_class, TRI_SPAN_CACHED, c->objects, gen));
+	for (i = 0; i < c->pages && c->pages > 1; i++)
+		tri_write(&v->span_of[page + i], page);
+	for (i = 0; i < c->pages; i++)
+		tri_write_release(&v->page_map[page + i], (uint8_t)span_class);
+}
+
+/**
+ * Spans of @span_class with fresh pages, one behind the other, owned by the caller and in the list already: *@run of
+ * them, or one if there are no pages for so many.  Returns the page of the first; 0: the heap is full.
+ */
+uint32_t tri_central_grow(uint32_t gen, unsigned int span_class, unsigned int *run)
+{
+	uint32_t pages = tri_classes[span_class].pages, page;
+	unsigned int i;
+	bool backed;
+
+	page = tri_pageheap_take(*run * pages, 1, &backed);
+	if (!page && *run > 1) {
+		*run = 1;
+		page = tri_pageheap_take(pages, 1, &backed);
+	}
+	if (!page)
+		return 0;
+	for (i = 0; i < *run; i++)
+		make_span(gen, span_class, page + i * pages, backed || tri_g.settings.clobberfree);
+	tri_central_add(page, *run, span_class);
+	return page;
 }
 
 void tri_central_put(uint32_t page, unsigned int span_class)

@@ -14,6 +14,7 @@
 
 void tri_central_init(void) TRI_HIDDEN;
 uint32_t tri_central_take(uint32_t gen, unsigned int span_class, bool all) TRI_HIDDEN;
+uint32_t tri_central_grow(uint32_t gen, unsigned int span_class, unsigned int *run) TRI_HIDDEN;
 void tri_central_add(uint32_t page, unsigned int spans, unsigned int span_class) TRI_HIDDEN;
 void tri_central_put(uint32_t page, unsigned int span_class) TRI_HIDDEN;
 void tri_central_restart(void) TRI_HIDDEN;

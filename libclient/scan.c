@@ -105,18 +105,11 @@ static void scan_descriptors(struct tri_thread *to, uintptr_t lo, uintptr_t hi, 
 }
 
 /* Words that are what they were, or a copy of them; of a stack, with @past_end. */
-static void scan_copied(struct tri_thread *to, uintptr_t lo, uintptr_t hi, bool all, bool past_end)
+void tri_scan_copied(struct tri_thread *to, uintptr_t lo, uintptr_t hi, bool all, bool past_end)
 {
 	scan_words(to, lo, hi, all, past_end);
 	if (past_end && tri_read(&tri_g.unseen_threads))
 		scan_descriptors(to, lo, hi, all);
-}
-
-/* Words of a stack or registers. */
-void tri_scan_frame(struct tri_thread *to, uintptr_t lo, uintptr_t hi, bool all)
-{
-	scan_copied(to, lo, hi, all, true);
-	tri_scan_fake_frames(to, to == tri_g.agent ? to->fake_stack : tri_fake_stack(), lo, hi, all);
 }
 
 /*
@@ -186,7 +179,7 @@ static size_t scan_piece(struct tri_thread *to, uintptr_t lo, uintptr_t hi, bool
 {
 	size_t n = tri_scan_copy(to, lo, hi);
 
-	scan_copied(to, (uintptr_t)to->copy, (uintptr_t)to->copy + n, all, past_end);
+	tri_scan_copied(to, (uintptr_t)to->copy, (uintptr_t)to->copy + n, all, past_end);
 	return n;
 }
 
@@ -299,7 +292,7 @@ void tri_scan_now(struct tri_thread *to, bool all)
 		 (ssize_t)l->bytes;
 	for (i = 0; i < l->n; i++) {
 		if (copied)
-			scan_copied(to, copy, copy + there[i].iov_len, all, l->range[i].past_end);
+			tri_scan_copied(to, copy, copy + there[i].iov_len, all, l->range[i].past_end);
 		else
 			tri_scan_foreign(to, l->range[i].lo, l->range[i].hi, all, l->range[i].past_end);
 		copy += there[i].iov_len;

@@ -43,6 +43,7 @@ uintptr_t tri_scan_up(struct tri_thread *to, uintptr_t lo, uintptr_t limit, bool
 bool tri_read_foreign(void *to, uintptr_t from, size_t bytes) TRI_HIDDEN;
 void tri_scan_detect(void) TRI_HIDDEN;
 void tri_scan_range(struct tri_thread *to, uintptr_t lo, uintptr_t hi, bool all) TRI_HIDDEN;
+void tri_scan_copied(struct tri_thread *to, uintptr_t lo, uintptr_t hi, bool all, bool past_end) TRI_HIDDEN;
 void tri_scan_frame(struct tri_thread *to, uintptr_t lo, uintptr_t hi, bool all) TRI_HIDDEN;
 void tri_forget_registers(void) TRI_HIDDEN;
 

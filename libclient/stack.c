@@ -50,8 +50,6 @@ extern void *__libc_stack_end;
 /* Of what programs may be built with. */
 #define IF_LINKED __attribute__((weak))
 void *__asan_get_current_fake_stack(void) IF_LINKED;
-void *__asan_addr_is_in_fake_stack(void *fake_stack, void *address, void **begin,
-				   void **end) IF_LINKED;
 void *__splitstack_find(void) IF_LINKED;
 void *__get_unsafe_stack_top(void) IF_LINKED;
 
@@ -320,34 +318,6 @@ static void find_interrupted(struct tri_thread *t, struct tri_thread *to, uintpt
 /* ------------------------------------------------------------------------------------------ */
 /* The address sanitizer                                                                      */
 /* ------------------------------------------------------------------------------------------ */
-
-void *tri_fake_stack(void)
-{
-	return __asan_get_current_fake_stack ? __asan_get_current_fake_stack() : NULL;
-}
-
-/*
- * With detect_stack_use_after_return a function's variables are in a frame outside of the stack,
- * whose address is on the stack, or in a register.  Scan the frames that words of [@lo, @hi) point
- * into.
- */
-void tri_scan_fake_frames(struct tri_thread *to, void *fake_stack, uintptr_t lo, uintptr_t hi,
-			  bool all)
-{
-	uintptr_t word[64];
-	void *begin, *end;
-	size_t n, i;
-
-	lo = (lo + 7) & ~7ul;
-	hi &= ~7ul;
-	for (; fake_stack && lo < hi; lo += n ? n : PAGE - (lo & (PAGE - 1))) {
-		n = tri_scan_copy(to, lo, hi - lo < sizeof(word) ? hi : lo + sizeof(word));
-		memcpy(word, to->copy, n);
-		for (i = 0; i < n / 8; i++)
-			if (__asan_addr_is_in_fake_stack(fake_stack, (void *)word[i], &begin, &end))
-				tri_scan_foreign(to, (uintptr_t)begin, (uintptr_t)end, all, true);
-	}
-}
 
 /* ------------------------------------------------------------------------------------------ */
 /* The scan                                                                                   */
