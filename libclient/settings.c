@@ -81,120 +81,183 @@ static int parse_words(const char *name, const char *text, const struct word *wo
 	return 0;
 }
 
-static int parse_path(const char *name, const char *text, char *path, size_t room)
+/* False: @text does not fit. */
+static bool copy_path(char *path, size_t room, const char *text)
 {
 	if (strlen(text) >= room)
-		return bad(name, text, "a shorter path");
+		return false;
 	strcpy(path, text);
-	return 0;
+	return true;
 }
 
-static int read_environment(struct tri_settings *s, const char **trace, const char **debug)
+/* Which of @words @text is; -1: none of them. */
+static int which_of(const char *text, const char *const *words)
 {
-	const char *e;
+	int i;
+
+	for (i = 0; words[i]; i++)
+		if (!strcmp(text, words[i]))
+			return i;
+	return -1;
+}
+
+static bool is_absolute_or_off(const char *text)
+{
+	return *text == '/' || !strcmp(text, "off");
+}
+
+static bool gc_percent(struct tri_settings *s, const char *text)
+{
+	s->chosen |= TRI_CHOSEN_GC_PERCENT;
+	return tri_parse_percent(text, &s->gc_percent);
+}
+
+static bool memory_limit(struct tri_settings *s, const char *text)
+{
+	s->chosen |= TRI_CHOSEN_MEMORY_LIMIT;
+	return tri_parse_limit(text, &s->memory_limit_bytes);
+}
+
+static bool limit_policy(struct tri_settings *s, const char *text)
+{
+	static const char *const words[] = { "continue", "fail-fast", NULL };
+	int which = which_of(text, words);
+
+	s->chosen |= TRI_CHOSEN_LIMIT_POLICY;
+	s->limit_policy = which ? TRI_LIMIT_FAIL_FAST : TRI_LIMIT_CONTINUE;
+	return which >= 0;
+}
+
+static bool arena_size(struct tri_settings *s, const char *text)
+{
+	return tri_parse_bytes(text, &s->arena_bytes);
+}
+
+static bool backing(struct tri_settings *s, const char *text)
+{
+	static const char *const words[] = {
+		[TRI_BACKING_AUTO] = "auto", [TRI_BACKING_MEMFD] = "memfd", [TRI_BACKING_DEV] = "dev", NULL
+	};
+	int which = which_of(text, words);
+
+	s->backing = (enum tri_backing)which;
+	return which >= 0;
+}
+
+static bool what_fork_does(struct tri_settings *s, const char *text)
+{
+	static const char *const words[] = {
+		[TRI_FORK_AUTO] = "auto", [TRI_FORK_COPY] = "copy", [TRI_FORK_FRESH] = "fresh", NULL
+	};
+	int which = which_of(text, words);
+
+	s->fork = (enum tri_fork)which;
+	return which >= 0;
+}
+
+static bool handshake_signal(struct tri_settings *s, const char *text)
+{
 	char *end;
-	int err = 0;
+	long n = strtol(text, &end, 10);
+
+	s->signal = (int)n;
+	return !*end && n >= 1 && n <= SIGRTMAX;
+}
+
+static bool socket_path(struct tri_settings *s, const char *text)
+{
+	return copy_path(s->socket, sizeof(s->socket), text);
+}
+
+/* The collector's business; but a mistake is to be seen where it was made. */
+static bool on_kill(struct tri_settings *s, const char *text)
+{
+	(void)s;
+	return is_absolute_or_off(text);
+}
+
+/* It is started with / as its folder, and maybe long after the program has changed its own. */
+static bool daemon_is_absolute(struct tri_settings *s, const char *text)
+{
+	(void)s;
+	return is_absolute_or_off(text);
+}
+
+static bool daemon_path(struct tri_settings *s, const char *text)
+{
+	return copy_path(s->daemon, sizeof(s->daemon), text);
+}
+
+static bool max_wait(struct tri_settings *s, const char *text)
+{
+	char *end;
+	long n = strtol(text, &end, 10);
+
+	s->max_wait_s = (uint32_t)n;
+	return *text >= '0' && *text <= '9' && !*end && n <= MAX_WAIT_MOST_S;
+}
+
+static bool marker(struct tri_settings *s, const char *text)
+{
+	s->lent_marker = !strcmp(text, "lent");
+	return s->lent_marker || !strcmp(text, "auto");
+}
+
+static bool control(struct tri_settings *s, const char *text)
+{
+	s->no_control = !strcmp(text, "off");
+	return s->no_control || !strcmp(text, "on");
+}
+
+static bool debug_file(struct tri_settings *s, const char *text)
+{
+	return copy_path(s->debug_file, sizeof(s->debug_file), text);
+}
+
+static bool debug_memory(struct tri_settings *s, const char *text)
+{
+	return tri_parse_bytes(text, &s->debug_memory_bytes);
+}
+
+static const struct variable {
+	const char *name;
+	const char *want;		/* what it takes, for a sentence */
+	bool (*parse)(struct tri_settings *s, const char *text);	/* false: it is not that */
+} variables[] = {
+	{ "TRICOLOR_GC_PERCENT", "a percentage of 0 or more, or off", gc_percent },
+	{ "TRICOLOR_MEMORY_LIMIT", TRI_SIZE_FORMS ", auto or off", memory_limit },
+	{ "TRICOLOR_LIMIT_POLICY", "continue or fail-fast", limit_policy },
+	{ "TRICOLOR_ARENA_SIZE", TRI_SIZE_FORMS, arena_size },
+	{ "TRICOLOR_BACKING", "auto, memfd or dev", backing },
+	{ "TRICOLOR_FORK", "auto, copy or fresh", what_fork_does },
+	{ "TRICOLOR_SIGNAL", "the number of a signal", handshake_signal },
+	{ "TRICOLOR_SOCKET", "a shorter path", socket_path },
+	{ "TRICOLOR_ON_KILL", "the absolute path of a folder, or off", on_kill },
+	{ "TRICOLOR_DAEMON", "an absolute path, or off", daemon_is_absolute },
+	{ "TRICOLOR_DAEMON", "a shorter path", daemon_path },
+	{ "TRICOLOR_MAX_WAIT", "a number of seconds, 0 to 3600", max_wait },
+	{ "TRICOLOR_MARKER", "auto or lent", marker },
+	{ "TRICOLOR_CONTROL", "on or off", control },
+	{ "TRICOLOR_DEBUG_FILE", "a shorter path", debug_file },
+	{ "TRICOLOR_DEBUG_MEMORY", TRI_SIZE_FORMS, debug_memory },
+};
+
+/* An empty variable is as good as none. */
+static int read_environment(struct tri_settings *s)
+{
+	const char *text = secure_getenv("TRICOLOR_QUIET");
+	const struct variable *v;
+	size_t i;
 
 	/* First: it counts for what is said of the others. */
-	e = secure_getenv("TRICOLOR_QUIET");
-	s->quiet = e && *e && strcmp(e, "0");
-	e = secure_getenv("TRICOLOR_GC_PERCENT");
-	if (e && *e) {
-		if (!tri_parse_percent(e, &s->gc_percent))
-			return bad("TRICOLOR_GC_PERCENT", e, "a percentage of 0 or more, or off");
-		s->chosen |= TRI_CHOSEN_GC_PERCENT;
+	s->quiet = text && *text && strcmp(text, "0");
+	for (i = 0; i < sizeof(variables) / sizeof(variables[0]); i++) {
+		v = &variables[i];
+		text = secure_getenv(v->name);
+		if (text && *text && !v->parse(s, text))
+			return bad(v->name, text, v->want);
 	}
-	e = secure_getenv("TRICOLOR_MEMORY_LIMIT");
-	if (e && *e) {
-		if (!tri_parse_limit(e, &s->memory_limit_bytes))
-			return bad("TRICOLOR_MEMORY_LIMIT", e, TRI_SIZE_FORMS ", auto or off");
-		s->chosen |= TRI_CHOSEN_MEMORY_LIMIT;
-	}
-	e = secure_getenv("TRICOLOR_LIMIT_POLICY");
-	if (e && *e) {
-		s->chosen |= TRI_CHOSEN_LIMIT_POLICY;
-		if (!strcmp(e, "continue"))
-			s->limit_policy = TRI_LIMIT_CONTINUE;
-		else if (!strcmp(e, "fail-fast"))
-			s->limit_policy = TRI_LIMIT_FAIL_FAST;
-		else
-			return bad("TRICOLOR_LIMIT_POLICY", e, "continue or fail-fast");
-	}
-	e = secure_getenv("TRICOLOR_ARENA_SIZE");
-	if (e && *e && !tri_parse_bytes(e, &s->arena_bytes))
-		return bad("TRICOLOR_ARENA_SIZE", e, TRI_SIZE_FORMS);
-	e = secure_getenv("TRICOLOR_BACKING");
-	if (!err && e && *e) {
-		if (!strcmp(e, "auto"))
-			s->backing = TRI_BACKING_AUTO;
-		else if (!strcmp(e, "memfd"))
-			s->backing = TRI_BACKING_MEMFD;
-		else if (!strcmp(e, "dev"))
-			s->backing = TRI_BACKING_DEV;
-		else
-			return bad("TRICOLOR_BACKING", e, "auto, memfd or dev");
-	}
-	e = secure_getenv("TRICOLOR_FORK");
-	if (!err && e && *e) {
-		if (!strcmp(e, "auto"))
-			s->fork = TRI_FORK_AUTO;
-		else if (!strcmp(e, "copy"))
-			s->fork = TRI_FORK_COPY;
-		else if (!strcmp(e, "fresh"))
-			s->fork = TRI_FORK_FRESH;
-		else
-			return bad("TRICOLOR_FORK", e, "auto, copy or fresh");
-	}
-	e = secure_getenv("TRICOLOR_SIGNAL");
-	if (!err && e && *e) {
-		long n = strtol(e, &end, 10);
-
-		if (*end || n < 1 || n > SIGRTMAX)
-			return bad("TRICOLOR_SIGNAL", e, "the number of a signal");
-		s->signal = (int)n;
-	}
-	e = secure_getenv("TRICOLOR_SOCKET");
-	if (!err && e && *e)
-		err = parse_path("TRICOLOR_SOCKET", e, s->socket, sizeof(s->socket));
-	/* The collector's business; but a mistake is to be seen where it was made. */
-	e = secure_getenv("TRICOLOR_ON_KILL");
-	if (!err && e && *e && *e != '/' && strcmp(e, "off"))
-		return bad("TRICOLOR_ON_KILL", e, "the absolute path of a folder, or off");
-	e = secure_getenv("TRICOLOR_DAEMON");
-	/* It is started with / as its folder, and maybe long after the program has changed its own. */
-	if (!err && e && *e && *e != '/' && strcmp(e, "off"))
-		return bad("TRICOLOR_DAEMON", e, "an absolute path, or off");
-	if (!err && e && *e)
-		err = parse_path("TRICOLOR_DAEMON", e, s->daemon, sizeof(s->daemon));
-	e = secure_getenv("TRICOLOR_MAX_WAIT");
-	if (!err && e && *e) {
-		long n = strtol(e, &end, 10);
-
-		if (*e < '0' || *e > '9' || *end || n > MAX_WAIT_MOST_S)
-			return bad("TRICOLOR_MAX_WAIT", e, "a number of seconds, 0 to 3600");
-		s->max_wait_s = (uint32_t)n;
-	}
-	e = secure_getenv("TRICOLOR_MARKER");
-	if (!err && e && *e) {
-		if (strcmp(e, "auto") && strcmp(e, "lent"))
-			return bad("TRICOLOR_MARKER", e, "auto or lent");
-		s->lent_marker = !strcmp(e, "lent");
-	}
-	e = secure_getenv("TRICOLOR_CONTROL");
-	if (!err && e && *e) {
-		if (strcmp(e, "on") && strcmp(e, "off"))
-			return bad("TRICOLOR_CONTROL", e, "on or off");
-		s->no_control = !strcmp(e, "off");
-	}
-	e = secure_getenv("TRICOLOR_DEBUG_FILE");
-	if (!err && e && *e)
-		err = parse_path("TRICOLOR_DEBUG_FILE", e, s->debug_file, sizeof(s->debug_file));
-	e = secure_getenv("TRICOLOR_DEBUG_MEMORY");
-	if (e && *e && !tri_parse_bytes(e, &s->debug_memory_bytes))
-		return bad("TRICOLOR_DEBUG_MEMORY", e, TRI_SIZE_FORMS);
-	*trace = secure_getenv("TRICOLOR_TRACE");
-	*debug = secure_getenv("TRICOLOR_DEBUG");
-	return err;
+	return 0;
 }
 
 static int read_options(struct tri_settings *s, const struct tri_options *o, const char **trace,
@@ -237,7 +300,9 @@ static int read_options(struct tri_settings *s, const struct tri_options *o, con
 		*trace = o->trace;
 	if (o->debug)
 		*debug = o->debug;
-	return o->socket ? parse_path("socket", o->socket, s->socket, sizeof(s->socket)) : 0;
+	if (o->socket && !socket_path(s, o->socket))
+		return bad("socket", o->socket, "a shorter path");
+	return 0;
 }
 
 /* Signals by which the kernel tells a thread of its own doing, and those that nobody can handle. */
@@ -266,7 +331,7 @@ int tri_settings_read(struct tri_settings *s, const struct tri_options *opts)
 		{ "barriers=abort", &s->barriers_abort, NULL }, { "barriers=status", &s->barriers_status, NULL },
 		{ NULL, NULL, NULL },
 	};
-	const char *trace = NULL, *debug = NULL;
+	const char *trace, *debug;
 	int err;
 
 	memset(s, 0, sizeof(*s));
@@ -277,7 +342,9 @@ int tri_settings_read(struct tri_settings *s, const struct tri_options *opts)
 	s->debug_memory_bytes = DEFAULT_DEBUG_BYTES;
 	s->max_wait_s = DEFAULT_MAX_WAIT_S;
 	strcpy(s->socket, TRI_DEFAULT_SOCKET);
-	err = read_environment(s, &trace, &debug);
+	trace = secure_getenv("TRICOLOR_TRACE");
+	debug = secure_getenv("TRICOLOR_DEBUG");
+	err = read_environment(s);
 	if (!err && opts)
 		err = read_options(s, opts, &trace, &debug);
 	if (!err && trace)
