@@ -16,7 +16,7 @@
 #define WORDS (PAGES / 64)
 #define HOT 64				/* pages */
 #define TURNS 20			/* of who moves or unmaps them, at least */
-#define ROUNDS 200
+#define ROUNDS 60
 
 #define MOVE_ALL 4		/* MPOL_MF_MOVE_ALL of linux/mempolicy.h: shared pages too */
 
