@@ -3,7 +3,8 @@
 #
 # kvlimit.sh - a cache server under a memory limit, on CPUs that others fill
 #
-# usage: kvlimit.sh [-r RUNS] [-s SECONDS] [-n SERVERS] [-l LIVE,...] [-p PLACE,...] [-k FOLDER] BUILD
+# usage: kvlimit.sh [-r RUNS] [-s SECONDS] [-n SERVERS] [-l LIVE,...] [-p PLACE,...] [-k FOLDER]
+# BUILD
 #
 #	-r RUNS		of each cell (5)
 #	-s SECONDS	of load in each run, after one that fills the cache (3)
@@ -17,43 +18,50 @@
 #
 #	make && bench/kvlimit.sh build && bench/kvlimit.sh -n 2 build
 #
-# It says how many runs that is, and how long they take: 160 runs and about 14 minutes each.  A server that has not
-# enough memory to go on (one of two, at 75 %) takes longer, up to a minute each run.  Nothing else may run meanwhile.
-# MARKER=shared in the environment: where there is a shared collector it marks by itself, for comparison.
+# It says how many runs that is, and how long they take: 160 runs and about 14 minutes each.  A
+# server that has not enough memory to go on (one of two, at 75 %) takes longer, up to a minute each
+# run.  Nothing else may run meanwhile.  MARKER=shared in the environment: where there is a shared
+# collector it marks by itself, for comparison.
 #
-# In a run kvcache serves, in a memory cgroup of 64 MiB, and kvload, which can fill all CPUs, asks.  PLACE says where in
-# the CPU scheduler they are, and their collector:
+# In a run kvcache serves, in a memory cgroup of 64 MiB, and kvload, which can fill all CPUs, asks.
+# PLACE says where in the CPU scheduler they are, and their collector:
 #
-#	together, togetherN	server, collector, load, and N busy loops in one cpu cgroup: what others are compared
-#				with
-#	alone			server with a private collector, and load: each a session of its own, in the first
-#				cpu cgroup
+#	together, togetherN	server, collector, load, and N busy loops in one cpu cgroup: what
+#				others are compared with
+#	alone			server with a private collector, and load: each a session of its
+#				own, in the first cpu cgroup
 #	loopsN			as alone, with N busy loops that are a session of their own
-#	shares			server and load in one cpu cgroup, and a shared collector in another with a tenth of
-#				its shares
+#	shares			server and load in one cpu cgroup, and a shared collector in another
+#				with a tenth of its shares
 #	quota			the same, but that one has a quota of 5 % of a CPU
 #
-# Sessions, because the kernel weighs those against each other that are in the first cpu cgroup (autogroup), and because
-# a service manager starts each service in one.  All in this script's session would be a place that no service is in.
+# Sessions, because the kernel weighs those against each other that are in the first cpu cgroup
+# (autogroup), and because a service manager starts each service in one.  All in this script's
+# session would be a place that no service is in.
 #
 # For each cell there is a line, of all its runs:
 #
 #	killed		servers that the kernel killed for memory, of how many
 #	coll.		collectors and markers that it killed; nothing is lost then
-#	cycles lost	of all runs, and those of them that left no trace, as the server was too busy to take it
+#	cycles lost	of all runs, and those of them that left no trace, as the server was too
+#			busy to take it
 #	peak		MiB in the memory cgroup, at most
-#	barrier mark term.	the longest phase of each sort, ms, but for those of a cycle in which a server was killed
-#	alloc99.9 max	how long a thread of the server took to allocate an entry, ms: 99.9 % of them in the worst run,
-#			and the longest.  Whatever holds a thread up is in it, also that others had the CPU
-#	held		the longest wait of a thread that was held back before the kernel's limit, ms
-#	interr.		the longest interruption of a thread by the collector, ms: stack scans, assists, waits in these
+#	barrier mark term.	the longest phase of each sort, ms, but for those of a cycle in
+#				which a server was killed
+#	alloc99.9 max	how long a thread of the server took to allocate an entry, ms: 99.9 % of
+#			them in the worst run, and the longest.  Whatever holds a thread up is in
+#			it, also that others had the CPU
+#	held		the longest wait of a thread that was held back before the kernel's limit,
+#			ms
+#	interr.		the longest interruption of a thread by the collector, ms: stack scans,
+#			assists, waits in these
 #	req.99.9 max	how long the load waited for an answer, as above
 #	refused		requests that the server had no memory for
 #	req/s rel.	answers, and what that is of the place "together" with as many loops
 #
-# A kill is a figure.  Whatever else goes wrong is said, counted at the end, and makes the exit status 1: a server or
-# collector that ends in another way, a load that fails or does not end, wrong answers, a server that did not get as full
-# as it should.
+# A kill is a figure.  Whatever else goes wrong is said, counted at the end, and makes the exit
+# status 1: a server or collector that ends in another way, a load that fails or does not end, wrong
+# answers, a server that did not get as full as it should.
 #
 # Needs root, for the groups, and cgroup v1 with cpu and memory.
 set -u
@@ -107,10 +115,11 @@ fault()
 	echo "$place, $live %, run $turn: $*" >&"$said"
 }
 
-# ---- starting ---------------------------------------------------------------------------------------
+# ---- starting
+# ---------------------------------------------------------------------------------------
 
-# enter CPU_GROUP MEMORY_GROUP COMMAND...: become COMMAND, in these groups and in a session of its own.  For a job in
-# the background.
+# enter CPU_GROUP MEMORY_GROUP COMMAND...: become COMMAND, in these groups and in a session of its
+# own.  For a job in the background.
 enter()
 {
 	echo $BASHPID >"$1/cgroup.procs" || exit 126
@@ -144,7 +153,8 @@ start_loops()
 	loops_leader=$!
 }
 
-# Wait until what writes to the pipe $work/$1.pipe says that it listens; the rest goes to $work/$1.out.
+# Wait until what writes to the pipe $work/$1.pipe says that it listens; the rest goes to
+# $work/$1.out.
 await()
 {
 	local pipe line=
@@ -186,7 +196,8 @@ start_load()
 	loads+=($!)
 }
 
-# ---- ending -----------------------------------------------------------------------------------------
+# ---- ending
+# -----------------------------------------------------------------------------------------
 
 # end NAME PID: by SIGTERM; sets $status
 end()
@@ -239,7 +250,8 @@ finish()
 	rm -r "$work"
 }
 
-# ---- figures ----------------------------------------------------------------------------------------
+# ---- figures
+# ----------------------------------------------------------------------------------------
 
 # Of server $1 and its load: lines of NAME VALUE, in ms, for add_up().
 figures()
@@ -295,7 +307,8 @@ judge()
 	[ "$dead$3" != 00 ] || judge_server "$1"
 }
 
-# ---- a run, a cell ----------------------------------------------------------------------------------
+# ---- a run, a cell
+# ----------------------------------------------------------------------------------
 
 start_all()
 {

@@ -1,16 +1,15 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-only
 #
-# Which source files need each other in a circle.  A file needs another one if its object file refers to a symbol that
-# the other one's defines.  The answer comes from the objects themselves (nm), so no call is overlooked and no comment
-# is mistaken for one.
+# Which source files need each other in a circle.  A file needs another one if its object file
+# refers to a symbol that the other one's defines.  The answer comes from the objects themselves
+# (nm), so no call is overlooked and no comment is mistaken for one.
 #
-#	scripts/circles.sh FOLDER...		folders of a build, such as build/obj/daemon; subfolders count too.  What a
-#						source left there that is gone counts as well: object files may be
-#						named instead
-#	scripts/circles.sh -f FOLDER...		the same between folders instead of files
-#	scripts/circles.sh -e FOLDER...		each edge inside a circle, with the symbols that make it
+#	scripts/circles.sh FOLDER...	folders of a build, such as build/obj/daemon, and those below
+#	scripts/circles.sh -f FOLDER...	the same between folders instead of files
+#	scripts/circles.sh -e FOLDER...	each edge inside a circle, with the symbols that make it
 #
+# An object whose source is gone counts as well, so object files may be named instead of folders.
 # It ends with status 1 if there is a circle.
 set -eu
 
@@ -25,7 +24,8 @@ find "$@" -name '*.o' ! -name '*-none.o' | sort | while read -r object; do
 	echo "O $object"
 	"${NM:-nm}" -P "$object" | awk '{ print $2, $1 }'
 done | awk -v mode="$mode" '
-	# The strongly connected components of the graph, by Tarjan: one that has more than one node is a circle.
+	# The strongly connected components of the graph, by Tarjan: one that has more than one node
+	# is a circle.
 	function visit(node,   parts, i, to, n) {
 		order[node] = low[node] = ++clock
 		stack[++depth] = node; waiting[node] = 1

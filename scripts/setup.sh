@@ -29,13 +29,14 @@ fail()
 
 case ${1:-} in
 build | demo | bench)
-	# libjson-c-dev: what the command prints for programs; libdw-dev: the files and lines that it names.
+	# libjson-c-dev: what the command prints for programs; libdw-dev: the files and lines that
+	# it names.
 	packages='make gcc libc6-dev libjson-c-dev libdw-dev'
 	;;
 check | check-vm | check-vm-all | check-vm-newest)
 	# g++ for the test that the header is C++ too, spin for the model of the protocol, and what
-	# the virtual machine needs: an emulator and a file system, and to build a module pahole, for
-	# its types, and libelf, for the kernel's own tools.
+	# the virtual machine needs: an emulator and a file system, and to build a module pahole,
+	# for its types, and libelf, for the kernel's own tools.
 	packages="make gcc g++ libc6-dev libjson-c-dev libdw-dev binutils spin qemu-system-x86 busybox-static cpio xz-utils
 		pahole libelf1 libnl-genl-3-dev python3-yaml python3-jsonschema podman runc"
 	;;
@@ -117,8 +118,8 @@ if [ -n "$missing" ]; then
 	say "installed"
 fi
 
-# The virtual machine's kernels: fetched once and unpacked below build/, never installed.  Where that
-# fails the tests that need one skip, and say why.
+# The virtual machine's kernels: fetched once and unpacked below build/, never installed.  Where
+# that fails the tests that need one skip, and say why.
 case $target in
 check | check-vm) sh selftests/vm/kernel.sh fetch 6.1 ;;
 check-vm-all) sh selftests/vm/kernel.sh fetch 6.1 && sh selftests/vm/kernel.sh fetch 6.12 ;;

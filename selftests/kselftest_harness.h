@@ -15,13 +15,13 @@
  *	FIXTURE_VARIANT_ADD(arena, huge) { .flags = HUGE };	(in SETUP and tests: variant->flags)
  *
  * Each test is a process of its own, and a process group: it may crash, hang (TEST_F_TIMEOUT, or
- * TEST_TIMEOUT_SECONDS) or leave children without harm to the others.  EXPECT_* go on after a failure,
- * ASSERT_* end the test; what was set up is torn down in either case.  Both take the value expected
- * first.  They work in functions that a test calls, and in children that it forks, where a failure
- * means exit status 1: it is for the parent to ask.  SKIP(return, "reason") skips.
+ * TEST_TIMEOUT_SECONDS) or leave children without harm to the others.  EXPECT_* go on after a
+ * failure, ASSERT_* end the test; what was set up is torn down in either case.  Both take the value
+ * expected first.  They work in functions that a test calls, and in children that it forks, where a
+ * failure means exit status 1: it is for the parent to ask.  SKIP(return, "reason") skips.
  *
- * Arguments: -l lists the tests; words choose those whose name contains one of them.  A slow machine
- * may be given KSFT_TIMEOUT_FACTOR times as long.
+ * Arguments: -l lists the tests; words choose those whose name contains one of them.  A slow
+ * machine may be given KSFT_TIMEOUT_FACTOR times as long.
  */
 #ifndef TRICOLOR_KSELFTEST_HARNESS_H
 #define TRICOLOR_KSELFTEST_HARNESS_H

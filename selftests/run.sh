@@ -15,8 +15,8 @@
 # explain, leaves processes behind, or if a sanitizer complains about it or about any process that
 # it started.  The output of a program that failed is shown; all of it is kept in DIR/LAYER.
 #
-# Side by side run only programs that have one thread each, need nothing of each other and measure no time.
-# What each prints is shown when it has ended.
+# Side by side run only programs that have one thread each, need nothing of each other and measure
+# no time.  What each prints is shown when it has ended.
 #
 # Ends with `N passed, N failed, N skipped`, and status 1 if anything failed.  With -a, failures
 # show in the total only, so that the layers after it run too.

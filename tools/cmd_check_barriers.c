@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * cmd_check_barriers.c - tricolor check-barriers: run a program, and name what stores pointers without a barrier
+ * cmd_check_barriers.c - tricolor check-barriers: run a program, and name what stores pointers
+ * without a barrier
  *
- *  1. The program runs with TRICOLOR_DEBUG=barriers, and what else there was in that variable, and writes what it
- *     finds to a file that has no name.
+ *  1. The program runs with TRICOLOR_DEBUG=barriers, and what else there was in that variable, and
+ *     writes what it finds to a file that has no name.
  *  2. When it has ended that is read, and printed with functions, files and lines.
  *  3. We end with its status, or with 1 if that would be 0 and something was found.
  */
@@ -54,11 +55,15 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
 }
 
 static const struct argp argp = {
-	argp_options, parse_option, "PROGRAM [ARGUMENT...]",
+	argp_options,
+	parse_option,
+	"PROGRAM [ARGUMENT...]",
 	"Run a program, and name what stores pointers without a barrier.\v"
 	"What is found is printed when the program has ended. Ends as the program does, or with 1 if that is 0 and "
 	"there are such stores. Files and lines need a program that was compiled with -g.",
-	NULL, NULL, NULL,
+	NULL,
+	NULL,
+	NULL,
 };
 
 /* Where it is found by the program and by what that starts: by way of us, as long as we live. */
@@ -120,9 +125,11 @@ static bool print(const struct options *o, json_object *stores, FILE *out)
 	bool fine;
 
 	if (o->json)
-		fprintf(out, "%s\n", json_object_to_json_string_ext(stores, JSON_C_TO_STRING_PRETTY |
-									    JSON_C_TO_STRING_SPACED |
-									    JSON_C_TO_STRING_NOSLASHESCAPE));
+		fprintf(out, "%s\n",
+			json_object_to_json_string_ext(stores,
+						       JSON_C_TO_STRING_PRETTY |
+							       JSON_C_TO_STRING_SPACED |
+							       JSON_C_TO_STRING_NOSLASHESCAPE));
 	else
 		stores_show(stores, out);
 	fine = !ferror(out) && !fflush(out);
@@ -141,8 +148,9 @@ static bool was_checked(json_object *stores, const char *program)
 	bool all = true;
 
 	if (!n) {
-		complain("%s has made no heap, or its library knows of no TRICOLOR_DEBUG=barriers: nothing was checked",
-			 program);
+		complain(
+			"%s has made no heap, or its library knows of no TRICOLOR_DEBUG=barriers: nothing was checked",
+			program);
 		return false;
 	}
 	for (i = 0; i < n; i++) {
@@ -150,12 +158,14 @@ static bool was_checked(json_object *stores, const char *program)
 		why = json_object_object_get(p, "refused");
 		/* Killed, or gone by _exit() or exec(): that is no failure of the check. */
 		if (!why && !json_object_object_get(p, "passes"))
-			complain("process %s did not end by exit(): what it stored last was not looked at",
-				 json_object_get_string(json_object_object_get(p, "pid")));
+			complain(
+				"process %s did not end by exit(): what it stored last was not looked at",
+				json_object_get_string(json_object_object_get(p, "pid")));
 		if (!why)
 			continue;
 		complain("process %s was not checked to its end: %s",
-			 json_object_get_string(json_object_object_get(p, "pid")), json_object_get_string(why));
+			 json_object_get_string(json_object_object_get(p, "pid")),
+			 json_object_get_string(why));
 		all = false;
 	}
 	return all;

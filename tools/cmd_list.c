@@ -52,14 +52,21 @@ static bool add(struct collector *c, void *arg)
 	err = collector_ask(c, &q, ANSWER_S, &reply, &arenas);
 	if (err) {
 		state = collector_state(c);
-		return note_silent(l, c, state ? state : err == ETIMEDOUT ? "has not answered for five seconds" :
-				   err == ECONNRESET ? "hung up: it ends, or has too many connections of ours" :
-				   reply.text[0] ? reply.text : strerror(err));
+		return note_silent(l, c,
+				   state ? state :
+				   err == ETIMEDOUT ?
+					   "has not answered for five seconds" :
+				   err == ECONNRESET ?
+					   "hung up: it ends, or has too many connections of ours" :
+				   reply.text[0] ? reply.text :
+						   strerror(err));
 	}
 	l->hidden += reply.hidden;
 	if (c->doubted)
-		complain("user %u's collector at %s says that it has %u heaps of others; to believe "
-			 "it, name it with --socket", c->uid, c->where, c->doubted);
+		complain(
+			"user %u's collector at %s says that it has %u heaps of others; to believe "
+			"it, name it with --socket",
+			c->uid, c->where, c->doubted);
 	more = realloc(l->arenas, (l->n + reply.arenas + 1) * sizeof(*more));
 	if (more) {
 		l->arenas = more;

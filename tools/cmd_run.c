@@ -6,9 +6,9 @@
  *  2. A collector for whatever starts in there; it stays outside of the cgroup, so that the limit
  *     that it keeps for others neither slows it nor kills it.
  *  3. The child becomes the program.  Signals go there.
- *  4. When it has ended we say what killed it, if it was killed, and end with its status.  Children of it that are still there keep cgroup and
- *     collector: the keeper, a process that is there from 2. on, removes both when the last is
- *     gone, in whatever way we have gone ourselves.
+ *  4. When it has ended we say what killed it, if it was killed, and end with its status.  Children
+ *     of it that are still there keep cgroup and collector: the keeper, a process that is there
+ *     from 2. on, removes both when the last is gone, in whatever way we have gone ourselves.
  */
 #include <argp.h>
 #include <stdio.h>
@@ -52,8 +52,8 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
 	switch (key) {
 	case KEY_LIMIT:
 		if (!tri_parse_limit(arg, &o->limit_bytes))
-			argp_error(state, "--memory-limit=%s: %s; want " TRI_SIZE_FORMS ", or off", arg,
-				   tri_size_mistake(arg));
+			argp_error(state, "--memory-limit=%s: %s; want " TRI_SIZE_FORMS ", or off",
+				   arg, tri_size_mistake(arg));
 		/* What its container allows holds anyway. */
 		if (!o->limit_bytes)
 			o->limit_bytes = INT64_MAX;

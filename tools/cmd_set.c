@@ -28,7 +28,8 @@ static bool parse(const char *name, const char *text, enum control_op *op, int64
 		*op = CONTROL_SET_MEMORY_LIMIT;
 		if (tri_parse_limit(text, value))
 			return true;
-		complain("memory-limit %s: %s; want " TRI_SIZE_FORMS ", auto or off", text, tri_size_mistake(text));
+		complain("memory-limit %s: %s; want " TRI_SIZE_FORMS ", auto or off", text,
+			 tri_size_mistake(text));
 		return false;
 	}
 	complain("there is no setting '%s'; there are gc-percent and memory-limit", name);
@@ -50,11 +51,15 @@ static bool check_limit(const struct arena_of *a, int64_t limit_bytes, bool wait
 	show_bytes(has_bytes(&a->arena), has);
 	show_bytes((uint64_t)limit_bytes, limit);
 	if (waited && has_bytes(&a->arena) > (uint64_t)limit_bytes)
-		complain("%s: the limit is set, but there is no room down to %s: the heap has %s of memory, with %s "
-			 "live in it.  The program has to drop some of that first", a->id, limit, has, live);
+		complain(
+			"%s: the limit is set, but there is no room down to %s: the heap has %s of memory, with %s "
+			"live in it.  The program has to drop some of that first",
+			a->id, limit, has, live);
 	else if (!waited && a->arena.live_bytes > (uint64_t)limit_bytes)
-		complain("warning: %s: %s live, which is more than the limit of %s: it can't be kept until the "
-			 "program drops some of that", a->id, live, limit);
+		complain(
+			"warning: %s: %s live, which is more than the limit of %s: it can't be kept until the "
+			"program drops some of that",
+			a->id, live, limit);
 	else
 		return true;
 	return false;
@@ -67,9 +72,10 @@ static void show(const struct target_options *o, const struct arena_of *a)
 	if (o->json)
 		show_arena_json(a);
 	else if (o->wait)
-		printf("%s (%s, process %lld): %s is %s; the heap has %s of memory, with %s live in it\n", a->id,
-		       a->arena.comm, (long long)a->arena.pid, o->arguments[1], o->arguments[2],
-		       show_bytes(has_bytes(&a->arena), has), show_bytes(a->arena.live_bytes, live));
+		printf("%s (%s, process %lld): %s is %s; the heap has %s of memory, with %s live in it\n",
+		       a->id, a->arena.comm, (long long)a->arena.pid, o->arguments[1],
+		       o->arguments[2], show_bytes(has_bytes(&a->arena), has),
+		       show_bytes(a->arena.live_bytes, live));
 	else
 		printf("%s (%s, process %lld): %s is %s, the goal now %s\n", a->id, a->arena.comm,
 		       (long long)a->arena.pid, o->arguments[1], o->arguments[2],

@@ -302,7 +302,8 @@ int collector_ask(struct collector *c, const struct control_request *q, unsigned
 	*arenas = NULL;
 	memset(reply, 0, sizeof(*reply));
 	if (state)
-		return fail(reply, ETIMEDOUT, "the collector at %s (process %d) %s", c->where, c->pid, state);
+		return fail(reply, ETIMEDOUT, "the collector at %s (process %d) %s", c->where,
+			    c->pid, state);
 	if (!set_timeout(c->sock, seconds))
 		return fail(reply, errno, "setsockopt: %s", strerror(errno));
 	if (send(c->sock, q, sizeof(*q), MSG_NOSIGNAL) != sizeof(*q))

@@ -22,7 +22,8 @@ struct collector {
 	pid_t pid;			/* SO_PEERCRED; 0: in another namespace */
 	uid_t uid;
 	bool named;
-	unsigned int doubted;		/* arenas of its last answer that it was not believed about */
+	unsigned int doubted;		/* arenas of its last answer that it was not believed
+					 * about */
 	pid_t client;			/* of a private one, by its address; 0: it is shared */
 	char where[112];		/* path, or @name */
 };
@@ -46,7 +47,10 @@ struct silent_collector {
 	char why[200];
 };
 
-/** Why it can't answer, if that is known without asking: it is stopped, traced, or ending.  NULL: it may answer. */
+/**
+ * Why it can't answer, if that is known without asking: it is stopped, traced, or ending.  NULL: it
+ * may answer.
+ */
 const char *collector_state(const struct collector *c);
 
 /**

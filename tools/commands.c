@@ -7,7 +7,8 @@
 const struct command commands[] = {
 	{ "run", "run a program, with a collector and a memory limit for it and its children",
 	  cmd_run },
-	{ "check-barriers", "run a program, and name what stores pointers without a barrier", cmd_check_barriers },
+	{ "check-barriers", "run a program, and name what stores pointers without a barrier",
+	  cmd_check_barriers },
 	{ "list", "heaps on this system and their collectors", cmd_list },
 	{ "stat", "all figures of one heap", cmd_stat },
 	{ "set", "change gc-percent or memory-limit of a heap", cmd_set },

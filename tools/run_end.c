@@ -2,11 +2,12 @@
 /*
  * run_end.c - what ended a program, or children of it, in a `tricolor run`
  *
- * A program that was killed by SIGKILL may have been killed by anybody.  That it was the kernel, and for memory, is
- * told by the count of such kills that its control group has (memory.events, or memory.oom_control of v1): it is read
- * before and after.  Which limit that was for is told by the counts of the groups from there upwards: v2 counts
- * how often a group could not keep memory.max, and adds it to all above, so it is the lowest whose count has grown.  v1
- * counts how often each limit was reached, also where something could be reclaimed: if several have been, all are named.
+ * A program that was killed by SIGKILL may have been killed by anybody.  That it was the kernel,
+ * and for memory, is told by the count of such kills that its control group has (memory.events, or
+ * memory.oom_control of v1): it is read before and after.  Which limit that was for is told by the
+ * counts of the groups from there upwards: v2 counts how often a group could not keep memory.max,
+ * and adds it to all above, so it is the lowest whose count has grown.  v1 counts how often each
+ * limit was reached, also where something could be reclaimed: if several have been, all are named.
  * If none has been, the whole machine was out of memory.
  *
  * What the heap had the collector tells, which keeps the last figures of those that have ended.
@@ -55,7 +56,8 @@ static void read_level(const char *dir, unsigned int version, struct run_end_lev
 	}
 }
 
-static size_t read_levels(const struct run_end *e, struct run_end_level levels[static RUN_END_LEVELS])
+static size_t read_levels(const struct run_end *e,
+			  struct run_end_level levels[static RUN_END_LEVELS])
 {
 	char dir[PATH_MAX];
 	size_t n = 0;
@@ -96,7 +98,8 @@ static const char *limit_text(uint64_t bytes, char text[static 32])
 }
 
 /* "memory limit of 64 MiB" */
-static void name_limit(const struct run_end *e, const struct run_end_level *now, char *text, size_t room)
+static void name_limit(const struct run_end *e, const struct run_end_level *now, char *text,
+		       size_t room)
 {
 	size_t i, used = 0, named = 0;
 	char size[32];
@@ -104,8 +107,9 @@ static void name_limit(const struct run_end *e, const struct run_end_level *now,
 	for (i = 0; i < e->levels; i++) {
 		if (now[i].reached <= e->before[i].reached || now[i].limit_bytes == TRI_CGROUP_NONE)
 			continue;
-		used += (size_t)snprintf(text + used, room - used, named ? ", or %s of a group above" :
-					 "memory limit of %s", limit_text(now[i].limit_bytes, size));
+		used += (size_t)snprintf(text + used, room - used,
+					 named ? ", or %s of a group above" : "memory limit of %s",
+					 limit_text(now[i].limit_bytes, size));
 		named++;
 		if (e->version == 2 || used >= room)
 			break;
@@ -156,13 +160,17 @@ static void name_heap(const struct control_arena *a, char *text, size_t room)
 	if (!a)
 		snprintf(text, room, ", no heap that its collector knows of");
 	else
-		snprintf(text, room, ", %s live at the last collection, which left a heap of %s%s%s",
+		snprintf(text, room,
+			 ", %s live at the last collection, which left a heap of %s%s%s",
 			 show_bytes(a->live_bytes, live), show_bytes(a->heap_bytes, heap),
 			 a->free_bytes ? " and free memory of " : "",
 			 a->free_bytes ? show_bytes(a->free_bytes, freed) : "");
 }
 
-/* A client whose marker was killed before it has come again, and is in the list several times: the newest counts. */
+/*
+ * A client whose marker was killed before it has come again, and is in the list several times: the
+ * newest counts.
+ */
 static bool has_newer(const struct heaps *h, size_t i)
 {
 	pid_t pid = h->arenas[i].arena.pid;
@@ -172,7 +180,10 @@ static bool has_newer(const struct heaps *h, size_t i)
 	return i && pid > 0;
 }
 
-/* What became of a child, if that was the kernel's doing; NULL: it was not.  Before Linux 6.15 it may not be known. */
+/*
+ * What became of a child, if that was the kernel's doing; NULL: it was not.  Before Linux 6.15 it
+ * may not be known.
+ */
 static const char *killed_how(const struct control_arena *a)
 {
 	if (a->ended_how == CONTROL_END_SIGNAL && a->ended_signal == SIGKILL)
@@ -196,21 +207,26 @@ static void say_children(const struct heaps *h, pid_t pid, uint64_t kills, const
 		if (a->pid == pid || !how || has_newer(h, i))
 			continue;
 		name_heap(a, heap, sizeof(heap));
-		complain("its child %s (process %lld) %s: %s%s", a->comm, (long long)a->pid, how, limit, heap);
+		complain("its child %s (process %lld) %s: %s%s", a->comm, (long long)a->pid, how,
+			 limit, heap);
 		if (a->ended_how == CONTROL_END_SIGNAL)
 			named++;
 	}
 	if (named < kills)
-		complain("%llu %sprocess%s of its group %s killed by the kernel: %s", (unsigned long long)(kills - named),
-			 named ? "more " : "", kills - named == 1 ? "" : "es", kills - named == 1 ? "was" : "were", limit);
+		complain("%llu %sprocess%s of its group %s killed by the kernel: %s",
+			 (unsigned long long)(kills - named), named ? "more " : "",
+			 kills - named == 1 ? "" : "es", kills - named == 1 ? "was" : "were",
+			 limit);
 }
 
-void run_end_say(const struct run_end *e, const char *name, pid_t pid, int status, const char *socket)
+void run_end_say(const struct run_end *e, const char *name, pid_t pid, int status,
+		 const char *socket)
 {
 	struct run_end_level now[RUN_END_LEVELS];
 	int sig = WIFSIGNALED(status) ? WTERMSIG(status) : 0;
 	size_t n = read_levels(e, now);
-	uint64_t kills = n && now[0].kills > e->before[0].kills ? now[0].kills - e->before[0].kills : 0;
+	uint64_t kills =
+		n && now[0].kills > e->before[0].kills ? now[0].kills - e->before[0].kills : 0;
 	struct heaps h = { .n = 0 };
 	char limit[160] = "", heap[160];
 	const char *abbrev = sig ? sigabbrev_np(sig) : NULL;
@@ -224,8 +240,9 @@ void run_end_say(const struct run_end *e, const char *name, pid_t pid, int statu
 		complain("%s (process %d) was killed by the kernel: %s%s", name, pid, limit, heap);
 		kills--;
 	} else if (sig) {
-		complain("%s (process %d) was killed by signal %d (%s%s)%s", name, pid, sig, abbrev ? "SIG" : "",
-			 abbrev ? abbrev : strsignal(sig), WCOREDUMP(status) ? ", and there is a core" : "");
+		complain("%s (process %d) was killed by signal %d (%s%s)%s", name, pid, sig,
+			 abbrev ? "SIG" : "", abbrev ? abbrev : strsignal(sig),
+			 WCOREDUMP(status) ? ", and there is a core" : "");
 	}
 	if (kills)
 		say_children(&h, pid, kills, limit);

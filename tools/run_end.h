@@ -14,7 +14,8 @@
 struct run_end_level {
 	uint64_t limit_bytes;
 	uint64_t kills;			/* processes that the kernel killed for memory */
-	uint64_t reached;		/* times that memory.max could not be kept; v1: that the limit was reached */
+	uint64_t reached;		/* times that memory.max could not be kept; v1: that the
+					 * limit was reached */
 };
 
 /* The groups from the program's own upwards. */
@@ -30,9 +31,10 @@ struct run_end {
 void run_end_begin(struct run_end *e, const char *dir);
 
 /**
- * It has ended with wait status @status: say so if it was killed, and if others of its group were, while the collector
- * at @socket still knows what their heaps had.
+ * It has ended with wait status @status: say so if it was killed, and if others of its group were,
+ * while the collector at @socket still knows what their heaps had.
  */
-void run_end_say(const struct run_end *e, const char *name, pid_t pid, int status, const char *socket);
+void run_end_say(const struct run_end *e, const char *name, pid_t pid, int status,
+		 const char *socket);
 
 #endif

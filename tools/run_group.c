@@ -6,10 +6,11 @@
  *  2. Version 2: the same, if our own group may hand "memory" down: it may not while it has
  *     processes of its own, unless it is the root.  Then a group beside our own, but only where
  *     ours has no limit itself, or the program would get out of that.
- *  3. cgroup.procs does not tell whether it is empty: a process whose leader has ended is not listed any more when its
- *     last thread is about to end, and that one is in the group while it frees the memory of all.  Version 2 has
- *     "populated" in cgroup.events, which can be waited for.  Version 1 lists the thread in "tasks"; its process can
- *     be waited for (pidfd_open), and the children of each are in the list by the time that it ends.
+ *  3. cgroup.procs does not tell whether it is empty: a process whose leader has ended is not
+ *     listed any more when its last thread is about to end, and that one is in the group while it
+ *     frees the memory of all.  Version 2 has "populated" in cgroup.events, which can be waited
+ *     for.  Version 1 lists the thread in "tasks"; its process can be waited for (pidfd_open), and
+ *     the children of each are in the list by the time that it ends.
  */
 #include "run_group.h"
 
@@ -96,8 +97,8 @@ static bool is_max(const char *dir, const char *name)
 	char text[64];
 	uint64_t n;
 
-	return !tri_cgroup_read(dir, name, text, sizeof(text)) || !tri_cgroup_parse_number(text, &n) ||
-	       n == TRI_CGROUP_NONE;
+	return !tri_cgroup_read(dir, name, text, sizeof(text)) ||
+	       !tri_cgroup_parse_number(text, &n) || n == TRI_CGROUP_NONE;
 }
 
 static bool make_v2(struct run_group *g, const struct tri_cgroup *own, uint64_t limit_bytes)
@@ -199,7 +200,8 @@ static void wait_for_threads(const struct run_group *g)
 /* A change rings for a descriptor that has read what was before. */
 static void wait_for_events(const struct run_group *g)
 {
-	struct pollfd p = { .fd = tri_cgroup_open(g->dir, "cgroup.events", O_RDONLY), .events = POLLPRI };
+	struct pollfd p = { .fd = tri_cgroup_open(g->dir, "cgroup.events", O_RDONLY),
+			    .events = POLLPRI };
 	char text[256];
 	uint64_t populated;
 	ssize_t n;

@@ -7,8 +7,8 @@
  *  2. Signals that processes send us are sent on.  Those of the terminal are for all processes in
  *     the foreground, so the program has had them itself: the kernel says which ones these are
  *     (si_code). Stopping and going on is not passed on; from a terminal it reaches both.
- *  3. We end as a shell does: with its status, or 128 and the signal's number.  After SIGINT we die of it, too: a
- *     script that was interrupted is to end.
+ *  3. We end as a shell does: with its status, or 128 and the signal's number.  After SIGINT we die
+ *     of it, too: a script that was interrupted is to end.
  */
 #include "run_program.h"
 

@@ -10,12 +10,16 @@
 
 struct run_program {
 	pid_t pid;
-	int go_fd;			/* the child reads the collector's socket from it, and goes */
+	int go_fd;			/* the child reads the collector's socket from it, and
+					 * goes */
 	int failed_fd;			/* its errno, if it could not */
 	bool own_gc_percent, own_memory_limit;	/* chosen by us: not the environment's */
 };
 
-/** Of a parser for argp: the arguments are a program and its own.  ARGP_ERR_UNKNOWN: @key is something else. */
+/**
+ * Of a parser for argp: the arguments are a program and its own.  ARGP_ERR_UNKNOWN: @key is
+ * something else.
+ */
 error_t run_program_option(int key, struct argp_state *state, char ***program);
 
 /** Block the signals that are passed on.  @old: as it was, for the program and the collector. */
@@ -25,8 +29,8 @@ void run_program_block_signals(sigset_t *old);
 bool run_program_fork(struct run_program *p, char **argv, const sigset_t *mask);
 
 /**
- * Let it go, with @socket as TRICOLOR_SOCKET; NULL: the environment's.  0, or the exit status for why it could not:
- * that was said.
+ * Let it go, with @socket as TRICOLOR_SOCKET; NULL: the environment's.  0, or the exit status for
+ * why it could not: that was said.
  */
 int run_program_go(struct run_program *p, const char *socket, const char *name);
 

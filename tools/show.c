@@ -128,8 +128,9 @@ void show_table(const struct arena_of *arenas, size_t n)
 		w = (int)strlen(comm(&arenas[i].arena));
 		name = w > name ? w : name;
 	}
-	printf("%-*s %7s %-8s %-*s %9s %9s %9s %9s %8s %4s %7s %7s  %s\n", id, "ID", "PID", "USER", name,
-	       "COMMAND", "LIVE", "HEAP", "GOAL", "LIMIT", "HELD", "GC%", "CYCLES", "MARKER", "PHASE");
+	printf("%-*s %7s %-8s %-*s %9s %9s %9s %9s %8s %4s %7s %7s  %s\n", id, "ID", "PID", "USER",
+	       name, "COMMAND", "LIVE", "HEAP", "GOAL", "LIMIT", "HELD", "GC%", "CYCLES", "MARKER",
+	       "PHASE");
 	for (i = 0; i < n; i++) {
 		const struct control_arena *a = &arenas[i].arena;
 
@@ -137,8 +138,8 @@ void show_table(const struct arena_of *arenas, size_t n)
 		       arenas[i].id, pid_of(a), user(a->uid, t[0]), name, comm(a),
 		       show_bytes(a->live_bytes, t[1]), show_bytes(a->heap_bytes, t[2]),
 		       show_bytes(a->goal_bytes, t[3]), show_bytes((uint64_t)a->limit_bytes, t[4]),
-		       held(a, t[6]), percent(a->gc_percent, t[5]), a->cycles, marker(&arenas[i], t[7]),
-		       phase(a->phase));
+		       held(a, t[6]), percent(a->gc_percent, t[5]), a->cycles,
+		       marker(&arenas[i], t[7]), phase(a->phase));
 	}
 }
 
@@ -148,8 +149,10 @@ void show_silent(const struct silent_collector *silent, size_t n)
 	size_t i;
 
 	for (i = 0; i < n; i++) {
-		snprintf(of, sizeof(of), silent[i].client ? "of process %d " : "", silent[i].client);
-		printf("collector %d %s(%s) %s\n", silent[i].pid, of, silent[i].where, silent[i].why);
+		snprintf(of, sizeof(of), silent[i].client ? "of process %d " : "",
+			 silent[i].client);
+		printf("collector %d %s(%s) %s\n", silent[i].pid, of, silent[i].where,
+		       silent[i].why);
 	}
 }
 
@@ -183,8 +186,9 @@ static void show_held(const struct control_arena *a)
 	char t[32], u[32];
 
 	if (a->throttled)
-		printf("  %-20s %" PRIu64 " allocations, %s in all, %s the longest\n", "held back", a->throttled,
-		       duration(a->throttled_ns, t), duration(a->throttled_max_ns, u));
+		printf("  %-20s %" PRIu64 " allocations, %s in all, %s the longest\n", "held back",
+		       a->throttled, duration(a->throttled_ns, t),
+		       duration(a->throttled_max_ns, u));
 }
 
 /* What there is to say about a limit; nothing without one. */
@@ -235,7 +239,8 @@ static void show_who_marks(const struct arena_of *of)
 	long long pid = show_marker(of), policy = show_policy(of);
 
 	if (!pid)
-		line("marked by", of->is_private ? "its private collector" : "the shared collector");
+		line("marked by",
+		     of->is_private ? "its private collector" : "the shared collector");
 	else if (policy)
 		printf("  %-20s marker %lld of policy %lld\n", "marked by", pid, policy);
 	else
@@ -254,7 +259,8 @@ void show_arena(const struct arena_of *of)
 	show_who_marks(of);
 	if (a->cgroup[0])
 		printf("  %-20s %s, %s\n", "cgroup", a->cgroup,
-		       a->cgroup_seen == CONTROL_SEEN_SENT ? "by files that it has sent" : "found by its PID");
+		       a->cgroup_seen == CONTROL_SEEN_SENT ? "by files that it has sent" :
+							     "found by its PID");
 	if (a->limit_unseen[0])
 		printf("  %-20s can't be seen: %s\n", "container's limit", a->limit_unseen);
 	line("attached for", duration(a->attached_age_ns, t));

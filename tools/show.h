@@ -7,7 +7,10 @@
 
 #include "collector.h"
 
-/** Its marker and that one's policy, each in its own namespace; 0: the collector marks, or it is not seen. */
+/**
+ * Its marker and that one's policy, each in its own namespace; 0: the collector marks, or it is not
+ * seen.
+ */
 long long show_marker(const struct arena_of *of);
 long long show_policy(const struct arena_of *of);
 

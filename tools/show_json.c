@@ -64,7 +64,10 @@ static json_object *arena(const struct arena_of *of)
 	json_object_object_add(c, "private", json_object_new_boolean(of->is_private));
 	add_text(c, "socket", of->collector);
 	add_text(c, "version", of->release);
-	add_text(o, "marked_by", show_marker(of) ? "marker" : of->is_private ? "private" : "shared");
+	add_text(o, "marked_by",
+		 show_marker(of) ? "marker" :
+		 of->is_private	 ? "private" :
+				   "shared");
 	add_or(o, "marker_pid", (uint64_t)show_marker(of), 0);
 	add_or(o, "policy_pid", show_marker(of) ? (uint64_t)show_policy(of) : 0, 0);
 	json_object_object_add(o, "attached_unix_s", json_object_new_int64(a->attached_s));
@@ -143,7 +146,8 @@ static json_object *silent_one(const struct silent_collector *s)
 void show_list_json(const struct arena_of *arenas, size_t n, unsigned int hidden,
 		    const struct silent_collector *silent, size_t nsilent)
 {
-	json_object *o = json_object_new_object(), *list = json_object_new_array(), *others = json_object_new_array();
+	json_object *o = json_object_new_object(), *list = json_object_new_array(),
+		    *others = json_object_new_array();
 	size_t i;
 
 	for (i = 0; i < n; i++)

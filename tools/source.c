@@ -2,8 +2,9 @@
 /*
  * source.c - which function, file and line an instruction is of, and who called it
  *
- * By libdw of elfutils, from the objects' files: what they say of lines, and of how to unwind.  The process need not be
- * there any more.  Of its memory no more is known than a piece of stack, so that unwinding ends where that does.
+ * By libdw of elfutils, from the objects' files: what they say of lines, and of how to unwind.  The
+ * process need not be there any more.  Of its memory no more is known than a piece of stack, so
+ * that unwinding ends where that does.
  */
 #include "source.h"
 
@@ -29,7 +30,10 @@ static bool is_c_library(const char *path)
 	return false;
 }
 
-/* What is inlined from these, or made of a template in them, is not the program's: the compiler's, the system's, ours. */
+/*
+ * What is inlined from these, or made of a template in them, is not the program's: the compiler's,
+ * the system's, ours.
+ */
 static bool is_header(const char *file)
 {
 	return !strncmp(file, "/usr/include/", 13) || !strncmp(file, "/usr/lib/gcc/", 13) ||
@@ -124,26 +128,29 @@ static bool set_registers(Dwfl_Thread *thread, void *arg)
 		int number;
 		enum source_register which;
 	} map[] = {
-		{ 3, SOURCE_BX }, { 6, SOURCE_BP }, { 7, SOURCE_SP }, { 12, SOURCE_R12 }, { 13, SOURCE_R13 },
-		{ 14, SOURCE_R14 }, { 15, SOURCE_R15 },
+		{ 3, SOURCE_BX },   { 6, SOURCE_BP },	{ 7, SOURCE_SP },   { 12, SOURCE_R12 },
+		{ 13, SOURCE_R13 }, { 14, SOURCE_R14 }, { 15, SOURCE_R15 },
 	};
 	const uint64_t *registers = ((struct walk *)arg)->state->registers;
 	size_t i;
 
 	for (i = 0; i < sizeof(map) / sizeof(map[0]); i++)
-		if (!dwfl_thread_state_registers(thread, map[i].number, 1, &registers[map[i].which]))
+		if (!dwfl_thread_state_registers(thread, map[i].number, 1,
+						 &registers[map[i].which]))
 			return false;
 	dwfl_thread_state_register_pc(thread, registers[SOURCE_IP]);
 	return true;
 }
 
 static const Dwfl_Thread_Callbacks thread_callbacks = {
-	.next_thread = next_thread, .memory_read = read_memory, .set_initial_registers = set_registers,
+	.next_thread = next_thread,
+	.memory_read = read_memory,
+	.set_initial_registers = set_registers,
 };
 
 /*
- * Where an object has no table that leads from addresses to compilation units, as clang makes none, libdw finds no
- * line.  Then each unit is asked whether the address is its own.
+ * Where an object has no table that leads from addresses to compilation units, as clang makes none,
+ * libdw finds no line.  Then each unit is asked whether the address is its own.
  */
 static const char *search_units(Dwfl_Module *module, uint64_t at, int *number)
 {
@@ -195,7 +202,8 @@ static void leave_header(Dwfl *dwfl, uint64_t at, struct source_frame *f)
 	n = dwarf_getscopes_die(innermost, &scopes);
 	free(innermost);
 	for (i = 0; i < n && is_header(f->file); i++)
-		if (dwarf_tag(&scopes[i]) == DW_TAG_inlined_subroutine && !call_site(cu, &scopes[i], f))
+		if (dwarf_tag(&scopes[i]) == DW_TAG_inlined_subroutine &&
+		    !call_site(cu, &scopes[i], f))
 			break;
 	if (n > 0)
 		free(scopes);
@@ -220,7 +228,8 @@ static void describe(Dwfl *dwfl, uint64_t at, struct source_frame *f)
 		 dwfl_module_info(module, NULL, NULL, NULL, NULL, NULL, NULL, NULL));
 	snprintf(f->function, sizeof(f->function), "%s", name ? name : "");
 	line = dwfl_module_getsrc(module, at);
-	file = line ? dwfl_lineinfo(line, NULL, &f->line, NULL, NULL, NULL) : search_units(module, at, &f->line);
+	file = line ? dwfl_lineinfo(line, NULL, &f->line, NULL, NULL, NULL) :
+		      search_units(module, at, &f->line);
 	snprintf(f->file, sizeof(f->file), "%s", file ? file : "");
 	leave_header(dwfl, at, f);
 }

@@ -14,8 +14,17 @@ struct source_module {
 	uint64_t bias;
 };
 
-enum source_register { SOURCE_IP, SOURCE_SP, SOURCE_BP, SOURCE_BX, SOURCE_R12, SOURCE_R13, SOURCE_R14, SOURCE_R15,
-		       SOURCE_REGISTERS };
+enum source_register {
+	SOURCE_IP,
+	SOURCE_SP,
+	SOURCE_BP,
+	SOURCE_BX,
+	SOURCE_R12,
+	SOURCE_R13,
+	SOURCE_R14,
+	SOURCE_R15,
+	SOURCE_REGISTERS
+};
 
 /* A thread just behind an instruction.  The caller's. */
 struct source_state {
@@ -37,15 +46,20 @@ struct source_frame {
 /** Whether files and lines can be found at all: it was built with libdw. */
 bool source_is_known(void);
 
-/** The function that executed the instruction, then its callers.  Returns how many; 0: no module has it. */
+/**
+ * The function that executed the instruction, then its callers.  Returns how many; 0: no module has
+ * it.
+ */
 size_t source_find(const struct source_state *state, struct source_frame *frames, size_t most);
 
-/** The frame to blame: the innermost of the program, as far as it can be told from the C library. */
+/**
+ * The frame to blame: the innermost of the program, as far as it can be told from the C library.
+ */
 const struct source_frame *source_blame(const struct source_frame *frames, size_t n);
 
 /**
- * The line of the instruction at @vaddr of the object @path; of one that is inlined from a system header, or ours, the line of the call.
- * False: nothing is known.
+ * The line of the instruction at @vaddr of the object @path; of one that is inlined from a system
+ * header, or ours, the line of the call.  False: nothing is known.
  */
 bool source_line(const char *path, uint64_t vaddr, struct source_frame *frame);
 

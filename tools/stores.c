@@ -2,9 +2,10 @@
 /*
  * stores.c - what TRICOLOR_DEBUG=barriers has written, with functions and lines
  *
- * Several processes may share the file: a site's number is one of its process, and so is a place's.  How often a site
- * was met comes at the end; of a process that was killed it is not known, but once is what there is a line for.  So are
- * words that it had found, and was still waiting for a chance to see who stores to them.
+ * Several processes may share the file: a site's number is one of its process, and so is a place's.
+ * How often a site was met comes at the end; of a process that was killed it is not known, but once
+ * is what there is a line for.  So are words that it had found, and was still waiting for a chance
+ * to see who stores to them.
  */
 #include "stores.h"
 
@@ -57,13 +58,15 @@ static void add_frame(json_object *o, const struct source_frame *f)
 static size_t read_modules(json_object *store, struct source_module *modules)
 {
 	json_object *list = json_object_object_get(store, "modules");
-	size_t n = json_object_is_type(list, json_type_array) ? json_object_array_length(list) : 0, i, taken = 0;
+	size_t n = json_object_is_type(list, json_type_array) ? json_object_array_length(list) : 0,
+	       i, taken = 0;
 
 	for (i = 0; i < n && taken < MODULES; i++) {
 		json_object *m = json_object_array_get_idx(list, i);
 
 		if (text(m, "module"))
-			modules[taken++] = (struct source_module){ text(m, "module"), address(m, "bias") };
+			modules[taken++] =
+				(struct source_module){ text(m, "module"), address(m, "bias") };
 	}
 	return taken;
 }
@@ -91,7 +94,8 @@ static size_t bare_frame(json_object *store, struct source_frame *f)
 
 static size_t find_frames(json_object *event, struct source_frame *frames)
 {
-	static const char *const names[SOURCE_REGISTERS] = { "ip", "sp", "bp", "bx", "r12", "r13", "r14", "r15" };
+	static const char *const names[SOURCE_REGISTERS] = { "ip",  "sp",  "bp",  "bx",
+							     "r12", "r13", "r14", "r15" };
 	json_object *store = json_object_object_get(event, "store");
 	json_object *registers = json_object_object_get(store, "registers");
 	struct source_module modules[MODULES];
@@ -118,8 +122,8 @@ static void name_variable(json_object *slot)
 	char name[256];
 	uint64_t offset;
 
-	if (!text(slot, "module") || !source_variable(text(slot, "module"), address(slot, "vaddr"), name, sizeof(name),
-						      &offset))
+	if (!text(slot, "module") || !source_variable(text(slot, "module"), address(slot, "vaddr"),
+						      name, sizeof(name), &offset))
 		return;
 	json_object_object_add(slot, "symbol", json_object_new_string(name));
 	json_object_object_add(slot, "symbol_offset", json_object_new_uint64(offset));
@@ -142,7 +146,8 @@ static void name_allocation(json_object *slot)
 
 static json_object *site(json_object *event)
 {
-	static const char *const same[] = { "pid", "site", "place", "sure", "slot", "old", "new", "why" };
+	static const char *const same[] = { "pid",  "site", "place", "sure",
+					    "slot", "old",  "new",   "why" };
 	json_object *o = json_object_new_object(), *list = json_object_new_array(), *frame;
 	struct source_frame frames[FRAMES];
 	size_t n = find_frames(event, frames), i;
@@ -171,7 +176,8 @@ static json_object *find(json_object *list, json_object *event, const char *numb
 	while (i--) {
 		json_object *o = json_object_array_get_idx(list, i);
 
-		if (json_object_equal(json_object_object_get(o, "pid"), json_object_object_get(event, "pid")) &&
+		if (json_object_equal(json_object_object_get(o, "pid"),
+				      json_object_object_get(event, "pid")) &&
 		    (!number || json_object_equal(json_object_object_get(o, number),
 						  json_object_object_get(event, number))))
 			return o;
@@ -195,7 +201,8 @@ static json_object *suspect(json_object *event)
 {
 	json_object *o = site(event);
 
-	add_text(o, "why", "the program ended before it was seen to be stored to again, and not by exit()");
+	add_text(o, "why",
+		 "the program ended before it was seen to be stored to again, and not by exit()");
 	return o;
 }
 
@@ -204,7 +211,10 @@ static bool is_of(json_object *o, json_object *pid)
 	return !pid || json_object_equal(json_object_object_get(o, "pid"), pid);
 }
 
-/* What is in @list of the place of @event without an instruction; without @number of all of its process. */
+/*
+ * What is in @list of the place of @event without an instruction; without @number of all of its
+ * process.
+ */
 static void drop(json_object *list, json_object *event, const char *number)
 {
 	size_t i = json_object_array_length(list);
@@ -221,8 +231,8 @@ static void drop(json_object *list, json_object *event, const char *number)
 }
 
 /*
- * What process @pid has found is all that will be known of it, or what all of them have, if it is NULL.  Another program
- * that comes by exec() has the same number, and places of its own.
+ * What process @pid has found is all that will be known of it, or what all of them have, if it is
+ * NULL.  Another program that comes by exec() has the same number, and places of its own.
  */
 static void settle(json_object *sites, json_object *suspects, json_object *pid)
 {
@@ -230,7 +240,9 @@ static void settle(json_object *sites, json_object *suspects, json_object *pid)
 
 	for (i = 0; i < n; i++)
 		if (is_of(json_object_array_get_idx(suspects, i), pid))
-			json_object_array_add(sites, json_object_get(json_object_array_get_idx(suspects, i)));
+			json_object_array_add(sites,
+					      json_object_get(
+						      json_object_array_get_idx(suspects, i)));
 	while (n--)
 		if (is_of(json_object_array_get_idx(suspects, n), pid))
 			json_object_array_del_idx(suspects, n, 1);
@@ -241,7 +253,8 @@ static void settle(json_object *sites, json_object *suspects, json_object *pid)
 }
 
 /* Kinds of events that are not known are those of a later version: they say more. */
-static void add_event(json_object *event, json_object *processes, json_object *sites, json_object *suspects)
+static void add_event(json_object *event, json_object *processes, json_object *sites,
+		      json_object *suspects)
 {
 	const char *kind = text(event, "event");
 	json_object *o;
@@ -270,19 +283,24 @@ static void add_event(json_object *event, json_object *processes, json_object *s
 		if (o && *kind == 'e')
 			take(o, event, "passes");
 		else if (o)
-			json_object_object_add(o, "refused", json_object_get(json_object_object_get(event, "why")));
+			json_object_object_add(o, "refused",
+					       json_object_get(
+						       json_object_object_get(event, "why")));
 	}
 }
 
 static bool are_equal(json_object *a, json_object *b, const char *const *names, size_t n)
 {
 	while (n--)
-		if (!json_object_equal(json_object_object_get(a, names[n]), json_object_object_get(b, names[n])))
+		if (!json_object_equal(json_object_object_get(a, names[n]),
+				       json_object_object_get(b, names[n])))
 			return false;
 	return true;
 }
 
-/* A loop over an array that a compiler has unrolled has many instructions that store, and one line. */
+/*
+ * A loop over an array that a compiler has unrolled has many instructions that store, and one line.
+ */
 static bool are_one_line(json_object *a, json_object *b)
 {
 	static const char *const names[] = { "pid", "module", "file", "line", "function" };
@@ -290,10 +308,14 @@ static bool are_one_line(json_object *a, json_object *b)
 
 	return text(a, "line") && are_equal(a, b, names, 5) &&
 	       json_object_object_get(json_object_object_get(a, "slot"), "allocation") &&
-	       are_equal(json_object_object_get(a, "slot"), json_object_object_get(b, "slot"), allocation, 1);
+	       are_equal(json_object_object_get(a, "slot"), json_object_object_get(b, "slot"),
+			 allocation, 1);
 }
 
-/* Who already stands for the instruction that @o blames, or for the same line and objects allocated at one place, or NULL. */
+/*
+ * Who already stands for the instruction that @o blames, or for the same line and objects allocated
+ * at one place, or NULL.
+ */
 static json_object *same_instruction(json_object *sites, json_object *o)
 {
 	static const char *const names[] = { "pid", "module", "vaddr" };
@@ -311,12 +333,14 @@ static json_object *same_instruction(json_object *sites, json_object *o)
 }
 
 /*
- * Who already stands for stores of which no more is known than that they were to objects allocated where that of @o was.
- * An array of pointers would have a line for each of its elements.
+ * Who already stands for stores of which no more is known than that they were to objects allocated
+ * where that of @o was.  An array of pointers would have a line for each of its elements.
  */
 static json_object *same_allocation(json_object *sites, json_object *o)
 {
-	json_object *allocation = json_object_object_get(json_object_object_get(o, "slot"), "allocation"), *other;
+	json_object *allocation =
+			    json_object_object_get(json_object_object_get(o, "slot"), "allocation"),
+		    *other;
 	size_t n = json_object_array_length(sites), i;
 
 	if (text(o, "module") || !allocation)
@@ -324,10 +348,13 @@ static json_object *same_allocation(json_object *sites, json_object *o)
 	for (i = 0; i < n; i++) {
 		other = json_object_array_get_idx(sites, i);
 		if (!text(other, "module") &&
-		    json_object_equal(json_object_object_get(o, "pid"), json_object_object_get(other, "pid")) &&
-		    json_object_equal(json_object_object_get(o, "why"), json_object_object_get(other, "why")) &&
-		    json_object_equal(allocation, json_object_object_get(json_object_object_get(other, "slot"),
-									 "allocation")))
+		    json_object_equal(json_object_object_get(o, "pid"),
+				      json_object_object_get(other, "pid")) &&
+		    json_object_equal(json_object_object_get(o, "why"),
+				      json_object_object_get(other, "why")) &&
+		    json_object_equal(allocation,
+				      json_object_object_get(json_object_object_get(other, "slot"),
+							     "allocation")))
 			return other;
 	}
 	return NULL;
@@ -339,8 +366,8 @@ static int64_t count_of(json_object *o)
 }
 
 /*
- * The library tells stores apart by the instruction that stores: all of those of a memcpy() are the caller's one.  Sites
- * without an instruction it tells apart by offset and size.
+ * The library tells stores apart by the instruction that stores: all of those of a memcpy() are the
+ * caller's one.  Sites without an instruction it tells apart by offset and size.
  */
 static json_object *merge(json_object *sites)
 {
@@ -357,7 +384,8 @@ static json_object *merge(json_object *sites)
 			json_object_array_add(merged, json_object_get(o));
 			continue;
 		}
-		json_object_object_add(first, "count", json_object_new_int64(count_of(first) + count_of(o)));
+		json_object_object_add(first, "count",
+				       json_object_new_int64(count_of(first) + count_of(o)));
 		slots = json_object_get_int64(json_object_object_get(first, "slots"));
 		json_object_object_add(first, "slots", json_object_new_int64(slots + 1));
 	}
@@ -399,13 +427,16 @@ static void show_object(json_object *slot, FILE *out)
 {
 	json_object *allocation = json_object_object_get(slot, "allocation");
 
-	fprintf(out, "offset %s of an object of %s bytes", text(slot, "offset"), text(slot, "object_bytes"));
+	fprintf(out, "offset %s of an object of %s bytes", text(slot, "offset"),
+		text(slot, "object_bytes"));
 	if (text(slot, "type"))
 		fprintf(out, " (%s)", text(slot, "type"));
 	if (text(allocation, "file"))
-		fprintf(out, ", allocated at %s:%s", text(allocation, "file"), text(allocation, "line"));
+		fprintf(out, ", allocated at %s:%s", text(allocation, "file"),
+			text(allocation, "line"));
 	else if (text(allocation, "module"))
-		fprintf(out, ", allocated before %s+%s", text(allocation, "module"), text(allocation, "vaddr"));
+		fprintf(out, ", allocated before %s+%s", text(allocation, "module"),
+			text(allocation, "vaddr"));
 }
 
 static void show_slot(json_object *slot, FILE *out)
@@ -437,8 +468,9 @@ static void show_site(json_object *o, FILE *out)
 	if (text(o, "function"))
 		fprintf(out, "in %s: ", text(o, "function"));
 	fprintf(out, "%s stored without a barrier in ",
-		json_object_get_boolean(json_object_object_get(o, "sure")) ? "a pointer is" :
-									      "what may be a pointer is");
+		json_object_get_boolean(json_object_object_get(o, "sure")) ?
+			"a pointer is" :
+			"what may be a pointer is");
 	show_slot(json_object_object_get(o, "slot"), out);
 	/* Those of one instruction are all of its doing. */
 	if (!text(o, "module") && strcmp(text(o, "slots"), "1"))

@@ -15,7 +15,8 @@ static const struct argp_option argp_options[] = {
 
 static const struct argp_option waiting_options[] = {
 	SOCKET_AND_JSON,
-	{ "wait", 'w', NULL, 0, "With memory-limit: make room first, and answer when the heap fits, or can't", 0 },
+	{ "wait", 'w', NULL, 0,
+	  "With memory-limit: make room first, and answer when the heap fits, or can't", 0 },
 	{ 0 },
 };
 

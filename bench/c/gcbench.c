@@ -135,7 +135,10 @@ static __attribute__((noinline)) void gcbench_stretch(unsigned int depth)
 	gcbench_free(tree);
 }
 
-/* A word that the first tree has left on the stack would keep it, where stacks are scanned as they are. */
+/*
+ * A word that the first tree has left on the stack would keep it, where stacks are scanned as they
+ * are.
+ */
 static __attribute__((noinline)) void gcbench_wipe_stack(void)
 {
 	uint64_t words[1024] = { 0 };

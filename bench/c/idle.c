@@ -2,9 +2,10 @@
 /*
  * What an idle program costs: it has built a graph and dropped as much again, and then sleeps.  The
  * context switches of all threads of it and of its collector are counted, apart from those of the
- * thread that counts; and the memory that the collector has of its own.  Then the same for each of so many
- * collections that it asks for, while so many threads run in it that allocate and store: only switches of threads that
- * went to sleep, as those that lose their CPU say what else the machine does.
+ * thread that counts; and the memory that the collector has of its own.  Then the same for each of
+ * so many collections that it asks for, while so many threads run in it that allocate and store:
+ * only switches of threads that went to sleep, as those that lose their CPU say what else the
+ * machine does.
  *
  * live_mib=N settle_ms=N idle_ms=N threads=N collections=N.
  */

@@ -19,7 +19,8 @@ struct test_group;
 enum kind {
 	STEADY,				/* live heap of `live`, replaced object by object */
 	GROWING,			/* the same, growing from `from` to `live` while it works */
-	BURSTY,				/* work for a second in three; between bursts most is let go */
+	BURSTY,				/* work for a second in three; between bursts most is let
+					 * go */
 };
 
 /* Shared between driver and client. */

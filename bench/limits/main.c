@@ -4,7 +4,8 @@
  *
  *	limits sweep [SECONDS]	one client whose live heap is 50 … 95 % of its group's limit
  *	limits keep [SECONDS]	one client at 75 %, for long
- *	limits share [SECONDS]	three clients under one limit: one budget, equal parts, no coordination
+ *	limits share [SECONDS]	three clients under one limit: one budget, equal parts, no
+ *				coordination
  *	limits arenas [SECONDS]	fifty arenas at one collector whose parts move all the time
  *
  * All of them run in memory groups of their own, with the kernel's killer armed, and need the right

@@ -57,7 +57,8 @@ static void add_up(struct outcome *o, const struct client *c, const char *mode, 
 	o->gc_s += gc;
 	o->program_s += program;
 	printf("  %-12s %-8s %6.2f s GC CPU, %4llu cycles, assists %.2f s, %.0f MiB live, limit at end "
-	       "%.0f MiB\n", mode, name, gc, (unsigned long long)(c->ended.cycles - c->begun.cycles),
+	       "%.0f MiB\n",
+	       mode, name, gc, (unsigned long long)(c->ended.cycles - c->begun.cycles),
 	       (double)(c->ended.assist_ns - c->begun.assist_ns) / 1e9,
 	       (double)c->ended.live_bytes / MIB, (double)c->ended.limit_bytes / MIB);
 }

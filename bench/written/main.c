@@ -2,9 +2,9 @@
 /*
  * main.c - what it costs to know which pages were written (core/heap/written.c)
  *
- * Of a memfd, or with "device" of an arena of /dev/tricolor: 64, 256 and 1024 MiB that have memory, of which a
- * thread writes 1, 10 or 100 % of the pages, spread evenly, before each question.  Medians of nine rounds, CPU time of
- * the one thread:
+ * Of a memfd, or with "device" of an arena of /dev/tricolor: 64, 256 and 1024 MiB that have memory,
+ * of which a thread writes 1, 10 or 100 % of the pages, spread evenly, before each question.
+ * Medians of nine rounds, CPU time of the one thread:
  *
  *	write	ns for a page, the first time after a question
  *	plain	the same where nobody asks
@@ -75,9 +75,11 @@ static long tables_kib(void)
 static int new_file(bool is_device, size_t bytes)
 {
 	struct tricolor_create create = { .size = sizeof(create), .bytes = bytes };
-	int fd = is_device ? open("/dev/tricolor", O_RDWR | O_CLOEXEC) : memfd_create("written", MFD_CLOEXEC);
+	int fd = is_device ? open("/dev/tricolor", O_RDWR | O_CLOEXEC) :
+			     memfd_create("written", MFD_CLOEXEC);
 
-	if (fd >= 0 && (is_device ? ioctl(fd, TRICOLOR_IOC_CREATE, &create) : ftruncate(fd, (off_t)bytes))) {
+	if (fd >= 0 &&
+	    (is_device ? ioctl(fd, TRICOLOR_IOC_CREATE, &create) : ftruncate(fd, (off_t)bytes))) {
 		close(fd);
 		return -1;
 	}
@@ -126,7 +128,8 @@ static int measure(bool is_device, size_t bytes, size_t step, struct figures *f)
 	for (i = 0; i < ROUNDS; i++)
 		f->plain_ns[i] = write_pages(p, pages, step);
 	if (tri_written_open(&w, fd, p, bytes)) {
-		fprintf(stderr, "nobody can tell: %s\n", tri_written_explain(&w, text, sizeof(text)));
+		fprintf(stderr, "nobody can tell: %s\n",
+			tri_written_explain(&w, text, sizeof(text)));
 		return 1;
 	}
 	if (tri_written_start(&w)) {
@@ -138,7 +141,8 @@ static int measure(bool is_device, size_t bytes, size_t step, struct figures *f)
 		f->write_ns[i] = write_pages(p, pages, step);
 		before = cpu_ns();
 		if (tri_written_collect(&w, 0, pages, bits)) {
-			fprintf(stderr, "%s: can't ask: %s\n", tri_written_name(w.by), strerror(errno));
+			fprintf(stderr, "%s: can't ask: %s\n", tri_written_name(w.by),
+				strerror(errno));
 			return 1;
 		}
 		f->ask_us[i] = (cpu_ns() - before) / 1e3 / (double)(bytes / MIB);
@@ -146,8 +150,8 @@ static int measure(bool is_device, size_t bytes, size_t step, struct figures *f)
 	}
 	f->tables_kib = tables_kib() - f->tables_kib;
 	if (step == 1 && bytes == 64 * MIB)
-		printf("%s\n%8s %9s %9s %9s %9s %9s\n", tri_written_name(w.by), "MiB", "written", "write ns", "plain ns",
-		       "ask us", "tables");
+		printf("%s\n%8s %9s %9s %9s %9s %9s\n", tri_written_name(w.by), "MiB", "written",
+		       "write ns", "plain ns", "ask us", "tables");
 	tri_written_close(&w);
 	munmap(p, bytes);
 	close(fd);
@@ -170,10 +174,13 @@ int main(int argc, char **argv)
 		for (j = 0; j < 3; j++) {
 			if (measure(is_device, sizes[i], steps[j], &f))
 				return 1;
-			printf("%8zu %8.1f%% %9.0f %9.1f %9.2f %9ld\n", sizes[i] / MIB, 100.0 / (double)steps[j],
-			       median(f.write_ns), median(f.plain_ns), median(f.ask_us), f.tables_kib);
+			printf("%8zu %8.1f%% %9.0f %9.1f %9.2f %9ld\n", sizes[i] / MIB,
+			       100.0 / (double)steps[j], median(f.write_ns), median(f.plain_ns),
+			       median(f.ask_us), f.tables_kib);
 			if (f.wrong) {
-				fprintf(stderr, "%zu of %d answers were not what had been written\n", f.wrong, ROUNDS);
+				fprintf(stderr,
+					"%zu of %d answers were not what had been written\n",
+					f.wrong, ROUNDS);
 				return 1;
 			}
 		}

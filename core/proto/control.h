@@ -42,12 +42,14 @@ enum control_op {
 	CONTROL_GC,			/* answered when a cycle that began after it has ended */
 	CONTROL_FREE,			/* the same, and free memory has gone back */
 	/*
-	 * value: bytes.  The heap's limit as by SET_MEMORY_LIMIT, and then cycles and releases.  Answered when
-	 * heap_bytes + free_bytes are no more than value, or when a cycle that began after the request, and the
-	 * release after it, have left more: then more lives.  Both are no error: the figures tell which.
+	 * value: bytes.  The heap's limit as by SET_MEMORY_LIMIT, and then cycles and releases.
+	 * Answered when heap_bytes + free_bytes are no more than value, or when a cycle that began
+	 * after the request, and the release after it, have left more: then more lives.  Both are
+	 * no error: the figures tell which.
 	 */
 	CONTROL_MAKE_ROOM,
-	CONTROL_ENDED,			/* clients that have ended lately: see struct control_arena.  pid: of one; 0: all */
+	CONTROL_ENDED,			/* clients that have ended lately: see struct
+					 * control_arena.  pid: of one; 0: all */
 };
 
 struct control_request {
@@ -134,21 +136,29 @@ struct control_arena {
 	uint32_t limit_policy;		/* enum tri_limit_policy */
 	uint64_t limit_events;		/* times that the limit had to give way */
 	uint64_t limited_gc_ns, limited_program_ns;	/* CPU time while there was a limit */
-	uint64_t throttled, throttled_ns, throttled_max_ns;	/* allocations that waited for the kernel's limit */
+	uint64_t throttled, throttled_ns, throttled_max_ns;	/* allocations that waited for
+								 * the kernel's limit */
 	char cgroup[720];		/* of the client; "": not known */
 	/* ENDED: the figures are the last ones, and what there is to know of the end. */
 	uint32_t ended_how;		/* enum control_end; else 0 */
 	uint32_t ended_signal;
-	uint64_t ended_kills;		/* of its cgroup by the kernel for memory, while it was served */
-	/* What the client says of itself, in its own namespaces: to be shown, and believed by nobody. */
+	uint64_t ended_kills;		/* of its cgroup by the kernel for memory, while it was
+					 * served */
+	/*
+	 * What the client says of itself, in its own namespaces: to be shown, and believed by
+	 * nobody.
+	 */
 	int64_t client_pid;		/* 0: it does not say */
 	char host[64];			/* utsname.nodename: in a pod its name */
 	char client_cgroup[128];	/* path */
 	uint32_t cgroup_seen;		/* enum control_seen */
 	uint32_t cgroup_levels;		/* how many groups are seen, from the client's upwards */
-	char limit_unseen[128];		/* why its memory limit can't be seen; "": it is, or there is none */
-	int64_t marker_pid;		/* of another process that marks, as that says; 0: this collector does */
-	int64_t policy_pid;		/* of who decides for it, with CONTROL_IS_LINKED; 0: it can't be seen */
+	char limit_unseen[128];		/* why its memory limit can't be seen; "": it is, or
+					 * there is none */
+	int64_t marker_pid;		/* of another process that marks, as that says; 0: this
+					 * collector does */
+	int64_t policy_pid;		/* of who decides for it, with CONTROL_IS_LINKED; 0: it
+					 * can't be seen */
 };
 
 /* By what the client's memory cgroup is known. */

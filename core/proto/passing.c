@@ -68,7 +68,8 @@ ssize_t tri_receive(int sock, struct tri_msg *m, int flags, int *fds, size_t roo
 		return n;
 	for (c = CMSG_FIRSTHDR(&msg); c; c = CMSG_NXTHDR(&msg, c))
 		if (c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS)
-			*count += take(c, fds + (*count < room ? *count : room), *count < room ? room - *count : 0);
+			*count += take(c, fds + (*count < room ? *count : room),
+				       *count < room ? room - *count : 0);
 	/* The kernel closes what does not fit. */
 	if (*count > room || msg.msg_flags & MSG_CTRUNC)
 		*count = room + 1;

@@ -14,8 +14,8 @@
 int tri_pass(int sock, const struct tri_msg *m, const int *fds, size_t n, int flags);
 
 /**
- * Receive into @m, as recvmsg() does.  @fds has room for @room descriptors, at most TRI_HELLO_FDS, and -1 in those
- * places for which none came.  What there is no room for is closed.
+ * Receive into @m, as recvmsg() does.  @fds has room for @room descriptors, at most TRI_HELLO_FDS,
+ * and -1 in those places for which none came.  What there is no room for is closed.
  * @count: how many came, or @room + 1 for more than these.
  */
 ssize_t tri_receive(int sock, struct tri_msg *m, int flags, int *fds, size_t room, size_t *count);

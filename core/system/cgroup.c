@@ -7,14 +7,15 @@
  *  2. The name is relative to our cgroup namespace, and so is what mountinfo says is mounted where.
  *     In a container without a namespace of its own the mounted part is not the root: the group's
  *     folder is the mount point and the rest of the name behind the mounted part.
- *     A mount may also show more than our namespace does: "/../.." is two groups above ours, whose names
- *     nobody tells.  They are looked for: it is the folder so far down that has the process in it.
- *     And a mount that another one lies upon is listed, and can't be reached: where a path leads, statx() tells.
+ *     A mount may also show more than our namespace does: "/../.." is two groups above ours, whose
+ *     names nobody tells.  They are looked for: it is the folder so far down that has the process
+ *     in it.  And a mount that another one lies upon is listed, and can't be reached: where a path
+ *     leads, statx() tells.
  *  3. What is not below any mount of ours (we are in another container than the process) may be
  *     below one of its own: /proc/PID/root leads there, if we may look.  What lies there is the
  *     process's to choose: pipes, links to our own files.  Only files of a cgroup are opened.
- *  4. Limits hold for all that is below.  Of what lies above the mount point v1 tells the least limit
- *     (hierarchical_memory_limit), v2 nothing.
+ *  4. Limits hold for all that is below.  Of what lies above the mount point v1 tells the least
+ *     limit (hierarchical_memory_limit), v2 nothing.
  *  5. In v1 a group's memory counts in its parent as well only if that has memory.use_hierarchy.
  *     Kernels from 5.11 on have no other way.
  */
@@ -38,7 +39,8 @@
 #define V1_NO_LIMIT (1ull << 62)
 #define STAT_BYTES 8192
 #define MOUNTS_BYTES (256u << 10)
-#define FOLDERS_MAX 4096		/* that are looked at for the names of groups above our namespace … */
+#define FOLDERS_MAX 4096		/* that are looked at for the names of groups above our
+					 * namespace … */
 #define HIDDEN_MAX 8			/* … so many levels deep */
 
 /* ------------------------------------------------------------------------------------------ */
@@ -93,8 +95,9 @@ double tri_cgroup_parse_cpus(const char *text)
 		return 0;
 	memcpy(first, text, n);
 	first[n] = 0;
-	if (!tri_cgroup_parse_number(first, &quota) || !tri_cgroup_parse_number(space + 1, &period) ||
-	    quota == TRI_CGROUP_NONE || period == TRI_CGROUP_NONE || !period)
+	if (!tri_cgroup_parse_number(first, &quota) ||
+	    !tri_cgroup_parse_number(space + 1, &period) || quota == TRI_CGROUP_NONE ||
+	    period == TRI_CGROUP_NONE || !period)
 		return 0;
 	return (double)quota / (double)period;
 }
@@ -185,8 +188,8 @@ static const char *field(const char *line, size_t len, unsigned int n, size_t *f
 	return p;
 }
 
-const char *tri_cgroup_parse_mountinfo(const char *text, unsigned int version, const char *controller,
-				       struct tri_cgroup_mount *mount)
+const char *tri_cgroup_parse_mountinfo(const char *text, unsigned int version,
+				       const char *controller, struct tri_cgroup_mount *mount)
 {
 	/* "35 31 0:32 / /sys/fs/cgroup/memory rw,relatime … - cgroup cgroup rw,memory" */
 	for (; *text; text += strcspn(text, "\n"), text += *text == '\n') {
@@ -209,8 +212,8 @@ const char *tri_cgroup_parse_mountinfo(const char *text, unsigned int version, c
 			continue;
 		mount->id = strtoull(text, NULL, 10);
 		point = field(text, len, 4, &n);
-		if (point && unescape(point, n, mount->at, sizeof(mount->at)) && *mount->mounted == '/' &&
-		    *mount->at == '/')
+		if (point && unescape(point, n, mount->at, sizeof(mount->at)) &&
+		    *mount->mounted == '/' && *mount->at == '/')
 			return text + len;
 	}
 	return NULL;
@@ -241,7 +244,8 @@ const char *tri_cgroup_below(const char *path, const char *mounted, unsigned int
 		return !strcmp(path, "/") ? "" : path;
 	}
 	/* Both go down again somewhere: from one place, or nobody knows. */
-	if (path_ups != mounted_ups || strncmp(path, mounted, len) || (path[len] && path[len] != '/'))
+	if (path_ups != mounted_ups || strncmp(path, mounted, len) ||
+	    (path[len] && path[len] != '/'))
 		return NULL;
 	return path + len;
 }
@@ -259,7 +263,8 @@ static bool is_foreign(const char *dir)
 		return false;
 	dir += strlen(proc);
 	dir += strspn(dir, "0123456789");
-	return !strncmp(dir, root, strlen(root)) && (!dir[strlen(root)] || dir[strlen(root)] == '/');
+	return !strncmp(dir, root, strlen(root)) &&
+	       (!dir[strlen(root)] || dir[strlen(root)] == '/');
 }
 
 int tri_cgroup_open(const char *dir, const char *name, int flags)
@@ -313,8 +318,10 @@ static uint64_t read_number(const char *dir, const char *name)
 	char text[64];
 	uint64_t value;
 
-	return tri_cgroup_read(dir, name, text, sizeof(text)) && tri_cgroup_parse_number(text, &value) ?
-	       value : TRI_CGROUP_NONE;
+	return tri_cgroup_read(dir, name, text, sizeof(text)) &&
+			       tri_cgroup_parse_number(text, &value) ?
+		       value :
+		       TRI_CGROUP_NONE;
 }
 
 /* Whether @dir is in mount @id, as far as the kernel tells (5.8). */
@@ -322,8 +329,8 @@ static bool is_in_mount(const char *dir, uint64_t id)
 {
 	struct statx st;
 
-	return statx(AT_FDCWD, dir, AT_NO_AUTOMOUNT, STATX_MNT_ID, &st) || !(st.stx_mask & STATX_MNT_ID) ||
-	       st.stx_mnt_id == id;
+	return statx(AT_FDCWD, dir, AT_NO_AUTOMOUNT, STATX_MNT_ID, &st) ||
+	       !(st.stx_mask & STATX_MNT_ID) || st.stx_mnt_id == id;
 }
 
 /* Whether process @pid, by our numbers, is in the group of @dir. */
@@ -382,7 +389,8 @@ static bool search(struct search *s, char *dir, unsigned int levels)
 		for (i = 0; i < n && !found && s->left; i += ((struct entry *)(buffer + i))->len) {
 			const struct entry *e = (struct entry *)(buffer + i);
 
-			if (e->type != DT_DIR || e->name[0] == '.' || end + strlen(e->name) + 1 >= PATH_MAX)
+			if (e->type != DT_DIR || e->name[0] == '.' ||
+			    end + strlen(e->name) + 1 >= PATH_MAX)
 				continue;
 			s->left--;
 			dir[end] = '/';
@@ -421,7 +429,8 @@ static bool no(struct tri_cgroup *cg, const char *fmt, ...)
 }
 
 /* Look for a group in @mount. */
-static bool look_at(const struct place *p, const struct tri_cgroup_mount *mount, struct tri_cgroup *cg)
+static bool look_at(const struct place *p, const struct tri_cgroup_mount *mount,
+		    struct tri_cgroup *cg)
 {
 	struct search s = { .pid = p->pid, .left = FOLDERS_MAX };
 	unsigned int hidden;
@@ -429,7 +438,8 @@ static bool look_at(const struct place *p, const struct tri_cgroup_mount *mount,
 
 	s.below = tri_cgroup_below(p->path, mount->mounted, &hidden);
 	if (!s.below || (hidden && !p->searches))
-		return no(cg, "its group %.50s is not in what is mounted at %.50s", p->path, mount->at);
+		return no(cg, "its group %.50s is not in what is mounted at %.50s", p->path,
+			  mount->at);
 	n = snprintf(cg->dir, sizeof(cg->dir), "%s%s", p->prefix, mount->at);
 	if (n < 0 || (size_t)n + strlen(s.below) >= sizeof(cg->dir))
 		return no(cg, "the path of its group is too long");
@@ -438,14 +448,17 @@ static bool look_at(const struct place *p, const struct tri_cgroup_mount *mount,
 	cg->mount_len = (size_t)n;
 	/* In the mounts of others nobody but they themselves need look. */
 	if (hidden && (hidden > HIDDEN_MAX || is_foreign(cg->dir) || !search(&s, cg->dir, hidden)))
-		return no(cg, "its group %.50s is not found in what is mounted at %.50s, %u levels further up", p->path,
-			  mount->at, hidden);
+		return no(
+			cg,
+			"its group %.50s is not found in what is mounted at %.50s, %u levels further up",
+			p->path, mount->at, hidden);
 	strcat(cg->dir, s.below);
 	return true;
 }
 
 /* In one of the mounts that @text lists: a container may have the host's below its own. */
-static bool look_in_any(const char *text, const struct place *p, const char *controller, struct tri_cgroup *cg)
+static bool look_in_any(const char *text, const struct place *p, const char *controller,
+			struct tri_cgroup *cg)
 {
 	struct tri_cgroup_mount mount;
 	bool found = false;
@@ -455,10 +468,15 @@ static bool look_in_any(const char *text, const struct place *p, const char *con
 	return found;
 }
 
-/* Look for a group in the mounts that @mountinfo lists; where its name is hidden, if there is no other way. */
-static bool look_in(const char *mountinfo, struct place *p, const char *controller, struct tri_cgroup *cg)
+/*
+ * Look for a group in the mounts that @mountinfo lists; where its name is hidden, if there is no
+ * other way.
+ */
+static bool look_in(const char *mountinfo, struct place *p, const char *controller,
+		    struct tri_cgroup *cg)
 {
-	char *text = mmap(NULL, MOUNTS_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	char *text = mmap(NULL, MOUNTS_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
+			  -1, 0);
 	bool found = false;
 	int way;
 
@@ -575,7 +593,9 @@ static double cpus_of(const char *dir, unsigned int version)
 	uint64_t q, p;
 
 	if (version == 2)
-		return tri_cgroup_read(dir, "cpu.max", text, sizeof(text)) ? tri_cgroup_parse_cpus(text) : 0;
+		return tri_cgroup_read(dir, "cpu.max", text, sizeof(text)) ?
+			       tri_cgroup_parse_cpus(text) :
+			       0;
 	q = read_number(dir, "cpu.cfs_quota_us");
 	p = read_number(dir, "cpu.cfs_period_us");
 	return q != TRI_CGROUP_NONE && p != TRI_CGROUP_NONE && q && p ? (double)q / (double)p : 0;

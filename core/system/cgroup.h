@@ -25,7 +25,8 @@ struct tri_cgroup {
 	unsigned int version;		/* 1 or 2; 0: not to be seen, and `why` says why */
 	char path[PATH_MAX];		/* its name, as we see it; "": not known */
 	char dir[PATH_MAX];		/* its folder */
-	size_t mount_len;		/* how much of it is the mount point: the highest that is seen */
+	size_t mount_len;		/* how much of it is the mount point: the highest that is
+					 * seen */
 	bool none;			/* not, because there is no such group: nothing limits it */
 	char why[160];
 };
@@ -59,20 +60,20 @@ struct tri_cgroup_mount {
  * In mountinfo, what is mounted of the hierarchy (v2, or v1 of @controller) and where.  Returns the
  * rest of the text, in which there may be another mount of it; NULL: there is none.
  */
-const char *tri_cgroup_parse_mountinfo(const char *text, unsigned int version, const char *controller,
-				       struct tri_cgroup_mount *mount);
+const char *tri_cgroup_parse_mountinfo(const char *text, unsigned int version,
+				       const char *controller, struct tri_cgroup_mount *mount);
 
 /**
- * The part of group @path below the mounted group @mounted; NULL if it is not in there.  Of that @hidden folders are
- * left out, the first ones, whose names a namespace hides.
+ * The part of group @path below the mounted group @mounted; NULL if it is not in there.  Of that
+ * @hidden folders are left out, the first ones, whose names a namespace hides.
  */
 const char *tri_cgroup_below(const char *path, const char *mounted, unsigned int *hidden);
 
 /* ---- files ---- */
 
 /**
- * Find the group of @pid, or of TRI_CGROUP_SELF, for @controller.  False: not to be seen; cg->why has the
- * reason.
+ * Find the group of @pid, or of TRI_CGROUP_SELF, for @controller.  False: not to be seen; cg->why
+ * has the reason.
  */
 bool tri_cgroup_find(const char *root, pid_t pid, const char *controller, struct tri_cgroup *cg);
 
@@ -86,8 +87,8 @@ double tri_cgroup_cpu_quota(const struct tri_cgroup *cg);
 bool tri_cgroup_up(char *dir, size_t mount_len);
 
 /**
- * Open a file of a group, for as long as that can't wait.  -1 and errno also for what is no regular file,
- * or is none of a cgroup where the client has a say.
+ * Open a file of a group, for as long as that can't wait.  -1 and errno also for what is no regular
+ * file, or is none of a cgroup where the client has a say.
  */
 int tri_cgroup_open(const char *dir, const char *name, int flags);
 

@@ -2,12 +2,13 @@
 /*
  * cgroup_files.c - a control group's files, open
  *
- * A descriptor of a group's file tells the same in every namespace, and follows what is written to the
- * file.  So a client opens the files of its groups, from its own up to the highest that it sees, and
- * sends them to its collector with HELLO.  A collector that finds a group by its path opens the same
- * files, and then there is no difference between the two.
+ * A descriptor of a group's file tells the same in every namespace, and follows what is written to
+ * the file.  So a client opens the files of its groups, from its own up to the highest that it
+ * sees, and sends them to its collector with HELLO.  A collector that finds a group by its path
+ * opens the same files, and then there is no difference between the two.
  *
- * Of v1's files those for alarms are not sent: a collector could not tell what they are (daemon/clients/claim.c).
+ * Of v1's files those for alarms are not sent: a collector could not tell what they are
+ * (daemon/clients/claim.c).
  *
  * Use is what the kernel counts, less inactive file pages: those go without pain.  A big file that
  * is read once, or written, is no reason to collect.
@@ -36,7 +37,8 @@ static const struct {
 	[TRI_FD_USE] = { { NULL, "memory.usage_in_bytes", "memory.current" }, { 0 } },
 	[TRI_FD_STAT] = { { NULL, "memory.stat", "memory.stat" }, { 0 } },
 	[TRI_FD_EVENTS] = { { NULL, "memory.oom_control", "memory.events" }, { 0 } },
-	[TRI_FD_PRESSURE] = { { NULL, "memory.pressure_level", "memory.pressure" }, { 0, O_RDONLY, O_RDWR } },
+	[TRI_FD_PRESSURE] = { { NULL, "memory.pressure_level", "memory.pressure" },
+			      { 0, O_RDONLY, O_RDWR } },
 	[TRI_FD_EVENT_CONTROL] = { { NULL, "cgroup.event_control", NULL }, { 0, O_WRONLY, 0 } },
 	[TRI_FD_CPU] = { { NULL, "cpu.cfs_quota_us", "cpu.max" }, { 0 } },
 	[TRI_FD_CPU_PERIOD] = { { NULL, "cpu.cfs_period_us", NULL }, { 0 } },
@@ -110,8 +112,10 @@ static uint64_t stat_value(const struct tri_cgroup_files *f, const char *key)
 	char text[STAT_BYTES];
 	uint64_t value;
 
-	return read_kind(f, TRI_FD_STAT, text, sizeof(text)) && tri_cgroup_parse_stat(text, key, &value) ?
-	       value : TRI_CGROUP_NONE;
+	return read_kind(f, TRI_FD_STAT, text, sizeof(text)) &&
+			       tri_cgroup_parse_stat(text, key, &value) ?
+		       value :
+		       TRI_CGROUP_NONE;
 }
 
 uint64_t tri_cgroup_files_limit(const struct tri_cgroup_files *f)
@@ -151,7 +155,8 @@ double tri_cgroup_files_cpus(const struct tri_cgroup_files *f)
 
 	/* Only v1 has a period of its own. */
 	if (f->fd[TRI_FD_CPU_PERIOD] < 0)
-		return read_kind(f, TRI_FD_CPU, text, sizeof(text)) ? tri_cgroup_parse_cpus(text) : 0;
+		return read_kind(f, TRI_FD_CPU, text, sizeof(text)) ? tri_cgroup_parse_cpus(text) :
+								      0;
 	quota = number(f, TRI_FD_CPU);
 	period = number(f, TRI_FD_CPU_PERIOD);
 	return quota != TRI_CGROUP_NONE && period != TRI_CGROUP_NONE && quota && period ?
@@ -168,7 +173,8 @@ struct sending {
 	size_t n;
 };
 
-static void add_kind(struct sending *s, const char *dir, unsigned int version, unsigned int kind, unsigned int level)
+static void add_kind(struct sending *s, const char *dir, unsigned int version, unsigned int kind,
+		     unsigned int level)
 {
 	int fd = s->n < TRI_HELLO_FDS ? open_kind(dir, version, kind) : -1;
 
@@ -179,7 +185,8 @@ static void add_kind(struct sending *s, const char *dir, unsigned int version, u
 }
 
 /* Kinds @first to @last of each level from @cg on. */
-static void add_levels(struct sending *s, const struct tri_cgroup *cg, unsigned int first, unsigned int last)
+static void add_levels(struct sending *s, const struct tri_cgroup *cg, unsigned int first,
+		       unsigned int last)
 {
 	char dir[PATH_MAX];
 	unsigned int level = 0, kind;
@@ -211,11 +218,13 @@ size_t tri_cgroup_files_hello(const char *root, struct tri_hello *hello, int *fd
 		add_levels(&s, &cg, TRI_FD_LIMIT, cg.version == 2 ? TRI_FD_PRESSURE : TRI_FD_STAT);
 		hello->cgroup_version = s.n > n ? cg.version : 0;
 		if (s.n == n)
-			snprintf(hello->why, sizeof(hello->why), "no memory controller at %.60s", cg.dir);
+			snprintf(hello->why, sizeof(hello->why), "no memory controller at %.60s",
+				 cg.dir);
 	} else {
 		hello->cgroup_version = 0;
 		if (!cg.none)
-			snprintf(hello->why, sizeof(hello->why), "%.*s", (int)sizeof(hello->why) - 1, cg.why);
+			snprintf(hello->why, sizeof(hello->why), "%.*s",
+				 (int)sizeof(hello->why) - 1, cg.why);
 	}
 	put_path(hello->cgroup, sizeof(hello->cgroup), cg.path);
 	if (tri_cgroup_find(root, TRI_CGROUP_SELF, "cpu", &cg))

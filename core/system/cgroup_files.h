@@ -14,7 +14,8 @@
 /* Of one group.  Whoever has the struct owns the descriptors. */
 struct tri_cgroup_files {
 	unsigned int version;		/* 1 or 2; 0: there are none */
-	int fd[TRI_FD_KINDS];		/* by enum tri_fd_kind; -1: it is not there, or not for us */
+	int fd[TRI_FD_KINDS];		/* by enum tri_fd_kind; -1: it is not there, or not for
+					 * us */
 };
 
 /** No files. */
@@ -34,17 +35,19 @@ uint64_t tri_cgroup_files_limit_above(const struct tri_cgroup_files *f);
 /** What is charged to it, file cache and all; TRI_CGROUP_NONE if it can't be read.  Cheap. */
 uint64_t tri_cgroup_files_charged(const struct tri_cgroup_files *f);
 
-/** What it uses, less the file cache that is on no one's mind; TRI_CGROUP_NONE if it can't be read. */
+/**
+ * What it uses, less the file cache that is on no one's mind; TRI_CGROUP_NONE if it can't be read.
+ */
 uint64_t tri_cgroup_files_usage(const struct tri_cgroup_files *f);
 
 /** CPUs that its quota allows; 0: no quota. */
 double tri_cgroup_files_cpus(const struct tri_cgroup_files *f);
 
 /**
- * Of the calling process: open the files of each level of its memory cgroup, and of its cpu cgroup, that it
- * sees, for a collector.  Fills in what @hello says of the group, and appends to @fds, of room TRI_HELLO_FDS, in
- * which and in hello->fds @n are already.  Returns how many there are then; those from @n on are the caller's
- * to close.
+ * Of the calling process: open the files of each level of its memory cgroup, and of its cpu cgroup,
+ * that it sees, for a collector.  Fills in what @hello says of the group, and appends to @fds, of
+ * room TRI_HELLO_FDS, in which and in hello->fds @n are already.  Returns how many there are then;
+ * those from @n on are the caller's to close.
  */
 size_t tri_cgroup_files_hello(const char *root, struct tri_hello *hello, int *fds, size_t n);
 

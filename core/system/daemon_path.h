@@ -9,8 +9,9 @@
 const char *tri_daemon_installed(void);
 
 /**
- * Where it is in the same tree as @file, which is in bin/ or lib/: ../sbin/tricolord from there.  Only the text is
- * made, and no file is looked at.  Returns @path; NULL: @file names no folder, or the text does not fit.
+ * Where it is in the same tree as @file, which is in bin/ or lib/: ../sbin/tricolord from there.
+ * Only the text is made, and no file is looked at.  Returns @path; NULL: @file names no folder, or
+ * the text does not fit.
  */
 const char *tri_daemon_beside(const char *file, char *path, size_t room);
 

@@ -2,8 +2,9 @@
 /*
  * held.h - that the calling thread holds a lock
  *
- * For functions that are to be called with a lock.  Like assert(), it says so in words that are checked in builds with
- * SANITIZE or POINTS, and it is nothing with NDEBUG, which is set in all others.
+ * For functions that are to be called with a lock.  Like assert(), it says so in words that are
+ * checked in builds with SANITIZE or POINTS, and it is nothing with NDEBUG, which is set in all
+ * others.
  */
 #ifndef TRI_HELD_H
 #define TRI_HELD_H

@@ -19,8 +19,8 @@
 #include "clock.h"
 
 /*
- * The test's table.  A test may set TRICOLOR_POINTS after this was loaded, so it is looked for until
- * it is there; of two threads that find it at once, one maps it in vain.
+ * The test's table.  A test may set TRICOLOR_POINTS after this was loaded, so it is looked for
+ * until it is there; of two threads that find it at once, one maps it in vain.
  */
 static struct tri_point_table *table(void)
 {
@@ -86,7 +86,8 @@ void tri_point(const char *name)
 		if (strncmp(p->name, name, sizeof(p->name)))
 			continue;
 		tid = (uint32_t)syscall(SYS_gettid);
-		if (!meant(p, tid) || !atomic_compare_exchange_strong(&p->state, &armed, TRI_POINT_HELD))
+		if (!meant(p, tid) ||
+		    !atomic_compare_exchange_strong(&p->state, &armed, TRI_POINT_HELD))
 			continue;
 		atomic_store(&p->holder, tid);
 		hold(p);
@@ -105,7 +106,8 @@ bool tri_point_fails(const char *name)
 		struct tri_point *p = &t->point[i];
 
 		if (!strncmp(p->name, name, sizeof(p->name)) &&
-		    meant(p, (uint32_t)syscall(SYS_gettid)) && atomic_load(&p->state) == TRI_POINT_FAIL)
+		    meant(p, (uint32_t)syscall(SYS_gettid)) &&
+		    atomic_load(&p->state) == TRI_POINT_FAIL)
 			fails = true;
 	}
 	errno = saved_errno;

@@ -7,9 +7,11 @@
  *
  * Both are nothing at all unless the library, or the collector, is built with TRI_POINTS (make
  * POINTS=1): then each looks for its name in a table that the test shares with the processes it
- * tests, a file whose path is in TRICOLOR_POINTS.  selftests/integration/points.h is the test's side.
+ * tests, a file whose path is in TRICOLOR_POINTS.  selftests/integration/points.h is the test's
+ * side.
  *
- * May stand anywhere, in signal handlers too: core/system/point.c makes system calls only, and keeps errno.
+ * May stand anywhere, in signal handlers too: core/system/point.c makes system calls only, and
+ * keeps errno.
  */
 #ifndef TRI_POINT_H
 #define TRI_POINT_H
@@ -38,7 +40,8 @@ struct tri_point {
 	_Atomic uint32_t state;		/* enum tri_point_state; futex */
 	_Atomic uint32_t only;		/* thread ID that this is meant for; 0: any */
 	_Atomic uint32_t skip;		/* let so many pass first */
-	_Atomic uint32_t deaf;		/* no signal is handled while it is held, as if it had no CPU */
+	_Atomic uint32_t deaf;		/* no signal is handled while it is held, as if it had no
+					 * CPU */
 	_Atomic uint32_t holder;	/* thread ID */
 	_Atomic uint32_t passed;	/* came by, held or not */
 };

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* saturate.h - sums and differences that stop at the ends of their range instead of wrapping around */
+/*
+ * saturate.h - sums and differences that stop at the ends of their range instead of wrapping around
+ */
 #ifndef TRI_CORE_SATURATE_H
 #define TRI_CORE_SATURATE_H
 

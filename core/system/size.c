@@ -2,8 +2,8 @@
 /*
  * size.c - see size.h
  *
- * A fraction is a whole number over a power of ten, so that no rounding of floating point comes in.  What is left
- * of a byte is dropped.
+ * A fraction is a whole number over a power of ten, so that no rounding of floating point comes in.
+ * What is left of a byte is dropped.
  */
 #include "size.h"
 
@@ -38,7 +38,8 @@ static int unit_shift(const char *unit)
 }
 
 /* Digits behind a point, as @fraction over @scale.  Returns where they end; NULL: they are none. */
-static const char *parse_fraction(const char *text, unsigned __int128 *fraction, unsigned __int128 *scale)
+static const char *parse_fraction(const char *text, unsigned __int128 *fraction,
+				  unsigned __int128 *scale)
 {
 	int digits;
 

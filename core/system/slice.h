@@ -3,8 +3,8 @@
  * slice.h - short time slices, for threads that work little and are waited for
  *
  * Under EEVDF (Linux 6.12 and later) a thread may ask for a shorter slice than the default of some
- * 3 ms: it gets no more CPU time in all, but gets it sooner after a wake-up.  A cycle is a handful of
- * wake-ups of agent and collector, and while CPUs are short each would otherwise cost a slice of
+ * 3 ms: it gets no more CPU time in all, but gets it sooner after a wake-up.  A cycle is a handful
+ * of wake-ups of agent and collector, and while CPUs are short each would otherwise cost a slice of
  * somebody else, in which the heap grows.  Older kernels ignore it.
  */
 #ifndef TRI_CORE_SLICE_H

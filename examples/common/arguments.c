@@ -5,7 +5,8 @@
 
 #include "arguments.h"
 
-uint64_t argument_number(struct argp_state *state, const char *what, const char *arg, uint64_t least, uint64_t most)
+uint64_t argument_number(struct argp_state *state, const char *what, const char *arg,
+			 uint64_t least, uint64_t most)
 {
 	unsigned long long value;
 	char *end;

@@ -11,7 +11,8 @@
 #include <stdint.h>
 
 /* A whole number from @least to @most. */
-uint64_t argument_number(struct argp_state *state, const char *what, const char *arg, uint64_t least, uint64_t most);
+uint64_t argument_number(struct argp_state *state, const char *what, const char *arg,
+			 uint64_t least, uint64_t most);
 
 /* Bytes, at least one and at most @most, with a suffix KiB, MiB or GiB or without. */
 uint64_t argument_size(struct argp_state *state, const char *what, const char *arg, uint64_t most);

@@ -2,8 +2,8 @@
 /*
  * latency.c - times, in classes of a thirty-second of a doubling
  *
- * Times below LATENCY_STEPS ns have a class each.  Above that, the number of the class is made of the
- * place of the highest bit and of the five bits below it.
+ * Times below LATENCY_STEPS ns have a class each.  Above that, the number of the class is made of
+ * the place of the highest bit and of the five bits below it.
  */
 #include "common/latency.h"
 

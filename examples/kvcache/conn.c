@@ -41,7 +41,9 @@ void conn_reply(struct conn *conn, struct text text)
 	conn->part_length[at] = text.length;
 }
 
-/* ---- out -------------------------------------------------------------------------------------- */
+/*
+ * ---- out --------------------------------------------------------------------------------------
+ */
 
 static void has_sent(struct conn *conn, size_t bytes)
 {
@@ -79,7 +81,9 @@ static enum outcome flush(struct conn *conn)
 	return GOES_ON;
 }
 
-/* ---- in --------------------------------------------------------------------------------------- */
+/*
+ * ---- in ---------------------------------------------------------------------------------------
+ */
 
 static void take(struct conn *conn, uint32_t bytes)
 {

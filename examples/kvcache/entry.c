@@ -2,8 +2,8 @@
 /*
  * entry.c - one entry, and its text
  *
- * The text is laid out as the reply to a get has it, so that sending it is one pointer.  It is a leaf:
- * the collector never reads a value.
+ * The text is laid out as the reply to a get has it, so that sending it is one pointer.  It is a
+ * leaf: the collector never reads a value.
  */
 #include <stdio.h>
 #include <string.h>

@@ -2,11 +2,12 @@
 /*
  * kvcache - a cache server whose entries live on the collected heap
  *
- * It speaks the part of memcached's text protocol that a cache needs: get, set, delete, stats, version
- * and quit.  Entries expire at the time that a client gives them, and the least recently used ones
- * make room when the cache is full.
+ * It speaks the part of memcached's text protocol that a cache needs: get, set, delete, stats,
+ * version and quit.  Entries expire at the time that a client gives them, and the least recently
+ * used ones make room when the cache is full.
  *
- *	store.c		entries: a hash table and a list by last use in each of its shards, under a lock
+ *	store.c		entries: a hash table and a list by last use in each of its shards, under a
+ *			lock
  *	entry.c		one entry, and its text as a reply sends it
  *	conn.c		one connection: bytes in, replies out
  *	protocol.c	what a line asks for
@@ -15,9 +16,10 @@
  *	timing.c	how long entries took to be allocated
  *	options.c, main.c
  *
- * What the collected heap is good for here: a reply is the entry's own text, not a copy.  The lock of
- * the shard is held for the look-up only.  An entry that is replaced, evicted or expires while a slow
- * client still receives it needs no reference count: it goes when the last pointer to it has gone.
+ * What the collected heap is good for here: a reply is the entry's own text, not a copy.  The lock
+ * of the shard is held for the look-up only.  An entry that is replaced, evicted or expires while a
+ * slow client still receives it needs no reference count: it goes when the last pointer to it has
+ * gone.
  *
  * Everything is bounded: the bytes of entries, the connections, and what one connection may have
  * waiting to be sent.
@@ -38,7 +40,8 @@
 #define LINE_BYTES_MAX	2048u		/* of a request's first line */
 #define GET_KEYS_MAX	32u		/* in one get */
 #define REAP_ROUND	32u		/* calls of store_reap() that see the whole store */
-#define PARTS_MAX	64u		/* pieces of replies that wait to be sent, for each connection */
+#define PARTS_MAX	64u		/* pieces of replies that wait to be sent, for each
+					 * connection */
 #define VALUE_BYTES_TOP	(64u << 20)	/* what --value-size may be at most */
 
 struct config {
@@ -55,12 +58,16 @@ struct config {
 
 extern const struct config *config;
 
-/* ---- time: whole seconds, of a clock that nobody sets ----------------------------------------- */
+/*
+ * ---- time: whole seconds, of a clock that nobody sets -----------------------------------------
+ */
 
 /* Never 0. */
 uint32_t now_seconds(void);
 
-/* ---- entries ------------------------------------------------------------------------------------ */
+/*
+ * ---- entries ------------------------------------------------------------------------------------
+ */
 
 /* Bytes to send.  @bytes may point into an object of the heap, or at a constant. */
 struct text {
@@ -69,8 +76,8 @@ struct text {
 };
 
 /*
- * A key and its value.  The text is immutable once the entry is in the store.  The links belong to the
- * store, under the lock of the shard.
+ * A key and its value.  The text is immutable once the entry is in the store.  The links belong to
+ * the store, under the lock of the shard.
  */
 struct entry {
 	struct entry *chain;	/* next in the bucket */
@@ -94,7 +101,10 @@ struct entry *entry_new(const char *key, size_t key_length, uint32_t flags, uint
 			uint32_t expires);
 const char *entry_key(const struct entry *entry);
 
-/* ---- times of allocations: nothing but with --timing --------------------------------------------- */
+/*
+ * ---- times of allocations: nothing but with --timing
+ * ---------------------------------------------
+ */
 
 /* Before entry_new(); what it returns is for timing_end(), after it. */
 uint64_t timing_begin(void);
@@ -102,7 +112,9 @@ void timing_end(uint64_t began_ns);
 /* Print them.  The workers have ended. */
 void timing_report(void);
 
-/* ---- the store -------------------------------------------------------------------------------- */
+/*
+ * ---- the store --------------------------------------------------------------------------------
+ */
 
 struct store_figures {
 	uint64_t items;
@@ -128,13 +140,15 @@ void store_reap(void);
 void store_shed(void);
 void store_read(struct store_figures *figures);
 
-/* ---- connections ------------------------------------------------------------------------------ */
+/*
+ * ---- connections ------------------------------------------------------------------------------
+ */
 
 /*
  * One client.  A worker owns it, and no other thread looks at it.
  *
- * Replies are a ring of parts.  A line is looked at only when the ring has room for the longest reply
- * to it, so a client that does not read its replies is not read from.
+ * Replies are a ring of parts.  A line is looked at only when the ring has room for the longest
+ * reply to it, so a client that does not read its replies is not read from.
  */
 struct conn {
 	struct entry *filling;		/* a set whose value is being received, or NULL */
@@ -168,14 +182,16 @@ static inline bool conn_has_room(const struct conn *conn)
 #define CONSTANT(string) ((struct text){ (string), sizeof(string) - 1 })
 
 /*
- * Do what the line says that starts at @line, which is terminated and has no line end.  It may begin a
- * set: then @filling or @skip says how many bytes follow.
+ * Do what the line says that starts at @line, which is terminated and has no line end.  It may
+ * begin a set: then @filling or @skip says how many bytes follow.
  */
 void protocol_line(struct conn *conn, char *line);
 /* The value of @filling is complete. */
 void protocol_filled(struct conn *conn);
 
-/* ---- threads ---------------------------------------------------------------------------------- */
+/*
+ * ---- threads ----------------------------------------------------------------------------------
+ */
 
 struct server_figures {
 	uint32_t connected;

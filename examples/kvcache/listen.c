@@ -2,8 +2,8 @@
 /*
  * listen.c - the socket that clients connect to
  *
- * It says on standard output where it listens: who starts a server with port 0 reads the port there, and
- * that line is the event to wait for.
+ * It says on standard output where it listens: who starts a server with port 0 reads the port
+ * there, and that line is the event to wait for.
  */
 #include <arpa/inet.h>
 #include <errno.h>

@@ -48,7 +48,8 @@ static void raise_descriptors(void)
 	limit.rlim_cur = want < limit.rlim_max ? want : limit.rlim_max;
 	setrlimit(RLIMIT_NOFILE, &limit);
 	if (limit.rlim_cur < want)
-		fprintf(stderr, "kvcache: only %llu descriptors are allowed (ulimit -n): fewer than %u "
+		fprintf(stderr,
+			"kvcache: only %llu descriptors are allowed (ulimit -n): fewer than %u "
 			"connections at a time will be served\n",
 			(unsigned long long)limit.rlim_cur, config->connections);
 }

@@ -32,7 +32,8 @@ static const char *address(struct argp_state *state, const char *arg)
 	unsigned char binary[sizeof(struct in6_addr)];
 
 	if (inet_pton(AF_INET, arg, binary) != 1 && inet_pton(AF_INET6, arg, binary) != 1)
-		argp_error(state, "the address must be a number such as 127.0.0.1 or ::1, not '%s'", arg);
+		argp_error(state, "the address must be a number such as 127.0.0.1 or ::1, not '%s'",
+			   arg);
 	return arg;
 }
 
@@ -54,13 +55,15 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
 		config->memory_bytes = argument_size(state, "the memory", arg, 1ull << 40);
 		break;
 	case OPT_VALUE_SIZE:
-		config->value_bytes_max = (uint32_t)argument_size(state, "a value", arg, VALUE_BYTES_TOP);
+		config->value_bytes_max =
+			(uint32_t)argument_size(state, "a value", arg, VALUE_BYTES_TOP);
 		break;
 	case 't':
 		config->threads = (uint32_t)argument_number(state, "the threads", arg, 1, 256);
 		break;
 	case 'c':
-		config->connections = (uint32_t)argument_number(state, "the connections", arg, 1, 1000000);
+		config->connections =
+			(uint32_t)argument_number(state, "the connections", arg, 1, 1000000);
 		break;
 	case OPT_SHED:
 		config->shed = true;
@@ -73,8 +76,10 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
 		break;
 	case ARGP_KEY_END:
 		if (config->memory_bytes / VALUES_LEAST < config->value_bytes_max)
-			argp_error(state, "the memory must have room for %u of the largest values: set a "
-				   "smaller --value-size", VALUES_LEAST);
+			argp_error(state,
+				   "the memory must have room for %u of the largest values: set a "
+				   "smaller --value-size",
+				   VALUES_LEAST);
 		break;
 	default:
 		return ARGP_ERR_UNKNOWN;

@@ -8,8 +8,8 @@
  *	stats					STAT NAME VALUE ...; END
  *	version, quit
  *
- * SECONDS is 0 for never, up to 30 days from now, or a time of day since 1970 beyond that; a negative
- * one has passed already.
+ * SECONDS is 0 for never, up to 30 days from now, or a time of day since 1970 beyond that; a
+ * negative one has passed already.
  */
 #include <ctype.h>
 #include <errno.h>
@@ -62,7 +62,9 @@ static void reply_unless(struct conn *conn, bool quiet, struct text text)
 		conn_reply(conn, text);
 }
 
-/* ---- get -------------------------------------------------------------------------------------- */
+/*
+ * ---- get --------------------------------------------------------------------------------------
+ */
 
 static void do_get(struct conn *conn, char **rest)
 {
@@ -85,7 +87,9 @@ static void do_get(struct conn *conn, char **rest)
 	conn_reply(conn, end);
 }
 
-/* ---- set, delete ------------------------------------------------------------------------------ */
+/*
+ * ---- set, delete ------------------------------------------------------------------------------
+ */
 
 static uint32_t expiry(long long seconds)
 {
@@ -121,8 +125,9 @@ static void do_set(struct conn *conn, char **rest)
 	}
 	if (!is_key(key) || length > config->value_bytes_max) {
 		conn->skip = (uint64_t)length + 2;
-		conn_reply(conn, is_key(key) ? CONSTANT("SERVER_ERROR object too large for cache\r\n") :
-			   CONSTANT("CLIENT_ERROR bad key\r\n"));
+		conn_reply(conn, is_key(key) ?
+					 CONSTANT("SERVER_ERROR object too large for cache\r\n") :
+					 CONSTANT("CLIENT_ERROR bad key\r\n"));
 		return;
 	}
 	began_ns = timing_begin();
@@ -166,7 +171,9 @@ static void do_delete(struct conn *conn, char **rest)
 		     found ? CONSTANT("DELETED\r\n") : CONSTANT("NOT_FOUND\r\n"));
 }
 
-/* ---- stats ------------------------------------------------------------------------------------ */
+/*
+ * ---- stats ------------------------------------------------------------------------------------
+ */
 
 struct stats {
 	char *bytes;
@@ -239,7 +246,9 @@ static void do_stats(struct conn *conn, char **rest)
 	conn_reply(conn, end);
 }
 
-/* ---- the rest --------------------------------------------------------------------------------- */
+/*
+ * ---- the rest ---------------------------------------------------------------------------------
+ */
 
 static void do_version(struct conn *conn, char **rest)
 {
@@ -259,8 +268,8 @@ void protocol_line(struct conn *conn, char *line)
 		const char *name;
 		void (*run)(struct conn *conn, char **rest);
 	} command[] = {
-		{ "get", do_get }, { "set", do_set }, { "delete", do_delete }, { "stats", do_stats },
-		{ "version", do_version }, { "quit", do_quit },
+		{ "get", do_get },     { "set", do_set },	  { "delete", do_delete },
+		{ "stats", do_stats }, { "version", do_version }, { "quit", do_quit },
 	};
 	char *rest, *name = strtok_r(line, " ", &rest);
 

@@ -2,12 +2,13 @@
 /*
  * store.c - entries by key and by last use
  *
- * The store is cut into shards by the hash of the key, into fewer if values are large.  Each has a lock, a
- * table of chains, a list of its entries from the newest use to the oldest, and a part of the memory.  The
- * tables have their final size from the start, made for entries of ENTRY_BYTES: no request pays for a rehash.
+ * The store is cut into shards by the hash of the key, into fewer if values are large.  Each has a
+ * lock, a table of chains, a list of its entries from the newest use to the oldest, and a part of
+ * the memory.  The tables have their final size from the start, made for entries of ENTRY_BYTES: no
+ * request pays for a rehash.
  *
- * An entry that leaves the store loses its links.  A stale word on some stack that keeps it alive does
- * not keep a chain of others alive, then.
+ * An entry that leaves the store loses its links.  A stale word on some stack that keeps it alive
+ * does not keep a chain of others alive, then.
  */
 #include <errno.h>
 #include <pthread.h>
@@ -17,7 +18,8 @@
 #include "kvcache.h"
 
 #define SHARDS_MAX	64u
-#define SHARD_VALUES	4u	/* the largest values that a shard's part of the memory has room for */
+#define SHARD_VALUES	4u	/* the largest values that a shard's part of the memory has room
+				 * for */
 #define ENTRY_BYTES	256u	/* the tables have a bucket for as many bytes */
 #define BUCKETS_MIN	64u
 
@@ -36,7 +38,8 @@ static struct shard shards[SHARDS_MAX];
 static uint32_t shard_count;	/* a power of two */
 static uint64_t shard_bytes;
 static uint32_t bucket_count;	/* in each shard; a power of two */
-static uint64_t seed;		/* so that nobody can choose keys beforehand that meet in a bucket */
+static uint64_t seed;		/* so that nobody can choose keys beforehand that meet in a
+				 * bucket */
 
 int store_init(uint64_t bytes)
 {
@@ -94,7 +97,9 @@ static struct entry **bucket_of(struct shard *shard, uint64_t hash)
 	return &shard->buckets[hash / SHARDS_MAX & (bucket_count - 1)];
 }
 
-/* ---- the list by last use --------------------------------------------------------------------- */
+/*
+ * ---- the list by last use ---------------------------------------------------------------------
+ */
 
 static void list_add(struct shard *shard, struct entry *entry)
 {
@@ -120,7 +125,9 @@ static void list_remove(struct shard *shard, struct entry *entry)
 	tri_store(&entry->older, NULL);
 }
 
-/* ---- chains ----------------------------------------------------------------------------------- */
+/*
+ * ---- chains -----------------------------------------------------------------------------------
+ */
 
 /* The place that points at the entry of that key, or at NULL. */
 static struct entry **find(struct shard *shard, uint64_t hash, const char *key, size_t length)
@@ -161,7 +168,9 @@ static bool has_expired(const struct entry *entry)
 	return entry->expires && entry->expires <= now_seconds();
 }
 
-/* ---- requests --------------------------------------------------------------------------------- */
+/*
+ * ---- requests ---------------------------------------------------------------------------------
+ */
 
 void store_put(struct entry *entry)
 {
@@ -225,7 +234,9 @@ bool store_delete(const char *key, size_t key_length)
 	return found;
 }
 
-/* ---- by the main thread, and under pressure --------------------------------------------------- */
+/*
+ * ---- by the main thread, and under pressure ---------------------------------------------------
+ */
 
 static void reap_bucket(struct shard *shard, struct entry **at)
 {

@@ -2,8 +2,8 @@
 /*
  * timing.c - how long entries took to be allocated
  *
- * Whatever holds a thread up in an allocation is in these times: marking for the collector, waits for it,
- * and CPUs that others had.  Each thread counts its own.
+ * Whatever holds a thread up in an allocation is in these times: marking for the collector, waits
+ * for it, and CPUs that others had.  Each thread counts its own.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -63,8 +63,9 @@ void timing_report(void)
 	for (struct times *times = all; times; times = times->next)
 		latency_join(&sum, &times->latency);
 	printf("kvcache: %llu entries allocated, us p50 %.1f p99 %.1f p99.9 %.1f max %.1f\n",
-	       (unsigned long long)sum.count, (double)latency_at(&sum, 500) / 1e3, (double)latency_at(&sum, 990) / 1e3,
-	       (double)latency_at(&sum, 999) / 1e3, (double)sum.max_ns / 1e3);
+	       (unsigned long long)sum.count, (double)latency_at(&sum, 500) / 1e3,
+	       (double)latency_at(&sum, 990) / 1e3, (double)latency_at(&sum, 999) / 1e3,
+	       (double)sum.max_ns / 1e3);
 	if (!tri_read_stats(&stats))
 		printf("kvcache: %llu cycles, %llu allocations waited for the kernel's limit, us max %.1f\n",
 		       (unsigned long long)stats.cycles, (unsigned long long)stats.throttled,

@@ -2,13 +2,14 @@
 /*
  * worker.c - threads that serve connections
  *
- * All workers wait for the listening socket, and one of them is woken for each new connection.  Which one the
- * kernel chooses, and it is the same one each time while that keeps up.  So the connection goes to the worker that
- * has the fewest, which then keeps it.  A table by descriptor holds the connections, because epoll's data is no
- * root.  An eventfd that is never read ends all workers.
+ * All workers wait for the listening socket, and one of them is woken for each new connection.
+ * Which one the kernel chooses, and it is the same one each time while that keeps up.  So the
+ * connection goes to the worker that has the fewest, which then keeps it.  A table by descriptor
+ * holds the connections, because epoll's data is no root.  An eventfd that is never read ends all
+ * workers.
  *
- * When there are no descriptors left for the process, a worker leaves the listening socket alone for
- * a while: it would be ready all the time, and nothing could be done about it.
+ * When there are no descriptors left for the process, a worker leaves the listening socket alone
+ * for a while: it would be ready all the time, and nothing could be done about it.
  */
 #include <errno.h>
 #include <netinet/in.h>
@@ -56,7 +57,9 @@ static int watch(struct worker *worker, int op, int fd, uint32_t events)
 	return epoll_ctl(worker->epoll, op, fd, &event) ? -errno : 0;
 }
 
-/* ---- connections ------------------------------------------------------------------------------ */
+/*
+ * ---- connections ------------------------------------------------------------------------------
+ */
 
 static void conn_close(struct conn *conn)
 {
@@ -150,7 +153,9 @@ static void serve(struct worker *worker, struct conn *conn)
 	}
 }
 
-/* ---- the thread ------------------------------------------------------------------------------- */
+/*
+ * ---- the thread -------------------------------------------------------------------------------
+ */
 
 /* Returns false when the server ends. */
 static bool handle(struct worker *worker, int fd)

@@ -2,8 +2,8 @@
 /*
  * client.c - one connection: make a request, take the answer in, check it
  *
- * All values are cut from one text, whose period is longer than any of them: where a value starts depends
- * on its key.  So a value of another key, or a part that was overwritten, is noticed.
+ * All values are cut from one text, whose period is longer than any of them: where a value starts
+ * depends on its key.  So a value of another key, or a part that was overwritten, is noticed.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -48,7 +48,9 @@ static const char *value_of(uint32_t key)
 	return values + key * 40503u % STARTS;
 }
 
-/* ---- open, close ------------------------------------------------------------------------------ */
+/*
+ * ---- open, close ------------------------------------------------------------------------------
+ */
 
 static int connect_path(int fd)
 {
@@ -80,7 +82,10 @@ static int connect_port(int fd, int family)
 
 int client_open(struct client *client, uint64_t seed)
 {
-	int family = config->path ? AF_UNIX : strchr(config->address, ':') ? AF_INET6 : AF_INET, err;
+	int family = config->path		  ? AF_UNIX :
+		     strchr(config->address, ':') ? AF_INET6 :
+						    AF_INET,
+	    err;
 
 	memset(client, 0, sizeof(*client));
 	client->random = seed * 0x9e3779b97f4a7c15ull + 1;
@@ -108,13 +113,16 @@ void client_close(struct client *client)
 	client->out = client->in = NULL;
 }
 
-/* ---- ask -------------------------------------------------------------------------------------- */
+/*
+ * ---- ask --------------------------------------------------------------------------------------
+ */
 
 static int push(struct client *client)
 {
 	while (client->out_sent < client->out_length) {
-		ssize_t sent = send(client->fd, client->out + client->out_sent,
-				    client->out_length - client->out_sent, MSG_NOSIGNAL | MSG_DONTWAIT);
+		ssize_t sent =
+			send(client->fd, client->out + client->out_sent,
+			     client->out_length - client->out_sent, MSG_NOSIGNAL | MSG_DONTWAIT);
 
 		if (sent < 0 && errno == EINTR)
 			continue;
@@ -139,8 +147,9 @@ int client_ask(struct client *client, uint32_t key, bool sets)
 	client->out_sent = 0;
 	client->in_length = 0;
 	if (client->sets) {
-		client->out_length = (uint32_t)snprintf(client->out, LINE_BYTES_MAX, "set key:%u 0 %u %u\r\n",
-							key, config->expire_seconds, length);
+		client->out_length =
+			(uint32_t)snprintf(client->out, LINE_BYTES_MAX, "set key:%u 0 %u %u\r\n",
+					   key, config->expire_seconds, length);
 		memcpy(client->out + client->out_length, value_of(key), length);
 		memcpy(client->out + client->out_length + length, "\r\n", 2);
 		client->out_length += length + 2;
@@ -152,7 +161,9 @@ int client_ask(struct client *client, uint32_t key, bool sets)
 	return push(client);
 }
 
-/* ---- the answer ------------------------------------------------------------------------------- */
+/*
+ * ---- the answer -------------------------------------------------------------------------------
+ */
 
 static bool starts(const struct client *client, const char *with)
 {
@@ -174,7 +185,8 @@ static uint32_t expected_length(const struct client *client, char *line)
 {
 	uint32_t length = value_length(client->key);
 
-	return (uint32_t)snprintf(line, LINE_BYTES_MAX, "VALUE key:%u 0 %u\r\n", client->key, length) +
+	return (uint32_t)snprintf(line, LINE_BYTES_MAX, "VALUE key:%u 0 %u\r\n", client->key,
+				  length) +
 	       length + (uint32_t)strlen("\r\nEND\r\n");
 }
 
@@ -191,14 +203,17 @@ static int judge_get(struct client *client, struct results *results)
 {
 	char line[LINE_BYTES_MAX];
 	uint32_t length = expected_length(client, line);
-	uint32_t known = client->in_length < strlen(line) ? client->in_length : (uint32_t)strlen(line);
+	uint32_t known =
+		client->in_length < strlen(line) ? client->in_length : (uint32_t)strlen(line);
 
 	if (is(client, "END\r\n")) {
 		results->misses++;
 		return 1;
 	}
 	if (client->in_length < length)
-		return !memcmp(client->in, line, known) || !memcmp(client->in, "END\r\n", known) ? 0 : -EPROTO;
+		return !memcmp(client->in, line, known) || !memcmp(client->in, "END\r\n", known) ?
+			       0 :
+			       -EPROTO;
 	if (client->in_length > length || !is_right_value(client, line))
 		return -EPROTO;
 	results->hits++;
@@ -211,8 +226,10 @@ static int judge_set(const struct client *client)
 
 	if (is(client, stored))
 		return 1;
-	return client->in_length < strlen(stored) && !memcmp(client->in, stored, client->in_length) ?
-	       0 : -EPROTO;
+	return client->in_length < strlen(stored) &&
+			       !memcmp(client->in, stored, client->in_length) ?
+		       0 :
+		       -EPROTO;
 }
 
 static int judge(struct client *client, struct results *results)
@@ -224,7 +241,9 @@ static int judge(struct client *client, struct results *results)
 		results->refused++;
 		return 1;
 	}
-	/* All words that may come begin differently, but for STORED's and this one's first letter. */
+	/*
+	 * All words that may come begin differently, but for STORED's and this one's first letter.
+	 */
 	if (!memcmp(client->in, error, known))
 		return 0;
 	return client->sets ? judge_set(client) : judge_get(client, results);

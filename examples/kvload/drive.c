@@ -2,8 +2,8 @@
 /*
  * drive.c - the threads
  *
- * Each asks on all of its connections, and again on one whose answer has come.  When the time is over,
- * or the operations are used up, it waits for the answers that are under way, and ends.
+ * Each asks on all of its connections, and again on one whose answer has come.  When the time is
+ * over, or the operations are used up, it waits for the answers that are under way, and ends.
  */
 #include <errno.h>
 #include <pthread.h>
@@ -96,7 +96,8 @@ static int run(struct driver *driver)
 	for (uint32_t i = 0; i < driver->count && !err; i++) {
 		err = ask_next(driver, &driver->clients[i]);
 		if (!err)
-			err = watch(driver, &driver->clients[i], first ? EPOLL_CTL_ADD : EPOLL_CTL_MOD);
+			err = watch(driver, &driver->clients[i],
+				    first ? EPOLL_CTL_ADD : EPOLL_CTL_MOD);
 	}
 	while (!err && driver->under_way && !failed) {
 		int ready = epoll_wait(driver->epoll, events, EVENTS_MAX, ANSWER_SECONDS * 1000);
@@ -121,7 +122,9 @@ static void *driver_main(void *argument)
 	return NULL;
 }
 
-/* ---- start and end ---------------------------------------------------------------------------- */
+/*
+ * ---- start and end ----------------------------------------------------------------------------
+ */
 
 static int driver_open(struct driver *driver, uint32_t number)
 {
@@ -168,7 +171,8 @@ static int run_all(struct driver *drivers, uint32_t seconds)
 	begun = 0;
 	end_ns = now_ns() + seconds * 1000000000ull;
 	while (started < config->threads && !err) {
-		err = -pthread_create(&drivers[started].thread, NULL, driver_main, &drivers[started]);
+		err = -pthread_create(&drivers[started].thread, NULL, driver_main,
+				      &drivers[started]);
 		started += !err;
 	}
 	if (err)
@@ -216,7 +220,8 @@ int drive(struct results *sum, uint64_t *took_ns)
 		*took_ns = now_ns() - *took_ns;
 	}
 	if (err)
-		fprintf(stderr, "kvload: %s: %s\n", err == -EPROTO ? "wrong answer" : what, strerror(-err));
+		fprintf(stderr, "kvload: %s: %s\n", err == -EPROTO ? "wrong answer" : what,
+			strerror(-err));
 	for (uint32_t i = 0; i < opened; i++) {
 		add_up(sum, &drivers[i].results);
 		driver_close(&drivers[i]);

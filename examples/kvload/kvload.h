@@ -2,8 +2,9 @@
 /*
  * kvload - a load for kvcache, or another server of memcached's text protocol
  *
- * Each thread has some of the connections, each of which has one request under way.  The value of a key
- * is known: its length and its bytes are made from the key's number.  So each answer is checked in full.
+ * Each thread has some of the connections, each of which has one request under way.  The value of a
+ * key is known: its length and its bytes are made from the key's number.  So each answer is checked
+ * in full.
  *
  *	client.c	one connection: make a request, take the answer in, check it
  *	drive.c		the threads
@@ -47,7 +48,9 @@ uint64_t now_ns(void);
 /* 32 random bits. */
 uint64_t next_random(uint64_t *state);
 
-/* ---- connections ------------------------------------------------------------------------------ */
+/*
+ * ---- connections ------------------------------------------------------------------------------
+ */
 
 struct results {
 	uint64_t operations;
@@ -81,14 +84,16 @@ void client_close(struct client *client);
 /* Make the next request, and send what goes out at once.  Returns 0 or -errno. */
 int client_ask(struct client *client, uint32_t key, bool sets);
 /*
- * The socket is ready: go on.  Returns 1 when the answer is complete and counted, 0 if more is needed, or
- * -errno; -EPROTO after an answer that was wrong.
+ * The socket is ready: go on.  Returns 1 when the answer is complete and counted, 0 if more is
+ * needed, or -errno; -EPROTO after an answer that was wrong.
  */
 int client_go_on(struct client *client, struct results *results);
 /* Whether it waits for the socket to take more. */
 bool client_is_sending(const struct client *client);
 
-/* ---- threads ---------------------------------------------------------------------------------- */
+/*
+ * ---- threads ----------------------------------------------------------------------------------
+ */
 
 /* Run the load, which took @took_ns then.  Returns 0, or -errno after it has said why. */
 int drive(struct results *sum, uint64_t *took_ns);

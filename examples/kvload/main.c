@@ -22,7 +22,8 @@ uint64_t now_ns(void)
 static void report(const struct results *results, uint64_t took_ns)
 {
 	const struct latency *latency = &results->latency;
-	double seconds = (double)took_ns / 1e9, rate = took_ns ? (double)results->operations / seconds : 0;
+	double seconds = (double)took_ns / 1e9,
+	       rate = took_ns ? (double)results->operations / seconds : 0;
 
 	printf("kvload: %llu operations in %.2f s, %.0f/s, %llu hits, %llu misses, %llu refused, "
 	       "%llu wrong\n",

@@ -12,7 +12,8 @@
 enum { OPT_VALUE_SIZE = 256, OPT_SET, OPT_EXPIRE, OPT_SEED, OPT_FILL };
 
 static const struct argp_option options[] = {
-	{ "address", 'a', "ADDRESS", 0, "The server's address, of this machine (default 127.0.0.1)", 0 },
+	{ "address", 'a', "ADDRESS", 0, "The server's address, of this machine (default 127.0.0.1)",
+	  0 },
 	{ "port", 'p', "N", 0, "and port (default 11211)", 0 },
 	{ "unix", 'u', "PATH", 0, "The server's socket in the file system instead", 0 },
 	{ "connections", 'c', "N", 0, "Connections (default 16)", 0 },
@@ -21,7 +22,8 @@ static const struct argp_option options[] = {
 	{ "operations", 'n', "N", 0, "or after N requests, if that is sooner", 0 },
 	{ "keys", 'k', "N", 0, "Keys (default 60000)", 0 },
 	{ "value-size", OPT_VALUE_SIZE, "LEAST-MOST", 0, "Bytes of a value (default 100-1600)", 0 },
-	{ "set", OPT_SET, "PERCENT", 0, "Requests that are a set; the rest is a get (default 30)", 0 },
+	{ "set", OPT_SET, "PERCENT", 0, "Requests that are a set; the rest is a get (default 30)",
+	  0 },
 	{ "expire", OPT_EXPIRE, "SECONDS", 0, "What is set expires then (default 0, never)", 0 },
 	{ "fill", OPT_FILL, NULL, 0, "Set each key once before the load begins", 0 },
 	{ "seed", OPT_SEED, "N", 0, "Seed of everything random (default 1)", 0 },
@@ -33,8 +35,10 @@ static void value_size(struct argp_state *state, struct config *config, const ch
 	unsigned int least, most;
 	char rest;
 
-	if (sscanf(arg, "%u-%u%c", &least, &most, &rest) != 2 || least > most || most > VALUE_BYTES_TOP)
-		argp_error(state, "the size of a value must be such as 100-1600, at most %u, not '%s'",
+	if (sscanf(arg, "%u-%u%c", &least, &most, &rest) != 2 || least > most ||
+	    most > VALUE_BYTES_TOP)
+		argp_error(state,
+			   "the size of a value must be such as 100-1600, at most %u, not '%s'",
 			   VALUE_BYTES_TOP, arg);
 	config->value_least = least;
 	config->value_most = most;
@@ -49,7 +53,8 @@ static const char *loopback(struct argp_state *state, const char *arg)
 	if (inet_pton(AF_INET, arg, &v4) == 1 && ntohl(v4.s_addr) >> 24 == 127)
 		return arg;
 	if (inet_pton(AF_INET6, arg, &v6) != 1 || !IN6_IS_ADDR_LOOPBACK(&v6))
-		argp_error(state, "the address must be of this machine, 127.0.0.1 or ::1, not '%s'", arg);
+		argp_error(state, "the address must be of this machine, 127.0.0.1 or ::1, not '%s'",
+			   arg);
 	return arg;
 }
 
@@ -68,7 +73,8 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
 		config->path = arg;
 		break;
 	case 'c':
-		config->connections = (uint32_t)argument_number(state, "the connections", arg, 1, 10000);
+		config->connections =
+			(uint32_t)argument_number(state, "the connections", arg, 1, 10000);
 		break;
 	case 't':
 		config->threads = (uint32_t)argument_number(state, "the threads", arg, 1, 256);
@@ -89,7 +95,8 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
 		config->set_percent = (uint32_t)argument_number(state, "the sets", arg, 0, 100);
 		break;
 	case OPT_EXPIRE:
-		config->expire_seconds = (uint32_t)argument_number(state, "the expiry", arg, 0, 2592000);
+		config->expire_seconds =
+			(uint32_t)argument_number(state, "the expiry", arg, 0, 2592000);
 		break;
 	case OPT_SEED:
 		config->seed = argument_number(state, "the seed", arg, 0, UINT32_MAX);

@@ -46,7 +46,8 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
 		config->max_bytes = argument_size(state, "--max-bytes", arg, 1ull << 40);
 		break;
 	case 's':
-		config->seconds = (unsigned int)argument_number(state, "--seconds", arg, 0, 1u << 30);
+		config->seconds =
+			(unsigned int)argument_number(state, "--seconds", arg, 0, 1u << 30);
 		break;
 	case 't':
 		config->threads = (unsigned int)argument_number(state, "--threads", arg, 1, 1024);

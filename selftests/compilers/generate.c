@@ -4,11 +4,12 @@
  *
  *	generate SEED COUNT >loops.c
  *
- * A function gets one to three objects and does to them what programs do: it walks them up and down,
- * by index and by pointer, with strides, biased indices (p[i - k] with i from k on), negative indices
- * from the middle, nested and unrolled by hand; reads, writes, copies; follows pointers; and calls
- * something in between, or not.  All indices are in range by construction, and nothing is undefined
- * in C but what a compiler can't see.  (The bias of an index is the program's, the pointers are good.)
+ * A function gets one to three objects and does to them what programs do: it walks them up and
+ * down, by index and by pointer, with strides, biased indices (p[i - k] with i from k on), negative
+ * indices from the middle, nested and unrolled by hand; reads, writes, copies; follows pointers;
+ * and calls something in between, or not.  All indices are in range by construction, and nothing is
+ * undefined in C but what a compiler can't see.  (The bias of an index is the program's, the
+ * pointers are good.)
  */
 #include <stdarg.h>
 #include <stdbool.h>
@@ -39,9 +40,12 @@ static struct access in_reach[24];
 static int nin_reach;
 
 static const char *const type_of[] = {
-	[LONGS] = "long", [INTS] = "int", [SHORTS] = "short", [BYTES] = "unsigned char",
-	[DOUBLES] = "double", [ONES] = "struct one", [TWOS] = "struct two", [THREES] = "struct three",
-	[MATRIX] = "row", [POINTERS] = "link", [LIST] = "struct node",
+	[LONGS] = "long",	[INTS] = "int",
+	[SHORTS] = "short",	[BYTES] = "unsigned char",
+	[DOUBLES] = "double",	[ONES] = "struct one",
+	[TWOS] = "struct two",	[THREES] = "struct three",
+	[MATRIX] = "row",	[POINTERS] = "link",
+	[LIST] = "struct node",
 };
 
 static unsigned int below(unsigned int n)
@@ -191,7 +195,8 @@ static void statement(bool in_loop)
 		if (a->object->kind == b->object->kind && a->object->kind != POINTERS &&
 		    a->object->kind != LIST && a->object->kind != MATRIX) {
 			id = names++;
-			line("%s *r%d = s & 1 ? &%s : &%s;", type_of[a->object->kind], id, a->text, b->text);
+			line("%s *r%d = s & 1 ? &%s : &%s;", type_of[a->object->kind], id, a->text,
+			     b->text);
 			safepoint_here();
 			line("s += memcmp(r%d, &%s, sizeof(*r%d)) != 0;", id, b->text, id);
 		}
@@ -213,12 +218,16 @@ static void body(bool in_loop);
 /* What an index is counted from. */
 static const char *bias(void)
 {
-	static const char *const biases[] = { "0", "0", "k", "k", "7", "-1000", "1048576", "(-k)", "m" };
+	static const char *const biases[] = { "0",     "0",	  "k",	  "k", "7",
+					      "-1000", "1048576", "(-k)", "m" };
 
 	return biases[below(sizeof(biases) / sizeof(biases[0]))];
 }
 
-/* The index that goes with a counter from the bias @from on; m is BIAS, which a compiler can't know. */
+/*
+ * The index that goes with a counter from the bias @from on; m is BIAS, which a compiler can't
+ * know.
+ */
 static void index_up(char *to, size_t size, int id, const char *from)
 {
 	if (!strcmp(from, "0"))
@@ -256,7 +265,8 @@ static void walk_list(void)
 	for (i = 0; i < nobjects; i++) {
 		if (objects[i].kind != LIST)
 			continue;
-		line("for (struct node *q%d = %s; q%d; q%d = q%d->next) {", id, objects[i].name, id, id, id);
+		line("for (struct node *q%d = %s; q%d; q%d = q%d->next) {", id, objects[i].name, id,
+		     id, id);
 		depth++;
 		reach(&objects[i], "(*q%d)", id);
 		body(true);
@@ -285,7 +295,8 @@ static void loop_by_index(void)
 		line("for (%s i%d = %s; i%d != %s + n; i%d++) {", counter, id, from, id, from, id);
 		break;
 	case 1:
-		line("for (%s i%d = %s + n - 1; i%d >= %s; i%d--) {", counter, id, from, id, from, id);
+		line("for (%s i%d = %s + n - 1; i%d >= %s; i%d--) {", counter, id, from, id, from,
+		     id);
 		break;
 	case 3:
 		unrolled = 2 + (int)below(3);
@@ -307,7 +318,8 @@ static void loop_by_index(void)
 		if (form == 3)
 			reach(o, "%s[i%d + %u]", o->name, id, below((unsigned int)unrolled));
 		else if (form == 4)
-			reach(o, "%s[i%d * %d + %u]", o->name, id, unrolled, below((unsigned int)unrolled));
+			reach(o, "%s[i%d * %d + %u]", o->name, id, unrolled,
+			      below((unsigned int)unrolled));
 		else if (form == 2 && chance(70))
 			reach(o, "%s[%s + n - 1 - i%d]", o->name, from, id);
 		else
@@ -331,8 +343,8 @@ static void loop_by_pointer(void)
 
 	switch (form) {
 	case 0:
-		line("for (%s *q%d = %s, *z%d = %s + n; q%d < z%d; q%d++) {", type, id, o->name, id, o->name,
-		     id, id, id);
+		line("for (%s *q%d = %s, *z%d = %s + n; q%d < z%d; q%d++) {", type, id, o->name, id,
+		     o->name, id, id, id);
 		break;
 	case 1:
 		line("%s *q%d = %s + n;", type, id, o->name);
@@ -399,7 +411,8 @@ static void straight(void)
 	unsigned int i;
 
 	for (i = 0; i < 4; i++) {
-		reach(o, chance(50) ? "%s[m - %d]" : "%s[m + k - k - %d]", o->name, BIAS - (int)below(8));
+		reach(o, chance(50) ? "%s[m - %d]" : "%s[m + k - k - %d]", o->name,
+		      BIAS - (int)below(8));
 		reach(o, "%s[k - n + (n - k) + %u]", o->name, below(8));
 	}
 	for (i = 0; i < 3 + below(6); i++)
@@ -485,7 +498,8 @@ int main(int argc, char **argv)
 	}
 	printf("const struct loop loops[] = {\n");
 	for (i = 0; i < count; i++)
-		printf("\t{ (loop_fn *)f%u, { %d, %d, %d } },\n", i, kinds[i][0], kinds[i][1], kinds[i][2]);
+		printf("\t{ (loop_fn *)f%u, { %d, %d, %d } },\n", i, kinds[i][0], kinds[i][1],
+		       kinds[i][2]);
 	printf("};\nconst unsigned int nloops = %u;\n", count);
 	free(kinds);
 	return fflush(stdout) || ferror(stdout);

@@ -2,8 +2,8 @@
 /*
  * hidden.c - ordinary loops that gcc 12 hid an object in, with the collector itself
  *
- * In each the only pointer to the object is a parameter, and gcc's -fivopts left a register with p - 8 MiB,
- * with p + 40 + 48 n, or with p - 48, across the call of safepoint(), which collects.
+ * In each the only pointer to the object is a parameter, and gcc's -fivopts left a register with p
+ * - 8 MiB, with p + 40 + 48 n, or with p - 48, across the call of safepoint(), which collects.
  * With -DLATE the functions have options of their own, which must not bring the pass back.
  */
 #include <stdio.h>

@@ -3,13 +3,14 @@
 #
 # run.sh - no compiler hides an object from the collector; results as TAP
 #
-#	run.sh [quick]	what `make check` runs: the system's gcc, a hundred loops at each of four levels
+#	run.sh [quick]	what `make check` runs: the system's gcc, a hundred loops at each of four
+#			levels
 #	run.sh all	each gcc and clang that is found, at each level, 500 loops each; some
 #			minutes a compiler
 #
 # generate.c writes random loops, step.c runs them with a collection at each instruction.
-# The last tests are that it would be noticed: without the pragma of tricolor.h objects are lost; and
-# that the loops of hidden.c, seen lost by the collector itself, are not with it.
+# The last tests are that it would be noticed: without the pragma of tricolor.h objects are lost;
+# and that the loops of hidden.c, seen lost by the collector itself, are not with it.
 #
 # Environment: O, the build folder; SEED, to repeat a run; COMPILERS; LOOPS, for each level.
 

@@ -4,18 +4,19 @@
  *
  *	step [-v] [N]	all loops, or only number N
  *
- * No collector is fast enough to collect at each instruction, so this one is a model of what the library
- * finds in an interrupted thread.  The trap flag makes each instruction end in a signal, whose handler
- * looks for the objects, by the library's rules: every aligned word of the signal frame (all registers) and of
- * the stack from its red zone up, one past the end included; in the C library sums of registers too; and
- * what is reached from there.  An object that it does not find is as good as freed: its page is taken away at once.  So
- * a later access to it is a fault, for sure, and each has a name: which loop, where it was lost, where used.
+ * No collector is fast enough to collect at each instruction, so this one is a model of what the
+ * library finds in an interrupted thread.  The trap flag makes each instruction end in a signal,
+ * whose handler looks for the objects, by the library's rules: every aligned word of the signal
+ * frame (all registers) and of the stack from its red zone up, one past the end included; in the C
+ * library sums of registers too; and what is reached from there.  An object that it does not find
+ * is as good as freed: its page is taken away at once.  So a later access to it is a fault, for
+ * sure, and each has a name: which loop, where it was lost, where used.
  *
  * What only reads such an object and comes to the same result has read what it did not use
  * (a vector load of a whole group): that is no fault.  A store is.
  *
- * The loop runs on a stack of its own.  Nothing but the registers that its parameters are in holds its
- * objects when it begins.
+ * The loop runs on a stack of its own.  Nothing but the registers that its parameters are in holds
+ * its objects when it begins.
  */
 #include <errno.h>
 #include <signal.h>
@@ -31,7 +32,8 @@
 #include "libclient/registers.h"
 
 #define MAX_STEPS 4000
-#define STRIDE 8192			/* an object has a page, and one that is never there behind it */
+#define STRIDE 8192			/* an object has a page, and one that is never there
+					 * behind it */
 #define PAGE 4096
 #define OBJECTS (3 * (ELEMENTS + 1))
 #define STACK_BYTES 65536
@@ -93,7 +95,10 @@ static void find_candidates(void *unused, const uint64_t *words)
 	find_words((uintptr_t)words, (uintptr_t)(words + TRI_CANDIDATES));
 }
 
-/* What is found leads on; once is enough for a pointer array, and a list needs as many as it is long. */
+/*
+ * What is found leads on; once is enough for a pointer array, and a list needs as many as it is
+ * long.
+ */
 static void trace(void)
 {
 	bool again = true, was[OBJECTS], seen[OBJECTS] = { false };
@@ -139,11 +144,14 @@ static void on_step(int sig, siginfo_t *info, void *context)
 	memset(found, 0, sizeof(found));
 	find_words((uintptr_t)uc, frame_end(uc));
 	find_words(sp - 128, (uintptr_t)stack + STACK_BYTES);
-	/* The library makes no difference; but a loop should not need what is there for the C library. */
+	/*
+	 * The library makes no difference; but a loop should not need what is there for the C
+	 * library.
+	 */
 	if ((uint64_t)regs[REG_RIP] - (uint64_t)(uintptr_t)__executable_start >=
 	    (uint64_t)(etext - __executable_start))
-		tri_register_candidates(regs, (uint64_t)(uintptr_t)arena, (uint64_t)OBJECTS * STRIDE,
-					find_candidates, NULL);
+		tri_register_candidates(regs, (uint64_t)(uintptr_t)arena,
+					(uint64_t)OBJECTS * STRIDE, find_candidates, NULL);
 	trace();
 	for (i = 0; i < OBJECTS; i++) {
 		struct object *o = &objects[i];
@@ -190,8 +198,15 @@ static void on_fault(int sig, siginfo_t *info, void *context)
 /* ------------------------------------------------------------------------------------------ */
 
 static const size_t size_of[] = {
-	[LONGS] = 8, [INTS] = 4, [SHORTS] = 2, [BYTES] = 1, [DOUBLES] = 8, [ONES] = sizeof(struct one),
-	[TWOS] = sizeof(struct two), [THREES] = sizeof(struct three), [MATRIX] = 6 * sizeof(long),
+	[LONGS] = 8,
+	[INTS] = 4,
+	[SHORTS] = 2,
+	[BYTES] = 1,
+	[DOUBLES] = 8,
+	[ONES] = sizeof(struct one),
+	[TWOS] = sizeof(struct two),
+	[THREES] = sizeof(struct three),
+	[MATRIX] = 6 * sizeof(long),
 	[POINTERS] = 8,
 };
 
@@ -232,7 +247,9 @@ static struct object *make(int place, size_t bytes, uint64_t *seed)
 	return o;
 }
 
-/* Parameter @i: an object, and those that it leads to.  The collector must not see it on the way. */
+/*
+ * Parameter @i: an object, and those that it leads to.  The collector must not see it on the way.
+ */
 static uint64_t prepare(int i, enum kind kind, uint64_t *seed)
 {
 	int first = 3 + i * ELEMENTS, k;
@@ -247,7 +264,8 @@ static uint64_t prepare(int i, enum kind kind, uint64_t *seed)
 			n->holds_pointers = true;
 			((struct node *)n->start)->next = NULL;
 			if (k && kind == LIST)
-				((struct node *)objects[first + k - 1].start)->next = (void *)n->start;
+				((struct node *)objects[first + k - 1].start)->next =
+					(void *)n->start;
 		}
 		if (kind == LIST)
 			return (uint64_t)(uintptr_t)objects[first].start;
@@ -324,7 +342,8 @@ static int check(unsigned int number)
 {
 	static const long biases[] = { 0, 1, 4, 100, -100, 1 << 20, -(1 << 20), 6 };
 	uint64_t seed = (number + 1) * 0x9e3779b97f4a7c15ull | 1, plain, stepped;
-	long n = (long)(8 + draw_below(&seed, draw_below(&seed, 4) ? 4 : ELEMENTS - 7)), k = biases[draw_below(&seed, 8)];
+	long n = (long)(8 + draw_below(&seed, draw_below(&seed, 4) ? 4 : ELEMENTS - 7)),
+	     k = biases[draw_below(&seed, 8)];
 	const struct loop *l = &loops[number];
 
 	plain = call(l, seed, n, k, false);
@@ -332,12 +351,14 @@ static int check(unsigned int number)
 	all_steps += steps;
 	if (!touched.written && plain == stepped) {
 		if (verbose && touched.read)
-			printf("# loop %u reads what it does not use at %#lx\n", number, touched.at);
+			printf("# loop %u reads what it does not use at %#lx\n", number,
+			       touched.at);
 		return 0;
 	}
-	printf("# loop %u (n %ld, k %ld): an object is lost at %#lx (step %lu) and %s at %#lx\n", number, n, k,
-	       touched.object ? touched.object->lost_at : 0, touched.object ? touched.object->lost_step : 0,
-	       touched.written ? "written" : "read", touched.at);
+	printf("# loop %u (n %ld, k %ld): an object is lost at %#lx (step %lu) and %s at %#lx\n",
+	       number, n, k, touched.object ? touched.object->lost_at : 0,
+	       touched.object ? touched.object->lost_step : 0, touched.written ? "written" : "read",
+	       touched.at);
 	return 1;
 }
 

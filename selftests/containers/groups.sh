@@ -2,8 +2,8 @@
 #
 # groups.sh - to be sourced: memory control groups, of either version
 #
-# The groups of a run are below one of its own, $group_top.  That of a container is $group_above, which ends
-# with a slash or is empty, and the container's name.
+# The groups of a run are below one of its own, $group_top.  That of a container is $group_above,
+# which ends with a slash or is empty, and the container's name.
 
 group_top=tricolor-containers.$$
 group_above=
@@ -47,14 +47,15 @@ group_make()
 	[ $# -lt 2 ] || group_set "$group_root/$group_top/$1" "$2"
 }
 
-# The folder of container NAME, which start() has made a note of: one of the same name may be left of a container that
-# was in another group.
+# The folder of container NAME, which start() has made a note of: one of the same name may be left
+# of a container that was in another group.
 group_folder()
 {
 	eval "echo \"\$group_root/\$folder_$1\""
 }
 
-# group_set FOLDER BYTES.  In version 1 the limit of memory and swap may never be below that of memory.
+# group_set FOLDER BYTES.  In version 1 the limit of memory and swap may never be below that of
+# memory.
 group_set()
 {
 	swap=$1/memory.memsw.limit_in_bytes
@@ -63,8 +64,8 @@ group_set()
 	[ ! -e "$swap" ] || echo "$2" >"$swap" 2>/dev/null || :
 }
 
-# The folders of the groups that the processes of container NAME are in.  Its engine may have made some below, one
-# of them for its own monitor.
+# The folders of the groups that the processes of container NAME are in.  Its engine may have made
+# some below, one of them for its own monitor.
 groups_of()
 {
 	find "$(group_folder "$1")" -name cgroup.procs ! -path '*conmon*' -exec grep -lq . {} \; -printf '%h\n'
@@ -90,8 +91,8 @@ group_processes()
 	done
 }
 
-# podman makes groups of the same names in each hierarchy of version 1, and removes only the lowest ones.  One whose
-# last process is about to end can't be removed yet.
+# podman makes groups of the same names in each hierarchy of version 1, and removes only the lowest
+# ones.  One whose last process is about to end can't be removed yet.
 groups_removed()
 {
 	for hierarchy in "${group_root:-}" /sys/fs/cgroup/*; do

@@ -2,9 +2,9 @@
 #
 # namespaces.sh - to be sourced: containers by unshare(1), where podman can't run
 #
-# A container is a folder of its own with the image's files, entered with namespaces of its own for mounts,
-# processes, IPC, names, network and control groups.  It sees its control group as podman shows it.  The option
-# noproc leaves /proc away, which no other engine can.
+# A container is a folder of its own with the image's files, entered with namespaces of its own for
+# mounts, processes, IPC, names, network and control groups.  It sees its control group as podman
+# shows it.  The option noproc leaves /proc away, which no other engine can.
 
 namespaces_init()
 {

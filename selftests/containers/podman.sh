@@ -2,9 +2,10 @@
 #
 # podman.sh - to be sourced: containers by podman
 #
-# All that it stores is below $work.  Images are made of a folder, never fetched.  Which run-time and which
-# limits of descriptors and processes work depends on where this runs: inside another container the hard
-# limits may not be raised, and crun refuses systems that have both versions of control groups.
+# All that it stores is below $work.  Images are made of a folder, never fetched.  Which run-time
+# and which limits of descriptors and processes work depends on where this runs: inside another
+# container the hard limits may not be raised, and crun refuses systems that have both versions of
+# control groups.
 
 podman_base()
 {

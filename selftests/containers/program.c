@@ -3,14 +3,16 @@
  * program.c - the program in a container: it does what it reads on standard input
  *
  *	hold MIB	have MIB MiB alive, in all
- *	churn MIB	allocate MIB MiB more, of which nothing stays, and look at what lives meanwhile
+ *	churn MIB	allocate MIB MiB more, of which nothing stays, and look at what lives
+ *			meanwhile
  *	collector	wait until there is a collector, and it has made a cycle
  *	limit LOW HIGH	wait until the heap's memory limit is between the two, in MiB
  *	figures		nothing
  *	end
  *
- * Each line is answered by one: "ok", or "failed" and why, and the heap's figures.  What lives is a list of
- * blocks, whose bytes follow from their number: a block that was freed while it lived is noticed.
+ * Each line is answered by one: "ok", or "failed" and why, and the heap's figures.  What lives is a
+ * list of blocks, whose bytes follow from their number: a block that was freed while it lived is
+ * noticed.
  */
 #include <errno.h>
 #include <stdbool.h>
@@ -119,7 +121,9 @@ static const char *churn(long mib)
 	return look();
 }
 
-/* Looks again ten times a second: the figures are memory, and nothing says that they have changed. */
+/*
+ * Looks again ten times a second: the figures are memory, and nothing says that they have changed.
+ */
 static bool await(bool (*is_so)(long low, long high), long low, long high)
 {
 	struct timespec tenth = { .tv_nsec = 100000000 };

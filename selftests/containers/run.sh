@@ -5,14 +5,14 @@
 #
 #	run.sh [SCENARIO...]	all, or those of these names
 #
-# Images are made of what `make images` has built and of nothing else.  Containers are podman's, or made with
-# unshare(1) where podman can't run (podman.sh, namespaces.sh); TRICOLOR_TEST_ENGINE chooses one.  The
-# collector and each program are in containers of their own, with their own namespaces for processes, mounts,
-# network and names, and share nothing but the volume that the socket is in.  Programs have a memory limit that
-# the kernel enforces.
+# Images are made of what `make images` has built and of nothing else.  Containers are podman's, or
+# made with unshare(1) where podman can't run (podman.sh, namespaces.sh); TRICOLOR_TEST_ENGINE
+# chooses one.  The collector and each program are in containers of their own, with their own
+# namespaces for processes, mounts, network and names, and share nothing but the volume that the
+# socket is in.  Programs have a memory limit that the kernel enforces.
 #
-# A scenario is right by facts: the limit that holds, what the kernel has killed, what a program finds of
-# what it keeps alive, how it ended.
+# A scenario is right by facts: the limit that holds, what the kernel has killed, what a program
+# finds of what it keeps alive, how it ended.
 
 set -u
 cd "$(dirname "$0")/../.." || exit 1
@@ -73,7 +73,8 @@ fresh_volume()
 	chmod 777 "$volume" "$volume/tricolor"
 }
 
-# start NAME IMAGE OPTION... -- ARGUMENT...: in the background.  What is written to $work/NAME.in is its input.
+# start NAME IMAGE OPTION... -- ARGUMENT...: in the background.  What is written to $work/NAME.in is
+# its input.
 start()
 {
 	running="$running $1"
@@ -131,7 +132,8 @@ ask()
 	return 1
 }
 
-# Of a container without processes.  A group that its engine has removed tells of no kills, but a status of 137 does.
+# Of a container without processes.  A group that its engine has removed tells of no kills, but a
+# status of 137 does.
 ended_how()
 {
 	if eval "kill -0 \$pid_$1" 2>/dev/null; then
@@ -220,8 +222,9 @@ scenario_kvcache()
 	[ $status -eq 0 ] && [ "$killed" -eq 0 ]
 }
 
-# The limit of a pod is that of a group above the containers' own, which they see where the host's groups are
-# mounted, and without a namespace of groups, as podman has it in version 1.  Each of the two might use all of it.
+# The limit of a pod is that of a group above the containers' own, which they see where the host's
+# groups are mounted, and without a namespace of groups, as podman has it in version 1.  Each of the
+# two might use all of it.
 scenario_pod()
 {
 	group_make pod $((128 << 20))
@@ -271,8 +274,8 @@ scenario_limits_changed()
 		group_set "$folder" $((128 << 20)) && ask a 'limit 60 116' && ask a 'churn 300' && finish a
 }
 
-# Each side with a mapping of users of its own.  The root of this system is nobody to the collector, then, which
-# tells it nothing.
+# Each side with a mapping of users of its own.  The root of this system is nobody to the collector,
+# then, which tells it nothing.
 scenario_user_namespaces()
 {
 	sidecar userns && program a userns && ask a collector && ask a 'limit 30 58' && ask a 'hold 42' &&

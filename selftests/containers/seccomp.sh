@@ -3,8 +3,8 @@
 # seccomp.sh - to be sourced: filters of system calls, in the form that container run-times read
 #
 # Of the default profiles of docker and podman, what matters for a collector is what they deny to a
-# container without capabilities, and with which error.  What they allow is a list of hundreds, which these
-# profiles do not repeat: they allow the rest.
+# container without capabilities, and with which error.  What they allow is a list of hundreds,
+# which these profiles do not repeat: they allow the rest.
 
 # filter ERRNO NAME...: one rule
 filter()

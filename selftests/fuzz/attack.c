@@ -4,12 +4,12 @@
  *
  *	attack SOCKET DAEMON_PID SECONDS SEED
  *
- * Each attacker is a forked process that makes an arena by hand, attaches it, and answers handshakes
- * while threads scribble over everything: random words, and garbage with a structure that passes the
- * first checks (span classes of every kind, spans that end beyond the heap, lists that go round,
- * pointers everywhere).  Others attach with a file that is none: unsealed, too short, with a header
- * that lies; send messages that are no protocol, or truncated, or the wrong answer; close at any
- * moment; or never answer.
+ * Each attacker is a forked process that makes an arena by hand, attaches it, and answers
+ * handshakes while threads scribble over everything: random words, and garbage with a structure
+ * that passes the first checks (span classes of every kind, spans that end beyond the heap, lists
+ * that go round, pointers everywhere).  Others attach with a file that is none: unsealed, too
+ * short, with a header that lies; send messages that are no protocol, or truncated, or the wrong
+ * answer; close at any moment; or never answer.
  *
  * All the while a well-behaved client (selftests/fuzz/witness.c) uses the same collector; run.sh
  * looks after it.  Here the collector is watched: it must live, and its own memory must stay small.
@@ -82,7 +82,8 @@ static int make_arena(int seals)
 	if (fd < 0 || tri_layout_init(&layout, HEAP_PAGES) ||
 	    ftruncate(fd, (off_t)layout.file_bytes) || (seals && fcntl(fd, F_ADD_SEALS, seals)))
 		_exit(2);
-	base = mmap(NULL, layout.file_bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, fd, 0);
+	base = mmap(NULL, layout.file_bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, fd,
+		    0);
 	if (base == MAP_FAILED)
 		_exit(2);
 	ctl = base;
@@ -131,10 +132,12 @@ static uint64_t word(uint64_t *r)
 static void random_words(uint64_t *r)
 {
 	const struct tri_layout *l = &view.layout;
-	const uint64_t parts[] = { 0, l->slots, l->page_map, l->span_of, l->spans, l->used, l->backed,
-				   l->chunks, l->marks[0], l->marks[1], l->scanned, l->ptrmap, l->queued,
-				   l->grey, l->buffers, l->heap, l->file_bytes };
-	unsigned int n = sizeof(parts) / sizeof(parts[0]) - 1, i = (unsigned int)draw_below(r, n), k;
+	const uint64_t parts[] = { 0,	       l->slots,     l->page_map, l->span_of,  l->spans,
+				   l->used,    l->backed,    l->chunks,	  l->marks[0], l->marks[1],
+				   l->scanned, l->ptrmap,    l->queued,	  l->grey,     l->buffers,
+				   l->heap,    l->file_bytes };
+	unsigned int n = sizeof(parts) / sizeof(parts[0]) - 1, i = (unsigned int)draw_below(r, n),
+		     k;
 	uint64_t bytes = parts[i + 1] - parts[i];
 	char *base = (char *)view.ctl;
 
@@ -156,7 +159,8 @@ static void plausible_span(uint64_t *r, uint32_t page)
 		pages = HEAP_PAGES - page + (uint32_t)draw_below(r, 2);
 	tri_write(&view.spans[page].pages, pages);
 	tri_write(&view.spans[page].state,
-		  TRI_STATE(span_class, c->large ? TRI_SPAN_LARGE : TRI_SPAN_IDLE, 0, draw_below(r, 4)));
+		  TRI_STATE(span_class, c->large ? TRI_SPAN_LARGE : TRI_SPAN_IDLE, 0,
+			    draw_below(r, 4)));
 	for (i = 0; i < pages && i < 64 && page + i < HEAP_PAGES; i++) {
 		tri_write(&view.span_of[page + i], draw_below(r, 50) ? first : page + i);
 		tri_write(&view.page_map[page + i], (uint8_t)span_class);
@@ -168,7 +172,8 @@ static void plausible_span(uint64_t *r, uint32_t page)
 		tri_write(&view.scanned[page][i], 0);
 	}
 	for (i = 0; i < TRI_PAGE_BYTES / 8; i += 1 + (uint32_t)draw_below(r, 30))
-		((volatile uint64_t *)(view.heap + ((uint64_t)page << TRI_PAGE_SHIFT)))[i] = word(r);
+		((volatile uint64_t *)(view.heap + ((uint64_t)page << TRI_PAGE_SHIFT)))[i] =
+			word(r);
 }
 
 /* Every page is a large object that reaches to the end, and all of them point at each other. */
@@ -304,7 +309,10 @@ static void false_file(void)
 	int fd, sock = connect_daemon(), seals = F_SEAL_SHRINK | F_SEAL_GROW;
 	int kind = (int)draw_below(&seed, 9);
 
-	fd = make_arena(kind == 0 ? 0 : kind == 1 ? F_SEAL_GROW : kind == 2 ? F_SEAL_SHRINK : seals);
+	fd = make_arena(kind == 0 ? 0 :
+			kind == 1 ? F_SEAL_GROW :
+			kind == 2 ? F_SEAL_SHRINK :
+				    seals);
 	/* A word that happens to be right is no false arena. */
 	while (kind == 3 && view.ctl->heap_pages == HEAP_PAGES)
 		view.ctl->heap_pages = word(&seed);
@@ -348,8 +356,8 @@ static void false_messages(void)
 		if (draw_below(&seed, 2))
 			m.type = (uint32_t)draw_below(&seed, 9);
 		fd = draw_below(&seed, 2) ? make_arena(0) : -1;
-		if (!send_with(sock, &m, draw_below(&seed, 2) ? sizeof(m) : 1 + draw_below(&seed, 511),
-			       fd))
+		if (!send_with(sock, &m,
+			       draw_below(&seed, 2) ? sizeof(m) : 1 + draw_below(&seed, 511), fd))
 			_exit(0);
 	}
 	/* Some stay a while, and say nothing more. */
@@ -362,7 +370,8 @@ static void false_messages(void)
 static void false_answers(void)
 {
 	int fd = make_arena(F_SEAL_SHRINK | F_SEAL_GROW), sock = connect_daemon();
-	struct tri_msg m = hello(), ask = { .type = TRI_MSG_REQUEST, .request = { TRI_REQUEST_GC, .gc_number = 1 } };
+	struct tri_msg m = hello(), ask = { .type = TRI_MSG_REQUEST,
+					    .request = { TRI_REQUEST_GC, .gc_number = 1 } };
 
 	send_with(sock, &m, sizeof(m), fd);
 	send_with(sock, &ask, sizeof(ask), -1);
@@ -422,7 +431,10 @@ static void print_descriptors(pid_t pid)
 		closedir(d);
 }
 
-/* It waits for what attackers left undone, and has many of them to end: as long as it goes on it may take its time. */
+/*
+ * It waits for what attackers left undone, and has many of them to end: as long as it goes on it
+ * may take its time.
+ */
 static bool has_let_go(pid_t daemon)
 {
 	int n = proc_entries(daemon, "fd");
@@ -499,6 +511,7 @@ int main(int argc, char **argv)
 	ksft_test_result(peak_kb <= ANON_MAX_KB * (getenv("FUZZ_SANITIZED") ? 4 : 1),
 			 "its memory is bounded\n");
 	rested = has_let_go(daemon);
-	ksft_test_result(rested, "it has let go of the dead (%d descriptors)\n", proc_entries(daemon, "fd"));
+	ksft_test_result(rested, "it has let go of the dead (%d descriptors)\n",
+			 proc_entries(daemon, "fd"));
 	ksft_finished();
 }

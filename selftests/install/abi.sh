@@ -3,8 +3,9 @@
 #
 # abi.sh - programs and plugins that were compiled with another version of the inline functions
 #
-# Headers of a later version are made from those that are installed, and so is a library that has its symbols.  What
-# does not fit is refused by the linker, by the loader, or by the library, in this order; each says what it was.
+# Headers of a later version are made from those that are installed, and so is a library that has
+# its symbols.  What does not fit is refused by the linker, by the loader, or by the library, in
+# this order; each says what it was.
 
 set -u
 cd "$(dirname "$0")/../.." || exit 1

@@ -41,8 +41,8 @@ expect_installed()
 	files_below "$dest" | diff "$work/expected" -
 }
 
-# What the module says of itself: its name, for which kernel, under which licence.  It has no alias: the
-# device's number is not known before it is loaded, and depmod rejects a name without one.
+# What the module says of itself: its name, for which kernel, under which licence.  It has no alias:
+# the device's number is not known before it is loaded, and depmod rejects a name without one.
 module_field()
 {
 	tr '\0' '\n' <"$dest/lib/modules/$release/updates/tricolor.ko" | sed -n "s/^$1=//p" | sed 1q
@@ -108,7 +108,8 @@ dkms_takes()
 	echo "$1" | grep -qE "$(dkms_variable BUILD_EXCLUSIVE_KERNEL)"
 }
 
-# The series that the VM has, and no other: a module that was never loaded on a kernel is not built for it.
+# The series that the VM has, and no other: a module that was never loaded on a kernel is not built
+# for it.
 dkms_takes_kernels()
 {
 	tested=$(sed -n 's/^case $series in \(.*\)) ;;.*/\1/p' selftests/vm/kernel.sh | tr -d ' ' | tr '|' ' ')

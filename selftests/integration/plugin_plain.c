@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* plugin_plain.c - a loadable object that stores without a barrier; for test_plain_stores.c, which says what is marked */
+/*
+ * plugin_plain.c - a loadable object that stores without a barrier; for test_plain_stores.c, which
+ * says what is marked
+ */
 #include "tricolor.h"
 
 #define EXPORT __attribute__((visibility("default")))

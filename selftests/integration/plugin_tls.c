@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * plugin_tls.c - a loadable object with thread-local variables that are made when they are first used
+ * plugin_tls.c - a loadable object with thread-local variables that are made when they are first
+ * used
  *
  * plugin_tls_large.c is the same with more of them.
  */

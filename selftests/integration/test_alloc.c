@@ -483,7 +483,10 @@ static bool in_child(bool (*fn)(void), const char *name, const char *value)
 	return status == 0;
 }
 
-/* In a child: TRICOLOR_DEBUG=gc=N is for small tests, and a cycle after each few of a million operations takes hours. */
+/*
+ * In a child: TRICOLOR_DEBUG=gc=N is for small tests, and a cycle after each few of a million
+ * operations takes hours.
+ */
 static void without_steps(void)
 {
 	const char *debug = getenv("TRICOLOR_DEBUG");
@@ -542,7 +545,10 @@ static bool arena_gets_full(void)
 	return full_with(64) && full_with(3000) && full_with(100000) && full_with(64);
 }
 
-/* An arena of 4 MiB is filled, with a cycle after every 128 objects: spans with a few of them have to be filled up. */
+/*
+ * An arena of 4 MiB is filled, with a cycle after every 128 objects: spans with a few of them have
+ * to be filled up.
+ */
 static bool arena_gets_full_slowly(void)
 {
 	size_t bytes;
@@ -558,13 +564,14 @@ static bool arena_gets_full_slowly(void)
 		if (bytes % (32 << 10) == 0)
 			collect();
 	}
-	ksft_print_msg("%zu KiB in %llu cycles\n", bytes >> 10, (unsigned long long)read_stats().cycles);
+	ksft_print_msg("%zu KiB in %llu cycles\n", bytes >> 10,
+		       (unsigned long long)read_stats().cycles);
 	return errno == ENOMEM && bytes > 3 << 20;
 }
 
 /*
- * Of a class of which much is live, one object is made and one dropped in each cycle; none of those that came first,
- * so that there are many full spans before the first one with a free slot.
+ * Of a class of which much is live, one object is made and one dropped in each cycle; none of those
+ * that came first, so that there are many full spans before the first one with a free slot.
  */
 static bool few_allocations(void)
 {
@@ -583,7 +590,8 @@ static bool few_allocations(void)
 		tri_store(&live[LIVE / 4 * 3 + i * 7919 % (LIVE / 4)], witness_new(1));
 		collect();
 	}
-	ksft_print_msg("%llu KiB after, %llu KiB before\n", (unsigned long long)read_stats().heap_bytes >> 10,
+	ksft_print_msg("%llu KiB after, %llu KiB before\n",
+		       (unsigned long long)read_stats().heap_bytes >> 10,
 		       (unsigned long long)before >> 10);
 	return read_stats().heap_bytes < before * 2;
 }
@@ -642,7 +650,8 @@ static bool percent_works(void)
 static bool memory_limit(void)
 {
 	tri_set_gc_percent(-1);
-	if (tri_set_memory_limit(-1) != TRI_LIMIT_AUTO || tri_set_memory_limit(32 << 20) != TRI_LIMIT_AUTO ||
+	if (tri_set_memory_limit(-1) != TRI_LIMIT_AUTO ||
+	    tri_set_memory_limit(32 << 20) != TRI_LIMIT_AUTO ||
 	    tri_set_memory_limit(-1) != 32 << 20)
 		return false;
 	collect();
@@ -676,8 +685,9 @@ static bool option_wins(void)
 		return false;
 	collect();
 	return tri_set_gc_percent(100) == 77 && tri_set_memory_limit(-1) == 1 << 30 &&
-	       !tri_alloc(65 << 20) && errno == ENOMEM && strstr(tri_error(), "TRICOLOR_ARENA_SIZE") &&
-	       tri_init(&options) == -EALREADY && strstr(tri_error(), "heap already");
+	       !tri_alloc(65 << 20) && errno == ENOMEM &&
+	       strstr(tri_error(), "TRICOLOR_ARENA_SIZE") && tri_init(&options) == -EALREADY &&
+	       strstr(tri_error(), "heap already");
 }
 
 static bool refused(void)

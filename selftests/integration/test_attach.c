@@ -2,10 +2,10 @@
 /*
  * test_attach.c - every thread that may hold a pointer is scanned, whoever made it
  *
- * Threads whose first call is one that allocates nothing; threads that never call the library and were made
- * by the C library's own pthread_create(), or by clone() without thread-local variables; one that hands
- * its only pointer on to a thread that it makes, and ends, while cycles run.  Each scenario is a process
- * of its own.
+ * Threads whose first call is one that allocates nothing; threads that never call the library and
+ * were made by the C library's own pthread_create(), or by clone() without thread-local variables;
+ * one that hands its only pointer on to a thread that it makes, and ends, while cycles run.  Each
+ * scenario is a process of its own.
  */
 #include <dlfcn.h>
 #include <pthread.h>
@@ -23,7 +23,8 @@
 static struct witness *volatile root;
 
 /* The C library's own: this library does not see the thread begin. */
-static int (*unseen_create)(pthread_t *thread, const pthread_attr_t *attr, void *(*fn)(void *), void *arg);
+static int (*unseen_create)(pthread_t *thread, const pthread_attr_t *attr, void *(*fn)(void *),
+			    void *arg);
 
 static pthread_t start_unseen(void *(*fn)(void *), void *arg)
 {
@@ -96,7 +97,8 @@ static void pressure(void)
 	tri_on_pressure(NULL, NULL);
 }
 
-static void (*const first_calls[])(void) = { init, stats, percent, limit, add_root, new_handle, pressure };
+static void (*const first_calls[])(void) = { init,     stats,	   percent, limit,
+					     add_root, new_handle, pressure };
 
 static struct event filled, loaded, collected;
 
@@ -171,7 +173,8 @@ static void *hold(void *arg)
 	stack_t ss = { .ss_size = 65536 };
 
 	if (how == HANDLER) {
-		ss.ss_sp = mmap(NULL, ss.ss_size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+		ss.ss_sp = mmap(NULL, ss.ss_size, PROT_READ | PROT_WRITE,
+				MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 		if (sigaltstack(&ss, NULL) || sigaction(SIGUSR1, &act, NULL) || raise(SIGUSR1))
 			return NULL;
 	} else {
@@ -363,8 +366,10 @@ static bool without_tls(int unused)
 
 	(void)unused;
 	fill_root(ID(4));
-	tid = clone(bare, stack + 65536, CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD |
-		    CLONE_SYSVSEM, NULL);
+	tid = clone(bare, stack + 65536,
+		    CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD |
+			    CLONE_SYSVSEM,
+		    NULL);
 	CHECK(tid > 0);
 	event_wait(&loaded);
 	tri_store(&root, (struct witness *)NULL);
@@ -431,8 +436,8 @@ static bool unseen_result(int unused)
 #define LIST 100000
 
 /*
- * Objects that have some pointers in turn: one is marked early, the other late.  The pointer that is just on
- * its way is on a stack; the others are not.
+ * Objects that have some pointers in turn: one is marked early, the other late.  The pointer that
+ * is just on its way is on a stack; the others are not.
  */
 #define MOVED 5
 static uintptr_t places[2];		/* hidden: no roots */
@@ -543,15 +548,21 @@ int main(void)
 	if (!unseen_create)
 		ksft_exit_fail_msg("no pthread_create() in libc.so.6\n");
 	ksft_test_result(test_first_calls(), "the first call attaches, whichever it is\n");
-	ksft_test_result(scenario_with(unseen, SPIN), "a thread that nobody saw begin, in a loop\n");
+	ksft_test_result(scenario_with(unseen, SPIN),
+			 "a thread that nobody saw begin, in a loop\n");
 	ksft_test_result(scenario_with(unseen, SLEEP), "asleep\n");
 	ksft_test_result(scenario_with(unseen, HANDLER), "in a handler on a signal stack\n");
 	ksft_test_result(scenario_with(unseen_many, 0), "%d of them\n", MANY);
-	ksft_test_result(scenario_with(from_hand_to_hand, 0), "the pointer goes from thread to thread\n");
+	ksft_test_result(scenario_with(from_hand_to_hand, 0),
+			 "the pointer goes from thread to thread\n");
 	ksft_test_result(scenario_with(storm, 0), "unseen threads make threads all the time\n");
-	ksft_test_result(scenario_with(storm, 1), "attached threads make unseen ones all the time\n");
-	ksft_test_result(scenario_with(without_tls, 0), "a thread that shares its maker's thread-local variables\n");
-	ksft_test_result(scenario_with(unseen_result, 0), "the result of a thread that nobody saw begin\n");
-	ksft_test_result(scenario_with(no_slot, 0), "a thread that can't be attached stores pointers\n");
+	ksft_test_result(scenario_with(storm, 1),
+			 "attached threads make unseen ones all the time\n");
+	ksft_test_result(scenario_with(without_tls, 0),
+			 "a thread that shares its maker's thread-local variables\n");
+	ksft_test_result(scenario_with(unseen_result, 0),
+			 "the result of a thread that nobody saw begin\n");
+	ksft_test_result(scenario_with(no_slot, 0),
+			 "a thread that can't be attached stores pointers\n");
 	ksft_finished();
 }

@@ -7,15 +7,15 @@
  *
  *  1. Breakpoints (int3) and not steps are what holds it: each stop in a sequence sends the thread
  *     back to the sequence's start, so that stepping never gets to its end.  That is tested first,
- *     and the addresses of the instructions are then found by stepping with the kernel's word for the
- *     sequence cleared.
+ *     and the addresses of the instructions are then found by stepping with the kernel's word for
+ *     the sequence cleared.
  *  2. At a breakpoint a cycle is asked for.  Until the collector needs the subject (its signal is
- *     pending) the client marks without it.  In that moment a witness thread, which has been scanned
- *     already, loads the only pointer to an object from the slot that the subject is about to clear.
- *     A store that still commits without the barrier loses this object.
+ *     pending) the client marks without it.  In that moment a witness thread, which has been
+ *     scanned already, loads the only pointer to an object from the slot that the subject is about
+ *     to clear.  A store that still commits without the barrier loses this object.
  *     In every other round the subject then goes on from there, in the middle of the mark phase.
- *  3. In the others it goes on with the breakpoint in place, answers in its signal handler, and stops
- *     there again as soon as it comes by: it may stand there for the rest of the cycle.  An
+ *  3. In the others it goes on with the breakpoint in place, answers in its signal handler, and
+ *     stops there again as soon as it comes by: it may stand there for the rest of the cycle.  An
  *     allocation that still commits then takes a slot of a span that its thread no longer owns.
  *  4. When the cycle is over all objects are checked, and allocated over if they are free.
  *
@@ -251,7 +251,8 @@ static int traced_client(void)
 	setenv("TRICOLOR_GC_PERCENT", "off", 1);
 	shared->leader = getpid();
 	make_ballast();
-	if (pthread_create(&t[0], NULL, collect, NULL) || pthread_create(&t[1], NULL, witness, NULL) ||
+	if (pthread_create(&t[0], NULL, collect, NULL) ||
+	    pthread_create(&t[1], NULL, witness, NULL) ||
 	    pthread_create(&t[2], NULL, subject, NULL))
 		return 9;
 	for (i = 0; i < 3; i++)
@@ -580,7 +581,8 @@ static bool round_at(struct region *r, unsigned int i, bool let_go)
 	set_pc(at);
 	shared->cycle_asked++;
 	/* The client marks as far as it gets without the subject. */
-	if (!WAIT_FOR(signal_pending() || shared->cycle_done == shared->cycle_asked, 20000, PATIENCE_NS))
+	if (!WAIT_FOR(signal_pending() || shared->cycle_done == shared->cycle_asked, 20000,
+		      PATIENCE_NS))
 		ksft_exit_fail_msg("the collector asks the subject for nothing\n");
 	shared->witness_asked = witnessed + 1;
 	WAIT_FOR(shared->witness_done == witnessed + 1, 20000, PATIENCE_NS);
@@ -708,8 +710,8 @@ static void test_traced(const struct mode *m)
 		       (unsigned long long)shared->cycles, (unsigned long long)shared->checked,
 		       (unsigned long long)shared->stores, (unsigned long long)shared->made);
 	ksft_test_result(stores == want_stores && allocs == want_allocs,
-			 "%s: held at %u and %u instructions, of %u and %u that are reached\n", m->name,
-			 stores, allocs, want_stores, want_allocs);
+			 "%s: held at %u and %u instructions, of %u and %u that are reached\n",
+			 m->name, stores, allocs, want_stores, want_allocs);
 	ksft_test_result(!status && !shared->lost && !shared->overlaid,
 			 "%s: nothing was lost (%llu) or given out twice (%llu)\n", m->name,
 			 (unsigned long long)shared->lost, (unsigned long long)shared->overlaid);
@@ -722,13 +724,14 @@ static void test_storm(const struct mode *m)
 	int status = wait_status(start(m, storm_client));
 
 	ksft_print_msg("%s: storm: %llu signals, %llu cycles, %llu steps\n", m->name,
-		       (unsigned long long)shared->storm_signals, (unsigned long long)shared->cycles,
-		       (unsigned long long)shared->storm_steps);
-	ksft_test_result(!status && shared->storm_signals > 100 && shared->checked > 3 &&
-			 !shared->missed && !shared->storm_errors && !shared->overlaid,
-			 "%s: a storm of signals loses nothing (status %d, %llu missed, %llu wrong)\n",
-			 m->name, status, (unsigned long long)shared->missed,
-			 (unsigned long long)(shared->storm_errors + shared->overlaid));
+		       (unsigned long long)shared->storm_signals,
+		       (unsigned long long)shared->cycles, (unsigned long long)shared->storm_steps);
+	ksft_test_result(
+		!status && shared->storm_signals > 100 && shared->checked > 3 && !shared->missed &&
+			!shared->storm_errors && !shared->overlaid,
+		"%s: a storm of signals loses nothing (status %d, %llu missed, %llu wrong)\n",
+		m->name, status, (unsigned long long)shared->missed,
+		(unsigned long long)(shared->storm_errors + shared->overlaid));
 }
 
 int main(void)

@@ -2,9 +2,10 @@
 /*
  * test_blocking.c - handlers that interrupt a blocking region, and what leaves one
  *
- * While a thread is in a blocking region the agent answers for it, from where the region began.  A handler
- * that interrupts it and allocates, stores or polls ends it: what the handler holds is kept from then on.  A
- * jump out of a region, by whatever function, leaves nothing behind that a cycle could wait for, or believe.
+ * While a thread is in a blocking region the agent answers for it, from where the region began.  A
+ * handler that interrupts it and allocates, stores or polls ends it: what the handler holds is kept
+ * from then on.  A jump out of a region, by whatever function, leaves nothing behind that a cycle
+ * could wait for, or believe.
  */
 #include <poll.h>
 #include <pthread.h>
@@ -150,7 +151,8 @@ TEST(handler_has_region)
 /* Jumps                                                                                      */
 /* ------------------------------------------------------------------------------------------ */
 
-static void *env[5];			/* of __builtin_setjmp(), which nobody can stand in front of */
+static void *env[5];			/* of __builtin_setjmp(), which nobody can stand in front
+					 * of */
 static sigjmp_buf sig_env;
 static ucontext_t context;
 static volatile int armed, how;
@@ -284,7 +286,10 @@ static void poll_in_handler(int sig)
 	poll(NULL, 0, 0);
 }
 
-/* Allocation as fast as it goes waits for the collector again and again; the timer's handler comes then too. */
+/*
+ * Allocation as fast as it goes waits for the collector again and again; the timer's handler comes
+ * then too.
+ */
 TEST(assist_interrupted)
 {
 	struct itimerval it = { { 0, 300 }, { 0, 300 } };

@@ -2,17 +2,19 @@
 /*
  * test_callees.c - the C library's string functions, interrupted at each of their instructions
  *
- * The last reference to an object is an argument of strcmp(), memcpy() and so on, which are written in
- * assembly and keep it as they like.  A tracer steps a thread of a forked client, the subject, through
- * such a call.  At each instruction it asks for a cycle, waits until the handshake's signal is pending,
- * and lets the thread take it with the trap flag set: the handler runs as it always does, returns, and the
- * one instruction that it interrupted ends in a trap.  Then the cycle is over, and with `clobberfree` the
- * object is overwritten if it was not found: the function's result is wrong.
+ * The last reference to an object is an argument of strcmp(), memcpy() and so on, which are written
+ * in assembly and keep it as they like.  A tracer steps a thread of a forked client, the subject,
+ * through such a call.  At each instruction it asks for a cycle, waits until the handshake's signal
+ * is pending, and lets the thread take it with the trap flag set: the handler runs as it always
+ * does, returns, and the one instruction that it interrupted ends in a trap.  Then the cycle is
+ * over, and with `clobberfree` the object is overwritten if it was not found: the function's result
+ * is wrong.
  *
  * An instruction is interrupted the first time that the thread comes to it: a loop repeats itself.
  *
- * The C library chooses by processor between functions that are written differently: all of it is done
- * for each choice, by GLIBC_TUNABLES.  A callee that forgets its argument shows that a loss is seen.
+ * The C library chooses by processor between functions that are written differently: all of it is
+ * done for each choice, by GLIBC_TUNABLES.  A callee that forgets its argument shows that a loss is
+ * seen.
  */
 #include <pthread.h>
 #include <signal.h>
@@ -26,8 +28,8 @@
 #include "tricolor.h"
 
 /*
- * Lengths of strings: for the loops of all functions, and for objects that begin at all multiples of 32,
- * or of 16 (with 16 bytes of zeros they fill slots of 416 and 240 bytes).
+ * Lengths of strings: for the loops of all functions, and for objects that begin at all multiples
+ * of 32, or of 16 (with 16 bytes of zeros they fill slots of 416 and 240 bytes).
  */
 static const unsigned int lengths[] = { 400, 224 };
 #define LENGTHS (sizeof(lengths) / sizeof(lengths[0]))
@@ -35,7 +37,8 @@ static const unsigned int lengths[] = { 400, 224 };
 
 #define MAX_PLACES 4096			/* instructions of one call */
 #define TIMES 1				/* that each is interrupted */
-#define MAX_STEPS 20000			/* far more than it takes; one that has lost its object may run on */
+#define MAX_STEPS 20000			/* far more than it takes; one that has lost its object
+					 * may run on */
 #define TRAP_FLAG 0x100ul
 /* In struct callee.argument: an object of the subject's, a string's length. */
 #define POINTER (1ul << 63)
@@ -195,7 +198,9 @@ static bool right(const struct callee *c, size_t length, bool compare)
 			return false;
 	if (c->copies)
 		return true;
-	/* Of an int the upper half of the register is anything; addresses differ from turn to turn. */
+	/*
+	 * Of an int the upper half of the register is anything; addresses differ from turn to turn.
+	 */
 	result = c->finds ? result != 0 : (uint32_t)result;
 	if (!compare)
 		*e = result;
@@ -316,7 +321,8 @@ static void run_to_trap(void)
 			fail("continue");
 		sig = wait_stop();
 		if (sig == SIGSEGV || sig == SIGBUS) {
-			printf("# %s has lost its object, and ran on beyond the heap\n", tracing->name);
+			printf("# %s has lost its object, and ran on beyond the heap\n",
+			       tracing->name);
 			fflush(stdout);
 			kill(pid, SIGKILL);
 			exit(9);
@@ -351,8 +357,9 @@ static void one_instruction(void)
 }
 
 /*
- * Execute an instruction after a handshake.  A signal that was pending may be one that a former cycle
- * has sent twice, and the cycle may want another: then more instructions are executed, each after one.
+ * Execute an instruction after a handshake.  A signal that was pending may be one that a former
+ * cycle has sent twice, and the cycle may want another: then more instructions are executed, each
+ * after one.
  */
 static uint64_t step(bool interrupt)
 {
@@ -363,7 +370,8 @@ static uint64_t step(bool interrupt)
 		shared->cycle_asked++;
 		interrupted++;
 		/* A cycle that needs no signal has scanned the thread all the same. */
-		while (!signal_pending() && shared->cycle_done != shared->cycle_asked && now_ns() < end)
+		while (!signal_pending() && shared->cycle_done != shared->cycle_asked &&
+		       now_ns() < end)
 			sched_yield();
 	}
 	one_instruction();
@@ -456,8 +464,8 @@ static int traced_run(const char *name)
 		_exit(client());
 	trace();
 	waitpid(pid, &status, 0);
-	printf("# %s: %u right, %u wrong, %llu instructions interrupted\n", name, shared->right, shared->wrong,
-	       (unsigned long long)interrupted);
+	printf("# %s: %u right, %u wrong, %llu instructions interrupted\n", name, shared->right,
+	       shared->wrong, (unsigned long long)interrupted);
 	if (shared->wrong)
 		printf("# %s: lost in: %s\n", name, shared->names);
 	fflush(stdout);
@@ -471,7 +479,8 @@ int main(int argc, char **argv)
 	} choices[] = {
 		{ "as the processor has it", "" },
 		{ "AVX2", "glibc.cpu.hwcaps=-AVX512VL,-AVX512BW,-AVX512F" },
-		{ "SSE2", "glibc.cpu.hwcaps=-AVX512VL,-AVX512BW,-AVX512F,-AVX2,-AVX,-SSSE3,-SSE4_1,-SSE4_2" },
+		{ "SSE2",
+		  "glibc.cpu.hwcaps=-AVX512VL,-AVX512BW,-AVX512F,-AVX2,-AVX,-SSSE3,-SSE4_1,-SSE4_2" },
 	};
 	size_t i;
 

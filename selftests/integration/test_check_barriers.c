@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * test_check_barriers.c - TRICOLOR_DEBUG=barriers where something is in its way: no room, bad settings, ends of all kinds
+ * test_check_barriers.c - TRICOLOR_DEBUG=barriers where something is in its way: no room, bad
+ * settings, ends of all kinds
  *
- * This program runs itself with the name of a part as its argument.  Each part stores a pointer plainly, and ends in
- * its own way.
+ * This program runs itself with the name of a part as its argument.  Each part stores a pointer
+ * plainly, and ends in its own way.
  */
 #include <ftw.h>
 
@@ -100,11 +101,15 @@ static void test_files(void)
 	char fifo[] = "/tmp/check-barriers-XXXXXX";
 	struct output *o = run_part_with("plain", "barriers", "/dev/full");
 
-	report(!o->status && strstr(o->err, "TRICOLOR_DEBUG_FILE=/dev/full: No space left on device") &&
-	       strstr(o->err, SUMMARY), o, "a full disk is spoken of, once, and checking goes on");
+	report(!o->status &&
+		       strstr(o->err, "TRICOLOR_DEBUG_FILE=/dev/full: No space left on device") &&
+		       strstr(o->err, SUMMARY),
+	       o, "a full disk is spoken of, once, and checking goes on");
 	o = run_part_with("plain", "barriers", "/nonexistent/file");
-	report(!o->status && strstr(o->err, "TRICOLOR_DEBUG_FILE=/nonexistent/file: No such file") &&
-	       strstr(o->err, SUMMARY), o, "so is a file that can't be opened");
+	report(!o->status &&
+		       strstr(o->err, "TRICOLOR_DEBUG_FILE=/nonexistent/file: No such file") &&
+		       strstr(o->err, SUMMARY),
+	       o, "so is a file that can't be opened");
 	if (!mkdtemp(fifo) || rmdir(fifo) || mkfifo(fifo, 0600))
 		ksft_exit_fail_msg("%s: %s\n", fifo, strerror(errno));
 	o = run_part_with("plain", "barriers", fifo);
@@ -118,11 +123,12 @@ static void test_settings(void)
 	struct output *o;
 
 	o = run_part_with("bad", "barriers=maybe", NULL);
-	report(!o->status && strstr(o->err, "barriers=maybe") && strstr(o->err, "barriers=status"), o,
-	       "a word that is none is refused, and those that are are named");
+	report(!o->status && strstr(o->err, "barriers=maybe") && strstr(o->err, "barriers=status"),
+	       o, "a word that is none is refused, and those that are are named");
 	setenv("TRICOLOR_DEBUG_MEMORY", "lots", 1);
 	o = run_part_with("bad", "barriers", NULL);
-	report(!o->status && strstr(o->err, "TRICOLOR_DEBUG_MEMORY"), o, "so is an amount that is none");
+	report(!o->status && strstr(o->err, "TRICOLOR_DEBUG_MEMORY"), o,
+	       "so is an amount that is none");
 	unsetenv("TRICOLOR_DEBUG_MEMORY");
 }
 
@@ -138,7 +144,9 @@ static void test_address_space(void)
 	setenv("TRICOLOR_DEBUG", "barriers", 1);
 	o = run("/bin/sh", "-c", "ulimit -v 900000; exec \"$0\" plain", self, NULL);
 	unsetenv("TRICOLOR_DEBUG");
-	report(!o->status && strstr(o->err, "stores are not checked") && strstr(o->err, "ulimit -v"), o, what);
+	report(!o->status && strstr(o->err, "stores are not checked") &&
+		       strstr(o->err, "ulimit -v"),
+	       o, what);
 }
 
 static void test_ends(void)
@@ -148,13 +156,15 @@ static void test_ends(void)
 	report(o->status == 128 + SIGABRT, o,
 	       "barriers=abort is not for a handler of the program's");
 	o = run_part_with("crowd", "barriers=status", NULL);
-	report(o->status == 1 && strstr(o->err, "by thread"), o, "more threads than there can be events for");
+	report(o->status == 1 && strstr(o->err, "by thread"), o,
+	       "more threads than there can be events for");
 	o = run(tool, "check-barriers", "--", self, "_exit", NULL);
 	report(o->status == 1 && strstr(o->err, "did not end by exit()"), o,
 	       "what has ended otherwise than by exit() is said not to have been checked to its end");
 	o = run(tool, "check-barriers", "--", self, "killed", NULL);
 	report(o->status == 128 + SIGKILL && strstr(o->err, "did not end by exit()") &&
-	       strstr(o->err, "stored without a barrier in global"), o, "what was found before is printed all the same");
+		       strstr(o->err, "stored without a barrier in global"),
+	       o, "what was found before is printed all the same");
 	o = run(tool, "check-barriers", "--", self, "crash", NULL);
 	report(o->status == 128 + SIGSEGV && strstr(o->err, "stored without a barrier in global") &&
 	       strstr(o->err, "not by exit()") && strstr(o->err, "1 place stores"), o,
@@ -200,24 +210,29 @@ static void test_long_path(void)
 	o = run(tool, "check-barriers", "--", deep, "plain", NULL);
 	unsetenv("LD_LIBRARY_PATH");
 	unsetenv("TRICOLOR_DAEMON");
-	report(o->status == 1 && strstr(o->err, "stored without a barrier in global") && !strstr(o->err, "no JSON"), o,
-	       "paths as long as there can be");
+	report(o->status == 1 && strstr(o->err, "stored without a barrier in global") &&
+		       !strstr(o->err, "no JSON"),
+	       o, "paths as long as there can be");
 	nftw(top, remove_it, 16, FTW_DEPTH | FTW_PHYS);
 }
 
 static void test_output(void)
 {
-	struct output *o = run(tool, "check-barriers", "-o", "/nonexistent/file", "--", "/bin/echo", "has run", NULL);
+	struct output *o = run(tool, "check-barriers", "-o", "/nonexistent/file", "--", "/bin/echo",
+			       "has run", NULL);
 	const char *first;
 
-	report(o->status == 125 && !strstr(o->out, "has run") && strstr(o->err, "/nonexistent/file: No such file"), o,
-	       "an output that can't be written is known before the program runs");
+	report(o->status == 125 && !strstr(o->out, "has run") &&
+		       strstr(o->err, "/nonexistent/file: No such file"),
+	       o, "an output that can't be written is known before the program runs");
 	setenv("PART", self, 1);
-	o = run(tool, "check-barriers", "--json", "--", "/bin/sh", "-c", "$PART plain & $PART plain & wait", NULL);
+	o = run(tool, "check-barriers", "--json", "--", "/bin/sh", "-c",
+		"$PART plain & $PART plain & wait", NULL);
 	unsetenv("PART");
 	first = strstr(o->out, "\"passes\": ");
-	report(o->status == 1 && first && strstr(first + 1, "\"passes\": ") && !strstr(o->out, "\"passes\": null") &&
-	       !strstr(o->err, "no JSON"), o, "two processes report at once");
+	report(o->status == 1 && first && strstr(first + 1, "\"passes\": ") &&
+		       !strstr(o->out, "\"passes\": null") && !strstr(o->err, "no JSON"),
+	       o, "two processes report at once");
 }
 
 /* As clang makes them. */

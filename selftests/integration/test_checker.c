@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * test_checker.c - TRICOLOR_DEBUG=barriers names each planted store, and says nothing of a program that has none
+ * test_checker.c - TRICOLOR_DEBUG=barriers names each planted store, and says nothing of a program
+ * that has none
  *
- * Each shape of store is a function in a section of its own, so that its first and last address are known, and is run
- * by a process of its own: this program, with the shape's name.  That process writes where the section lies into
- * the file in which the checker reports.
+ * Each shape of store is a function in a section of its own, so that its first and last address are
+ * known, and is run by a process of its own: this program, with the shape's name.  That process
+ * writes where the section lies into the file in which the checker reports.
  */
 #include <dlfcn.h>
 #include <linux/filter.h>
@@ -170,7 +171,8 @@ PLANTED(store_read)
 {
 	struct node *n = new_node();
 
-	if (write(pipe_ends[1], &n, sizeof(n)) != sizeof(n) || read(pipe_ends[0], &keep->next, sizeof(n)) != sizeof(n))
+	if (write(pipe_ends[1], &n, sizeof(n)) != sizeof(n) ||
+	    read(pipe_ends[0], &keep->next, sizeof(n)) != sizeof(n))
 		exit(20);
 }
 
@@ -227,9 +229,12 @@ static void behave_oddly(void)
 	}
 	if (pid < 0 || waitpid(pid, &status, 0) != pid || WEXITSTATUS(status) != 5)
 		exit(15);
-	/* Not system(): glibc's keeps there in a variable what it has found on its stack (the rest of a sigset_t). */
-	if (posix_spawn(&pid, "/bin/sh", NULL, NULL, shell, environ) || waitpid(pid, &status, 0) != pid ||
-	    WEXITSTATUS(status) != 6)
+	/*
+	 * Not system(): glibc's keeps there in a variable what it has found on its stack (the rest
+	 * of a sigset_t).
+	 */
+	if (posix_spawn(&pid, "/bin/sh", NULL, NULL, shell, environ) ||
+	    waitpid(pid, &status, 0) != pid || WEXITSTATUS(status) != 6)
 		exit(16);
 }
 
@@ -377,7 +382,8 @@ struct shape {
 	const char *where;		/* "where" of its slot */
 	long offset;			/* in its object; -1: any */
 	bool sure;			/* the object has a type */
-	bool by_library;		/* the storing instruction is in a function of the C library */
+	bool by_library;		/* the storing instruction is in a function of the C
+					 * library */
 	const char *module;		/* of the slot: how its name ends */
 };
 
@@ -413,7 +419,8 @@ static NOINLINE __attribute__((section("at_set_up"))) void set_up(const char *na
 	epoll = epoll_create1(EPOLL_CLOEXEC);
 	if (pipe2(pipe_ends, O_CLOEXEC))
 		exit(2);
-	if ((!plugin_global && !strcmp(name, "store_plugin")) || !malloced || tri_root_add(malloced, 8 * sizeof(*malloced)))
+	if ((!plugin_global && !strcmp(name, "store_plugin")) || !malloced ||
+	    tri_root_add(malloced, 8 * sizeof(*malloced)))
 		exit(2);
 	tri_store(&keep, tri_alloc_typed(&node_type, 1));
 	tri_store(&array, (struct node **)tri_alloc(ARRAY * 8));
@@ -428,7 +435,8 @@ static void write_place(const struct shape *s)
 
 	if (!file)
 		exit(6);
-	fprintf(file, "{\"event\":\"planted\",\"lo\":\"%p\",\"hi\":\"%p\",\"made_lo\":\"%p\",\"made_hi\":\"%p\"}\n",
+	fprintf(file,
+		"{\"event\":\"planted\",\"lo\":\"%p\",\"hi\":\"%p\",\"made_lo\":\"%p\",\"made_hi\":\"%p\"}\n",
 		(void *)s->lo, (void *)s->hi, by_new_node ? __start_at_new_node : __start_at_set_up,
 		by_new_node ? __stop_at_new_node : __stop_at_set_up);
 	fclose(file);
@@ -440,12 +448,14 @@ static void deny(long number, bool kills)
 	struct sock_filter filter[] = {
 		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
 		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (uint32_t)number, 0, 1),
-		BPF_STMT(BPF_RET | BPF_K, kills ? SECCOMP_RET_KILL_PROCESS : SECCOMP_RET_ERRNO | EPERM),
+		BPF_STMT(BPF_RET | BPF_K,
+			 kills ? SECCOMP_RET_KILL_PROCESS : SECCOMP_RET_ERRNO | EPERM),
 		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
 	};
 	struct sock_fprog program = { sizeof(filter) / sizeof(filter[0]), filter };
 
-	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) || prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program))
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) ||
+	    prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program))
 		exit(8);
 }
 
@@ -466,7 +476,10 @@ static void see_who_traces(void *unused)
 		fclose(file);
 }
 
-/* Before all else, and of no object that has destructors: so it is called last, after those of libraries. */
+/*
+ * Before all else, and of no object that has destructors: so it is called last, after those of
+ * libraries.
+ */
 static void call_at_the_very_end(int argc, char **argv)
 {
 	(void)argv;
@@ -474,9 +487,12 @@ static void call_at_the_very_end(int argc, char **argv)
 		__cxa_atexit(see_who_traces, NULL, NULL);
 }
 
-__attribute__((section(".preinit_array"), used)) static void (*early)(int argc, char **argv) = call_at_the_very_end;
+__attribute__((section(".preinit_array"),
+	       used)) static void (*early)(int argc, char **argv) = call_at_the_very_end;
 
-/* More words in one object than some passes keep at a time, and one behind them, again and again. */
+/*
+ * More words in one object than some passes keep at a time, and one behind them, again and again.
+ */
 static void flood(void)
 {
 	struct node **many = tri_alloc(FLOOD * sizeof(*many)), *two[2] = { new_node(), new_node() };
@@ -561,7 +577,10 @@ static int run(const char *name, const char *debug, const char *memory, char *pa
 
 static char line[65536];
 
-/* The value of @key in the line, from @from on: a number, or what stands between quotation marks.  NULL: none. */
+/*
+ * The value of @key in the line, from @from on: a number, or what stands between quotation marks.
+ * NULL: none.
+ */
 static const char *field(const char *from, const char *key)
 {
 	static char value[8192];
@@ -634,7 +653,8 @@ static bool is_right_object(const struct shape *s, const char *slot)
 {
 	uint64_t after = number(strstr(slot, "\"allocation\":{"), "after");
 
-	return is(slot, "type", s->sure ? "struct node" : "null") && after > made_lo && after <= made_hi;
+	return is(slot, "type", s->sure ? "struct node" : "null") && after > made_lo &&
+	       after <= made_hi;
 }
 
 static bool is_right_slot(const struct shape *s)
@@ -724,9 +744,11 @@ static bool is_found(const struct shape *s, bool traced)
 	if (f.no_events)
 		ksft_print_msg("%s: no hardware breakpoints here\n", s->name);
 	if (!WIFEXITED(status) || WEXITSTATUS(status) != 1 || !f.ended || !f.stores || f.wrong ||
-	    (!f.named && !f.no_events && !once && !by_kernel) || (by_kernel && !f.by_kernel && !f.no_events)) {
-		ksft_print_msg("%s: wait status %#x, %u reports, %u wrong, %u with its instruction\n", s->name, status,
-			       f.stores, f.wrong, f.named);
+	    (!f.named && !f.no_events && !once && !by_kernel) ||
+	    (by_kernel && !f.by_kernel && !f.no_events)) {
+		ksft_print_msg(
+			"%s: wait status %#x, %u reports, %u wrong, %u with its instruction\n",
+			s->name, status, f.stores, f.wrong, f.named);
 		return false;
 	}
 	return true;
@@ -744,8 +766,9 @@ static bool nothing_is_said(void)
 }
 
 /*
- * The leak sanitizer traces the process at its end.  Where the filter refuses that it complains, and where it kills who
- * does, it waits for ever for the one that should have: the collector, which has inherited the filter, would never end.
+ * The leak sanitizer traces the process at its end.  Where the filter refuses that it complains,
+ * and where it kills who does, it waits for ever for the one that should have: the collector, which
+ * has inherited the filter, would never end.
  */
 static void look_for_leaks(bool looks)
 {
@@ -782,8 +805,8 @@ static bool is_found_without_events(bool kills)
 	unsetenv("DENY_TRACING");
 	unsetenv("DENY_KILLS");
 	f = read_reports(path, s);
-	return WIFEXITED(status) && WEXITSTATUS(status) == 1 && f.ended && f.stores == 1 && !f.wrong && !f.named &&
-	       f.no_events;
+	return WIFEXITED(status) && WEXITSTATUS(status) == 1 && f.ended && f.stores == 1 &&
+	       !f.wrong && !f.named && f.no_events;
 }
 
 static bool many_hide_nothing(void)
@@ -815,7 +838,10 @@ static bool exec_goes_on(void)
 	return true;
 }
 
-/* Also with a tracer: as one that comes at the very end, such as the leak sanitizer, there is none any more. */
+/*
+ * Also with a tracer: as one that comes at the very end, such as the leak sanitizer, there is none
+ * any more.
+ */
 static bool exits_as_ever(void)
 {
 	char path[64];
@@ -871,8 +897,10 @@ int main(int argc, char **argv)
 	ksft_test_result(nothing_is_said(), "nothing is said of a program with all barriers\n");
 	ksft_test_result(is_found_without_events(false),
 			 "without events and tracing the slot is found, and it says why\n");
-	ksft_test_result(is_found_without_events(true), "a filter that kills who asks for them kills nobody else\n");
-	ksft_test_result(many_hide_nothing(), "so many stores to one object that a global would have no room\n");
+	ksft_test_result(is_found_without_events(true),
+			 "a filter that kills who asks for them kills nobody else\n");
+	ksft_test_result(many_hide_nothing(),
+			 "so many stores to one object that a global would have no room\n");
 	ksft_test_result(exec_goes_on(), "a program that comes by exec() is not watched\n");
 	ksft_test_result(exits_as_ever(), "the status is not changed unless that is asked for\n");
 	ksft_test_result(aborts(), "barriers=abort\n");

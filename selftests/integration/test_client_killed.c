@@ -3,12 +3,12 @@
  * test_client_killed.c - clients of a shared collector die in every way, at every moment
  *
  * Victims collect all the time, so that a cycle is nearly always under way, and end after a random
- * moment: killed with SIGKILL, by exec() of another program, by exit() from a thread that is not the
- * main one, or by _exit().  Two bystanders tend their forests (forest.h) on the same collector
+ * moment: killed with SIGKILL, by exec() of another program, by exit() from a thread that is not
+ * the main one, or by _exit().  Two bystanders tend their forests (forest.h) on the same collector
  * meanwhile, and must go on being collected and lose nothing, without a reconnect.
  *
- * When all are gone, the collector has what it had before: threads, descriptors, mappings and memory.  Of the last
- * few that left it keeps two descriptors each (former.h).
+ * When all are gone, the collector has what it had before: threads, descriptors, mappings and
+ * memory.  Of the last few that left it keeps two descriptors each (former.h).
  */
 #include <pthread.h>
 
@@ -170,8 +170,8 @@ static struct possessions possessions(pid_t pid)
 }
 
 /*
- * Wait until the collector has the threads and descriptors of @p; say what it has if that is not so.
- * The thread that served start_daemon()'s greeting may have been in @p still.
+ * Wait until the collector has the threads and descriptors of @p; say what it has if that is not
+ * so.  The thread that served start_daemon()'s greeting may have been in @p still.
  */
 static bool at_rest(pid_t daemon, const struct possessions *p)
 {
@@ -187,9 +187,10 @@ static bool at_rest(pid_t daemon, const struct possessions *p)
 
 static void print(const char *when, const struct possessions *p)
 {
-	ksft_print_msg("%s: %ld threads, %ld descriptors, %ld KiB anonymous, %ld KiB shared, address space "
-		       "%ld MiB\n", when, p->threads, p->descriptors, p->anon_kb, p->shmem_kb,
-		       p->address_kb >> 10);
+	ksft_print_msg(
+		"%s: %ld threads, %ld descriptors, %ld KiB anonymous, %ld KiB shared, address space "
+		"%ld MiB\n",
+		when, p->threads, p->descriptors, p->anon_kb, p->shmem_kb, p->address_kb >> 10);
 }
 
 static uint64_t in_mark, ended[ENDINGS], wrong;
@@ -225,8 +226,8 @@ static void sacrifice(uint64_t *seed)
 		}
 		status = wait_status(pid[i]);
 		if (status != want) {
-			ksft_print_msg("a victim of %s ended with %d\n", ending_names[args[i].ending],
-				       status);
+			ksft_print_msg("a victim of %s ended with %d\n",
+				       ending_names[args[i].ending], status);
 			wrong++;
 		}
 		ended[args[i].ending]++;

@@ -60,8 +60,10 @@ static void test_list(struct served *shared, struct served *private)
 				 strstr(o->out, number(private->pid)),
 			 "list of all, private ones included\n");
 	o = run(tool, "list", "--json", NULL);
-	ksft_test_result((!o->status || o->status == 2) && o->out[0] == '{' && json_number(o->out, "hidden") == 0 &&
-			 strstr(o->out, "\"private\": true"), "the same as JSON\n");
+	ksft_test_result((!o->status || o->status == 2) && o->out[0] == '{' &&
+				 json_number(o->out, "hidden") == 0 &&
+				 strstr(o->out, "\"private\": true"),
+			 "the same as JSON\n");
 	unsetenv("TRICOLOR_SOCKET");
 }
 
@@ -148,17 +150,20 @@ static void test_silent(struct served *shared, struct served *private)
 	snprintf(line, sizeof(line), "collector %d of process %d ", collector, private->pid);
 	WAIT_FOR(strstr(run(tool, "list", NULL)->out, line), 10000000, PATIENCE_NS);
 	o = run(tool, "list", NULL);
-	ksft_test_result(o->status == 2 && find_id(o->out, shared->pid, id) && strstr(o->out, line) &&
-				 strstr(o->out, ") is stopped"),
+	ksft_test_result(o->status == 2 && find_id(o->out, shared->pid, id) &&
+				 strstr(o->out, line) && strstr(o->out, ") is stopped"),
 			 "a stopped collector has a line, and the others theirs\n");
 	o = run(tool, "list", "--json", NULL);
-	ksft_test_result(o->status == 2 && strstr(o->out, "\"silent\": [\n") && strstr(o->out, "\"why\": \"is stopped"),
+	ksft_test_result(o->status == 2 && strstr(o->out, "\"silent\": [\n") &&
+				 strstr(o->out, "\"why\": \"is stopped"),
 			 "the same as JSON\n");
 	o = run(tool, "stat", pid, NULL);
-	ksft_test_result(o->status == 1 && strstr(o->err, "is stopped; SIGCONT"), "stat says so at once\n");
+	ksft_test_result(o->status == 1 && strstr(o->err, "is stopped; SIGCONT"),
+			 "stat says so at once\n");
 	kill(collector, SIGCONT);
 	o = run(tool, "list", NULL);
-	ksft_test_result(find_id(o->out, private->pid, id) && !strstr(o->out, line), "it goes on, and so does the list\n");
+	ksft_test_result(find_id(o->out, private->pid, id) && !strstr(o->out, line),
+			 "it goes on, and so does the list\n");
 }
 
 static void test_room(struct served *c, const char *what)
@@ -166,15 +171,18 @@ static void test_room(struct served *c, const char *what)
 	char *pid = number(c->pid);
 	struct output *o = run(tool, "set", pid, "memory-limit", "64M", "--wait", NULL);
 
-	ksft_test_result(!o->status && strstr(o->out, "the heap has ") && !o->err[0], "%s: room is made\n", what);
+	ksft_test_result(!o->status && strstr(o->out, "the heap has ") && !o->err[0],
+			 "%s: room is made\n", what);
 	o = run(tool, "set", pid, "memory-limit", "4K", "--wait", NULL);
 	ksft_test_result(o->status == 1 && strstr(o->err, "there is no room down to 4 KiB"),
 			 "%s: more lives, and that is said\n", what);
 	o = run(tool, "set", pid, "memory-limit", "4K", NULL);
-	ksft_test_result(!o->status && strstr(o->err, "warning: ") && strstr(o->err, "more than the limit of 4 KiB"),
+	ksft_test_result(!o->status && strstr(o->err, "warning: ") &&
+				 strstr(o->err, "more than the limit of 4 KiB"),
 			 "%s: a limit below what lives is set with a warning\n", what);
 	o = run(tool, "set", pid, "memory-limit", "off", "--wait", NULL);
-	ksft_test_result(o->status == 64 && strstr(o->err, "--wait"), "%s: there is nothing to wait for\n", what);
+	ksft_test_result(o->status == 64 && strstr(o->err, "--wait"),
+			 "%s: there is nothing to wait for\n", what);
 	run(tool, "set", pid, "memory-limit", "off", NULL);
 }
 
@@ -279,8 +287,8 @@ static void test_doubt(const char *folder)
 		    setresuid(STRANGER, STRANGER, STRANGER))
 			_exit(3);
 		close(2);
-		execl(daemon_path(), "tricolord", "--config", "/dev/null", "--marker", "shared", "--socket", path,
-		      NULL);
+		execl(daemon_path(), "tricolord", "--config", "/dev/null", "--marker", "shared",
+		      "--socket", path, NULL);
 		_exit(127);
 	}
 	if (!WAIT_FOR(can_connect(path), 1000000, PATIENCE_NS))

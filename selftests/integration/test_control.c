@@ -319,7 +319,8 @@ static void test_fuzz(struct served *c)
 	ksft_test_result(!r.error && r.pid == collector && !kill(collector, 0),
 			 "after random messages the same collector answers: %s\n", r.text);
 	r = ask_as(0, socket_path, request(CONTROL_STAT, c->pid, 0), &a);
-	ksft_test_result(!served_tell(c, 'g').error && !r.error && a.pid == c->pid, "and has its client\n");
+	ksft_test_result(!served_tell(c, 'g').error && !r.error && a.pid == c->pid,
+			 "and has its client\n");
 }
 
 static void test_private(void)

@@ -2,8 +2,8 @@
 /*
  * test_core.c - core dumps of a program with a heap, mlockall(), valgrind
  *
- * What is to be dumped is what /proc/self/smaps says of each mapping ("dd": not dumped), which the kernel and
- * gcore(1) go by.
+ * What is to be dumped is what /proc/self/smaps says of each mapping ("dd": not dumped), which the
+ * kernel and gcore(1) go by.
  */
 #include <sys/mman.h>
 #include <sys/resource.h>
@@ -116,7 +116,8 @@ static bool kernel_dumps_little(void)
 			*pattern = 0;
 		fclose(f);
 	}
-	if (*pattern == '|' || strchr(pattern, '/') || getrlimit(RLIMIT_CORE, &may) || may.rlim_max < core.rlim_max) {
+	if (*pattern == '|' || strchr(pattern, '/') || getrlimit(RLIMIT_CORE, &may) ||
+	    may.rlim_max < core.rlim_max) {
 		ksft_print_msg("no core files here\n");
 		return true;
 	}
@@ -129,7 +130,8 @@ static bool kernel_dumps_little(void)
 			_exit(1);
 		abort();
 	}
-	CHECK(waitpid(pid, &status, 0) == pid && WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT);
+	CHECK(waitpid(pid, &status, 0) == pid && WIFSIGNALED(status) &&
+	      WTERMSIG(status) == SIGABRT);
 	took = now_ns() - before;
 	ksft_print_msg("a core after %llu ms\n", (unsigned long long)(took / 1000000));
 	/* Not cut off: all that was to be dumped was less than the limit. */
@@ -180,17 +182,20 @@ static bool lock_after(void)
 	build(10000);
 	for (i = 0; i < sizeof(flags) / sizeof(flags[0]); i++) {
 		CHECK(munlockall() == 0);
-		untouched = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+		untouched = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
+				 -1, 0);
 		CHECK(mlockall(flags[i]) == 0);
 		collect_times(2);
 		CHECK(memory_kib() < 64 << 10);
 		/* All else as without a heap: what is there comes in, and what comes later. */
 		CHECK(mincore(untouched, bytes, there) == 0);
-		ksft_print_msg("flags %#x: the last page of what was there is %s\n", (unsigned int)flags[i],
-			       there[255] & 1 ? "in memory" : "not");
+		ksft_print_msg("flags %#x: the last page of what was there is %s\n",
+			       (unsigned int)flags[i], there[255] & 1 ? "in memory" : "not");
 		CHECK((there[255] & 1) == (flags[i] & MCL_CURRENT));
-		later = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-		CHECK(mincore(later, bytes, there) == 0 && (there[255] & 1) == !!(flags[i] & MCL_FUTURE));
+		later = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1,
+			     0);
+		CHECK(mincore(later, bytes, there) == 0 &&
+		      (there[255] & 1) == !!(flags[i] & MCL_FUTURE));
 	}
 	return witness_ok(list, 9999);
 }

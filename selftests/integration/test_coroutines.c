@@ -582,7 +582,8 @@ int main(void)
 	setenv("TRICOLOR_DEBUG", "clobberfree", 0);
 	ksft_print_header();
 	ksft_set_plan(13);
-	ksft_test_result(test_suspended(false), "suspended, with a switcher that pushes registers\n");
+	ksft_test_result(test_suspended(false),
+			 "suspended, with a switcher that pushes registers\n");
 	ksft_test_result(test_suspended(true), "suspended, with ucontext\n");
 	ksft_test_result(test_left_stack(), "the stack that the thread was started on\n");
 	ksft_test_result(test_dropped(), "what is dropped goes\n");

@@ -2,9 +2,10 @@
 /*
  * test_crowd - far more runnable threads than processors
  *
- *	held		the heap stays near its goal, though agent and collector are two of hundreds that
- *			want a processor; each thread's list is whole at the end
- *	stopped		the same with a collector that is stopped for good: nobody waits for it for ever
+ *	held		the heap stays near its goal, though agent and collector are two of hundreds
+ *			that want a processor; each thread's list is whole at the end
+ *	stopped		the same with a collector that is stopped for good: nobody waits for it for
+ *			ever
  */
 #include <pthread.h>
 
@@ -135,18 +136,21 @@ int main(void)
 		       (unsigned long long)(shared->allocated_bytes >> 20),
 		       (unsigned long long)(shared->peak_bytes >> 20),
 		       (unsigned long long)shared->cycles);
-	ksft_test_result(!status && shared->whole == THREADS, "held: all lists are whole (status %d)\n",
-			 status);
-	ksft_test_result(!status && shared->allocated_bytes >= (uint64_t)THREADS * LISTS * NODES * NODE_BYTES &&
-			 shared->peak_bytes < shared->allocated_bytes / 3,
+	ksft_test_result(!status && shared->whole == THREADS,
+			 "held: all lists are whole (status %d)\n", status);
+	ksft_test_result(!status &&
+				 shared->allocated_bytes >=
+					 (uint64_t)THREADS * LISTS * NODES * NODE_BYTES &&
+				 shared->peak_bytes < shared->allocated_bytes / 3,
 			 "held: the heap stays near its goal\n");
 
 	status = run(true);
 	ksft_print_msg("stopped: %llu MiB allocated, peak %llu MiB\n",
 		       (unsigned long long)(shared->allocated_bytes >> 20),
 		       (unsigned long long)(shared->peak_bytes >> 20));
-	ksft_test_result(!status && shared->whole == THREADS, "stopped: all threads end, lists whole (status %d)\n",
-			 status);
-	ksft_test_result(!status && shared->collector > 1, "stopped: there was a collector to stop\n");
+	ksft_test_result(!status && shared->whole == THREADS,
+			 "stopped: all threads end, lists whole (status %d)\n", status);
+	ksft_test_result(!status && shared->collector > 1,
+			 "stopped: there was a collector to stop\n");
 	ksft_finished();
 }

@@ -2,17 +2,18 @@
 /*
  * test_daemon_killed.c - the collector is killed again and again under a client at work
  *
- * A forked client has three threads that each tend a forest (forest.h), and one that asks for cycles
- * all the time; a fourth comes and goes.  Its main thread kills the collector with SIGKILL: at a
- * random instant, a random moment after barriers went on (while it marks), or after they went off
- * (while it sweeps and scavenges); two times in three again before the next one has finished a cycle.  Now
- * and then the next one is stopped as soon as it is there, and every thread must go on without it.
+ * A forked client has three threads that each tend a forest (forest.h), and one that asks for
+ * cycles all the time; a fourth comes and goes.  Its main thread kills the collector with SIGKILL:
+ * at a random instant, a random moment after barriers went on (while it marks), or after they went
+ * off (while it sweeps and scavenges); two times in three again before the next one has finished a
+ * cycle.  Now and then the next one is stopped as soon as it is there, and every thread must go on
+ * without it.
  *
  * It is run with private collectors, and with a shared one that is started anew while the client
  * is left to find one: then private and shared ones take turns.
  *
- * At the end everything is dropped and collected.  The heap must be as large as before the load, and
- * the arena's own books must agree: no page, span or buffer went with a collector.
+ * At the end everything is dropped and collected.  The heap must be as large as before the load,
+ * and the arena's own books must agree: no page, span or buffer went with a collector.
  */
 #include <pthread.h>
 
@@ -25,8 +26,10 @@
 #define KILLS 200
 #define SHARED_KILLS 60
 #define STOP_EACH 12			/* kills */
-#define STEPS 100			/* of each thread, while there is only a collector that does nothing */
-#define CYCLE_NS (PATIENCE_NS / 4)	/* without a cycle: then one is waited for, as requests are refused some day */
+#define STEPS 100			/* of each thread, while there is only a collector that
+					 * does nothing */
+#define CYCLE_NS (PATIENCE_NS / 4)	/* without a cycle: then one is waited for, as requests
+					 * are refused some day */
 
 struct report {
 	uint64_t kills, in_mark, cycles, reconnects, ops, errors, worst_step_ns, worst_recovery_ns;
@@ -72,9 +75,9 @@ static pid_t collector(void)
 static struct client client;
 
 /*
- * Nothing collects while collectors die faster than they can finish a cycle, for seconds on a machine
- * that is short of CPUs: then the heap is to stay within what a machine has.  No wait is for longer
- * than a cycle takes.
+ * Nothing collects while collectors die faster than they can finish a cycle, for seconds on a
+ * machine that is short of CPUs: then the heap is to stay within what a machine has.  No wait is
+ * for longer than a cycle takes.
  */
 static void rest(void)
 {
@@ -114,7 +117,10 @@ static void *request(void *unused)
 		uint64_t stops = client.stops;
 		bool refused = (n++ & 3 ? tri_gc() : tri_free_os_memory()) != 0;
 
-		/* One that is stopped for ten seconds, as threads have so few CPUs for their steps, is another matter. */
+		/*
+		 * One that is stopped for ten seconds, as threads have so few CPUs for their steps,
+		 * is another matter.
+		 */
 		client.refused += refused && !(stops & 1) && stops == client.stops;
 		client.requests++;
 	}
@@ -186,7 +192,9 @@ static bool all_step_on(void)
 	return true;
 }
 
-/* The one after @pid does nothing from its first moment on, but for what it has done when we come. */
+/*
+ * The one after @pid does nothing from its first moment on, but for what it has done when we come.
+ */
 static void stop_next(pid_t pid)
 {
 	struct report *r = client.report;
@@ -356,28 +364,32 @@ static void test(const char *what, uint64_t kills, const char *socket, const cha
 		_exit(run_client());
 	}
 	status = wait_status(pid);
-	ksft_print_msg("%s: %llu kills (%llu in a mark phase, %llu of a shared collector), %llu cycles, "
-		       "%llu steps, %llu requests\n", what, (unsigned long long)r->kills,
-		       (unsigned long long)r->in_mark, (unsigned long long)r->shared_used,
-		       (unsigned long long)r->cycles, (unsigned long long)r->ops,
-		       (unsigned long long)r->requests);
-	ksft_print_msg("%s: longest time without a cycle after a kill %.0f ms, longest step of a thread "
-		       "%.0f ms\n", what, (double)r->worst_recovery_ns / 1e6,
-		       (double)r->worst_step_ns / 1e6);
-	ksft_test_result(!status && r->attached, "%s: the client is alive (status %d)\n", what, status);
+	ksft_print_msg(
+		"%s: %llu kills (%llu in a mark phase, %llu of a shared collector), %llu cycles, "
+		"%llu steps, %llu requests\n",
+		what, (unsigned long long)r->kills, (unsigned long long)r->in_mark,
+		(unsigned long long)r->shared_used, (unsigned long long)r->cycles,
+		(unsigned long long)r->ops, (unsigned long long)r->requests);
+	ksft_print_msg(
+		"%s: longest time without a cycle after a kill %.0f ms, longest step of a thread "
+		"%.0f ms\n",
+		what, (double)r->worst_recovery_ns / 1e6, (double)r->worst_step_ns / 1e6);
+	ksft_test_result(!status && r->attached, "%s: the client is alive (status %d)\n", what,
+			 status);
 	ksft_test_result(r->kills >= kills && !r->stuck && !r->no_memory && r->reconnects,
 			 "%s: it was collected again after each kill\n", what);
-	ksft_test_result(r->ops && r->stops && !r->stalled && !r->refused,
-			 "%s: no thread waits for a collector that does nothing (%llu times), and no request was refused\n",
-			 what, (unsigned long long)r->stops);
+	ksft_test_result(
+		r->ops && r->stops && !r->stalled && !r->refused,
+		"%s: no thread waits for a collector that does nothing (%llu times), and no request was refused\n",
+		what, (unsigned long long)r->stops);
 	ksft_test_result(r->ops && !r->errors, "%s: nothing was lost\n", what);
 	if (!status && arena_fault_sum(f))
-		ksft_print_msg("%s: pages counted wrong %llu, without a span %llu, not used %llu, spans "
-			       "%llu, buffers %llu, hidden chunks %llu\n", what,
-			       (unsigned long long)f->used_count, (unsigned long long)f->orphans,
-			       (unsigned long long)f->ghosts, (unsigned long long)f->spans,
-			       (unsigned long long)f->buffers,
-			       (unsigned long long)f->hidden);
+		ksft_print_msg(
+			"%s: pages counted wrong %llu, without a span %llu, not used %llu, spans "
+			"%llu, buffers %llu, hidden chunks %llu\n",
+			what, (unsigned long long)f->used_count, (unsigned long long)f->orphans,
+			(unsigned long long)f->ghosts, (unsigned long long)f->spans,
+			(unsigned long long)f->buffers, (unsigned long long)f->hidden);
 	ksft_test_result(!status && !arena_fault_sum(f), "%s: the arena's books agree\n", what);
 	ksft_print_msg("%s: heap of %llu KiB before, %llu KiB after\n", what,
 		       (unsigned long long)(r->baseline_bytes >> 10),

@@ -2,10 +2,10 @@
 /*
  * test_device.c - heaps in arenas of /dev/tricolor: what they have more than those in a memfd
  *
- * State and settings in sysfs, memory that goes with its owner whatever the collector does, a collector
- * that adds nothing to an arena, and outlives one whose tables are torn out.  As root, with the module
- * loaded; elsewhere it skips.  That the heap works as such is the concern of all other tests, which the
- * VM runs with TRICOLOR_BACKING=dev.
+ * State and settings in sysfs, memory that goes with its owner whatever the collector does, a
+ * collector that adds nothing to an arena, and outlives one whose tables are torn out.  As root,
+ * with the module loaded; elsewhere it skips.  That the heap works as such is the concern of all
+ * other tests, which the VM runs with TRICOLOR_BACKING=dev.
  */
 #include <tricolor.h>
 
@@ -126,7 +126,8 @@ static void client_sysfs(void)
 	NEED(is(arena, "state", "attached") && is(arena, "backing", "4k"));
 	NEED(number(arena, "owner_uid") == getuid() && number(arena, "collectors") == 1);
 	/* Published after the client has been told that the cycle is over. */
-	NEED(WAIT_FOR(number(arena, "cycles") >= 3 && is(arena, "phase", "off"), 1000000, PATIENCE_NS));
+	NEED(WAIT_FOR(number(arena, "cycles") >= 3 && is(arena, "phase", "off"), 1000000,
+		      PATIENCE_NS));
 	NEED(number(arena, "live_bytes") >= (long long)MIB && number(arena, "mark_cpu_ns") > 0);
 	NEED(number(arena, "goal_bytes") > number(arena, "live_bytes"));
 	NEED(number(arena, "size_bytes") > (64ll << 30) && is(arena, "gc_percent", "100"));
@@ -150,7 +151,8 @@ static void client_sysfs(void)
 	NEED(write_value(arena, "gc_percent", "-2") == EINVAL);
 	NEED(write_value(arena, "gc_percent", "much") == EINVAL);
 	NEED(write_value(arena, "memory_limit_bytes", "-1") == EINVAL);
-	NEED(write_value(arena, "cycles", "1") == EACCES || write_value(arena, "cycles", "1") == EIO);
+	NEED(write_value(arena, "cycles", "1") == EACCES ||
+	     write_value(arena, "cycles", "1") == EIO);
 }
 
 static void *volatile roots[4000];
@@ -164,7 +166,10 @@ static void client_unwritten(void)
 
 	NEED(!tri_init(NULL));
 	for (i = 0; i < 4000; i++)
-		NEED(roots[i] = tri_alloc(i % 4 == 0 ? 16 : i % 4 == 1 ? 200 : i % 4 == 2 ? 3000 : 20000));
+		NEED(roots[i] = tri_alloc(i % 4 == 0 ? 16 :
+					  i % 4 == 1 ? 200 :
+					  i % 4 == 2 ? 3000 :
+						       20000));
 	NEED(roots[0] = tri_alloc(256 * MIB));
 	NEED(roots[1] = tri_alloc_leaf(256 * MIB));
 	for (i = 0; i < 3; i++)
@@ -271,7 +276,8 @@ static void test_killed(void)
 	pid_t pid = start(client_full);
 	bool ok;
 
-	ok = WAIT_FOR(shared->stage == 1, 1000000, PATIENCE_NS) && arena_of(pid, arena, sizeof(arena)) &&
+	ok = WAIT_FOR(shared->stage == 1, 1000000, PATIENCE_NS) &&
+	     arena_of(pid, arena, sizeof(arena)) &&
 	     number(arena, "resident_bytes") > (long long)(64 * MIB);
 	kill(collector, SIGSTOP);
 	kill(pid, SIGKILL);
@@ -306,7 +312,8 @@ int main(void)
 	collector = start_daemon(socket_path, log_path);
 
 	ksft_test_result(wait_status(start(client_sysfs)) == 0, "state and settings in sysfs\n");
-	ksft_test_result(wait_status(start(client_unwritten)) == 0, "objects that were never written\n");
+	ksft_test_result(wait_status(start(client_unwritten)) == 0,
+			 "objects that were never written\n");
 	test_torn();
 	test_killed();
 

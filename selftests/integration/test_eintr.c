@@ -2,9 +2,9 @@
 /*
  * test_eintr.c - no call of a program without handlers returns EINTR because of a collection
  *
- * Each call blocks, by itself and by the bare system call, while another thread collects all the time: it has to
- * return what it returns without a collector.  A program with a handler gets EINTR from each signal that
- * it handles, and from no other.
+ * Each call blocks, by itself and by the bare system call, while another thread collects all the
+ * time: it has to return what it returns without a collector.  A program with a handler gets EINTR
+ * from each signal that it handles, and from no other.
  */
 #include <execinfo.h>
 #include <linux/aio_abi.h>
@@ -150,11 +150,15 @@ static void *wait_in_code(void *arg)
 	return arg;
 }
 
-/* Code that a program has made itself may begin with the number of a call, where nothing lies before it. */
+/*
+ * Code that a program has made itself may begin with the number of a call, where nothing lies
+ * before it.
+ */
 TEST(at_start_of_mapping)
 {
 	static const unsigned char semop_code[] = { 0xb8, SYS_semop, 0, 0, 0, 0x0f, 0x05, 0xc3 };
-	unsigned char *pages = mmap(NULL, 8192, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	unsigned char *pages =
+		mmap(NULL, 8192, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	struct in_code c = { (long (*)(long, void *, long))(pages + 4096), -1 };
 	struct sembuf up = { 0, 1, 0 };
 	pthread_t t;
@@ -349,7 +353,8 @@ TEST(transfers)
 	ASSERT_TRUE(all != NULL);
 	EXPECT_WHOLE(pipe(p), take_slowly, 0, write(p[1], all, MUCH));
 	EXPECT_WHOLE(pipe(p), take_slowly, 0, writev(p[1], v, 3));
-	EXPECT_WHOLE(socketpair(AF_UNIX, SOCK_STREAM, 0, p), take_slowly, 0, send(p[1], all, MUCH, 0));
+	EXPECT_WHOLE(socketpair(AF_UNIX, SOCK_STREAM, 0, p), take_slowly, 0,
+		     send(p[1], all, MUCH, 0));
 	EXPECT_WHOLE(socketpair(AF_UNIX, SOCK_STREAM, 0, p), take_slowly, 0, sendmsg(p[1], &m, 0));
 	EXPECT_WHOLE(socketpair(AF_UNIX, SOCK_STREAM, 0, p), give_slowly, 1,
 		     recv(p[0], all, MUCH, MSG_WAITALL));
@@ -416,7 +421,8 @@ TEST(alarm_ends_call)
 	end_collecting(t);
 }
 
-static volatile int in_call;		/* handlers that have run on top of a system call that was not over */
+static volatile int in_call;		/* handlers that have run on top of a system call that
+					 * was not over */
 
 /* read(), which leaves RCX 0 until the instruction has been executed, and then never. */
 static long marked_read(int fd, void *to, size_t bytes)
@@ -430,8 +436,8 @@ static long marked_read(int fd, void *to, size_t bytes)
 }
 
 /*
- * A thread that gets no CPU when its call is over, or is about to begin, may be there for so long that the next alarm
- * comes.  A handler that ends a call leaves RCX changed (restart.c).
+ * A thread that gets no CPU when its call is over, or is about to begin, may be there for so long
+ * that the next alarm comes.  A handler that ends a call leaves RCX changed (restart.c).
  */
 static void on_alarm_in_call(int sig, siginfo_t *info, void *context)
 {
@@ -445,7 +451,10 @@ static void on_alarm_in_call(int sig, siginfo_t *info, void *context)
 		   (before && regs[REG_RCX]);
 }
 
-/* What SA_RESTART is for: without it a handler ends the call, also if its signal had to wait for ours. */
+/*
+ * What SA_RESTART is for: without it a handler ends the call, also if its signal had to wait for
+ * ours.
+ */
 TEST(handler_without_restart)
 {
 	struct sigaction act = { .sa_sigaction = on_alarm_in_call, .sa_flags = SA_SIGINFO };
@@ -527,7 +536,8 @@ TEST(backtrace)
 	ASSERT_EQ(0, sigaction(SIGUSR1, &act, NULL));
 	raise_here(SIGUSR1);
 	for (i = 0; i < nframes; i++)
-		found |= frames[i] > (void *)raise_here && frames[i] < (void *)((char *)raise_here + 64);
+		found |= frames[i] > (void *)raise_here &&
+			 frames[i] < (void *)((char *)raise_here + 64);
 	EXPECT_TRUE(found);
 }
 

@@ -2,11 +2,15 @@
 /*
  * test_elect.c - private collectors in one control group: one of them splits the limit for all
  *
- *	budget		parts follow what the heaps need, and fit together, as under a shared collector
+ *	budget		parts follow what the heaps need, and fit together, as under a shared
+ *			collector
  *	killed		the collector that splits is killed in the midst
- *	exit		its client ends: the others have another one; a client that comes late joins it
- *	shared		its client finds a shared collector, and the others look for none: they have another one
- *	squatter	another user's process has the address: each is alone, and nobody waits for it
+ *	exit		its client ends: the others have another one; a client that comes late joins
+ *			it
+ *	shared		its client finds a shared collector, and the others look for none: they have
+ *			another one
+ *	squatter	another user's process has the address: each is alone, and nobody waits for
+ *			it
  *
  * usage: test_elect [PART]
  */
@@ -37,8 +41,8 @@ static bool is_named(const struct report *r, const char *name)
 	uint32_t pid = r->stats.collector_pid;
 
 	snprintf(path, sizeof(path), "/proc/%u", pid);
-	return pid && group_read(path, "comm", text, sizeof(text)) && !strncmp(text, name, strlen(name)) &&
-	       text[strlen(name)] == '\n';
+	return pid && group_read(path, "comm", text, sizeof(text)) &&
+	       !strncmp(text, name, strlen(name)) && text[strlen(name)] == '\n';
 }
 
 static unsigned int how_many(const char *name, int n)
@@ -56,8 +60,9 @@ static int policy_of(int n)
 {
 	int i;
 
-	if (!WAIT_FOR(how_many("tricolord", n) == 1 && how_many("tricolor-member", n) == (unsigned int)n - 1, 1000000,
-		      3 * PATIENCE_NS))
+	if (!WAIT_FOR(how_many("tricolord", n) == 1 &&
+			      how_many("tricolor-member", n) == (unsigned int)n - 1,
+		      1000000, 3 * PATIENCE_NS))
 		return -1;
 	for (i = 0; i < n && !is_named(&reports[i], "tricolord"); i++)
 		;
@@ -124,9 +129,11 @@ static void test_budget(void)
 	status = end_all(CLIENTS, &ran);
 	ksft_test_result(!status && ran && policy >= 0 && !group_kills(&group),
 			 "budget: one splits, nobody is killed (status %d)\n", status);
-	ksft_test_result(fits, "budget: parts fit together (%llu MiB)\n", (unsigned long long)(sum >> 20));
+	ksft_test_result(fits, "budget: parts fit together (%llu MiB)\n",
+			 (unsigned long long)(sum >> 20));
 	ksft_test_result(reports[0].limit_bytes > reports[1].limit_bytes &&
-			 reports[1].limit_bytes > reports[2].limit_bytes, "budget: who lives with more has more\n");
+				 reports[1].limit_bytes > reports[2].limit_bytes,
+			 "budget: who lives with more has more\n");
 	group_end(&group, "elect-budget");
 }
 
@@ -145,17 +152,23 @@ static void test_killed(void)
 	if (policy >= 0) {
 		old = reports[policy].stats.collector_pid;
 		kill((pid_t)old, SIGKILL);
-		ran &= WAIT_FOR_CLIENT(&reports[policy], reports[policy].stats.collector_pid != old &&
-				       reports[policy].stats.collector_pid, 3 * PATIENCE_NS);
+		ran &= WAIT_FOR_CLIENT(&reports[policy],
+				       reports[policy].stats.collector_pid != old &&
+					       reports[policy].stats.collector_pid,
+				       3 * PATIENCE_NS);
 		next = policy_of(CLIENTS);
-		/* Who has joined keeps the part that it had from the dead one, until the new one has split anew. */
-		ran &= WAIT_FOR(parts(CLIENTS, &ran) < GROUP_BYTES * 95 / 100 || !ran, 1000000, 3 * PATIENCE_NS);
+		/*
+		 * Who has joined keeps the part that it had from the dead one, until the new one
+		 * has split anew.
+		 */
+		ran &= WAIT_FOR(parts(CLIENTS, &ran) < GROUP_BYTES * 95 / 100 || !ran, 1000000,
+				3 * PATIENCE_NS);
 	}
 	for (i = 0; i < 10 && ran; i++)
 		fits &= parts(CLIENTS, &ran) < GROUP_BYTES * 95 / 100;
 	status = end_all(CLIENTS, &ran);
-	ksft_test_result(!status && ran && policy >= 0 && !group_kills(&group), "killed: clients go on (status %d)\n",
-			 status);
+	ksft_test_result(!status && ran && policy >= 0 && !group_kills(&group),
+			 "killed: clients go on (status %d)\n", status);
 	ksft_test_result(next >= 0, "killed: there is another one, which all join\n");
 	ksft_test_result(fits, "killed: parts fit together\n");
 	group_end(&group, "elect-killed");
@@ -192,15 +205,16 @@ static void test_exit(void)
 		ran &= !wait_status(reports[policy].pid);
 		reports[policy].stats.collector_pid = 0;
 		another = WAIT_FOR(how_many("tricolord", CLIENTS) == 1 &&
-				   how_many("tricolor-member", CLIENTS) == CLIENTS - 2, 1000000, 3 * PATIENCE_NS);
+					   how_many("tricolor-member", CLIENTS) == CLIENTS - 2,
+				   1000000, 3 * PATIENCE_NS);
 		start_client(&reports[policy], 16 * MIB);
 		ran &= ready(&reports[policy]);
 		late = policy_of(CLIENTS) >= 0 && is_named(&reports[policy], "tricolor-member");
 		asleep = all_asleep();
 	}
 	status = end_all(CLIENTS, &ran);
-	ksft_test_result(!status && ran && policy >= 0 && !group_kills(&group), "exit: nobody is killed (status %d)\n",
-			 status);
+	ksft_test_result(!status && ran && policy >= 0 && !group_kills(&group),
+			 "exit: nobody is killed (status %d)\n", status);
 	ksft_test_result(another, "exit: those that are left have another one\n");
 	ksft_test_result(late, "exit: who comes late joins it\n");
 	ksft_test_result(asleep, "exit: then nobody wakes up\n");
@@ -229,10 +243,13 @@ static void test_shared(void)
 	ran &= all_ready(CLIENTS) && policy_of(CLIENTS) == 0;
 	daemon = start_daemon(socket, log);
 	if (ran)
-		another = WAIT_FOR(is_named(&reports[0], "tricolor-marker") && how_many("tricolord", CLIENTS) == 1 &&
-				   how_many("tricolor-member", CLIENTS) == CLIENTS - 2, 1000000, 6 * PATIENCE_NS);
+		another = WAIT_FOR(is_named(&reports[0], "tricolor-marker") &&
+					   how_many("tricolord", CLIENTS) == 1 &&
+					   how_many("tricolor-member", CLIENTS) == CLIENTS - 2,
+				   1000000, 6 * PATIENCE_NS);
 	status = end_all(CLIENTS, &ran);
-	ksft_test_result(!status && ran && !group_kills(&group), "shared: nobody is killed (status %d)\n", status);
+	ksft_test_result(!status && ran && !group_kills(&group),
+			 "shared: nobody is killed (status %d)\n", status);
 	ksft_test_result(another, "shared: those that have none elect another one\n");
 	kill(daemon, SIGTERM);
 	wait_status(daemon);
@@ -241,7 +258,8 @@ static void test_shared(void)
 	group_end(&group, "elect-shared");
 }
 
-static _Atomic uint32_t *squatter_heard;	/* 1: it listens; 2: somebody has told it something */
+static _Atomic uint32_t *squatter_heard;	/* 1: it listens; 2: somebody has told it
+						 * something */
 
 /* Accept, and hear what it is told. */
 static __attribute__((noreturn)) void squat_listening(int fd, _Atomic uint32_t *there)
@@ -279,7 +297,8 @@ static __attribute__((noreturn)) void squat_silent(int fd, _Atomic uint32_t *the
 
 /* Holds an address of the group's, "policy" or "door", as another user. */
 static pid_t start_squatter(const char *what, int type,
-			    void (*squat)(int fd, _Atomic uint32_t *there) __attribute__((noreturn)))
+			    void (*squat)(int fd, _Atomic uint32_t *there)
+				    __attribute__((noreturn)))
 {
 	struct sockaddr_un addr = { .sun_family = AF_UNIX };
 	_Atomic uint32_t *there = squatter_heard = shared_memory(sizeof(*there));
@@ -289,11 +308,13 @@ static pid_t start_squatter(const char *what, int type,
 	pid_t pid;
 	int fd;
 
-	snprintf(path, sizeof(path), "%s/%s", group.dir, group.version == 1 ? "memory.limit_in_bytes" : "memory.max");
+	snprintf(path, sizeof(path), "%s/%s", group.dir,
+		 group.version == 1 ? "memory.limit_in_bytes" : "memory.max");
 	if (stat(path, &st))
 		return -1;
 	len = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1) +
-	      (socklen_t)snprintf(addr.sun_path + 1, sizeof(addr.sun_path) - 1, "tricolor/%s/%u/%llx/%llx", what, geteuid(),
+	      (socklen_t)snprintf(addr.sun_path + 1, sizeof(addr.sun_path) - 1,
+				  "tricolor/%s/%u/%llx/%llx", what, geteuid(),
 				  (unsigned long long)st.st_dev, (unsigned long long)st.st_ino);
 	pid = fork();
 	if (!pid) {
@@ -331,14 +352,18 @@ static void squatted(const char *name, const char *what, int type,
 	ran = squatter > 0 && all_ready(2);
 	limited = ran;
 	for (i = 0; i < 2 && ran; i++)
-		limited &= WAIT_FOR_CLIENT(&reports[i], reports[i].limit_bytes < GROUP_BYTES * 9 / 10, PATIENCE_NS);
+		limited &=
+			WAIT_FOR_CLIENT(&reports[i], reports[i].limit_bytes < GROUP_BYTES * 9 / 10,
+					PATIENCE_NS);
 	limited &= how_many("tricolord", 2) == 2 && *squatter_heard == 1;
 	parts(2, &ran);
 	status = end_all(2, &ran);
 	if (squatter > 0)
 		end_neighbour(squatter);
-	ksft_test_result(!status && ran && !group_kills(&group), "%s: nobody is killed (status %d)\n", name, status);
-	ksft_test_result(limited, "%s: each goes on alone, with a limit, and tells it nothing\n", name);
+	ksft_test_result(!status && ran && !group_kills(&group),
+			 "%s: nobody is killed (status %d)\n", name, status);
+	ksft_test_result(limited, "%s: each goes on alone, with a limit, and tells it nothing\n",
+			 name);
 	group_end(&group, group_name);
 }
 

@@ -2,7 +2,8 @@
 /*
  * test_fork.c - processes: a heap and its private collector as guests in a program
  *
- * Children begin with a fresh heap here, TRICOLOR_FORK=fresh; test_fork_copy.c has those that go on with a copy.
+ * Children begin with a fresh heap here, TRICOLOR_FORK=fresh; test_fork_copy.c has those that go on
+ * with a copy.
  *
  * Each scenario is a child of its own, forked from a process that has no heap, and says by its exit
  * status whether all went well.  Scenarios fork again.

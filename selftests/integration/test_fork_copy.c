@@ -2,8 +2,9 @@
 /*
  * test_fork_copy.c - children of fork() that go on with a copy of the heap
  *
- * Each scenario is a child of its own, forked from a process that has no heap, and says by its exit status whether
- * all went well.  In it a parent builds lists of witnesses, forks, and both look at them, change them and collect.
+ * Each scenario is a child of its own, forked from a process that has no heap, and says by its exit
+ * status whether all went well.  In it a parent builds lists of witnesses, forks, and both look at
+ * them, change them and collect.
  */
 #include <dlfcn.h>
 #include <link.h>
@@ -207,12 +208,15 @@ static bool kinds(void)
 		for (i = 0; i < 100; i++)
 			if (pairs[i].number != i || !witness_ok(pairs[i].w, i))
 				_exit(1);
-		if (!large_ok(big, WORDS) || strcmp(text, "a text that the parent wrote") || strcmp(tiny, "tiny"))
+		if (!large_ok(big, WORDS) || strcmp(text, "a text that the parent wrote") ||
+		    strcmp(tiny, "tiny"))
 			_exit(2);
-		if (!witness_ok(on_stack, 5) || !witness_ok(tri_handle_get(h), 6) || !witness_ok(*range, 7))
+		if (!witness_ok(on_stack, 5) || !witness_ok(tri_handle_get(h), 6) ||
+		    !witness_ok(*range, 7))
 			_exit(3);
 		for (i = 0; i < 3; i++)
-			if (sparse[i * (300ul << 20) + 5] != 'a' + (int)i || sparse[i * (300ul << 20) + 5000])
+			if (sparse[i * (300ul << 20) + 5] != 'a' + (int)i ||
+			    sparse[i * (300ul << 20) + 5000])
 				_exit(4);
 		tri_handle_free(h);
 		_exit(tri_root_remove(range, sizeof(*range)) ? 5 : 0);
@@ -389,7 +393,8 @@ static bool threads_in_child(void)
 	if (!pid) {
 		alarm(30);
 		for (i = 0; i < 3; i++)
-			if (pthread_create(&thread[i], NULL, i ? mutate_until_told : collect_until_told, NULL))
+			if (pthread_create(&thread[i], NULL,
+					   i ? mutate_until_told : collect_until_told, NULL))
 				_exit(2);
 		for (i = 0; i < 5; i++)
 			if (!go_on_with(100 + 20 * (unsigned int)i, 20))
@@ -521,7 +526,10 @@ static bool close_everything(void)
 	return true;
 }
 
-/* Without a collector until one is needed: a child that stores a little and ends has started nothing. */
+/*
+ * Without a collector until one is needed: a child that stores a little and ends has started
+ * nothing.
+ */
 static bool no_collector_for_a_little(void)
 {
 	pid_t pid;
@@ -572,7 +580,10 @@ static bool exec_and_spawn(void)
 	return lists_ok(100);
 }
 
-/* Children that no handler of pthread_atfork() sees: no heap of the parent, one of their own, and no crash. */
+/*
+ * Children that no handler of pthread_atfork() sees: no heap of the parent, one of their own, and
+ * no crash.
+ */
 static bool unseen(void)
 {
 	struct rlimit none = { 0, 0 };
@@ -779,7 +790,8 @@ static bool child_killed_while_copying(void)
 		CHECK(status_of(pid) == SIGKILL);
 		/* The bound without a sign of life is 3 s: it was told. */
 		if (now_ns() - began > 3000000000ull)
-			ksft_print_msg("a fork() of %llu ms\n", (unsigned long long)((now_ns() - began) / 1000000));
+			ksft_print_msg("a fork() of %llu ms\n",
+				       (unsigned long long)((now_ns() - began) / 1000000));
 	}
 	event_set(&threads_stop);
 	pthread_join(killer, NULL);
@@ -812,11 +824,13 @@ int main(int argc, char **argv)
 	ksft_test_result(scenario(children_of_children), "children of children\n");
 	ksft_test_result(scenario(kinds), "all kinds of objects and roots\n");
 	ksft_test_result(scenario(settings_go_along), "settings go along\n");
-	ksft_test_result(scenario(among_threads), "while threads allocate, collect, come, go and load\n");
+	ksft_test_result(scenario(among_threads),
+			 "while threads allocate, collect, come, go and load\n");
 	ksft_test_result(scenario(loader_locked), "while a thread is in dl_iterate_phdr()\n");
 	ksft_test_result(scenario(threads_in_child), "a child with threads\n");
 	ksft_test_result(scenario(from_a_worker), "from a worker thread\n");
-	ksft_test_result(scenario(from_a_thread_that_is_not_attached), "from a thread that is not attached\n");
+	ksft_test_result(scenario(from_a_thread_that_is_not_attached),
+			 "from a thread that is not attached\n");
 	ksft_test_result(scenario(in_a_handler), "from a signal handler\n");
 	ksft_test_result(scenario(close_everything), "a child that closes all descriptors\n");
 	ksft_test_result(scenario(no_collector_for_a_little), "a collector when it is needed\n");

@@ -53,7 +53,8 @@ static bool say_hello(struct client *c)
 
 static void ask_for_cycle(struct client *c)
 {
-	struct tri_msg ask = { .type = TRI_MSG_REQUEST, .request = { TRI_REQUEST_GC, .gc_number = 1 } };
+	struct tri_msg ask = { .type = TRI_MSG_REQUEST,
+			       .request = { TRI_REQUEST_GC, .gc_number = 1 } };
 
 	if (send(c->sock, &ask, sizeof(ask), MSG_NOSIGNAL) < 0)
 		return;
@@ -133,8 +134,9 @@ static bool test_holes(void)
 }
 
 /*
- * It is welcomed, and says no more: as one does that has just lost patience, and has another collector at
- * work in the same arena by now.  Nothing may be written there: not a setting, and no span is swept.
+ * It is welcomed, and says no more: as one does that has just lost patience, and has another
+ * collector at work in the same arena by now.  Nothing may be written there: not a setting, and no
+ * span is swept.
  */
 static bool test_two_collectors(void)
 {
@@ -165,19 +167,24 @@ static bool test_two_collectors(void)
 
 static bool order_gc_percent(int64_t percent)
 {
-	struct control_request q = { .type = CONTROL_TYPE, .version = CONTROL_VERSION,
-				     .op = CONTROL_SET_GC_PERCENT, .size = sizeof(q), .pid = getpid(),
+	struct control_request q = { .type = CONTROL_TYPE,
+				     .version = CONTROL_VERSION,
+				     .op = CONTROL_SET_GC_PERCENT,
+				     .size = sizeof(q),
+				     .pid = getpid(),
 				     .value = percent };
 	struct control_reply reply = { .error = ~0u };
 	int sock = connect_to(socket_path);
 	struct timeval patience = { 2 * CONTROL_SILENCE_S, 0 };
 
 	setsockopt(sock, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
-	if (send(sock, &q, sizeof(q), MSG_NOSIGNAL) == sizeof(q) && recv(sock, &reply, sizeof(reply), 0) < 0)
+	if (send(sock, &q, sizeof(q), MSG_NOSIGNAL) == sizeof(q) &&
+	    recv(sock, &reply, sizeof(reply), 0) < 0)
 		reply.error = ETIMEDOUT;
 	close(sock);
 	if (reply.error)
-		ksft_print_msg("answer to an order: %s %s\n", strerror((int)reply.error), reply.text);
+		ksft_print_msg("answer to an order: %s %s\n", strerror((int)reply.error),
+			       reply.text);
 	return !reply.error;
 }
 
@@ -207,8 +214,8 @@ static bool test_sweep(void)
 }
 
 /*
- * It gives back spans to be scanned that it was never offered.  Who does so all the time would keep the
- * marker at it for as long: that is not what ends a cycle, and the arena is given up.
+ * It gives back spans to be scanned that it was never offered.  Who does so all the time would keep
+ * the marker at it for as long: that is not what ends a cycle, and the arena is given up.
  */
 static bool test_grey(void)
 {
@@ -311,8 +318,8 @@ static bool test_log(void)
 static bool test_descriptors(void)
 {
 	/*
-	 * Those of before have to be let go of; none is left when it has but its own few, and two for each of
-	 * the clients that left last (daemon/service/former.c).
+	 * Those of before have to be let go of; none is left when it has but its own few, and two
+	 * for each of the clients that left last (daemon/service/former.c).
 	 */
 	bool ok = WAIT_FOR(proc_entries(daemon_pid, "fd") <= 13 + 2 * 16, 10000000, PATIENCE_NS);
 	rlim_t most = (rlim_t)proc_entries(daemon_pid, "fd") + 8;
@@ -359,15 +366,18 @@ int main(void)
 	else
 		ksft_test_result_skip("no userfaultfd here: a collector fills holes\n");
 
-	ksft_test_result(test_two_collectors(), "nothing is written for one that has turned away\n");
+	ksft_test_result(test_two_collectors(),
+			 "nothing is written for one that has turned away\n");
 	ksft_test_result(test_sweep(), "one that sweeps for ever is waited for in peace\n");
 	ksft_test_result(test_grey(), "one that makes up work is given up\n");
 	if (!geteuid())
-		ksft_test_result(test_address_space(), "one user does not have all of the address space\n");
+		ksft_test_result(test_address_space(),
+				 "one user does not have all of the address space\n");
 	else
 		ksft_test_result_skip("there is one user only: not root\n");
 	ksft_test_result(test_log(), "what a client has written to the log is bounded\n");
-	ksft_test_result(test_descriptors(), "out of descriptors, a collector turns clients away\n");
+	ksft_test_result(test_descriptors(),
+			 "out of descriptors, a collector turns clients away\n");
 
 	kill(daemon_pid, SIGTERM);
 	wait_status(daemon_pid);

@@ -2,9 +2,9 @@
 /*
  * test_inside.c - what can be seen of the library only from inside: it is linked statically
  *
- *	cycle numbers are 32 bits: the one after 2^32 - 1 collects as any other
- *	a signal handler finds its thread inside or outside at every instruction, and nothing between
- *	membarrier() is refused to a program that is at work: from then on signals are the fence
+ *	cycle numbers are 32 bits: the one after 2^32 - 1 collects as any other a signal handler
+ *	finds its thread inside or outside at every instruction, and nothing between membarrier() is
+ *	refused to a program that is at work: from then on signals are the fence
  *
  * Each is a child of its own.
  */
@@ -64,8 +64,8 @@ static bool cycle_numbers(void)
 	int i, lost = 0;
 
 	/*
-	 * As if there had been cycles before the first one.  The agent begins with these numbers, and tells the
-	 * collector: later would be too late for what it has told already.
+	 * As if there had been cycles before the first one.  The agent begins with these numbers,
+	 * and tells the collector: later would be too late for what it has told already.
 	 */
 	tri_g.gen = from;
 	tri_write(&tri_g.sweepable, from);
@@ -133,8 +133,8 @@ static bool every_instruction(void)
 		seen.lost += tri_base(keep) != keep;
 	}
 	seen.over = true;
-	ksft_print_msg("%lu instructions inside, %lu outside, %lu between\n", seen.inside, seen.outside,
-		       seen.between);
+	ksft_print_msg("%lu instructions inside, %lu outside, %lu between\n", seen.inside,
+		       seen.outside, seen.between);
 	return seen.inside > 1000 && seen.outside > 1000 && !seen.between && !seen.lost;
 }
 
@@ -214,6 +214,7 @@ int main(void)
 	ksft_test_result(scenario(cycle_numbers), "cycle numbers may wrap\n");
 	ksft_test_result(scenario(every_instruction),
 			 "a handler finds its thread inside or outside at every instruction\n");
-	ksft_test_result(scenario(membarrier_refused), "a fence that is refused is made by signals\n");
+	ksft_test_result(scenario(membarrier_refused),
+			 "a fence that is refused is made by signals\n");
 	ksft_finished();
 }

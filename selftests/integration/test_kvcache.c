@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * test_kvcache.c - the cache server of the examples does what its protocol says, and stays in its bounds
+ * test_kvcache.c - the cache server of the examples does what its protocol says, and stays in its
+ * bounds
  *
  * Each test has a server of its own, on a port that is free, which has to end as asked.
  */
@@ -54,8 +55,8 @@ static bool start(const char *memory)
 	if (!server) {
 		dup2(out[1], STDOUT_FILENO);
 		close(out[0]);
-		execl(example("kvcache"), "kvcache", "--port", "0", "--memory", memory, "--value-size", "256KiB",
-		      (char *)NULL);
+		execl(example("kvcache"), "kvcache", "--port", "0", "--memory", memory,
+		      "--value-size", "256KiB", (char *)NULL);
 		_exit(127);
 	}
 	close(out[1]);
@@ -143,7 +144,8 @@ static bool put_big(int fd, const char *key, char fill)
 
 	memset(request + n, fill, BIG);
 	memcpy(request + n + BIG, "\r\n", 2);
-	return say(fd, request, (size_t)n + BIG + 2) && hear(fd, 8) == 8 && !memcmp(reply, "STORED\r\n", 8);
+	return say(fd, request, (size_t)n + BIG + 2) && hear(fd, 8) == 8 &&
+	       !memcmp(reply, "STORED\r\n", 8);
 }
 
 static const struct {
@@ -153,7 +155,8 @@ static const struct {
 	{ "get a nothing a\r\n", "VALUE a 5 3\r\nabc\r\nVALUE a 5 3\r\nabc\r\nEND\r\n" },
 	{ "set a 0 0 0\n\r\nget a\n", "STORED\r\nVALUE a 0 0\r\n\r\nEND\r\n" },
 	{ "set q 1 0 1 noreply\r\nx\r\nget q\r\n", "VALUE q 1 1\r\nx\r\nEND\r\n" },
-	{ "set d 0 0 1\r\nx\r\ndelete d\r\ndelete d\r\nget d\r\n", "STORED\r\nDELETED\r\nNOT_FOUND\r\nEND\r\n" },
+	{ "set d 0 0 1\r\nx\r\ndelete d\r\ndelete d\r\nget d\r\n",
+	  "STORED\r\nDELETED\r\nNOT_FOUND\r\nEND\r\n" },
 	{ "set q 0 0 1\r\ny\r\ndelete q noreply\r\nget q\r\n", "STORED\r\nEND\r\n" },
 	/* Times that have passed: below 0, and of a day in 1970. */
 	{ "set e 0 -1 1\r\nx\r\nget e\r\ndelete e\r\n", "STORED\r\nEND\r\nNOT_FOUND\r\n" },
@@ -184,7 +187,8 @@ TEST(requests)
 /* A value that is larger than any may be is taken in and dropped, and so is one with a bad key. */
 TEST(refused_values)
 {
-	static const char too_large[] = "SERVER_ERROR object too large for cache\r\nVERSION kvcache\r\n";
+	static const char too_large[] =
+		"SERVER_ERROR object too large for cache\r\nVERSION kvcache\r\n";
 	static char request[600000];
 	int fd, n;
 
@@ -236,8 +240,8 @@ TEST(eviction)
 }
 
 /*
- * Replies that a client does not take are the entries' own texts: they stay what they were, whatever becomes
- * of the entries meanwhile.
+ * Replies that a client does not take are the entries' own texts: they stay what they were,
+ * whatever becomes of the entries meanwhile.
  */
 TEST(slow_reader)
 {
@@ -286,7 +290,10 @@ static int watched_by(const char *fd)
 	return n;
 }
 
-/* Each thread that serves has an epoll set: with the listening socket, what ends it, and its connections. */
+/*
+ * Each thread that serves has an epoll set: with the listening socket, what ends it, and its
+ * connections.
+ */
 TEST(all_threads_serve)
 {
 	int fds[8], sets = 0, even = 0, n;
@@ -340,8 +347,8 @@ TEST(load)
 	snprintf(number, sizeof(number), "%u", port);
 	load = fork();
 	if (!load) {
-		execl(example("kvload"), "kvload", "--port", number, "--operations", "20000", "--seconds", "60",
-		      "--keys", "5000", "--fill", (char *)NULL);
+		execl(example("kvload"), "kvload", "--port", number, "--operations", "20000",
+		      "--seconds", "60", "--keys", "5000", "--fill", (char *)NULL);
 		_exit(127);
 	}
 	waitpid(load, &status, 0);

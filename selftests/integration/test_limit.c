@@ -154,7 +154,10 @@ static void test_over(void)
 	ksft_test_result(!status && !report->errors && s->live_bytes > 60 * MIB &&
 				 s->limit_bytes == 32 * MIB,
 			 "over: the client goes on (status %d)\n", status);
-	/* What it may exceed its half by: the bucket, and the cycle under way, which may be a long one. */
+	/*
+	 * What it may exceed its half by: the bucket, and the cycle under way, which may be a long
+	 * one.
+	 */
 	ksft_test_result(!status && (double)s->limited_gc_ns <= (double)s->limited_program_ns +
 			 (double)burst_ns() * 1.01 + 8 * cycle_ns,
 			 "over: collecting took less than half of the CPU time\n");
@@ -171,7 +174,9 @@ static void test_over(void)
 
 /* ---- the callback's thread ---- */
 
-/* Ends as a program does whose threads end one by one; with the callback's there is one too many. */
+/*
+ * Ends as a program does whose threads end one by one; with the callback's there is one too many.
+ */
 static int client_leaves(void)
 {
 	if (tri_on_pressure(told, &churn) || tri_on_pressure(NULL, NULL) ||

@@ -283,8 +283,8 @@ static void test_shared(void)
 }
 
 /*
- * Each would think that what the other does not use is its own.  One sleeps, so that there is room: by
- * how much heaps overshoot that fill it, and have no budget together, is not to be relied on.
+ * Each would think that what the other does not use is its own.  One sleeps, so that there is room:
+ * by how much heaps overshoot that fill it, and have no budget together, is not to be relied on.
  */
 static void test_private(void)
 {

@@ -2,8 +2,9 @@
 /*
  * test_link.c - a policy and a marker, each with an enemy at the other end
  *
- * The test is the client's agent, with an arena made by hand, and in turn the marker of a real policy and the
- * policy of a real marker.  It sees what either writes, and does what neither should be harmed by.
+ * The test is the client's agent, with an arena made by hand, and in turn the marker of a real
+ * policy and the policy of a real marker.  It sees what either writes, and does what neither should
+ * be harmed by.
  */
 #include <poll.h>
 
@@ -133,7 +134,8 @@ static int64_t meet(struct marker *m, enum board_order kind)
 	uint32_t number;
 	int64_t value;
 
-	if (!WAIT_FOR(board_take(m->board, kind, atomic_load(&m->board->mailbox[kind].done), &number, &value),
+	if (!WAIT_FOR(board_take(m->board, kind, atomic_load(&m->board->mailbox[kind].done),
+				 &number, &value),
 		      1000000, PATIENCE_NS))
 		return INT64_MIN;
 	board_done(m->board, kind, number);
@@ -163,18 +165,22 @@ static void test_welcome(void)
 	hello(c.sock, c.file, TRI_HELLO_STARTS_MARKER, &welcome, fds);
 	seals = fcntl(fds[0], F_GET_SEALS);
 	ksft_test_result(welcome.type == TRI_MSG_WELCOME && welcome.kind == TRI_WELCOME_POLICY &&
-			 seals == (F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) && ftruncate(fds[0], 0) < 0,
+				 seals == (F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) &&
+				 ftruncate(fds[0], 0) < 0,
 			 "a client that starts markers gets a board that can't be cut\n");
-	ksft_test_result(welcome.welcome.descriptors == 1 || (welcome.welcome.descriptors == 2 && !fstat(fds[1], &st) && S_ISREG(st.st_mode) &&
-			 pread(fds[1], magic, 4, 0) == 4 && !memcmp(magic, "\177ELF", 4) &&
-			 (fcntl(fds[1], F_GETFL) & O_ACCMODE) == O_RDONLY),
+	ksft_test_result(welcome.welcome.descriptors == 1 ||
+				 (welcome.welcome.descriptors == 2 && !fstat(fds[1], &st) &&
+				  S_ISREG(st.st_mode) && pread(fds[1], magic, 4, 0) == 4 &&
+				  !memcmp(magic, "\177ELF", 4) &&
+				  (fcntl(fds[1], F_GETFL) & O_ACCMODE) == O_RDONLY),
 			 "and a program, if there is one to lend, to be read only\n");
 	close(fds[0]);
 	close(fds[1]);
 	close(c.sock);
 	c.sock = connect_to(socket_path);
 	hello(c.sock, c.file, 0, &welcome, fds);
-	ksft_test_result(welcome.type == TRI_MSG_WELCOME && welcome.kind == TRI_WELCOME_MARKS && fds[0] < 0,
+	ksft_test_result(welcome.type == TRI_MSG_WELCOME && welcome.kind == TRI_WELCOME_MARKS &&
+				 fds[0] < 0,
 			 "one that does not is served as ever\n");
 	close(c.sock);
 	close(c.file);
@@ -183,7 +189,9 @@ static void test_welcome(void)
 
 static void test_control(void)
 {
-	struct board_figures f = { .gc_percent = 33, .live_bytes = 5 * MIB, .limit_bytes = INT64_MAX };
+	struct board_figures f = { .gc_percent = 33,
+				   .live_bytes = 5 * MIB,
+				   .limit_bytes = INT64_MAX };
 	struct control_arena arena;
 	struct marker m;
 	int sock;
@@ -195,14 +203,16 @@ static void test_control(void)
 			 "what a marker publishes is what the policy says of it\n");
 	sock = request(CONTROL_SET_GC_PERCENT, 44);
 	ok = meet(&m, ORDER_GC_PERCENT) == 44;
-	ksft_test_result(ok && !answer(sock, &arena), "a setting goes to the marker, and its answer back\n");
+	ksft_test_result(ok && !answer(sock, &arena),
+			 "a setting goes to the marker, and its answer back\n");
 	sock = request(CONTROL_GC, 0);
 	ok = meet(&m, ORDER_GC) == 0;
 	ksft_test_result(ok && !answer(sock, &arena), "so does a cycle that is asked for\n");
 	sock = request(CONTROL_GC, 0);
 	ok = WAIT_FOR(atomic_load(&m.board->mailbox[ORDER_GC].asked) == 2, 1000000, PATIENCE_NS);
 	close(m.c.sock);
-	ksft_test_result(ok && answer(sock, &arena) == ESRCH, "who waits for a marker that ends is told\n");
+	ksft_test_result(ok && answer(sock, &arena) == ESRCH,
+			 "who waits for a marker that ends is told\n");
 	m.c.sock = -1;
 	leave(&m);
 }
@@ -211,7 +221,8 @@ static bool let_go_after(uint32_t type, uint32_t version, size_t size)
 {
 	struct link_msg msg = { .type = type, .version = version };
 	struct marker m;
-	bool ok = begin(&m) && send(m.c.sock, &msg, size, MSG_NOSIGNAL) == (ssize_t)size && at_end(m.c.sock);
+	bool ok = begin(&m) && send(m.c.sock, &msg, size, MSG_NOSIGNAL) == (ssize_t)size &&
+		  at_end(m.c.sock);
 
 	leave(&m);
 	return ok;
@@ -250,18 +261,22 @@ static void test_hostile_marker(void)
 	began = now_ns();
 	for (i = 0; i < 3000; i++) {
 		atomic_store(&m.board->wants, ~0u);
-		ok = ok && say(m.c.sock, LINK_LOG, LINK_VERSION, i % 2 ? 2 : 99, "line of an enemy \033[2J\n") &&
+		ok = ok &&
+		     say(m.c.sock, LINK_LOG, LINK_VERSION, i % 2 ? 2 : 99,
+			 "line of an enemy \033[2J\n") &&
 		     say(m.c.sock, 1000 + i, LINK_VERSION, 0, "");
 	}
 	/* All but what the socket holds has been read by now, sixteen in each window. */
-	ksft_test_result(ok && now_ns() - began >= (6000 - HELD_MAX) / LINK_MESSAGES * LINK_PAUSE_NS,
+	ksft_test_result(ok && now_ns() - began >=
+					 (6000 - HELD_MAX) / LINK_MESSAGES * LINK_PAUSE_NS,
 			 "one that rings all the time is not heard all the time\n");
 	ok = ok && attach(&other);
 	ksft_test_result(ok, "one that rings all the time keeps no other from coming\n");
 	leave(&other);
 	leave(&m);
 	/* The whole log has 200 lines at once: one marker is not to spend them all. */
-	ksft_test_result(logged("line of an enemy") && logged("line of an enemy") < 100 && !logged("\033"),
+	ksft_test_result(logged("line of an enemy") && logged("line of an enemy") < 100 &&
+				 !logged("\033"),
 			 "what it has logged is little, and clean\n");
 	ksft_test_result(kill(daemon_pid, 0) == 0, "the policy lives\n");
 }
@@ -271,7 +286,8 @@ static void test_log(void)
 	struct marker m;
 	bool ok = attach(&m) && say(m.c.sock, LINK_LOG, LINK_VERSION, 2, "a line of the marker");
 
-	ok = ok && WAIT_FOR(strstr(read_text(log_path), "a line of the marker"), 1000000, PATIENCE_NS);
+	ok = ok &&
+	     WAIT_FOR(strstr(read_text(log_path), "a line of the marker"), 1000000, PATIENCE_NS);
 	ksft_test_result(ok && strstr(read_text(log_path), "marker of client"),
 			 "a marker's line is in the policy's log, with whose it is\n");
 	leave(&m);
@@ -330,7 +346,8 @@ static bool is_attached(struct policy *p)
 /* A private collector, up to its WELCOME. */
 static void start_marker(struct policy *p)
 {
-	char *argv[] = { (char *)daemon_path(), (char *)"--private", (char *)"3", (char *)"--no-control", NULL };
+	char *argv[] = { (char *)daemon_path(), (char *)"--private", (char *)"3",
+			 (char *)"--no-control", NULL };
 	posix_spawn_file_actions_t files;
 	struct tri_msg welcome;
 	extern char **environ;
@@ -363,8 +380,8 @@ static bool first_request(struct policy *p)
 }
 
 /*
- * Answer handshakes until one of @kind was answered, or POLICY_GONE came and is waited for (@kind 0): its
- * errno, or 0.  -1: nothing came.
+ * Answer handshakes until one of @kind was answered, or POLICY_GONE came and is waited for (@kind
+ * 0): its errno, or 0.  -1: nothing came.
  */
 static int play_until(struct policy *p, uint32_t kind)
 {
@@ -378,7 +395,10 @@ static int play_until(struct policy *p, uint32_t kind)
 		if (m.type != TRI_MSG_HANDSHAKE)
 			continue;
 		kind = kind == m.kind ? ~0u : kind;
-		m = (struct tri_msg){ .type = TRI_MSG_ANSWER, .kind = m.kind, .cycle = m.cycle, .answer.threads = 1 };
+		m = (struct tri_msg){ .type = TRI_MSG_ANSWER,
+				      .kind = m.kind,
+				      .cycle = m.cycle,
+				      .answer.threads = 1 };
 		if (send(p->c.sock, &m, sizeof(m), MSG_NOSIGNAL) != sizeof(m))
 			return -1;
 		if (kind == ~0u)
@@ -405,7 +425,8 @@ static bool runs_cycle(struct policy *p)
 
 	return send(p->c.sock, &ask, sizeof(ask), MSG_NOSIGNAL) == sizeof(ask) &&
 	       !play_until(p, TRI_HANDSHAKE_BARRIER_OFF) &&
-	       WAIT_FOR(tri_read(&p->c.view.ctl->gc_done) == ask.request.gc_number, 1000000, PATIENCE_NS);
+	       WAIT_FOR(tri_read(&p->c.view.ctl->gc_done) == ask.request.gc_number, 1000000,
+			PATIENCE_NS);
 }
 
 /* Its client and its policy are gone: whether it ends in order. */
@@ -450,24 +471,30 @@ static void test_orders(void)
 	ok = hand_over(&p, board_file(4096, GOOD));
 	atomic_store(&p.board->defaults.gc_percent, 55);
 	ok = ok && first_request(&p) && is_attached(&p);
-	ksft_test_result(ok && WAIT_FOR(board_read(p.board, &f, 100) && f.published_ns, 1000000, PATIENCE_NS),
-			 "a policy that comes before the first request is attached, and sees figures\n");
+	ksft_test_result(
+		ok && WAIT_FOR(board_read(p.board, &f, 100) && f.published_ns, 1000000,
+			       PATIENCE_NS),
+		"a policy that comes before the first request is attached, and sees figures\n");
 	give_order(&p, ORDER_DEFAULTS, 0);
 	ksft_test_result(is_done(&p, ORDER_DEFAULTS) && tri_read(&p.c.view.ctl->gc_percent) == 55,
 			 "its configuration holds for who has not chosen\n");
 	give_order(&p, ORDER_SHARE, 40 * MIB);
-	ksft_test_result(is_done(&p, ORDER_SHARE) && tri_read(&p.c.view.ctl->limit_bytes) == 40 * MIB,
+	ksft_test_result(is_done(&p, ORDER_SHARE) &&
+				 tri_read(&p.c.view.ctl->limit_bytes) == 40 * MIB,
 			 "a share is in force\n");
 	give_order(&p, ORDER_GC, 0);
-	ok = !play_until(&p, TRI_HANDSHAKE_BARRIER_OFF) && is_done(&p, ORDER_GC) && rings_for(&p, BOARD_MET);
+	ok = !play_until(&p, TRI_HANDSHAKE_BARRIER_OFF) && is_done(&p, ORDER_GC) &&
+	     rings_for(&p, BOARD_MET);
 	ksft_test_result(ok, "a cycle that it orders is run, and it is told\n");
 	give_order(&p, ORDER_GC_PERCENT, 2000000000);
 	give_order(&p, ORDER_SHARE, -5);
 	give_order(&p, ORDER_PRESSURE, 1 << 20);
-	ok = is_done(&p, ORDER_PRESSURE) && is_done(&p, ORDER_SHARE) && is_done(&p, ORDER_GC_PERCENT);
+	ok = is_done(&p, ORDER_PRESSURE) && is_done(&p, ORDER_SHARE) &&
+	     is_done(&p, ORDER_GC_PERCENT);
 	ksft_test_result(ok && tri_read(&p.c.view.ctl->gc_percent) == 55 &&
-			 tri_read(&p.c.view.ctl->limit_bytes) == 40 * MIB &&
-			 tri_read(&p.c.view.ctl->pressure) < 8, "orders that make no sense change nothing\n");
+				 tri_read(&p.c.view.ctl->limit_bytes) == 40 * MIB &&
+				 tri_read(&p.c.view.ctl->pressure) < 8,
+			 "orders that make no sense change nothing\n");
 	atomic_store(&p.board->wants, 0);
 	atomic_store(&p.board->asleep, 1);
 	ok = runs_cycle(&p) && rings_for(&p, BOARD_WAKE) && !atomic_load(&p.board->asleep);
@@ -517,7 +544,10 @@ static int64_t in_force(const struct policy *p)
 	return tri_read(&p->c.view.ctl->limit_bytes);
 }
 
-/* A client in @g, and a policy that gets no CPU time: what is in force until it has some, then, and after its end. */
+/*
+ * A client in @g, and a policy that gets no CPU time: what is in force until it has some, then, and
+ * after its end.
+ */
 static int silent(const struct test_group *g)
 {
 	struct policy p;
@@ -556,7 +586,10 @@ static void test_silent(void)
 	if (!pid)
 		_exit(silent(&g));
 	status = wait_status(pid);
-	ksft_test_result(!status, "until a policy has ordered a share the marker finds one itself (status %d)\n", status);
+	ksft_test_result(
+		!status,
+		"until a policy has ordered a share the marker finds one itself (status %d)\n",
+		status);
 	group_remove(&g);
 }
 
@@ -583,15 +616,19 @@ static void test_hostile_policy(void)
 	bool ok;
 
 	start_marker(&p);
-	ok = first_request(&p) && not_taken(&p, board_file(4096, F_SEAL_GROW | F_SEAL_SEAL)) == EPERM &&
+	ok = first_request(&p) &&
+	     not_taken(&p, board_file(4096, F_SEAL_GROW | F_SEAL_SEAL)) == EPERM &&
 	     not_taken(&p, board_file(4096, F_SEAL_SHRINK | F_SEAL_GROW)) == EPERM &&
 	     not_taken(&p, board_file(8192, GOOD)) == EPROTONOSUPPORT &&
 	     not_taken(&p, board_file(0, GOOD)) == EPROTONOSUPPORT;
-	ksft_test_result(ok && runs_cycle(&p), "a board that could be cut, or has another size, is not taken\n");
+	ksft_test_result(ok && runs_cycle(&p),
+			 "a board that could be cut, or has another size, is not taken\n");
 	ok = send_with(p.c.sock, &bare, &null, 1) && play_until(&p, 0) > 0 &&
-	     send_with(p.c.sock, &bare, (int[]){ null, board_file(4096, GOOD) }, 2) && play_until(&p, 0) > 0;
+	     send_with(p.c.sock, &bare, (int[]){ null, board_file(4096, GOOD) }, 2) &&
+	     play_until(&p, 0) > 0;
 	ksft_test_result(ok && runs_cycle(&p), "nor is a link that is none\n");
-	ok = hand_over(&p, board_file(4096, GOOD)) && is_attached(&p) && say(p.link, 99, LINK_VERSION, 0, "");
+	ok = hand_over(&p, board_file(4096, GOOD)) && is_attached(&p) &&
+	     say(p.link, 99, LINK_VERSION, 0, "");
 	err = play_until(&p, 0);
 	link = p.link;
 	ksft_test_result(ok && err == EPROTO && at_end(link) && runs_cycle(&p),

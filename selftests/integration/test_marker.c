@@ -2,12 +2,12 @@
 /*
  * test_marker.c - a client, the marker that it starts, and a shared collector that comes and goes
  *
- *	the client's own tricolord marks for a shared one
- *	a shared one that dies and returns finds the same marker
- *	a client that went alone has a shared one as soon as there is one, whose folder may be made later
- *	a client in another session has another marker there, and one that is moved to another control group
- *	a client that can start none has its heap marked by the shared one, and by the next one when that has died
- *	a hostile shared one harms nobody: it talks nonsense, or passes what is no board
+ *	the client's own tricolord marks for a shared one a shared one that dies and returns finds
+ *	the same marker a client that went alone has a shared one as soon as there is one, whose
+ *	folder may be made later a client in another session has another marker there, and one that
+ *	is moved to another control group a client that can start none has its heap marked by the
+ *	shared one, and by the next one when that has died a hostile shared one harms nobody: it
+ *	talks nonsense, or passes what is no board
  *
  * The client tends a forest (forest.h) all the time, and so knows that nothing was lost.
  */
@@ -91,7 +91,8 @@ static bool end(pid_t pid)
 	r->go = true;
 	status = wait_status(pid);
 	if (status)
-		ksft_print_msg("the client ended with %d, after %llu steps\n", status, (unsigned long long)r->steps);
+		ksft_print_msg("the client ended with %d, after %llu steps\n", status,
+			       (unsigned long long)r->steps);
 	return !status;
 }
 
@@ -123,21 +124,25 @@ static void stop(pid_t daemon, int sig)
 
 static void comes_and_goes(void)
 {
-	pid_t daemon = start_daemon(sock_path, log_path), pid = start(NULL), marker = (pid_t)r->collector;
+	pid_t daemon = start_daemon(sock_path, log_path), pid = start(NULL),
+	      marker = (pid_t)r->collector;
 	uint64_t cycles;
 
 	ksft_test_result(marker != daemon && linked(marker), "the client's own tricolord marks\n");
 	stop(daemon, SIGKILL);
 	cycles = r->cycles;
 	ksft_test_result(WAIT_FOR(!is_marker(marker), 1000000, 6 * PATIENCE_NS) &&
-			 WAIT_FOR(r->cycles > cycles + 1, 1000000, 6 * PATIENCE_NS) &&
-			 r->collector == (uint64_t)marker, "it goes on alone without the shared one\n");
+				 WAIT_FOR(r->cycles > cycles + 1, 1000000, 6 * PATIENCE_NS) &&
+				 r->collector == (uint64_t)marker,
+			 "it goes on alone without the shared one\n");
 	daemon = start_daemon(sock_path, log_path);
 	ksft_test_result(linked(marker) && r->collector == (uint64_t)marker && !r->reconnects,
 			 "and is found by the next one\n");
 	r->move = true;
-	ksft_test_result(WAIT_FOR(r->collector && r->collector != (uint64_t)marker && getsid((pid_t)r->collector) == pid,
-				  1000000, 6 * PATIENCE_NS) && linked((pid_t)r->collector),
+	ksft_test_result(WAIT_FOR(r->collector && r->collector != (uint64_t)marker &&
+					  getsid((pid_t)r->collector) == pid,
+				  1000000, 6 * PATIENCE_NS) &&
+				 linked((pid_t)r->collector),
 			 "a client in another session has another one there\n");
 	ksft_test_result(end(pid), "nothing was lost\n");
 	stop(daemon, SIGTERM);
@@ -154,9 +159,11 @@ static void moves_to(pid_t pid, const char *controller, struct test_group *group
 		return;
 	}
 	ksft_test_result(group_enter(group, pid) && !group_is_same(pid, marker, controller) &&
-			 WAIT_FOR(r->collector && r->collector != (uint64_t)marker &&
-				  group_is_same(pid, (pid_t)r->collector, controller), 1000000, 6 * PATIENCE_NS) &&
-			 linked((pid_t)r->collector),
+				 WAIT_FOR(r->collector && r->collector != (uint64_t)marker &&
+						  group_is_same(pid, (pid_t)r->collector,
+								controller),
+					  1000000, 6 * PATIENCE_NS) &&
+				 linked((pid_t)r->collector),
 			 "a client in another %s group has another marker there\n", controller);
 }
 
@@ -207,7 +214,8 @@ static void none_to_start(void)
 {
 	pid_t daemon = start_daemon(sock_path, log_path), pid = start("off");
 
-	ksft_test_result(r->collector == (uint64_t)daemon, "the shared one marks for who may start none\n");
+	ksft_test_result(r->collector == (uint64_t)daemon,
+			 "the shared one marks for who may start none\n");
 	stop(daemon, SIGKILL);
 	daemon = start_daemon(sock_path, log_path);
 	ksft_test_result(WAIT_FOR(r->collector == (uint64_t)daemon, 1000000, 6 * PATIENCE_NS),
@@ -224,11 +232,13 @@ static void marks_again(void)
 
 	ksft_test_result(r->collector == (uint64_t)daemon, "a shared one marks\n");
 	stop(daemon, SIGKILL);
-	ksft_test_result(WAIT_FOR(r->collector && r->collector != (uint64_t)daemon, 1000000, 6 * PATIENCE_NS),
+	ksft_test_result(WAIT_FOR(r->collector && r->collector != (uint64_t)daemon, 1000000,
+				  6 * PATIENCE_NS),
 			 "without it the client has one of its own\n");
 	cycles = r->cycles;
 	daemon = start_marking_daemon(sock_path, log_path);
-	ksft_test_result(WAIT_FOR(r->collector == (uint64_t)daemon && r->cycles > cycles + 1, 1000000, 6 * PATIENCE_NS),
+	ksft_test_result(WAIT_FOR(r->collector == (uint64_t)daemon && r->cycles > cycles + 1,
+				  1000000, 6 * PATIENCE_NS),
 			 "and the shared one again, when that is back at the same path\n");
 	ksft_test_result(end(pid), "and loses nothing by it\n");
 	stop(daemon, SIGTERM);
@@ -262,13 +272,17 @@ static void answer(int fd, const struct hostile *h)
 
 	if (recv(fd, &m, sizeof(m), 0) != sizeof(m) || pipe(ends))
 		return;
-	m = (struct tri_msg){ .type = h->type, .version = TRI_PROTO_ID, .kind = h->kind, .welcome.descriptors = h->count };
+	m = (struct tri_msg){ .type = h->type,
+			      .version = TRI_PROTO_ID,
+			      .kind = h->kind,
+			      .welcome.descriptors = h->count };
 	if (h->fds) {
 		for (i = 0; i < h->fds; i++)
 			fds[i] = ends[0];
 		msg.msg_control = &control;
 		msg.msg_controllen = CMSG_SPACE(h->fds * sizeof(int));
-		control.align = (struct cmsghdr){ CMSG_LEN(h->fds * sizeof(int)), SOL_SOCKET, SCM_RIGHTS };
+		control.align =
+			(struct cmsghdr){ CMSG_LEN(h->fds * sizeof(int)), SOL_SOCKET, SCM_RIGHTS };
 		memcpy(CMSG_DATA(&control.align), fds, h->fds * sizeof(int));
 	}
 	sendmsg(fd, &msg, MSG_NOSIGNAL);
@@ -303,12 +317,14 @@ static bool agent_has_pipe(pid_t pid)
 	d = opendir(path);
 	while (d && (e = readdir(d))) {
 		snprintf(path, sizeof(path), "/proc/%d/task/%.16s", pid, e->d_name);
-		if (!group_read(path, "comm", text, sizeof(text)) || strcmp(text, "tricolor-agent\n"))
+		if (!group_read(path, "comm", text, sizeof(text)) ||
+		    strcmp(text, "tricolor-agent\n"))
 			continue;
 		for (i = 0; i < 256 && !has; i++) {
 			ssize_t n;
 
-			snprintf(path, sizeof(path), "/proc/%d/task/%.16s/fd/%d", pid, e->d_name, i);
+			snprintf(path, sizeof(path), "/proc/%d/task/%.16s/fd/%d", pid, e->d_name,
+				 i);
 			n = readlink(path, text, sizeof(text) - 1);
 			has = n > 5 && !memcmp(text, "pipe:", 5);
 		}
@@ -335,8 +351,10 @@ static void harms(const struct hostile *h)
 		ksft_print_msg("no socket\n");
 	pid = start(NULL);
 	cycles = r->cycles;
-	ksft_test_result(WAIT_FOR(r->cycles > cycles + 3, 1000000, 6 * PATIENCE_NS) && !is_marker((pid_t)r->collector) &&
-			 WAIT_FOR(!agent_has_pipe(pid), 1000000, PATIENCE_NS) && end(pid), "a shared one with %s harms nobody\n", h->what);
+	ksft_test_result(WAIT_FOR(r->cycles > cycles + 3, 1000000, 6 * PATIENCE_NS) &&
+				 !is_marker((pid_t)r->collector) &&
+				 WAIT_FOR(!agent_has_pipe(pid), 1000000, PATIENCE_NS) && end(pid),
+			 "a shared one with %s harms nobody\n", h->what);
 	stop(policy, SIGKILL);
 	unlink(sock_path);
 }
@@ -346,11 +364,15 @@ int main(void)
 	static const struct hostile hostile[] = {
 		{ "a short message", TRI_MSG_WELCOME, TRI_WELCOME_MARKS, 0, 0, 8 },
 		{ "no board", TRI_MSG_WELCOME, TRI_WELCOME_POLICY, 1, 0, sizeof(struct tri_msg) },
-		{ "a pipe as board", TRI_MSG_WELCOME, TRI_WELCOME_POLICY, 1, 1, sizeof(struct tri_msg) },
-		{ "a pipe as program", TRI_MSG_WELCOME, TRI_WELCOME_POLICY, 2, 2, sizeof(struct tri_msg) },
-		{ "more descriptors than it says", TRI_MSG_WELCOME, TRI_WELCOME_POLICY, 2, 8, sizeof(struct tri_msg) },
+		{ "a pipe as board", TRI_MSG_WELCOME, TRI_WELCOME_POLICY, 1, 1,
+		  sizeof(struct tri_msg) },
+		{ "a pipe as program", TRI_MSG_WELCOME, TRI_WELCOME_POLICY, 2, 2,
+		  sizeof(struct tri_msg) },
+		{ "more descriptors than it says", TRI_MSG_WELCOME, TRI_WELCOME_POLICY, 2, 8,
+		  sizeof(struct tri_msg) },
 		{ "an unknown kind", TRI_MSG_WELCOME, 4711, 0, 0, sizeof(struct tri_msg) },
-		{ "something else than WELCOME", TRI_MSG_TRACE, TRI_WELCOME_MARKS, 0, 0, sizeof(struct tri_msg) },
+		{ "something else than WELCOME", TRI_MSG_TRACE, TRI_WELCOME_MARKS, 0, 0,
+		  sizeof(struct tri_msg) },
 	};
 	size_t i, n = sizeof(hostile) / sizeof(hostile[0]);
 

@@ -656,7 +656,10 @@ static int mutate(uint64_t seed)
 	pthread_create(&drawer, NULL, draw_from_well, &well_seed);
 	for (i = 0; i < THREADS; i++)
 		pthread_create(&threads[i].pthread, NULL, run, &threads[i]);
-	/* The pacer's cycles, and others right after one another; on an emulated CPU that takes long. */
+	/*
+	 * The pacer's cycles, and others right after one another; on an emulated CPU that takes
+	 * long.
+	 */
 	while ((now_ns() - begin < RUN_NS || read_stats().cycles < CYCLES_MIN) &&
 	       now_ns() - begin < RUN_MAX_NS && !atomic_load(&failures))
 		collect();

@@ -2,16 +2,17 @@
 /*
  * test_namespaces.c - client and shared collector in containers of their own
  *
- * For each kind of namespace, and for all of them together: the collector is in one of its own, the client in
- * another one, in a memory cgroup with a limit.  The client is told the limit, hears of it when it is lowered and
- * raised, and is not killed.
+ * For each kind of namespace, and for all of them together: the collector is in one of its own, the
+ * client in another one, in a memory cgroup with a limit.  The client is told the limit, hears of
+ * it when it is lowered and raised, and is not killed.
  *
  *	mount, pid, user, cgroup, net	one each
  *	all		all of them; nothing is mounted at the collector's /sys/fs/cgroup
  *	bare		that, without /proc in the collector, whose root is read-only.  Then nobody tells the
  *			collector when a limit is written: it is lowered while all are asleep, too
- *	host's, over	the client has a cgroup namespace of its own, and the host's mount, which names groups above that
- *			it has no names for; or that mount lies over the one of its own part, which is listed, too
+ *	host's, over	the client has a cgroup namespace of its own, and the host's mount, which
+ *			names groups above that it has no names for; or that mount lies over the one
+ *			of its own part, which is listed, too
  *	above		all of them, and the limit is that of a group above the client's
  *
  * usage: test_namespaces [NAME]
@@ -36,7 +37,8 @@ struct box {
 	int flags;
 	bool hides;			/* no cgroups in the collector … */
 	bool bare;			/* … and no /proc, and a root that is read-only */
-	enum { OWN, HOSTS, OVER } mounts;	/* what a client in a cgroup namespace of its own sees of the cgroups */
+	enum { OWN, HOSTS, OVER } mounts;	/* what a client in a cgroup namespace of its own
+						 * sees of the cgroups */
 };
 
 static const struct box boxes[] = {
@@ -88,11 +90,15 @@ static void cover(const char *where)
 		_exit(41);
 }
 
-/* What a container has mounted of the cgroups is the part that it is in; and over it, with @over, what was there. */
+/*
+ * What a container has mounted of the cgroups is the part that it is in; and over it, with @over,
+ * what was there.
+ */
 static void mount_own(bool over)
 {
 	bool v1 = group.version == 1;
-	const char *at = v1 ? "/sys/fs/cgroup/memory" : "/sys/fs/cgroup", *type = v1 ? "cgroup" : "cgroup2";
+	const char *at = v1 ? "/sys/fs/cgroup/memory" : "/sys/fs/cgroup",
+		   *type = v1 ? "cgroup" : "cgroup2";
 	int hosts = open_tree(AT_FDCWD, at, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
 
 	/* No file system is mounted on itself. */
@@ -120,7 +126,8 @@ static void furnish(const struct box *b, bool collector)
 	if (!b->bare)
 		return;
 	cover("/proc");
-	if (mount(folder, folder, NULL, MS_BIND, NULL) || mount("/", "/", NULL, MS_BIND | MS_REC, NULL) ||
+	if (mount(folder, folder, NULL, MS_BIND, NULL) ||
+	    mount("/", "/", NULL, MS_BIND | MS_REC, NULL) ||
 	    mount("none", "/", NULL, MS_REMOUNT | MS_BIND | MS_RDONLY, NULL))
 		_exit(45);
 }
@@ -131,8 +138,8 @@ static void enter(const struct box *b, bool collector, int ready, int go, int (*
 	char byte = 0;
 
 	if (b->flags & CLONE_NEWUSER) {
-		if (unshare(CLONE_NEWUSER) || write(ready, &byte, 1) != 1 || read(go, &byte, 1) != 1 ||
-		    setresgid(0, 0, 0) || setresuid(0, 0, 0))
+		if (unshare(CLONE_NEWUSER) || write(ready, &byte, 1) != 1 ||
+		    read(go, &byte, 1) != 1 || setresgid(0, 0, 0) || setresuid(0, 0, 0))
 			_exit(46);
 	}
 	if (unshare(b->flags & ~CLONE_NEWUSER))
@@ -153,7 +160,8 @@ static void enter(const struct box *b, bool collector, int ready, int go, int (*
 }
 
 /* @run in a container as @b says, and in @g; it is not there yet. */
-static pid_t start_in(const struct box *b, const struct test_group *g, bool collector, int (*run)(void))
+static pid_t start_in(const struct box *b, const struct test_group *g, bool collector,
+		      int (*run)(void))
 {
 	int ready[2], go[2];
 	char byte, map[32];
@@ -191,8 +199,8 @@ static int run_collector(void)
 
 	if (fd < 0 || dup2(fd, 2) < 0)
 		return 30;
-	execl(program, "tricolord", "--config", "/dev/null", "--log-level", "debug", "--socket", socket_path,
-	      (char *)NULL);
+	execl(program, "tricolord", "--config", "/dev/null", "--log-level", "debug", "--socket",
+	      socket_path, (char *)NULL);
 	return 31;
 }
 
@@ -243,11 +251,14 @@ static bool hears(pid_t pid, const struct test_group *g, uint64_t limit)
 {
 	/* v1 refuses a limit that is less than what is used, until there is less. */
 	bool heard = WAIT_FOR(group_limit(g, limit), 1000000, PATIENCE_NS) &&
-		     WAIT_FOR(told(limit) || waitpid(pid, NULL, WNOHANG) != 0, 1000000, 3 * PATIENCE_NS) && told(limit);
+		     WAIT_FOR(told(limit) || waitpid(pid, NULL, WNOHANG) != 0, 1000000,
+			      3 * PATIENCE_NS) &&
+		     told(limit);
 
 	if (!heard)
-		ksft_print_msg("%llu MiB: %s; the client was told %llu MiB\n", (unsigned long long)(limit >> 20),
-			       group_why(), (unsigned long long)(said->limit_bytes >> 20));
+		ksft_print_msg("%llu MiB: %s; the client was told %llu MiB\n",
+			       (unsigned long long)(limit >> 20), group_why(),
+			       (unsigned long long)(said->limit_bytes >> 20));
 	return heard;
 }
 
@@ -276,8 +287,9 @@ static bool is_logged(const char *word)
 }
 
 /*
- * Whether it was the shared collector that found the group: a private one has no difficulty.  The client may know
- * its limit, by its own marker, before the shared one has come to say where it has found it.
+ * Whether it was the shared collector that found the group: a private one has no difficulty.  The
+ * client may know its limit, by its own marker, before the shared one has come to say where it has
+ * found it.
  */
 static bool logged(const char *word)
 {
@@ -327,8 +339,8 @@ static void test_asleep(const struct box *b, pid_t client, pid_t daemon)
 			       (unsigned long long)(group_usage(&group) >> 20));
 	said->pause = 0;
 	syscall(SYS_futex, &said->pause, FUTEX_WAKE, 1, NULL, NULL, 0);
-	ksft_test_result(slept && hears(client, &group, 40 * MIB), "%s: a limit that is lowered while all are asleep\n",
-			 b->name);
+	ksft_test_result(slept && hears(client, &group, 40 * MIB),
+			 "%s: a limit that is lowered while all are asleep\n", b->name);
 }
 
 /* Collector and client, each in a container as @b says, the client in `group`. */
@@ -349,11 +361,15 @@ static void begin(struct pair *p, const struct box *b)
 	p->daemon = start_in(b, &p->other, true, run_collector);
 	if (!WAIT_FOR(can_connect(socket_path), 1000000, PATIENCE_NS)) {
 		show_log();
-		ksft_exit_fail_msg("%s: no collector: status %d\n", b->name, wait_status(p->daemon));
+		ksft_exit_fail_msg("%s: no collector: status %d\n", b->name,
+				   wait_status(p->daemon));
 	}
 	p->client = start_in(b, &group, false, run_client);
-	if (!WAIT_FOR(said->ready || waitpid(p->client, &status, WNOHANG), 1000000, 3 * PATIENCE_NS) || !said->ready)
-		ksft_print_msg("%s: the client does not begin: status %#x\n", b->name, (unsigned int)status);
+	if (!WAIT_FOR(said->ready || waitpid(p->client, &status, WNOHANG), 1000000,
+		      3 * PATIENCE_NS) ||
+	    !said->ready)
+		ksft_print_msg("%s: the client does not begin: status %#x\n", b->name,
+			       (unsigned int)status);
 }
 
 /* One point. */
@@ -367,7 +383,8 @@ static void end(struct pair *p, const char *name)
 	syscall(SYS_futex, &said->pause, FUTEX_WAKE, 1, NULL, NULL, 0);
 	status = wait_status(p->client);
 	kills = group_kills(&group);
-	ksft_test_result(!status && !kills && !said->errors, "%s: the client lives: status %d, %llu kills\n", name, status,
+	ksft_test_result(!status && !kills && !said->errors,
+			 "%s: the client lives: status %d, %llu kills\n", name, status,
 			 (unsigned long long)kills);
 	kill(p->daemon, SIGKILL);
 	wait_status(p->daemon);
@@ -396,14 +413,18 @@ static void test_box(const struct box *b)
 	if (b->bare)
 		test_asleep(b, p.client, p.daemon);
 	else
-		ksft_test_result(higher && hears(p.client, &group, 64 * MIB), "%s: and lowered again\n", b->name);
+		ksft_test_result(higher && hears(p.client, &group, 64 * MIB),
+				 "%s: and lowered again\n", b->name);
 	end(&p, b->name);
 }
 
 #define ABOVE "above"
 #define ABOVE_POINTS 4
 
-/* The limit of a pod: that of a group above the client's own, which is in no container's sight.  Only v1 tells. */
+/*
+ * The limit of a pod: that of a group above the client's own, which is in no container's sight.
+ * Only v1 tells.
+ */
 static void test_above(const struct box *b)
 {
 	struct test_group pod;
@@ -415,18 +436,21 @@ static void test_above(const struct box *b)
 		ksft_exit_fail_msg("%s\n", group_why());
 	if (pod.version == 2) {
 		for (i = 0; i < ABOVE_POINTS; i++)
-			ksft_test_result_skip(ABOVE ": version 2 tells nothing of groups that are not seen\n");
+			ksft_test_result_skip(
+				ABOVE ": version 2 tells nothing of groups that are not seen\n");
 		group_remove(&pod);
 		return;
 	}
-	if (!group_limit(&pod, 96 * MIB) || !group_make_in(&group, &pod, "client") || !group_limit(&group, 512 * MIB))
+	if (!group_limit(&pod, 96 * MIB) || !group_make_in(&group, &pod, "client") ||
+	    !group_limit(&group, 512 * MIB))
 		ksft_exit_fail_msg("%s\n", group_why());
 	begin(&p, b);
 	known = hears(p.client, &pod, 96 * MIB) && logged("of a group above that can't be seen");
 	ksft_test_result(known, ABOVE ": a pod's limit is known\n");
 	ksft_test_result(known && hears(p.client, &pod, 72 * MIB), ABOVE ": one that is lowered\n");
 	/* And one's own counts again when it is the tighter one. */
-	ksft_test_result(known && hears(p.client, &group, 64 * MIB), ABOVE ": and the container's own\n");
+	ksft_test_result(known && hears(p.client, &group, 64 * MIB),
+			 ABOVE ": and the container's own\n");
 	if (!known)
 		show_log();
 	end(&p, ABOVE);

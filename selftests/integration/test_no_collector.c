@@ -2,13 +2,12 @@
 /*
  * test_no_collector.c - what a program sees of a collector that can't be had, or does nothing
  *
- *	it can't be started: the program is told once, by name and reason, or not at all if it wants so;
- *	tri_error() has the reason in any thread; and the heap ends before the machine does
- *	it is stopped: requests and allocations fail after a while, and go on when it goes on
- *	a shared one is stopped, or its queue full: a private one is started, and that is said
- *	its program, or a shared one's socket, is on a file system that does not answer: that is said, and nobody
- *	waits for ever
- *	there is no /dev, no /proc, no standard stream
+ *	it can't be started: the program is told once, by name and reason, or not at all if it wants
+ *	so; tri_error() has the reason in any thread; and the heap ends before the machine does it
+ *	is stopped: requests and allocations fail after a while, and go on when it goes on a shared
+ *	one is stopped, or its queue full: a private one is started, and that is said its program,
+ *	or a shared one's socket, is on a file system that does not answer: that is said, and nobody
+ *	waits for ever there is no /dev, no /proc, no standard stream
  *
  * Each is a child of its own, which has what it says on standard error in a file.
  */
@@ -31,8 +30,8 @@
 #define SKIPPED 4			/* exit status: it can't be tried here */
 #define BROKEN 5			/* the test itself */
 /*
- * On a machine that is short of CPUs a collector may take a second to come, and that is said.  So it is no line
- * that counts, but where it can't be otherwise.
+ * On a machine that is short of CPUs a collector may take a second to come, and that is said.  So
+ * it is no line that counts, but where it can't be otherwise.
  */
 #define SECOND "no collector for a second by now"
 #define ALSO_SECOND 16			/* that is said, too */
@@ -46,7 +45,8 @@ struct setting {
 /* They run side by side, as most of them wait for something. */
 static struct scenario {
 	const char *what;
-	int lines;			/* to be said, beside SECOND; + ALSO_SECOND, ANY or SILENT */
+	int lines;			/* to be said, beside SECOND; + ALSO_SECOND, ANY or
+					 * SILENT */
 	const char *word;		/* in one of them */
 	char said[128];			/* a file */
 	pid_t pid;
@@ -137,7 +137,8 @@ static void end(const struct scenario *s)
 	}
 	ok = !status && says_what_it_should(s, text);
 	if (!ok)
-		ksft_print_msg("status %d, and it said %d lines: %s\n", status, lines(text, NULL), text);
+		ksft_print_msg("status %d, and it said %d lines: %s\n", status, lines(text, NULL),
+			       text);
 	ksft_test_result(ok, "%s\n", s->what);
 	unlink(s->said);
 }
@@ -174,7 +175,8 @@ static bool grows_on(void)
 	pthread_t t;
 
 	/* As long as it takes to find out that there is none. */
-	CHECK(WAIT_FOR(grow(1 << 20) && strstr(tri_error(), "/nonexistent/tricolord"), 1000000, PATIENCE_NS));
+	CHECK(WAIT_FOR(grow(1 << 20) && strstr(tri_error(), "/nonexistent/tricolord"), 1000000,
+		       PATIENCE_NS));
 	CHECK(grow(64 << 20));
 	s = read_stats();
 	CHECK(!s.collector_pid && !s.cycles);
@@ -211,7 +213,8 @@ static bool has_a_brake(void)
 		bytes += object;
 	ksft_print_msg("a heap without a collector ended at %zu MiB of 128\n", bytes >> 20);
 	CHECK(bytes >= 56 << 20 && bytes <= 64 << 20 && errno == ENOMEM);
-	CHECK(strstr(tri_error(), "without a collector") && strstr(tri_error(), "/nonexistent/tricolord"));
+	CHECK(strstr(tri_error(), "without a collector") &&
+	      strstr(tri_error(), "/nonexistent/tricolord"));
 	/* Who is refused once need not wait again. */
 	began = now_ns();
 	CHECK(!tri_alloc_leaf(object) && now_ns() - began < PATIENCE_NS / 2);
@@ -229,12 +232,15 @@ static bool idles(void)
 /* It is a program that ends at once. */
 static bool ends_at_once(void)
 {
-	CHECK(WAIT_FOR(grow(1 << 20) && strstr(said(said_path), "/bin/true"), 1000000, PATIENCE_NS));
+	CHECK(WAIT_FOR(grow(1 << 20) && strstr(said(said_path), "/bin/true"), 1000000,
+		       PATIENCE_NS));
 	CHECK(strstr(tri_error(), "/bin/true") && strstr(tri_error(), "hung up"));
 	return true;
 }
 
-/* Its program is somewhere that does not answer: a filter has execve() wait until we let it go on. */
+/*
+ * Its program is somewhere that does not answer: a filter has execve() wait until we let it go on.
+ */
 static bool does_not_start(void)
 {
 	struct sock_filter filter[] = {
@@ -250,10 +256,12 @@ static bool does_not_start(void)
 
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
 		_exit(SKIPPED);
-	fd = (int)syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_NEW_LISTENER, &program);
+	fd = (int)syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_NEW_LISTENER,
+			  &program);
 	if (fd < 0)
 		_exit(SKIPPED);
-	CHECK(WAIT_FOR(grow(1 << 20) && strstr(said(said_path), "does not start"), 10000000, PATIENCE_NS));
+	CHECK(WAIT_FOR(grow(1 << 20) && strstr(said(said_path), "does not start"), 10000000,
+		       PATIENCE_NS));
 	CHECK(strstr(tri_error(), "does not start") && strstr(tri_error(), "tricolord"));
 	CHECK(!ioctl(fd, SECCOMP_IOCTL_NOTIF_RECV, &asked));
 	answer.id = asked.id;
@@ -285,7 +293,9 @@ static bool stopped(void)
 	snprintf(name, sizeof(name), "kill -CONT %llu", (unsigned long long)s.collector_pid);
 	err = tri_gc();
 	CHECK(err == -ETIMEDOUT && strstr(tri_error(), name));
-	/* It is known to do nothing by now: neither a request nor an allocation waits for it again. */
+	/*
+	 * It is known to do nothing by now: neither a request nor an allocation waits for it again.
+	 */
 	began = now_ns();
 	CHECK(tri_gc() == -ETIMEDOUT);
 	for (i = 0; (w = tri_alloc(8000)); i++)
@@ -318,7 +328,8 @@ static bool many_requests(void)
 	}
 	CHECK(!kill((pid_t)s.collector_pid, SIGCONT));
 	tri_set_gc_percent(33);
-	CHECK(!tri_gc() && read_stats().collector_pid == s.collector_pid && !read_stats().reconnects);
+	CHECK(!tri_gc() && read_stats().collector_pid == s.collector_pid &&
+	      !read_stats().reconnects);
 	return true;
 }
 
@@ -376,7 +387,10 @@ static bool no_welcome(void)
 	return true;
 }
 
-/* A file system that is mounted, and then does nothing.  Who asks it can be seen at what this returns. */
+/*
+ * A file system that is mounted, and then does nothing.  Who asks it can be seen at what this
+ * returns.
+ */
 static int mount_dead(const char *where)
 {
 	struct {
@@ -392,7 +406,8 @@ static int mount_dead(const char *where)
 	snprintf(options, sizeof(options), "fd=%d,rootmode=40000,user_id=0,group_id=0", fd);
 	if (fd < 0 || mount("dead", where, "fuse", 0, options))
 		_exit(SKIPPED);
-	if (read(fd, asked, sizeof(asked)) < (ssize_t)(sizeof(*head) + 16) || head->opcode != FUSE_INIT)
+	if (read(fd, asked, sizeof(asked)) < (ssize_t)(sizeof(*head) + 16) ||
+	    head->opcode != FUSE_INIT)
 		_exit(BROKEN);
 	answer.head.unique = head->unique;
 	answer.init.major = init->major;
@@ -455,7 +470,10 @@ static bool dying_path(void)
 	dir = open(socket_folder(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	CHECK(!tri_gc());
 	dead = mount_dead(socket_folder());
-	/* What is looked for seems to be there: in the folder, which is watched, but not at its path. */
+	/*
+	 * What is looked for seems to be there: in the folder, which is watched, but not at its
+	 * path.
+	 */
 	CHECK(openat(dir, "sock", O_CREAT | O_WRONLY | O_CLOEXEC, 0644) >= 0);
 	CHECK(is_asked(dead));
 	CHECK(!tri_gc() && !tri_gc() && !read_stats().reconnects);
@@ -493,16 +511,20 @@ static void welcome_and_stay(int fd)
 
 	if (recv(fd, &m, sizeof(m), 0) != sizeof(m) || m.type != TRI_MSG_HELLO)
 		_exit(BROKEN);
-	m = (struct tri_msg){ .type = TRI_MSG_WELCOME, .version = TRI_PROTO_ID, .welcome.pid = (uint64_t)getpid() };
-	if (send(fd, &m, sizeof(m), MSG_NOSIGNAL) != sizeof(m) || recv(fd, &m, sizeof(m), 0) != sizeof(m) ||
-	    m.type != TRI_MSG_REQUEST)
+	m = (struct tri_msg){ .type = TRI_MSG_WELCOME,
+			      .version = TRI_PROTO_ID,
+			      .welcome.pid = (uint64_t)getpid() };
+	if (send(fd, &m, sizeof(m), MSG_NOSIGNAL) != sizeof(m) ||
+	    recv(fd, &m, sizeof(m), 0) != sizeof(m) || m.type != TRI_MSG_REQUEST)
 		_exit(BROKEN);
 	m.type = 4711;
 	if (send(fd, &m, sizeof(m), MSG_NOSIGNAL) != sizeof(m))
 		_exit(BROKEN);
 }
 
-/* A shared one that does not let go of the arena is spoken of, and no other is had until it does. */
+/*
+ * A shared one that does not let go of the arena is spoken of, and no other is had until it does.
+ */
 static bool clings(void)
 {
 	int l = listener(8), fd;
@@ -511,14 +533,18 @@ static bool clings(void)
 	fd = accept4(l, NULL, NULL, SOCK_CLOEXEC);
 	close(l);
 	welcome_and_stay(fd);
-	CHECK(WAIT_FOR(grow(1 << 20) && strstr(said(said_path), "kill -CONT"), 10000000, PATIENCE_NS));
+	CHECK(WAIT_FOR(grow(1 << 20) && strstr(said(said_path), "kill -CONT"), 10000000,
+		       PATIENCE_NS));
 	CHECK(!read_stats().collector_pid && strstr(tri_error(), "let go"));
 	close(fd);
 	CHECK(!tri_gc());
 	return true;
 }
 
-/* This program as a private collector that does so, the first time; its name is where the scenario's is. */
+/*
+ * This program as a private collector that does so, the first time; its name is where the
+ * scenario's is.
+ */
 static int false_daemon(const char *path)
 {
 	char mark[256], *argv[] = { (char *)"tricolord", (char *)"--private", (char *)"3", NULL };
@@ -628,15 +654,18 @@ int main(int argc, char **argv)
 	if (n < 0 || symlink(exe, path))
 		ksft_exit_fail_msg("%s: %s\n", path, strerror(errno));
 
-	begin("one that can't be started is spoken of once", grows_on, none, 1, "/nonexistent/tricolord");
+	begin("one that can't be started is spoken of once", grows_on, none, 1,
+	      "/nonexistent/tricolord");
 	begin("in a program that does nothing, too", idles, none, 1, "/nonexistent/tricolord");
 	begin("and not to who wants to hear nothing", grows_on, quiet, SILENT, NULL);
 	begin("a thread's own failure comes first", error_of_thread, none, ANY, NULL);
 	if (group_make(&small_group, "memory", "brake"))
 		group_limit(&small_group, 128 << 20);
-	begin("a heap without a collector ends before its memory does", has_a_brake, quiet, SILENT, NULL);
+	begin("a heap without a collector ends before its memory does", has_a_brake, quiet, SILENT,
+	      NULL);
 	begin("one that ends at once is spoken of", ends_at_once, ends, 1, "--dry-run");
-	begin("one whose program can't be reached is spoken of", does_not_start, NULL, 1 + ALSO_SECOND, "does not start within");
+	begin("one whose program can't be reached is spoken of", does_not_start, NULL,
+	      1 + ALSO_SECOND, "does not start within");
 	begin("one that is stopped is waited for once", stopped, small, 0, NULL);
 	begin("what it is asked meanwhile is summed up", many_requests, NULL, 0, NULL);
 	begin("one that can't wait for its client ends", cannot_wait, NULL, 0, NULL);
@@ -645,7 +674,8 @@ int main(int argc, char **argv)
 	begin("and one at a path that does not answer", dead_path, shared, 1, "passed over");
 	begin("which nobody waits for while another one marks", dying_path, shared, 0, NULL);
 	begin("and one that talks nonsense", nonsense, shared, 1, "no tricolord");
-	begin("one that does not let go is waited for", clings, shared, 1 + ALSO_SECOND, "kill -CONT");
+	begin("one that does not let go is waited for", clings, shared, 1 + ALSO_SECOND,
+	      "kill -CONT");
 	begin("and killed if it is private", clings_in_private, is_false, ALSO_SECOND, NULL);
 	begin("no /dev, no /proc, no /sys", bare_machine, NULL, 0, NULL);
 	begin("no standard streams", no_streams, NULL, 0, NULL);

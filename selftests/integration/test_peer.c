@@ -2,13 +2,16 @@
 /*
  * test_peer.c - whose heap it is: the process at the other end, and not who has its number by now
  *
- * A client's control group is found by its PID.  A client connects and ends, and somebody else holds its connection;
- * the next process with its number is in another group, which is not to be accounted for that client's heap:
+ * A client's control group is found by its PID.  A client connects and ends, and somebody else
+ * holds its connection; the next process with its number is in another group, which is not to be
+ * accounted for that client's heap:
  *
  *	said	HELLO is said when the number is another's already
- *	gone	the same, where the kernel says no more of such a process than that it is no more (up to Linux 6.15)
+ *	gone	the same, where the kernel says no more of such a process than that it is no more
+ *		(up to Linux 6.15)
  *	served	it is taken over later, from a client that is being served
- *	older	the client's number is all that the kernel tells (before Linux 6.5): a client that lives is found by it
+ *	older	the client's number is all that the kernel tells (before Linux 6.5): a client that
+ *		lives is found by it
  *
  * All of it happens in a PID namespace, where numbers can be given out again at once.
  */
@@ -26,7 +29,8 @@
 #include "lib/served.h"
 
 #define MIB (1ull << 20)
-#define LOOK_AGAIN_NS 5500000000ull	/* a client's group is looked for again after this (groups.c) … */
+#define LOOK_AGAIN_NS 5500000000ull	/* a client's group is looked for again after this
+					 * (groups.c) … */
 
 #ifndef SO_PEERPIDFD
 #define SO_PEERPIDFD 77
@@ -59,8 +63,8 @@ static pid_t start_collector(unsigned int err)
 		    (err && (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) ||
 			       syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &filters))))
 			_exit(126);
-		execl(daemon_path(), "tricolord", "--config", "/dev/null", "--log-level", "debug", "--marker", "shared",
-		      "--socket", socket_path, (char *)NULL);
+		execl(daemon_path(), "tricolord", "--config", "/dev/null", "--log-level", "debug",
+		      "--marker", "shared", "--socket", socket_path, (char *)NULL);
 		_exit(127);
 	}
 	if (!WAIT_FOR(can_connect(socket_path), 1000000, PATIENCE_NS))
@@ -90,7 +94,8 @@ static pid_t connecter(int sock)
 	pid = fork();
 	if (!pid) {
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
-		if (connect(sock, (struct sockaddr *)&addr, sizeof(addr)) || write(done[1], "", 1) != 1)
+		if (connect(sock, (struct sockaddr *)&addr, sizeof(addr)) ||
+		    write(done[1], "", 1) != 1)
 			_exit(1);
 		for (;;)
 			pause();
@@ -103,12 +108,15 @@ static pid_t connecter(int sock)
 }
 
 /*
- * End @pid, and have another process with its number, in the group.  The number is asked for: the next one that is given
- * out (ns_last_pid) may be that of a thread which the collector starts at that moment.
+ * End @pid, and have another process with its number, in the group.  The number is asked for: the
+ * next one that is given out (ns_last_pid) may be that of a thread which the collector starts at
+ * that moment.
  */
 static void replace(pid_t pid)
 {
-	struct clone_args args = { .exit_signal = SIGCHLD, .set_tid = (uintptr_t)&pid, .set_tid_size = 1 };
+	struct clone_args args = { .exit_signal = SIGCHLD,
+				   .set_tid = (uintptr_t)&pid,
+				   .set_tid_size = 1 };
 	pid_t next;
 
 	kill(pid, SIGKILL);
@@ -165,8 +173,10 @@ static void test_said(unsigned int err, const char *what)
 
 	pid = connecter(c.sock);
 	replace(pid);
-	ok = say_hello(&c) && WAIT_FOR(strstr(read_text(log_path), "limit can't be seen"), 10000000, PATIENCE_NS);
-	ksft_test_result(ok && !is_accounted(), "%s: whoever has the number now has nothing to do with it\n", what);
+	ok = say_hello(&c) &&
+	     WAIT_FOR(strstr(read_text(log_path), "limit can't be seen"), 10000000, PATIENCE_NS);
+	ksft_test_result(ok && !is_accounted(),
+			 "%s: whoever has the number now has nothing to do with it\n", what);
 	close(c.sock);
 	end_process(pid);
 	stop_collector(collector);
@@ -181,12 +191,14 @@ static void test_served(void)
 	bool ok;
 
 	pid = connecter(c.sock);
-	ok = say_hello(&c) && WAIT_FOR(strstr(read_text(log_path), ": in group "), 10000000, PATIENCE_NS);
+	ok = say_hello(&c) &&
+	     WAIT_FOR(strstr(read_text(log_path), ": in group "), 10000000, PATIENCE_NS);
 	replace(pid);
 	pause_ns(LOOK_AGAIN_NS);
 	other = served_start(socket_path, 0, NULL);
 	ok = ok && WAIT_FOR(said_of(other.pid), 10000000, PATIENCE_NS);
-	ksft_test_result(ok && !is_accounted(), "served: nor with a client that has been served until then\n");
+	ksft_test_result(ok && !is_accounted(),
+			 "served: nor with a client that has been served until then\n");
 	served_end(&other);
 	close(c.sock);
 	end_process(pid);
@@ -204,8 +216,9 @@ static void test_older(void)
 	if (!group_enter(&victims, pid))
 		ksft_exit_fail_msg("%s\n", group_why());
 	c = served_start(socket_path, 0, NULL);
-	ksft_test_result(WAIT_FOR(is_accounted(), 10000000, PATIENCE_NS),
-			 "older: who lives is found by its number where the kernel tells nothing else\n");
+	ksft_test_result(
+		WAIT_FOR(is_accounted(), 10000000, PATIENCE_NS),
+		"older: who lives is found by its number where the kernel tells nothing else\n");
 	served_end(&c);
 	stop_collector(collector);
 }
@@ -229,7 +242,8 @@ static bool tells_process(void)
 
 static int run_all(void)
 {
-	if (mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) || mount("proc", "/proc", "proc", 0, NULL))
+	if (mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) ||
+	    mount("proc", "/proc", "proc", 0, NULL))
 		ksft_exit_skip("no /proc of an own PID namespace: %s\n", strerror(errno));
 	ksft_set_plan(4);
 	if (tells_process())

@@ -2,11 +2,11 @@
 /*
  * test_place.c - where a collector runs that a program has started
  *
- *	it is scheduled and charged with its client: same session and autogroup, same cpu and memory groups
- *	the kernel takes it first when memory is short, and it is not started in a group that has no room for it
- *	the client has no child by it, and no SIGCHLD
- *	keys at the client's terminal are not for it, nor does the terminal stop it
- *	it ends with its client when the terminal hangs up, and goes on with one that does not mind
+ *	it is scheduled and charged with its client: same session and autogroup, same cpu and memory
+ *	groups the kernel takes it first when memory is short, and it is not started in a group that
+ *	has no room for it the client has no child by it, and no SIGCHLD keys at the client's
+ *	terminal are not for it, nor does the terminal stop it it ends with its client when the
+ *	terminal hangs up, and goes on with one that does not mind
  */
 #include <poll.h>
 #include <pty.h>
@@ -46,7 +46,9 @@ static __attribute__((noreturn)) void client_main(int in, int out)
 	signal(SIGCHLD, count);
 	signal(SIGINT, count);
 	while (read(in, &command, 1) == 1) {
-		struct report r = { .error = tri_gc(), .children = caught[SIGCHLD], .keys = caught[SIGINT] };
+		struct report r = { .error = tri_gc(),
+				    .children = caught[SIGCHLD],
+				    .keys = caught[SIGINT] };
 		struct tri_stats s = { .size = sizeof(s) };
 
 		tri_read_stats(&s);
@@ -86,7 +88,8 @@ static struct report ask(const struct client *c)
 	struct report r = { .error = -EPIPE };
 	struct pollfd p = { .fd = c->out, .events = POLLIN };
 
-	if (write(c->in, "g", 1) != 1 || poll(&p, 1, 30000) != 1 || read(c->out, &r, sizeof(r)) != sizeof(r))
+	if (write(c->in, "g", 1) != 1 || poll(&p, 1, 30000) != 1 ||
+	    read(c->out, &r, sizeof(r)) != sizeof(r))
 		ksft_print_msg("client %d does not answer\n", c->pid);
 	return r;
 }
@@ -96,8 +99,8 @@ static bool goes_on(const struct client *c, pid_t collector)
 	struct report r = ask(c);
 
 	if (r.error || r.collector != collector || r.reconnects)
-		ksft_print_msg("error %d, collector %d was %d, %llu reconnects\n", r.error, r.collector, collector,
-			       (unsigned long long)r.reconnects);
+		ksft_print_msg("error %d, collector %d was %d, %llu reconnects\n", r.error,
+			       r.collector, collector, (unsigned long long)r.reconnects);
 	return !r.error && r.collector == collector && !r.reconnects;
 }
 
@@ -121,7 +124,9 @@ static bool end(struct client *c, pid_t collector)
 
 static struct test_group memory, cpu;
 
-/* In groups of its own, where they can be had: else all processes of a test are in the same ones. */
+/*
+ * In groups of its own, where they can be had: else all processes of a test are in the same ones.
+ */
 static void enter_groups(void *made)
 {
 	int i;
@@ -140,19 +145,23 @@ static void beside(void)
 	struct client c = start(enter_groups, made);
 	struct report r = ask(&c);
 
-	ksft_test_result(!r.error && getsid(r.collector) == c.pid && getpgid(r.collector) != getpgid(c.pid),
+	ksft_test_result(!r.error && getsid(r.collector) == c.pid &&
+				 getpgid(r.collector) != getpgid(c.pid),
 			 "session of the client, and a process group of its own\n");
 	group_proc_text(c.pid, "autogroup", a, sizeof(a));
 	group_proc_text(r.collector, "autogroup", b, sizeof(b));
 	if (*a)
-		ksft_test_result(!strcmp(a, b), "autogroup of the client: %s and %s\n", strtok(a, "\n"),
-				 strtok(b, "\n"));
+		ksft_test_result(!strcmp(a, b), "autogroup of the client: %s and %s\n",
+				 strtok(a, "\n"), strtok(b, "\n"));
 	else
 		ksft_test_result_skip("this kernel has no autogroup\n");
 	ksft_test_result(group_is_same(c.pid, r.collector, "cpu"), "cpu group of the client\n");
-	ksft_test_result(group_is_same(c.pid, r.collector, "memory"), "memory group of the client\n");
-	ksft_test_result(atoi(group_proc_text(r.collector, "oom_score_adj", a, sizeof(a))) == 1000 &&
-			 atoi(group_proc_text(c.pid, "oom_score_adj", b, sizeof(b))) != 1000,
+	ksft_test_result(group_is_same(c.pid, r.collector, "memory"),
+			 "memory group of the client\n");
+	ksft_test_result(atoi(group_proc_text(r.collector, "oom_score_adj", a, sizeof(a))) ==
+					 1000 &&
+				 atoi(group_proc_text(c.pid, "oom_score_adj", b, sizeof(b))) !=
+					 1000,
 			 "the kernel takes it before the client\n");
 	ksft_test_result(!r.has_child && !r.children, "the client has no child by it\n");
 	ksft_test_result(end(&c, r.collector), "it ends with its client\n");
@@ -205,9 +214,11 @@ static void at_terminal(void)
 
 	/* Who is signalled is so in one step: when the client has had it. */
 	ksft_test_result(write(t.master, "\003", 1) == 1 &&
-			 WAIT_FOR(ask(&c).keys == 1, 1000000, PATIENCE_NS) && goes_on(&c, collector),
+				 WAIT_FOR(ask(&c).keys == 1, 1000000, PATIENCE_NS) &&
+				 goes_on(&c, collector),
 			 "the interrupt key does not reach it\n");
-	ksft_test_result(write(t.master, "\034", 1) == 1 && wait_status(c.pid) == 128 + SIGQUIT && ends(pidfd),
+	ksft_test_result(write(t.master, "\034", 1) == 1 && wait_status(c.pid) == 128 + SIGQUIT &&
+				 ends(pidfd),
 			 "the quit key ends the client, and it ends with that\n");
 	close(t.master);
 	close(c.in);
@@ -216,14 +227,16 @@ static void at_terminal(void)
 	c = start_at_terminal(&t, true);
 	pidfd = (int)syscall(SYS_pidfd_open, ask(&c).collector, 0);
 	close(t.master);
-	ksft_test_result(wait_status(c.pid) == 128 + SIGHUP && ends(pidfd), "a hang-up does not leave it behind\n");
+	ksft_test_result(wait_status(c.pid) == 128 + SIGHUP && ends(pidfd),
+			 "a hang-up does not leave it behind\n");
 	close(c.in);
 	close(c.out);
 
 	c = start_at_terminal(&t, false);
 	collector = ask(&c).collector;
 	close(t.master);
-	ksft_test_result(goes_on(&c, collector), "nor does it take it from a client that goes on\n");
+	ksft_test_result(goes_on(&c, collector),
+			 "nor does it take it from a client that goes on\n");
 	ksft_test_result(end(&c, collector), "and it ends with that one too\n");
 }
 
@@ -269,13 +282,19 @@ static bool is_served(void)
 	return !tri_read_stats(&s) && s.collector_pid;
 }
 
-/* Leaves so much of the group to a collector; if that does not even start, four times as much as one takes. */
+/*
+ * Leaves so much of the group to a collector; if that does not even start, four times as much as
+ * one takes.
+ */
 static __attribute__((noreturn)) void full_main(void)
 {
-	char *p = mmap(NULL, FULL_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0), *at = p;
+	char *p = mmap(NULL, FULL_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1,
+		       0),
+	     *at = p;
 
 	setenv("TRICOLOR_DAEMON", later, 1);
-	if (p == MAP_FAILED || !group_enter(&full->group, getpid()) || tri_init(NULL) || !tri_alloc(64))
+	if (p == MAP_FAILED || !group_enter(&full->group, getpid()) || tri_init(NULL) ||
+	    !tri_alloc(64))
 		_exit(2);
 	while (group_usage(&full->group) + full->room < FULL_BYTES) {
 		*at = 1;
@@ -309,15 +328,19 @@ static bool full_survives(uint64_t room, unsigned int *refused)
 	pid = fork();
 	if (!pid)
 		full_main();
-	WAIT_FOR(full->filled || (over = waitpid(pid, &status, WNOHANG) == pid), 1000000, PATIENCE_NS);
+	WAIT_FOR(full->filled || (over = waitpid(pid, &status, WNOHANG) == pid), 1000000,
+		 PATIENCE_NS);
 	if (symlink(daemon_path(), later))
 		ksft_exit_fail_msg("%s: %s\n", later, strerror(errno));
-	WAIT_FOR(over || (over = waitpid(pid, &status, WNOHANG) == pid) || full->served, 1000000, PATIENCE_NS);
+	WAIT_FOR(over || (over = waitpid(pid, &status, WNOHANG) == pid) || full->served, 1000000,
+		 PATIENCE_NS);
 	kills = group_kills(&full->group);
 	if (!full->served || kills)
-		ksft_print_msg("%llu KiB left: the kernel has killed %llu, %s%s%s\n", (unsigned long long)room >> 10,
-			       (unsigned long long)kills, full->refused ? "refused, " : "",
-			       full->served ? "served" : "not served", over ? ", and the client is dead" : "");
+		ksft_print_msg("%llu KiB left: the kernel has killed %llu, %s%s%s\n",
+			       (unsigned long long)room >> 10, (unsigned long long)kills,
+			       full->refused ? "refused, " : "",
+			       full->served ? "served" : "not served",
+			       over ? ", and the client is dead" : "");
 	if (!over) {
 		kill(pid, SIGKILL);
 		waitpid(pid, &status, 0);
@@ -335,7 +358,8 @@ static void in_full_group(void)
 	full = shared_memory(sizeof(*full));
 	snprintf(later, sizeof(later), "%s/tricolord", temporary_folder());
 	for (i = 0; i < FULL_STEPS; i++) {
-		if (!group_make(&full->group, "memory", "full") || !group_limit(&full->group, FULL_BYTES)) {
+		if (!group_make(&full->group, "memory", "full") ||
+		    !group_limit(&full->group, FULL_BYTES)) {
 			ksft_test_result_skip("a full group: %s\n", group_why());
 			return;
 		}
@@ -344,9 +368,10 @@ static void in_full_group(void)
 	}
 	*strrchr(later, '/') = 0;
 	rmdir(later);
-	ksft_test_result(good == FULL_STEPS && refused && refused < FULL_STEPS,
-			 "a full group: started when there is room: %u of %u, %u of them had to wait\n", good,
-			 FULL_STEPS, refused);
+	ksft_test_result(
+		good == FULL_STEPS && refused && refused < FULL_STEPS,
+		"a full group: started when there is room: %u of %u, %u of them had to wait\n",
+		good, FULL_STEPS, refused);
 }
 
 int main(void)

@@ -1,17 +1,19 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * test_plain_stores.c - stores without a barrier, in all shapes, are found with their lines, and nothing else is
+ * test_plain_stores.c - stores without a barrier, in all shapes, are found with their lines, and
+ * nothing else is
  *
- * Lines that end with a comment of the one word that MARK is store a pointer plainly; this test reads them from the
- * source, runs itself with `tricolor check-barriers`, and compares both ways.
+ * Lines that end with a comment of the one word that MARK is store a pointer plainly; this test
+ * reads them from the source, runs itself with `tricolor check-barriers`, and compares both ways.
  *
- * Objects are kept by a ring that is stored to as it should be, for some hundred rounds, so that nothing that is still
- * loaded is lost, whatever the collector misses.  A shape stores another value in each round, and a round has a cycle
- * to itself, in which no barrier touches the words in question: what a barrier and a plain store have changed between
- * two looks is the barrier's.
+ * Objects are kept by a ring that is stored to as it should be, for some hundred rounds, so that
+ * nothing that is still loaded is lost, whatever the collector misses.  A shape stores another
+ * value in each round, and a round has a cycle to itself, in which no barrier touches the words in
+ * question: what a barrier and a plain store have changed between two looks is the barrier's.
  *
- * One line is marked otherwise: a word that is stored to once, and in another cycle than the one in which its object
- * was made, is watched neither before nor after.  That it was stored to is found, by which line only by chance.
+ * One line is marked otherwise: a word that is stored to once, and in another cycle than the one in
+ * which its object was made, is watched neither before nor after.  That it was stored to is found,
+ * by which line only by chance.
  */
 #include <dlfcn.h>
 #include <emmintrin.h>
@@ -26,7 +28,8 @@
 #define MARK "/* plain */"
 #define BY_CHANCE "/* plain, once */"
 #define ROUNDS 4000
-#define LIST 50			/* rounds that a list grows for: the ring is longer than what they make */
+#define LIST 50			/* rounds that a list grows for: the ring is longer than what
+				 * they make */
 #define RING 8192
 #define ITEMS 16
 
@@ -38,8 +41,9 @@ struct node {
 TRI_TYPE(node_type, struct node, next, left, right);
 
 /*
- * Types of their own, so that what stores to a new object is met when the next one of its size is watched: of a
- * hundred nodes that are made in a round one or two are stored to before they are anywhere.
+ * Types of their own, so that what stores to a new object is met when the next one of its size is
+ * watched: of a hundred nodes that are made in a round one or two are stored to before they are
+ * anywhere.
  */
 struct link {
 	struct link *next;
@@ -94,7 +98,8 @@ static struct node *items[2][ITEMS];
 /* Variables                                                                                  */
 /* ------------------------------------------------------------------------------------------ */
 
-struct node *g_plain, *g_chain_one, *g_chain_two, *g_condition, *g_loop, *g_left, *g_right, *g_comma, *g_macro;
+struct node *g_plain, *g_chain_one, *g_chain_two, *g_condition, *g_loop, *g_left, *g_right,
+	*g_comma, *g_macro;
 struct node *g_out, *g_inner, *g_array[8], *g_swap[3], *g_return, *g_cast;
 struct node **g_up, **g_down, **g_add;
 struct node *volatile g_volatile;
@@ -301,7 +306,10 @@ static NOINLINE void assembler(void)
 /* The C library                                                                              */
 /* ------------------------------------------------------------------------------------------ */
 
-/* A call that is the last thing that a function does may be a jump, and who jumped is not to be seen. */
+/*
+ * A call that is the last thing that a function does may be a jump, and who jumped is not to be
+ * seen.
+ */
 static inline void no_jump(void)
 {
 	__asm__ volatile("" : : : "memory");
@@ -473,12 +481,52 @@ static NOINLINE void all_right(void)
 }
 
 static void (*const shapes[])(void) = {
-	variable, static_variable, local_static, up, down, add, chained, (void (*)(void))condition,
-	(void (*)(void))loop_condition, choice, comma, macro, macro_list, out_parameter, out_twice, by_result, element,
-	member, union_member, by_number, cast, volatile_variable, swap, assign, atomics, vector, signal_handler,
-	assembler, copy, move, sort,
-	wipe, field, far_field, initialiser, literal, copy_struct, insert, append, drop, conservative, reallocated,
-	registered, in_thread, in_plugin, all_right,
+	variable,
+	static_variable,
+	local_static,
+	up,
+	down,
+	add,
+	chained,
+	(void (*)(void))condition,
+	(void (*)(void))loop_condition,
+	choice,
+	comma,
+	macro,
+	macro_list,
+	out_parameter,
+	out_twice,
+	by_result,
+	element,
+	member,
+	union_member,
+	by_number,
+	cast,
+	volatile_variable,
+	swap,
+	assign,
+	atomics,
+	vector,
+	signal_handler,
+	assembler,
+	copy,
+	move,
+	sort,
+	wipe,
+	field,
+	far_field,
+	initialiser,
+	literal,
+	copy_struct,
+	insert,
+	append,
+	drop,
+	conservative,
+	reallocated,
+	registered,
+	in_thread,
+	in_plugin,
+	all_right,
 };
 
 static void prepare(const char *plugin)
@@ -545,7 +593,8 @@ struct source {
 	bool marked[LINES], found[LINES], by_chance[LINES];
 };
 
-static struct source sources[] = { { .name = "/test_plain_stores.c" }, { .name = "/plugin_plain.c" } };
+static struct source sources[] = { { .name = "/test_plain_stores.c" },
+				   { .name = "/plugin_plain.c" } };
 
 #define SOURCES (sizeof(sources) / sizeof(sources[0]))
 
@@ -642,7 +691,8 @@ static int check(const char *self, const char *plugin, const char *report)
 	fflush(stdout);
 	pid = fork();
 	if (!pid) {
-		execl(command, "tricolor", "check-barriers", "--output", report, self, "plant", plugin, (char *)NULL);
+		execl(command, "tricolor", "check-barriers", "--output", report, self, "plant",
+		      plugin, (char *)NULL);
 		_exit(126);
 	}
 	return pid < 0 || waitpid(pid, &status, 0) != pid ? -1 : status;
@@ -672,10 +722,12 @@ int main(int argc, char **argv)
 		read += read_marks(&sources[i]);
 	for (i = 0; i < SOURCES; i++)
 		compare_lines(&sources[i], &missed, &wrong, &planted);
-	ksft_print_msg("%d of %d found, %d others, %d words without an instruction\n", planted - missed, planted,
-		       wrong, unknown);
-	ksft_test_result(WIFEXITED(status) && WEXITSTATUS(status) == 1, "the command ends with 1\n");
-	ksft_test_result(read == SOURCES && planted >= 40 && !missed, "each plain store is found with its line\n");
+	ksft_print_msg("%d of %d found, %d others, %d words without an instruction\n",
+		       planted - missed, planted, wrong, unknown);
+	ksft_test_result(WIFEXITED(status) && WEXITSTATUS(status) == 1,
+			 "the command ends with 1\n");
+	ksft_test_result(read == SOURCES && planted >= 40 && !missed,
+			 "each plain store is found with its line\n");
 	ksft_test_result(!wrong, "nothing else is\n");
 	ksft_finished();
 }

@@ -3,8 +3,9 @@
  * test_pointers.c - which words keep an object
  *
  * Programs mark pointers in their low bits, point at a member and reach the object from there
- * (container_of()), one past the end, or before the beginning (arrays that are counted from 1).  Each form is
- * tried in a global, in an object, and on the stack; tricolor.h says under 4. what comes out.
+ * (container_of()), one past the end, or before the beginning (arrays that are counted from 1).
+ * Each form is tried in a global, in an object, and on the stack; tricolor.h says under 4. what
+ * comes out.
  */
 #include "lib/witness.h"
 
@@ -104,9 +105,9 @@ int main(void)
 				continue;
 			n = survivors(f, (enum place)place);
 			/* Of those that nothing keeps a stale word may keep a few. */
-			ksft_test_result(f->kept[place] ? n == OBJECTS : n <= 4, "%s, %s: %s (%d of %d)\n",
-					 f->name, names[place], f->kept[place] ? "kept" : "not kept", n,
-					 OBJECTS);
+			ksft_test_result(f->kept[place] ? n == OBJECTS : n <= 4,
+					 "%s, %s: %s (%d of %d)\n", f->name, names[place],
+					 f->kept[place] ? "kept" : "not kept", n, OBJECTS);
 		}
 	}
 	ksft_finished();

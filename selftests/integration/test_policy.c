@@ -2,9 +2,9 @@
 /*
  * test_policy.c - a shared collector that decides, and markers that its clients start
  *
- * Both are killed at any moment, and clients must lose nothing by it, neither their heaps nor their share of the
- * memory: a marker that goes alone comes back to the next policy, and who has lost its marker gets another one.
- * What either does with an enemy at the other end is test_link.c's.
+ * Both are killed at any moment, and clients must lose nothing by it, neither their heaps nor their
+ * share of the memory: a marker that goes alone comes back to the next policy, and who has lost its
+ * marker gets another one.  What either does with an enemy at the other end is test_link.c's.
  */
 #include <sys/prctl.h>
 
@@ -23,7 +23,8 @@ static long long figure(const struct served *c, const char *name)
 	char pid[16];
 
 	snprintf(pid, sizeof(pid), "%d", c->pid);
-	return json_number(run(tool, "stat", "--json", "--socket", socket_path, pid, NULL)->out, name);
+	return json_number(run(tool, "stat", "--json", "--socket", socket_path, pid, NULL)->out,
+			   name);
 }
 
 static bool is_known(const struct served *c)
@@ -63,9 +64,11 @@ static bool has_name(pid_t pid, const char *name)
 /* As user @uid. */
 static pid_t start_as(uid_t uid, const char *marker, const char *total)
 {
-	char *argv[] = { (char *)daemon_path(), (char *)"--config", (char *)"/dev/null", (char *)"--socket",
-			 socket_path, (char *)"--marker", (char *)marker, (char *)"--total-memory-limit",
-			 (char *)total, NULL };
+	char *argv[] = { (char *)daemon_path(), (char *)"--config",
+			 (char *)"/dev/null",	(char *)"--socket",
+			 socket_path,		(char *)"--marker",
+			 (char *)marker,	(char *)"--total-memory-limit",
+			 (char *)total,		NULL };
 	pid_t pid;
 	int fd;
 
@@ -73,7 +76,8 @@ static pid_t start_as(uid_t uid, const char *marker, const char *total)
 	pid = fork();
 	if (!pid) {
 		fd = open(log_path, O_WRONLY | O_CREAT | O_APPEND, 0600);
-		if (fd < 0 || dup2(fd, 2) < 0 || (uid && (setresgid(uid, uid, uid) || setresuid(uid, uid, uid))))
+		if (fd < 0 || dup2(fd, 2) < 0 ||
+		    (uid && (setresgid(uid, uid, uid) || setresuid(uid, uid, uid))))
 			_exit(126);
 		execv(argv[0], argv);
 		_exit(127);
@@ -104,7 +108,8 @@ static bool is_own_word(const struct served *c, pid_t marker, pid_t policy)
 	snprintf(pid, sizeof(pid), "%d", c->pid);
 	snprintf(address, sizeof(address), "@tricolor/%d", c->pid);
 	text = run(tool, "stat", "--json", "--socket", address, pid, NULL)->out;
-	return json_number(text, "marker_pid") == marker && json_number(text, "policy_pid") == policy;
+	return json_number(text, "marker_pid") == marker &&
+	       json_number(text, "policy_pid") == policy;
 }
 
 static void test_place(void)
@@ -123,7 +128,8 @@ static void test_place(void)
 	ksft_test_result(is_own_word(&c, marker, policy), "as the marker does itself\n");
 	end(&policy, SIGTERM);
 	ksft_test_result(WAIT_FOR(has_name(marker, "tricolord"), 1000000, PATIENCE_NS) &&
-			 !served_tell(&c, 'g').error && served_tell(&c, 's').collector_pid == (uint64_t)marker,
+				 !served_tell(&c, 'g').error &&
+				 served_tell(&c, 's').collector_pid == (uint64_t)marker,
 			 "and goes on alone when the policy ends\n");
 	served_end(&c);
 	policy = start("shared", "auto");
@@ -145,16 +151,19 @@ static void test_control(void)
 	snprintf(pid, sizeof(pid), "%d", c.pid);
 	ok = becomes_known(&c) && figure(&c, "live_bytes") > 0;
 	ksft_test_result(ok, "stat: figures are there\n");
-	ok = run(tool, "set", "--socket", socket_path, pid, "gc-percent", "77", NULL)->status == 0 &&
+	ok = run(tool, "set", "--socket", socket_path, pid, "gc-percent", "77", NULL)->status ==
+		     0 &&
 	     figure(&c, "gc_percent") == 77;
 	ksft_test_result(ok, "set: gc-percent\n");
-	ok = run(tool, "set", "--socket", socket_path, pid, "memory-limit", "123MiB", NULL)->status == 0 &&
+	ok = run(tool, "set", "--socket", socket_path, pid, "memory-limit", "123MiB", NULL)
+			     ->status == 0 &&
 	     figure(&c, "memory_limit_bytes") == 123ll << 20;
 	ksft_test_result(ok, "set: memory-limit\n");
 	cycles = figure(&c, "cycles");
 	ok = orders_cycle(&c) && figure(&c, "cycles") > cycles;
 	ksft_test_result(ok, "gc: answered when the cycle has ended\n");
-	ksft_test_result(run(tool, "free", "--socket", socket_path, pid, NULL)->status == 0, "free\n");
+	ksft_test_result(run(tool, "free", "--socket", socket_path, pid, NULL)->status == 0,
+			 "free\n");
 	served_end(&c);
 	ksft_test_result(WAIT_FOR(!is_known(&c), 10000000, PATIENCE_NS), "an end is noticed\n");
 	end(&policy, SIGTERM);
@@ -177,12 +186,14 @@ static bool shares_fit(const struct served *c, int n)
 static void test_budget(void)
 {
 	pid_t policy = start("own", "96MiB");
-	struct served c[2] = { served_start(socket_path, 0, NULL), served_start(socket_path, 0, NULL) };
+	struct served c[2] = { served_start(socket_path, 0, NULL),
+			       served_start(socket_path, 0, NULL) };
 	bool ok = becomes_known(&c[0]) && becomes_known(&c[1]);
 	long long before;
 	int i;
 
-	ok = ok && WAIT_FOR(served_tell(&c[0], 'a').cycles && served_tell(&c[1], 'a').cycles && shares_fit(c, 2),
+	ok = ok && WAIT_FOR(served_tell(&c[0], 'a').cycles && served_tell(&c[1], 'a').cycles &&
+				    shares_fit(c, 2),
 			    10000000, PATIENCE_NS);
 	ksft_test_result(ok, "two markers have shares of one budget\n");
 	before = figure(&c[0], "memory_limit_bytes");
@@ -191,7 +202,8 @@ static void test_budget(void)
 		ok = !served_tell(&c[0], 'g').error && !served_tell(&c[1], 'a').error;
 		policy = start("own", "96MiB");
 		ok = ok && becomes_known(&c[0]) && becomes_known(&c[1]) &&
-		     WAIT_FOR(served_tell(&c[0], 'a').cycles && served_tell(&c[1], 'a').cycles && shares_fit(c, 2),
+		     WAIT_FOR(served_tell(&c[0], 'a').cycles && served_tell(&c[1], 'a').cycles &&
+				      shares_fit(c, 2),
 			      10000000, PATIENCE_NS);
 	}
 	ksft_print_msg("the first had %lld KiB, and has %lld\n", before / 1024,
@@ -202,7 +214,9 @@ static void test_budget(void)
 	end(&policy, SIGTERM);
 }
 
-/* A client that has cycles without end, looks at what it holds after each, and says who marks it. */
+/*
+ * A client that has cycles without end, looks at what it holds after each, and says who marks it.
+ */
 static void storm(int report)
 {
 	struct tri_stats s = { .size = sizeof(s) };
@@ -237,7 +251,10 @@ static void storm(int report)
 	}
 }
 
-/* Wait until it has been through @n rounds more.  Who marked in the last one; -1: it has ended, or hangs. */
+/*
+ * Wait until it has been through @n rounds more.  Who marked in the last one; -1: it has ended, or
+ * hangs.
+ */
 static pid_t rounds(int report, int n)
 {
 	struct pollfd p = { .fd = report, .events = POLLIN };
@@ -265,7 +282,8 @@ static bool kill_marker(int report, const struct served *c)
 
 	some_time();
 	return marker > 0 && !kill(marker, SIGKILL) &&
-	       WAIT_FOR((next = rounds(report, 1)) < 0 || (next && next != marker), 0, PATIENCE_NS) &&
+	       WAIT_FOR((next = rounds(report, 1)) < 0 || (next && next != marker), 0,
+			PATIENCE_NS) &&
 	       next > 0 && becomes_known(c);
 }
 
@@ -295,7 +313,8 @@ static void test_kills(void)
 		policy = start("own", "auto");
 		ok = ok && becomes_known(&c) && rounds(report[0], 3) == first;
 	}
-	ksft_test_result(ok, "policies that are killed in the midst of cycles: the same marker goes on\n");
+	ksft_test_result(
+		ok, "policies that are killed in the midst of cycles: the same marker goes on\n");
 	/* It keeps two descriptors of each of the last that have left (former.c). */
 	fds = proc_entries(policy, "fd") + 2 * CONTROL_ENDED_MAX;
 	threads = proc_entries(policy, "task");
@@ -303,11 +322,14 @@ static void test_kills(void)
 		ok = kill_marker(report[0], &c);
 	/* The last one has taken its place with the policy when it does what that is asked. */
 	ok = ok && WAIT_FOR(orders_cycle(&c), 10000000, PATIENCE_NS);
-	ksft_test_result(ok, "markers that are killed in the midst of cycles: another one goes on\n");
-	ok = WAIT_FOR(proc_entries(policy, "fd") <= fds && proc_entries(policy, "task") <= threads, 10000000,
-		      PATIENCE_NS);
-	ksft_test_result(ok, "and nothing of them is left: %d descriptors, at most %d, and %d threads, at most %d\n",
-			 proc_entries(policy, "fd"), fds, proc_entries(policy, "task"), threads);
+	ksft_test_result(ok,
+			 "markers that are killed in the midst of cycles: another one goes on\n");
+	ok = WAIT_FOR(proc_entries(policy, "fd") <= fds && proc_entries(policy, "task") <= threads,
+		      10000000, PATIENCE_NS);
+	ksft_test_result(
+		ok,
+		"and nothing of them is left: %d descriptors, at most %d, and %d threads, at most %d\n",
+		proc_entries(policy, "fd"), fds, proc_entries(policy, "task"), threads);
 	kill(pid, SIGKILL);
 	wait_status(pid);
 	close(report[0]);
@@ -350,16 +372,24 @@ static void test_lent(void)
 	struct served c = served_start(socket_path, 0, NO_DAEMON);
 
 	first = (pid_t)served_tell(&c, 's').collector_pid;
-	ksft_test_result(runs_lent(first) && becomes_known(&c), "a client without a tricolord is lent one\n");
-	ksft_test_result(!kill(first, SIGKILL) && WAIT_FOR(!served_tell(&c, 'g').error &&
-							   (next = (pid_t)served_tell(&c, 's').collector_pid) &&
-							   next != first, 0, PATIENCE_NS) &&
-			 runs_lent(next) && becomes_known(&c), "and another one when that is killed\n");
+	ksft_test_result(runs_lent(first) && becomes_known(&c),
+			 "a client without a tricolord is lent one\n");
+	ksft_test_result(!kill(first, SIGKILL) &&
+				 WAIT_FOR(!served_tell(&c, 'g').error &&
+						  (next = (pid_t)served_tell(&c, 's')
+								  .collector_pid) &&
+						  next != first,
+					  0, PATIENCE_NS) &&
+				 runs_lent(next) && becomes_known(&c),
+			 "and another one when that is killed\n");
 	ksft_test_result(!served_end(&c), "its client ends in order\n");
 	end(&policy, SIGTERM);
 }
 
-/* It would run with the client's rights: that of a stranger is not started, unless the client says so. */
+/*
+ * It would run with the client's rights: that of a stranger is not started, unless the client says
+ * so.
+ */
 static void test_stranger(void)
 {
 	pid_t policy = start_as(OF_POLICY, "own", "auto"), marker;
@@ -372,7 +402,8 @@ static void test_stranger(void)
 	c = served_start(socket_path, OF_CLIENT, NO_DAEMON);
 	unsetenv("TRICOLOR_MARKER");
 	marker = (pid_t)served_tell(&c, 's').collector_pid;
-	ksft_test_result(runs_lent(marker) && proc_status(marker, "Uid") == OF_CLIENT && becomes_known(&c),
+	ksft_test_result(runs_lent(marker) && proc_status(marker, "Uid") == OF_CLIENT &&
+				 becomes_known(&c),
 			 "TRICOLOR_MARKER=lent: it is, as the client's user\n");
 	served_end(&c);
 	end(&policy, SIGTERM);

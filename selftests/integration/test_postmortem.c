@@ -2,15 +2,19 @@
 /*
  * test_postmortem.c - what a collector writes about a heap whose program was killed
  *
- *	private		a signal: one file, and its numbers are those of the heap; exit(), _exit() and execve(): none
+ *	private		a signal: one file, and its numbers are those of the heap; exit(), _exit()
+ *			and execve(): none
  *	fork		the child that was killed has one, and its parent, which exits, none
- *	hostile		tables that make no sense: a file in bounds, or none, and a collector that lives
- *	shared		the same by a shared collector, that is asked to stop while it still waits for the end's cause
- *	before		killed while its marker is started, and after markers that were lost: one file, also if one of its
- *			connections ends later
- *	oom		the kernel kills for memory: the file says so; with memory.oom.group it kills the marker, too, and the
- *			shared collector writes
- *	folders		missing, a link, somebody else's, full, with too many files: said, and nothing is overwritten
+ *	hostile		tables that make no sense: a file in bounds, or none, and a collector that
+ *			lives
+ *	shared		the same by a shared collector, that is asked to stop while it still waits
+ *			for the end's cause
+ *	before		killed while its marker is started, and after markers that were lost: one
+ *			file, also if one of its connections ends later
+ *	oom		the kernel kills for memory: the file says so; with memory.oom.group it
+ *			kills the marker, too, and the shared collector writes
+ *	folders		missing, a link, somebody else's, full, with too many files: said, and
+ *			nothing is overwritten
  *
  * That nothing is written is known when the collector has ended.
  */
@@ -141,8 +145,12 @@ static __attribute__((noreturn)) void act(char what)
 			exit(WIFEXITED(status) ? WEXITSTATUS(status) : 91);
 		exit(0);
 	case 'o':
-		/* Whatever becomes of its markers: more than the group has, and none of it the heap's. */
-		more = mmap(NULL, OOM_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+		/*
+		 * Whatever becomes of its markers: more than the group has, and none of it the
+		 * heap's.
+		 */
+		more = mmap(NULL, OOM_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
+			    -1, 0);
 		if (more == MAP_FAILED)
 			_exit(95);
 		memset(more, 1, OOM_BYTES);
@@ -152,8 +160,9 @@ static __attribute__((noreturn)) void act(char what)
 }
 
 /*
- * What ended a process is told once its parent has waited for it, or before Linux 6.15 until then: so who has ended is
- * waited for at once, or left as it is until the next one, when everybody has looked.
+ * What ended a process is told once its parent has waited for it, or before Linux 6.15 until then:
+ * so who has ended is waited for at once, or left as it is until the next one, when everybody has
+ * looked.
  */
 static int status_of(pid_t pid)
 {
@@ -172,7 +181,8 @@ static int status_of(pid_t pid)
 }
 
 /* A client that does @what; its status, and @collector: who served it. */
-static int client(const char *socket, const struct test_group *g, char what, pid_t *collector, pid_t *self)
+static int client(const char *socket, const struct test_group *g, char what, pid_t *collector,
+		  pid_t *self)
 {
 	pid_t pid;
 	int status;
@@ -248,7 +258,8 @@ static bool mode_is_private(const char *path)
 {
 	struct stat st;
 
-	return !stat(path, &st) && (st.st_mode & 07777) == 0600 && st.st_uid == geteuid() && st.st_size <= 65536;
+	return !stat(path, &st) && (st.st_mode & 07777) == 0600 && st.st_uid == geteuid() &&
+	       st.st_size <= 65536;
 }
 
 static void test_private(void)
@@ -261,20 +272,24 @@ static void test_private(void)
 	n = entries(self, path, sizeof(path));
 	ksft_test_result(status == 128 + SIGKILL && n == 1 && path[0] && mode_is_private(path),
 			 "SIGKILL: a file, for its user alone: %s\n", path);
-	ksft_test_result(says(path, "\"how\": \"signal\", \"signal\": 9,") && says(path, "(SIGKILL)\""),
+	ksft_test_result(says(path, "\"how\": \"signal\", \"signal\": 9,") &&
+				 says(path, "(SIGKILL)\""),
 			 "and it says what ended the program\n");
-	ksft_test_result(says(path, "{ \"object_bytes\": 64, \"kind\": \"leaf\", \"spans\": 79, \"span_bytes\": "
-				    "647168, \"objects\": 10000, \"bytes\": 640000 }") &&
-				 says(path, "\"objects\": 10000, \"bytes\": 320000 }") &&
-				 says(path, "\"large\": { \"objects\": 1, \"bytes\": 5000000, "
-					    "\"largest_bytes\": [5000000] }") &&
-				 says(path, "\"complete\": true"),
-			 "and what the heap held, to the object\n");
+	ksft_test_result(
+		says(path,
+		     "{ \"object_bytes\": 64, \"kind\": \"leaf\", \"spans\": 79, \"span_bytes\": "
+		     "647168, \"objects\": 10000, \"bytes\": 640000 }") &&
+			says(path, "\"objects\": 10000, \"bytes\": 320000 }") &&
+			says(path, "\"large\": { \"objects\": 1, \"bytes\": 5000000, "
+				   "\"largest_bytes\": [5000000] }") &&
+			says(path, "\"complete\": true"),
+		"and what the heap held, to the object\n");
 	empty();
 	status = client("off", NULL, 's', &collector, &self);
 	WAIT_FOR(gone(collector), 1000000, PATIENCE_NS);
 	n = entries(self, path, sizeof(path));
-	ksft_test_result(status == 128 + SIGSEGV && n == 1 && says(path, "\"signal\": 11,"), "SIGSEGV\n");
+	ksft_test_result(status == 128 + SIGSEGV && n == 1 && says(path, "\"signal\": 11,"),
+			 "SIGSEGV\n");
 	empty();
 }
 
@@ -294,7 +309,8 @@ static void test_nothing(void)
 		int status = client("off", NULL, ends[i].what, &collector, &self);
 		bool ended = WAIT_FOR(gone(collector), 1000000, PATIENCE_NS);
 
-		ksft_test_result(status == ends[i].status && ended && !entries(0, path, sizeof(path)),
+		ksft_test_result(status == ends[i].status && ended &&
+					 !entries(0, path, sizeof(path)),
 				 "%s: nothing is written %s\n", ends[i].name, path);
 		empty();
 	}
@@ -377,7 +393,8 @@ static void test_leaving(void)
 		ksft_print_msg("no arena: %s\n", strerror(errno));
 	close(input);
 	status = wait_status(pid);
-	ksft_test_result(!status && pread(fd, &after, sizeof(after), at) == sizeof(after) && !before && after == 1,
+	ksft_test_result(!status && pread(fd, &after, sizeof(after), at) == sizeof(after) &&
+				 !before && after == 1,
 			 "exit() says so: %u, then %u\n", before, after);
 	close(fd);
 }
@@ -392,9 +409,10 @@ static void test_fork(void)
 	/* Of the child's, whose number the words have last. */
 	ended = WAIT_FOR(gone(collector), 1000000, PATIENCE_NS);
 	n = entries(self, path, sizeof(path));
-	ksft_test_result(!status && ended && n == 1 && !path[0],
-			 "fork: the child's, and none of the parent's: status %#x, collector %d, %d files\n",
-			 (unsigned int)status, (int)collector, n);
+	ksft_test_result(
+		!status && ended && n == 1 && !path[0],
+		"fork: the child's, and none of the parent's: status %#x, collector %d, %d files\n",
+		(unsigned int)status, (int)collector, n);
 	empty();
 }
 
@@ -408,10 +426,12 @@ static void test_hostile(void)
 	for (i = 0; i < HOSTILE; i++) {
 		int status = client("off", NULL, 'h', &collector, &self);
 
-		/* It ends in its own way: killed by what it reads it would have no time to write. */
+		/*
+		 * It ends in its own way: killed by what it reads it would have no time to write.
+		 */
 		ok = WAIT_FOR(gone(collector), 1000000, PATIENCE_NS) && ok;
-		ok = status == 128 + SIGKILL && entries(self, path, sizeof(path)) == 1 && mode_is_private(path) &&
-		     says(path, "\"complete\": ") && ok;
+		ok = status == 128 + SIGKILL && entries(self, path, sizeof(path)) == 1 &&
+		     mode_is_private(path) && says(path, "\"complete\": ") && ok;
 		draw(&seed);
 		empty();
 	}
@@ -421,9 +441,11 @@ static void test_hostile(void)
 /* A shared collector with @folder; NULL: none. */
 static pid_t start_shared(const char *folder)
 {
-	char *argv[] = { (char *)daemon_path(), (char *)"--config", (char *)"/dev/null", (char *)"--socket",
-			 socket_path, (char *)"--on-kill", (char *)folder, (char *)"--marker",
-			 (char *)marker, NULL };
+	char *argv[] = { (char *)daemon_path(), (char *)"--config",
+			 (char *)"/dev/null",	(char *)"--socket",
+			 socket_path,		(char *)"--on-kill",
+			 (char *)folder,	(char *)"--marker",
+			 (char *)marker,	NULL };
 	pid_t pid;
 	int fd;
 
@@ -476,7 +498,8 @@ static void test_shared(const char *whose)
 	marker = whose;
 	ok = killed_says(dir, "was killed by signal 9 (SIGKILL); what its heap held is in ");
 
-	ksft_test_result(ok && entries(0, path, sizeof(path)) == 1 && says(path, "\"objects\": 10000"),
+	ksft_test_result(ok && entries(0, path, sizeof(path)) == 1 &&
+				 says(path, "\"objects\": 10000"),
 			 "marker = %s: the same, and the log says where it is\n", whose);
 	empty();
 }
@@ -489,7 +512,8 @@ static void knock(struct client *c)
 
 	make_arena(c);
 	c->sock = connect_to(socket_path);
-	if (!hello(c->sock, c->file, TRI_HELLO_STARTS_MARKER, &welcome, fds) || welcome.type != TRI_MSG_WELCOME)
+	if (!hello(c->sock, c->file, TRI_HELLO_STARTS_MARKER, &welcome, fds) ||
+	    welcome.type != TRI_MSG_WELCOME)
 		_exit(91);
 }
 
@@ -503,7 +527,10 @@ static void lose_marker(struct client *c)
 	close(c->sock);
 }
 
-/* A process without the library that says HELLO, loses @markers, and is killed after the last HELLO. */
+/*
+ * A process without the library that says HELLO, loses @markers, and is killed after the last
+ * HELLO.
+ */
 static void test_before(int markers)
 {
 	pid_t daemon = start_shared(dir), pid;
@@ -531,7 +558,10 @@ static void test_before(int markers)
 	empty();
 }
 
-/* Has @c's connection when its client is dead, until @in is at its end; and then until the collector has left. */
+/*
+ * Has @c's connection when its client is dead, until @in is at its end; and then until the
+ * collector has left.
+ */
 static __attribute__((noreturn)) void outlive(struct client *c, int in)
 {
 	struct tri_msg msg;
@@ -618,7 +648,8 @@ static void test_folders(void)
 	snprintf(other, sizeof(other), "%s.other", dir);
 	ksft_test_result(killed_says(other, "no post-mortem could be written") && logged("make it"),
 			 "folder: there is none\n");
-	ksft_test_result(!symlink(dir, other) && killed_says(other, "no post-mortem could be written") &&
+	ksft_test_result(!symlink(dir, other) &&
+				 killed_says(other, "no post-mortem could be written") &&
 				 logged("no link to one") && !entries(0, path, sizeof(path)),
 			 "folder: a link is not followed\n");
 	unlink(other);
@@ -627,7 +658,8 @@ static void test_folders(void)
 		fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
 		close(fd);
 	}
-	ksft_test_result(killed_says(dir, "it has 256 of them") && entries(0, path, sizeof(path)) == 256,
+	ksft_test_result(killed_says(dir, "it has 256 of them") &&
+				 entries(0, path, sizeof(path)) == 256,
 			 "folder: 256 files are enough\n");
 	empty();
 }
@@ -649,7 +681,8 @@ static void test_root_folders(void)
 	ok = fd >= 0 && write(fd, words, sizeof(*words)) == sizeof(*words);
 	close(fd);
 	ok = killed_says(dir, "No space left on device") && ok;
-	ksft_test_result(ok && entries(0, path, sizeof(path)) == 1, "folder: full, and nothing of ours is left in it\n");
+	ksft_test_result(ok && entries(0, path, sizeof(path)) == 1,
+			 "folder: full, and nothing of ours is left in it\n");
 	umount(dir);
 	ok = !chown(dir, 12345, 12345) && killed_says(dir, "it belongs to user 12345") &&
 	     !entries(0, path, sizeof(path));
@@ -661,8 +694,9 @@ static void test_root_folders(void)
 static void test_settings(void)
 {
 	struct output *o;
-	char *const argv[] = { (char *)daemon_path(), (char *)"--config", (char *)"/dev/null", (char *)"--dry-run",
-			       (char *)"--socket", socket_path, (char *)"--on-kill", (char *)"/nonexistent/x", NULL };
+	char *const argv[] = { (char *)daemon_path(), (char *)"--config",	(char *)"/dev/null",
+			       (char *)"--dry-run",   (char *)"--socket",	socket_path,
+			       (char *)"--on-kill",   (char *)"/nonexistent/x", NULL };
 
 	o = run_as(0, argv);
 	ksft_test_result(o->status == 1 && strstr(o->err, "on-kill = /nonexistent/x: No such file"),

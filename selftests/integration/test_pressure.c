@@ -2,12 +2,15 @@
 /*
  * test_pressure.c - MEMORY_PRESSURE_WATCH: what rings, what does not, and what makes no sense
  *
- *	socket, fifo	what is asked for is written, a ring has a heap collected, and its free memory goes back
+ *	socket, fifo	what is asked for is written, a ring has a heap collected, and its free
+ *			memory goes back
  *	kernel		the kernel's file takes the threshold
  *	none of these	is said in the log, changes nothing, and the collector serves
- *	whose		private collectors, markers and the collector of `tricolor run` leave their program's alone
+ *	whose		private collectors, markers and the collector of `tricolor run` leave their
+ *			program's alone
  *
- * The test is the service manager.  What it has written is what a collector has read when a heap is collected.
+ * The test is the service manager.  What it has written is what a collector has read when a heap is
+ * collected.
  */
 #include "lib/served.h"
 
@@ -37,8 +40,8 @@ static pid_t start(const char *watch, const char *write)
 		setenv("MEMORY_PRESSURE_WATCH", watch, 1);
 		if (write)
 			setenv("MEMORY_PRESSURE_WRITE", write, 1);
-		execl(daemon_path(), "tricolord", "--config", "/dev/null", "--log-level", "debug", "--socket",
-		      socket_path, NULL);
+		execl(daemon_path(), "tricolord", "--config", "/dev/null", "--log-level", "debug",
+		      "--socket", socket_path, NULL);
 		_exit(127);
 	}
 	if (!WAIT_FOR(strstr(read_text(log_path), "listening on"), 1000000, PATIENCE_NS))
@@ -65,7 +68,8 @@ static long long figure(const struct served *c, const char *name)
 	char pid[16];
 
 	snprintf(pid, sizeof(pid), "%d", c->pid);
-	return json_number(run(tool, "stat", "--json", "--socket", socket_path, pid, NULL)->out, name);
+	return json_number(run(tool, "stat", "--json", "--socket", socket_path, pid, NULL)->out,
+			   name);
 }
 
 /* A client whose collector attaches, and garbage enough for a cycle before it is due. */
@@ -86,7 +90,8 @@ static bool rings(struct served *c, int fd)
 	long long before = figure(c, "cycles");
 
 	return before >= 1 && write(fd, "\n", 1) == 1 &&
-	       WAIT_FOR(figure(c, "cycles") > before && figure(c, "free_bytes") == 0, 1000000, PATIENCE_NS);
+	       WAIT_FOR(figure(c, "cycles") > before && figure(c, "free_bytes") == 0, 1000000,
+			PATIENCE_NS);
 }
 
 static bool serves(void)
@@ -119,14 +124,17 @@ static void test_socket(void)
 
 	/* It has connected before it listened. */
 	fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
-	ksft_test_result(recv(fd, data, sizeof(data), 0) == sizeof(THRESHOLD) && !strcmp(data, THRESHOLD),
+	ksft_test_result(recv(fd, data, sizeof(data), 0) == sizeof(THRESHOLD) &&
+				 !strcmp(data, THRESHOLD),
 			 "socket: it is told what is asked for\n");
 	c = client_with_garbage();
 	ksft_test_result(rings(&c, fd), "socket: a ring has the heap collected\n");
 	/* The client has the descriptor as well. */
 	shutdown(fd, SHUT_RDWR);
-	ksft_test_result(WAIT_FOR(strstr(read_text(log_path), "not watched any more"), 1000000, PATIENCE_NS) &&
-				 !served_tell(&c, 'g').error, "socket: without its peer the collector goes on\n");
+	ksft_test_result(WAIT_FOR(strstr(read_text(log_path), "not watched any more"), 1000000,
+				  PATIENCE_NS) &&
+				 !served_tell(&c, 'g').error,
+			 "socket: without its peer the collector goes on\n");
 	close(fd);
 	served_end(&c);
 	ksft_test_result(stop(pid), "socket: and ends as it should\n");
@@ -181,8 +189,9 @@ static void test_kernel(void)
 	}
 	close(fd);
 	pid = start(path, THRESHOLD_64);
-	ksft_test_result(logged("memory pressure is watched at /proc/pressure/memory") && serves() &&
-				 !strstr(read_text(log_path), "not watched"), "kernel: its file takes the threshold\n");
+	ksft_test_result(logged("memory pressure is watched at /proc/pressure/memory") &&
+				 serves() && !strstr(read_text(log_path), "not watched"),
+			 "kernel: its file takes the threshold\n");
 	stop(pid);
 }
 
@@ -253,8 +262,9 @@ static void test_whose(void)
 	mkfifo(theirs, 0600);
 	pid = start(watched, NULL);
 	c = served_start(socket_path, 0, variable);
-	ksft_test_result(WAIT_FOR(figure(&c, "cycles") >= 1, 1000000, PATIENCE_NS) && left_alone(theirs) &&
-				 !left_alone(watched), "a marker leaves its program's alone\n");
+	ksft_test_result(WAIT_FOR(figure(&c, "cycles") >= 1, 1000000, PATIENCE_NS) &&
+				 left_alone(theirs) && !left_alone(watched),
+			 "a marker leaves its program's alone\n");
 	served_end(&c);
 	stop(pid);
 	c = served_start("off", 0, variable);

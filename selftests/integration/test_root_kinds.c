@@ -155,7 +155,9 @@ static bool part_shared(void)
 				      "a memory file");
 	/* Not every file system has unnamed files. */
 	if (fd >= 0)
-		ok = keeps_without_page_table(map(bytes, MAP_SHARED, fd), MADV_DONTNEED, "a file") && ok;
+		ok = keeps_without_page_table(map(bytes, MAP_SHARED, fd), MADV_DONTNEED,
+					      "a file") &&
+		     ok;
 	return ok;
 }
 
@@ -223,8 +225,8 @@ static bool part_unmapped(void)
 	pthread_create(&thread, NULL, cycles, NULL);
 	for (i = 0; i < 200; i++) {
 		/* Not unmapped: the library or the C library might be given that place. */
-		if (mmap(area, SHARED_PAGES * PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1,
-			 0) != area)
+		if (mmap(area, SHARED_PAGES * PAGE, PROT_NONE,
+			 MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) != area)
 			ksft_exit_fail_msg("mmap: %s\n", strerror(errno));
 		sched_yield();
 		if (mprotect(area, SHARED_PAGES * PAGE, PROT_READ | PROT_WRITE))
@@ -335,16 +337,20 @@ static bool part_churn(void)
 static const struct part parts[] = {
 	{ "protected", part_protected, CLOBBER, "pages that can't be read for a time", NULL, NULL },
 	{ "added", part_added, CLOBBER, "a range with one is added and removed", NULL, NULL },
-	{ "shared", part_shared, CLOBBER, "shared memory that is not in the page table", NULL, NULL },
+	{ "shared", part_shared, CLOBBER, "shared memory that is not in the page table", NULL,
+	  NULL },
 	{ "shared", part_shared, PROBE, "the same without process_vm_readv()", NULL, NULL },
 	{ "sparse", part_sparse, CLOBBER, "holes of shared memory", NULL, NULL },
 	{ "truncated", part_truncated, CLOBBER, "a file that was cut", NULL, NULL },
 	{ "truncated", part_truncated, CLOBBER, "the same where no file may grow", NULL, "none" },
-	{ "unmapped", part_unmapped, CLOBBER, "a range that is unmapped and mapped again", NULL, NULL },
-	{ "callback", part_callback, CLOBBER, "cycles in a callback of dl_iterate_phdr()", NULL, NULL },
+	{ "unmapped", part_unmapped, CLOBBER, "a range that is unmapped and mapped again", NULL,
+	  NULL },
+	{ "callback", part_callback, CLOBBER, "cycles in a callback of dl_iterate_phdr()", NULL,
+	  NULL },
 	{ "callback", part_callback, PROBE, "the same without process_vm_readv()", NULL, NULL },
 	{ "first", part_first, CLOBBER, "the heap starts in one", NULL, NULL },
-	{ "churn", part_churn, CLOBBER, "objects that are loaded and unloaded all the time", NULL, NULL },
+	{ "churn", part_churn, CLOBBER, "objects that are loaded and unloaded all the time", NULL,
+	  NULL },
 };
 
 int main(int argc, char **argv)

@@ -242,7 +242,9 @@ static bool test_past_end(void)
 				       sizes[i]);
 			return false;
 		}
-		/* In a root it is no pointer to them: it would keep the neighbour of every object. */
+		/*
+		 * In a root it is no pointer to them: it would keep the neighbour of every object.
+		 */
 		tri_store(&bss_root, end);
 		end = NULL;
 		if (!gone("one past the end, in a global"))
@@ -474,7 +476,10 @@ static bool test_unload(void)
 		dlclose(p.handle);
 		if (dlopen(plugin_path, RTLD_NOW | RTLD_NOLOAD))
 			ksft_exit_fail_msg("the plugin was not unloaded\n");
-		/* The other thread is moved about: all the way once, since what it is in may have begun before. */
+		/*
+		 * The other thread is moved about: all the way once, since what it is in may have
+		 * begun before.
+		 */
 		moves = atomic_load(&visitor.moves);
 		while (atomic_load(&visitor.moves) - moves < 2)
 			sched_yield();
@@ -643,7 +648,8 @@ int main(int argc, char **argv)
 	}
 	ksft_test_result(test_plugin_roots(), "a plugin's variables\n");
 	ksft_test_result(test_unload(), "plugins come and go while cycles run\n");
-	ksft_test_result(unload_without_rseq(argv[0]), "plugins come and go without restartable sequences\n");
+	ksft_test_result(unload_without_rseq(argv[0]),
+			 "plugins come and go without restartable sequences\n");
 	ksft_test_result(test_dead(), "what is dead goes\n");
 	ksft_test_result(test_ring(), "a ring\n");
 	ksft_test_result(test_sparse(tables), "a sparse array of 1 GiB\n");

@@ -108,10 +108,14 @@ static int keep(long mib)
 
 #define DYING_BYTES (256ul << 20)
 
-/* The last thread of its process, which frees its memory when it is killed.  @fd: told when it has that. */
+/*
+ * The last thread of its process, which frees its memory when it is killed.  @fd: told when it has
+ * that.
+ */
 static void *last_thread(void *fd)
 {
-	char *memory = mmap(NULL, DYING_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	char *memory =
+		mmap(NULL, DYING_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
 	if (memory == MAP_FAILED)
 		_exit(1);
@@ -252,7 +256,9 @@ static void test_status(void)
 	o = run(tool, "run", NULL);
 	ksft_test_result(o->status == 125 && strstr(o->err, "which program?"), "125: which?\n");
 	o = run(tool, "run", "--memory-limit", "64QB", self, "exit", "0", NULL);
-	ksft_test_result(o->status == 125 && strstr(o->err, "no such unit") && strstr(o->err, "512MiB"), "125: no size\n");
+	ksft_test_result(o->status == 125 && strstr(o->err, "no such unit") &&
+				 strstr(o->err, "512MiB"),
+			 "125: no size\n");
 	setenv("TRICOLOR_DAEMON", "/nonexistent/tricolord", 1);
 	o = run(tool, "run", self, "exit", "0", NULL);
 	ksft_test_result(o->status == 125 && strstr(o->err, "/nonexistent/tricolord"),
@@ -268,10 +274,12 @@ static void test_killer(void)
 	int status;
 	pid_t pid;
 
-	ksft_test_result(o->status == 128 + SIGSEGV && strstr(o->err, "was killed by signal 11 (SIGSEGV)"),
+	ksft_test_result(o->status == 128 + SIGSEGV &&
+				 strstr(o->err, "was killed by signal 11 (SIGSEGV)"),
 			 "a signal is called by its name\n");
 	o = run(tool, "run", self, "die", "9", NULL);
-	ksft_test_result(o->status == 128 + SIGKILL && strstr(o->err, "was killed by signal 9 (SIGKILL)") &&
+	ksft_test_result(o->status == 128 + SIGKILL &&
+				 strstr(o->err, "was killed by signal 9 (SIGKILL)") &&
 				 !strstr(o->err, "kernel"),
 			 "SIGKILL that was somebody's is not called the kernel's\n");
 	fflush(NULL);
@@ -282,7 +290,8 @@ static void test_killer(void)
 		_exit(127);
 	}
 	waitpid(pid, &status, 0);
-	ksft_test_result(WIFSIGNALED(status) && WTERMSIG(status) == SIGINT, "after SIGINT it dies of SIGINT\n");
+	ksft_test_result(WIFSIGNALED(status) && WTERMSIG(status) == SIGINT,
+			 "after SIGINT it dies of SIGINT\n");
 	pid = fork();
 	if (pid == 0) {
 		argv[4] = (char *)"15";
@@ -298,9 +307,11 @@ static void test_killer(void)
 static void test_out_of_memory(void)
 {
 	/* Its own parent has waited for the child. */
-	const char *how = kernel_tells_ends() ? ") was killed by the kernel: memory limit of 64 MiB, " :
-						") has ended, as the kernel killed processes of its group: memory "
-						"limit of 64 MiB, ";
+	const char *how =
+		kernel_tells_ends() ?
+			") was killed by the kernel: memory limit of 64 MiB, " :
+			") has ended, as the kernel killed processes of its group: memory "
+			"limit of 64 MiB, ";
 	struct output *o = run(tool, "run", "--memory-limit", "64M", self, "grow", NULL);
 	const char *named;
 
@@ -310,16 +321,18 @@ static void test_out_of_memory(void)
 		return;
 	}
 	ksft_test_result(o->status == 128 + SIGKILL &&
-				 strstr(o->err, ") was killed by the kernel: memory limit of 64 MiB, ") &&
+				 strstr(o->err,
+					") was killed by the kernel: memory limit of 64 MiB, ") &&
 				 strstr(o->err, " MiB live at the last collection"),
 			 "killed by the kernel: limit and figures are named\n");
 	if (o->status != 128 + SIGKILL)
 		show_output(o);
 	o = run(tool, "run", "--memory-limit", "64M", self, "parent", NULL);
 	named = strstr(o->err, "its child ");
-	ksft_test_result(o->status == 6 && named && !strstr(named + 1, "its child ") && strstr(named, how) &&
-				 strstr(named, " MiB live at the last collection"),
-			 "killed by the kernel: a child is named once, and the program's status is ours\n");
+	ksft_test_result(
+		o->status == 6 && named && !strstr(named + 1, "its child ") && strstr(named, how) &&
+			strstr(named, " MiB live at the last collection"),
+		"killed by the kernel: a child is named once, and the program's status is ours\n");
 	if (o->status != 6 || !named || strstr(named + 1, "its child ") || !strstr(named, how))
 		show_output(o);
 }
@@ -334,7 +347,9 @@ static void test_collector(void)
 	sscanf(said_in(o, "heap"), "%127s %d %lld", socket, &collector, &limit);
 	ksft_test_result(!o->status && strstr(socket, "/tricolor-run.") && collector > 0,
 			 "its heap has a collector of its own: %s\n", socket);
-	/* If the collector has not noticed the end yet, who is left behind waits for that, not we. */
+	/*
+	 * If the collector has not noticed the end yet, who is left behind waits for that, not we.
+	 */
 	ksft_test_result(WAIT_FOR(gone(collector), 1000000, PATIENCE_NS), "which ends with it\n");
 	*strrchr(socket, '/') = 0;
 	ksft_test_result(WAIT_FOR(access(socket, F_OK) && errno == ENOENT, 1000000, PATIENCE_NS),
@@ -388,7 +403,9 @@ static void test_dying(void)
 			left++;
 		}
 	}
-	ksft_test_result(!left, "also where a process takes its time to end: %d of 5 groups were left\n", left);
+	ksft_test_result(!left,
+			 "also where a process takes its time to end: %d of 5 groups were left\n",
+			 left);
 }
 
 static void test_limit(void)
@@ -539,14 +556,17 @@ static void test_killed(bool group, const char *what)
 /* @mib live under @limit, which is said as @want; or NULL: nothing is said. */
 static void test_too_low(const char *group, const char *limit, const char *mib, const char *want)
 {
-	char errors[128], *argv[] = { tool, (char *)"run", (char *)group, (char *)limit, self, (char *)"keep",
-				      (char *)mib, NULL };
+	char errors[128], *argv[] = { tool, (char *)"run",  (char *)group, (char *)limit,
+				      self, (char *)"keep", (char *)mib,   NULL };
 	const char *at;
 	int program, status;
 	pid_t pid;
 
 	snprintf(errors, sizeof(errors), "%s/errors", folder);
-	/* That a collector is long in starting, on a machine that is busy, is no matter of the limit. */
+	/*
+	 * That a collector is long in starting, on a machine that is busy, is no matter of the
+	 * limit.
+	 */
 	setenv("TRICOLOR_QUIET", "1", 1);
 	pid = start(argv, errors);
 	unsetenv("TRICOLOR_QUIET");
@@ -557,10 +577,11 @@ static void test_too_low(const char *group, const char *limit, const char *mib, 
 	status = wait_status(pid);
 	at = read_text(errors);
 	if (want)
-		ksft_test_result(!status && strstr(at, want) && strchr(at, '\n')[1] == 0, "%s MiB live, %s: %s", mib,
-				 limit, at);
+		ksft_test_result(!status && strstr(at, want) && strchr(at, '\n')[1] == 0,
+				 "%s MiB live, %s: %s", mib, limit, at);
 	else
-		ksft_test_result(!status && !*at, "%s MiB live, %s: nothing is said %s\n", mib, limit, at);
+		ksft_test_result(!status && !*at, "%s MiB live, %s: nothing is said %s\n", mib,
+				 limit, at);
 	unlink(errors);
 	forget("heap");
 	forget("ready");
@@ -578,8 +599,9 @@ static void test_all_too_low(void)
 	test_too_low("--cgroup=none", "--gc-percent=100", "20", NULL);
 	unsetenv("TRICOLOR_MEMORY_LIMIT");
 	if (have_groups())
-		test_too_low("--cgroup=auto", "--memory-limit=128MiB", "118",
-			     " MiB live, more than nine tenths of the memory limit of 128.0 MiB of /");
+		test_too_low(
+			"--cgroup=auto", "--memory-limit=128MiB", "118",
+			" MiB live, more than nine tenths of the memory limit of 128.0 MiB of /");
 	else
 		ksft_test_result_skip("no cgroup can be made: %s\n", group_why());
 }

@@ -2,10 +2,10 @@
 /*
  * test_run_groups.c - where tricolor run finds room for a control group
  *
- *	inside		in a group of its caller's that has no limit: below it (v1), or beside it (v2,
- *			where groups with processes have no groups below them that are limited)
- *	limited		the same in a group with a limit: v2 has no place then, since beside it the limit
- *			would not hold
+ *	inside		in a group of its caller's that has no limit: below it (v1), or beside it
+ *			(v2, where groups with processes have no groups below them that are limited)
+ *	limited		the same in a group with a limit: v2 has no place then, since beside it the
+ *			limit would not hold
  *	nobody		no permission: it says so, and the collector alone keeps the limit
  *	hybrid		v1 has the memory controller, and v2, without it, is there as well
  */

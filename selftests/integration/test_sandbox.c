@@ -2,9 +2,9 @@
 /*
  * test_sandbox.c - programs in sandboxes that deny a system call, as containers' profiles do
  *
- * With EPERM, or with ENOSYS, as profiles of either kind do.  Most must make no difference: the heap is
- * collected, by a private collector in the same sandbox.  Without the others there is no heap, or no
- * collector: then the program is told so, by a sentence that says what is missing.
+ * With EPERM, or with ENOSYS, as profiles of either kind do.  Most must make no difference: the
+ * heap is collected, by a private collector in the same sandbox.  Without the others there is no
+ * heap, or no collector: then the program is told so, by a sentence that says what is missing.
  */
 #include <linux/filter.h>
 #include <linux/seccomp.h>
@@ -86,11 +86,14 @@ static bool use_heap(void)
 	return !i;
 }
 
-/* A heap, or a collector, is refused with a sentence, which some thread can read sooner or later. */
+/*
+ * A heap, or a collector, is refused with a sentence, which some thread can read sooner or later.
+ */
 static bool is_refused(const char *word)
 {
 	if (!tri_init(NULL))
-		WAIT_FOR(strcmp(tri_error(), "no error") || read_stats().collector_pid, 1000000, PATIENCE_NS);
+		WAIT_FOR(strcmp(tri_error(), "no error") || read_stats().collector_pid, 1000000,
+			 PATIENCE_NS);
 	return strstr(tri_error(), word);
 }
 
@@ -129,7 +132,8 @@ static pid_t start(const struct denied *d)
 /* A shared collector whose sandbox does not let it watch over holes. */
 static pid_t start_shared(const char *folder)
 {
-	static const struct denied no_holes = { "userfaultfd", SYS_userfaultfd, EPERM, WORKS, NULL };
+	static const struct denied no_holes = { "userfaultfd", SYS_userfaultfd, EPERM, WORKS,
+						NULL };
 	char socket[128], log[128];
 	pid_t pid, daemon;
 	bool ok;

@@ -146,7 +146,8 @@ static void test_reload(pid_t pid)
 
 	/* Their markers may not have attached yet. */
 	ksft_test_result(WAIT_FOR(setting(&plain, "gc_percent") == 200, 10000000, PATIENCE_NS) &&
-			 WAIT_FOR(setting(&by_variable, "gc_percent") == 100, 10000000, PATIENCE_NS),
+				 WAIT_FOR(setting(&by_variable, "gc_percent") == 100, 10000000,
+					  PATIENCE_NS),
 			 "a default is for those that have not chosen\n");
 	ksft_test_result(setting(&plain, "memory_limit_bytes") == 1 << 30, "a limit as well\n");
 	served_tell(&by_call, '5');
@@ -232,7 +233,8 @@ static void test_until(void)
 			 "--until: it says that it has users still\n");
 	/* Its marker may not have attached yet. */
 	ksft_test_result(!served_tell(&c, 'g').error &&
-			 WAIT_FOR(setting(&c, "gc_percent") == 100, 10000000, PATIENCE_NS), "and serves them\n");
+				 WAIT_FOR(setting(&c, "gc_percent") == 100, 10000000, PATIENCE_NS),
+			 "and serves them\n");
 	served_end(&c);
 	ksft_test_result(recv(pair[0], &byte, 1, 0) == 0 && !wait_status(pid),
 			 "and ends with the last\n");

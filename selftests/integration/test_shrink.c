@@ -10,11 +10,12 @@
  *	large		the same with objects that have spans of their own
  *	fragmented	keeps one object in a thousand: pages in between must go
  *	again		grows and shrinks several times, and must get zeroed memory each time
- *	loaded		the same, while more processes want the CPUs than there are: threads are then stopped
- *			at any place, and what they left in registers there must not keep anything
+ *	loaded		the same, while more processes want the CPUs than there are: threads are
+ *			then stopped at any place, and what they left in registers there must not
+ *			keep anything
  *
- * Metadata stays: some 2 % of what the heap once was, and the buffers of its barrier, which are more where
- * the collector had to wait for a CPU.
+ * Metadata stays: some 2 % of what the heap once was, and the buffers of its barrier, which are
+ * more where the collector had to wait for a CPU.
  */
 #include <poll.h>
 #include <signal.h>
@@ -64,7 +65,8 @@ static void note_stats(void)
 	shared->released_bytes = s.released_bytes;
 	shared->peak_bytes = s.peak_heap_bytes;
 	if (arena_find(&view))
-		shared->buffer_bytes = tri_read(&view.ctl->buffers_used) * sizeof(struct tri_buffer);
+		shared->buffer_bytes =
+			tri_read(&view.ctl->buffers_used) * sizeof(struct tri_buffer);
 }
 
 /* Wait for the tester, blocked in poll(). */
@@ -212,19 +214,21 @@ static void test(const char *name, enum kind kind, uint64_t mib, unsigned int ke
 	dropped_kb = resident_kb(pid);
 	shrunk = shrinks_to(pid, want_kb, kind == BACKGROUND ? BACKGROUND_NS : 1000000000);
 	end_kb = resident_kb(pid);
-	ksft_print_msg("%s: %ld MiB, after the cycle %ld MiB, at the end %ld MiB (at most %ld), %.1f s\n",
-		       name, full_kb >> 10, dropped_kb >> 10, end_kb >> 10, want_kb >> 10,
-		       (double)(now_ns() - began) / 1e9);
+	ksft_print_msg(
+		"%s: %ld MiB, after the cycle %ld MiB, at the end %ld MiB (at most %ld), %.1f s\n",
+		name, full_kb >> 10, dropped_kb >> 10, end_kb >> 10, want_kb >> 10,
+		(double)(now_ns() - began) / 1e9);
 	shared->go = 3;
 	status = wait_status(pid);
-	ksft_print_msg("%s: heap %llu KiB, peak %llu MiB, free %llu KiB, released %llu MiB, kept %llu\n", name,
-		       (unsigned long long)(shared->heap_bytes >> 10),
-		       (unsigned long long)(shared->peak_bytes >> 20),
-		       (unsigned long long)(shared->free_bytes >> 10),
-		       (unsigned long long)(shared->released_bytes >> 20),
-		       (unsigned long long)shared->kept);
-	ksft_test_result(!status && grown && full_kb > (long)(burst >> 10), "%s: grew (status %d)\n", name,
-			 status);
+	ksft_print_msg(
+		"%s: heap %llu KiB, peak %llu MiB, free %llu KiB, released %llu MiB, kept %llu\n",
+		name, (unsigned long long)(shared->heap_bytes >> 10),
+		(unsigned long long)(shared->peak_bytes >> 20),
+		(unsigned long long)(shared->free_bytes >> 10),
+		(unsigned long long)(shared->released_bytes >> 20),
+		(unsigned long long)shared->kept);
+	ksft_test_result(!status && grown && full_kb > (long)(burst >> 10),
+			 "%s: grew (status %d)\n", name, status);
 	ksft_test_result(!status && shrunk && (kind == FRAGMENTED || !shared->whole),
 			 "%s: shrank, and did each time (%u not)\n", name, shared->whole);
 	ksft_test_result(!status && !shared->bad &&

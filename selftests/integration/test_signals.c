@@ -2,8 +2,9 @@
 /*
  * test_signals.c - the program's signals and the library's
  *
- * The signals that the library handles are the program's as well: with its flags, counted exactly, however
- * they are sent.  Whatever the program does with masks, jumps and cancellation, cycles go on.
+ * The signals that the library handles are the program's as well: with its flags, counted exactly,
+ * however they are sent.  Whatever the program does with masks, jumps and cancellation, cycles go
+ * on.
  */
 #include <pthread.h>
 #include <setjmp.h>
@@ -353,7 +354,9 @@ TEST(early_handler_with_full_mask)
 	void *result;
 
 	ASSERT_EQ(0, sigaction(SIGUSR1, &act, NULL));
-	/* With a mask that nobody has looked at, as what was there before the library was loaded. */
+	/*
+	 * With a mask that nobody has looked at, as what was there before the library was loaded.
+	 */
 	ASSERT_EQ(0, syscall(SYS_rt_sigaction, SIGUSR1, NULL, &raw, 8));
 	raw.mask = ~0ull;
 	ASSERT_EQ(0, syscall(SYS_rt_sigaction, SIGUSR1, &raw, NULL, 8));
@@ -423,7 +426,10 @@ static void *be_deaf(void *arg)
 	return witness_ok(w, ID(4)) ? NULL : arg;
 }
 
-/* Nothing is collected, the program goes on, is told why, and all is well when the thread answers again. */
+/*
+ * Nothing is collected, the program goes on, is told why, and all is well when the thread answers
+ * again.
+ */
 TEST(deaf_thread)
 {
 	pthread_t t, other;

@@ -415,7 +415,8 @@ static void *map_and_unmap(void *unused)
 	(void)unused;
 	while (!event_is_set(&mapped_enough)) {
 		void *m = mmap(area + SMALL_STACK, 4ul << 20, PROT_READ | PROT_WRITE,
-			       MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE | MAP_POPULATE, -1, 0);
+			       MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE | MAP_POPULATE, -1,
+			       0);
 
 		if (m == MAP_FAILED ? errno != EEXIST : munmap(m, 4ul << 20))
 			ksft_exit_fail_msg("mmap: %s\n", strerror(errno));
@@ -463,7 +464,8 @@ static NOINLINE bool in_array(void (*during)(uintptr_t), uint64_t id)
 static void *with_arrays(void *unused)
 {
 	(void)unused;
-	return (void *)(uintptr_t)(in_array(collect_here, ID(20)) && in_array(compute_during, ID(21)) &&
+	return (void *)(uintptr_t)(in_array(collect_here, ID(20)) &&
+				   in_array(compute_during, ID(21)) &&
 				   in_array(sleep_during, ID(22)));
 }
 
@@ -485,8 +487,9 @@ static void *collect_in_region(void *cycles)
 }
 
 /*
- * An object that is held by a word @below bytes below a page that is as low as this stack has been looked at, while
- * the stack pointer is at that word.  The agent scans from there: the call that begins a region leaves no frame.
+ * An object that is held by a word @below bytes below a page that is as low as this stack has been
+ * looked at, while the stack pointer is at that word.  The agent scans from there: the call that
+ * begins a region leaves no frame.
  */
 static NOINLINE bool held_below_page(size_t below)
 {
@@ -495,7 +498,10 @@ static NOINLINE bool held_below_page(size_t below)
 	volatile uintptr_t *word = __builtin_alloca(here - at);
 	pthread_t thread;
 
-	/* The compiler has put it where the stack pointer is, which is in the last 16 bytes of what it has taken. */
+	/*
+	 * The compiler has put it where the stack pointer is, which is in the last 16 bytes of what
+	 * it has taken.
+	 */
 	while ((uintptr_t)word < at)
 		word++;
 	atomic_store(&collected.happened, 0);
@@ -554,19 +560,25 @@ static void fake_frames(void)
 static const struct part parts[] = {
 	{ "hole", part_hole, CLOBBER, "a protected page in a buffer on a stack", NULL, NULL },
 	{ "hole", part_hole, PROBE, "the same without process_vm_readv()", NULL, NULL },
-	{ "raised", part_raised, CLOBBER, "a limit raised while the program runs, 110 MiB deep", NULL, NULL },
+	{ "raised", part_raised, CLOBBER, "a limit raised while the program runs, 110 MiB deep",
+	  NULL, NULL },
 	{ "raised", part_raised, PROBE, "no limit, without process_vm_readv()", no_limit, NULL },
-	{ "coroutine", part_deep_coroutine, CLOBBER, "an unknown coroutine, 40 MiB deep", NULL, NULL },
+	{ "coroutine", part_deep_coroutine, CLOBBER, "an unknown coroutine, 40 MiB deep", NULL,
+	  NULL },
 	{ "signal", part_signal_stack, CLOBBER, "handlers on a signal stack", NULL, NULL },
-	{ "signal", part_signal_stack, CLOBBER, "the same without a limit of the stack", no_limit, NULL },
+	{ "signal", part_signal_stack, CLOBBER, "the same without a limit of the stack", no_limit,
+	  NULL },
 	{ "signal", part_signal_stack, PROBE, "the same without process_vm_readv()", NULL, NULL },
-	{ "array", part_signal_array, CLOBBER, "a signal stack on the interrupted stack", NULL, NULL },
+	{ "array", part_signal_array, CLOBBER, "a signal stack on the interrupted stack", NULL,
+	  NULL },
 	{ "disarm", part_autodisarm, CLOBBER, "a signal stack with SS_AUTODISARM", NULL, NULL },
 	{ "grown", part_not_grown, CLOBBER, "a scan makes no stack grow", NULL, NULL },
-	{ "grown", part_not_grown, PROBE, "the same without process_vm_readv() or a limit", no_limit, NULL },
+	{ "grown", part_not_grown, PROBE, "the same without process_vm_readv() or a limit",
+	  no_limit, NULL },
 	{ "fork", part_forked_worker, CLOBBER, "the child of a worker", NULL, NULL },
 	{ "noproc", part_no_proc, CLOBBER, "without /proc", no_limit, NULL },
-	{ "fake", part_fake, CLOBBER, "arrays, in fake frames with a sanitizer", fake_frames, NULL },
+	{ "fake", part_fake, CLOBBER, "arrays, in fake frames with a sanitizer", fake_frames,
+	  NULL },
 	{ "page", part_page, CLOBBER, "a stack pointer just below a page", NULL, NULL },
 	{ "unmapped", part_unmapped, CLOBBER, "mappings come and go above a stack", NULL, NULL },
 };

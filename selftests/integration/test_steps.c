@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * test_steps.c - TRICOLOR_DEBUG=gc=N: a small program meets every phase of a cycle; linked statically
+ * test_steps.c - TRICOLOR_DEBUG=gc=N: a small program meets every phase of a cycle; linked
+ * statically
  *
- * With N = 1 each operation is one handshake later than the one before.  A cycle of a heap like this one has three or
- * four, so that a dozen of them meet marking, and the time between two cycles.
+ * With N = 1 each operation is one handshake later than the one before.  A cycle of a heap like
+ * this one has three or four, so that a dozen of them meet marking, and the time between two
+ * cycles.
  */
 #include <sys/wait.h>
 
@@ -86,9 +88,17 @@ static const struct operation {
 	const char *name;
 	void (*run)(void);
 } operations[] = {
-	{ "alloc", alloc_inline }, { "alloc of any size", alloc_any }, { "tiny", alloc_tiny },
-	{ "typed", alloc_typed }, { "large", alloc_large }, { "store", store }, { "cas", cas },
-	{ "exchange", exchange }, { "move", move }, { "clear", clear }, { "cas in vain", cas_in_vain },
+	{ "alloc", alloc_inline },
+	{ "alloc of any size", alloc_any },
+	{ "tiny", alloc_tiny },
+	{ "typed", alloc_typed },
+	{ "large", alloc_large },
+	{ "store", store },
+	{ "cas", cas },
+	{ "exchange", exchange },
+	{ "move", move },
+	{ "clear", clear },
+	{ "cas in vain", cas_in_vain },
 };
 
 #define OPERATIONS (sizeof(operations) / sizeof(operations[0]))
@@ -140,7 +150,8 @@ static bool every_phase(void)
 		tri_store(&head, NULL);
 		make_chain();
 		meet(&operations[i], met);
-		ksft_print_msg("%s: %u between cycles, %u while one marked\n", operations[i].name, met[0], met[1]);
+		ksft_print_msg("%s: %u between cycles, %u while one marked\n", operations[i].name,
+			       met[0], met[1]);
 		wrong += !met[0] || !met[1] || !chain_is_whole();
 	}
 	return !wrong;
@@ -242,13 +253,14 @@ static bool alone(void)
 int main(int argc, char **argv)
 {
 	static const struct part parts[] = {
-		{ "every_phase", every_phase, "gc=1", "each operation meets marking, and the time between cycles",
-		  somebody, NULL },
-		{ "each_counts", each_counts, "gc=7", "each kind of operation counts", somebody, NULL },
-		{ "threads", threads, "gc=3,checkmark,clobberfree", "threads take turns, and nothing is lost", somebody,
+		{ "every_phase", every_phase, "gc=1",
+		  "each operation meets marking, and the time between cycles", somebody, NULL },
+		{ "each_counts", each_counts, "gc=7", "each kind of operation counts", somebody,
 		  NULL },
-		{ "forks", forks, "gc=1,clobberfree", "so do forked children, and handlers of fork() do not wait",
-		  somebody, NULL },
+		{ "threads", threads, "gc=3,checkmark,clobberfree",
+		  "threads take turns, and nothing is lost", somebody, NULL },
+		{ "forks", forks, "gc=1,clobberfree",
+		  "so do forked children, and handlers of fork() do not wait", somebody, NULL },
 		{ "alone", alone, "gc=1", "without a collector the program goes on", nobody, NULL },
 	};
 

@@ -2,11 +2,11 @@
 /*
  * test_thread_ends.c - threads that end in every way, and the end of the process with its last one
  *
- * A thread may use the heap in the last of its destructors, leave by the system call, or be the main thread
- * and leave others behind.  Stacks are so large that the C library unmaps them at once: whoever still
- * writes to a thread's variables faults.  Each scenario is a process of its own; what it ended with,
- * and which of its destructors and exit handlers ran, is compared with what a program without a
- * heap does.
+ * A thread may use the heap in the last of its destructors, leave by the system call, or be the
+ * main thread and leave others behind.  Stacks are so large that the C library unmaps them at once:
+ * whoever still writes to a thread's variables faults.  Each scenario is a process of its own; what
+ * it ended with, and which of its destructors and exit handlers ran, is compared with what a
+ * program without a heap does.
  */
 #include <dlfcn.h>
 #include <limits.h>
@@ -23,7 +23,8 @@
 #define ID(n) (0xe17d5ull << 32 | (uint64_t)(n))
 
 static struct witness *volatile root;
-static int (*unseen_create)(pthread_t *thread, const pthread_attr_t *attr, void *(*fn)(void *), void *arg);
+static int (*unseen_create)(pthread_t *thread, const pthread_attr_t *attr, void *(*fn)(void *),
+			    void *arg);
 
 static pthread_t start_on_large_stack(void *(*fn)(void *), void *arg)
 {
@@ -110,7 +111,8 @@ static void use_up_keys(int argc, char **argv, char **envp)
 	(void)argc, (void)argv;
 	for (; *envp; envp++)
 		if (!strcmp(*envp, "NO_KEYS=1"))
-			while (nkeys < PTHREAD_KEYS_MAX && !pthread_key_create(&keys[nkeys], count_call))
+			while (nkeys < PTHREAD_KEYS_MAX &&
+			       !pthread_key_create(&keys[nkeys], count_call))
 				nkeys++;
 }
 
@@ -332,7 +334,8 @@ static void main_ends(bool with_heap)
 	for (i = 0; i < 3; i++)
 		pthread_key_create(&end_keys[i], say_key);
 	/* One that the library does not see begin starts no heap. */
-	if ((with_heap ? pthread_create : unseen_create)(&thread, NULL, last_one, with_heap ? report : NULL))
+	if ((with_heap ? pthread_create : unseen_create)(&thread, NULL, last_one,
+							 with_heap ? report : NULL))
 		abort();
 	event_wait(&loaded);
 	switch (how_main_ends) {
@@ -366,7 +369,8 @@ static int outcome(bool with_heap, bool without_proc, char *letters, size_t room
 	if (!pid) {
 		alarm(30);
 		close(report[0]);
-		if (without_proc && (unshare(CLONE_NEWNS) || mount("none", "/proc", "tmpfs", MS_RDONLY, NULL)))
+		if (without_proc &&
+		    (unshare(CLONE_NEWNS) || mount("none", "/proc", "tmpfs", MS_RDONLY, NULL)))
 			exit(99);
 		main_ends(with_heap);
 	}
@@ -390,12 +394,15 @@ static bool test_last(int main_how, int worker_how, bool without_proc)
 	status_with = outcome(true, without_proc, with, sizeof(with));
 	if (status_with == status_without && !strcmp(with, without))
 		return true;
-	ksft_print_msg("with a heap: %#x \"%s\", without: %#x \"%s\"\n", (unsigned int)status_with, with,
-		       (unsigned int)status_without, without);
+	ksft_print_msg("with a heap: %#x \"%s\", without: %#x \"%s\"\n", (unsigned int)status_with,
+		       with, (unsigned int)status_without, without);
 	return false;
 }
 
-/* Without a heap the status would be the worker's.  That is gone; the process ends, with the main thread's. */
+/*
+ * Without a heap the status would be the worker's.  That is gone; the process ends, with the main
+ * thread's.
+ */
 static bool test_worker_is_last(void)
 {
 	char letters[64];
@@ -437,18 +444,24 @@ int main(int argc, char **argv)
 	ksft_set_plan(13);
 	if (!unseen_create)
 		ksft_exit_fail_msg("no pthread_create() in libc.so.6\n");
-	ksft_test_result(scenario_with(late_destructors, ALL_ALONG), "the heap is used until the last destructor\n");
-	ksft_test_result(scenario_with(late_destructors, IN_DESTRUCTORS), "and not before the destructors\n");
-	ksft_test_result(scenario_with(late_destructors, IN_THE_LAST), "and in their last round only\n");
-	ksft_test_result(test_without_keys(argv[0]), "all keys are in use before the library begins\n");
-	ksft_test_result(scenario_with(raw_exits, 0), "threads leave by the system call, and are joined\n");
+	ksft_test_result(scenario_with(late_destructors, ALL_ALONG),
+			 "the heap is used until the last destructor\n");
+	ksft_test_result(scenario_with(late_destructors, IN_DESTRUCTORS),
+			 "and not before the destructors\n");
+	ksft_test_result(scenario_with(late_destructors, IN_THE_LAST),
+			 "and in their last round only\n");
+	ksft_test_result(test_without_keys(argv[0]),
+			 "all keys are in use before the library begins\n");
+	ksft_test_result(scenario_with(raw_exits, 0),
+			 "threads leave by the system call, and are joined\n");
 	if (access("/proc/sys/kernel/ns_last_pid", W_OK))
 		ksft_test_result_skip("the next thread ID can't be chosen here\n");
 	else
 		ksft_test_result(scenario_with(same_id, 0), "a thread ID is used again\n");
 	for (i = 0; i < sizeof(main_ways) / sizeof(main_ways[0]); i++)
 		ksft_test_result(test_last(main_ways[i].how, RETURNS, false),
-				 "the main thread ends by %s, then the last one\n", main_ways[i].text);
+				 "the main thread ends by %s, then the last one\n",
+				 main_ways[i].text);
 	ksft_test_result(test_last(LEAVES_RAW_AND_LAST, LEAVES_RAW, false),
 			 "both leave by the system call, the main thread last\n");
 	ksft_test_result(test_worker_is_last(), "and first\n");

@@ -1135,13 +1135,15 @@ static void be_notified(union sigval value)
 }
 
 /*
- * Timers and message queues with SIGEV_THREAD have a thread of the C library's each, which has blocked all
- * signals, and begins others that call the program's function.
+ * Timers and message queues with SIGEV_THREAD have a thread of the C library's each, which has
+ * blocked all signals, and begins others that call the program's function.
  */
 static bool notifications(void)
 {
-	struct sigevent event = { .sigev_notify = SIGEV_THREAD, .sigev_notify_function = be_notified };
-	struct itimerspec often = { { 0, 1000000 }, { 0, 1000000 } }, never = { { 0, 0 }, { 0, 0 } };
+	struct sigevent event = { .sigev_notify = SIGEV_THREAD,
+				  .sigev_notify_function = be_notified };
+	struct itimerspec often = { { 0, 1000000 }, { 0, 1000000 } },
+			  never = { { 0, 0 }, { 0, 0 } };
 	struct mq_attr attr = { .mq_maxmsg = 1, .mq_msgsize = 8 };
 	struct witness *volatile argument = witness_new(ID(900));
 	bool ok = true;

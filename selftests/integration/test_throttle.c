@@ -2,20 +2,23 @@
 /*
  * test_throttle.c - a collector that does nothing, and the kernel's limit: see libclient/throttle.c
  *
- *	stopped		the collector of a heap with 40 % of the limit live is stopped for good: threads wait
- *			before the limit is reached; it goes on, and so do they
+ *	stopped		the collector of a heap with 40 % of the limit live is stopped for good:
+ *			threads wait before the limit is reached; it goes on, and so do they
  *	threads		the same with 24 threads
- *	given up	it stays stopped: after TRICOLOR_MAX_WAIT the allocation fails, in words; and does not
- *			once the collector is back
- *	forged		meanwhile the control page says that all has been done that anybody asked for
+ *	given up	it stays stopped: after TRICOLOR_MAX_WAIT the allocation fails, in words;
+ *			and does not once the collector is back
+ *	forged		meanwhile the control page says that all has been done that anybody asked
+ *			for
  *	handler		a handler of the program's jumps out of a wait, and others allocate in one
  *	forked		a thread waits while another one forks; the child uses a heap of its own
- *	beginning	a collector that accepts connections and says nothing; the client allocates at full speed
- *	several		four heaps that nobody collects, nor splits the limit for, grow at once until they may not any more
+ *	beginning	a collector that accepts connections and says nothing; the client allocates
+ *			at full speed
+ *	several		four heaps that nobody collects, nor splits the limit for, grow at once
+ *			until they may not any more
  *	unlimited	no limit but the client's own, which nobody enforces: nobody waits for long
  *
- * Clients are in a group of 64 MiB, with a collector of their own.  What a thread waits for has no end before
- * the test lets it go on, so nothing here depends on how fast anything is.
+ * Clients are in a group of 64 MiB, with a collector of their own.  What a thread waits for has no
+ * end before the test lets it go on, so nothing here depends on how fast anything is.
  *
  * usage: test_throttle [PART]
  */
@@ -30,16 +33,19 @@
 #define MANY 24
 #define LOOKS 400
 #define SEVERAL 4
-#define NO_END "3600"			/* seconds that threads wait; before that the test is over */
+#define NO_END "3600"			/* seconds that threads wait; before that the test is
+					 * over */
 
 /* What a client says, and what it is told. */
 struct told {
 	_Atomic uint32_t go, waiting, failed, jumped, handled, child_done;
-	_Atomic uint32_t asleep;	/* looks of the observer in a row that found the first thread in a wait, asleep */
+	_Atomic uint32_t asleep;	/* looks of the observer in a row that found the first
+					 * thread in a wait, asleep */
 	_Atomic uint32_t looks;		/* of the observer */
 	_Atomic uint64_t cycles, collector;
 	_Atomic uint64_t steps[MANY];
-	_Atomic uint64_t again;		/* 1 and the ns that threads waited after the first had failed */
+	_Atomic uint64_t again;		/* 1 and the ns that threads waited after the first had
+					 * failed */
 	char words[256];
 	struct tri_stats end;
 };
@@ -222,10 +228,11 @@ static bool begin(const char *what)
 
 static void say(const char *what, int status)
 {
-	ksft_print_msg("%s: status %d, %llu waits, %.1f ms in all, longest %.1f ms; peak %.1f of %.1f MiB\n", what,
-		       status, (unsigned long long)told->end.throttled, (double)told->end.throttled_ns / 1e6,
-		       (double)told->end.throttled_max_ns / 1e6, (double)group_peak(&group) / (1 << 20),
-		       (double)LIMIT / (1 << 20));
+	ksft_print_msg(
+		"%s: status %d, %llu waits, %.1f ms in all, longest %.1f ms; peak %.1f of %.1f MiB\n",
+		what, status, (unsigned long long)told->end.throttled,
+		(double)told->end.throttled_ns / 1e6, (double)told->end.throttled_max_ns / 1e6,
+		(double)group_peak(&group) / (1 << 20), (double)LIMIT / (1 << 20));
 }
 
 static void stop_and_go(const char *what, int (*fn)(void), unsigned int threads)
@@ -254,8 +261,10 @@ static void stop_and_go(const char *what, int (*fn)(void), unsigned int threads)
 	say(what, status);
 	ksft_test_result(!status && waits && in_bounds && !group_kills(&group),
 			 "%s: all wait where they should, and nobody is killed\n", what);
-	ksft_test_result(goes && !told->failed && told->end.throttled >= threads && told->end.throttled_max_ns &&
-			 told->end.throttled_ns >= told->end.throttled_max_ns && !told->end.throttled_now,
+	ksft_test_result(goes && !told->failed && told->end.throttled >= threads &&
+				 told->end.throttled_max_ns &&
+				 told->end.throttled_ns >= told->end.throttled_max_ns &&
+				 !told->end.throttled_now,
 			 "%s: they go on, and it is told how long they waited\n", what);
 	group_end(&group, what);
 }
@@ -270,7 +279,9 @@ static void test_threads(void)
 	stop_and_go("threads", many_threads, MANY);
 }
 
-/* Another thread wants memory when the first has waited in vain: more than what is left for a turn. */
+/*
+ * Another thread wants memory when the first has waited in vain: more than what is left for a turn.
+ */
 static void *want_more(void *unused)
 {
 	uint64_t before;
@@ -314,17 +325,20 @@ static void fails(const char *what, int (*fn)(void))
 	kill(collector, SIGSTOP);
 	failed = ran && UNTIL(pid, told->failed);
 	ksft_print_msg("%s: %s\n", what, told->words);
-	failed &= told->failed == 1 && strstr(told->words, "TRICOLOR_MAX_WAIT") && strstr(told->words, "kill -CONT");
+	failed &= told->failed == 1 && strstr(told->words, "TRICOLOR_MAX_WAIT") &&
+		  strstr(told->words, "kill -CONT");
 	if (fn == given_up) {
 		/* All of a thread's patience is a second. */
 		failed = failed && UNTIL(pid, told->again) && told->again < 1000000000;
-		ksft_print_msg("%s: %.1f ms were waited after that\n", what, (double)told->again / 1e6);
+		ksft_print_msg("%s: %.1f ms were waited after that\n", what,
+			       (double)told->again / 1e6);
 	}
 	kill(collector, SIGCONT);
 	goes = failed && go_on(pid);
 	status = finish(pid);
 	say(what, status);
-	ksft_test_result(!status && failed && !group_kills(&group), "%s: it fails, and nobody waits again or is killed\n", what);
+	ksft_test_result(!status && failed && !group_kills(&group),
+			 "%s: it fails, and nobody waits again or is killed\n", what);
 	ksft_test_result(goes, "%s: and goes on with the collector\n", what);
 	group_end(&group, what);
 }
@@ -387,7 +401,8 @@ static void test_forged(void)
 	status = finish(pid);
 	kill(collector, SIGKILL);
 	say("forged", status);
-	ksft_test_result(failed && ran && !group_kills(&group), "forged: it fails all the same, and nobody is killed\n");
+	ksft_test_result(failed && ran && !group_kills(&group),
+			 "forged: it fails all the same, and nobody is killed\n");
 	group_end(&group, "forged");
 }
 
@@ -413,7 +428,8 @@ static int handled(void)
 
 	signal(SIGUSR1, handler);
 	signal(SIGUSR2, handler);
-	if (pthread_create(&observer, NULL, observe, NULL) || !churn_start(&churns[0], LIVE, 1) || tri_gc())
+	if (pthread_create(&observer, NULL, observe, NULL) || !churn_start(&churns[0], LIVE, 1) ||
+	    tri_gc())
 		return 3;
 	told->go = 1;
 	if (sigsetjmp(out, 1))
@@ -428,10 +444,11 @@ static int handled(void)
 }
 
 /*
- * Whether the thread waits for a cycle, as the observer has found since we asked: an allocation in a handler is sound
- * where that interrupts a wait, and nowhere else in the library.  A wait for the thread's turn is a tenth of a second
- * at most, and then it goes on: one that sleeps at each of so many looks, a millisecond apart, is in the other kind,
- * which does not end as long as the collector is stopped and patience lasts.
+ * Whether the thread waits for a cycle, as the observer has found since we asked: an allocation in
+ * a handler is sound where that interrupts a wait, and nowhere else in the library.  A wait for the
+ * thread's turn is a tenth of a second at most, and then it goes on: one that sleeps at each of so
+ * many looks, a millisecond apart, is in the other kind, which does not end as long as the
+ * collector is stopped and patience lasts.
  */
 static bool waits_now(pid_t pid)
 {
@@ -465,7 +482,8 @@ static void test_handler(void)
 	goes = jumped && go_on(pid);
 	status = finish(pid);
 	say("handler", status);
-	ksft_test_result(!status && jumped && !group_kills(&group), "handler: it jumps out, and nobody is killed\n");
+	ksft_test_result(!status && jumped && !group_kills(&group),
+			 "handler: it jumps out, and nobody is killed\n");
 	ksft_test_result(goes, "handler: and the thread goes on\n");
 	group_end(&group, "handler");
 }
@@ -557,7 +575,8 @@ static void test_beginning(void)
 	/* It passes the shared one over after five seconds. */
 	status = wait_status(pid);
 	say("beginning", status);
-	ksft_test_result(!status && !group_kills(&group), "beginning: nobody is killed before there is a collector\n");
+	ksft_test_result(!status && !group_kills(&group),
+			 "beginning: nobody is killed before there is a collector\n");
 	kill(daemon, SIGKILL);
 	kill(daemon, SIGCONT);
 	wait_status(daemon);
@@ -624,16 +643,20 @@ static void test_several(void)
 		setenv("TRICOLOR_QUIET", "1", 1);
 		_exit(grows(i));
 	}
-	live = WAIT_FOR(all_have_begun() || !all_live(pids), 1000000, PATIENCE_NS) && all_live(pids);
+	live = WAIT_FOR(all_have_begun() || !all_live(pids), 1000000, PATIENCE_NS) &&
+	       all_live(pids);
 	told->go = 1;
-	ended = WAIT_FOR(told->failed == SEVERAL || !all_live(pids), 1000000, 6 * PATIENCE_NS) && all_live(pids);
+	ended = WAIT_FOR(told->failed == SEVERAL || !all_live(pids), 1000000, 6 * PATIENCE_NS) &&
+		all_live(pids);
 	told->go = 2;
 	for (i = 0; i < SEVERAL; i++) {
 		status |= wait_status(pids[i]);
 		ksft_print_msg("several: %.1f MiB\n", (double)told->steps[i] * 1024 / (1 << 20));
 	}
-	ksft_test_result(!status && live && ended && !group_kills(&group),
-			 "several: all come to the end of the limit, and nobody is killed (status %d)\n", status);
+	ksft_test_result(
+		!status && live && ended && !group_kills(&group),
+		"several: all come to the end of the limit, and nobody is killed (status %d)\n",
+		status);
 	group_end(&group, "several");
 }
 

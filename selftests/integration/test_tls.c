@@ -3,10 +3,11 @@
  * test_tls.c - thread-local variables and pthread_setspecific() values of all kinds are roots
  *
  * This program has 312 KiB of thread-local variables itself, so that everything else, the library's
- * included, is far from the thread pointer, and that threads need large stacks.  Objects that plugins bring
- * have theirs in memory that is allocated when a thread first uses them.
+ * included, is far from the thread pointer, and that threads need large stacks.  Objects that
+ * plugins bring have theirs in memory that is allocated when a thread first uses them.
  *
- * Stores into them are plain: they are their thread's own.  In every cycle freed objects are overwritten.
+ * Stores into them are plain: they are their thread's own.  In every cycle freed objects are
+ * overwritten.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -57,7 +58,8 @@ static void coroutine(void)
 static void switch_stacks(struct event *e)
 {
 	size_t bytes = 256ul << 10;
-	void *memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	void *memory =
+		mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	tri_stack *stack = tri_stack_register(memory, bytes);
 
 	own_stack = tri_stack_self();

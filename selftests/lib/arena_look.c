@@ -14,7 +14,8 @@ bool arena_find(struct tri_view *v)
 		uint64_t offset;
 
 		if (!strstr(line, "tricolor (deleted)") ||
-		    sscanf(line, "%" SCNxPTR "-%" SCNxPTR " %*s %" SCNx64, &lo, &hi, &offset) != 3 ||
+		    sscanf(line, "%" SCNxPTR "-%" SCNxPTR " %*s %" SCNx64, &lo, &hi, &offset) !=
+			    3 ||
 		    offset)
 			continue;
 		if (tri_layout_init(&layout, ((struct tri_ctl *)lo)->heap_pages))

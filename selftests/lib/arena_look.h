@@ -2,9 +2,9 @@
 /*
  * arena_look.h - a test's own look at the arena of its process, past the library
  *
- * The mapping (of a memfd, or of /dev/tricolor) is found in /proc/self/maps, the layout computed from
- * the control page, as a collector does it.  arena_faults() counts what contradicts itself while
- * nobody uses the heap.
+ * The mapping (of a memfd, or of /dev/tricolor) is found in /proc/self/maps, the layout computed
+ * from the control page, as a collector does it.  arena_faults() counts what contradicts itself
+ * while nobody uses the heap.
  */
 #ifndef TRICOLOR_SELFTESTS_ARENA_LOOK_H
 #define TRICOLOR_SELFTESTS_ARENA_LOOK_H

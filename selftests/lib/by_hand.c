@@ -13,8 +13,8 @@ void make_file(struct client *c, uint64_t heap_pages)
 	    ftruncate(c->file, (off_t)layout.file_bytes) ||
 	    fcntl(c->file, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW))
 		ksft_exit_fail_msg("no memfd: %s\n", strerror(errno));
-	base = mmap(NULL, layout.file_bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, c->file,
-		    0);
+	base = mmap(NULL, layout.file_bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE,
+		    c->file, 0);
 	if (base == MAP_FAILED)
 		ksft_exit_fail_msg("no mapping: %s\n", strerror(errno));
 	ctl = base;
@@ -86,7 +86,9 @@ static bool receive_with(int sock, struct tri_msg *msg, int *fds, size_t n)
 
 bool hello(int sock, int file, uint64_t flags, struct tri_msg *reply, int *fds)
 {
-	struct tri_msg msg = { .type = TRI_MSG_HELLO, .version = TRI_PROTO_ID, .hello.flags = flags };
+	struct tri_msg msg = { .type = TRI_MSG_HELLO,
+			       .version = TRI_PROTO_ID,
+			       .hello.flags = flags };
 
 	strcpy(msg.client.release, "0.1.0");
 	msg.client.fds[0] = TRI_FD_ARENA;

@@ -38,7 +38,10 @@ void make_arena(struct client *c);
 /** @msg, and descriptors with it.  False: the other side is gone. */
 bool send_with(int sock, const struct tri_msg *msg, const int *fds, size_t n);
 
-/** HELLO with the arena @file, and @reply to it with two descriptors at most.  False: the other side is gone. */
+/**
+ * HELLO with the arena @file, and @reply to it with two descriptors at most.  False: the other side
+ * is gone.
+ */
 bool hello(int sock, int file, uint64_t flags, struct tri_msg *reply, int *fds);
 
 #endif

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* check.h - for tests that are functions: check() names each line whose condition fails, result() reports the test */
+/*
+ * check.h - for tests that are functions: check() names each line whose condition fails, result()
+ * reports the test
+ */
 #ifndef TRICOLOR_SELFTESTS_CHECK_H
 #define TRICOLOR_SELFTESTS_CHECK_H
 

@@ -180,7 +180,10 @@ const char *group_proc_text(pid_t pid, const char *name, char *text, size_t room
 	return text;
 }
 
-/* The line of @controller in /proc/PID/cgroup without its number; that of v2 if no other has the controller. */
+/*
+ * The line of @controller in /proc/PID/cgroup without its number; that of v2 if no other has the
+ * controller.
+ */
 static void group_line(pid_t pid, const char *controller, char *line, size_t room)
 {
 	char text[4096], *p, *state = NULL, names[256], word[64];

@@ -32,7 +32,10 @@ __attribute__((format(printf, 1, 2))) void group_set_why(const char *format, ...
 /** Write @text to file @name of the group's folder @dir. */
 bool group_write(const char *dir, const char *name, const char *text);
 
-/** What file @name of folder @dir has, as much as there is room for; false: nothing.  @text ends in any case. */
+/**
+ * What file @name of folder @dir has, as much as there is room for; false: nothing.  @text ends in
+ * any case.
+ */
 bool group_read(const char *dir, const char *name, char *text, size_t room);
 
 /** A number in a file, or behind a word in it; 0 if there is none. */
@@ -57,7 +60,10 @@ bool group_cpus(const struct test_group *g, unsigned int percent);
 /** Move process @pid there. */
 bool group_enter(const struct test_group *g, pid_t pid);
 
-/** What is charged to it now, the most that ever was, and how many of its processes the kernel killed for memory. */
+/**
+ * What is charged to it now, the most that ever was, and how many of its processes the kernel
+ * killed for memory.
+ */
 uint64_t group_usage(const struct test_group *g);
 uint64_t group_peak(const struct test_group *g);
 uint64_t group_kills(const struct test_group *g);

@@ -66,8 +66,8 @@ bool alive(pid_t pid);
 	})
 
 /**
- * Wait until the client tends its heap, and until its collector has run @cycles more.  False: it is dead, or too
- * slow.
+ * Wait until the client tends its heap, and until its collector has run @cycles more.  False: it is
+ * dead, or too slow.
  */
 bool ready(struct report *r);
 bool collected(struct report *r, uint64_t cycles);
@@ -77,17 +77,18 @@ bool pauses(struct report *r, enum pause how);
 bool resumes(struct report *r);
 
 /**
- * Whether both stay asleep, some time soon: for longer than anything that looks at something once a second could.  What
- * is scavenged, and a cycle that is due, may wake them up before.
+ * Whether both stay asleep, some time soon: for longer than anything that looks at something once a
+ * second could.  What is scavenged, and a cycle that is due, may wake them up before.
  */
 bool falls_asleep(pid_t a, pid_t b);
 
 /**
- * Takes @bytes in @g, a fiftieth at a time, and holds them until it is killed; @full says that it has
- * them.  Each time it waits until client @r has made @steps more: objects do not move, so a heap that
- * has filled all it may gives pages back as fast as it replaces what is in them, and that is as fast
- * as CPUs are.  With 0 it waits until the group has room: collectors are to make it when use is half-way from
- * nine tenths of the limit to the limit (daemon/limits/tick.c), and it comes a little closer than that.
+ * Takes @bytes in @g, a fiftieth at a time, and holds them until it is killed; @full says that it
+ * has them.  Each time it waits until client @r has made @steps more: objects do not move, so a
+ * heap that has filled all it may gives pages back as fast as it replaces what is in them, and that
+ * is as fast as CPUs are.  With 0 it waits until the group has room: collectors are to make it when
+ * use is half-way from nine tenths of the limit to the limit (daemon/limits/tick.c), and it comes a
+ * little closer than that.
  */
 pid_t start_neighbour(const struct test_group *g, uint64_t bytes, struct report *r,
 		      uint64_t steps, _Atomic uint32_t *full);

@@ -2,8 +2,8 @@
 /*
  * parts.h - a test program whose parts run in processes of their own
  *
- * A part starts with a heap that nothing has happened to, with its own TRICOLOR_DEBUG, and may crash.  The
- * program runs itself once for each, with the part's name as the first argument.
+ * A part starts with a heap that nothing has happened to, with its own TRICOLOR_DEBUG, and may
+ * crash.  The program runs itself once for each, with the part's name as the first argument.
  */
 #ifndef PARTS_H
 #define PARTS_H
@@ -25,7 +25,8 @@ struct part {
 	bool (*run)(void);		/* true: passed; may exit(KSFT_SKIP) */
 	const char *debug;		/* TRICOLOR_DEBUG */
 	const char *what;
-	void (*before)(void);		/* in the new process, before it is the part; NULL: nothing */
+	void (*before)(void);		/* in the new process, before it is the part; NULL:
+					 * nothing */
 	const char *argument;		/* a second argument, or NULL */
 };
 

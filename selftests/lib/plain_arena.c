@@ -11,8 +11,8 @@ void plain_arena(struct tri_view *view, uint64_t pages)
 		munmap(base, layout.file_bytes);
 	if (tri_layout_init(&layout, pages))
 		ksft_exit_fail_msg("no layout\n");
-	base = mmap(NULL, layout.file_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1,
-		    0);
+	base = mmap(NULL, layout.file_bytes, PROT_READ | PROT_WRITE,
+		    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	if (base == MAP_FAILED)
 		ksft_exit_fail_msg("no memory\n");
 	tri_view_init(view, base, &layout, (uint64_t)(uintptr_t)base + layout.heap);

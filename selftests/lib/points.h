@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * points.h - a test's side of core/system/point.h: hold a thread, or the agent, or the collector, at a
- * named place of the code, let others run, and let it go on
+ * points.h - a test's side of core/system/point.h: hold a thread, or the agent, or the collector,
+ * at a named place of the code, let others run, and let it go on
  *
  *	points_open();					before the first use of the library
  *	struct tri_point *p = point_hold("flush.pushed", tid);
@@ -10,10 +10,10 @@
  *	... what must happen meanwhile ...
  *	ASSERT_TRUE(point_release(p));
  *
- * For programs of `make POINTS=1` alone.  The table is in a memory file that the test's children and
- * their collectors open by TRICOLOR_POINTS, as long as the process that called points_open() lives.
- * Waits are bounded: point_reached() gives up after PATIENCE_NS, a thread that nobody releases goes
- * on after TRI_POINT_HOLD_NS, and point_release() is then false.
+ * For programs of `make POINTS=1` alone.  The table is in a memory file that the test's children
+ * and their collectors open by TRICOLOR_POINTS, as long as the process that called points_open()
+ * lives.  Waits are bounded: point_reached() gives up after PATIENCE_NS, a thread that nobody
+ * releases goes on after TRI_POINT_HOLD_NS, and point_release() is then false.
  */
 #ifndef TRICOLOR_SELFTESTS_POINTS_H
 #define TRICOLOR_SELFTESTS_POINTS_H

@@ -156,7 +156,10 @@ bool can_connect(const char *socket_path)
 	if (strlen(socket_path) < sizeof(addr.sun_path))
 		strcpy(addr.sun_path, socket_path);
 	ok = fd >= 0 && !connect(fd, (struct sockaddr *)&addr, sizeof(addr));
-	/* The answer to a farewell is one too: whoever counts descriptors later counts none of this. */
+	/*
+	 * The answer to a farewell is one too: whoever counts descriptors later counts none of
+	 * this.
+	 */
 	if (ok) {
 		shutdown(fd, SHUT_WR);
 		do

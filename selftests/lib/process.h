@@ -41,9 +41,10 @@
 bool emulated(void);
 
 /**
- * Have this process, and what it starts, get CPUs before others, where that is permitted: for tests of what
- * happens while there are some.  The kernel may weigh sessions and not processes (autogroup): it has to
- * have one of its own, or everything else in the terminal that tests are run from comes first, too.
+ * Have this process, and what it starts, get CPUs before others, where that is permitted: for tests
+ * of what happens while there are some.  The kernel may weigh sessions and not processes
+ * (autogroup): it has to have one of its own, or everything else in the terminal that tests are run
+ * from comes first, too.
  */
 void come_first(void);
 
@@ -92,14 +93,14 @@ bool can_connect(const char *socket_path);
 int connect_to(const char *socket_path);
 
 /**
- * Who marks: "own" or "shared", as in tricolord.conf(5).  Most of what is promised holds with either, and some
- * tests are run with both.
+ * Who marks: "own" or "shared", as in tricolord.conf(5).  Most of what is promised holds with
+ * either, and some tests are run with both.
  */
 const char *test_marker(void);
 
 /**
- * A shared collector at @socket_path, with the markers that tests are run with; what it logs goes to @log.
- * Waits until it listens.
+ * A shared collector at @socket_path, with the markers that tests are run with; what it logs goes
+ * to @log.  Waits until it listens.
  */
 pid_t start_daemon(const char *socket_path, const char *log);
 

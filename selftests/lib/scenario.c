@@ -12,7 +12,10 @@ int status_of(pid_t pid)
 	return status;
 }
 
-/* Whether this is the process of the scenario: a child, in which all else is to happen; the parent ends it. */
+/*
+ * Whether this is the process of the scenario: a child, in which all else is to happen; the parent
+ * ends it.
+ */
 static bool scenario_begin(pid_t *pid)
 {
 	*pid = fork();

@@ -26,8 +26,8 @@ struct served_answer {
 };
 
 /**
- * Tell it something and wait until it is done.  'g': tri_gc(); 'a': a million bytes of garbage; '5':
- * tri_set_gc_percent(50); 's': nothing; 'q': the end.
+ * Tell it something and wait until it is done.  'g': tri_gc(); 'a': a million bytes of garbage;
+ * '5': tri_set_gc_percent(50); 's': nothing; 'q': the end.
  */
 struct served_answer served_tell(struct served *c, char command);
 
@@ -43,7 +43,8 @@ int served_end(struct served *c);
 /* What a program said and how it ended. */
 struct output {
 	int status;			/* as wait_status() */
-	char out[262144], err[8192];	/* a list of all heaps of a machine that other tests run on is long */
+	char out[262144], err[8192];	/* a list of all heaps of a machine that other tests run
+					 * on is long */
 };
 
 /** All that can be read from @fd, as much as there is room for, as text. */

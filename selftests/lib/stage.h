@@ -7,8 +7,8 @@
  * test asks for.
  *
  * A test keeps hold of an object as a number, hidden(), which no scan takes for a pointer.  That
- * stands for a pointer on a stack that has been scanned already, or is yet to be scanned and will be
- * gone by then.  is_alive() asks afterwards whether the cycle kept the object.
+ * stands for a pointer on a stack that has been scanned already, or is yet to be scanned and will
+ * be gone by then.  is_alive() asks afterwards whether the cycle kept the object.
  */
 #ifndef TRICOLOR_SELFTESTS_STAGE_H
 #define TRICOLOR_SELFTESTS_STAGE_H

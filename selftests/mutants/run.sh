@@ -6,13 +6,14 @@
 #	run.sh [NAME...]	all mutants, or those whose file name contains a NAME
 #
 # A copy of the tree is built once, and the closest test of each mutant must pass on it.  Then each
-# file *.mutant is applied to it, built, and its test run: a test that fails, or hangs, has killed it.
-# Such a file says
+# file *.mutant is applied to it, built, and its test run: a test that fails, or hangs, has killed
+# it.  Such a file says
 #
 #	what it is, in comment lines (#)
 #	test PATH [WORD...]	a program below build/points/tests, and which of its tests
 #	equivalent		it changes nothing: README.md has the argument, and it may survive
-#	file PATH		a change to this file: the lines between <<<< and ====, which must be
+#	file PATH		a change to this file: the lines between <<<< and ====, which must
+#				be
 #	<<<<  ====  >>>>	in it once, are replaced by those between ==== and >>>>
 #
 # Prints a line for each.  Status 1 if one survived that is not argued equivalent, or could not be

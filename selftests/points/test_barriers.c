@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * test_barriers.c - what each kind of store shades, at the moments in which nothing else keeps the object
+ * test_barriers.c - what each kind of store shades, at the moments in which nothing else keeps the
+ * object
  *
  *  - A thread that is yet to be scanned puts its only pointer to an object into a black one, and
  *    forgets it: the value must be shaded.
- *  - Threads are scanned, nothing is marked yet.  One of them has loaded a pointer from an object that
- *    is yet to be scanned, another one overwrites it there: the old value must be shaded.
+ *  - Threads are scanned, nothing is marked yet.  One of them has loaded a pointer from an object
+ *    that is yet to be scanned, another one overwrites it there: the old value must be shaded.
  */
 #include "lib/stage.h"
 

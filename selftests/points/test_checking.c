@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * test_checking.c - TRICOLOR_DEBUG=barriers: stores by the library at each moment of a pass are not reported
+ * test_checking.c - TRICOLOR_DEBUG=barriers: stores by the library at each moment of a pass are not
+ * reported
  *
- * An actor stores while the agent stands before, in or behind its pass, or stands itself between its note and
- * its store; then there are more passes, and nothing may be said.  A plain store at the same moment is reported: so the
- * test would see it.
+ * An actor stores while the agent stands before, in or behind its pass, or stands itself between
+ * its note and its store; then there are more passes, and nothing may be said.  A plain store at
+ * the same moment is reported: so the test would see it.
  *
  * Plain stores are made in each Nth pass, and no other: who stores is found, whatever N is.
  */
@@ -24,14 +25,18 @@ static bool open_checked(void)
 	if (fd < 0)
 		return false;
 	close(fd);
-	/* This program sees what the library hides: it is linked statically, and not beside a collector. */
+	/*
+	 * This program sees what the library hides: it is linked statically, and not beside a
+	 * collector.
+	 */
 	setenv("TRICOLOR_DAEMON", daemon_path(), 1);
 	setenv("TRICOLOR_DEBUG", "barriers", 1);
 	setenv("TRICOLOR_DEBUG_FILE", path, 1);
 	return stage_open();
 }
 
-#define STINT 32	/* passes that a word is watched for before it is reported without its instruction */
+#define STINT 32	/* passes that a word is watched for before it is reported without its
+			 * instruction */
 #define PASSES (STINT + 4)
 
 /* What has been reported; empty: nothing at all, not even that it begins. */
@@ -58,7 +63,8 @@ static bool is_reported(void)
 			return true;
 	text = reports();
 	unlink(path);
-	return !*text || strstr(text, "\"event\":\"store\"") || strstr(text, "\"event\":\"refused\"");
+	return !*text || strstr(text, "\"event\":\"store\"") ||
+	       strstr(text, "\"event\":\"refused\"");
 }
 
 static void store_new(void *unused)
@@ -79,7 +85,8 @@ static bool store_at(const char *name, void (*store)(void *arg), struct actor *s
 	struct tri_point *point = point_hold(name, 0);
 
 	cycle_begin();
-	return point_reached(point) && actor_does(subject, store, NULL) && point_release(point) && cycle_ended();
+	return point_reached(point) && actor_does(subject, store, NULL) && point_release(point) &&
+	       cycle_ended();
 }
 
 TEST(before_its_word_is_read)
@@ -120,7 +127,10 @@ TEST(between_its_note_and_its_store)
 
 	ASSERT_TRUE(open_checked());
 	ASSERT_TRUE(actor_start(&subject));
-	/* Marking is complete: there is no handshake before the pass that the thread would have to answer. */
+	/*
+	 * Marking is complete: there is no handshake before the pass that the thread would have to
+	 * answer.
+	 */
 	begins = point_hold("check.begins", 0);
 	cycle_begin();
 	ASSERT_TRUE(point_reached(begins));
@@ -202,7 +212,10 @@ static void store_word(void *arg)
 	*at = tri_alloc(sizeof(struct box));
 }
 
-/* The agent stands before a pass, and goes on until it has read all words, and from there to the next pass. */
+/*
+ * The agent stands before a pass, and goes on until it has read all words, and from there to the
+ * next pass.
+ */
 static bool go_on_to_read(struct tri_point *before, struct tri_point *behind)
 {
 	point_hold_again(behind);
@@ -215,7 +228,10 @@ static bool go_on_to_next_pass(struct tri_point *before, struct tri_point *behin
 	return point_release(behind) && point_reached(before);
 }
 
-/* Of the first @words words of the box those whose turn it is in pass @i are stored to: each of them in each @nth. */
+/*
+ * Of the first @words words of the box those whose turn it is in pass @i are stored to: each of
+ * them in each @nth.
+ */
 static bool store_words(struct actor *subject, int i, int nth, int words)
 {
 	int word;
@@ -233,15 +249,19 @@ static bool store_in_each(int nth, int words, int passes, bool late)
 	struct actor subject;
 	int i;
 
-	if (!open_checked() || !actor_start(&subject) || !actor_does(&subject, stage_fill_box, NULL) || !cycle_whole())
+	if (!open_checked() || !actor_start(&subject) ||
+	    !actor_does(&subject, stage_fill_box, NULL) || !cycle_whole())
 		return false;
 	before = point_hold("check.pass", 0);
 	behind = point_watch("check.read");
-	if (!point_reached(before) || !go_on_to_read(before, behind) || !go_on_to_next_pass(before, behind))
+	if (!point_reached(before) || !go_on_to_read(before, behind) ||
+	    !go_on_to_next_pass(before, behind))
 		return false;
 	for (i = 0; i < passes; i++)
-		if ((!late && !store_words(&subject, i, nth, words)) || !go_on_to_read(before, behind) ||
-		    (late && !store_words(&subject, i, nth, words)) || !go_on_to_next_pass(before, behind))
+		if ((!late && !store_words(&subject, i, nth, words)) ||
+		    !go_on_to_read(before, behind) ||
+		    (late && !store_words(&subject, i, nth, words)) ||
+		    !go_on_to_next_pass(before, behind))
 			return false;
 	return point_release(before);
 }
@@ -272,7 +292,10 @@ static const char *reports_of(int nth, int words, int passes, bool late)
 	return can_not_be_watched(text) ? NULL : text;
 }
 
-/* Three ways to watch a word do not take turns by passes: one that is stored to in each third is not missed by all. */
+/*
+ * Three ways to watch a word do not take turns by passes: one that is stored to in each third is
+ * not missed by all.
+ */
 TEST(who_stores_in_each_third_pass)
 {
 	const char *text = reports_of(3, 1, 12, false);
@@ -283,7 +306,10 @@ TEST(who_stores_in_each_third_pass)
 	EXPECT_EQ(1, times(text, "\"store\":{"));
 }
 
-/* On a busy machine it takes long to watch a word, and that it was stored to by then says only the next pass. */
+/*
+ * On a busy machine it takes long to watch a word, and that it was stored to by then says only the
+ * next pass.
+ */
 TEST(who_stores_before_a_word_is_watched)
 {
 	const char *text = reports_of(3, 1, 12, true);
@@ -307,7 +333,9 @@ TEST(who_stores_in_each_40th_pass)
 	EXPECT_EQ(1, times(text, "\"event\":\"known\""));
 }
 
-/* There are more of them than can be watched at a time, and each is watched until it is stored to. */
+/*
+ * There are more of them than can be watched at a time, and each is watched until it is stored to.
+ */
 TEST(who_stores_to_many_words)
 {
 	const char *text = reports_of(5, WORDS, 40, false);

@@ -2,10 +2,11 @@
 /*
  * test_checkmark.c - what TRICOLOR_DEBUG=checkmark says of words that lead to unmarked objects
  *
- * A thread that has been scanned takes a pointer from where no barrier and no scan has seen it, as from
- * another thread's stack, and has it on its own.
+ * A thread that has been scanned takes a pointer from where no barrier and no scan has seen it, as
+ * from another thread's stack, and has it on its own.
  *
- * And the stop that it needs, which cycles without it may need as well (tasks.c): whom it finds with a lock.
+ * And the stop that it needs, which cycles without it may need as well (tasks.c): whom it finds
+ * with a lock.
  */
 #define _GNU_SOURCE
 #include <signal.h>
@@ -104,8 +105,9 @@ static bool direct(pid_t pid, pid_t subject, struct tri_point *locks, struct tri
 }
 
 /*
- * A thread looks an object up, and has the list of threads locked for that.  The agent has asked it to stop, and wants
- * the lock to see that all have; the thread comes by a place where it would answer, in a handler.
+ * A thread looks an object up, and has the list of threads locked for that.  The agent has asked it
+ * to stop, and wants the lock to see that all have; the thread comes by a place where it would
+ * answer, in a handler.
  */
 TEST(nobody_is_stopped_with_the_list_in_its_hands)
 {

@@ -24,8 +24,8 @@ FIXTURE_TEARDOWN(stage)
 }
 
 /*
- * A collector dies before it has swept.  Were its successor to mark before all is swept, then a thread
- * that takes a span would sweep it, and so clear the marks that are being made.
+ * A collector dies before it has swept.  Were its successor to mark before all is swept, then a
+ * thread that takes a span would sweep it, and so clear the marks that are being made.
  */
 TEST_F(stage, a_successor_sweeps_before_it_marks)
 {

@@ -2,8 +2,8 @@
 /*
  * test_comings.c - where a thread's pointers are looked for, and what it leaves behind
  *
- * Threads that end, leave, come back, are joined, fork, or hold a pointer in no other place than the red
- * zone of their stack, or a register of a blocking region.
+ * Threads that end, leave, come back, are joined, fork, or hold a pointer in no other place than
+ * the red zone of their stack, or a register of a blocking region.
  */
 #include <link.h>
 
@@ -94,12 +94,13 @@ static void leave_and_come_back(void *unused)
 }
 
 /*
- * It is not in the list while those there are scanned, and is when the agent looks for threads that are
- * not: it scans itself.
+ * It is not in the list while those there are scanned, and is when the agent looks for threads that
+ * are not: it scans itself.
  */
 TEST_F(stage, a_thread_that_attaches_late_is_scanned)
 {
-	struct tri_point *scan = point_hold("scan.begins", 0), *known = point_hold("scan.known_done", 0);
+	struct tri_point *scan = point_hold("scan.begins", 0),
+			 *known = point_hold("scan.known_done", 0);
 
 	ASSERT_TRUE(actor_does(&self->subject, make, NULL));
 	cycle_begin();
@@ -138,7 +139,10 @@ static void fill_range(void *unused)
 	tri_store(&range[0], tri_alloc(sizeof(struct box)));
 }
 
-/* It attaches before the roots are scanned, and loads from one that then goes: it is asked once more. */
+/*
+ * It attaches before the roots are scanned, and loads from one that then goes: it is asked once
+ * more.
+ */
 TEST_F(stage, a_thread_that_attaches_early_is_scanned_after_the_roots)
 {
 	struct tri_point *scan = point_hold("scan.begins", 0);
@@ -178,7 +182,8 @@ static void *delete_later(void *unused)
 /* Its stores shade as everybody's. */
 TEST_F(stage, a_thread_without_a_slot_shades)
 {
-	struct tri_point *scanned = point_hold("cycle.scanned", 0), *none = point_fail("slot.take", 0);
+	struct tri_point *scanned = point_hold("cycle.scanned", 0),
+			 *none = point_fail("slot.take", 0);
 	uintptr_t object;
 	pthread_t thread;
 
@@ -340,8 +345,8 @@ TEST_F(stage, a_result_is_returned_when_roots_are_scanned)
 }
 
 /*
- * A thread that several cycles find before it has come to our first line is not made by others: else every thread's
- * descriptor would keep, for good, what its thread has returned.
+ * A thread that several cycles find before it has come to our first line is not made by others:
+ * else every thread's descriptor would keep, for good, what its thread has returned.
  */
 TEST_F(stage, a_thread_that_begins_slowly_is_none_of_others)
 {
@@ -493,8 +498,8 @@ static void fork_child(void *unused)
 }
 
 /*
- * While the agent looks for segments: it must have no lock that a child would inherit for ever.  The fork() waits for
- * the agent, and goes on when that takes too long.
+ * While the agent looks for segments: it must have no lock that a child would inherit for ever.
+ * The fork() waits for the agent, and goes on when that takes too long.
  */
 TEST_F(stage, a_fork_during_the_scan_of_segments)
 {
@@ -514,10 +519,13 @@ TEST_F(stage, a_fork_during_the_scan_of_segments)
 	ASSERT_TRUE(actor_end(&self->subject));
 }
 
-/* While the agent is in a handshake: who forks lets it come to the end, and takes the locks then. */
+/*
+ * While the agent is in a handshake: who forks lets it come to the end, and takes the locks then.
+ */
 TEST_F(stage, a_fork_waits_for_a_handshake)
 {
-	struct tri_point *scan = point_hold("scan.begins", 0), *waits = point_watch("handshake.waited_for");
+	struct tri_point *scan = point_hold("scan.begins", 0),
+			 *waits = point_watch("handshake.waited_for");
 
 	born = shared_memory(sizeof(*born));
 	cycle_begin();

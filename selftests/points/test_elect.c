@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * test_elect.c - a collector that finds another one about to be the policy waits for that, and does not ask again
+ * test_elect.c - a collector that finds another one about to be the policy waits for that, and does
+ * not ask again
  *
- * Two clients in one group have private collectors.  The first of these has the address and does not listen yet.
+ * Two clients in one group have private collectors.  The first of these has the address and does
+ * not listen yet.
  */
 #define _GNU_SOURCE
 #include "lib/groups.h"
@@ -11,7 +13,8 @@
 #include "kselftest_harness.h"
 
 #define LIMIT_BYTES (256ull << 20)
-#define WHILE_NS 200000000ull		/* so long the first is held: an attempt now and then would be seen */
+#define WHILE_NS 200000000ull		/* so long the first is held: an attempt now and then
+					 * would be seen */
 
 static bool is_member(pid_t pid)
 {

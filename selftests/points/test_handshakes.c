@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * test_handshakes.c - what the agent waits for in each handshake, and what the collector reads after it
+ * test_handshakes.c - what the agent waits for in each handshake, and what the collector reads
+ * after it
  *
  * A thread is held inside the library, with what it began under the old rules half done.  The agent
  * must stand in quiesce() then, and not be through; and when all is over nothing is lost.
@@ -70,10 +71,14 @@ static void store_over(void *unused)
 	tri_store(&box->at[3], NULL);
 }
 
-/* A thread that the agent sleeps for wakes it, which is no scan; and what it was asked before stays asked. */
+/*
+ * A thread that the agent sleeps for wakes it, which is no scan; and what it was asked before stays
+ * asked.
+ */
 TEST_F(stage, who_comes_out_wakes_the_agent)
 {
-	struct tri_point *inside = point_hold("move.inside", self->subject.tid), *sleeps, *wakes, *scans;
+	struct tri_point *inside = point_hold("move.inside", self->subject.tid), *sleeps, *wakes,
+			 *scans;
 	struct tri_stats before = { .size = sizeof(before) }, after = { .size = sizeof(after) };
 
 	actor_ask(&self->subject, move_over, NULL);
@@ -98,7 +103,8 @@ TEST_F(stage, who_comes_out_wakes_the_agent)
 /* H3: a thread has deleted a pointer that another one has loaded, and is about to shade it. */
 TEST_F(stage, collect_waits_for_what_is_being_shaded)
 {
-	struct tri_point *scanned = point_hold("cycle.scanned", 0), *collects, *stored, *waits, *through;
+	struct tri_point *scanned = point_hold("cycle.scanned", 0), *collects, *stored, *waits,
+			 *through;
 	uintptr_t object;
 
 	cycle_begin();
@@ -135,8 +141,8 @@ static bool in_old_page(const void *object)
 }
 
 /*
- * A thread came inside after the first wait and before its turn, and is still at a store.  The agent
- * waits for it once more; and until it is through, who has changed over takes fresh pages.
+ * A thread came inside after the first wait and before its turn, and is still at a store.  The
+ * agent waits for it once more; and until it is through, who has changed over takes fresh pages.
  */
 TEST_F(stage, barrier_off_waits_once_more)
 {
@@ -185,8 +191,8 @@ static void make_late(void *unused)
 }
 
 /*
- * One thread has changed over and used up fresh spans; another one has not, and allocates by the old
- * rules: those spans are not for it.
+ * One thread has changed over and used up fresh spans; another one has not, and allocates by the
+ * old rules: those spans are not for it.
  */
 TEST_F(stage, spans_of_the_next_cycle_are_not_claimed)
 {
@@ -221,8 +227,9 @@ static void allocate(void *unused)
 }
 
 /*
- * One thread has changed over and made an object.  The next one in turn does not let go of its cache, and the
- * agent, held up, lets go of the list.  A thread whose turn is yet to come asks what the object is.
+ * One thread has changed over and made an object.  The next one in turn does not let go of its
+ * cache, and the agent, held up, lets go of the list.  A thread whose turn is yet to come asks what
+ * the object is.
  */
 TEST_F(stage, objects_of_the_next_cycle_are_found_by_all)
 {
@@ -283,7 +290,9 @@ TEST_F(stage, a_buffer_is_handed_over_during_the_round)
 	flushed = point_hold("buffer.flushed", self->subject.tid);
 	actor_ask(&self->subject, shade_many, &garbage);
 	ASSERT_TRUE(point_reached(flushed));
-	/* It has no buffer at this moment: the round ends, clean or not, before it takes another. */
+	/*
+	 * It has no buffer at this moment: the round ends, clean or not, before it takes another.
+	 */
 	drained = point_watch("cycle.drained");
 	ASSERT_TRUE(point_release(slots));
 	ASSERT_TRUE(point_passed_times(drained, 1));
@@ -307,7 +316,9 @@ TEST_F(stage, a_pointer_without_a_buffer_voids_the_cycle)
 	none = point_fail("buffer.get", self->subject.tid);
 	ASSERT_TRUE(actor_does(&self->subject, store_over, NULL));
 	point_off(none);
-	/* What a thread holds keeps it from now on, for the cycle that comes in this one's place. */
+	/*
+	 * What a thread holds keeps it from now on, for the cycle that comes in this one's place.
+	 */
 	struct box *volatile held = shown(object);
 	ASSERT_TRUE(point_release(scanned));
 	ASSERT_TRUE(cycle_ended());
@@ -374,10 +385,10 @@ static int filter_membarrier(void)
 }
 
 /*
- * No schedule shows that a fence is missing: the time in which a running thread is in a sequence, or its
- * stores are in a buffer of its CPU, is some nanoseconds.  So the calls are counted: one a handshake
- * that changes what threads read, H1, H3 (a round each), and two in H4; each with restarts, as
- * otherwise a sequence may still commit what it read before.
+ * No schedule shows that a fence is missing: the time in which a running thread is in a sequence,
+ * or its stores are in a buffer of its CPU, is some nanoseconds.  So the calls are counted: one a
+ * handshake that changes what threads read, H1, H3 (a round each), and two in H4; each with
+ * restarts, as otherwise a sequence may still commit what it read before.
  */
 TEST(each_handshake_has_its_fences)
 {
@@ -387,8 +398,8 @@ TEST(each_handshake_has_its_fences)
 	uint32_t before;
 
 	ASSERT_TRUE(stage_open());
-	if (!__rseq_size ||
-	    syscall(SYS_membarrier, MEMBARRIER_CMD_QUERY, 0, 0) < MEMBARRIER_CMD_PRIVATE_EXPEDITED_RSEQ)
+	if (!__rseq_size || syscall(SYS_membarrier, MEMBARRIER_CMD_QUERY, 0, 0) <
+				    MEMBARRIER_CMD_PRIVATE_EXPEDITED_RSEQ)
 		SKIP(return, "this system has no membarrier for rseq");
 	/* Attached first: who attaches may have to wait for an agent that waits for a fence. */
 	ASSERT_EQ(0, pthread_create(&listener, NULL, listen_calls, &calls));
@@ -414,8 +425,9 @@ static void unload(void *unused)
 }
 
 /*
- * Signals are the fence, and the agent, held up by a thread that does not get one, lets go of the list.  Another
- * thread, which unloads an object, begins a fence of its own meanwhile.  Whoever answers that has answered both.
+ * Signals are the fence, and the agent, held up by a thread that does not get one, lets go of the
+ * list.  Another thread, which unloads an object, begins a fence of its own meanwhile.  Whoever
+ * answers that has answered both.
  */
 TEST(a_later_fence_answers_an_earlier_one)
 {

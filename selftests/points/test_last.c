@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * test_last.c - the last thread leaves by the bare system call, and nothing has woken up the agent before
+ * test_last.c - the last thread leaves by the bare system call, and nothing has woken up the agent
+ * before
  *
- * Each case is a process, whose main thread leaves with status 7 and whose worker with 9; that of the process is the
- * main thread's.  The ways in which the agent gets to know are taken away one after the other.
+ * Each case is a process, whose main thread leaves with status 7 and whose worker with 9; that of
+ * the process is the main thread's.  The ways in which the agent gets to know are taken away one
+ * after the other.
  */
 #include <dlfcn.h>
 #include <fcntl.h>
@@ -74,7 +76,8 @@ static void *work(void *tid)
 
 static void main_leaves(void)
 {
-	int (*unseen_create)(pthread_t *thread, const pthread_attr_t *attr, void *(*fn)(void *), void *arg);
+	int (*unseen_create)(pthread_t * thread, const pthread_attr_t *attr, void *(*fn)(void *),
+			     void *arg);
 	void *libc = dlopen("libc.so.6", RTLD_LAZY | RTLD_NOLOAD);
 	static _Atomic pid_t tid;
 	pthread_t thread;
@@ -82,7 +85,8 @@ static void main_leaves(void)
 	unseen_create = libc ? (__typeof__(unseen_create))dlsym(libc, "pthread_create") : NULL;
 	if (!unseen_create || tri_gc())
 		abort();
-	if ((how->worker == UNSEEN ? unseen_create : pthread_create)(&thread, NULL, work, (void *)&tid))
+	if ((how->worker == UNSEEN ? unseen_create : pthread_create)(&thread, NULL, work,
+								     (void *)&tid))
 		abort();
 	event_wait(&began);
 	if (!how->main_first) {
@@ -173,7 +177,10 @@ TEST(an_idle_program_is_not_woken_up)
 	EXPECT_EQ(0u, point_passed(main_over));
 }
 
-/* A forked child's main thread is the one that forked; its copy of the heap has an agent of its own. */
+/*
+ * A forked child's main thread is the one that forked; its copy of the heap has an agent of its
+ * own.
+ */
 static void *fork_and_leave(void *status)
 {
 	pid_t pid = fork();

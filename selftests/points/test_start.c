@@ -39,7 +39,9 @@ static int asleep(void)
 	int n = 0;
 
 	while (d && (e = readdir(d))) {
-		p = e->d_name[0] != '.' && task_line(e->d_name, "stat", line, sizeof(line)) ? strrchr(line, ')') : NULL;
+		p = e->d_name[0] != '.' && task_line(e->d_name, "stat", line, sizeof(line)) ?
+			    strrchr(line, ')') :
+			    NULL;
 		n += p && p[2] == 'S';
 	}
 	if (d)

@@ -7,8 +7,9 @@
 #
 # 1. A folder includes headers of no other than those below it.
 # 2. No header includes a .c file.
-# 3. Files of a folder need each other in no circle but those that the file `circles` beside this one allows, each with
-#    its reason, or a part of such a one.  scripts/circles.sh -e names the symbols that make a circle.
+# 3. Files of a folder need each other in no circle but those that the file `circles` beside this
+#    one allows, each with its reason, or a part of such a one.  scripts/circles.sh -e names the
+#    symbols that make a circle.
 
 set -u
 O=${O:-build}
@@ -58,8 +59,10 @@ circles()
 	sh scripts/circles.sh $(cat "$tmp/objects") | sed -n 's/^circle of [0-9]*: //p' >"$tmp/found"
 	awk -v folder="$1/" '
 		FNR == 1 { part++ }
-		part == 1 && index($1, folder) == 1 {
-			allowed++
+		part == 1 && /^([# \t]|$)/ { inside = 0 }
+		part == 1 && index($0, folder) == 1 {
+			if (!inside) allowed++
+			inside = 1
 			for (i = 1; i <= NF; i++)
 				member[allowed, $i] = 1
 		}

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * pageheap_around.c - what the library's page heap calls of the rest of it, for tests without that: it does nothing
+ * pageheap_around.c - what the library's page heap calls of the rest of it, for tests without that:
+ * it does nothing
  *
  * No header: libclient has their declarations.
  */

@@ -87,7 +87,9 @@ static void test_limits(void)
 	int fd = alarm_limits_open();
 	struct pollfd p = { .fd = fd, .events = POLLIN };
 
-	ksft_test_result(alarm_on_limit(fd, &files) && alarm_on_limit(fd, &files) && !poll(&p, 1, 0), "limits: nothing is written\n");
+	ksft_test_result(alarm_on_limit(fd, &files) && alarm_on_limit(fd, &files) &&
+				 !poll(&p, 1, 0),
+			 "limits: nothing is written\n");
 	ksft_test_result(group_limit(&group, 256 * MIB) && poll(&p, 1, 10000) == 1,
 			 "limits: one is written\n");
 	alarm_limits_drain(fd);

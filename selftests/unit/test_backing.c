@@ -43,11 +43,14 @@ static void test_check(void)
 {
 	int pipes[2], zero = open("/dev/zero", O_RDWR | O_CLOEXEC);
 
-	ksft_test_result(!check(sealed(MFD_ALLOW_SEALING, F_SEAL_SHRINK | F_SEAL_GROW)), "a sealed memfd\n");
-	ksft_test_result(check(sealed(MFD_ALLOW_SEALING, F_SEAL_GROW)) == EPERM, "one that may shrink\n");
+	ksft_test_result(!check(sealed(MFD_ALLOW_SEALING, F_SEAL_SHRINK | F_SEAL_GROW)),
+			 "a sealed memfd\n");
+	ksft_test_result(check(sealed(MFD_ALLOW_SEALING, F_SEAL_GROW)) == EPERM,
+			 "one that may shrink\n");
 	ksft_test_result(check(sealed(0, 0)) == EPERM, "one without seals\n");
 	/* A device's node may be on tmpfs. */
-	ksft_test_result(!pipe(pipes) && check(pipes[0]) == EMEDIUMTYPE && check(zero) > 0, "no memfd\n");
+	ksft_test_result(!pipe(pipes) && check(pipes[0]) == EMEDIUMTYPE && check(zero) > 0,
+			 "no memfd\n");
 	ksft_test_result(check(-1) == EMEDIUMTYPE, "no descriptor\n");
 }
 
@@ -63,8 +66,10 @@ static void test_release(void)
 	      backing_resident_bytes(fd, 0) == BYTES - 4 * PAGE;
 	ok &= !p[0] && p[PAGE] && p[4 * PAGE] && !p[5 * PAGE] && !p[7 * PAGE] && p[8 * PAGE];
 	ksft_test_result(ok, "ranges are released, and no more\n");
-	ksft_test_result(backing_release(fd, false, (struct backing_range[]){ { 0, 0 } }, 1) == EINVAL &&
-			 backing_resident_bytes(-1, 77) == 77, "what can't be done is said\n");
+	ksft_test_result(backing_release(fd, false, (struct backing_range[]){ { 0, 0 } }, 1) ==
+					 EINVAL &&
+				 backing_resident_bytes(-1, 77) == 77,
+			 "what can't be done is said\n");
 }
 
 /* ------------------------------------------------------------------------------------------ */
@@ -106,7 +111,8 @@ static void test_fault(void)
 	ok &= fault_happened(g) && fault_offset(g) == 20 * PAGE + 5;
 	ksft_test_result(ok, "a missing page is noted, with its place\n");
 	ksft_test_result(sum(p) == 3, "from then on all of it is zeros that can be written\n");
-	ksft_test_result(!fault_happened(h) && sum(other) == 7 * BYTES, "its neighbour is as it was\n");
+	ksft_test_result(!fault_happened(h) && sum(other) == 7 * BYTES,
+			 "its neighbour is as it was\n");
 
 	fault_unguard(g);
 	munmap(p, BYTES);
@@ -178,7 +184,8 @@ static void test_foreign(void)
 		_exit(0);
 	}
 	ksft_test_result(waitpid(pid, &status, 0) == pid && WIFSIGNALED(status) &&
-			 WTERMSIG(status) == SIGBUS, "a bus error that is no arena's still ends us\n");
+				 WTERMSIG(status) == SIGBUS,
+			 "a bus error that is no arena's still ends us\n");
 }
 
 int main(void)

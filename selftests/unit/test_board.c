@@ -2,8 +2,8 @@
 /*
  * test_board.c - a board that another process writes to, and the link beside it
  *
- * The test is the other process, and means no good.  What it does must cost the policy no wait without an end,
- * no number that others of it could not use, and no lost order.
+ * The test is the other process, and means no good.  What it does must cost the policy no wait
+ * without an end, no number that others of it could not use, and no lost order.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -92,7 +92,8 @@ static void test_figures(void)
 	check(g.live_bytes <= 2 * ARENA_BYTES && g.overhead_bytes <= 2 * ARENA_BYTES);
 	check(g.heap_bytes <= 2 * ARENA_BYTES && g.free_bytes <= 2 * ARENA_BYTES);
 	check(g.bound_bytes <= 2 * ARENA_BYTES && g.now_bytes <= 2 * ARENA_BYTES);
-	check(g.pressure <= TRI_PRESSURE_OVER && g.limit_policy <= TRI_LIMIT_FAIL_FAST && g.gc_percent == -1);
+	check(g.pressure <= TRI_PRESSURE_OVER && g.limit_policy <= TRI_LIMIT_FAIL_FAST &&
+	      g.gc_percent == -1);
 	result("sizes and kinds that can't be are not passed on");
 	/* Publishing goes on after a sequence number that was odd. */
 	atomic_store(&b.theirs.board->sequence, 7);
@@ -114,7 +115,8 @@ static void test_numbers(void)
 	check(registry_order(b.r, ORDER_GC_PERCENT, 50) == 1);
 	atomic_store(&board->mailbox[ORDER_GC_PERCENT].asked, 77);
 	check(registry_order(b.r, ORDER_GC_PERCENT, 60) == 2);
-	check(board_take(board, ORDER_GC_PERCENT, met, &number, &value) && number == 2 && value == 60);
+	check(board_take(board, ORDER_GC_PERCENT, met, &number, &value) && number == 2 &&
+	      value == 60);
 	result("the policy counts its orders by itself");
 
 	atomic_store(&board->mailbox[ORDER_GC].done, 5);
@@ -164,11 +166,13 @@ static void test_ring(void)
 		rings += msg.type == LINK_RING && msg.version == LINK_VERSION;
 	check(rings && rings < MANY);
 	check(atomic_load(&b.theirs.board->rung));
-	check(board_take(b.theirs.board, ORDER_SHARE, 0, &number, &value) && number == MANY && value == MANY);
+	check(board_take(b.theirs.board, ORDER_SHARE, 0, &number, &value) && number == MANY &&
+	      value == MANY);
 	result("orders never wait for a marker that reads nothing, and the last one is there");
 
 	registry_order(b.r, ORDER_WAKE_AFTER, 1);
-	check(recv(b.sock, &msg, sizeof(msg), MSG_DONTWAIT) == sizeof(msg) && msg.type == LINK_RING);
+	check(recv(b.sock, &msg, sizeof(msg), MSG_DONTWAIT) == sizeof(msg) &&
+	      msg.type == LINK_RING);
 	result("one that has read all is rung again");
 
 	registry_asleep(b.r, true);

@@ -87,7 +87,8 @@ static void test_numbers(void)
 	check(!tri_cgroup_parse_number("99999999999999999999999\n", &n));
 	check(tri_cgroup_parse_stat("anon 5\ninactive_file 77\nfile 3\n", "inactive_file", &n) &&
 	      n == 77);
-	check(tri_cgroup_parse_stat("total_inactive_file 1\ninactive_file 2\n", "inactive_file", &n) &&
+	check(tri_cgroup_parse_stat("total_inactive_file 1\ninactive_file 2\n", "inactive_file",
+				    &n) &&
 	      n == 2);
 	check(!tri_cgroup_parse_stat("inactive_files 77\n", "inactive_file", &n));
 	check(!tri_cgroup_parse_stat("", "inactive_file", &n));
@@ -105,13 +106,14 @@ static void test_membership(void)
 	check(tri_cgroup_parse_membership("0::/u\n5:cpu,cpuacct:/c\n", "cpuacct", path,
 				      sizeof(path)) == 1 && !strcmp(path, "/c"));
 	/* Hybrid: what no hierarchy of v1 has is v2's. */
-	check(tri_cgroup_parse_membership("3:pids:/p\n0::/u\n", "memory", path, sizeof(path)) == 2 &&
+	check(tri_cgroup_parse_membership("3:pids:/p\n0::/u\n", "memory", path, sizeof(path)) ==
+		      2 &&
 	      !strcmp(path, "/u"));
 	check(!tri_cgroup_parse_membership("3:pids:/p\n1:name=memory:/x\n", "memory", path,
 				       sizeof(path)));
 	check(!tri_cgroup_parse_membership("0::/longer/than/the/room\n", "memory", path, 10));
-	check(tri_cgroup_parse_membership("0::/with:colons:in it\n", "memory", path, sizeof(path)) ==
-		      2 &&
+	check(tri_cgroup_parse_membership("0::/with:colons:in it\n", "memory", path,
+					  sizeof(path)) == 2 &&
 	      !strcmp(path, "/with:colons:in it"));
 	end("membership");
 }
@@ -123,16 +125,32 @@ static void test_below(void)
 		const char *path, *mounted, *below;	/* NULL: it is not in there */
 		unsigned int hidden;
 	} cases[] = {
-		{ "/a/b", "/", "/a/b", 0 }, { "/", "/", "", 0 }, { "/a/b", "/a", "/b", 0 },
-		{ "/a", "/a", "", 0 }, { "/ab", "/a", NULL, 0 }, { "/", "/a", NULL, 0 },
-		/* The mount shows more than the namespace: of what lies between there are no names. */
-		{ "/", "/..", "", 1 }, { "/a", "/../..", "/a", 2 }, { "/../a", "/../..", "/a", 1 },
-		{ "/../../a", "/../..", "/a", 0 }, { "/../..", "/../..", "", 0 }, { "/..", "/../..", "", 1 },
+		{ "/a/b", "/", "/a/b", 0 },
+		{ "/", "/", "", 0 },
+		{ "/a/b", "/a", "/b", 0 },
+		{ "/a", "/a", "", 0 },
+		{ "/ab", "/a", NULL, 0 },
+		{ "/", "/a", NULL, 0 },
+		/*
+		 * The mount shows more than the namespace: of what lies between there are no names.
+		 */
+		{ "/", "/..", "", 1 },
+		{ "/a", "/../..", "/a", 2 },
+		{ "/../a", "/../..", "/a", 1 },
+		{ "/../../a", "/../..", "/a", 0 },
+		{ "/../..", "/../..", "", 0 },
+		{ "/..", "/../..", "", 1 },
 		/* It shows other parts than those that the group is in, or less. */
-		{ "/../x", "/", NULL, 0 }, { "/../../a", "/..", NULL, 0 }, { "/", "/../x", NULL, 0 },
-		{ "/../x/y", "/../x", "/y", 0 }, { "/../xy", "/../x", NULL, 0 }, { "/../../x/y", "/../x", NULL, 0 },
+		{ "/../x", "/", NULL, 0 },
+		{ "/../../a", "/..", NULL, 0 },
+		{ "/", "/../x", NULL, 0 },
+		{ "/../x/y", "/../x", "/y", 0 },
+		{ "/../xy", "/../x", NULL, 0 },
+		{ "/../../x/y", "/../x", NULL, 0 },
 		/* No such names. */
-		{ "/a/../b", "/", NULL, 0 }, { "/a", "/x/..", NULL, 0 }, { "/..a", "/", NULL, 0 },
+		{ "/a/../b", "/", NULL, 0 },
+		{ "/a", "/x/..", NULL, 0 },
+		{ "/..a", "/", NULL, 0 },
 	};
 	unsigned int hidden;
 	const char *below;
@@ -158,7 +176,8 @@ static struct level_limit limits[LEVEL_LIMITS];
 /* Whether limit @i of @cg is @bytes, of folder @dir. */
 static bool limit_is(size_t i, uint64_t bytes, const char *dir)
 {
-	return limits[i].limit_bytes == bytes && is(limits[i].level->name, dir) && !limits[i].hidden;
+	return limits[i].limit_bytes == bytes && is(limits[i].level->name, dir) &&
+	       !limits[i].hidden;
 }
 
 static size_t read_some_limits(const struct tri_cgroup *cg, size_t room)
@@ -347,7 +366,10 @@ static void test_elsewhere(void)
 	    "31 30 0:26 / /own ro - cgroup2 cgroup2 rw\n");
 	put("own/memory.max", "max\n");
 	check(find("memory", &cg) && is(cg.dir, "/own"));
-	/* Without the second its name is not known; but it is the folder so far down that has the process in it. */
+	/*
+	 * Without the second its name is not known; but it is the folder so far down that has the
+	 * process in it.
+	 */
 	put("proc/self/mountinfo", "30 22 0:26 /../.. /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n");
 	check(!find("memory", &cg) && strstr(cg.why, "2 levels further up"));
 	put("sys/fs/cgroup/cgroup.procs", "42\n");
@@ -380,7 +402,8 @@ static void test_elsewhere(void)
 }
 
 /* The descriptor of @kind and @level among what is sent, or -1; and how many there are of it. */
-static int sent(const struct tri_hello *h, const int *fds, size_t n, unsigned int kind, unsigned int level)
+static int sent(const struct tri_hello *h, const int *fds, size_t n, unsigned int kind,
+		unsigned int level)
 {
 	int fd = -1, times = 0;
 	size_t i;
@@ -487,7 +510,8 @@ static void test_hello_v1(void)
 	put("sys/fs/cgroup/memory/jobs/memory.use_hierarchy", "1\n");
 	memset(&h, 0, sizeof(h));
 	n = tri_cgroup_files_hello(root, &h, fds, 0);
-	check(n == 5 && sent(&h, fds, n, TRI_FD_LIMIT, 1) >= 0 && sent(&h, fds, n, TRI_FD_LIMIT, 2) >= 0);
+	check(n == 5 && sent(&h, fds, n, TRI_FD_LIMIT, 1) >= 0 &&
+	      sent(&h, fds, n, TRI_FD_LIMIT, 2) >= 0);
 	close_from(fds, 0, n);
 	end("what a client sends of its groups, v1");
 }

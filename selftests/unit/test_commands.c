@@ -82,33 +82,43 @@ static bool shows(const struct arena_of *a, const char *list, const char *stat, 
 
 static void test_marker(void)
 {
-	struct arena_of a = { .id = "45.1", .collector_pid = 45, .arena = { .pid = 9, .limit_bytes = INT64_MAX } };
+	struct arena_of a = { .id = "45.1",
+			      .collector_pid = 45,
+			      .arena = { .pid = 9, .limit_bytes = INT64_MAX } };
 
-	ksft_test_result(shows(&a, " shared  starting\n", "the shared collector\n", "\"marked_by\": \"shared\""),
+	ksft_test_result(shows(&a, " shared  starting\n", "the shared collector\n",
+			       "\"marked_by\": \"shared\""),
 			 "who marks: a shared collector\n");
 	a.arena.marker_pid = 123;
-	ksft_test_result(shows(&a, "    123  starting\n", "marker 123 of policy 45\n", "\"marker_pid\": 123") &&
+	ksft_test_result(shows(&a, "    123  starting\n", "marker 123 of policy 45\n",
+			       "\"marker_pid\": 123") &&
 				 shows(&a, "", "", "\"policy_pid\": 45"),
 			 "a marker, says its policy\n");
 	a.arena.marker_pid = 0;
 	a.is_private = true;
-	ksft_test_result(shows(&a, " private  starting\n", "its private collector\n", "\"policy_pid\": null"),
+	ksft_test_result(shows(&a, " private  starting\n", "its private collector\n",
+			       "\"policy_pid\": null"),
 			 "a private collector\n");
 	a.is_linked = true;
 	a.arena.policy_pid = 7;
-	ksft_test_result(shows(&a, "     45  starting\n", "marker 45 of policy 7\n", "\"policy_pid\": 7"),
+	ksft_test_result(shows(&a, "     45  starting\n", "marker 45 of policy 7\n",
+			       "\"policy_pid\": 7"),
 			 "a marker, says it itself\n");
 	a.arena.policy_pid = 0;
-	ksft_test_result(shows(&a, "     45  starting\n", "of a policy in another namespace\n", "\"policy_pid\": null"),
+	ksft_test_result(shows(&a, "     45  starting\n", "of a policy in another namespace\n",
+			       "\"policy_pid\": null"),
 			 "or a marker of who is in another namespace\n");
 }
 
 /* Whatever the collector's own limit is. */
 static void test_held(void)
 {
-	struct arena_of a = { .id = "45.1", .collector_pid = 45, .arena = { .pid = 9, .limit_bytes = INT64_MAX } };
+	struct arena_of a = { .id = "45.1",
+			      .collector_pid = 45,
+			      .arena = { .pid = 9, .limit_bytes = INT64_MAX } };
 
-	ksft_test_result(!strstr(shown(&a), "held back") && shows(&a, " - ", "", "\"throttled\": 0"),
+	ksft_test_result(!strstr(shown(&a), "held back") &&
+				 shows(&a, " - ", "", "\"throttled\": 0"),
 			 "no thread was held back\n");
 	a.arena.throttled = 3;
 	a.arena.throttled_ns = 1500000000;

@@ -96,17 +96,24 @@ static void test_mistakes(void)
 	static const struct {
 		const char *text, *says;
 	} mistakes[] = {
-		{ "", "nothing" },	    { "-1", "negative" },   { "x", "digit" },
-		{ "9223372036854775808", "more than can be" },	    { "8388608T", "more than can be" },
-		{ "12Q", "no such unit" },  { "1.5", "no parts" },  { "1.M", "digits" },
-		{ "1.0000000000000000000M", "digits" },		    { "0", "limit of 0" },
+		{ "", "nothing" },
+		{ "-1", "negative" },
+		{ "x", "digit" },
+		{ "9223372036854775808", "more than can be" },
+		{ "8388608T", "more than can be" },
+		{ "12Q", "no such unit" },
+		{ "1.5", "no parts" },
+		{ "1.M", "digits" },
+		{ "1.0000000000000000000M", "digits" },
+		{ "0", "limit of 0" },
 	};
 	unsigned int wrong = 0;
 	size_t i;
 
 	for (i = 0; i < sizeof(mistakes) / sizeof(mistakes[0]); i++) {
 		if (!strstr(tri_size_mistake(mistakes[i].text), mistakes[i].says)) {
-			ksft_print_msg("'%s': %s\n", mistakes[i].text, tri_size_mistake(mistakes[i].text));
+			ksft_print_msg("'%s': %s\n", mistakes[i].text,
+				       tri_size_mistake(mistakes[i].text));
 			wrong++;
 		}
 	}

@@ -33,10 +33,15 @@ static pid_t dead(char how)
 
 static struct ending_watch watch(pid_t pid)
 {
-	return (struct ending_watch){ .pid = pid, .pidfd = (int)syscall(SYS_pidfd_open, pid, 0), .events_fd = -1 };
+	return (struct ending_watch){ .pid = pid,
+				      .pidfd = (int)syscall(SYS_pidfd_open, pid, 0),
+				      .events_fd = -1 };
 }
 
-/* What it is when nothing but the pidfd is there, and nobody has waited: the same as in the moment between. */
+/*
+ * What it is when nothing but the pidfd is there, and nobody has waited: the same as in the moment
+ * between.
+ */
 static void test_between(void)
 {
 	struct ending_watch w = watch(dead('k')), blind = w;
@@ -46,14 +51,18 @@ static void test_between(void)
 	ending_look(&blind, &fresh);
 	ksft_test_result(fresh.how == ENDING_UNKNOWN, "between: nothing tells\n");
 	ending_look(&w, &e);
-	ksft_test_result(e.how == ENDING_SIGNAL && e.signal == SIGKILL && !e.core, "zombie: killed by SIGKILL\n");
+	ksft_test_result(e.how == ENDING_SIGNAL && e.signal == SIGKILL && !e.core,
+			 "zombie: killed by SIGKILL\n");
 	ending_look(&blind, &e);
-	ksft_test_result(e.how == ENDING_SIGNAL && e.signal == SIGKILL, "between: what was known stays known\n");
+	ksft_test_result(e.how == ENDING_SIGNAL && e.signal == SIGKILL,
+			 "between: what was known stays known\n");
 	wait_status(w.pid);
 	ending_look(&w, &fresh);
-	ksft_test_result(kernel_tells_ends() ? fresh.how == ENDING_SIGNAL && fresh.signal == SIGKILL :
-					       fresh.how == ENDING_UNKNOWN,
-			 "waited for: %s\n", kernel_tells_ends() ? "killed by SIGKILL" : "not known");
+	ksft_test_result(kernel_tells_ends() ?
+				 fresh.how == ENDING_SIGNAL && fresh.signal == SIGKILL :
+				 fresh.how == ENDING_UNKNOWN,
+			 "waited for: %s\n",
+			 kernel_tells_ends() ? "killed by SIGKILL" : "not known");
 	ending_forget(&w);
 }
 
@@ -88,7 +97,8 @@ static void test_kills(void)
 	w.oom_kills = 3;
 	set_kills(w.events_fd, 5);
 	ending_look(&w, &e);
-	ksft_test_result(e.oom_known && e.oom_kills == 2 && strstr(ending_text(&e, text), "by the kernel for memory"),
+	ksft_test_result(e.oom_known && e.oom_kills == 2 &&
+				 strstr(ending_text(&e, text), "by the kernel for memory"),
 			 "kills: those since it came\n");
 	set_kills(w.events_fd, 6);
 	ending_look(&w, &e);

@@ -56,11 +56,14 @@ static struct level *claimed(const struct test_group *a, const struct test_group
 
 static void test_claims(void)
 {
-	int memfd = memfd_create("no-cgroup", MFD_CLOEXEC), path = open_in(&inner, "memory.stat", "memory.stat", O_PATH),
+	int memfd = memfd_create("no-cgroup", MFD_CLOEXEC),
+	    path = open_in(&inner, "memory.stat", "memory.stat", O_PATH),
 	    writer = open_in(&inner, "memory.force_empty", "memory.max", O_WRONLY);
-	int fds[] = { memfd, limit_of(&inner), path, writer, limit_of(&inner), limit_of(&inner), limit_of(&inner) };
-	uint8_t what[] = { TRI_FD_USE, TRI_FD_LIMIT, TRI_FD_STAT, TRI_FD_HIGH, TRI_FD_LIMIT, TRI_FD_EVENTS,
-			   TRI_FD_PRESSURE };
+	int fds[] = { memfd,	       limit_of(&inner), path,
+		      writer,	       limit_of(&inner), limit_of(&inner),
+		      limit_of(&inner) };
+	uint8_t what[] = { TRI_FD_USE,	 TRI_FD_LIMIT,	TRI_FD_STAT,	TRI_FD_HIGH,
+			   TRI_FD_LIMIT, TRI_FD_EVENTS, TRI_FD_PRESSURE };
 	struct claim *c;
 	int i, left = 0;
 
@@ -70,8 +73,9 @@ static void test_claims(void)
 	c = claim_of(fds, what, 7);
 	for (i = 0; i < 7; i++)
 		left += is_open(fds[i]);
-	ksft_test_result(c && c->levels == 1 && c->level[0].fd[TRI_FD_LIMIT] == fds[1] && left == 1,
-			 "what is no file of a cgroup, can't be read, is there already or is something else is closed\n");
+	ksft_test_result(
+		c && c->levels == 1 && c->level[0].fd[TRI_FD_LIMIT] == fds[1] && left == 1,
+		"what is no file of a cgroup, can't be read, is there already or is something else is closed\n");
 	ksft_test_result(c && !strcmp(c->host, "pod?1"), "texts are clean\n");
 	claim_free(c);
 	ksft_test_result(!is_open(fds[1]), "and all is closed in the end\n");
@@ -79,26 +83,32 @@ static void test_claims(void)
 
 static void test_owners(void)
 {
-	struct level *a = claimed(&inner, &outer, 1000), *b = claimed(&inner, &outer, 1000), *c = claimed(&inner, &outer, 1001);
+	struct level *a = claimed(&inner, &outer, 1000), *b = claimed(&inner, &outer, 1000),
+		     *c = claimed(&inner, &outer, 1001);
 	struct tri_cgroup cg = { .version = inner.version };
 	struct level *found;
 
 	strcpy(cg.dir, inner.dir);
 	cg.mount_len = strlen(outer.dir);
 	found = levels_at(&levels, &cg);
-	ksft_test_result(a && a == b && levels_seen(a) == 2, "clients of one user share what they claim\n");
-	ksft_test_result(c && c != a && c->parent != a->parent && levels_same(a, c), "those of two do not\n");
-	ksft_test_result(found && found != a && found->owner == LEVEL_OURS && levels_same(a, found) &&
-			 levels_seen(found) == 2, "nor do they with those that we have found\n");
+	ksft_test_result(a && a == b && levels_seen(a) == 2,
+			 "clients of one user share what they claim\n");
+	ksft_test_result(c && c != a && c->parent != a->parent && levels_same(a, c),
+			 "those of two do not\n");
+	ksft_test_result(found && found != a && found->owner == LEVEL_OURS &&
+				 levels_same(a, found) && levels_seen(found) == 2,
+			 "nor do they with those that we have found\n");
 }
 
 /* A liar: it says that the outer group is in the inner one, and that a group is in itself. */
 static void test_loops(void)
 {
-	struct level *a = claimed(&inner, &outer, 2000), *b = claimed(&outer, &inner, 2000), *c = claimed(&other, &other, 2000);
+	struct level *a = claimed(&inner, &outer, 2000), *b = claimed(&outer, &inner, 2000),
+		     *c = claimed(&other, &other, 2000);
 	struct level_limit limits[LEVEL_LIMITS];
 
-	ksft_test_result(a && b == a->parent && levels_seen(a) == 2 && levels_seen(b) == 1, "no way leads in a circle\n");
+	ksft_test_result(a && b == a->parent && levels_seen(a) == 2 && levels_seen(b) == 1,
+			 "no way leads in a circle\n");
 	ksft_test_result(c && levels_seen(c) == 1 && levels_limits(c, limits, LEVEL_LIMITS) <= 1,
 			 "nor from a group to itself\n");
 }
@@ -111,13 +121,14 @@ static void test_limits(void)
 
 	if (!group_limit(&outer, 64 << 20) || !group_limit(&inner, 32 << 20) || !l)
 		ksft_exit_fail_msg("%s\n", group_why());
-	ksft_test_result(levels_limits(l, limits, LEVEL_LIMITS) == 2 && limits[0].limit_bytes == 32 << 20 &&
-				 limits[0].level == l && limits[1].limit_bytes == 64 << 20 && limits[1].level == l->parent,
+	ksft_test_result(levels_limits(l, limits, LEVEL_LIMITS) == 2 &&
+				 limits[0].limit_bytes == 32 << 20 && limits[0].level == l &&
+				 limits[1].limit_bytes == 64 << 20 && limits[1].level == l->parent,
 			 "a larger limit further up counts as well\n");
 	if (!group_limit(&outer, 16 << 20))
 		ksft_exit_fail_msg("%s\n", group_why());
-	ksft_test_result(levels_limits(l, limits, LEVEL_LIMITS) == 1 && limits[0].limit_bytes == 16 << 20 &&
-				 limits[0].level == l->parent,
+	ksft_test_result(levels_limits(l, limits, LEVEL_LIMITS) == 1 &&
+				 limits[0].limit_bytes == 16 << 20 && limits[0].level == l->parent,
 			 "and where that is the smaller one it is all\n");
 }
 
@@ -145,7 +156,8 @@ static void test_many(void)
 int main(void)
 {
 	ksft_print_header();
-	if (!group_make(&outer, "memory", "levels") || !group_make(&other, "memory", "levels-other") ||
+	if (!group_make(&outer, "memory", "levels") ||
+	    !group_make(&other, "memory", "levels-other") ||
 	    !group_make_in(&inner, &outer, "inner"))
 		ksft_exit_skip("%s\n", group_why());
 	ksft_set_plan(12);

@@ -14,7 +14,10 @@
 #include "kselftest.h"
 #include "lib/plain_arena.h"
 
-/* Included for its statics: mark_entry() and the pieces of a worker are not for the rest of the collector. */
+/*
+ * Included for its statics: mark_entry() and the pieces of a worker are not for the rest of the
+ * collector.
+ */
 #include "daemon/heap/mark.c"
 
 #define PAGES TRI_CHUNK_PAGES
@@ -55,11 +58,13 @@ static void test_piece_beyond(void)
 	struct mark_worker *w = marker.self;
 	unsigned int span_class;
 
-	for (span_class = 1; span_class < TRI_SPAN_CLASS_LARGE && tri_classes[span_class].pages < 2; span_class++)
+	for (span_class = 1; span_class < TRI_SPAN_CLASS_LARGE && tri_classes[span_class].pages < 2;
+	     span_class++)
 		;
 	check(tri_classes[span_class].pages > 1 && tri_classes[span_class].objects > 1);
 	w->npieces = 0;
-	marking_queue_object(&w->k, &tri_classes[span_class], PAGES - 1, tri_classes[span_class].objects - 1u);
+	marking_queue_object(&w->k, &tri_classes[span_class], PAGES - 1,
+			     tri_classes[span_class].objects - 1u);
 	check(w->npieces == 0);
 	marking_queue_object(&w->k, &tri_classes[span_class], PAGES - tri_classes[span_class].pages,
 			     tri_classes[span_class].objects - 1u);
@@ -81,8 +86,9 @@ static void test_large_beyond(void)
 #define ARENA_BYTES (8ull << 20)
 
 /*
- * A client that clears marks while they are made has the same objects queued again and again, in a heap that it
- * says is of 1 TiB: queues end at what the arena's memory pays for.  What a sound heap needs they hold.
+ * A client that clears marks while they are made has the same objects queued again and again, in a
+ * heap that it says is of 1 TiB: queues end at what the arena's memory pays for.  What a sound heap
+ * needs they hold.
  */
 static void test_queues_end(void)
 {

@@ -98,7 +98,9 @@ static void test_first_cycle(void)
 	check_bytes(pacer_goal_bytes(&p), 2 * MIB);
 	check_bytes(pacer_trigger_bytes(&p), 32768 * 61);
 
-	/* A limit of 1000 MiB alone, a goal of 970: half-way, until something has been measured … */
+	/*
+	 * A limit of 1000 MiB alone, a goal of 970: half-way, until something has been measured …
+	 */
 	init(&p, -1, 1000 * MIB);
 	check_bytes(pacer_trigger_bytes(&p), 485 * MIB);
 	cycle(&p, 485 * MIB, 485 * MIB, 200 * MIB, 0);

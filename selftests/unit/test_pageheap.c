@@ -3,10 +3,10 @@
  * test_pageheap.c - runs of pages, against a model that is one byte a page
  *
  * The library's page heap works here on an arena of this program's own.  Random runs are taken and
- * given back, by the page heap and, as the collector does it, by core/heap/pages.h; after each step the
- * bitmap is that of the model, and no hint hides a free page: what the model can find, the page heap
- * finds, and it never gives out a page twice.  Then the same with threads, and a collector's death
- * at each step of freeing and of scavenging.
+ * given back, by the page heap and, as the collector does it, by core/heap/pages.h; after each step
+ * the bitmap is that of the model, and no hint hides a free page: what the model can find, the page
+ * heap finds, and it never gives out a page twice.  Then the same with threads, and a collector's
+ * death at each step of freeing and of scavenging.
  */
 #include <pthread.h>
 #include <string.h>
@@ -288,7 +288,8 @@ static void test_backed(void)
 	/* One page of the run has been used. */
 	wrong += tri_pageheap_take(9, 1, &backed) != page + 5 || !backed;
 	wrong += tri_pageheap_take(9, 1, &backed) != page + 14 || backed;
-	ksft_test_result(!wrong, "a run with a page that was used before is not known to be zero\n");
+	ksft_test_result(!wrong,
+			 "a run with a page that was used before is not known to be zero\n");
 }
 
 /* While the limit refuses pages none is taken, and nothing has changed afterwards. */
@@ -301,7 +302,8 @@ static void test_refusal(void)
 
 	pageheap_refusing = true;
 	page = tri_pageheap_take(1, 1, &backed);
-	ksft_test_result(!page && !tri_read(&v->ctl->used_pages) && tri_read(&v->ctl->top_pages) == top,
+	ksft_test_result(!page && !tri_read(&v->ctl->used_pages) &&
+				 tri_read(&v->ctl->top_pages) == top,
 			 "no pages while the limit refuses them\n");
 	pageheap_refusing = false;
 	page = tri_pageheap_take(1, 1, &backed);

@@ -3,8 +3,8 @@
  * test_pagehints.c - pages that are freed while the page heap looks for some
  *
  * The page heap lowers a hint when it has found nothing, by a compare-and-swap that must fail if
- * pages were freed there since it looked.  Here they are freed exactly between the two: this program
- * puts itself into the places where libclient/pageheap.c has its test points.
+ * pages were freed there since it looked.  Here they are freed exactly between the two: this
+ * program puts itself into the places where libclient/pageheap.c has its test points.
  */
 #include <string.h>
 

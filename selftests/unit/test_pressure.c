@@ -40,9 +40,11 @@ int main(void)
 	for (i = 0; i < n; i++) {
 		memset(data, 0xa5, sizeof(data));
 		got = pressure_decode(cases[i].text, data, 32);
-		ksft_test_result(got == cases[i].n && (got <= 0 || !memcmp(data, cases[i].data, (size_t)got)) &&
-				 data[got > 0 ? got : 32] == 0xa5,
-				 "base64 of %zu characters: %d bytes\n", strlen(cases[i].text), cases[i].n);
+		ksft_test_result(got == cases[i].n &&
+					 (got <= 0 || !memcmp(data, cases[i].data, (size_t)got)) &&
+					 data[got > 0 ? got : 32] == 0xa5,
+				 "base64 of %zu characters: %d bytes\n", strlen(cases[i].text),
+				 cases[i].n);
 	}
 	ksft_finished();
 }

@@ -64,7 +64,8 @@ static void test_figures(void)
 
 static void test_list(void)
 {
-	struct registry_arena *a = registry_enter(getpid(), -1, 10, 20, 4096, NULL), *b, *c, *list[2];
+	struct registry_arena *a = registry_enter(getpid(), -1, 10, 20, 4096, NULL), *b, *c,
+			      *list[2];
 	struct pollfd p = { .fd = registry_watch(), .events = POLLIN };
 	uint64_t n;
 

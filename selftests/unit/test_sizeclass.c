@@ -55,7 +55,8 @@ static void test_spans(void)
 		}
 		/* Blocks of tiny objects: another name for the smallest leaves. */
 		if (span_class == TRI_SPAN_CLASS_TINY) {
-			wrong += memcmp(t, &tri_classes[tri_span_class(1, TRI__LEAF)], sizeof(*t)) != 0;
+			wrong += memcmp(t, &tri_classes[tri_span_class(1, TRI__LEAF)],
+					sizeof(*t)) != 0;
 			continue;
 		}
 		kinds++;
@@ -65,7 +66,9 @@ static void test_spans(void)
 		wrong += !t->pages || t->pages > TRI_SPAN_PAGES_MAX || tail >= t->size ||
 			 t->objects > TRI_MARK_WORDS * 64 ||
 			 span_class != tri_span_class(tri__class(t->size), t->kind);
-		/* The marker queues spans of one page for objects of up to 512 B, and only those. */
+		/*
+		 * The marker queues spans of one page for objects of up to 512 B, and only those.
+		 */
 		wrong += (t->pages == 1) != (t->size <= 512);
 		most = t->objects > most ? t->objects : most;
 	}
@@ -80,7 +83,8 @@ static void test_spans(void)
 			wrong += tri_object_index(t, offset) != offset / t->size;
 	}
 	ksft_test_result(!wrong, "the object of every offset of every span is exact\n");
-	for (wrong = 0, span_class = TRI_SPAN_CLASS_LARGE; span_class <= TRI_SPAN_CLASS_MAX; span_class++)
+	for (wrong = 0, span_class = TRI_SPAN_CLASS_LARGE; span_class <= TRI_SPAN_CLASS_MAX;
+	     span_class++)
 		wrong += !tri_classes[span_class].large || tri_classes[span_class].size ||
 			 tri_classes[span_class].kind != span_class - TRI_SPAN_CLASS_LARGE;
 	wrong += tri_classes[0].large || tri_classes[TRI_SPAN_CLASS_TAKEN].large ||
@@ -131,9 +135,16 @@ static unsigned int layout_faults(const struct tri_layout *l, uint64_t pages)
 
 static void test_layout(void)
 {
-	static const uint64_t bad[] = { 0, 1, TRI_CHUNK_PAGES - 1, TRI_CHUNK_PAGES + 1,
-					TRI_MAX_HEAP_PAGES + 1, TRI_MAX_HEAP_PAGES + TRI_CHUNK_PAGES,
-					TRI_MAX_HEAP_PAGES * 2, 1ull << 51, 1ull << 63, UINT64_MAX,
+	static const uint64_t bad[] = { 0,
+					1,
+					TRI_CHUNK_PAGES - 1,
+					TRI_CHUNK_PAGES + 1,
+					TRI_MAX_HEAP_PAGES + 1,
+					TRI_MAX_HEAP_PAGES + TRI_CHUNK_PAGES,
+					TRI_MAX_HEAP_PAGES * 2,
+					1ull << 51,
+					1ull << 63,
+					UINT64_MAX,
 					UINT64_MAX - TRI_CHUNK_PAGES + 1 };
 	struct tri_layout l;
 	unsigned int wrong = 0;

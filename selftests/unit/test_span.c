@@ -116,8 +116,8 @@ static void test_resolve(void)
 				 start + o.class->size > (uint64_t)PAGES << TRI_PAGE_SHIFT;
 		}
 	}
-	ksft_test_result(!wrong && found > 1000, "garbage resolves to objects that hold the address (%u)\n",
-			 found);
+	ksft_test_result(!wrong && found > 1000,
+			 "garbage resolves to objects that hold the address (%u)\n", found);
 }
 
 /* ------------------------------------------------------------------------------------------ */
@@ -134,7 +134,8 @@ static void *pass_buffers(void *arg)
 
 		if (*b) {
 			clashes += atomic_exchange(&holder[*b - 1], 0) != me;
-			tri_buffer_push(&view, i & 8 ? &view.ctl->full_buffers : &view.ctl->free_buffers,
+			tri_buffer_push(&view,
+					i & 8 ? &view.ctl->full_buffers : &view.ctl->free_buffers,
 					*b - 1);
 		}
 		*b = tri_buffer_get(&view);
@@ -177,8 +178,8 @@ static void test_buffers(void)
 		for (; next && queued <= TRI_BUFFERS; queued++)
 			next = tri_read(&view.buffers[next - 1].next);
 	}
-	ksft_test_result(queued == view.ctl->buffers_used, "all %u of %u buffers are on a queue\n", queued,
-			 view.ctl->buffers_used);
+	ksft_test_result(queued == view.ctl->buffers_used, "all %u of %u buffers are on a queue\n",
+			 queued, view.ctl->buffers_used);
 }
 
 /* ------------------------------------------------------------------------------------------ */
@@ -196,25 +197,56 @@ static bool settings(const char *name, const char *value, struct tri_settings *s
 
 static void test_settings(void)
 {
-	static const struct { const char *text; int64_t bytes; } sizes[] = {
-		{ "512MiB", 512ll << 20 }, { "1GiB", 1ll << 30 }, { "12345", 12345 }, { "7B", 7 },
-		{ "3KiB", 3072 }, { "2TiB", 2ll << 40 }, { "off", INT64_MAX },
-		{ "", TRI_LIMIT_AUTO }, { "auto", TRI_LIMIT_AUTO }, { "0", -1 }, { "9223372036854775807", INT64_MAX },
-		{ "512MB", 512ll << 20 }, { "512M", 512ll << 20 }, { "512Mi", 512ll << 20 }, { "1.5GiB", 3ll << 29 },
-		{ "512MX", -1 }, { "-1", -1 }, { "MiB", -1 }, { " 1MiB", -1 }, { "9223372036854775808", -1 }, { "8388608TiB", -1 },
-		{ "99999999999999999999", -1 }, { "0x10", -1 }, { "+1", -1 }, { "1MiBx", -1 },
+	static const struct { const char *text; int64_t bytes;
+	} sizes[] = {
+		{ "512MiB", 512ll << 20 },
+		{ "1GiB", 1ll << 30 },
+		{ "12345", 12345 },
+		{ "7B", 7 },
+		{ "3KiB", 3072 },
+		{ "2TiB", 2ll << 40 },
+		{ "off", INT64_MAX },
+		{ "", TRI_LIMIT_AUTO },
+		{ "auto", TRI_LIMIT_AUTO },
+		{ "0", -1 },
+		{ "9223372036854775807", INT64_MAX },
+		{ "512MB", 512ll << 20 },
+		{ "512M", 512ll << 20 },
+		{ "512Mi", 512ll << 20 },
+		{ "1.5GiB", 3ll << 29 },
+		{ "512MX", -1 },
+		{ "-1", -1 },
+		{ "MiB", -1 },
+		{ " 1MiB", -1 },
+		{ "9223372036854775808", -1 },
+		{ "8388608TiB", -1 },
+		{ "99999999999999999999", -1 },
+		{ "0x10", -1 },
+		{ "+1", -1 },
+		{ "1MiBx", -1 },
 	};
 	static const struct { const char *text; int percent; } percents[] = {
 		{ "100", 100 }, { "0", 0 }, { "off", -1 }, { "400", 400 }, { "", 100 },
 		{ "-1", -2 }, { "x", -2 }, { "10%", -2 }, { "99999999999", -2 },
 	};
 	static const char *const bad[][2] = {
-		{ "TRICOLOR_ARENA_SIZE", "1MiB" }, { "TRICOLOR_ARENA_SIZE", "2TiB" },
-		{ "TRICOLOR_ARENA_SIZE", "off" }, { "TRICOLOR_BACKING", "disk" },
-		{ "TRICOLOR_SIGNAL", "0" }, { "TRICOLOR_SIGNAL", "99" }, { "TRICOLOR_SIGNAL", "9" },
-		{ "TRICOLOR_TRACE", "gc,nonsense" }, { "TRICOLOR_LIMIT_POLICY", "fail" }, { "TRICOLOR_DEBUG", "checkmark,x" },
-		{ "TRICOLOR_DEBUG", "gc" }, { "TRICOLOR_DEBUG", "gc=0" }, { "TRICOLOR_DEBUG", "gc=-1" }, { "TRICOLOR_DEBUG", "gc=1x" },
-		{ "TRICOLOR_DEBUG", "gc=4294967296" }, { "TRICOLOR_DEBUG", "gc= 1" }, { "TRICOLOR_TRACE", "gc=1" },
+		{ "TRICOLOR_ARENA_SIZE", "1MiB" },
+		{ "TRICOLOR_ARENA_SIZE", "2TiB" },
+		{ "TRICOLOR_ARENA_SIZE", "off" },
+		{ "TRICOLOR_BACKING", "disk" },
+		{ "TRICOLOR_SIGNAL", "0" },
+		{ "TRICOLOR_SIGNAL", "99" },
+		{ "TRICOLOR_SIGNAL", "9" },
+		{ "TRICOLOR_TRACE", "gc,nonsense" },
+		{ "TRICOLOR_LIMIT_POLICY", "fail" },
+		{ "TRICOLOR_DEBUG", "checkmark,x" },
+		{ "TRICOLOR_DEBUG", "gc" },
+		{ "TRICOLOR_DEBUG", "gc=0" },
+		{ "TRICOLOR_DEBUG", "gc=-1" },
+		{ "TRICOLOR_DEBUG", "gc=1x" },
+		{ "TRICOLOR_DEBUG", "gc=4294967296" },
+		{ "TRICOLOR_DEBUG", "gc= 1" },
+		{ "TRICOLOR_TRACE", "gc=1" },
 	};
 	struct tri_options o = { .size = sizeof(o) };
 	unsigned int wrong = 0;
@@ -237,7 +269,8 @@ static void test_settings(void)
 	for (wrong = 0, i = 0; i < sizeof(percents) / sizeof(percents[0]); i++) {
 		bool ok = settings("TRICOLOR_GC_PERCENT", percents[i].text, &s);
 
-		wrong += ok != (percents[i].percent > -2) || (ok && s.gc_percent != percents[i].percent);
+		wrong += ok != (percents[i].percent > -2) ||
+			 (ok && s.gc_percent != percents[i].percent);
 	}
 	ksft_test_result(!wrong, "percentages\n");
 	for (wrong = 0, i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
@@ -254,7 +287,8 @@ static void test_settings(void)
 		!s.prints || s.trace_gc || s.trace_pacer;
 	wrong += !settings("TRICOLOR_DEBUG", "checkmark,clobberfree,norseq", &s) || !s.checkmark ||
 		!s.clobberfree || !s.no_rseq || s.no_membarrier || s.gc_every;
-	wrong += !settings("TRICOLOR_DEBUG", "gc=12,checkmark", &s) || s.gc_every != 12 || !s.no_rseq || !s.checkmark;
+	wrong += !settings("TRICOLOR_DEBUG", "gc=12,checkmark", &s) || s.gc_every != 12 ||
+		 !s.no_rseq || !s.checkmark;
 	o.gc_percent = 77;
 	setenv("TRICOLOR_GC_PERCENT", "50", 1);
 	wrong += tri_settings_read(&s, &o) || s.gc_percent != 77;

@@ -2,7 +2,8 @@
 /*
  * test_written.c - which pages were written: no page is missed, and none is told without a reason
  *
- * Each test runs with each provider that there is: userfaultfd on a memfd, and an arena of /dev/tricolor.
+ * Each test runs with each provider that there is: userfaultfd on a memfd, and an arena of
+ * /dev/tricolor.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -72,13 +73,15 @@ static bool map(size_t bytes)
 {
 	arena.bytes = bytes;
 	arena.fd = by == TRI_WRITTEN_BY_DEVICE ? device_file(bytes) : memory_file(bytes);
-	arena.p = arena.fd < 0 ? MAP_FAILED : mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, arena.fd, 0);
+	arena.p = arena.fd < 0 ? MAP_FAILED :
+				 mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, arena.fd, 0);
 	return arena.p != MAP_FAILED;
 }
 
 static bool begin(size_t bytes)
 {
-	bool ok = map(bytes) && !tri_written_open(&arena.w, arena.fd, arena.p, bytes) && arena.w.by == by;
+	bool ok = map(bytes) && !tri_written_open(&arena.w, arena.fd, arena.p, bytes) &&
+		  arena.w.by == by;
 
 	check(ok);
 	return ok;
@@ -210,7 +213,10 @@ static void test_dropped(void)
 		(void)c;
 		collect();
 		check(count(0, 2048) == 2048 && told(5000));
-		/* What was not written when it was dropped may be told, and what is written then must be. */
+		/*
+		 * What was not written when it was dropped may be told, and what is written then
+		 * must be.
+		 */
 		check(!madvise(arena.p + 8 * TABLE, TABLE, MADV_DONTNEED));
 		write_page(8 * 512 + 3);
 		collect();
@@ -293,10 +299,15 @@ static void *writer(void *arg)
 		x ^= x << 13;
 		x ^= x >> 7;
 		x ^= x << 17;
-		/* Few pages, so that each is written and asked about at the same time; and some new ones. */
+		/*
+		 * Few pages, so that each is written and asked about at the same time; and some new
+		 * ones.
+		 */
 		page = n % 8 ? x % 300 : x % (SMALL / PAGE);
-		atomic_fetch_add_explicit((_Atomic uint64_t *)(arena.p + page * PAGE), 1, memory_order_relaxed);
-		if (n % 4096 == 4095 && madvise(arena.p + (x >> 20) % (SMALL / TABLE) * TABLE, TABLE, MADV_DONTNEED))
+		atomic_fetch_add_explicit((_Atomic uint64_t *)(arena.p + page * PAGE), 1,
+					  memory_order_relaxed);
+		if (n % 4096 == 4095 &&
+		    madvise(arena.p + (x >> 20) % (SMALL / TABLE) * TABLE, TABLE, MADV_DONTNEED))
 			break;
 	}
 	atomic_fetch_sub(&writing, 1);
@@ -316,13 +327,17 @@ static void test_beside(void)
 	if (begin(SMALL) && !tri_written_start(&arena.w)) {
 		for (i = 0; i < 2; i++)
 			check(!pthread_create(&threads[i], NULL, writer, (void *)(i + 1)));
-		/* Nothing that is copied too early is copied too late: what is written after it is told again. */
+		/*
+		 * Nothing that is copied too early is copied too late: what is written after it is
+		 * told again.
+		 */
 		do {
 			last = !atomic_load(&writing);
 			n += collect();
 			for (i = 0; i < SMALL / PAGE; i++)
 				if (told(i))
-					copy[i] = atomic_load((_Atomic uint64_t *)(arena.p + i * PAGE));
+					copy[i] = atomic_load(
+						(_Atomic uint64_t *)(arena.p + i * PAGE));
 			rounds++;
 		} while (!last);
 		for (i = 0; i < 2; i++)
@@ -347,7 +362,8 @@ static int collector(int go)
 
 	if (setresgid(NOBODY, NOBODY, NOBODY) || setresuid(NOBODY, NOBODY, NOBODY))
 		return 2;
-	if (tri_written_adopt(&w, arena.fd, fcntl(arena.w.pagemap, F_DUPFD_CLOEXEC, 0), (uintptr_t)arena.p, BYTES))
+	if (tri_written_adopt(&w, arena.fd, fcntl(arena.w.pagemap, F_DUPFD_CLOEXEC, 0),
+			      (uintptr_t)arena.p, BYTES))
 		return 3;
 	if (by == TRI_WRITTEN_BY_UFFD && (w.uffd != -1 || w.by != by))
 		return 4;
@@ -356,7 +372,8 @@ static int collector(int go)
 	/* The other process writes, and says so. */
 	if (write(go, "g", 1) != 1 || read(go, &c, 1) != 1)
 		return 6;
-	if (tri_written_collect(&w, 0, PAGES, arena.bits) || count(0, PAGES) != 2 || !told(10) || !told(20))
+	if (tri_written_collect(&w, 0, PAGES, arena.bits) || count(0, PAGES) != 2 || !told(10) ||
+	    !told(20))
 		return 7;
 	if (tri_written_collect(&w, 0, PAGES, arena.bits) || count(0, PAGES))
 		return 8;
@@ -430,13 +447,16 @@ static void test_errors(void)
 		check(tri_written_collect(&arena.w, 0, 65, arena.bits) == -ENODATA);
 		check(arena.bits[0] == ~0ull && arena.bits[1] == 1);
 		check(!tri_written_start(&arena.w));
-		check(tri_written_collect(&arena.w, PAGES - 1, 2, arena.bits) == -EINVAL && arena.bits[0] == 3);
-		check(tri_written_collect(&arena.w, SIZE_MAX, 1, arena.bits) == -EINVAL && arena.bits[0] == 1);
+		check(tri_written_collect(&arena.w, PAGES - 1, 2, arena.bits) == -EINVAL &&
+		      arena.bits[0] == 3);
+		check(tri_written_collect(&arena.w, SIZE_MAX, 1, arena.bits) == -EINVAL &&
+		      arena.bits[0] == 1);
 		check(tri_written_collect(&arena.w, 0, 0, NULL) == 0);
 		check(tri_written_open(&w, arena.fd, arena.p + 1, PAGE) == -EINVAL);
 		check(tri_written_open(&w, arena.fd, arena.p, PAGE + 1) == -EINVAL);
 		check(tri_written_open(&w, arena.fd, arena.p, 0) == -EINVAL);
-		check(tri_written_open(&w, -1, arena.p, BYTES) == -EOPNOTSUPP && w.by == TRI_WRITTEN_BY_NOBODY);
+		check(tri_written_open(&w, -1, arena.p, BYTES) == -EOPNOTSUPP &&
+		      w.by == TRI_WRITTEN_BY_NOBODY);
 		check(tri_written_open(&w, arena.fd, arena.p, 2 * BYTES) == -EOPNOTSUPP);
 		check(tri_written_start(&w) == -EOPNOTSUPP);
 	}
@@ -449,11 +469,13 @@ static void test_unmapped(void)
 	if (begin(BYTES)) {
 		write_pages(0, PAGES);
 		check(!tri_written_start(&arena.w));
-		check(mmap(arena.p, BYTES, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, arena.fd, 0) == arena.p);
+		check(mmap(arena.p, BYTES, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, arena.fd,
+			   0) == arena.p);
 		write_page(5);
 		if (by == TRI_WRITTEN_BY_UFFD) {
 			memset(arena.bits, 0, sizeof(arena.bits));
-			check(tri_written_collect(&arena.w, 0, PAGES, arena.bits) < 0 && count(0, PAGES) == PAGES);
+			check(tri_written_collect(&arena.w, 0, PAGES, arena.bits) < 0 &&
+			      count(0, PAGES) == PAGES);
 		} else {
 			collect();
 			check(told(5));
@@ -467,11 +489,14 @@ static void test_pagemap(void)
 	struct tri_written w;
 
 	if (begin(BYTES)) {
-		check(tri_written_adopt(&w, arena.fd, memory_file(BYTES), (uintptr_t)arena.p, BYTES) == -EOPNOTSUPP);
-		check(w.pagemap == -1 && w.error[TRI_WRITTEN_BY_UFFD] == -EINVAL);
-		check(tri_written_adopt(&w, arena.fd, open("/proc/self/status", O_RDONLY | O_CLOEXEC), (uintptr_t)arena.p,
+		check(tri_written_adopt(&w, arena.fd, memory_file(BYTES), (uintptr_t)arena.p,
 					BYTES) == -EOPNOTSUPP);
-		check(tri_written_adopt(&w, arena.fd, -1, (uintptr_t)arena.p, BYTES) == -EOPNOTSUPP);
+		check(w.pagemap == -1 && w.error[TRI_WRITTEN_BY_UFFD] == -EINVAL);
+		check(tri_written_adopt(&w, arena.fd,
+					open("/proc/self/status", O_RDONLY | O_CLOEXEC),
+					(uintptr_t)arena.p, BYTES) == -EOPNOTSUPP);
+		check(tri_written_adopt(&w, arena.fd, -1, (uintptr_t)arena.p, BYTES) ==
+		      -EOPNOTSUPP);
 		check(w.error[TRI_WRITTEN_BY_UFFD] == -EBADF);
 	}
 	end("a pagemap that is none is refused");
@@ -489,11 +514,13 @@ static int denied(void)
 	struct tri_written w;
 	char text[512];
 
-	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) || prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program))
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) ||
+	    prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program))
 		return 2;
 	if (!map(BYTES) || tri_written_open(&w, arena.fd, arena.p, BYTES) != -EOPNOTSUPP)
 		return 3;
-	if (w.by != TRI_WRITTEN_BY_NOBODY || strcmp(tri_written_name(w.by), "none") || w.uffd != -1 || w.pagemap != -1)
+	if (w.by != TRI_WRITTEN_BY_NOBODY || strcmp(tri_written_name(w.by), "none") ||
+	    w.uffd != -1 || w.pagemap != -1)
 		return 4;
 	tri_written_explain(&w, text, sizeof(text));
 	ksft_print_msg("%s\n", text);
@@ -512,16 +539,18 @@ static void test_denied(void)
 		fflush(stdout);
 		_exit(status);
 	}
-	ksft_test_result(waitpid(pid, &status, 0) == pid && !status, "denied as in a container: it says so\n");
+	ksft_test_result(waitpid(pid, &status, 0) == pid && !status,
+			 "denied as in a container: it says so\n");
 }
 
 static const struct {
 	void (*run)(void);
 	bool on_memfd_only;
 } tests[] = {
-	{ test_exact, false }, { test_scattered, false }, { test_parts, false }, { test_dropped, true },
-	{ test_holes, false }, { test_sparse, false }, { test_beside, true }, { test_adopt, true },
-	{ test_forked, false }, { test_errors, true }, { test_unmapped, false }, { test_pagemap, true },
+	{ test_exact, false },	{ test_scattered, false }, { test_parts, false },
+	{ test_dropped, true }, { test_holes, false },	   { test_sparse, false },
+	{ test_beside, true },	{ test_adopt, true },	   { test_forked, false },
+	{ test_errors, true },	{ test_unmapped, false },  { test_pagemap, true },
 };
 
 #define TESTS (sizeof(tests) / sizeof(tests[0]))
