@@ -151,7 +151,8 @@ $(EXAMPLE_OBJS) $(CONTAINER_OBJS): INCLUDES = -Ilibclient/include -iquote selfte
 $(EXAMPLE_OBJS): INCLUDES += -iquote examples
 
 # Where library and command look for the collector if there is none at ../sbin from their own place,
-# where that looks for the marker that it lends, and where it has its configuration.  Only the files that use it are built again for another PREFIX.
+# where that looks for the marker that it lends, and where it has its configuration.  Only the files
+# that use it are built again for another PREFIX.
 PATH_OBJS := $(patsubst %.c,$(O)/pic/%.o,$(shell grep -ls TRICOLORD_PATH $(CORE_SRCS) /dev/null)) \
 	     $(patsubst %.c,$(O)/obj/%.o,$(shell grep -ls 'TRICOLORD_PATH\|MARKER_PATH\|CONFIG_FILE' \
 		$(CORE_SRCS) $(DAEMON_SRCS) /dev/null))

@@ -59,7 +59,8 @@ $(O)/tests/unit/test_span: $(O)/pic/libclient/settings.o
 
 # Programs in the build tree find the library relative to themselves.  Some look at an arena by themselves, which takes
 # the core: the library hides its own.
-$(INTEGRATION_TESTS) $(POINT_TESTS): $(O)/tests/%: $(O)/obj/selftests/%.o $(TEST_LIB) $(CORE_LIB) $(LIB_FILE) $(LIB_LINK)
+$(INTEGRATION_TESTS) $(POINT_TESTS): $(O)/tests/%: $(O)/obj/selftests/%.o $(TEST_LIB) $(CORE_LIB) \
+		$(LIB_FILE) $(LIB_LINK)
 	@mkdir -p $(@D)
 	$(call say,LD,$@)$(LINK) -o $@ $(filter %.o,$^) $(TEST_LIB) -L$(O)/lib -Wl,-rpath,'$$ORIGIN/../../lib' \
 		$(LINK_TRICOLOR) $(CORE_LIB) -lm -lpthread -ldl
@@ -90,7 +91,8 @@ MARKED_BY_SHARED := $(filter %/test_control %/test_sandbox,$(INTEGRATION_TESTS))
 # model do not; each keeps one CPU busy for minutes.
 RUN	= sh selftests/run.sh -o $(O)/results
 
-.PHONY: check check-unit check-integration check-points check-mutants check-containers check-model check-sanitize check-install check-interface \
+.PHONY: check check-unit check-integration check-points check-mutants check-containers check-model \
+	check-sanitize check-install check-interface \
 	check-structure \
 	check-compilers check-vm check-vm-all check-vm-newest check-vm-debug kernel-tests
 check-unit: unit-tests

@@ -10,9 +10,9 @@
  * Read the lines of @file (design/checker.md).  The caller puts what it gets:
  *
  *	{"processes": [{"pid", "program", "passes", "refused": null or why}],
- *	 "sites": [{"pid", "site", "count", "sure", "function", "file", "line", "module", "vaddr",
- *	 "slot", "old",
- *		    "new", "why", "frames": [{"function", "file", "line", "module", "vaddr"}]}]}
+ *	 "sites": [{"pid", "site", "count", "sure", "function", "file", "line", "module",
+ *		    "vaddr", "slot", "old", "new", "why",
+ *		    "frames": [{"function", "file", "line", "module", "vaddr"}]}]}
  *
  * What is not known is null.  NULL: no memory, or a line that is none of the library's, which was
  * said.

@@ -37,11 +37,14 @@ if nm "$O/sbin/tricolord" 2>/dev/null | grep -q __asan_init; then
 	export FUZZ_SANITIZED=1
 fi
 mkdir -p "$O/fuzz" || exit 2
-flags="-std=gnu11 -D_GNU_SOURCE= -O2 -g -Wall -Wextra -fno-strict-aliasing -Ilibclient/include -Ikmod/uapi -iquote . -iquote selftests"
+flags="-std=gnu11 -D_GNU_SOURCE= -O2 -g -Wall -Wextra -fno-strict-aliasing"
+flags="$flags -Ilibclient/include -Ikmod/uapi -iquote . -iquote selftests"
 # shellcheck disable=SC2086
-${CC:-gcc} $flags -o "$O/fuzz/attack" selftests/fuzz/attack.c selftests/lib/process.c core/*/*.c -lpthread || exit 2
+${CC:-gcc} $flags -o "$O/fuzz/attack" selftests/fuzz/attack.c \
+	selftests/lib/process.c core/*/*.c -lpthread || exit 2
 # shellcheck disable=SC2086
-${CC:-gcc} $flags $san -o "$O/fuzz/witness" selftests/fuzz/witness.c selftests/lib/forest.c selftests/lib/process.c -L"$O/lib" \
+${CC:-gcc} $flags $san -o "$O/fuzz/witness" selftests/fuzz/witness.c \
+	selftests/lib/forest.c selftests/lib/process.c -L"$O/lib" \
 	-Wl,-rpath,"$(cd "$O/lib" && pwd)" -ltricolor -lpthread || exit 2
 
 "$O/sbin/tricolord" --socket "$dir/sock" 2>"$dir/log" &

@@ -19,6 +19,7 @@ tmp=$(mktemp -d) || exit 2
 trap 'rm -rf "$tmp"' EXIT
 trap 'exit 130' HUP INT TERM
 
+folders='core|daemon|libclient|tools|kmod|selftests|bench|examples'
 n=0
 point()
 {
@@ -40,8 +41,8 @@ includes()
 		allowed="$allowed|$other"
 	done
 	# What is named from the top, and what from the file's own folder.
-	grep -rnE --include='*.[ch]' '^#[ \t]*include "(\.\./)*(core|daemon|libclient|tools|kmod|selftests|bench|examples)/' \
-		"$folder" | grep -vE "include \"(\.\./)*($allowed)/" >"$tmp/wrong"
+	grep -rnE --include='*.[ch]' "^#[ \t]*include \"(\.\./)*($folders)/" "$folder" |
+		grep -vE "include \"(\.\./)*($allowed)/" >"$tmp/wrong"
 	sed 's/^/# /' "$tmp/wrong"
 	[ ! -s "$tmp/wrong" ]
 	point $? "$folder includes nothing of other folders${1:+ but $*}"
@@ -99,7 +100,7 @@ includes tools core
 includes kmod
 includes examples
 
-grep -rnE --include='*.h' '^#[ \t]*include ".*\.c"' core daemon libclient tools kmod selftests bench examples >"$tmp/wrong"
+echo "$folders" | tr '|' '\n' | xargs grep -rnE --include='*.h' '^#[ \t]*include ".*\.c"' >"$tmp/wrong"
 sed 's/^/# /' "$tmp/wrong"
 [ ! -s "$tmp/wrong" ]
 point $? "no header includes a .c file"
