@@ -9,8 +9,8 @@
  * written, or objects that were linked by force.
  *
  *  - At the start nothing is allocated yet, and the heap is not made: tri_init() fails with ENOEXEC.
- *  - An object that comes later, by dlopen(), is seen in the next cycle, before anything is freed.  From then on
- *    nothing is collected, until it is unloaded.
+ *  - An object that comes later, by dlopen(), is seen when a cycle scans the roots, or when it ends, before anything is
+ *    freed.  From then on nothing is collected, until it is unloaded.
  */
 #include <elf.h>
 #include <link.h>
@@ -83,12 +83,14 @@ static bool check_notes(uintptr_t at, size_t bytes, const char *file)
 	return true;
 }
 
-const struct tri_abi_fault *tri_abi_check(void)
+bool tri_abi_check(const struct tri_abi_fault **f)
 {
+	bool known;
+
 	found = false;
-	/* Objects that can't be known at this moment are known in the next cycle, or there is none. */
-	tri_objects_notes(check_notes);
-	return found ? &fault : NULL;
+	known = tri_objects_notes(check_notes);
+	*f = found ? &fault : NULL;
+	return known;
 }
 
 void tri_abi_complain(enum tri_complaint kind, bool say, const char *what_follows, const struct tri_abi_fault *f)

@@ -16,10 +16,10 @@ struct tri_abi_fault {
 };
 
 /**
- * Agent: look at the notes of all loaded objects, if anything was loaded or unloaded since the last call.
- * NULL: all fit.  Else the first that does not; it is valid until the next call.
+ * Agent: look at the notes of all loaded objects, if anything was loaded or unloaded since the last call.  @fault is
+ * the first object that does not fit, valid until the next call, or NULL.  False: that can't be known.
  */
-const struct tri_abi_fault *tri_abi_check(void) TRI_HIDDEN;
+bool tri_abi_check(const struct tri_abi_fault **fault) TRI_HIDDEN;
 
 /** Agent: complain of @fault by a sentence, in which @what_follows comes after the versions. */
 void tri_abi_complain(enum tri_complaint kind, bool say, const char *what_follows,

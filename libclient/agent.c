@@ -527,7 +527,7 @@ static void rest(int ms)
 static void *agent(void *unused)
 {
 	int retry_ms = 0, silent_ms = 0, most_ms, fruitless = 0;
-	const struct tri_abi_fault *misfit;
+	const struct tri_abi_fault *misfit = NULL;
 
 	(void)unused;
 	tri_is_agent = true;
@@ -536,7 +536,10 @@ static void *agent(void *unused)
 	prctl(PR_SET_TIMERSLACK, 1);
 	tri_short_slice();
 	tri_stack_learn();
-	if (!arena_error && (misfit = tri_abi_check())) {
+	/* If the objects can't be known now, they are before anything is freed: tri_roots_refuse_misfits(). */
+	if (!arena_error)
+		tri_abi_check(&misfit);
+	if (misfit) {
 		arena_error = -ENOEXEC;
 		tri_abi_complain(TRI_COMPLAINT_NO_COLLECTOR, false, "", misfit);
 	} else if (!arena_error && (arena_error = make_arena()))

@@ -643,6 +643,14 @@ void tri_handshake(const struct tri_msg *ask, struct tri_msg *answer)
 		resume();
 		break;
 	case TRI_HANDSHAKE_BARRIER_OFF:
+		/*
+		 * For objects that were loaded since the roots were scanned.  Those that are loaded after this can do
+		 * no harm in this cycle: all that can be reached is marked.
+		 */
+		tri_roots_refuse_misfits();
+		/* Threads must not sweep either: tri_handshake_abandon() follows. */
+		if (tri_read(&tri_g.lost))
+			break;
 		tri_handshake_check(false);
 		barrier_off(tri_g.gen + 1);
 		tri_check_barriers_off();

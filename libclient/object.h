@@ -51,7 +51,7 @@ bool tri_object_is_program(uintptr_t at) TRI_HIDDEN;
 /**
  * Agent: call @fn for each note segment of each object, at [@at, @at + @bytes) of the one that is loaded from @file,
  * until it returns false.  Where nothing was loaded or unloaded since the last call that went through all, it is not
- * called.  False: the objects can't be known at this moment.
+ * called.  False: the objects can't be known, as with tri_objects_segments().
  */
 bool tri_objects_notes(bool (*fn)(uintptr_t at, size_t bytes, const char *file)) TRI_HIDDEN;
 

@@ -25,6 +25,7 @@
 
 #include "../core/heap/layout.h"
 #include "../core/system/point.h"
+#include "loader.h"
 #include "object.h"
 #include "scan.h"
 #include "state.h"
@@ -54,7 +55,8 @@ struct chain {
 };
 
 static struct chain chain;		/* as of the last scan; agent */
-static bool notes_seen;			/* of all objects in it; agent */
+static bool notes_seen;			/* of all objects in it, and none was to be refused; agent */
+static unsigned long long notes_unloads;	/* as many objects had been unloaded then; agent */
 
 static tri_au64 program_dynamic;	/* the main program's dynamic section; 0: not known yet */
 
@@ -262,6 +264,20 @@ static bool find_phdrs(const struct tri_object_place *place, struct phdrs *p)
 	return is_header(place->bias, place, p);
 }
 
+/*
+ * The same where the header is not at the bias: an object that was linked for an address of its own has it at the
+ * first address of its file.  Agent.
+ */
+static bool seek_phdrs(const struct tri_object_place *place, struct phdrs *p)
+{
+	uintptr_t header;
+
+	if (find_phdrs(place, p))
+		return true;
+	header = tri_mappings_read() ? tri_mapping_file_start(place->dynamic) : 0;
+	return header && is_header(header, place, p);
+}
+
 struct tls_bytes {
 	size_t bytes;
 };
@@ -358,14 +374,8 @@ static bool put_all(struct tri_ranges *into)
 
 		if (place->bias == vdso)
 			continue;
-		if (!find_phdrs(place, &p)) {
-			/* One that is being unmapped, or one with its header elsewhere. */
-			uintptr_t header = tri_mappings_read() ? tri_mapping_file_start(place->dynamic) : 0;
-
-			if (!header || !is_header(header, place, &p))
-				return false;
-		}
-		if (!put_segments(into, place->bias, &p))
+		/* It may be one that is being unmapped. */
+		if (!seek_phdrs(place, &p) || !put_segments(into, place->bias, &p))
 			return false;
 	}
 	return true;
@@ -447,7 +457,7 @@ bool tri_object_find(uintptr_t at, char *file, size_t room, uintptr_t *bias)
 	}
 	for (i = 1; i < chain.n; i++) {
 		*bias = chain.element[i].place.bias;
-		if (find_phdrs(&chain.element[i].place, &p) && is_in(&p, *bias, at)) {
+		if (seek_phdrs(&chain.element[i].place, &p) && is_in(&p, *bias, at)) {
 			read_name(chain.element[i].at, file, room);
 			return true;
 		}
@@ -471,32 +481,53 @@ static bool show_notes(const ElfW(Phdr) *p, void *arg)
 	return !n->stopped;
 }
 
-bool tri_objects_notes(bool (*fn)(uintptr_t at, size_t bytes, const char *file))
+/* Those of all objects, or up to the one that was to be the last.  False: one can't be known. */
+static bool show_all(struct notes *n)
 {
-	struct notes n = { .fn = fn };
 	struct phdrs p;
 	size_t i;
 
-	if (!chain_is_steady())
-		return false;
-	if (notes_seen)
-		return true;
 	if (!chain.n || !chain.element[0].place.dynamic) {
-		program_name(n.file, sizeof(n.file));
-		return static_program(&p, &n.bias) && each_phdr(&p, show_notes, &n);
+		program_name(n->file, sizeof(n->file));
+		return static_program(&p, &n->bias) && each_phdr(&p, show_notes, n);
 	}
-	for (i = 0; i < chain.n && !n.stopped; i++) {
-		n.bias = chain.element[i].place.bias;
-		if (n.bias == getauxval(AT_SYSINFO_EHDR))
+	for (i = 0; i < chain.n && !n->stopped; i++) {
+		n->bias = chain.element[i].place.bias;
+		if (n->bias == getauxval(AT_SYSINFO_EHDR))
 			continue;
 		if (i)
-			read_name(chain.element[i].at, n.file, sizeof(n.file));
+			read_name(chain.element[i].at, n->file, sizeof(n->file));
 		else
-			program_name(n.file, sizeof(n.file));
-		/* One whose header can't be found has no notes that could be read either. */
-		if (find_phdrs(&chain.element[i].place, &p))
-			each_phdr(&p, show_notes, &n);
+			program_name(n->file, sizeof(n->file));
+		if (!seek_phdrs(&chain.element[i].place, &p) || !each_phdr(&p, show_notes, n))
+			return false;
 	}
-	notes_seen = !n.stopped;
 	return true;
+}
+
+bool tri_objects_notes(bool (*fn)(uintptr_t at, size_t bytes, const char *file))
+{
+	int i;
+
+	for (i = 0; i < TRIES; i++) {
+		struct notes n = { .fn = fn };
+		unsigned long long unloads;
+		/*
+		 * The chain alone does not tell: what is loaded after something was unloaded may have the same place
+		 * in memory and in the chain.
+		 */
+		bool counted = tri_loader_unloads(&unloads);
+
+		if (chain_is_steady()) {
+			if (notes_seen && counted && unloads == notes_unloads)
+				return true;
+			if (show_all(&n)) {
+				notes_seen = counted && !n.stopped;
+				notes_unloads = unloads;
+				return true;
+			}
+		}
+		sched_yield();
+	}
+	return false;
 }

@@ -371,11 +371,15 @@ static void give_up(void)
 		     "without a pause");
 }
 
-/* The stores of an object that does not fit may go past the barrier: the cycle is given up. */
-static void refuse_misfits(void)
+/** Agent: if there is an object that does not fit, its stores may go past the barrier: then the cycle is given up. */
+void tri_roots_refuse_misfits(void)
 {
-	const struct tri_abi_fault *f = tri_abi_check();
+	const struct tri_abi_fault *f;
 
+	if (!tri_abi_check(&f)) {
+		give_up();
+		return;
+	}
 	if (!f) {
 		tri_complaint_over(TRI_COMPLAINT_ROOTS);
 		return;
@@ -398,7 +402,7 @@ void tri_roots_scan(struct tri_thread *to, bool all)
 		if (!all)
 			give_up();
 	} else if (!all) {
-		refuse_misfits();
+		tri_roots_refuse_misfits();
 	}
 	for (i = 0; i < segments.n; i++)
 		scan_sparse(to, segments.range[i].lo, segments.range[i].hi, all);

@@ -17,6 +17,7 @@ struct tri_thread;
 
 void tri_roots_prepare(void) TRI_HIDDEN;
 void tri_roots_scan(struct tri_thread *to, bool all) TRI_HIDDEN;
+void tri_roots_refuse_misfits(void) TRI_HIDDEN;
 uint64_t tri_roots_bytes(void) TRI_HIDDEN;
 
 /* Who looks at the roots that a program stores to. */

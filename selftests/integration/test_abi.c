@@ -8,6 +8,7 @@
  */
 #include <dlfcn.h>
 #include <limits.h>
+#include <link.h>
 
 #include "lib/process.h"
 #include "tricolor.h"
@@ -103,18 +104,84 @@ static bool goes_on(const char *name, unsigned int version)
 	return !status;
 }
 
+/* In a child: one that does not fit gets the place of one that did. */
+static int replace(void)
+{
+	struct link_map *map;
+	ElfW(Addr) bias;
+	void *handle;
+
+	if (!tri_alloc(32))
+		return 1;
+	handle = load("same");
+	map = handle;
+	bias = map->l_addr;
+	if (tri_gc() || dlclose(handle))
+		return 2;
+	handle = load("newer");
+	if (handle != map || ((struct link_map *)handle)->l_addr != bias)
+		fprintf(stderr, "# it has another place\n");
+	return tri_gc() == -ETIMEDOUT && is_named("newer", 2) ? 0 : 3;
+}
+
+/* In a child, after @steps handshakes of a cycle. */
+static int load_after(unsigned int steps)
+{
+	struct tri_stats before = { .size = sizeof(before) }, after = { .size = sizeof(after) };
+
+	setenv("TRICOLOR_DEBUG", "gc=1", 1);
+	if (!tri_alloc(32) || tri_gc() || tri_read_stats(&before))
+		return 1;
+	while (steps--)
+		if (!tri_alloc(32))
+			return 2;
+	load("newer");
+	if (tri_gc() != -ETIMEDOUT || !is_named("newer", 2) || tri_read_stats(&after))
+		return 3;
+	return after.cycles == before.cycles ? 0 : 4;
+}
+
+static int load_after_start(void)
+{
+	return load_after(1);
+}
+
+static int load_after_collect(void)
+{
+	return load_after(2);
+}
+
+static bool ends_with_0(int (*child)(void))
+{
+	int status;
+	pid_t pid = fork();
+
+	if (!pid)
+		_exit(child());
+	if (pid < 0 || waitpid(pid, &status, 0) != pid)
+		return false;
+	if (status)
+		ksft_print_msg("status %#x\n", status);
+	return !status;
+}
+
 int main(int argc, char **argv)
 {
 	(void)argc;
 	snprintf(folder, sizeof(folder), "%.*s", (int)(strrchr(argv[0], '/') - argv[0]), argv[0]);
 	setenv("TRICOLOR_QUIET", "1", 1);
 	ksft_print_header();
-	ksft_set_plan(6);
+	ksft_set_plan(10);
 	ksft_test_result(starts("right", 0), "notes of other owners and types are passed over\n");
 	ksft_test_result(starts("newer", 2), "an object with a later version is refused at the start\n");
 	ksft_test_result(starts("last", 3), "also when its note is the last of many\n");
 	ksft_test_result(starts("short", UINT_MAX), "a note without a version is refused\n");
+	ksft_test_result(starts("based", 2), "an object whose ELF header is not at its bias is refused\n");
+	ksft_test_result(goes_on("based", 2), "also when it is loaded later\n");
 	ksft_test_result(goes_on("right", 0), "a plugin that fits is nothing to speak of\n");
 	ksft_test_result(goes_on("newer", 2), "one that does not stops collecting until it is unloaded\n");
+	ksft_test_result(ends_with_0(replace), "also in the place of one that fits and was unloaded\n");
+	ksft_test_result(ends_with_0(load_after_start) && ends_with_0(load_after_collect),
+			 "one that comes while a cycle marks ends this cycle\n");
 	ksft_finished();
 }
