@@ -123,10 +123,6 @@ SAN	:= -fsanitize=$(SANITIZE) -fno-omit-frame-pointer \
 	   $(if $(findstring thread,$(SANITIZE)),-Wno-tsan)
 endif
 
-# The collector hears the module's netlink events where this library is there to be built with.
-GENL	:= $(wildcard /usr/include/libnl3/netlink/genl/genl.h)
-GENL_LIBS := $(if $(GENL),-lnl-genl-3 -lnl-3)
-
 # The command names files and lines where this library is there to be built with.
 DW	:= $(wildcard /usr/include/elfutils/libdwfl.h)
 DW_LIBS	:= $(if $(DW),-ldw)
@@ -141,7 +137,6 @@ LINK	= $(CC) $(CFLAGS) $(SAN) $(L_FLAGS) $(LDFLAGS)
 INCLUDES = -DTRI_NO_THREAD_REDIRECTS -DTRI__NO_NOTE -Ilibclient/include -Ikmod/uapi -iquote . -iquote selftests
 
 $(O)/obj/tools/source.o: DEFINES = $(if $(DW),-DHAVE_LIBDW)
-$(O)/obj/daemon/service/genl.o: DEFINES = $(if $(GENL),-DHAVE_LIBNL_GENL -I/usr/include/libnl3)
 
 # Regions end when a thread is cancelled in them, or an exception passes.
 $(O)/pic/libclient/blocking.o $(O)/pic/libclient/sigmask.o: DEFINES = -fexceptions
@@ -228,15 +223,11 @@ $(CORE_LIB) $(DAEMON_LIB) $(TOOL_LIB):
 
 $(DAEMON_BIN): $(DAEMON_MAIN) $(DAEMON_LIB) $(CORE_LIB)
 	@mkdir -p $(@D)
-	$(call say,LD,$@)$(LINK) -o $@ $(filter %.o %.a,$^) -lm -lpthread $(GENL_LIBS)
+	$(call say,LD,$@)$(LINK) -o $@ $(filter %.o %.a,$^) -lm -lpthread
 
 # The collector without a library, for clients in whose file system there is none: a shared one lends it
-# (daemon/service/policy.c).  It hears no netlink events, which are for a shared one; there are no static sanitizers.
-$(O)/obj/daemon/service/genl-none.o: daemon/service/genl.c $(O)/.flags
-	@mkdir -p $(@D)
-	$(call say,CC,$@)$(COMPILE) -c -o $@ $<
-
-$(O)/libexec/tricolor/tricolor-marker: $(DAEMON_MAIN) $(O)/obj/daemon/service/genl-none.o $(DAEMON_LIB) $(CORE_LIB)
+# (daemon/service/policy.c).  There are no static sanitizers.
+$(O)/libexec/tricolor/tricolor-marker: $(DAEMON_MAIN) $(DAEMON_LIB) $(CORE_LIB)
 	@mkdir -p $(@D)
 	$(call say,LD,$@)$(LINK) -static -o $@ $(filter %.o %.a,$^) -lm -lpthread
 

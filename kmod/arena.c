@@ -4,8 +4,8 @@
  *
  *  1. An arena's memory is a shmem file of our own mount (one with 4 KiB pages, one with 2 MiB
  *     pages, so that the system's setting for shared memory does not matter).  The file gets a copy
- *     of shmem's operations that names this module as owner, has a release function, knows of lazy
- *     pages when it frees, and has no mmap(): see tricolor_shmem_mmap().
+ *     of shmem's operations that names this module as owner, has a release function, and has no
+ *     mmap(): see tricolor_shmem_mmap().
  *  2. References to the arena are references to that file.  arenas[] holds none: under arenas_lock
  *     an arena that is found there may be on its way out, and then its count is 0 already, but
  *     its memory stays until release has taken it from the list, which needs the lock.
@@ -17,7 +17,6 @@
  *     takes the arena from the list.  The worker has a reference to the arena's memory only.
  */
 #include <linux/cred.h>
-#include <linux/falloc.h>
 #include <linux/fcntl.h>
 #include <linux/file.h>
 #include <linux/module.h>
@@ -122,30 +121,10 @@ static int shm_release(struct inode *inode, struct file *shm)
 	tricolor_user_uncharge(arena);
 	mutex_unlock(&arenas_lock);
 
-	tricolor_lazy_drop(arena);
 	trace_tricolor_arena_gone(arena);
 	tricolor_netlink_event(arena, TRICOLOR_CMD_ARENA_GONE);
 	put_device(&arena->dev);
 	return 0;
-}
-
-/*
- * MADV_REMOVE, which frees as TRICOLOR_IOC_RECLAIM does: what is written afterwards is kept, and so the
- * pages are not lazy any more.
- */
-static long shm_fallocate(struct file *shm, int mode, loff_t offset, loff_t length)
-{
-	struct tricolor_arena *arena = shm->private_data;
-	int err;
-
-	/* Whatever else there is keeps pages.  The kernel has checked the numbers. */
-	if (mode & FALLOC_FL_PUNCH_HOLE && (u64)offset < arena->bytes) {
-		err = tricolor_lazy_take(arena, offset, min_t(u64, length, arena->bytes - offset),
-					 false);
-		if (err)
-			return err;
-	}
-	return small_anchor->f_op->fallocate(shm, mode, offset, length);
 }
 
 /*
@@ -175,7 +154,6 @@ static int check_size(const struct tricolor_create *args)
 
 static struct tricolor_arena *alloc_arena(const struct tricolor_create *args)
 {
-	bool huge = args->flags & TRICOLOR_CREATE_HUGE;
 	struct tricolor_arena *arena = kzalloc(sizeof(*arena), GFP_KERNEL_ACCOUNT);
 
 	if (!arena)
@@ -184,17 +162,12 @@ static struct tricolor_arena *alloc_arena(const struct tricolor_create *args)
 	arena->dev.release = arena_free;
 	arena->bytes = args->bytes;
 	arena->create_flags = args->flags;
-	arena->unit_shift = huge ? HUGE_SHIFT : PAGE_SHIFT;
-	arena->chunk_shift = huge ? 0 : 5;
 	arena->owner_pid = get_pid(task_tgid(current));
 	arena->net = get_net(current->nsproxy->net_ns);
 	arena->net_cookie = arena->net->net_cookie;
 	arena->owner_uid = current_uid();
 	atomic_set(&arena->owners, 1);
 	init_waitqueue_head(&arena->wait);
-	init_waitqueue_head(&arena->purge_wait);
-	spin_lock_init(&arena->lazy_lock);
-	arena->chunks = RB_ROOT;
 	mutex_init(&arena->dirty_lock);
 	tricolor_pacer_init(arena);
 	return arena;
@@ -334,32 +307,11 @@ void tricolor_owner_put(struct tricolor_arena *arena)
 	/* A fault that still saw the old size looks at it again once it has its page. */
 	unmap_mapping_range(mapping, 0, 0, 1);
 	shmem_truncate_range(mapping->host, 0, (loff_t)-1);
-	tricolor_lazy_drop(arena);
 	trace_tricolor_arena_orphan(arena);
 	wake_up_all(&arena->wait);
 	get_device(&arena->dev);
 	llist_add(&arena->orphans, &orphans);
 	schedule_work(&let_go_work);
-}
-
-/**
- * tricolor_owner_memcg - the cgroup in which the process is that made the arena; with a reference
- *
- * NULL if that process is gone, and some other one has the owner's descriptor or mapping.
- */
-struct mem_cgroup *tricolor_owner_memcg(const struct tricolor_arena *arena)
-{
-	struct mem_cgroup *memcg = NULL;
-	struct task_struct *task;
-
-	rcu_read_lock();
-	task = pid_task(arena->owner_pid, PIDTYPE_TGID);
-	if (task)
-		memcg = mem_cgroup_from_task(task);
-	if (!mem_cgroup_tryget(memcg))
-		memcg = NULL;
-	rcu_read_unlock();
-	return memcg;
 }
 
 /** tricolor_arena_state - as sysfs and fdinfo name it */
@@ -382,10 +334,7 @@ void tricolor_arena_info(struct tricolor_arena *arena, struct tricolor_info *inf
 	info->owner_uid = from_kuid_munged(current_user_ns(), arena->owner_uid);
 	info->bytes = arena->bytes;
 	info->resident_bytes = tricolor_resident_bytes(arena);
-	info->lazy_bytes = READ_ONCE(arena->lazy_bytes);
 	info->reclaimed_bytes = atomic64_read(&arena->reclaimed_bytes);
-	info->purged_bytes = READ_ONCE(arena->purged_bytes);
-	info->reused_bytes = READ_ONCE(arena->reused_bytes);
 }
 
 static struct vfsmount *make_mount(const char *options)
@@ -433,7 +382,6 @@ int tricolor_arena_init(void)
 	shm_fops.owner = THIS_MODULE;
 	shm_fops.release = shm_release;
 	tricolor_clear_mmap(&shm_fops);
-	shm_fops.fallocate = shm_fallocate;
 	shm_fops.get_unmapped_area = shm_get_unmapped_area;
 	return 0;
 

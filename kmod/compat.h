@@ -9,13 +9,9 @@
 #define TRICOLOR_COMPAT_H
 
 #include <linux/fs.h>
-#include <linux/list_lru.h>
-#include <linux/memcontrol.h>
 #include <linux/mm.h>
 #include <linux/pagemap.h>
 #include <linux/shmem_fs.h>
-#include <linux/shrinker.h>
-#include <linux/swap.h>
 #include <linux/version.h>
 
 /* 7.3: folio batches have a header of their own. */
@@ -92,31 +88,10 @@ typedef const struct ns_common tricolor_namespace;
 #define tricolor_net_namespace(net) to_ns_common(net)
 #endif
 
-/* 6.4: reclaim outside of the LRU has a function to report. */
-#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 4, 0)
-static inline void mm_account_reclaimed_pages(unsigned long pages)
-{
-	if (current->reclaim_state)
-		current->reclaim_state->reclaimed_slab += pages;
-}
-
-#define tricolor_reclaimed(state) ((state)->reclaimed_slab)
-#else
-#define tricolor_reclaimed(state) ((state)->reclaimed)
-#endif
-
 /* 6.4: no folio is an error pointer. */
 static inline struct folio *tricolor_lock_folio(struct address_space *mapping, pgoff_t index)
 {
 	struct folio *folio = filemap_lock_folio(mapping, index);
-
-	return IS_ERR(folio) ? NULL : folio;
-}
-
-/* The same without the lock. */
-static inline struct folio *tricolor_find_folio(struct address_space *mapping, pgoff_t index)
-{
-	struct folio *folio = filemap_get_folio(mapping, index);
 
 	return IS_ERR(folio) ? NULL : folio;
 }
@@ -127,78 +102,6 @@ static inline int generic_error_remove_folio(struct address_space *mapping, stru
 {
 	return generic_error_remove_page(mapping, &folio->page);
 }
-#endif
-
-/* 6.5: the cgroup v2 kernel memory switch was renamed. */
-#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 5, 0)
-#define memcg_kmem_online memcg_kmem_enabled
-#endif
-
-/* 6.7. */
-#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 7, 0)
-static inline bool mem_cgroup_tryget(struct mem_cgroup *memcg)
-{
-#ifdef CONFIG_MEMCG
-	return !memcg || css_tryget(&memcg->css);
-#else
-	return true;
-#endif
-}
-#endif
-
-/* 6.8: list_lru functions want node and cgroup; the old ones have a new name. */
-#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 8, 0)
-#define list_lru_add_obj list_lru_add
-#define list_lru_del_obj list_lru_del
-#endif
-
-/* 6.13: the callback of a walk is not told the lock that is held. */
-#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 13, 0)
-#define TRICOLOR_LRU_LOCK spinlock_t *lock,
-#else
-#define TRICOLOR_LRU_LOCK
-#endif
-
-/*
- * 6.7: shrinkers are allocated.  Before, one that is aware of cgroups gets its number when it is
- * registered, which a list_lru wants to know before there is something to shrink.
- */
-#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 7, 0)
-struct tricolor_shrinker {
-	struct shrinker shrinker;
-};
-
-static inline struct shrinker *tricolor_shrinker_alloc(struct tricolor_shrinker *s)
-{
-	s->shrinker.flags = SHRINKER_MEMCG_AWARE | SHRINKER_NUMA_AWARE;
-	return &s->shrinker;
-}
-
-static inline int tricolor_shrinker_register(struct shrinker *s)
-{
-	return register_shrinker(s, "tricolor-lazy");
-}
-
-#define tricolor_shrinker_unregister(s) unregister_shrinker(s)
-#define TRICOLOR_SHRINKER_BEFORE_LRU 1
-#else
-struct tricolor_shrinker {
-	char unused;
-};
-
-static inline struct shrinker *tricolor_shrinker_alloc(struct tricolor_shrinker *s)
-{
-	return shrinker_alloc(SHRINKER_MEMCG_AWARE | SHRINKER_NUMA_AWARE, "tricolor-lazy");
-}
-
-static inline int tricolor_shrinker_register(struct shrinker *s)
-{
-	shrinker_register(s);
-	return 0;
-}
-
-#define tricolor_shrinker_unregister(s) shrinker_free(s)
-#define TRICOLOR_SHRINKER_BEFORE_LRU 0
 #endif
 
 /*

@@ -75,39 +75,18 @@ static int do_info(struct tricolor_call *call, union args *args)
 	if (args->info.flags)
 		return -EINVAL;
 	tricolor_arena_info(call->arena, &args->info);
-	if (call->tf->kind == KIND_OWNER)
-		WRITE_ONCE(call->tf->seen, args->info.purged_bytes);
 	return 0;
-}
-
-static int check_ranges(const struct tricolor_call *call, struct tricolor_ranges *args, u32 flags)
-{
-	args->done = 0;
-	args->bytes = 0;
-	if (args->flags & ~flags || args->nr > MAX_RANGES)
-		return -EINVAL;
-	return tricolor_is_orphan(call->arena) ? -ESHUTDOWN : 0;
 }
 
 static int do_reclaim(struct tricolor_call *call, union args *args)
 {
-	int err = check_ranges(call, &args->ranges, TRICOLOR_RECLAIM_LAZY);
+	struct tricolor_ranges *r = &args->ranges;
 
-	return err ? err : tricolor_reclaim(call->arena, &args->ranges);
-}
-
-static int do_reuse(struct tricolor_call *call, union args *args)
-{
-	int err = check_ranges(call, &args->ranges, 0);
-
-	return err ? err : tricolor_reuse(call->arena, &args->ranges);
-}
-
-static int do_populate(struct tricolor_call *call, union args *args)
-{
-	int err = check_ranges(call, &args->ranges, 0);
-
-	return err ? err : tricolor_populate(call->arena, &args->ranges);
+	r->done = 0;
+	r->bytes = 0;
+	if (r->flags || r->nr > MAX_RANGES)
+		return -EINVAL;
+	return tricolor_is_orphan(call->arena) ? -ESHUTDOWN : tricolor_reclaim(call->arena, r);
 }
 
 static int do_dirty(struct tricolor_call *call, union args *args)
@@ -151,10 +130,8 @@ static const struct ioctl {
 	IOCTL(QUERY, do_query, BOTH, tricolor_query, max_ranges),
 	IOCTL(CREATE, do_create, KIND_OWNER, tricolor_create, reserved),
 	IOCTL(COLLECTOR, do_collector, KIND_OWNER, tricolor_collector, reserved),
-	IOCTL(INFO, do_info, BOTH, tricolor_info, reused_bytes),
+	IOCTL(INFO, do_info, BOTH, tricolor_info, reclaimed_bytes),
 	IOCTL(RECLAIM, do_reclaim, BOTH, tricolor_ranges, bytes),
-	IOCTL(REUSE, do_reuse, BOTH, tricolor_ranges, bytes),
-	IOCTL(POPULATE, do_populate, KIND_OWNER, tricolor_ranges, bytes),
 	IOCTL(DIRTY, do_dirty, BOTH, tricolor_dirty, dirty_pages),
 	IOCTL(PUBLISH, do_publish, KIND_COLLECTOR, tricolor_pacer, reserved),
 	IOCTL(TUNABLES, do_tunables, KIND_COLLECTOR, tricolor_tunables, reserved),
@@ -232,7 +209,6 @@ void tricolor_show_fdinfo(struct seq_file *m, struct file *file)
 	seq_printf(m, "tricolor-dirty:\t%s\n", info.state & TRICOLOR_STATE_DIRTY ? "tracked" : "off");
 	seq_printf(m, "tricolor-size:\t%llu\n", info.bytes);
 	seq_printf(m, "tricolor-resident:\t%llu\n", info.resident_bytes);
-	seq_printf(m, "tricolor-lazy:\t%llu\n", info.lazy_bytes);
 }
 
 static int owner_open(struct inode *inode, struct file *file)
@@ -289,8 +265,6 @@ static __poll_t owner_poll(struct file *file, poll_table *wait)
 	poll_wait(file, &arena->wait, wait);
 	if (atomic_read(&arena->collectors))
 		mask |= EPOLLIN | EPOLLRDNORM;
-	if (READ_ONCE(arena->purged_bytes) != READ_ONCE(tf->seen))
-		mask |= EPOLLPRI;
 	return mask;
 }
 
@@ -315,12 +289,8 @@ static struct miscdevice owner_device = {
 
 u64 tricolor_feature_bits(void)
 {
-	u64 bits = TRICOLOR_FEATURE_RECLAIM | TRICOLOR_FEATURE_LAZY | TRICOLOR_FEATURE_SYSFS |
-		   TRICOLOR_FEATURE_NETLINK;
+	u64 bits = TRICOLOR_FEATURE_RECLAIM | TRICOLOR_FEATURE_SYSFS | TRICOLOR_FEATURE_NETLINK;
 
-	/* Set with the first cgroup, unless the kernel was told not to count its own memory. */
-	if (memcg_kmem_online())
-		bits |= TRICOLOR_FEATURE_LAZY_MEMCG;
 	if (tricolor_dirty_possible())
 		bits |= TRICOLOR_FEATURE_DIRTY;
 	if (tricolor_have_huge)

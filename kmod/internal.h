@@ -18,14 +18,7 @@
  *	let_go_lock		(arena.c) who takes an arena out of sysfs
  *	arenas_lock		(arena.c) list of arenas, users
  *	the kernel's own: inode's i_mmap_rwsem, folio lock, i_pages
- *	tricolor_arena.lazy_lock
- *	list_lru's lock
  *	tricolor_arena.pacer_lock	innermost; nothing is called under it
- *
- * The shrinker is called with any lock of the kernel held below which memory may be allocated, and
- * possibly with ours of the first three, below which we allocate.  It takes none of these.  It
- * holds list_lru's lock when it wants lazy_lock, against the order, and therefore only tries.
- * While it takes a chunk's memory away it holds no lock at all: see lazy.c.
  */
 #ifndef TRICOLOR_INTERNAL_H
 #define TRICOLOR_INTERNAL_H
@@ -34,7 +27,6 @@
 #include <linux/fs.h>
 #include <linux/llist.h>
 #include <linux/mutex.h>
-#include <linux/rbtree.h>
 #include <linux/spinlock.h>
 #include <linux/uidgid.h>
 #include <linux/wait.h>
@@ -59,8 +51,6 @@ struct tricolor_arena {
 	u32 id;
 	u32 create_flags;			/* TRICOLOR_CREATE_* */
 	u64 bytes;
-	unsigned int unit_shift;		/* smallest lazy range: 4 KiB or 2 MiB */
-	unsigned int chunk_shift;		/* units of a chunk, see lazy.c */
 
 	atomic_t owners;			/* owner's descriptor and mappings */
 	atomic_t collectors;			/* descriptors */
@@ -71,13 +61,6 @@ struct tricolor_arena {
 	/* What would keep a container from going: while there are owners. */
 	struct net *net;			/* let_go_lock; of net_cookie, for sysfs */
 	struct llist_node orphans;
-
-	/* lazy.c: all under lazy_lock, but counters are read without. */
-	spinlock_t lazy_lock;
-	struct rb_root chunks;
-	wait_queue_head_t purge_wait;		/* for chunks that the shrinker is purging */
-	u64 lazy_bytes, purged_bytes, reused_bytes;
-	u64 told_purged_bytes;			/* netlink.c's worker */
 
 	struct mutex dirty_lock;
 	bool dirty_tracked;			/* under dirty_lock; faults look without */
@@ -96,7 +79,7 @@ struct tricolor_file {
 	unsigned int kind;			/* KIND_*; one bit */
 	struct mutex lock;			/* owner: one creation at a time */
 	struct tricolor_arena *arena;		/* owner: once created; with a reference to shm */
-	u64 seen;				/* value of what poll() compares: see dev.c */
+	u64 seen;				/* collector: what it was told of tunables */
 };
 
 #define KIND_OWNER	1u
@@ -131,7 +114,6 @@ struct tricolor_arena *tricolor_arena_get(u32 id);
 struct tricolor_arena *tricolor_arena_next(u32 from);
 void tricolor_arena_put(struct tricolor_arena *arena);
 void tricolor_owner_put(struct tricolor_arena *arena);
-struct mem_cgroup *tricolor_owner_memcg(const struct tricolor_arena *arena);
 int tricolor_shmem_mmap(struct tricolor_arena *arena, struct vm_area_struct *vma);
 const char *tricolor_arena_state(const struct tricolor_arena *arena);
 void tricolor_arena_info(struct tricolor_arena *arena, struct tricolor_info *info);
@@ -159,8 +141,6 @@ int tricolor_user_charge(struct tricolor_arena *arena);
 void tricolor_user_uncharge(struct tricolor_arena *arena);
 
 /* pages.c */
-u64 tricolor_present(struct tricolor_arena *arena, pgoff_t first, pgoff_t nr,
-		     unsigned long *bitmap);
 loff_t tricolor_seek(struct tricolor_arena *arena, loff_t offset, int whence);
 
 /* mmap.c */
@@ -168,18 +148,6 @@ int tricolor_mmap(struct tricolor_arena *arena, struct vm_area_struct *vma, bool
 
 /* reclaim.c */
 int tricolor_reclaim(struct tricolor_arena *arena, struct tricolor_ranges *args);
-int tricolor_reuse(struct tricolor_arena *arena, struct tricolor_ranges *args);
-int tricolor_populate(struct tricolor_arena *arena, struct tricolor_ranges *args);
-u64 tricolor_free_pages(struct tricolor_arena *arena, u64 offset, u64 length);
-void tricolor_pages_gone(struct tricolor_arena *arena);
-
-/* lazy.c */
-int tricolor_lazy_init(void);
-void tricolor_lazy_exit(void);
-int tricolor_lazy_note(struct tricolor_arena *arena, u64 offset, u64 length, u64 *bytes,
-		       bool *eager);
-int tricolor_lazy_take(struct tricolor_arena *arena, u64 offset, u64 length, bool reuse);
-void tricolor_lazy_drop(struct tricolor_arena *arena);
 
 /* dirty.c */
 bool tricolor_dirty_possible(void);
@@ -204,6 +172,5 @@ void tricolor_sysfs_del(struct tricolor_arena *arena);
 int tricolor_netlink_init(void);
 void tricolor_netlink_exit(void);
 void tricolor_netlink_event(struct tricolor_arena *arena, u8 cmd);
-void tricolor_netlink_purged(void);
 
 #endif

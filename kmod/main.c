@@ -13,12 +13,9 @@ static int __init tricolor_init(void)
 {
 	int err;
 
-	err = tricolor_lazy_init();
-	if (err)
-		return err;
 	err = tricolor_arena_init();
 	if (err)
-		goto err_lazy_exit;
+		return err;
 	err = tricolor_sysfs_init();
 	if (err)
 		goto err_arena_exit;
@@ -37,8 +34,6 @@ err_sysfs_exit:
 	tricolor_sysfs_exit();
 err_arena_exit:
 	tricolor_arena_exit();
-err_lazy_exit:
-	tricolor_lazy_exit();
 	return err;
 }
 
@@ -46,11 +41,6 @@ static void __exit tricolor_exit(void)
 {
 	tricolor_dev_exit();
 	tricolor_arena_flush();
-	/*
-	 * Not in reverse: kswapd may still be on its way out of the shrinker, after it has put the
-	 * last reference to the last arena, and on that way it wakes netlink's worker.
-	 */
-	tricolor_lazy_exit();
 	tricolor_netlink_exit();
 	tricolor_sysfs_exit();
 	tricolor_arena_exit();

@@ -3,9 +3,7 @@
  * netlink.c - the generic netlink family "tricolor"
  *
  * As Documentation/netlink/tricolor.yaml specifies it.  Requests look at arenas and ask collectors
- * for other settings; events tell of arenas that come and go, of settings, and of lazy memory that
- * was taken.  The latter happens within reclaim, where no message should be made: a worker sees to
- * it a little later, once for many.
+ * for other settings; events tell of arenas that come and go, and of settings.
  *
  * A network namespace shows the arenas that were made in it, so that the containers of a pod see each
  * other's; the first one shows all.  It is known by its cookie, which no other one ever has: an
@@ -14,7 +12,6 @@
 #include <linux/capability.h>
 #include <linux/module.h>
 #include <linux/user_namespace.h>
-#include <linux/workqueue.h>
 #include <net/genetlink.h>
 #include <net/net_namespace.h>
 #include <net/sock.h>
@@ -69,9 +66,7 @@ static int put_arena(struct sk_buff *skb, struct tricolor_arena *arena)
 	    nla_put_u32(skb, TRICOLOR_A_ARENA_COLLECTORS, info.collectors) ||
 	    put_bytes(skb, TRICOLOR_A_ARENA_BYTES, info.bytes) ||
 	    put_bytes(skb, TRICOLOR_A_ARENA_RESIDENT_BYTES, info.resident_bytes) ||
-	    put_bytes(skb, TRICOLOR_A_ARENA_LAZY_BYTES, info.lazy_bytes) ||
 	    put_bytes(skb, TRICOLOR_A_ARENA_RECLAIMED_BYTES, info.reclaimed_bytes) ||
-	    put_bytes(skb, TRICOLOR_A_ARENA_PURGED_BYTES, info.purged_bytes) ||
 	    nla_put_s32(skb, TRICOLOR_A_ARENA_GC_PERCENT, pacer.gc_percent) ||
 	    nla_put_s64(skb, TRICOLOR_A_ARENA_MEMORY_LIMIT_BYTES, pacer.memory_limit_bytes,
 			TRICOLOR_A_ARENA_PAD))
@@ -266,31 +261,6 @@ void tricolor_netlink_event(struct tricolor_arena *arena, u8 cmd)
 	put_net(net);
 }
 
-static void tell_purges(struct work_struct *work)
-{
-	struct tricolor_arena *arena;
-	u32 from = 0;
-
-	while ((arena = tricolor_arena_next(from))) {
-		u64 purged = READ_ONCE(arena->purged_bytes);
-
-		from = arena->id + 1;
-		/* Only here, and here never twice at a time. */
-		if (purged != arena->told_purged_bytes) {
-			arena->told_purged_bytes = purged;
-			tricolor_netlink_event(arena, TRICOLOR_CMD_PURGE);
-		}
-		tricolor_arena_put(arena);
-	}
-}
-static DECLARE_DELAYED_WORK(purge_work, tell_purges);
-
-/** tricolor_netlink_purged - lazy memory was taken; called within reclaim */
-void tricolor_netlink_purged(void)
-{
-	schedule_delayed_work(&purge_work, HZ / 10);
-}
-
 int tricolor_netlink_init(void)
 {
 	return genl_register_family(&family);
@@ -298,7 +268,5 @@ int tricolor_netlink_init(void)
 
 void tricolor_netlink_exit(void)
 {
-	/* The shrinker is gone: nobody queues it again. */
-	cancel_delayed_work_sync(&purge_work);
 	genl_unregister_family(&family);
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * reclaim.c - vectors of ranges: freeing memory at once, and giving some
+ * reclaim.c - freeing the memory of many ranges in one call
  *
  * Unmapping a range before it is truncated costs one walk over the reverse mapping where truncating
  * alone does one a page.  Nothing of ours is locked meanwhile: threads that fault in the range get
@@ -13,7 +13,6 @@
  */
 #include <linux/fs.h>
 #include <linux/mm.h>
-#include <linux/sched/mm.h>
 #include <linux/sched/signal.h>
 #include <linux/shmem_fs.h>
 #include <linux/uaccess.h>
@@ -31,16 +30,8 @@ struct vector {
 	bool uncounted;			/* shmem does not know of all that are gone */
 };
 
-/* What is done with a range; the result goes into it. */
-typedef void range_fn(struct tricolor_arena *arena, struct tricolor_range *range,
-		      struct vector *vector);
-
-/**
- * tricolor_free_pages - make holes of whole pages
- *
- * Waits for folios' locks.  Returns about how many bytes were freed.
- */
-u64 tricolor_free_pages(struct tricolor_arena *arena, u64 offset, u64 length)
+/* Make holes of whole pages.  Waits for folios' locks.  Returns about how many bytes were freed. */
+static u64 free_pages_of(struct tricolor_arena *arena, u64 offset, u64 length)
 {
 	struct address_space *mapping = tricolor_mapping(arena);
 	u64 before = tricolor_resident_bytes(arena), after;
@@ -52,20 +43,17 @@ u64 tricolor_free_pages(struct tricolor_arena *arena, u64 offset, u64 length)
 	return before > after ? min(before - after, length) : 0;
 }
 
-/** tricolor_pages_gone - pages were taken from the page cache: have shmem count what is left */
-void tricolor_pages_gone(struct tricolor_arena *arena)
+/* Pages were taken from the page cache: have shmem count what is left. */
+static void count_pages(struct tricolor_arena *arena)
 {
 	/* Beyond the end there is nothing to truncate, but it counts. */
 	shmem_truncate_range(tricolor_mapping(arena)->host, (loff_t)arena->bytes,
 			     (loff_t)(arena->bytes + PAGE_SIZE - 1));
 }
 
-static bool is_valid(const struct tricolor_arena *arena, const struct tricolor_range *range,
-		     unsigned int shift)
+static bool is_valid(const struct tricolor_arena *arena, const struct tricolor_range *range)
 {
-	u64 mask = (1ull << shift) - 1;
-
-	return !((range->offset | range->length) & mask) && range->offset <= arena->bytes &&
+	return !((range->offset | range->length) & ~PAGE_MASK) && range->offset <= arena->bytes &&
 	       range->length <= arena->bytes - range->offset;
 }
 
@@ -107,110 +95,22 @@ static bool free_few(struct tricolor_arena *arena, pgoff_t first, pgoff_t nr, st
 	return removed == nr || !xa_find(&mapping->i_pages, &next, last, XA_PRESENT);
 }
 
-static void free_eagerly(struct tricolor_arena *arena, struct tricolor_range *range,
-			 struct vector *vector)
+/* The result goes into @range. */
+static void free_range(struct tricolor_arena *arena, struct tricolor_range *range,
+		       struct vector *vector)
 {
-	if (!is_valid(arena, range, PAGE_SHIFT)) {
+	if (!is_valid(arena, range)) {
 		range->result = -EINVAL;
 		return;
 	}
 	if (!range->length)
-		return;
-	range->result = tricolor_lazy_take(arena, range->offset, range->length, false);
-	if (range->result)
 		return;
 	if (range->length > FEW_PAGES << PAGE_SHIFT ||
 	    !free_few(arena, range->offset >> PAGE_SHIFT, range->length >> PAGE_SHIFT, vector))
-		vector->bytes += tricolor_free_pages(arena, range->offset, range->length);
+		vector->bytes += free_pages_of(arena, range->offset, range->length);
 }
 
-static void free_lazily(struct tricolor_arena *arena, struct tricolor_range *range,
-			struct vector *vector)
-{
-	bool eager = false;
-
-	if (!is_valid(arena, range, arena->unit_shift)) {
-		range->result = -EINVAL;
-		return;
-	}
-	if (!range->length)
-		return;
-	range->result = tricolor_lazy_note(arena, range->offset, range->length, &vector->bytes,
-					   &eager);
-	if (eager)
-		range->flags |= TRICOLOR_RANGE_EAGER;
-}
-
-static void reuse(struct tricolor_arena *arena, struct tricolor_range *range,
-		  struct vector *vector)
-{
-	u64 present;
-
-	if (!is_valid(arena, range, arena->unit_shift)) {
-		range->result = -EINVAL;
-		return;
-	}
-	if (!range->length)
-		return;
-	range->result = tricolor_lazy_take(arena, range->offset, range->length, true);
-	if (range->result)
-		return;
-	/* From here on nobody takes them. */
-	present = tricolor_present(arena, range->offset >> PAGE_SHIFT, range->length >> PAGE_SHIFT,
-				   NULL) << PAGE_SHIFT;
-	if (present != range->length)
-		range->flags |= TRICOLOR_RANGE_GONE;
-	vector->bytes += present;
-}
-
-/*
- * Each hole by itself, as a fault would fill it.  fallocate() would undo all that it has done when a
- * signal comes (on 6.1 any signal, so that a process with a timer never gets there), and would hold the
- * inode's lock meanwhile.
- */
-static int fill_holes(struct tricolor_arena *arena, pgoff_t first, pgoff_t end)
-{
-	struct address_space *mapping = tricolor_mapping(arena);
-	pgoff_t next;
-
-	for (; first < end; first = next) {
-		struct page *page;
-
-		next = first + 1;
-		if (fatal_signal_pending(current))
-			return -EINTR;
-		cond_resched();
-		if (xa_load(&mapping->i_pages, first))
-			continue;
-		page = shmem_read_mapping_page_gfp(mapping, first, mapping_gfp_mask(mapping));
-		if (IS_ERR(page))
-			return tricolor_is_orphan(arena) ? -ESHUTDOWN : PTR_ERR(page);
-		/* What is clean is dropped when memory is short. */
-		set_page_dirty(page);
-		next = folio_next_index(page_folio(page));
-		put_page(page);
-	}
-	return 0;
-}
-
-static void populate(struct tricolor_arena *arena, struct tricolor_range *range,
-		     struct vector *vector)
-{
-	struct mem_cgroup *old, *memcg;
-
-	if (!is_valid(arena, range, PAGE_SHIFT)) {
-		range->result = -EINVAL;
-		return;
-	}
-	memcg = tricolor_owner_memcg(arena);
-	old = set_active_memcg(memcg);
-	range->result = fill_holes(arena, range->offset >> PAGE_SHIFT,
-				   (range->offset + range->length) >> PAGE_SHIFT);
-	set_active_memcg(old);
-	mem_cgroup_put(memcg);
-}
-
-static int for_batches(struct tricolor_arena *arena, struct tricolor_ranges *args, range_fn *fn,
+static int for_batches(struct tricolor_arena *arena, struct tricolor_ranges *args,
 		       struct vector *vector)
 {
 	struct tricolor_range __user *user = u64_to_user_ptr(args->ranges);
@@ -224,7 +124,7 @@ static int for_batches(struct tricolor_arena *arena, struct tricolor_ranges *arg
 		for (i = 0; i < n && !fatal_signal_pending(current); i++) {
 			ranges[i].result = 0;
 			ranges[i].flags = 0;
-			fn(arena, &ranges[i], vector);
+			free_range(arena, &ranges[i], vector);
 			cond_resched();
 		}
 		if (copy_to_user(user + args->done, ranges, i * sizeof(*ranges)))
@@ -236,43 +136,18 @@ static int for_batches(struct tricolor_arena *arena, struct tricolor_ranges *arg
 	return 0;
 }
 
-static int for_ranges(struct tricolor_arena *arena, struct tricolor_ranges *args, range_fn *fn)
+int tricolor_reclaim(struct tricolor_arena *arena, struct tricolor_ranges *args)
 {
 	struct vector vector = {};
 	int err;
 
 	folio_batch_init(&vector.freed);
-	err = for_batches(arena, args, fn, &vector);
+	err = for_batches(arena, args, &vector);
 	folio_batch_release(&vector.freed);
 	if (vector.uncounted)
-		tricolor_pages_gone(arena);
+		count_pages(arena);
 	args->bytes = vector.bytes;
+	atomic64_add(vector.bytes, &arena->reclaimed_bytes);
+	trace_tricolor_reclaim(arena, args->done, args->bytes);
 	return err;
-}
-
-int tricolor_reclaim(struct tricolor_arena *arena, struct tricolor_ranges *args)
-{
-	bool lazy = args->flags & TRICOLOR_RECLAIM_LAZY;
-	int err = for_ranges(arena, args, lazy ? free_lazily : free_eagerly);
-
-	if (!lazy)
-		atomic64_add(args->bytes, &arena->reclaimed_bytes);
-	if (lazy)
-		trace_tricolor_reclaim_lazy(arena, args->done, args->bytes);
-	else
-		trace_tricolor_reclaim(arena, args->done, args->bytes);
-	return err;
-}
-
-int tricolor_reuse(struct tricolor_arena *arena, struct tricolor_ranges *args)
-{
-	int err = for_ranges(arena, args, reuse);
-
-	trace_tricolor_reuse(arena, args->done, args->bytes);
-	return err;
-}
-
-int tricolor_populate(struct tricolor_arena *arena, struct tricolor_ranges *args)
-{
-	return for_ranges(arena, args, populate);
 }

@@ -95,10 +95,7 @@ static DEVICE_ATTR_ADMIN_RO(name)
 
 INFO_ATTR(size_bytes, "%llu", arena->bytes);
 INFO_ATTR(resident_bytes, "%llu", tricolor_resident_bytes(arena));
-INFO_ATTR(lazy_bytes, "%llu", READ_ONCE(arena->lazy_bytes));
 INFO_ATTR(reclaimed_bytes, "%llu", (u64)atomic64_read(&arena->reclaimed_bytes));
-INFO_ATTR(purged_bytes, "%llu", READ_ONCE(arena->purged_bytes));
-INFO_ATTR(reused_bytes, "%llu", READ_ONCE(arena->reused_bytes));
 INFO_ATTR(collectors, "%d", atomic_read(&arena->collectors));
 
 #define PACER_ATTR(name, format, value) \
@@ -197,10 +194,7 @@ static struct attribute *arena_attrs[] = {
 	&dev_attr_collectors.attr,
 	&dev_attr_size_bytes.attr,
 	&dev_attr_resident_bytes.attr,
-	&dev_attr_lazy_bytes.attr,
 	&dev_attr_reclaimed_bytes.attr,
-	&dev_attr_purged_bytes.attr,
-	&dev_attr_reused_bytes.attr,
 	&dev_attr_goal_bytes.attr,
 	&dev_attr_trigger_bytes.attr,
 	&dev_attr_live_bytes.attr,

@@ -52,8 +52,8 @@ DEFINE_EVENT(tricolor_arena, tricolor_arena_orphan,
 DEFINE_EVENT(tricolor_arena, tricolor_arena_gone,
 	TP_PROTO(const struct tricolor_arena *arena), TP_ARGS(arena));
 
-/* One call: ranges that were done, and bytes: freed, noted as lazy, or still there. */
-DECLARE_EVENT_CLASS(tricolor_ranges,
+/* One call: ranges that were done, and bytes that were freed. */
+TRACE_EVENT(tricolor_reclaim,
 	TP_PROTO(const struct tricolor_arena *arena, u32 ranges, u64 bytes),
 	TP_ARGS(arena, ranges, bytes),
 	TP_STRUCT__entry(
@@ -67,48 +67,6 @@ DECLARE_EVENT_CLASS(tricolor_ranges,
 		__entry->bytes = bytes;
 	),
 	TP_printk("arena=%u ranges=%u bytes=%llu", __entry->id, __entry->ranges, __entry->bytes)
-);
-
-DEFINE_EVENT(tricolor_ranges, tricolor_reclaim,
-	TP_PROTO(const struct tricolor_arena *arena, u32 ranges, u64 bytes),
-	TP_ARGS(arena, ranges, bytes));
-DEFINE_EVENT(tricolor_ranges, tricolor_reclaim_lazy,
-	TP_PROTO(const struct tricolor_arena *arena, u32 ranges, u64 bytes),
-	TP_ARGS(arena, ranges, bytes));
-DEFINE_EVENT(tricolor_ranges, tricolor_reuse,
-	TP_PROTO(const struct tricolor_arena *arena, u32 ranges, u64 bytes),
-	TP_ARGS(arena, ranges, bytes));
-
-/* The shrinker took lazy memory. */
-TRACE_EVENT(tricolor_purge,
-	TP_PROTO(const struct tricolor_arena *arena, u64 bytes),
-	TP_ARGS(arena, bytes),
-	TP_STRUCT__entry(
-		__field(u32, id)
-		__field(u64, bytes)
-	),
-	TP_fast_assign(
-		__entry->id = arena->id;
-		__entry->bytes = bytes;
-	),
-	TP_printk("arena=%u bytes=%llu", __entry->id, __entry->bytes)
-);
-
-/* The arena has no owner any more: a batch of chunks that noted lazy memory is forgotten. */
-TRACE_EVENT(tricolor_drop,
-	TP_PROTO(const struct tricolor_arena *arena, u32 chunks, u64 bytes),
-	TP_ARGS(arena, chunks, bytes),
-	TP_STRUCT__entry(
-		__field(u32, id)
-		__field(u32, chunks)
-		__field(u64, bytes)
-	),
-	TP_fast_assign(
-		__entry->id = arena->id;
-		__entry->chunks = chunks;
-		__entry->bytes = bytes;
-	),
-	TP_printk("arena=%u chunks=%u bytes=%llu", __entry->id, __entry->chunks, __entry->bytes)
 );
 
 TRACE_EVENT(tricolor_dirty,

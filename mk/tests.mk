@@ -50,7 +50,7 @@ $(TEST_LIB): $(TESTLIB_OBJS)
 
 $(UNIT_TESTS): $(O)/tests/%: $(O)/obj/selftests/%.o $(TEST_LIB) $(TOOL_LIB) $(DAEMON_LIB) $(CORE_LIB)
 	@mkdir -p $(@D)
-	$(call say,LD,$@)$(LINK) -o $@ $(filter %.o,$^) $(filter %.a,$^) -lm -lpthread -ljson-c $(DW_LIBS) $(GENL_LIBS)
+	$(call say,LD,$@)$(LINK) -o $@ $(filter %.o,$^) $(filter %.a,$^) -lm -lpthread -ljson-c $(DW_LIBS)
 
 $(O)/tests/unit/test_pageheap: $(O)/pic/libclient/pageheap.o $(UNIT_ALONE) $(UNIT_AROUND)
 $(O)/tests/unit/test_pagehints: $(UNIT_ALONE) $(UNIT_AROUND)

@@ -31,7 +31,6 @@
 
 #include "daemon/heap/settings.h"
 #include "core/system/clock.h"
-#include "genl.h"
 #include "accept.h"
 #include "listen.h"
 #include "notify.h"
@@ -44,7 +43,7 @@
 #define TELL_NS 60000000000ull		/* the same again, in the log */
 #define SNATCHED_MS 100
 
-enum { POLL_LISTENER, POLL_SIGNALS, POLL_UNTIL, POLL_ARENAS, POLL_GENL, POLL_PRESSURE, POLLS };
+enum { POLL_LISTENER, POLL_SIGNALS, POLL_UNTIL, POLL_ARENAS, POLL_PRESSURE, POLLS };
 
 static void signals(sigset_t *set)
 {
@@ -187,8 +186,6 @@ static const char *serve(const struct options *o, struct config *c, struct pollf
 			    errno != ENOTSOCK && errno != EPIPE)
 				log_debug("descriptor %d: %s", o->until_fd, strerror(errno));
 		}
-		if (p[POLL_GENL].revents)
-			genl_read();
 		if (pressure_rang(&p[POLL_PRESSURE])) {
 			log_debug("memory is short, says the service manager");
 			order_all(ORDER_URGENT);
@@ -221,7 +218,6 @@ int server_run(const struct options *o, struct config *c)
 	keep_reserve();
 	p[POLL_SIGNALS].fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 	p[POLL_UNTIL].fd = o->until_fd;
-	p[POLL_GENL].fd = genl_open();
 	pressure_open(&p[POLL_PRESSURE]);
 	if (c->on_kill[0] && postmortem_check(c->on_kill, why))
 		log_error("on-kill = %s: %s; until then no post-mortem is written", c->on_kill,

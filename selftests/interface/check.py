@@ -87,9 +87,21 @@ def check_schema(spec, schema):
 
 
 def enum_of(header, prefix):
-    """Names of an enum of the header, in order, without those that count."""
-    return [n for n in re.findall(rf"\b{prefix}(\w+)", re.sub(r"/\*.*?\*/", "", header, flags=re.S))
-            if n != "MAX"]
+    """Names and numbers of an enum of the header, in order, without those that count."""
+    numbered, number = [], -1
+    for name, value in re.findall(rf"\b{prefix}(\w+)(?: = (\d+))?", re.sub(r"/\*.*?\*/", "", header, flags=re.S)):
+        number = int(value) if value else number + 1
+        if name != "MAX":
+            numbered.append(f"{name} = {number}")
+    return numbered
+
+
+def numbered(table):
+    """The same of a list of the specification."""
+    number = -1
+    for entry in table:
+        number = entry.get("value", number + 1)
+        yield f"{upper([entry['name']])[0]} = {number}"
 
 
 def upper(names):
@@ -104,11 +116,8 @@ def check_numbers(spec, header):
     attributes = spec["attribute-sets"][0]["attributes"]
     operations = spec["operations"]["list"]
     enums = re.findall(r"enum \{(.*?)\};", header, re.S)
-    problems = differ("attribute", upper(a["name"] for a in attributes), enum_of(enums[0], "TRICOLOR_A_ARENA_"))
-    problems += differ("command", upper(o["name"] for o in operations), enum_of(enums[1], "TRICOLOR_CMD_"))
-    for first in (attributes[0], operations[0]):
-        if first.get("value") != 1:
-            problems.append(f"{first['name']}: the header begins with 1")
+    problems = differ("attribute", list(numbered(attributes)), enum_of(enums[0], "TRICOLOR_A_ARENA_"))
+    problems += differ("command", list(numbered(operations)), enum_of(enums[1], "TRICOLOR_CMD_"))
     for define, value in (("FAMILY_NAME", f'"{spec["name"]}"'), ("FAMILY_VERSION", "1"),
                           ("MCGRP_EVENTS", f'"{spec["mcast-groups"]["list"][0]["name"]}"')):
         if not re.search(rf"#define TRICOLOR_{define}\s+{value}$", header, re.M):
@@ -184,6 +193,7 @@ def main():
     tap.point("netlink: specification and code", check_tables(spec, code))
     tap.noticed("an attribute that the specification lacks",
                 check_numbers(spec, drop(header, r"\t__TRICOLOR_A_ARENA_MAX", "\tTRICOLOR_A_ARENA_NEW,\n")))
+    tap.noticed("another number", check_numbers(spec, drop(header, r" = 12,", ",")))
     tap.noticed("a command that is gone", check_numbers(spec, drop(header, r"\tTRICOLOR_CMD_TUNABLES,\n")))
     tap.noticed("an answer with less in it",
                 check_tables(spec, drop(code, r"skb, TRICOLOR_A_ARENA_COLLECTORS", "skb, 0")))

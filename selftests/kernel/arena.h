@@ -119,49 +119,25 @@ static UNUSED bool has_feature(uint64_t feature)
 	return query().features & feature;
 }
 
-/* One of the vectored calls; @done is as returned. */
-static inline int ranges_call(int fd, unsigned long nr, uint32_t flags, struct tricolor_range *r,
-			      uint32_t n, struct tricolor_ranges *result)
+/* @result: what is returned besides, for one. */
+static inline int reclaim_ranges(int fd, struct tricolor_range *r, uint32_t n,
+				 struct tricolor_ranges *result)
 {
-	struct tricolor_ranges v = { .size = sizeof(v), .flags = flags, .nr = n,
-				     .ranges = (uintptr_t)r };
-	int err = call(fd, nr, &v);
+	struct tricolor_ranges v = { .size = sizeof(v), .nr = n, .ranges = (uintptr_t)r };
+	int err = call(fd, TRICOLOR_IOC_RECLAIM, &v);
 
 	if (result)
 		*result = v;
 	return err;
 }
 
-/* The same with one range, whose own result counts. */
-static UNUSED int range_call(int fd, unsigned long nr, uint32_t flags, uint64_t offset,
-			     uint64_t length, uint32_t *range_flags)
-{
-	struct tricolor_range r = { .offset = offset, .length = length };
-	int err = ranges_call(fd, nr, flags, &r, 1, NULL);
-
-	if (range_flags)
-		*range_flags = r.flags;
-	return err ? err : r.result;
-}
-
+/* One range, whose own result counts. */
 static inline int reclaim(int fd, uint64_t offset, uint64_t length)
 {
-	return range_call(fd, TRICOLOR_IOC_RECLAIM, 0, offset, length, NULL);
-}
+	struct tricolor_range r = { .offset = offset, .length = length };
+	int err = reclaim_ranges(fd, &r, 1, NULL);
 
-static inline int reclaim_lazy(int fd, uint64_t offset, uint64_t length)
-{
-	return range_call(fd, TRICOLOR_IOC_RECLAIM, TRICOLOR_RECLAIM_LAZY, offset, length, NULL);
-}
-
-static inline int reuse(int fd, uint64_t offset, uint64_t length, bool *gone)
-{
-	uint32_t flags = 0;
-	int err = range_call(fd, TRICOLOR_IOC_REUSE, 0, offset, length, &flags);
-
-	if (gone)
-		*gone = flags & TRICOLOR_RANGE_GONE;
-	return err;
+	return err ? err : r.result;
 }
 
 static inline int dirty_call(int fd, uint32_t flags, uint64_t offset, uint64_t length,

@@ -92,7 +92,7 @@ static void reclaim_each(struct memory m, uint64_t pages)
 		ASSERT_EQ(0, madvise(m.p + at * PAGE, pages * PAGE, MADV_REMOVE));
 }
 
-static void reclaim_vector(struct memory m, uint64_t pages, uint32_t flags, unsigned long nr)
+static void reclaim_vector(struct memory m, uint64_t pages)
 {
 	struct tricolor_range r[VECTOR];
 	uint32_t n = 0;
@@ -101,7 +101,7 @@ static void reclaim_vector(struct memory m, uint64_t pages, uint32_t flags, unsi
 	for (at = 0; at < PAGES; at += 2 * pages) {
 		r[n++] = (struct tricolor_range){ .offset = at * PAGE, .length = pages * PAGE };
 		if (n == VECTOR || at + 2 * pages >= PAGES) {
-			ASSERT_EQ(0, ranges_call(m.fd, nr, flags, r, n, NULL));
+			ASSERT_EQ(0, reclaim_ranges(m.fd, r, n, NULL));
 			n = 0;
 		}
 	}
@@ -122,7 +122,7 @@ static void reclaims(void)
 			touch(b.p, BYTES);
 			TAKE(each_ns, reclaim_each(b, pages));
 			touch(b.p, BYTES);
-			TAKE(vector_ns, reclaim_vector(b, pages, 0, TRICOLOR_IOC_RECLAIM));
+			TAKE(vector_ns, reclaim_vector(b, pages));
 		}
 		ksft_print_msg("reclaim of %2llu pages: %.0f ranges/s by madvise on a memfd, %.0f on the "
 			       "device, %.0f by vector (%.2f times)\n", (unsigned long long)pages,
@@ -131,44 +131,34 @@ static void reclaims(void)
 	}
 }
 
-static void touch_half(struct memory m, uint64_t pages)
-{
-	uint64_t at;
+#define LARGE_BYTES (1024 * MiB)
 
-	for (at = 0; at < PAGES; at += 2 * pages)
-		touch(m.p + at * PAGE, pages * PAGE);
+/* Of an arena and of all its memory. */
+static void end(int fd, char *p)
+{
+	close(fd);
+	ASSERT_EQ(0, munmap(p, LARGE_BYTES));
 }
 
-static void reuse_all(struct memory m, uint64_t pages)
+static void ends(void)
 {
-	reclaim_vector(m, pages, 0, TRICOLOR_IOC_REUSE);
-	touch_half(m, pages);
-}
+	uint64_t memfd_ns = 0, dev_ns = 0;
+	int round, fd;
+	char *p;
 
-static void reuses(void)
-{
-	struct memory m = device(0);
-	uint64_t pages;
-
-	for (pages = 1; pages <= 64; pages *= 4) {
-		uint64_t free_ns[2] = { 0, 0 }, use_ns[2] = { 0, 0 };
-		double n = (double)PAGES / 2;
-
-		EACH_ROUND {
-			touch(m.p, BYTES);
-			TAKE(free_ns[0], reclaim_vector(m, pages, TRICOLOR_RECLAIM_LAZY,
-							TRICOLOR_IOC_RECLAIM));
-			TAKE(use_ns[0], reuse_all(m, pages));
-			TAKE(free_ns[1], reclaim_vector(m, pages, 0, TRICOLOR_IOC_RECLAIM));
-			TAKE(use_ns[1], touch_half(m, pages));
-		}
-		ksft_print_msg("freed and used again by %2llu pages, ns a page: lazily %.0f + %.0f, at once "
-			       "%.0f + %.0f; use again %.1f times, both %.1f times\n",
-			       (unsigned long long)pages, (double)free_ns[0] / n, (double)use_ns[0] / n,
-			       (double)free_ns[1] / n, (double)use_ns[1] / n,
-			       (double)use_ns[1] / (double)use_ns[0],
-			       (double)(free_ns[1] + use_ns[1]) / (double)(free_ns[0] + use_ns[0]));
+	for (round = 0; round < 3; round++) {
+		fd = memfd_create("figures", 0);
+		ASSERT_EQ(0, ftruncate(fd, LARGE_BYTES));
+		p = map_rw(fd, LARGE_BYTES);
+		touch(p, LARGE_BYTES);
+		TAKE(memfd_ns, end(fd, p));
+		fd = new_arena(LARGE_BYTES, 0, NULL);
+		p = map_rw(fd, LARGE_BYTES);
+		touch(p, LARGE_BYTES);
+		TAKE(dev_ns, end(fd, p));
 	}
+	ksft_print_msg("end of 1 GiB: memfd %.1f ms, device %.1f (%.2f times)\n", (double)memfd_ns / 1e6,
+		       (double)dev_ns / 1e6, (double)dev_ns / (double)memfd_ns);
 }
 
 /* ------------------------------------------------------------------------------------------ */
@@ -288,7 +278,7 @@ TEST(figures)
 	REQUIRE_MODULE();
 	faults();
 	reclaims();
-	reuses();
+	ends();
 	dirties();
 }
 

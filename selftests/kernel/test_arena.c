@@ -416,8 +416,6 @@ TEST(orphan)
 	EXPECT_TRUE(pfd.revents & POLLHUP);
 	EXPECT_TRUE(faults(q + PAGE));
 	EXPECT_EQ(-ESHUTDOWN, reclaim(collector, 0, PAGE));
-	EXPECT_EQ(-ESHUTDOWN, reclaim_lazy(collector, 0, PAGE));
-	EXPECT_EQ(-ESHUTDOWN, reuse(collector, 0, PAGE, NULL));
 	EXPECT_EQ(-ESHUTDOWN, dirty_call(collector, TRICOLOR_DIRTY_START, 0, BYTES, NULL, NULL));
 	EXPECT_EQ(-ESHUTDOWN, dirty_call(collector, 0, 0, BYTES, bits, NULL));
 	EXPECT_EQ(-ESHUTDOWN, call(collector, TRICOLOR_IOC_PUBLISH, &pacer));

@@ -32,13 +32,12 @@ FIXTURE(cgroup)
 /* ------------------------------------------------------------------------------------------ */
 
 static char *mapped;
-static const struct cgroup *elsewhere;
 
-static void touch(uint64_t from, uint64_t bytes)
+static void touch_all(void)
 {
 	uint64_t i;
 
-	for (i = from; i < from + bytes; i += PAGE)
+	for (i = 0; i < BYTES; i += PAGE)
 		*(volatile char *)(mapped + i) = (char)(i / PAGE) | 1;
 }
 
@@ -50,17 +49,6 @@ static void read_all(void)
 		(void)*(volatile char *)(mapped + i);
 }
 
-static void take_anonymous(uint64_t bytes)
-{
-	char *p = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-
-	if (p == MAP_FAILED)
-		_exit(1);
-	madvise(p, bytes, MADV_NOHUGEPAGE);
-	memset(p, 1, bytes);
-	munmap(p, bytes);
-}
-
 static int act(int fd, char what)
 {
 	switch (what) {
@@ -68,26 +56,13 @@ static int act(int fd, char what)
 		mapped = mmap(NULL, BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 		return mapped == MAP_FAILED;
 	case 't':
-		touch(0, BYTES);
-		return 0;
-	case 'h':
-		touch(0, BYTES / 2);
+		touch_all();
 		return 0;
 	case 'r':
 		read_all();
 		return 0;
-	case 'M':
-		cgroup_enter(elsewhere);
-		return 0;
-	case 'p':
-		return -range_call(fd, TRICOLOR_IOC_POPULATE, 0, 0, BYTES, NULL);
-	case 'l':
-		return -reclaim_lazy(fd, 0, BYTES);
 	case 'e':
 		return -reclaim(fd, 0, BYTES);
-	case 'a':
-		take_anonymous(BYTES);
-		return 0;
 	default:
 		return 1;
 	}
@@ -152,7 +127,6 @@ FIXTURE_SETUP(cgroup)
 	REQUIRE_CGROUPS();
 	self->a = cgroup_new("a");
 	self->b = cgroup_new("b");
-	elsewhere = &self->b;
 	self->fd = -1;
 	self->owner = start_actor(&self->a, &self->fd, -1);
 	self->collector = new_collector(self->fd);
@@ -206,37 +180,11 @@ TEST_F(cgroup, the_owner_pays)
 	EXPECT_NEAR(b, usage(&self->b));
 }
 
-TEST_F(cgroup, populate_charges_the_owner_whoever_asks)
-{
-	struct actor third = start_actor(&self->b, &self->fd, self->collector);
-	uint64_t a = usage(&self->a), b = usage(&self->b);
-
-	EXPECT_EQ(0, tell(&third, 'p'));
-	EXPECT_EQ(BYTES, info(self->fd).resident_bytes);
-	EXPECT_NEAR(a + BYTES, usage(&self->a));
-	EXPECT_NEAR(b, usage(&self->b));
-	end_actor(&third);
-}
-
-/* Where the owner is now pays, and not where it was when it made the arena. */
-TEST_F(cgroup, populate_charges_where_the_owner_is)
-{
-	uint64_t a = usage(&self->a), b = usage(&self->b);
-
-	EXPECT_EQ(0, tell(&self->owner, 'h'));
-	EXPECT_EQ(0, tell(&self->owner, 'M'));
-	EXPECT_EQ(0, tell(&self->owner, 'p'));
-	EXPECT_EQ(BYTES, info(self->fd).resident_bytes);
-	EXPECT_NEAR(a + BYTES / 2, usage(&self->a));
-	EXPECT_NEAR(b + BYTES / 2, usage(&self->b));
-}
-
 TEST_F(cgroup, all_is_given_back_at_the_end)
 {
 	uint64_t a = usage(&self->a);
 
 	EXPECT_EQ(0, tell(&self->owner, 't'));
-	EXPECT_EQ(0, tell(&self->other, 'l'));
 	close(self->fd);
 	end_actor(&self->owner);
 	/* The collector looks on, and holds nothing of it. */
@@ -248,108 +196,6 @@ TEST_F(cgroup, all_is_given_back_at_the_end)
 /* ------------------------------------------------------------------------------------------ */
 /* Too much                                                                                   */
 /* ------------------------------------------------------------------------------------------ */
-
-/* As much again as is lazy, under a limit that has room for one and a half. */
-static void fill_beside_lazy_pages(struct cgroup_self *self, const char *limit)
-{
-	struct tricolor_info i;
-
-	cgroup_set_bytes(&self->a, limit, BYTES + BYTES / 2);
-	EXPECT_EQ(0, tell(&self->owner, 't'));
-	EXPECT_EQ(0, tell(&self->other, 'l'));
-	EXPECT_EQ(BYTES, info(self->fd).lazy_bytes);
-	EXPECT_EQ(0, tell(&self->owner, 'a'));
-	i = info(self->fd);
-	EXPECT_LT(0, i.purged_bytes);
-	EXPECT_EQ(BYTES, i.purged_bytes + i.lazy_bytes);
-	EXPECT_EQ(i.lazy_bytes, i.resident_bytes);
-	EXPECT_EQ(0, cgroup_get(&self->a, "memory.events", "oom_kill"));
-}
-
-TEST_F(cgroup, lazy_pages_make_room_below_max)
-{
-	if (!has_feature(TRICOLOR_FEATURE_LAZY_MEMCG))
-		SKIP(return, "lazy pages do not know cgroups here (cgroup.memory=nokmem?)");
-	fill_beside_lazy_pages(self, "memory.max");
-}
-
-TEST_F(cgroup, lazy_pages_make_room_below_high)
-{
-	if (!has_feature(TRICOLOR_FEATURE_LAZY_MEMCG))
-		SKIP(return, "lazy pages do not know cgroups here (cgroup.memory=nokmem?)");
-	fill_beside_lazy_pages(self, "memory.high");
-}
-
-/* Lazy pages noted by an owner that is itself at its limit, by the owner, with all of it in use. */
-TEST_F(cgroup, lazy_at_the_limit)
-{
-	struct tricolor_info i;
-
-	cgroup_set_bytes(&self->a, "memory.max", BYTES + 4 * MiB);
-	EXPECT_EQ(0, tell(&self->owner, 't'));
-	EXPECT_EQ(0, tell(&self->owner, 'l'));
-	i = info(self->fd);
-	EXPECT_EQ(BYTES, i.purged_bytes + i.lazy_bytes + i.reclaimed_bytes);
-	EXPECT_EQ(0, tell(&self->owner, 'a'));
-	EXPECT_EQ(0, cgroup_get(&self->a, "memory.events", "oom_kill"));
-	/* Again and again: what is written to a lazy page makes it no less lazy. */
-	EXPECT_EQ(0, tell(&self->owner, 't'));
-	EXPECT_EQ(0, tell(&self->owner, 'l'));
-	EXPECT_EQ(0, tell(&self->owner, 'a'));
-	EXPECT_EQ(0, cgroup_get(&self->a, "memory.events", "oom_kill"));
-}
-
-TEST_F(cgroup, asked_for_memory)
-{
-	struct tricolor_info i;
-
-	if (!has_feature(TRICOLOR_FEATURE_LAZY_MEMCG))
-		SKIP(return, "lazy pages do not know cgroups here (cgroup.memory=nokmem?)");
-	EXPECT_EQ(0, tell(&self->owner, 't'));
-	EXPECT_EQ(0, tell(&self->other, 'l'));
-	/* EAGAIN says that it was less; the pages are what counts. */
-	cgroup_set(&self->a, "memory.reclaim", "8M");
-	i = info(self->fd);
-	EXPECT_LT(0, i.purged_bytes);
-	TH_LOG("8 MiB asked for, %llu KiB purged", (unsigned long long)i.purged_bytes >> 10);
-}
-
-/* The neighbour's trouble is not ours. */
-TEST_F(cgroup, pressure_next_door)
-{
-	uint64_t kills = cgroup_get(&self->b, "memory.events", "oom_kill");
-
-	if (!has_feature(TRICOLOR_FEATURE_LAZY_MEMCG))
-		SKIP(return, "lazy pages do not know cgroups here (cgroup.memory=nokmem?)");
-	EXPECT_EQ(0, tell(&self->owner, 't'));
-	EXPECT_EQ(0, tell(&self->other, 'l'));
-	cgroup_set(&self->b, "memory.swap.max", "0");
-	cgroup_set_bytes(&self->b, "memory.max", 16 * MiB);
-	EXPECT_EQ(-1, tell(&self->other, 'a'));
-	EXPECT_EQ(kills + 1, cgroup_get(&self->b, "memory.events", "oom_kill"));
-	EXPECT_EQ(0, info(self->fd).purged_bytes);
-	EXPECT_EQ(BYTES, info(self->fd).lazy_bytes);
-}
-
-/* An owner that has moved has memory in two cgroups: each that is short gets its own lazy pages taken. */
-TEST_F(cgroup, lazy_pages_of_two_cgroups)
-{
-	uint64_t half = BYTES / 2;
-
-	if (!has_feature(TRICOLOR_FEATURE_LAZY_MEMCG))
-		SKIP(return, "lazy pages do not know cgroups here (cgroup.memory=nokmem?)");
-	EXPECT_EQ(0, tell(&self->owner, 'h'));
-	EXPECT_EQ(0, tell(&self->owner, 'M'));
-	EXPECT_EQ(0, tell(&self->owner, 't'));
-	EXPECT_EQ(0, tell(&self->other, 'l'));
-	EXPECT_EQ(BYTES, info(self->fd).lazy_bytes);
-	cgroup_set(&self->b, "memory.reclaim", "8M");
-	EXPECT_LT(0, info(self->fd).purged_bytes);
-	/* The first half is A's, and whole. */
-	EXPECT_LE(half, lseek(self->collector, 0, SEEK_HOLE));
-	cgroup_set(&self->a, "memory.reclaim", "8M");
-	EXPECT_GT(half, lseek(self->collector, 0, SEEK_HOLE));
-}
 
 /* An owner that takes more than it may is killed; its collector sees that, and lives. */
 TEST_F(cgroup, owner_killed_for_memory)
@@ -368,40 +214,20 @@ TEST_F(cgroup, owner_killed_for_memory)
 	EXPECT_TRUE(WAIT_FOR(!info(self->collector).resident_bytes));
 }
 
-/* POPULATE beyond the limit fails or has the owner killed, but charges nobody else. */
-TEST_F(cgroup, populate_beyond_the_limit)
-{
-	struct actor third = start_actor(&self->b, &self->fd, self->collector);
-	uint64_t b = usage(&self->b);
-
-	cgroup_set(&self->a, "memory.swap.max", "0");
-	cgroup_set_bytes(&self->a, "memory.max", BYTES / 2);
-	EXPECT_NE(0, tell(&third, 'p'));
-	EXPECT_LE(info(self->fd).resident_bytes, BYTES / 2);
-	EXPECT_LE(usage(&self->b), b + SLACK);
-	end_actor(&third);
-}
-
 /* ------------------------------------------------------------------------------------------ */
 /* Cgroups that go                                                                            */
 /* ------------------------------------------------------------------------------------------ */
 
-/* The owner has moved on, and its old cgroup is removed while pages noted there are still lazy. */
-TEST_F(cgroup, removed_under_lazy_pages)
+/* Who made the arena is gone, and its cgroup is removed while pages are charged to it still. */
+TEST_F(cgroup, removed_under_pages)
 {
-	bool gone;
-
 	EXPECT_EQ(0, tell(&self->owner, 't'));
-	EXPECT_EQ(0, tell(&self->other, 'l'));
 	end_actor(&self->owner);
 	EXPECT_TRUE(cgroup_remove(&self->a));
-	EXPECT_EQ(0, reuse(self->fd, 0, BYTES / 4, &gone));
-	ASSERT_EQ(0, write_text("/proc/sys/vm/drop_caches", "2"));
-	EXPECT_EQ(0, reuse(self->fd, 0, BYTES / 2, &gone));
-	EXPECT_EQ(0, reclaim_lazy(self->fd, 0, BYTES));
-	ASSERT_EQ(0, write_text("/proc/sys/vm/drop_caches", "2"));
+	EXPECT_EQ(BYTES, info(self->fd).resident_bytes);
+	EXPECT_EQ(0, reclaim(self->collector, 0, BYTES / 2));
 	EXPECT_EQ(0, reclaim(self->fd, 0, BYTES));
-	EXPECT_EQ(0, info(self->fd).lazy_bytes);
+	EXPECT_EQ(0, info(self->fd).resident_bytes);
 }
 
 /* The number of cgroups that are removed and that something still refers to. */
@@ -418,38 +244,12 @@ TEST_F(cgroup, forgotten_under_a_collector)
 	uint64_t before = dying();
 
 	EXPECT_EQ(0, tell(&self->owner, 't'));
-	EXPECT_EQ(0, tell(&self->other, 'l'));
 	close(self->fd);
 	end_actor(&self->owner);
 	EXPECT_EQ(TRICOLOR_STATE_ORPHAN, info(self->collector).state);
 	EXPECT_TRUE(cgroup_remove(&self->a));
 	/* New pages are on lists of the processors for a while, which keep what is charged for them. */
 	EXPECT_TRUE(WAIT_FOR(!write_text("/proc/sys/vm/drop_caches", "1") && dying() <= before));
-}
-
-/* Pressure on the whole machine, as drop_caches makes it. */
-TEST_F(cgroup, pressure_everywhere)
-{
-	uint64_t i, filled = 0;
-	bool gone;
-	char *p = map_rw(self->fd, BYTES);
-
-	for (i = 0; i < BYTES / PAGE; i++)
-		fill_page(p + i * PAGE, i);
-	EXPECT_EQ(0, reclaim_lazy(self->collector, BYTES / 2, BYTES / 2));
-	EXPECT_TRUE(WAIT_FOR(!write_text("/proc/sys/vm/drop_caches", "2") &&
-			     info(self->fd).purged_bytes));
-	for (i = 0; i < BYTES / 2 / PAGE; i++)
-		ASSERT_TRUE(page_is(p + i * PAGE, i));
-	EXPECT_EQ(0, reuse(self->collector, BYTES / 2, BYTES / 2, &gone));
-	EXPECT_TRUE(gone);
-	for (i = BYTES / 2 / PAGE; i < BYTES / PAGE; i++) {
-		if (page_is(p + i * PAGE, i))
-			filled++;
-		else
-			ASSERT_TRUE(page_is_zero(p + i * PAGE));
-	}
-	EXPECT_EQ(BYTES / 2, info(self->fd).purged_bytes + filled * PAGE);
 }
 
 TEST_HARNESS_MAIN

@@ -12,7 +12,7 @@
 
 #define ARENAS 500
 /* Folder, attributes, uevent, and two links: see sysfs.c and device_add(). */
-#define NODES 28
+#define NODES 25
 #define UNACCOUNTED_MAX (16u << 10)
 
 struct slabs {

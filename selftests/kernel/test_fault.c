@@ -183,44 +183,6 @@ TEST_F(fault, reclaim)
 	} while (next_failure(self, &f) && (met(self, &f, reclaim(self->fd, 0, BYTES), 0), true));
 }
 
-/* No memory for the note: then the range is freed at once, and that is said. */
-TEST_F(fault, reclaim_lazy)
-{
-	struct failures f = { 0 };
-	struct tricolor_info i;
-	uint32_t flags;
-	int err;
-
-	memset(self->p, 1, BYTES);
-	while (next_failure(self, &f)) {
-		flags = 0;
-		err = range_call(self->fd, TRICOLOR_IOC_RECLAIM, TRICOLOR_RECLAIM_LAZY, 0, 64 * PAGE,
-				 &flags);
-		met(self, &f, err, 0);
-		EXPECT_EQ(0, err);
-		i = info(self->fd);
-		EXPECT_EQ(64 * PAGE, i.lazy_bytes + BYTES - i.resident_bytes);
-		if (!(flags & TRICOLOR_RANGE_EAGER))
-			EXPECT_EQ(64 * PAGE, i.lazy_bytes);
-		ASSERT_EQ(0, reuse(self->fd, 0, 64 * PAGE, NULL));
-		memset(self->p, 1, BYTES);
-	}
-	EXPECT_LT(0, f.met);
-}
-
-TEST_F(fault, populate)
-{
-	struct failures f = { 0 };
-	int err;
-
-	while (next_failure(self, &f)) {
-		err = range_call(self->fd, TRICOLOR_IOC_POPULATE, 0, 0, 16 * PAGE, NULL);
-		met(self, &f, err, -ENOSPC);
-		ASSERT_EQ(0, reclaim(self->fd, 0, BYTES));
-	}
-	EXPECT_LT(0, f.met);
-}
-
 TEST_F(fault, dirty)
 {
 	static const uint32_t flags[] = { TRICOLOR_DIRTY_START, 0 };

@@ -78,7 +78,6 @@ TEST_F(fdinfo, both_kinds_say_the_same)
 		EXPECT_TRUE(says(fds[i], "tricolor-dirty", "off"));
 		EXPECT_EQ(BYTES, number(fds[i], "tricolor-size"));
 		EXPECT_EQ(MiB, number(fds[i], "tricolor-resident"));
-		EXPECT_EQ(0, number(fds[i], "tricolor-lazy"));
 	}
 }
 

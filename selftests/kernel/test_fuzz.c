@@ -147,7 +147,6 @@ static int another_collector(struct worker *w)
 
 static int some_ranges(struct worker *w)
 {
-	static const unsigned long calls[] = { TRICOLOR_IOC(0x04), TRICOLOR_IOC(0x05), TRICOLOR_IOC(0x06) };
 	struct tricolor_range r[40];
 	struct tricolor_ranges v = { .size = sizeof(v), .flags = flags(w), .nr = (uint32_t)below(w, 40) };
 	uint32_t i;
@@ -158,7 +157,7 @@ static int some_ranges(struct worker *w)
 		r[i].length = one_in(w, 3) ? number(w) : (1 + below(w, 12)) * PAGE;
 	}
 	v.ranges = one_in(w, 20) ? (uintptr_t)place(w) : (uintptr_t)r;
-	return call(*slot(w), calls[below(w, 3)], &v);
+	return call(*slot(w), TRICOLOR_IOC_RECLAIM, &v);
 }
 
 static int some_dirty(struct worker *w)

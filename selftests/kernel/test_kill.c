@@ -37,24 +37,15 @@ static void any_call(int fd, uint64_t *seed)
 	uint64_t offset, bytes;
 
 	any_range(seed, &offset, &bytes);
-	switch (draw_below(seed, 7)) {
+	switch (draw_below(seed, 4)) {
 	case 0:
 		reclaim(fd, offset, bytes);
 		break;
 	case 1:
-		reclaim_lazy(fd, offset, bytes);
-		break;
-	case 2:
-		reuse(fd, offset, bytes, NULL);
-		break;
-	case 3:
 		dirty_call(fd, TRICOLOR_DIRTY_START, 0, BYTES, NULL, NULL);
 		break;
-	case 4:
+	case 2:
 		dirty_call(fd, 0, 0, BYTES, bits, NULL);
-		break;
-	case 5:
-		range_call(fd, TRICOLOR_IOC_POPULATE, 0, offset, bytes, NULL);
 		break;
 	default:
 		call(fd, TRICOLOR_IOC_PUBLISH, &pacer);
@@ -133,7 +124,6 @@ TEST_TIMEOUT(either_side, 240)
 			EXPECT_TRUE(pfd.revents & POLLHUP);
 			EXPECT_EQ(-ESHUTDOWN, reclaim(held, 0, PAGE));
 			EXPECT_TRUE(WAIT_FOR(!info(held).resident_bytes));
-			EXPECT_TRUE(WAIT_FOR(!info(held).lazy_bytes));
 			kill(other, SIGKILL);
 			EXPECT_EQ(128 + SIGKILL, wait_child(other));
 		} else {

@@ -112,13 +112,10 @@ static void use(void)
 	char *p = map_rw(fd, 4 * MiB), path[96], text[64];
 
 	memset(p, 1, MiB);
-	reclaim_lazy(collector, 0, MiB);
-	reuse(collector, 0, 16 * PAGE, NULL);
 	reclaim(collector, 0, 8 * PAGE);
 	dirty_call(collector, TRICOLOR_DIRTY_START, 0, 4 * MiB, NULL, NULL);
 	snprintf(path, sizeof(path), "/sys/class/tricolor/arena%u/state", id);
 	read_text(path, text, sizeof(text));
-	write_text("/proc/sys/vm/drop_caches", "2");
 	munmap(p, 4 * MiB);
 	close(fd);
 	close(collector);

@@ -2,7 +2,7 @@
 /*
  * test_netlink.c - the generic netlink family "tricolor": round trips, refusals, events
  *
- * Through libnl-genl-3, as the collector does.
+ * Through libnl-genl-3.
  */
 #include <sched.h>
 #include <sys/prctl.h>
@@ -60,11 +60,17 @@ struct said {
 	uint8_t cmd;
 	uint32_t id, flags, state, collectors, uid;
 	int32_t pid, gc_percent;
-	uint64_t bytes, resident, lazy, reclaimed, purged;
+	uint64_t bytes, resident, reclaimed;
 	int64_t limit;
 	bool complete;			/* each attribute was there */
 	uint32_t ids[256];
 };
+
+/* Numbers of attributes that there were once. */
+static bool is_unused(int attr)
+{
+	return attr == 9 || attr == 11;
+}
 
 static int on_message(struct nl_msg *m, void *arg)
 {
@@ -81,7 +87,7 @@ static int on_message(struct nl_msg *m, void *arg)
 		s->id = nla_get_u32(a[TRICOLOR_A_ARENA_ID]);
 	s->complete = true;
 	for (i = 1; i < TRICOLOR_A_ARENA_PAD; i++)
-		s->complete &= a[i] != NULL;
+		s->complete &= !!a[i] != is_unused(i);
 	if (!s->complete)
 		return NL_OK;
 	s->flags = nla_get_u32(a[TRICOLOR_A_ARENA_FLAGS]);
@@ -92,9 +98,7 @@ static int on_message(struct nl_msg *m, void *arg)
 	s->gc_percent = nla_get_s32(a[TRICOLOR_A_ARENA_GC_PERCENT]);
 	s->bytes = nla_get_u64(a[TRICOLOR_A_ARENA_BYTES]);
 	s->resident = nla_get_u64(a[TRICOLOR_A_ARENA_RESIDENT_BYTES]);
-	s->lazy = nla_get_u64(a[TRICOLOR_A_ARENA_LAZY_BYTES]);
 	s->reclaimed = nla_get_u64(a[TRICOLOR_A_ARENA_RECLAIMED_BYTES]);
-	s->purged = nla_get_u64(a[TRICOLOR_A_ARENA_PURGED_BYTES]);
 	s->limit = (int64_t)nla_get_u64(a[TRICOLOR_A_ARENA_MEMORY_LIMIT_BYTES]);
 	if (s->messages < 256)
 		s->ids[s->messages] = s->id;
@@ -175,7 +179,6 @@ TEST_F(netlink, get)
 
 	memset(p, 1, 16 * PAGE);
 	ASSERT_EQ(0, reclaim(self->fd, 0, 4 * PAGE));
-	ASSERT_EQ(0, reclaim_lazy(self->fd, 4 * PAGE, 4 * PAGE));
 	ASSERT_EQ(0, ask(self->sock, get_message(self, self->id), &s));
 	EXPECT_EQ(1, s.messages);
 	EXPECT_TRUE(s.complete);
@@ -187,8 +190,7 @@ TEST_F(netlink, get)
 	EXPECT_EQ(0, s.state);
 	EXPECT_EQ(1, s.collectors);
 	EXPECT_EQ(BYTES, s.bytes);
-	EXPECT_EQ(12 * PAGE, s.resident + s.purged);
-	EXPECT_EQ(4 * PAGE, s.lazy + s.purged);
+	EXPECT_EQ(12 * PAGE, s.resident);
 	EXPECT_EQ(4 * PAGE, s.reclaimed);
 	EXPECT_EQ(100, s.gc_percent);
 	EXPECT_EQ(INT64_MAX, s.limit);
@@ -209,7 +211,7 @@ TEST_F(netlink, get_refusals)
 	nla_put_u32(m, TRICOLOR_A_ARENA_MAX + 7, 1);
 	EXPECT_GT(0, ask(self->sock, m, &s));
 	/* Commands that are events only, and none at all. */
-	EXPECT_EQ(-EOPNOTSUPP, ask(self->sock, message(self, TRICOLOR_CMD_PURGE, 0), &s));
+	EXPECT_EQ(-EOPNOTSUPP, ask(self->sock, message(self, TRICOLOR_CMD_TUNABLES, 0), &s));
 	EXPECT_EQ(-EOPNOTSUPP, ask(self->sock, message(self, 200, 0), &s));
 	EXPECT_EQ(0, s.messages);
 }
@@ -293,7 +295,7 @@ TEST_F(netlink, set_refusals)
 	/* What can't be set is not silently ignored. */
 	m = set_message(self, self->id);
 	nla_put_s32(m, TRICOLOR_A_ARENA_GC_PERCENT, 50);
-	nla_put_u64(m, TRICOLOR_A_ARENA_LAZY_BYTES, 0);
+	nla_put_u64(m, TRICOLOR_A_ARENA_RESIDENT_BYTES, 0);
 	EXPECT_GT(0, ask(self->sock, m, &s));
 	ASSERT_EQ(0, call(self->collector, TRICOLOR_IOC_TUNABLES, &t));
 	EXPECT_EQ(0, t.sequence);
@@ -408,20 +410,6 @@ TEST_F(netlink, event_of_tunables)
 	snprintf(path, sizeof(path), "/sys/class/tricolor/arena%u/gc_percent", self->id);
 	ASSERT_EQ(0, write_text(path, "33"));
 	EXPECT_TRUE(event(l, TRICOLOR_CMD_TUNABLES, self->id, &s));
-	nl_socket_free(l);
-}
-
-TEST_F(netlink, event_of_pressure)
-{
-	struct nl_sock *l = listener();
-	struct said s;
-	char *p = map_rw(self->fd, BYTES);
-
-	memset(p, 1, BYTES);
-	ASSERT_EQ(0, reclaim_lazy(self->fd, 0, BYTES));
-	ASSERT_TRUE(WAIT_FOR(!write_text("/proc/sys/vm/drop_caches", "2") &&
-			     info(self->fd).purged_bytes));
-	EXPECT_TRUE(event(l, TRICOLOR_CMD_PURGE, self->id, &s));
 	nl_socket_free(l);
 }
 

@@ -8,13 +8,13 @@
  * The arena is cut into slices.  A slice has one thread of the owner that knows what is in its pages,
  * and checks it after each step.  One more slice is everybody's: there only the kernel's own order is
  * at stake.  Meanwhile a collector's process works on that slice and looks at the others, parts are
- * mapped and unmapped, and the kernel is made to take lazy pages.
+ * mapped and unmapped, and the kernel is made to give up what is clean.
  */
 #include <pthread.h>
 #include <stdatomic.h>
 #include <sys/uio.h>
 
-#include "cgroup.h"
+#include "arena.h"
 
 #define SLICE (4 * MiB)
 #define SLICE_PAGES (SLICE / PAGE)
@@ -33,7 +33,7 @@ FIXTURE(stress)
 	char *p;
 	struct shared *s;
 	uint64_t seed;
-	bool lazy, dirty;
+	bool dirty;
 };
 
 FIXTURE_SETUP(stress)
@@ -45,7 +45,6 @@ FIXTURE_SETUP(stress)
 	self->p = map_rw(self->fd, BYTES);
 	self->s = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	ASSERT_NE(MAP_FAILED, self->s);
-	self->lazy = has_feature(TRICOLOR_FEATURE_LAZY);
 	self->dirty = has_feature(TRICOLOR_FEATURE_DIRTY);
 }
 
@@ -79,26 +78,14 @@ struct worker {
 enum page_state {
 	ZERO,				/* a hole, or fresh */
 	FILLED,				/* as fill_page() */
-	LAZY,				/* one of these two */
 };
 
 static void check_page(struct worker *w, enum page_state *state, uint64_t i)
 {
 	char *p = w->self->p + (w->first + i) * PAGE;
-	bool filled = page_is(p, w->first + i), zero = page_is_zero(p);
 
-	/* A lazy page may go between the two looks: then it was filled at the first, zero after. */
-	if (state[i] == LAZY ? !filled && !zero && !page_is_zero(p) :
-	    state[i] == FILLED ? !filled : !zero)
-		bad(w->self->s, state[i] == LAZY ? "a lazy page is neither" :
-		    state[i] == FILLED ? "contents lost" : "not zero", w->first + i, w->seed);
-}
-
-static bool is_hole(struct stress_self *self, uint64_t page)
-{
-	off_t at = (off_t)(page * PAGE);
-
-	return lseek(self->collector, at, SEEK_DATA) != at;
+	if (state[i] == FILLED ? !page_is(p, w->first + i) : !page_is_zero(p))
+		bad(w->self->s, state[i] == FILLED ? "contents lost" : "not zero", w->first + i, w->seed);
 }
 
 static void *work(void *arg)
@@ -107,7 +94,6 @@ static void *work(void *arg)
 	struct worker *w = arg;
 	struct stress_self *self = w->self;
 	uint64_t from, n, i, offset, bytes;
-	bool gone;
 	int err;
 
 	while (!atomic_load(&self->s->stop)) {
@@ -116,10 +102,9 @@ static void *work(void *arg)
 		offset = (w->first + from) * PAGE;
 		bytes = n * PAGE;
 		err = 0;
-		switch (draw_below(&w->seed, 8)) {
+		switch (draw_below(&w->seed, 5)) {
 		case 0:
 		case 1:
-			err = reuse(self->fd, offset, bytes, NULL);
 			for (i = from; i < from + n; i++) {
 				fill_page(self->p + (w->first + i) * PAGE, w->first + i);
 				state[i] = FILLED;
@@ -131,37 +116,12 @@ static void *work(void *arg)
 				state[i] = ZERO;
 			break;
 		case 3:
-			if (!self->lazy)
-				break;
-			err = reclaim_lazy(self->fd, offset, bytes);
-			for (i = from; i < from + n; i++)
-				if (state[i] == FILLED)
-					state[i] = LAZY;
-			break;
-		case 4:
-			err = reuse(self->fd, offset, bytes, &gone);
-			/* Whatever is there now stays. */
-			for (i = from; !err && i < from + n; i++) {
-				check_page(w, state, i);
-				if (state[i] == LAZY)
-					state[i] = page_is(self->p + (w->first + i) * PAGE,
-							   w->first + i) ? FILLED : ZERO;
-				if (state[i] == ZERO && !gone &&
-				    is_hole(self, w->first + i))
-					bad(self->s, "a hole that was not told", w->first + i,
-					    w->seed);
-			}
-			break;
-		case 5:
 			if (madvise(self->p + offset, bytes, MADV_DONTNEED))
 				err = -errno;
 			break;
-		case 6:
+		default:
 			if (madvise(self->p + offset, bytes, MADV_PAGEOUT))
 				err = -errno;
-			break;
-		default:
-			err = range_call(self->fd, TRICOLOR_IOC_POPULATE, 0, offset, bytes, NULL);
 			break;
 		}
 		if (err)
@@ -201,15 +161,18 @@ static void *remap(void *arg)
 /* The collector, and the kernel                                                              */
 /* ------------------------------------------------------------------------------------------ */
 
-/* Have all shrinkers called, without a line for each time in the kernel's log. */
-static int shrink(void)
+/*
+ * Have the kernel give up all pages that look clean: what was written must not.  Without a line for
+ * each time in its log.
+ */
+static int drop_what_is_clean(void)
 {
 	static bool quiet;
 
 	if (!quiet && write_text("/proc/sys/vm/drop_caches", "4"))
 		return -1;
 	quiet = true;
-	return write_text("/proc/sys/vm/drop_caches", "2");
+	return write_text("/proc/sys/vm/drop_caches", "3");
 }
 
 static sigjmp_buf faulted;
@@ -244,36 +207,28 @@ static void collect(struct stress_self *self, uint64_t seed)
 		from = draw_below(&seed, SLICE_PAGES);
 		n = draw_below(&seed, SLICE_PAGES - from < 64 ? SLICE_PAGES - from : 64) + 1;
 		err = 0;
-		switch (draw_below(&seed, 9)) {
+		switch (draw_below(&seed, 6)) {
 		case 0:
 			err = reclaim(self->collector, SHARED + from * PAGE, n * PAGE);
 			break;
 		case 1:
-		case 2:
-			if (self->lazy)
-				err = reclaim_lazy(self->collector, SHARED + from * PAGE, n * PAGE);
-			break;
-		case 3:
-			err = reuse(self->collector, SHARED + from * PAGE, n * PAGE, NULL);
-			break;
-		case 4:
 			if (self->dirty)
 				err = dirty_call(self->collector, TRICOLOR_DIRTY_START, 0, BYTES,
 						 NULL, NULL);
 			break;
-		case 5:
+		case 2:
 			if (!self->dirty)
 				break;
 			err = dirty_call(self->collector, 0, 0, BYTES, bits, NULL);
 			if (err == -ENODATA)
 				err = 0;
 			break;
-		case 6:
+		case 3:
 			if (pread(self->collector, buffer, PAGE,
 				  (off_t)(draw_below(&seed, BYTES / PAGE) * PAGE)) != PAGE)
 				err = -errno;
 			break;
-		case 7:
+		case 4:
 			look(q + draw_below(&seed, BYTES), false);
 			break;
 		default:
@@ -306,7 +261,7 @@ static void run(struct stress_self *self, bool press)
 		ASSERT_EQ(0, pthread_create(&w[i].thread, NULL, i < WORKERS ? work : remap, &w[i]));
 	}
 	while (now_ns() < end && !atomic_load(&self->s->stop)) {
-		if (press && shrink())
+		if (press && drop_what_is_clean())
 			bad(self->s, "drop_caches", 0, 0);
 		usleep(press ? 3000 : 100000);
 	}
@@ -323,43 +278,9 @@ TEST_F(stress, calm)
 	run(self, false);
 }
 
-TEST_F(stress, with_lazy_pages_taken)
+TEST_F(stress, while_clean_pages_go)
 {
 	run(self, true);
-	if (self->lazy)
-		EXPECT_LT(0, info(self->fd).purged_bytes);
-}
-
-/* The owner lives under a limit that its pages just exceed. */
-TEST_F(stress, under_a_limit)
-{
-	struct cgroup c;
-	pid_t pid;
-
-	REQUIRE_CGROUPS();
-	/* Before the question: the kernel begins to count its own memory with the first cgroup. */
-	c = cgroup_new("stress");
-	if (!has_feature(TRICOLOR_FEATURE_LAZY_MEMCG)) {
-		cgroup_remove(&c);
-		SKIP(return, "lazy pages do not know cgroups here (cgroup.memory=nokmem?)");
-	}
-	cgroup_set_bytes(&c, "memory.high", BYTES / 2);
-	pid = fork();
-	if (!pid) {
-		int fd;
-
-		th.failed = false;
-		cgroup_enter(&c);
-		/* Its own arena: the one of the set-up was made outside. */
-		fd = new_arena(BYTES, 0, NULL);
-		self->collector = new_collector(fd);
-		self->fd = fd;
-		self->p = map_rw(fd, BYTES);
-		run(self, false);
-		_exit(th.failed);
-	}
-	EXPECT_EQ(0, wait_child(pid));
-	EXPECT_TRUE(cgroup_remove(&c));
 }
 
 /* Arenas made and dropped by many at once, the owner's side first or the collector's. */
@@ -375,15 +296,15 @@ static void come_and_go(struct stress_self *self, uint64_t seed)
 		*p = 1;
 		if (draw_below(&seed, 2))
 			close(fd), fd = -1;
-		if (self->lazy && (fd >= 0 || collector >= 0))
-			reclaim_lazy(fd >= 0 ? fd : collector, 0, PAGE);
+		if (fd >= 0 || collector >= 0)
+			reclaim(fd >= 0 ? fd : collector, 0, PAGE);
 		munmap(p, PAGE);
 		if (fd >= 0)
 			close(fd);
 		if (collector >= 0) {
 			if (!(info(collector).state & TRICOLOR_STATE_ORPHAN))
 				bad(self->s, "orphan", 0, seed);
-			reclaim_lazy(collector, 0, PAGE);
+			reclaim(collector, 0, PAGE);
 			close(collector);
 		}
 		atomic_fetch_add(&self->s->steps, 1);
@@ -407,7 +328,7 @@ TEST_F(stress, arenas_come_and_go)
 		}
 	}
 	for (i = (e ? atoi(e) : 8) * 10; i && !atomic_load(&self->s->stop); i--) {
-		shrink();
+		drop_what_is_clean();
 		usleep(100000);
 	}
 	atomic_store(&self->s->stop, true);

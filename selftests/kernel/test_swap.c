@@ -206,34 +206,6 @@ TEST_F(swap, a_full_cgroup_is_no_hole)
 	EXPECT_TRUE(cgroup_remove(&b));
 }
 
-/* Lazy pages: each is as it was or zero, whether the kernel purged it or swapped it out. */
-TEST_F(swap, lazy_pages)
-{
-	uint64_t i, filled = 0;
-	bool gone;
-
-	fill(self);
-	ASSERT_EQ(0, reclaim_lazy(self->collector, 0, BYTES / 2));
-	swap_out(self);
-	for (i = PAGES / 2; i < PAGES; i++)
-		ASSERT_TRUE(page_is(self->p + i * PAGE, i));
-	ASSERT_EQ(0, reuse(self->collector, 0, BYTES / 2, &gone));
-	for (i = 0; i < PAGES / 2; i++) {
-		if (page_is(self->p + i * PAGE, i))
-			filled++;
-		else
-			ASSERT_TRUE(page_is_zero(self->p + i * PAGE));
-	}
-	EXPECT_EQ(gone, filled != PAGES / 2);
-	TH_LOG("%llu of %llu lazy pages kept, %llu KiB purged", (unsigned long long)filled,
-	       PAGES / 2, (unsigned long long)info(self->fd).purged_bytes >> 10);
-	/* Kept for good now. */
-	fill(self);
-	swap_out(self);
-	for (i = 0; i < PAGES; i++)
-		ASSERT_TRUE(page_is(self->p + i * PAGE, i));
-}
-
 TEST_F(swap, dirty_tracking_loses_nothing)
 {
 	static uint64_t bits[PAGES / 64];

@@ -89,14 +89,13 @@ static const struct {
 	{ "budget_bytes", 0400 },	{ "collectors", 0400 },
 	{ "cycles", 0400 },		{ "gc_cpu_ppm", 0400 },
 	{ "gc_percent", 0600 },		{ "goal_bytes", 0400 },
-	{ "interrupted_max_ns", 0400 },	{ "lazy_bytes", 0400 },
-	{ "limiter", 0400 },		{ "live_bytes", 0400 },
-	{ "mark_cpu_ns", 0400 },	{ "memory_limit_bytes", 0600 },
-	{ "owner", 0400 },		{ "owner_uid", 0400 },
-	{ "phase", 0400 },		{ "purged_bytes", 0400 },
+	{ "interrupted_max_ns", 0400 },	{ "limiter", 0400 },
+	{ "live_bytes", 0400 },		{ "mark_cpu_ns", 0400 },
+	{ "memory_limit_bytes", 0600 },	{ "owner", 0400 },
+	{ "owner_uid", 0400 },		{ "phase", 0400 },
 	{ "reclaimed_bytes", 0400 },	{ "resident_bytes", 0400 },
-	{ "reused_bytes", 0400 },	{ "size_bytes", 0400 },
-	{ "state", 0400 },		{ "trigger_bytes", 0400 },
+	{ "size_bytes", 0400 },		{ "state", 0400 },
+	{ "trigger_bytes", 0400 },
 };
 #define FILES (sizeof(files) / sizeof(files[0]))
 
@@ -233,7 +232,7 @@ TEST_F(sysfs, of_a_new_arena)
 	EXPECT_EQ(1, number(self, "collectors"));
 	EXPECT_EQ(BYTES, number(self, "size_bytes"));
 	EXPECT_EQ(0, number(self, "resident_bytes"));
-	EXPECT_EQ(0, number(self, "lazy_bytes"));
+	EXPECT_EQ(0, number(self, "reclaimed_bytes"));
 	EXPECT_EQ(0, number(self, "cycles"));
 	EXPECT_STREQ("100", value(self, "gc_percent"));
 	EXPECT_STREQ("none", value(self, "memory_limit_bytes"));
@@ -275,12 +274,9 @@ TEST_F(sysfs, memory)
 
 	memset(p, 1, 16 * PAGE);
 	EXPECT_EQ(16 * PAGE, number(self, "resident_bytes"));
-	ASSERT_EQ(0, reclaim_lazy(self->fd, 0, 8 * PAGE));
-	EXPECT_EQ(8 * PAGE, number(self, "lazy_bytes") + number(self, "purged_bytes"));
-	ASSERT_EQ(0, reuse(self->fd, 0, 2 * PAGE, NULL));
-	EXPECT_EQ(2 * PAGE, number(self, "reused_bytes") + number(self, "purged_bytes"));
 	ASSERT_EQ(0, reclaim(self->fd, 8 * PAGE, 4 * PAGE));
 	EXPECT_EQ(4 * PAGE, number(self, "reclaimed_bytes"));
+	EXPECT_EQ(12 * PAGE, number(self, "resident_bytes"));
 }
 
 TEST_F(sysfs, what_the_collector_publishes)

@@ -119,35 +119,8 @@ TEST_F(trace, reclaim)
 	char *p = map_rw(fd, BYTES);
 
 	memset(p, 1, 16 * PAGE);
-	ASSERT_EQ(0, ranges_call(fd, TRICOLOR_IOC_RECLAIM, 0, r, 2, NULL));
+	ASSERT_EQ(0, reclaim_ranges(fd, r, 2, NULL));
 	EXPECT_LINE(self, "tricolor_reclaim", "arena=%u ranges=2 bytes=8192", id);
-	ASSERT_EQ(0, reclaim_lazy(fd, PAGE, 4 * PAGE));
-	EXPECT_LINE(self, "tricolor_reclaim_lazy", "arena=%u ranges=1 bytes=16384", id);
-	ASSERT_EQ(0, reuse(fd, PAGE, PAGE, NULL));
-	EXPECT_LINE(self, "tricolor_reuse", "arena=%u ranges=1 bytes=4096", id);
-	EXPECT_TRUE(WAIT_FOR(!write_text("/proc/sys/vm/drop_caches", "2") &&
-			     info(fd).purged_bytes));
-	EXPECT_LINE(self, "tricolor_purge", "arena=%u bytes=", id);
-}
-
-/* Chunks that note lazy memory are forgotten in batches, with the lock let go of between them. */
-TEST_F(trace, drop)
-{
-	uint64_t bytes = 32 * MiB, chunks = bytes / (32 * PAGE);
-	uint32_t id;
-	int fd = new_arena(bytes, 0, &id), collector = new_collector(fd), batches;
-	char *p = map_rw(fd, bytes);
-
-	memset(p, 1, bytes);
-	ASSERT_EQ(0, reclaim_lazy(fd, 0, bytes));
-	ASSERT_EQ(bytes, info(fd).lazy_bytes);
-	munmap(p, bytes);
-	close(fd);
-	EXPECT_EQ(0, info(collector).lazy_bytes);
-	batches = lines(self, "tricolor_drop", "arena=");
-	EXPECT_EQ((int)chunks / 64, batches);
-	EXPECT_EQ(batches, lines(self, "tricolor_drop", "chunks=64 bytes=8388608"));
-	close(collector);
 }
 
 TEST_F(trace, dirty)

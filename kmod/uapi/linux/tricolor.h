@@ -15,9 +15,9 @@
  *             or EFAULT in a system call.  pread() reads holes as zeros; lseek() with SEEK_DATA and
  *             SEEK_HOLE finds them.
  *
- * poll(): an owner's descriptor has POLLIN while there is a collector's descriptor, and POLLPRI
- * when lazily freed memory was taken since its last TRICOLOR_IOC_INFO.  A collector's has POLLPRI
- * when a tunable was set since its last TRICOLOR_IOC_TUNABLES, and POLLHUP once the owner is gone.
+ * poll(): an owner's descriptor has POLLIN while there is a collector's descriptor.  A collector's
+ * has POLLPRI when a tunable was set since its last TRICOLOR_IOC_TUNABLES, and POLLHUP once the
+ * owner is gone.
  *
  * Structures.  Each begins with its `size` in bytes, set by the caller to the sizeof it was
  * compiled with.  They only ever grow at the end.  A module that is newer takes missing fields as
@@ -54,9 +54,13 @@
  * Raised when something changes that old users would trip over.
  *
  *	2	no /dev/tricolorctl, no LIST (0x10) and ATTACH (0x11), no flag for owners that admit no
- *		strangers (bit 1 of tricolor_create.flags); these numbers are not used again
+ *		strangers (bit 1 of tricolor_create.flags)
+ *	3	no lazy freeing, no REUSE (0x05) and POPULATE (0x06); tricolor_info ends with
+ *		reclaimed_bytes, and lazy_bytes before that is gone
+ *
+ * Numbers of calls and bits that are gone are not used again.
  */
-#define TRICOLOR_VERSION	2
+#define TRICOLOR_VERSION	3
 
 /* The size is in the structure, and not in the number of the call.  Both: owner and collector. */
 #define TRICOLOR_IOC(nr)	_IO(0xc7, nr)
@@ -66,18 +70,12 @@
 #define TRICOLOR_IOC_COLLECTOR	TRICOLOR_IOC(0x02)	/* owner: struct tricolor_collector */
 #define TRICOLOR_IOC_INFO	TRICOLOR_IOC(0x03)	/* both: struct tricolor_info */
 #define TRICOLOR_IOC_RECLAIM	TRICOLOR_IOC(0x04)	/* both: struct tricolor_ranges */
-#define TRICOLOR_IOC_REUSE	TRICOLOR_IOC(0x05)	/* both: struct tricolor_ranges */
-#define TRICOLOR_IOC_POPULATE	TRICOLOR_IOC(0x06)	/* owner: struct tricolor_ranges */
 #define TRICOLOR_IOC_DIRTY	TRICOLOR_IOC(0x07)	/* both: struct tricolor_dirty */
 #define TRICOLOR_IOC_PUBLISH	TRICOLOR_IOC(0x08)	/* collector: struct tricolor_pacer */
 #define TRICOLOR_IOC_TUNABLES	TRICOLOR_IOC(0x09)	/* collector: struct tricolor_tunables */
 
 /* Bits of tricolor_query.features: what this module on this kernel can do. */
 #define TRICOLOR_FEATURE_RECLAIM	(1ull << 0)	/* TRICOLOR_IOC_RECLAIM */
-#define TRICOLOR_FEATURE_LAZY		(1ull << 1)	/* … with TRICOLOR_RECLAIM_LAZY */
-#define TRICOLOR_FEATURE_LAZY_MEMCG	(1ull << 2)	/* lazy pages are taken at a cgroup's
-							 * limit too; not with
-							 * cgroup.memory=nokmem */
 #define TRICOLOR_FEATURE_DIRTY		(1ull << 3)	/* TRICOLOR_IOC_DIRTY */
 #define TRICOLOR_FEATURE_HUGE		(1ull << 4)	/* TRICOLOR_CREATE_HUGE */
 #define TRICOLOR_FEATURE_SYSFS		(1ull << 5)	/* /sys/class/tricolor */
@@ -122,7 +120,7 @@ struct tricolor_collector {
 #define TRICOLOR_STATE_DIRTY		(1u << 1)	/* dirty pages are tracked */
 
 /*
- * Bytes are a snapshot.  Swapped-out pages are not resident.  A lazy page is resident.
+ * Bytes are a snapshot.  Swapped-out pages are not resident.
  */
 struct tricolor_info {
 	__u32 size;
@@ -135,56 +133,33 @@ struct tricolor_info {
 	__u32 owner_uid;		/* (out) in the caller's user namespace */
 	__u64 bytes;			/* (out) size */
 	__u64 resident_bytes;		/* (out) */
-	__u64 lazy_bytes;		/* (out) freed lazily, neither taken nor reused yet */
-	__u64 reclaimed_bytes;		/* (out) freed by TRICOLOR_IOC_RECLAIM at once, in total */
-	__u64 purged_bytes;		/* (out) freed lazily, and taken by the kernel, in total */
-	__u64 reused_bytes;		/* (out) freed lazily, and reused before that, in total */
+	__u64 reclaimed_bytes;		/* (out) freed by TRICOLOR_IOC_RECLAIM, in total */
 };
 
 /* One range of an arena. */
 struct tricolor_range {
-	__u64 offset;			/* both: multiples of the arena's page size */
+	__u64 offset;			/* both: multiples of 4 KiB */
 	__u64 length;			/* 0: nothing to do */
 	__s32 result;			/* (out) 0, or a negative errno */
-	__u32 flags;			/* (out) TRICOLOR_RANGE_* */
+	__u32 flags;			/* (out) 0 */
 };
-
-/* REUSE: some page of the range has no contents any more, and reads as zeros. */
-#define TRICOLOR_RANGE_GONE	(1u << 0)
-/* RECLAIM, lazy: (some of) the range was freed at once after all, for want of memory to note it. */
-#define TRICOLOR_RANGE_EAGER	(1u << 1)
-
-/* RECLAIM: leave the memory where it is until the kernel needs it, or TRICOLOR_IOC_REUSE. */
-#define TRICOLOR_RECLAIM_LAZY	(1u << 0)
 
 /*
  * A vector of ranges, done in order.  The call succeeds if it could look at all of them; each says
  * for itself how it went.  Whatever it returns, `done` of them have been done.
  *
- * RECLAIM frees the memory of the ranges.  Eagerly: they are holes when the call returns.  Lazily:
- * from the call on the contents of each page may be replaced by zeros at any moment, for good, as
- * long as the page is not reused.  The pages stay mapped; they may be written, which does not keep
- * them.
+ * RECLAIM frees the memory of the ranges: they are holes when the call returns.  The pages stay
+ * mapped, and are given new memory when they are touched.
  *
- * REUSE ends that: when it returns, the pages of the ranges are kept again, lazy or not before,
- * and TRICOLOR_RANGE_GONE says whether any page has no memory.  With pages that are written before
- * REUSE what was written may be lost.  One that is touched after it was taken, if only to be read, has
- * memory again, of zeros, and is not GONE: whoever wants to know leaves it alone until REUSE.
- *
- * POPULATE gives memory to holes in the ranges, charged to the cgroup in which the process is that
- * made the arena; or if that is gone, to the caller's.
- *
- * With TRICOLOR_CREATE_HUGE, lazy ranges (and those of REUSE) are multiples of 2 MiB; others need
- * only be multiples of 4 KiB, but cut 2 MiB pages into small ones.
+ * With TRICOLOR_CREATE_HUGE, ranges that are no multiples of 2 MiB cut large pages into small ones.
  */
 struct tricolor_ranges {
 	__u32 size;
-	__u32 flags;			/* RECLAIM: TRICOLOR_RECLAIM_*; else 0 */
+	__u32 flags;			/* 0 */
 	__u32 nr;			/* number of ranges, at most tricolor_query.max_ranges */
 	__u32 done;			/* (out) */
 	__u64 ranges;			/* pointer to struct tricolor_range[nr] */
-	__u64 bytes;			/* (out) RECLAIM: bytes freed at once (lazy: noted), about;
-					 * REUSE: bytes that were still there; POPULATE: 0 */
+	__u64 bytes;			/* (out) bytes that were freed, about */
 };
 
 /* Forget what was written so far, and track the range from now on. */

@@ -3,7 +3,7 @@
  * tricolor_netlink.h - numbers of the generic netlink family "tricolor"
  *
  * The specification is Documentation/netlink/tricolor.yaml, which says what each means; a test
- * compares the two.
+ * compares the two.  Numbers that are gone are not used again: attributes 9 and 11, command 6.
  */
 #ifndef _UAPI_LINUX_TRICOLOR_NETLINK_H
 #define _UAPI_LINUX_TRICOLOR_NETLINK_H
@@ -21,10 +21,8 @@ enum {
 	TRICOLOR_A_ARENA_COLLECTORS,
 	TRICOLOR_A_ARENA_BYTES,
 	TRICOLOR_A_ARENA_RESIDENT_BYTES,
-	TRICOLOR_A_ARENA_LAZY_BYTES,
-	TRICOLOR_A_ARENA_RECLAIMED_BYTES,
-	TRICOLOR_A_ARENA_PURGED_BYTES,
-	TRICOLOR_A_ARENA_GC_PERCENT,
+	TRICOLOR_A_ARENA_RECLAIMED_BYTES = 10,
+	TRICOLOR_A_ARENA_GC_PERCENT = 12,
 	TRICOLOR_A_ARENA_MEMORY_LIMIT_BYTES,
 	TRICOLOR_A_ARENA_PAD,
 	__TRICOLOR_A_ARENA_MAX,
@@ -37,7 +35,6 @@ enum {
 	TRICOLOR_CMD_ARENA_NEW,
 	TRICOLOR_CMD_ARENA_GONE,
 	TRICOLOR_CMD_TUNABLES,
-	TRICOLOR_CMD_PURGE,
 	__TRICOLOR_CMD_MAX,
 	TRICOLOR_CMD_MAX = __TRICOLOR_CMD_MAX - 1
 };
