@@ -18,15 +18,18 @@ struct run_collector {
 
 /**
  * Start it and wait until it listens.  @settings: options for it, ends with NULL.  @mask: the
- * signals that are to be blocked in it.  False: what stood in the way was said.
+ * signals that are to be blocked in it.  False: an error message was printed.
  */
 bool run_collector_start(struct run_collector *c, const char *const *settings,
 			 const sigset_t *mask);
 
-/** No more clients will come.  True: it has ended; false: some are left, and it ends with them. */
+/**
+ * Tell it that no more clients will come.  True: it has ended.  False: clients are left, and it
+ * ends when they do.
+ */
 bool run_collector_release(struct run_collector *c);
 
-/** After that: wait until it has ended. */
+/** Wait until it has ended; after run_collector_release(). */
 void run_collector_wait(struct run_collector *c);
 
 /** Close all descriptors from 3 on but those of @c, and @fd. */

@@ -27,12 +27,16 @@ struct run_end {
 	struct run_end_level before[RUN_END_LEVELS];
 };
 
-/** Before the program goes: it is, or will be, in the group at @dir; "": in ours. */
+/**
+ * Read the counters before the program runs.  @dir: the group that it is, or will be, in; "": the
+ * group of this process.
+ */
 void run_end_begin(struct run_end *e, const char *dir);
 
 /**
- * It has ended with wait status @status: say so if it was killed, and if others of its group were,
- * while the collector at @socket still knows what their heaps had.
+ * The program has ended with wait status @status.  Print a message if it was killed, and for each
+ * other process of its group that was, with the last figures of their heaps, which the collector at
+ * @socket remembers for a while.
  */
 void run_end_say(const struct run_end *e, const char *name, pid_t pid, int status,
 		 const char *socket);

@@ -11,13 +11,17 @@
 
 struct run_keeper {
 	pid_t pid;
-	int fd;				/* at its end when we are */
+	int fd;				/* a pipe; its end of file tells the keeper that we have
+					 * ended */
 };
 
-/** False: there is none, and what stood in the way was said. */
+/** Start it.  False: an error message was printed. */
 bool run_keeper_start(struct run_keeper *k, struct run_group *g, struct run_collector *c);
 
-/** Our work is done; @tidy: and nothing is left.  Otherwise it stays until nothing is. */
+/**
+ * This process is about to end.  @tidy: everything is removed already; otherwise the keeper removes
+ * the rest when nobody uses it any more.
+ */
 void run_keeper_end(struct run_keeper *k, bool tidy);
 
 #endif

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* run_program.h - a program that this one stands for: its signals, its exit status */
+/* run_program.h - running a program with this process in its place for signals and exit status */
 #ifndef TRICOLOR_RUN_PROGRAM_H
 #define TRICOLOR_RUN_PROGRAM_H
 
@@ -17,24 +17,24 @@ struct run_program {
 };
 
 /**
- * Of a parser for argp: the arguments are a program and its own.  ARGP_ERR_UNKNOWN: @key is
- * something else.
+ * For a parser of argp whose arguments are a program and the program's own arguments.
+ * ARGP_ERR_UNKNOWN: @key is neither.
  */
 error_t run_program_option(int key, struct argp_state *state, char ***program);
 
 /** Block the signals that are passed on.  @old: as it was, for the program and the collector. */
 void run_program_block_signals(sigset_t *old);
 
-/** A child that waits, and will be @argv.  False: what stood in the way was said. */
+/** Fork a child that waits, and will execute @argv.  False: an error message was printed. */
 bool run_program_fork(struct run_program *p, char **argv, const sigset_t *mask);
 
 /**
- * Let it go, with @socket as TRICOLOR_SOCKET; NULL: the environment's.  0, or the exit status for
- * why it could not: that was said.
+ * Have the child execute the program, with @socket as TRICOLOR_SOCKET; NULL: that of the
+ * environment.  Returns 0; or, after an error message, the exit status that stands for the error.
  */
 int run_program_go(struct run_program *p, const char *socket, const char *name);
 
-/** It is not to go. */
+/** End the child without executing the program. */
 void run_program_cancel(struct run_program *p);
 
 /** Pass signals on until it has ended.  Returns its wait status. */

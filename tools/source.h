@@ -43,23 +43,23 @@ struct source_frame {
 	uint64_t vaddr;			/* of the instruction, as in its module's file */
 };
 
-/** Whether files and lines can be found at all: it was built with libdw. */
+/** Whether files and lines can be found at all: this program was built with libdw. */
 bool source_is_known(void);
 
 /**
- * The function that executed the instruction, then its callers.  Returns how many; 0: no module has
- * it.
+ * Fill in the function that executed the instruction, and then its callers.  Returns how many
+ * frames that are; 0: the instruction is in no known module.
  */
 size_t source_find(const struct source_state *state, struct source_frame *frames, size_t most);
 
 /**
- * The frame to blame: the innermost of the program, as far as it can be told from the C library.
+ * The frame that a report should name: the innermost one that is not in the C library.
  */
 const struct source_frame *source_blame(const struct source_frame *frames, size_t n);
 
 /**
- * The line of the instruction at @vaddr of the object @path; of one that is inlined from a system
- * header, or ours, the line of the call.  False: nothing is known.
+ * The line of the instruction at @vaddr of the object @path.  If it was inlined from a system
+ * header, or from tricolor.h, this is the line of the call.  False: not known.
  */
 bool source_line(const char *path, uint64_t vaddr, struct source_frame *frame);
 

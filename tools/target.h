@@ -6,8 +6,8 @@
 #include "collector.h"
 
 /**
- * Find the arena that @text names, on any collector or that at @socket, and ask for @op about it.
- * Returns 0 with @answer filled in, or 1: what is wrong was said.
+ * Find the arena that @text names, of any collector or of the one at @socket, and send request @op
+ * about it.  Returns 0 with @answer filled in, or 1 after an error message.
  * @text: COLLECTOR.NUMBER as `tricolor list` prints it, or the PID of a process.
  */
 int target_ask(const char *socket, const char *text, enum control_op op, int64_t value,

@@ -20,7 +20,10 @@ struct target_options {
 	unsigned int given;
 };
 
-/** Does not return for a mistake or --help.  @usage: names of the arguments; @doc: a sentence. */
+/**
+ * Parse the command line; ends the program after a mistake or --help.  @usage: names of the
+ * arguments; @doc: a sentence for the help text.
+ */
 void target_options_parse(struct target_options *o, unsigned int wanted, const char *usage,
 			  const char *doc, int argc, char **argv);
 

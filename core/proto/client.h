@@ -6,10 +6,10 @@
  * speak another protocol: core/proto/control.h.)  The agent says HELLO with the arena's descriptor
  * and those of its control groups; the collector says WELCOME or REFUSE.
  *
- * A WELCOME of kind TRI_WELCOME_MARKS means: I mark this heap.  The agent sends a REQUEST, empty or
- * not: until it has that the collector writes nothing into the arena.  From then on the collector
- * asks for handshakes one at a time and the agent answers each with ANSWER; the agent may send
- * REQUEST at any time.
+ * A WELCOME of kind TRI_WELCOME_MARKS means: I mark this heap.  The agent sends a REQUEST, which
+ * may ask for nothing; until the collector has received it, it writes nothing into the arena.  From
+ * then on the collector asks for handshakes, one at a time, and the agent answers each with ANSWER.
+ * The agent may send REQUEST at any time.
  *
  * A WELCOME of kind TRI_WELCOME_POLICY means: I decide about limits, and the heap needs a marker,
  * which is a tricolord that the agent starts (its own, or the one whose descriptor came with
@@ -19,7 +19,7 @@
  * daemon/clients/link.h.  A marker whose link has ended goes on alone, and says POLICY_GONE; the
  * agent looks for another policy then.
  *
- * An end of file is the death of the other side.
+ * An end of file means that the other side has ended.
  */
 #ifndef TRI_CORE_CLIENT_H
 #define TRI_CORE_CLIENT_H
@@ -66,9 +66,9 @@ enum {
 };
 
 /*
- * What a descriptor that comes with HELLO is: one of these, and from TRI_FD_LEVEL on how many
- * groups up from the client's own (0: its own).  In v1 and v2 the files that answer the same
- * question have the same kind.
+ * What a descriptor that comes with HELLO is: one of these kinds, plus TRI_FD_LEVEL times the
+ * number of groups that its group lies above the client's own (0: the client's own).  Files of v1
+ * and v2 that answer the same question have the same kind.
  */
 enum tri_fd_kind {
 	TRI_FD_NONE,
@@ -90,8 +90,9 @@ enum tri_fd_kind {
 #define TRI_HELLO_FDS 64
 
 /*
- * What the client knows of itself, in its own namespaces.  To be shown, and believed by nobody:
- * which user it is SO_PEERCRED says, and what a descriptor is fstat() and fstatfs() do.
+ * What the client says about itself, as seen in its own namespaces.  A collector shows this to
+ * users and never relies on it: SO_PEERCRED tells which user the client is, and fstat() and
+ * fstatfs() tell what a descriptor is.
  */
 struct tri_hello {
 	char release[32];		/* of the library */
@@ -109,7 +110,7 @@ struct tri_hello {
 					 * marker inherits */
 };
 
-/* In the order of a cycle; see handshake.c. */
+/* In the order in which a cycle asks for them: see handshake.c. */
 enum tri_handshake {
 	TRI_HANDSHAKE_START = 1, /* H1 and H2: every thread shades and allocates black, and then
 					 * every stack and root has been put into buffers */

@@ -9,12 +9,14 @@
  *	peer       struct control_request
  *	collector  struct control_reply, and then reply.arenas times struct control_arena
  *
- * as often as the peer likes, one after the other.  The first four words of both never change their
- * meaning.  Within a version, structs grow at their end: each side says how large its own are,
- * takes what both know, and what the other did not send is 0.
+ * as often as the peer likes, one request after the other.  The first four words of both structs
+ * never change their meaning.  Within a version, structs grow at their end only.  Each side says
+ * how large its own structs are and uses the fields that both have; a field that the other side did
+ * not send is 0.
  *
- * Who may: root, the user the collector runs as, and for an arena its client's user.  LIST shows
- * those arenas that the peer may see, and says how many there are beside them.
+ * Requests are permitted to root, to the user that the collector runs as, and, for an arena, to the
+ * user of its client.  LIST answers with the arenas that the peer may see and with the number of
+ * those that it may not.
  */
 #ifndef TRI_CORE_CONTROL_H
 #define TRI_CORE_CONTROL_H
@@ -25,10 +27,10 @@
 #define CONTROL_VERSION		1u
 #define CONTROL_PRIVATE_PREFIX	"tricolor/"	/* after the zero byte of an abstract address */
 
-/* A collector hangs up on a peer that has said nothing for so long, or reads nothing. */
+/* A collector closes a connection whose peer has sent or read nothing for this time. */
 #define CONTROL_SILENCE_S	10
 
-/* It answers GC, FREE and MAKE_ROOM with ETIMEDOUT when there was no cycle in this time. */
+/* It answers GC, FREE and MAKE_ROOM with ETIMEDOUT if no cycle has ended in this time. */
 #define CONTROL_CYCLE_S		60
 
 /* The most clients that ENDED answers with: a collector remembers no more. */
@@ -39,8 +41,10 @@ enum control_op {
 	CONTROL_STAT,
 	CONTROL_SET_GC_PERCENT,		/* value: per cent; -1: off */
 	CONTROL_SET_MEMORY_LIMIT,	/* value: bytes; INT64_MAX: none */
-	CONTROL_GC,			/* answered when a cycle that began after it has ended */
-	CONTROL_FREE,			/* the same, and free memory has gone back */
+	CONTROL_GC,			/* answered when a cycle that began after the request has
+					 * ended */
+	CONTROL_FREE,			/* as GC, and free memory has been given back to the
+					 * system */
 	/*
 	 * value: bytes.  The heap's limit as by SET_MEMORY_LIMIT, and then cycles and releases.
 	 * Answered when heap_bytes + free_bytes are no more than value, or when a cycle that began
@@ -63,7 +67,7 @@ struct control_request {
 	uint64_t reserved;		/* 0 */
 };
 
-/* A private collector that is linked has a policy, which may have listed its heap as well. */
+/* A private collector that is linked has a policy, and the policy may list the same heap. */
 enum { CONTROL_IS_PRIVATE = 1, CONTROL_IS_LINKED = 2 };
 
 struct control_reply {
@@ -161,7 +165,7 @@ struct control_arena {
 					 * can't be seen */
 };
 
-/* By what the client's memory cgroup is known. */
+/* How the collector knows the client's memory cgroup. */
 enum control_seen {
 	CONTROL_SEEN_NOT,
 	CONTROL_SEEN_FOUND,		/* by its PID */

@@ -4,9 +4,9 @@
  *
  * For the library's agent as well as for collectors: nothing here calls malloc().
  *
- * cgroup.c opens with how a group's folder is found.  Texts in, numbers out: whatever a file may
- * contain is parsed by functions that take text, so that tests need no kernel.  Every path begins
- * with @root, "" outside of tests.
+ * cgroup.c begins with how a group's folder is found.  What files contain is parsed by functions
+ * that take text, so that tests need no kernel.  Every path begins with @root, which is "" outside
+ * of tests.
  */
 #ifndef TRI_CORE_CGROUP_H
 #define TRI_CORE_CGROUP_H
@@ -87,12 +87,13 @@ double tri_cgroup_cpu_quota(const struct tri_cgroup *cg);
 bool tri_cgroup_up(char *dir, size_t mount_len);
 
 /**
- * Open a file of a group, for as long as that can't wait.  -1 and errno also for what is no regular
- * file, or is none of a cgroup where the client has a say.
+ * Open a file of a group, without waiting for the other end of a FIFO that may stand in its place.
+ * Returns -1 and sets errno: EMEDIUMTYPE if it is not a regular file or, where a client has chosen
+ * what is mounted, not a file of a cgroup file system.
  */
 int tri_cgroup_open(const char *dir, const char *name, int flags);
 
-/** Whether what is below @dir counts in there. */
+/** Whether what groups below @dir use is charged to @dir as well. */
 bool tri_cgroup_is_hierarchical(const char *dir, unsigned int version);
 
 /** A small file as text.  False: it can't be read.  What does not fit is cut off. */

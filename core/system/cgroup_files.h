@@ -21,33 +21,40 @@ struct tri_cgroup_files {
 /** No files. */
 void tri_cgroup_files_init(struct tri_cgroup_files *f);
 
-/** Those that tell about memory, of the group at @dir.  False: there is no limit to be read. */
+/** Open the memory files of the group at @dir.  False: its limit cannot be read. */
 bool tri_cgroup_files_open(struct tri_cgroup_files *f, const char *dir, unsigned int version);
 
 void tri_cgroup_files_close(struct tri_cgroup_files *f);
 
-/** Its own limit: the less of memory.max and memory.high; TRI_CGROUP_NONE. */
+/** The group's own limit: the smaller of memory.max and memory.high, or TRI_CGROUP_NONE. */
 uint64_t tri_cgroup_files_limit(const struct tri_cgroup_files *f);
 
-/** v1: the least limit of the group and all above it, seen or not; TRI_CGROUP_NONE. */
+/**
+ * v1: the smallest limit of the group and all groups above it, also of those that are not visible
+ * here; or TRI_CGROUP_NONE.
+ */
 uint64_t tri_cgroup_files_limit_above(const struct tri_cgroup_files *f);
 
-/** What is charged to it, file cache and all; TRI_CGROUP_NONE if it can't be read.  Cheap. */
+/**
+ * All memory that is charged to the group, with its file cache; TRI_CGROUP_NONE if it cannot be
+ * read.  Cheaper than tri_cgroup_files_usage().
+ */
 uint64_t tri_cgroup_files_charged(const struct tri_cgroup_files *f);
 
 /**
- * What it uses, less the file cache that is on no one's mind; TRI_CGROUP_NONE if it can't be read.
+ * The same without inactive file cache, which the kernel takes back first; TRI_CGROUP_NONE if it
+ * cannot be read.
  */
 uint64_t tri_cgroup_files_usage(const struct tri_cgroup_files *f);
 
-/** CPUs that its quota allows; 0: no quota. */
+/** How many CPUs the group's quota allows; 0: there is no quota. */
 double tri_cgroup_files_cpus(const struct tri_cgroup_files *f);
 
 /**
- * Of the calling process: open the files of each level of its memory cgroup, and of its cpu cgroup,
- * that it sees, for a collector.  Fills in what @hello says of the group, and appends to @fds, of
- * room TRI_HELLO_FDS, in which and in hello->fds @n are already.  Returns how many there are then;
- * those from @n on are the caller's to close.
+ * Open, for a collector, the files of the calling process's memory and cpu cgroups and of all
+ * groups above them that it can see.  Fills in what @hello says about the group.  Descriptors are
+ * appended to @fds, which has room for TRI_HELLO_FDS, and their kinds to hello->fds; @n are there
+ * already.  Returns how many there are now.  The caller closes those from @n on.
  */
 size_t tri_cgroup_files_hello(const char *root, struct tri_hello *hello, int *fds, size_t n);
 
