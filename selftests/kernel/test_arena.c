@@ -143,7 +143,7 @@ TEST(no_way_past_the_owner)
 	int fd, collector;
 
 	REQUIRE_MODULE();
-	EXPECT_EQ(2, query().version);
+	EXPECT_EQ(TRICOLOR_VERSION, query().version);
 	EXPECT_EQ(-1, access("/dev/tricolorctl", F_OK));
 	fd = open_dev();
 	EXPECT_EQ(-EINVAL, create(fd, BYTES, 1u << 1, NULL));
