@@ -39,7 +39,7 @@
 #include "abi.h"
 #include "agent.h"
 #include "backing.h"
-#include "brake.h"
+#include "uncollected.h"
 #include "central.h"
 #include "checker.h"
 #include "connect.h"
@@ -238,7 +238,7 @@ static bool send_msg(const struct tri_msg *msg)
 }
 
 /* Tell the collector what threads want.  False if it can't be told. */
-static bool pass_on(uint32_t wake)
+static bool send_request(uint32_t wake)
 {
 	struct tri_msg msg = { .type = TRI_MSG_REQUEST };
 	uint32_t gc = tri_read(&tri_g.gc_wanted), freed = tri_read(&tri_g.free_wanted);
@@ -264,7 +264,7 @@ static bool pass_on(uint32_t wake)
 	return true;
 }
 
-static bool answer_with(const struct tri_msg *answer)
+static bool send_answer(const struct tri_msg *answer)
 {
 	if (!outbox.full && !send_msg(answer))
 		return false;
@@ -282,7 +282,7 @@ static bool empty_outbox(void)
 	if (outbox.full && outbox.has_answer)
 		return true;
 	outbox.full = outbox.has_answer = false;
-	return pass_on(outbox.wake);
+	return send_request(outbox.wake);
 }
 
 /*
@@ -290,7 +290,7 @@ static bool empty_outbox(void)
  * something, or @until_ns (0: without end) has come.  The socket's events, or 0.  @looks: for a shared
  * collector, too.
  */
-static short wait_for_news(uint64_t until_ns, bool looks)
+static short wait_for_event(uint64_t until_ns, bool looks)
 {
 	struct pollfd p[2 + TRI_POLICY_FDS] = {
 		{ .fd = sock, .events = POLLIN | (outbox.full ? POLLOUT : 0) },
@@ -299,7 +299,7 @@ static short wait_for_news(uint64_t until_ns, bool looks)
 	unsigned int others = looks ? tri_policy_poll(p + 2, &until_ns) : 0;
 	uint64_t wait_ns = tri_last_watch_ns(), now = until_ns ? tri_now_ns() : 0;
 	struct timespec wait;
-	bool told;
+	bool notified;
 	int n, err;
 
 	if (until_ns && (until_ns < now || wait_ns > until_ns - now))
@@ -307,12 +307,12 @@ static short wait_for_news(uint64_t until_ns, bool looks)
 	wait = (struct timespec){ (time_t)(wait_ns / 1000000000), (long)(wait_ns % 1000000000) };
 	n = (int)syscall(SYS_ppoll, p, 2 + others, wait_ns == UINT64_MAX ? NULL : &wait, &tri_agent_mask, 8);
 	err = errno;
-	told = (n > 0 && p[1].revents) || tri_read(&tri_g.wake) & TRI_WAKE_THREADS;
-	if (told || n == 0)
-		tri_last_watch_look(told);
+	notified = (n > 0 && p[1].revents) || tri_read(&tri_g.wake) & TRI_WAKE_THREADS;
+	if (notified || n == 0)
+		tri_last_watch_look(notified);
 	else
 		tri_last_watch_news();
-	if (looks && (n >= 0 || err == EINTR) && tri_policy_hear(sock, p + 2, n > 0 ? others : 0) == TRI_POLICY_MARKS)
+	if (looks && (n >= 0 || err == EINTR) && tri_policy_receive(sock, p + 2, n > 0 ? others : 0) == TRI_POLICY_MARKS)
 		leave = true;
 	if (n >= 0)
 		return n ? p[0].revents : 0;
@@ -337,7 +337,7 @@ static void print_line(char *text)
 }
 
 /* One message.  False: the collector is gone, or talks nonsense. */
-static bool hear(void)
+static bool receive(void)
 {
 	struct tri_msg msg, answer;
 	ssize_t n = recv(sock, &msg, sizeof(msg), MSG_DONTWAIT);
@@ -351,7 +351,7 @@ static bool hear(void)
 		if (msg.cycle != tri_g.gen + 1)
 			return false;
 		tri_handshake(&msg, &answer);
-		if (!answer_with(&answer))
+		if (!send_answer(&answer))
 			return false;
 		if (msg.kind == TRI_HANDSHAKE_BARRIER_OFF) {
 			tri_throttle_cycle_over();
@@ -394,7 +394,7 @@ static bool wait_for_end(uint64_t ns)
 	ssize_t n;
 
 	do {
-		wait_for_news(second_from_now(until), false);
+		wait_for_event(second_from_now(until), false);
 		tri_agent_look_if_asked();
 		tri_check_end_if_asked();
 		tri_say_without();
@@ -411,7 +411,7 @@ static bool wait_for_end(uint64_t ns)
  * may be stopped.  No other may have the arena meanwhile, as it would go on where it was: a private one is
  * killed, and a shared one waited for, and spoken of.
  */
-static void part(void)
+static void disconnect(void)
 {
 	uint32_t pid = tri_read(&tri_g.collector_pid);
 
@@ -469,7 +469,7 @@ static void collector_gone(void)
 		tri_buffer_push(v, &v->ctl->free_buffers, i);
 	}
 	pthread_mutex_unlock(&tri_g.list_lock);
-	tri_write(&tri_g.lost, 0);
+	tri_write(&tri_g.cycle_is_void, 0);
 	tri_futex_wake(&v->ctl->gc_done);
 	tri_futex_wake(&v->ctl->free_done);
 	tri_throttle_look();
@@ -484,25 +484,25 @@ static void serve(void)
 	 * meanwhile may be over: it is all passed on now.
 	 */
 	atomic_exchange(&tri_g.wake, 0);
-	ok = pass_on(TRI_WAKE_TRIGGER | TRI_WAKE_SETTINGS);
+	ok = send_request(TRI_WAKE_TRIGGER | TRI_WAKE_SETTINGS);
 	while (ok) {
 		uint32_t wake;
-		short news = wait_for_news(0, true);
+		short news = wait_for_event(0, true);
 
 		wake = atomic_exchange(&tri_g.wake, 0);
 		tri_throttle_look_if_asked();
 		tri_check_end_if_asked();
 		if (wake & ~(uint32_t)TRI_WAKE_LOOK)
-			ok = pass_on(wake);
+			ok = send_request(wake);
 		if (ok && outbox.full && news & POLLOUT)
 			ok = empty_outbox();
 		if (ok && news & ~POLLOUT)
-			ok = hear();
+			ok = receive();
 		/* A cycle that lost pointers must not sweep: this one ends as if the collector died. */
-		if (tri_read(&tri_g.lost) || (leave && tri_g.phase == TRI_PHASE_OFF))
+		if (tri_read(&tri_g.cycle_is_void) || (leave && tri_g.phase == TRI_PHASE_OFF))
 			ok = false;
 	}
-	part();
+	disconnect();
 	collector_gone();
 }
 
@@ -551,7 +551,7 @@ static void *agent(void *unused)
 		tri_not_counted();
 		tri_roots_prepare();
 		/* Before anything is allocated. */
-		tri_brake_look();
+		tri_uncollected_update();
 		tri_check_begin();
 	}
 	tri_write_release(&arena_made, arena_error ? 2 : 1);

@@ -24,7 +24,7 @@
 #include "../core/system/point.h"
 #include "assist.h"
 #include "attributes.h"
-#include "brake.h"
+#include "uncollected.h"
 #include "cache.h"
 #include "checker.h"
 #include "error.h"
@@ -126,8 +126,8 @@ static void *out_of_memory(uint64_t pages, bool throttled)
 			 (unsigned long long)(tri_g.view.heap_pages >> (20 - TRI_PAGE_SHIFT)), larger_arena());
 		return NULL;
 	}
-	if (tri_braked(pages)) {
-		tri_brake_why();
+	if (tri_uncollected_is_full(pages)) {
+		tri_uncollected_why();
 		return NULL;
 	}
 	tri_fail(ENOMEM, "tricolor: the arena of %llu MiB is full and a collection freed too little; %s",

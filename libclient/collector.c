@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "../core/system/cgroup.h"
-#include "brake.h"
+#include "uncollected.h"
 #include "checker.h"
 #include "state.h"
 

@@ -26,7 +26,7 @@
 #include "../core/heap/layout.h"
 #include "../core/proto/client.h"
 #include "agent.h"
-#include "brake.h"
+#include "uncollected.h"
 #include "connect.h"
 #include "dial.h"
 #include "error.h"
@@ -82,7 +82,7 @@ static int connect_to_shared(bool starts_marker, struct tri_welcome *w)
 	fd = tri_shared_socket(0);
 	err = fd < 0 ? fd : dial(fd);
 	if (!err) {
-		tri_brake_look();
+		tri_uncollected_update();
 		err = tri_hello_send(fd, starts_marker);
 		if (!err)
 			err = tri_hello_wait(fd, w);

@@ -34,7 +34,7 @@ void tri_policy_look(void) TRI_HIDDEN;
 void tri_policy_linked(void) TRI_HIDDEN;
 void tri_policy_stop(void) TRI_HIDDEN;
 unsigned int tri_policy_poll(struct pollfd *p, uint64_t *until_ns) TRI_HIDDEN;
-enum tri_policy_news tri_policy_hear(int marker, const struct pollfd *p, unsigned int n) TRI_HIDDEN;
+enum tri_policy_news tri_policy_receive(int marker, const struct pollfd *p, unsigned int n) TRI_HIDDEN;
 void tri_policy_reset(void) TRI_HIDDEN;
 
 /* spawn.c */

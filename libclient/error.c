@@ -212,7 +212,7 @@ static void write_line(const char *text)
 }
 
 /** Say one sentence on standard error, if there is one, and nobody wants silence. */
-void tri_tell(const char *text)
+void tri_print(const char *text)
 {
 	if (!no_stderr && !tri_g.settings.quiet && writable())
 		write_line(text);

@@ -29,7 +29,7 @@ void tri_complain(enum tri_complaint kind, bool say, const char *fmt, ...) TRI_H
 void tri_complain_now(enum tri_complaint kind) TRI_HIDDEN;
 void tri_complaint_over(enum tri_complaint kind) TRI_HIDDEN;
 const char *tri_complaint(enum tri_complaint kind) TRI_HIDDEN;
-void tri_tell(const char *text) TRI_HIDDEN;
+void tri_print(const char *text) TRI_HIDDEN;
 void tri_say(void) TRI_HIDDEN;
 #define TRI_SAY_WITHOUT_NS 1000000000ull	/* without a collector, then a user hears of it */
 void tri_without_since(uint64_t ns) TRI_HIDDEN;

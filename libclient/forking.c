@@ -103,7 +103,7 @@ static void tell(const char *fmt, ...)
 	/* For tri_error() in the forking thread of the parent, and of the child, which has its memory. */
 	tri_fail(0, "%s", text);
 	if (!atomic_exchange(&told, 1))
-		tri_tell(text);
+		tri_print(text);
 }
 
 /* ------------------------------------------------------------------------------------------ */
@@ -464,7 +464,7 @@ static void become(const struct tri_copy *c)
 	tri_g.agent_tid = 0;
 	tri_write(&tri_g.in_handshake, 0);
 	tri_write(&tri_g.wake, 0);
-	tri_write(&tri_g.lost, 0);
+	tri_write(&tri_g.cycle_is_void, 0);
 	tri_write(&tri_g.collector_pid, 0);
 	tri_write(&tri_g.reconnects, 0);
 	tri_write(&tri_g.without_collector_ns, 0);

@@ -11,7 +11,7 @@
 #include "../core/system/futex.h"
 #include "agent.h"
 #include "attributes.h"
-#include "brake.h"
+#include "uncollected.h"
 #include "checker.h"
 #include "error.h"
 #include "gc.h"

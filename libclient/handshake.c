@@ -433,7 +433,7 @@ static void ask_all(uint32_t what)
 		/* Nothing may be freed then: the cycle is given up (agent.c), and the thread may come back. */
 		if (now - began > TRI_SAY_NS) {
 			tri_held_up_say(silent);
-			tri_write(&tri_g.lost, 1);
+			tri_write(&tri_g.cycle_is_void, 1);
 			break;
 		}
 		if (resend) {
@@ -491,7 +491,7 @@ static void scan(void)
 	ask_all(TRI_PENDING_SCAN);
 	TRI_POINT("scan.known_done");
 	/* Nothing is freed in this cycle if one has not answered. */
-	if (!tri_read(&tri_g.lost))
+	if (!tri_read(&tri_g.cycle_is_void))
 		scan_unknown();
 	TRI_POINT("scan.threads_done");
 	tri_coroutines_scan(tri_g.agent, false);
@@ -649,7 +649,7 @@ void tri_handshake(const struct tri_msg *ask, struct tri_msg *answer)
 		 */
 		tri_roots_refuse_misfits();
 		/* Threads must not sweep either: tri_handshake_abandon() follows. */
-		if (tri_read(&tri_g.lost))
+		if (tri_read(&tri_g.cycle_is_void))
 			break;
 		tri_handshake_check(false);
 		barrier_off(tri_g.gen + 1);
@@ -661,7 +661,7 @@ void tri_handshake(const struct tri_msg *ask, struct tri_msg *answer)
 	answer->type = TRI_MSG_ANSWER;
 	answer->kind = ask->kind;
 	answer->cycle = ask->cycle;
-	answer->answer.incomplete = tri_read(&tri_g.lost);
+	answer->answer.incomplete = tri_read(&tri_g.cycle_is_void);
 	answer->answer.allocated_bytes = allocated;
 	answer->answer.interrupted_max_ns = atomic_exchange(&i->max_ns, 0);
 	answer->answer.interrupted_total_ns = atomic_exchange(&i->total_ns, 0);

@@ -278,7 +278,7 @@ int tri_start(const struct tri_options *opts)
 			tri_write(&tri_g.state, TRI_STATE_NONE);
 			/* A program that only allocates would never say why it can't, and goes on to try. */
 			if (!opts && !said)
-				tri_tell(tri_error());
+				tri_print(tri_error());
 			said |= !opts;
 		}
 	}

@@ -24,7 +24,7 @@ pid_t tri_last_watch_thread(void) TRI_HIDDEN;				/* any thread */
 int tri_last_watch_fd(void) TRI_HIDDEN;
 uint64_t tri_last_watch_ns(void) TRI_HIDDEN;
 void tri_last_watch_news(void) TRI_HIDDEN;
-void tri_last_watch_look(bool told) TRI_HIDDEN;
+void tri_last_watch_look(bool notified) TRI_HIDDEN;
 void tri_last_watch_reset(void) TRI_HIDDEN;
 
 #endif

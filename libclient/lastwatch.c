@@ -134,10 +134,10 @@ void tri_last_watch_news(void)
 }
 
 /** A look is due, or something has told, which may have been tri_last_watch_fd().  Does not return if none is left. */
-void tri_last_watch_look(bool told)
+void tri_last_watch_look(bool notified)
 {
-	quiet = !told;
-	if (told && pidfd >= 0) {
+	quiet = !notified;
+	if (notified && pidfd >= 0) {
 		TRI_POINT("last.told");
 		close(pidfd);
 		pidfd = -1;

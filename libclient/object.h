@@ -28,16 +28,16 @@ bool tri_ranges_put(struct tri_ranges *r, uintptr_t lo, uintptr_t hi) TRI_HIDDEN
 
 /* ---- objects.c ---- */
 
-struct tri_object_place {
+struct tri_object_location {
 	uintptr_t bias;			/* l_addr: what is added to its addresses */
 	uintptr_t dynamic;		/* l_ld: its dynamic section */
 };
 
 /** Where the object of the link map at @map lies.  False: there is none.  Async-signal-safe. */
-bool tri_object_place(uintptr_t map, struct tri_object_place *place) TRI_HIDDEN;
+bool tri_object_location(uintptr_t map, struct tri_object_location *place) TRI_HIDDEN;
 
 /** Size of its thread-local variables.  False: it can't be read.  Async-signal-safe. */
-bool tri_object_tls_bytes(const struct tri_object_place *place, size_t *bytes) TRI_HIDDEN;
+bool tri_object_tls_bytes(const struct tri_object_location *place, size_t *bytes) TRI_HIDDEN;
 
 /**
  * Agent: the writable segments of all objects but this library.  False: they can't be known (no memory;

@@ -39,7 +39,7 @@
 struct element {
 	uintptr_t at;
 	uintptr_t next, prev;
-	struct tri_object_place place;
+	struct tri_object_location place;
 };
 
 /* A struct r_debug, of which there is one for each namespace. */
@@ -73,7 +73,7 @@ static bool put(struct chain *c, const struct element *e)
 	return true;
 }
 
-bool tri_object_place(uintptr_t map, struct tri_object_place *place)
+bool tri_object_location(uintptr_t map, struct tri_object_location *place)
 {
 	struct link_map m;
 
@@ -221,7 +221,7 @@ static void program_phdrs(struct phdrs *p)
 }
 
 struct match {
-	const struct tri_object_place *place;
+	const struct tri_object_location *place;
 	bool found;
 };
 
@@ -234,7 +234,7 @@ static bool is_its_dynamic(const ElfW(Phdr) *p, void *arg)
 }
 
 /* Whether @header is an ELF header of the object at @place; then its program headers. */
-static bool is_header(uintptr_t header, const struct tri_object_place *place, struct phdrs *p)
+static bool is_header(uintptr_t header, const struct tri_object_location *place, struct phdrs *p)
 {
 	struct match m = { place, false };
 	const ElfW(Ehdr) *ehdr = &p->read.ehdr;
@@ -248,7 +248,7 @@ static bool is_header(uintptr_t header, const struct tri_object_place *place, st
 	return each_phdr(p, is_its_dynamic, &m) && m.found;
 }
 
-static bool find_phdrs(const struct tri_object_place *place, struct phdrs *p)
+static bool find_phdrs(const struct tri_object_location *place, struct phdrs *p)
 {
 	uintptr_t program = tri_read(&program_dynamic);
 	struct match m = { place, false };
@@ -268,7 +268,7 @@ static bool find_phdrs(const struct tri_object_place *place, struct phdrs *p)
  * The same where the header is not at the bias: an object that was linked for an address of its own has it at the
  * first address of its file.  Agent.
  */
-static bool seek_phdrs(const struct tri_object_place *place, struct phdrs *p)
+static bool seek_phdrs(const struct tri_object_location *place, struct phdrs *p)
 {
 	uintptr_t header;
 
@@ -291,7 +291,7 @@ static bool look_for_tls(const ElfW(Phdr) *p, void *arg)
 	return p->p_type != PT_TLS;
 }
 
-bool tri_object_tls_bytes(const struct tri_object_place *place, size_t *bytes)
+bool tri_object_tls_bytes(const struct tri_object_location *place, size_t *bytes)
 {
 	struct tls_bytes t = { 0 };
 	struct phdrs p;
@@ -370,7 +370,7 @@ static bool put_all(struct tri_ranges *into)
 	if (!chain.n || !chain.element[0].place.dynamic)
 		return put_static_program(into);
 	for (i = 0; i < chain.n; i++) {
-		const struct tri_object_place *place = &chain.element[i].place;
+		const struct tri_object_location *place = &chain.element[i].place;
 
 		if (place->bias == vdso)
 			continue;

@@ -17,7 +17,7 @@
 #include "../core/heap/pages.h"
 #include "../core/heap/span.h"
 #include "../core/system/point.h"
-#include "brake.h"
+#include "uncollected.h"
 #include "dumping.h"
 #include "lock.h"
 #include "pageheap.h"
@@ -240,7 +240,7 @@ uint32_t tri_pageheap_take(uint32_t pages, uint32_t align_pages, bool *backed)
 	uint64_t page, top, i;
 	int64_t used;
 
-	if (tri_refusing() || tri_braked(pages))
+	if (tri_refusing() || tri_uncollected_is_full(pages))
 		return 0;
 	tri_lock(&lock);
 	page = take_run(pages, align_pages);

@@ -261,7 +261,7 @@ unsigned int tri_policy_poll(struct pollfd *p, uint64_t *until_ns)
 }
 
 /** Something of that may have come.  @marker: whom a link is handed to. */
-enum tri_policy_news tri_policy_hear(int marker, const struct pollfd *p, unsigned int n)
+enum tri_policy_news tri_policy_receive(int marker, const struct pollfd *p, unsigned int n)
 {
 	enum tri_policy_news news = TRI_POLICY_NOTHING;
 	unsigned int i;

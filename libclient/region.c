@@ -88,7 +88,7 @@ static uint32_t wait_held(struct tri_thread *t)
 	while (tri_blocked(word = tri_read_acquire(&t->blocked)) == TRI_BLOCKED_HELD) {
 		if (tri_now_ns() - began > PATIENCE_NS) {
 			/* What the agent reads from here on may be anything: the cycle is given up. */
-			tri_write(&tri_g.lost, 1);
+			tri_write(&tri_g.cycle_is_void, 1);
 			break;
 		}
 		tri_futex_wait(&t->blocked, word, 1000000000);

@@ -365,7 +365,7 @@ static void scan_sparse(struct tri_thread *to, uintptr_t lo, uintptr_t hi, bool 
 /* Without knowing all roots nothing may be freed: the cycle is given up. */
 static void give_up(void)
 {
-	tri_write(&tri_g.lost, 1);
+	tri_write(&tri_g.cycle_is_void, 1);
 	tri_complain(TRI_COMPLAINT_ROOTS, true, "tricolor: the writable data of the loaded objects can't be "
 		     "found, so that nothing is collected: no memory, no /proc, or dlopen() and dlclose() "
 		     "without a pause");
@@ -384,7 +384,7 @@ void tri_roots_refuse_misfits(void)
 		tri_complaint_over(TRI_COMPLAINT_ROOTS);
 		return;
 	}
-	tri_write(&tri_g.lost, 1);
+	tri_write(&tri_g.cycle_is_void, 1);
 	tri_abi_complain(TRI_COMPLAINT_ROOTS, true, ", so that nothing is collected while it is loaded", f);
 }
 

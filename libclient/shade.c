@@ -40,7 +40,7 @@ void tri_append(struct tri_thread *t, uint64_t entry)
 
 		if (!index) {
 			/* 33 million pointers are under way: the agent gives this cycle up. */
-			tri_write(&tri_g.lost, 1);
+			tri_write(&tri_g.cycle_is_void, 1);
 			return;
 		}
 		b = &v->buffers[index - 1];

@@ -98,7 +98,7 @@ static void do_answer(struct tri_thread *t, uintptr_t sp, uintptr_t extra, uintp
 			while (tri_read_acquire(&tri_g.resume) == resume) {
 				if (tri_now_ns() - began > STOP_NS) {
 					/* What is found from here on is nobody's fault: see agent.c. */
-					tri_write(&tri_g.lost, 1);
+					tri_write(&tri_g.cycle_is_void, 1);
 					break;
 				}
 				tri_futex_wait(&tri_g.resume, resume, 1000000000);

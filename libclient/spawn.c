@@ -44,7 +44,7 @@
 #include "../core/system/daemon_path.h"
 #include "agent.h"
 #include "bare.h"
-#include "brake.h"
+#include "uncollected.h"
 #include "connect.h"
 #include "error.h"
 #include "init.h"
@@ -417,7 +417,7 @@ int tri_spawn(int program, bool own, bool say)
 	}
 	err = spawn.under_way ? 0 : begin(program, own);
 	/* While it starts. */
-	tri_brake_look();
+	tri_uncollected_update();
 	if (err) {
 		tri_complain(TRI_COMPLAINT_NO_COLLECTOR, say, "tricolor: no collector, and memory is not "
 			     "freed: can't start a process: %s%s", strerror(-err), err == -EMFILE ?

@@ -42,7 +42,7 @@
 #define PAGE 4096ul
 #define RED_ZONE 128		/* below the stack pointer, where a function may keep data */
 #define USER_END 0x7ffffffff000ul	/* stacks above it have to be asked for */
-#define STRAY_BYTES (16ull << 20)	/* a stack without a known end that is worth a word */
+#define UNBOUNDED_BYTES (16ull << 20)	/* a stack without a known end that is worth a word */
 
 /* Its address is on the first thread's stack, above all frames; set by the dynamic linker. */
 extern void *__libc_stack_end;
@@ -331,7 +331,7 @@ static void scan_part(struct tri_thread *t, struct tri_thread *to, uintptr_t lo,
 }
 
 /* From @sp up to the first page that can't be read, or to the arena. */
-static void scan_stray(struct tri_thread *t, struct tri_thread *to, uintptr_t sp, bool all)
+static void scan_unbounded(struct tri_thread *t, struct tri_thread *to, uintptr_t sp, bool all)
 {
 	uintptr_t base = (uintptr_t)tri_g.mapping.base, limit = USER_END, end;
 
@@ -344,8 +344,8 @@ static void scan_stray(struct tri_thread *t, struct tri_thread *to, uintptr_t sp
 	if (end == sp && (sp & (PAGE - 1)) >= PAGE - RED_ZONE)
 		end = tri_scan_up(to, (sp & ~(PAGE - 1)) + PAGE, limit, all);
 	tri_scan_fake_frames(to, t->fake_stack, sp, end, all);
-	if (end - sp > tri_read(&tri_g.stray_bytes))
-		tri_write(&tri_g.stray_bytes, end - sp);
+	if (end - sp > tri_read(&tri_g.unbounded_bytes))
+		tri_write(&tri_g.unbounded_bytes, end - sp);
 }
 
 /* Where a stack that grows ends below, of which @lo is the lowest that was seen. */
@@ -385,7 +385,7 @@ static bool scan_from(struct tri_thread *t, struct tri_thread *to, uintptr_t sp,
 	/* Between tri_stack_switch() and the switch. */
 	if (within(t->left_lo, t->left_hi, sp))
 		scan_part(t, to, sp, t->left_hi, all);
-	scan_stray(t, to, sp, all);
+	scan_unbounded(t, to, sp, all);
 	return false;
 }
 
@@ -423,8 +423,8 @@ void tri_scan_stack(struct tri_thread *t, struct tri_thread *to, uintptr_t sp, b
 /* Agent, after a scan.  A stack without a known end costs the program time that it can spare. */
 void tri_stack_complain(void)
 {
-	static uint64_t told_bytes = STRAY_BYTES;
-	uint64_t bytes = tri_read(&tri_g.stray_bytes);
+	static uint64_t told_bytes = UNBOUNDED_BYTES;
+	uint64_t bytes = tri_read(&tri_g.unbounded_bytes);
 
 	if (bytes <= told_bytes)
 		return;

@@ -60,7 +60,7 @@ struct tri_global {
 	struct tri_mapping mapping;
 	bool rseq, membarrier;		/* what this process can use; membarrier may be lost later, list_lock */
 	bool fake_stacks;		/* the address sanitizer may have variables elsewhere */
-	tri_au64 stray_bytes;		/* most that was scanned of a stack without a known end; any thread */
+	tri_au64 unbounded_bytes;		/* most that was scanned of a stack without a known end; any thread */
 	tri_au32 signals_refused;	/* rt_tgsigqueueinfo() was; any thread */
 	tri_au32 unseen_threads;	/* some are, or may be, made by others than our functions */
 	tri_au32 no_vm_read;		/* process_vm_readv() was refused; any thread */
@@ -87,7 +87,7 @@ struct tri_global {
 	tri_au32 answers;		/* futex: a thread answered something */
 	tri_au32 fence;			/* number of the newest signal fence */
 	tri_au32 resume;		/* futex: number of stops that are over */
-	tri_au32 lost;			/* a shaded pointer found no buffer: the cycle is void */
+	tri_au32 cycle_is_void;		/* a shaded pointer found no buffer: the cycle is void */
 	tri_au32 unanswered;		/* cycles that were given up as a thread did not answer */
 	tri_au32 gc_wanted, free_wanted;	/* numbers of requests */
 	tri_au32 steps;			/* futex, for steps.c: handshakes that are done */

@@ -674,7 +674,7 @@ static void give_up(void)
 		tri_complain(TRI_COMPLAINT_THREADS, true, "tricolor: nothing can be freed: there are too many "
 			     "threads that were made behind the library's back, or they come too fast");
 	atomic_fetch_add(&tri_g.unanswered, 1);
-	tri_write(&tri_g.lost, 1);
+	tri_write(&tri_g.cycle_is_void, 1);
 }
 
 /*

@@ -43,7 +43,7 @@
  *
  *  7. All waits of a thread in one cycle end after TRICOLOR_MAX_WAIT seconds, and so do all for one
  *     allocation.  If anything was done meanwhile the thread goes on, and the kernel decides.  If nothing
- *     was done the allocation fails, as it does without a collector (brake.c), and none waits again before
+ *     was done the allocation fails, as it does without a collector (uncollected.c), and none waits again before
  *     something is done.
  *
  * Why the heap leaves the margin alone:
@@ -78,7 +78,7 @@
 #include "../core/system/point.h"
 #include "agent.h"
 #include "attributes.h"
-#include "brake.h"
+#include "uncollected.h"
 #include "error.h"
 #include "heaps.h"
 #include "init.h"

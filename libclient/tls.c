@@ -275,7 +275,7 @@ void tri_tls_refresh(void)
 static size_t block_bytes(size_t module, uintptr_t slot, uint64_t gen)
 {
 	uintptr_t map = load(slot + at.slot_map);
-	struct tri_object_place place;
+	struct tri_object_location place;
 	uint64_t known;
 	size_t bytes;
 
@@ -284,11 +284,11 @@ static size_t block_bytes(size_t module, uintptr_t slot, uint64_t gen)
 		if (known && known >> 32 == (uint32_t)gen)
 			return (known & 0xffffffff) * 16;
 	}
-	if (!map || !tri_object_place(map, &place) || !tri_object_tls_bytes(&place, &bytes)) {
+	if (!map || !tri_object_location(map, &place) || !tri_object_tls_bytes(&place, &bytes)) {
 		/* It is being unloaded; then nobody uses its variables. */
 		if (load(slot + at.slot_map) != map || load(slot + at.slot_gen) != gen)
 			return 0;
-		tri_write(&tri_g.lost, 1);
+		tri_write(&tri_g.cycle_is_void, 1);
 		return 0;
 	}
 	bytes = (bytes + 15) & ~15ul;
@@ -366,7 +366,7 @@ static void scan_modules(const struct tls_scan *s, size_t room)
 	/* From element -1 on. */
 	if (!tri_read_foreign(dtv, vector - sizeof(dtv[0]), sizeof(dtv)) ||
 	    dtv[0].value > room + DTV_MORE) {
-		tri_write(&tri_g.lost, 1);
+		tri_write(&tri_g.cycle_is_void, 1);
 		return;
 	}
 	len = dtv[0].value;
@@ -378,7 +378,7 @@ static void scan_modules(const struct tls_scan *s, size_t room)
 
 		n = len + 1 - i < DTV_FIRST ? len + 1 - i : DTV_FIRST;
 		if (!tri_read_foreign(dtv, vector + i * sizeof(dtv[0]), n * sizeof(dtv[0]))) {
-			tri_write(&tri_g.lost, 1);
+			tri_write(&tri_g.cycle_is_void, 1);
 			return;
 		}
 		for (k = 0; k < n; k++)

@@ -7,7 +7,7 @@
  */
 #include "libclient/internal.h"
 
-bool tri_braked(uint64_t pages)
+bool tri_uncollected_is_full(uint64_t pages)
 {
 	(void)pages;
 	return false;

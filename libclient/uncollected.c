@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
- * brake.c - how far a heap grows that nobody collects
+ * uncollected.c - the bound of a heap that no collector serves
  *
  * A program does not depend on its collector, and goes on while there is none.  But what nobody
  * collects must not grow to the machine's end, where the kernel ends somebody.  So there is a bound:
@@ -25,7 +25,7 @@
 #include "../core/heap/layout.h"
 #include "../core/system/cgroup.h"
 #include "attributes.h"
-#include "brake.h"
+#include "uncollected.h"
 #include "error.h"
 #include "init.h"
 #include "state.h"
@@ -44,7 +44,7 @@ static uint64_t groups_allow(void)
 }
 
 /** Find out what the process may have.  Agent only. */
-void tri_brake_look(void)
+void tri_uncollected_update(void)
 {
 	struct sysinfo info;
 	uint64_t bytes = groups_allow(), all;
@@ -82,7 +82,7 @@ static bool overdue(void)
 }
 
 /** Whether the heap is not to take @pages more at this moment, for want of a collector. */
-bool tri_braked(uint64_t pages)
+bool tri_uncollected_is_full(uint64_t pages)
 {
 	uint64_t used = (uint64_t)tri_read(&tri_g.view.ctl->used_pages) + pages;
 
@@ -92,7 +92,7 @@ bool tri_braked(uint64_t pages)
 }
 
 /** An allocation has failed for that: leave a sentence. */
-int tri_brake_why(void)
+int tri_uncollected_why(void)
 {
 	unsigned long long mib = (unsigned long long)bound_pages() >> (20 - TRI_PAGE_SHIFT);
 	const char *reason = tri_complaint(TRI_COMPLAINT_NO_COLLECTOR);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* brake.h - how far a heap grows that nobody collects: see brake.c */
-#ifndef TRI_BRAKE_H
-#define TRI_BRAKE_H
+/* uncollected.h - the bound of a heap that no collector serves: see uncollected.c */
+#ifndef TRI_UNCOLLECTED_H
+#define TRI_UNCOLLECTED_H
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -9,9 +9,9 @@
 
 #include "attributes.h"
 
-void tri_brake_look(void) TRI_HIDDEN;
-bool tri_braked(uint64_t pages) TRI_HIDDEN;
-int tri_brake_why(void) TRI_HIDDEN;
+void tri_uncollected_update(void) TRI_HIDDEN;
+bool tri_uncollected_is_full(uint64_t pages) TRI_HIDDEN;
+int tri_uncollected_why(void) TRI_HIDDEN;
 
 /* collector.c */
 void tri_collector_state(char *text, size_t room) TRI_HIDDEN;
