@@ -7,6 +7,7 @@
  * for each group from the process's own upwards.  What of that the heap may take is the concern of throttle.c.
  * All of it is for the agent, whose table has the descriptors.
  */
+#include <errno.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -30,41 +31,58 @@ struct level {
 static struct level levels[TRI_FD_LEVELS];
 static size_t nlevels;
 
-static void open_levels(void)
+static void close_levels(struct level *l, size_t n)
+{
+	while (n--)
+		tri_cgroup_files_close(&l++->files);
+}
+
+/* False: which groups there are, or what they say, can't be known at this moment. */
+static bool open_levels(void)
 {
 	static struct tri_cgroup cg;
 
 	nlevels = 0;
 	if (!tri_cgroup_find("", TRI_CGROUP_SELF, "memory", &cg))
-		return;
+		return cg.none;
 	do {
 		struct level *l = &levels[nlevels];
+		bool opened = tri_cgroup_files_open(&l->files, cg.dir, cg.version);
+		int err = errno;
 
 		/* Where there is no limit now, there may be one later. */
-		if (tri_cgroup_files_open(&l->files, cg.dir, cg.version)) {
+		if (opened) {
 			l->above_bytes = nlevels ? TRI_CGROUP_NONE : tri_cgroup_files_limit_above(&l->files);
 			l->said = tri_heaps_say(l->files.fd[TRI_FD_LIMIT]);
 			nlevels++;
 		} else {
 			tri_cgroup_files_close(&l->files);
 		}
+		if (err)
+			return false;
 	} while (nlevels < TRI_FD_LEVELS && tri_cgroup_up(cg.dir, cg.mount_len) &&
 		 tri_cgroup_is_hierarchical(cg.dir, cg.version));
+	return true;
 }
 
 /**
  * Find the groups that the process is in.  Those that were there are closed when there are others, so that this heap
- * is counted at any moment.
+ * is counted at any moment.  Where that can't be known they stay: a program may have used up its descriptors, or gone
+ * where there is no /proc (chroot()), and its limit still holds.
  */
 void tri_left_find(void)
 {
 	struct level was[TRI_FD_LEVELS];
-	size_t n = nlevels, i;
+	size_t n = nlevels;
 
 	memcpy(was, levels, n * sizeof(levels[0]));
-	open_levels();
-	for (i = 0; i < n; i++)
-		tri_cgroup_files_close(&was[i].files);
+	if (open_levels() || !n) {
+		close_levels(was, n);
+		return;
+	}
+	close_levels(levels, nlevels);
+	memcpy(levels, was, n * sizeof(levels[0]));
+	nlevels = n;
 }
 
 /** In the child of a fork(): the descriptors are the parent's agent's. */

@@ -18,6 +18,7 @@
  */
 #include "cgroup_files.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
@@ -62,11 +63,17 @@ void tri_cgroup_files_init(struct tri_cgroup_files *f)
 bool tri_cgroup_files_open(struct tri_cgroup_files *f, const char *dir, unsigned int version)
 {
 	unsigned int kind;
+	int err = 0;
 
 	tri_cgroup_files_init(f);
 	f->version = version;
-	for (kind = TRI_FD_LIMIT; kind <= TRI_FD_EVENT_CONTROL; kind++)
+	for (kind = TRI_FD_LIMIT; kind <= TRI_FD_EVENT_CONTROL; kind++) {
+		errno = 0;
 		f->fd[kind] = open_kind(dir, version, kind);
+		if (f->fd[kind] < 0 && (errno == EMFILE || errno == ENFILE || errno == ENOMEM))
+			err = errno;
+	}
+	errno = err;
 	return f->fd[TRI_FD_LIMIT] >= 0;
 }
 

@@ -21,7 +21,10 @@ struct tri_cgroup_files {
 /** No files. */
 void tri_cgroup_files_init(struct tri_cgroup_files *f);
 
-/** Open the memory files of the group at @dir.  False: its limit cannot be read. */
+/**
+ * Open the memory files of the group at @dir.  False: its limit cannot be read.  errno is 0 if all
+ * that can be opened is; else there was no descriptor or no memory for one of them.
+ */
 bool tri_cgroup_files_open(struct tri_cgroup_files *f, const char *dir, unsigned int version);
 
 void tri_cgroup_files_close(struct tri_cgroup_files *f);

@@ -7,6 +7,7 @@
  * between two steps of a look, and between two of the page heap's, where these have their test points.
  */
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "lib/check.h"
@@ -515,6 +516,24 @@ static void test_scavenged(void)
 	check(have(512) == page);
 }
 
+/* Without descriptors no group can be found: those that are known stay, and their limit holds. */
+static void test_descriptors(void)
+{
+	int limit = levels[0].files.fd[TRI_FD_LIMIT];
+	struct rlimit before, none;
+
+	begin(20 * MIB);
+	check(!getrlimit(RLIMIT_NOFILE, &before));
+	none = (struct rlimit){ 0, before.rlim_max };
+	check(!setrlimit(RLIMIT_NOFILE, &none));
+	write_use(20 * MIB);
+	found_ns = 0;
+	tri_throttle_look();
+	check(!setrlimit(RLIMIT_NOFILE, &before));
+	check(tri_left_groups() == 1 && levels[0].files.fd[TRI_FD_LIMIT] == limit);
+	check(tri_read(&enforced) && left_bytes() == LIMIT - MARGIN - 20 * MIB);
+}
+
 /* ------------------------------------------------------------------------------------------ */
 /* Several heaps                                                                              */
 /* ------------------------------------------------------------------------------------------ */
@@ -716,7 +735,7 @@ static void test_turn_looks(void)
 int main(void)
 {
 	ksft_print_header();
-	ksft_set_plan(22);
+	ksft_set_plan(23);
 	tri_classes_init();
 	test_promised();
 	result("what is promised is what the heap's pages have not got, whatever else the file has");
@@ -746,6 +765,8 @@ int main(void)
 	result("pages that lose their memory before they are taken are not free of charge");
 	test_heaps();
 	result("a heap counts those that share its limit");
+	test_descriptors();
+	result("a program without descriptors keeps its limit");
 	test_grant();
 	result("a look allows a fourth of the reserve, divided among them");
 	test_old();
