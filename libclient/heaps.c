@@ -15,15 +15,26 @@
  *
  * Trust: nobody can take away the lock of another, so the number is never too small.  Who may read the file can
  * lock as many bytes as it likes, so the number may be too large.  Then heaps look at the group more often, and take the
- * last of its memory more slowly.  More than TRI_HEAPS_MAX are not counted, which bounds both.
+ * last of its memory more slowly.  More than TRI_HEAPS_MAX are not counted, which bounds both.  A lock of many bytes is
+ * no heap's, and hides those that lie in it: the kernel names the one that was there first.  Then as many heaps are
+ * taken to be there as are counted at most.  Nor can who takes thousands of locks make counting dear: the kernel goes
+ * through all of them for each question, and a count that takes longer than SLOW_CPU_NS is the last one of this file for
+ * as long as it is open.
  */
 #include <fcntl.h>
 #include <stdint.h>
 #include <sys/random.h>
 #include <unistd.h>
 
+#include "../core/system/clock.h"
 #include "heaps.h"
 #include "state.h"
+
+/*
+ * A hundred times what 16 heaps take, and a hundredth of the time for which a look holds.  CPU time: who has no CPU
+ * meanwhile has not been made slow by anybody.
+ */
+#define SLOW_CPU_NS 1000000ull
 
 #define PLACES (1ull << 62)		/* two that draw the same count as one, which does not happen */
 
@@ -62,13 +73,27 @@ static unsigned int locks(int fd, off_t from, off_t to, unsigned int most)
 		return most;
 	if (lock.l_type == F_UNLCK)
 		return 0;
-	end = lock.l_len ? lock.l_start + lock.l_len : to;
+	if (lock.l_len != 1)
+		return most;
+	end = lock.l_start + 1;
 	n = 1 + locks(fd, from, lock.l_start, most - 1);
 	return n + locks(fd, end, to, most - n);
 }
 
-/** Heaps in the group, the caller's included, which has said that it is there by @fd; at most TRI_HEAPS_MAX.  Agent. */
-unsigned int tri_heaps_count(int fd)
+/**
+ * Heaps in the group, the caller's included, which has said that it is there by @fd; at most TRI_HEAPS_MAX.  @slow,
+ * false at first, belongs to @fd: it becomes true if counting takes too long, and from then on there are
+ * TRI_HEAPS_MAX.  Agent.
+ */
+unsigned int tri_heaps_count(int fd, bool *slow)
 {
-	return 1 + locks(fd, 0, (off_t)PLACES, TRI_HEAPS_MAX - 1);
+	uint64_t began;
+	unsigned int n;
+
+	if (*slow)
+		return TRI_HEAPS_MAX;
+	began = clock_cpu_ns();
+	n = 1 + locks(fd, 0, (off_t)PLACES, TRI_HEAPS_MAX - 1);
+	*slow = clock_cpu_ns() - began > SLOW_CPU_NS;
+	return n;
 }

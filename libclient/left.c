@@ -26,6 +26,7 @@ struct level {
 	struct tri_cgroup_files files;
 	uint64_t above_bytes;		/* the least limit of those above, seen or not; v1, and of the first only */
 	bool said;			/* that we are there: heaps.c */
+	bool slow;			/* those who say so are not counted any more */
 };
 
 static struct level levels[TRI_FD_LEVELS];
@@ -53,6 +54,7 @@ static bool open_levels(void)
 		/* Where there is no limit now, there may be one later. */
 		if (opened) {
 			l->above_bytes = nlevels ? TRI_CGROUP_NONE : tri_cgroup_files_limit_above(&l->files);
+			l->slow = false;
 			l->said = tri_heaps_say(l->files.fd[TRI_FD_LIMIT]);
 			nlevels++;
 		} else {
@@ -125,7 +127,7 @@ static int64_t margin(uint64_t limit)
 /** What group @i, counted from the process's own upwards, may still take; false: there is no limit, or it can't be read. */
 bool tri_left_at(size_t i, struct tri_left *left)
 {
-	const struct level *l = &levels[i];
+	struct level *l = &levels[i];
 	uint64_t limit = tri_cgroup_files_limit(&l->files), used = tri_cgroup_files_charged(&l->files);
 
 	if (l->above_bytes < limit)
@@ -135,7 +137,7 @@ bool tri_left_at(size_t i, struct tri_left *left)
 	left->margin = margin(limit);
 	left->reserve = (int64_t)(limit / RESERVE_PARTS) - left->margin;
 	left->bytes = (int64_t)limit - (int64_t)used - left->margin;
-	left->heaps = l->said ? tri_heaps_count(l->files.fd[TRI_FD_LIMIT]) : TRI_HEAPS_UNKNOWN;
+	left->heaps = l->said ? tri_heaps_count(l->files.fd[TRI_FD_LIMIT], &l->slow) : TRI_HEAPS_UNKNOWN;
 	/* The kernel adds up what is cache over all groups below: only where it matters. */
 	if (left->bytes < 2 * left->reserve)
 		left->bytes += (int64_t)cache_bytes(&l->files);

@@ -11,12 +11,23 @@
 #include <unistd.h>
 
 #include "lib/check.h"
+#include "core/system/clock.h"
 #include "core/system/point.h"
 
 static void at(const char *point);
 
 #undef TRI_POINT
 #define TRI_POINT(name) at(name)
+
+/* CPU time of the agent: each count takes @count_takes_ns. */
+static uint64_t cpu_time_ns, count_takes_ns;
+
+static uint64_t test_cpu_ns(void)
+{
+	return cpu_time_ns += count_takes_ns;
+}
+
+#define clock_cpu_ns test_cpu_ns
 
 /* Included, so that the test points in them are this program's. */
 #include "libclient/heaps.c"
@@ -538,21 +549,73 @@ static void test_descriptors(void)
 /* Several heaps                                                                              */
 /* ------------------------------------------------------------------------------------------ */
 
+static unsigned int counted(int fd)
+{
+	bool slow = false;
+	unsigned int n = tri_heaps_count(fd, &slow);
+
+	check(!slow);
+	return n;
+}
+
 static void test_heaps(void)
 {
 	int own = levels[0].files.fd[TRI_FD_LIMIT], fds[TRI_HEAPS_MAX + 4];
 	unsigned int i;
 
 	begin(20 * MIB);
-	check(tri_heaps_count(own) == 1);
+	check(counted(own) == 1);
 	for (i = 0; i < TRI_HEAPS_MAX + 4; i++) {
 		fds[i] = another();
 		check(fds[i] >= 0);
-		check(tri_heaps_count(own) == (i + 2 < TRI_HEAPS_MAX ? i + 2 : TRI_HEAPS_MAX));
+		check(counted(own) == (i + 2 < TRI_HEAPS_MAX ? i + 2 : TRI_HEAPS_MAX));
 	}
 	for (i = 0; i < TRI_HEAPS_MAX + 4; i++)
 		close(fds[i]);
-	check(tri_heaps_count(own) == 1);
+	check(counted(own) == 1);
+}
+
+/* Who may read the file can lock all of it, before the heaps come or after that: none is hidden. */
+static void test_heaps_hidden(void)
+{
+	struct flock all = { .l_type = F_RDLCK, .l_whence = SEEK_SET };
+	int own = levels[0].files.fd[TRI_FD_LIMIT], hostile, fds[4];
+	unsigned int i;
+
+	begin(20 * MIB);
+	hostile = another();
+	check(!fcntl(hostile, F_OFD_SETLK, &all));
+	for (i = 0; i < 4; i++) {
+		fds[i] = another();
+		check(fds[i] >= 0);
+	}
+	check(counted(own) >= 5);
+	close(hostile);
+	check(counted(own) == 5);
+	hostile = another();
+	check(!fcntl(hostile, F_OFD_SETLK, &all));
+	check(counted(own) >= 5);
+	close(hostile);
+	for (i = 0; i < 4; i++)
+		close(fds[i]);
+	check(counted(own) == 1);
+}
+
+/* Who takes many locks makes counting dear once, and not with each look. */
+static void test_heaps_slow(void)
+{
+	int own = levels[0].files.fd[TRI_FD_LIMIT], other;
+	bool slow = false;
+
+	begin(20 * MIB);
+	other = another();
+	count_takes_ns = SLOW_CPU_NS + 1;
+	check(tri_heaps_count(own, &slow) == 2 && slow);
+	close(other);
+	count_takes_ns = 0;
+	check(tri_heaps_count(own, &slow) == TRI_HEAPS_MAX);
+	slow = false;
+	check(tri_heaps_count(own, &slow) == 1 && !slow);
 }
 
 /* Pages that are taken, one after the other, before one is refused. */
@@ -735,7 +798,7 @@ static void test_turn_looks(void)
 int main(void)
 {
 	ksft_print_header();
-	ksft_set_plan(23);
+	ksft_set_plan(25);
 	tri_classes_init();
 	test_promised();
 	result("what is promised is what the heap's pages have not got, whatever else the file has");
@@ -765,6 +828,10 @@ int main(void)
 	result("pages that lose their memory before they are taken are not free of charge");
 	test_heaps();
 	result("a heap counts those that share its limit");
+	test_heaps_hidden();
+	result("whoever locks the file hides none of them");
+	test_heaps_slow();
+	result("nor makes each look slow");
 	test_descriptors();
 	result("a program without descriptors keeps its limit");
 	test_grant();
