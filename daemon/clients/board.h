@@ -93,7 +93,7 @@ struct board_mailbox {
 enum {
 	BOARD_MET = 1,			/* orders were met: somebody may be waiting for that */
 	BOARD_WAKE = 2,			/* a cycle starts, and the watcher slept */
-	BOARD_HURRY = 4,		/* the heap does not fit into its share */
+	BOARD_OVERFULL = 4,		/* the heap does not fit into its share */
 };
 
 /* Settings for a client that has not chosen them: see settings_apply_defaults(). */

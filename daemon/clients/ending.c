@@ -167,7 +167,7 @@ static bool read_zombie(const struct ending_watch *w, int *status)
 	return *status || ours;
 }
 
-static void look_how(const struct ending_watch *w, struct ending *e)
+static void read_how(const struct ending_watch *w, struct ending *e)
 {
 	struct exit_info info = { .mask = INFO_EXIT };
 	int status;
@@ -186,7 +186,7 @@ static void look_how(const struct ending_watch *w, struct ending *e)
 		take_status(e, status);
 }
 
-void ending_look(const struct ending_watch *w, struct ending *e)
+void ending_read(const struct ending_watch *w, struct ending *e)
 {
 	uint64_t kills;
 
@@ -196,7 +196,7 @@ void ending_look(const struct ending_watch *w, struct ending *e)
 	 */
 	if (e->how == ENDING_EXIT || e->how == ENDING_SIGNAL)
 		return;
-	look_how(w, e);
+	read_how(w, e);
 	/* After that: the kernel counts a kill before it kills. */
 	e->oom_known = oom_kills(w, &kills);
 	if (e->oom_known)
@@ -213,7 +213,7 @@ void ending_wait(const struct ending_watch *w, uint64_t until_ns, struct ending 
 		/* Asked first: who has been waited for between two looks is looked at once more. */
 		bool over = w->pidfd >= 0 && events(w->pidfd, &at_once) & POLLHUP;
 
-		ending_look(w, e);
+		ending_read(w, e);
 		if ((e->how != ENDING_ALIVE && e->how != ENDING_UNKNOWN) || !left)
 			return;
 		/* Dead: what is left to wait for is that its parent hears of it. */

@@ -47,7 +47,7 @@ void ending_watch(struct ending_watch *w, int sock, pid_t pid, const struct clai
  * What there is to know now.  @e: ENDING_NOTHING, or of an earlier look: how it ended is not
  * forgotten.
  */
-void ending_look(const struct ending_watch *w, struct ending *e);
+void ending_read(const struct ending_watch *w, struct ending *e);
 
 /** The same, after waiting for more until @until_ns of CLOCK_MONOTONIC. */
 void ending_wait(const struct ending_watch *w, uint64_t until_ns, struct ending *e);

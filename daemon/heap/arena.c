@@ -37,8 +37,10 @@ bool arena_check_file(struct arena *a, struct tri_layout *layout, uint64_t *heap
 		return channel_refuse(a, EINVAL, "the arena has layout %u, this daemon has %u",
 			      ctl.layout_version, TRI_LAYOUT_VERSION);
 	if (ctl.features & ~TRI_FEATURES)
-		return channel_refuse(a, EPROTONOSUPPORT, "the heap relies on features %#x, of which this daemon knows "
-				    "%#x; install a tricolord as new as libtricolor", ctl.features, TRI_FEATURES);
+		return channel_refuse(a, EPROTONOSUPPORT,
+				      "the heap relies on features %#x, of which this daemon knows "
+				      "%#x; install a tricolord as new as libtricolor",
+				      ctl.features, TRI_FEATURES);
 	if (tri_layout_init(layout, ctl.heap_pages) || bytes != layout->file_bytes)
 		return channel_refuse(a, EINVAL,
 				      "the arena's size of %llu bytes does not fit its header",

@@ -62,7 +62,8 @@ static bool push(struct check *c, const struct tri_object *o)
 	return true;
 }
 
-static void look(struct check *c, const struct tri_object *holder, uint64_t at, uint64_t value)
+static void check_word(struct check *c, const struct tri_object *holder, uint64_t at,
+		       uint64_t value)
 {
 	struct arena *a = c->a;
 	uint64_t offset = value - a->view.heap_va;
@@ -114,7 +115,7 @@ static void scan(struct check *c, const struct tri_object *o)
 		}
 		if (o->class->kind == TRI__TYPED && !(tri_read(&map[bit / 64]) >> (bit & 63) & 1))
 			continue;
-		look(c, o, at, *(const volatile uint64_t *)(v->heap + offset + at));
+		check_word(c, o, at, *(const volatile uint64_t *)(v->heap + offset + at));
 	}
 }
 

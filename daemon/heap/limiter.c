@@ -12,8 +12,8 @@
  * Idle time is taken from the program's side only.  A program that wants one CPU of eight would
  * else look as if it had all eight, and a collector that thrashes under it would go unnoticed.
  *
- * Go counts background marking as the 25 % that it aims for.  Here the arena's thread reports the CPU
- * time that it took, because it takes a whole CPU and not a quarter of all.
+ * Go counts background marking as the 25 % that it aims for.  Here the arena's thread reports the
+ * CPU time that it took, because it takes a whole CPU and not a quarter of all.
  *
  * The hundredth above the capacity is not Go's.  The program learns up to one period late whether
  * to assist.  What it does for the collector in those 10 ms is owed and not forgiven, or a heap

@@ -95,7 +95,7 @@ void linked_init(struct linked *l)
 }
 
 /* The agent is told that there is no policy, and why. */
-static void gone(struct arena *a, int err, const char *why)
+static void report_gone(struct arena *a, int err, const char *why)
 {
 	struct tri_msg msg = { .type = TRI_MSG_POLICY_GONE,
 			       .version = TRI_PROTO_ID,
@@ -106,7 +106,7 @@ static void gone(struct arena *a, int err, const char *why)
 }
 
 /* Let go of link and board.  Nobody is told, and our watcher still pauses. */
-static void let_go(struct arena *a)
+static void drop_link(struct arena *a)
 {
 	struct linked *l = &a->linked;
 
@@ -123,7 +123,7 @@ static void let_go(struct arena *a)
 }
 
 /* Our own watcher splits again. */
-static void alone(void)
+static void resume_watcher(void)
 {
 	/* The name by which watchers of other collectors count us: see groups.c. */
 	prctl(PR_SET_NAME, "tricolord");
@@ -131,21 +131,21 @@ static void alone(void)
 }
 
 /* The caller brings pacing up to date: nobody waits for a sign that we allocate any more. */
-static void end(struct arena *a, int err, const char *why)
+static void end_link(struct arena *a, int err, const char *why)
 {
 	bool elected = a->linked.elected;
 
 	if (a->linked.sock < 0)
 		return;
-	let_go(a);
+	drop_link(a);
 	limit_set_wake_after(a, 0);
 	if (elected) {
 		log_debug("client %d: elects a policy: %s", a->client.pid, why);
 		return;
 	}
-	alone();
+	resume_watcher();
 	log_line("client %d: goes on without a policy: %s", a->client.pid, why);
-	gone(a, err, why);
+	report_gone(a, err, why);
 	election_bar(false);
 }
 
@@ -158,7 +158,7 @@ static bool is_link(int sock)
 	       !getsockopt(sock, SOL_SOCKET, SO_TYPE, &type, &len) && type == SOCK_SEQPACKET;
 }
 
-static void begin(struct arena *a, int sock, int fd, bool elected)
+static void begin_link(struct arena *a, int sock, int fd, bool elected)
 {
 	const char *why = "the link is no socket for packets";
 	struct linked *l = &a->linked;
@@ -176,13 +176,13 @@ static void begin(struct arena *a, int sock, int fd, bool elected)
 		if (elected)
 			election_link_over();
 		else
-			gone(a, err, why);
+			report_gone(a, err, why);
 		return;
 	}
 	if (!elected)
 		election_bar(true);
 	/* Of a policy before, the share stays until this one orders another. */
-	let_go(a);
+	drop_link(a);
 	if (a->limit.share_bytes != PACER_NO_LIMIT)
 		linked_splits(a);
 	prctl(PR_SET_NAME, elected ? "tricolor-member" : "tricolor-marker");
@@ -194,7 +194,7 @@ static void begin(struct arena *a, int sock, int fd, bool elected)
 	board_set_phase(b.board, a->phase);
 	publish_figures(a);
 	if (!link_send(sock, LINK_ATTACH, getpid(), 0, "")) {
-		end(a, 0, "the policy has ended");
+		end_link(a, 0, "the policy has ended");
 		return;
 	}
 	copy_log_to(sock);
@@ -209,7 +209,7 @@ bool linked_begin(struct arena *a)
 	if (sock < 0 && fd < 0)
 		return false;
 	l->given[0] = l->given[1] = -1;
-	begin(a, sock, fd, false);
+	begin_link(a, sock, fd, false);
 	return true;
 }
 
@@ -223,7 +223,7 @@ bool linked_elected(struct arena *a)
 		return false;
 	case ELECTION_LINK:
 		if (l->sock < 0 || l->elected) {
-			begin(a, given[0], given[1], true);
+			begin_link(a, given[0], given[1], true);
 			return true;
 		}
 		/* The agent's came first. */
@@ -234,9 +234,9 @@ bool linked_elected(struct arena *a)
 		return false;
 	case ELECTION_ALONE:
 		if (l->elected)
-			end(a, 0, "another group limits its client");
+			end_link(a, 0, "another group limits its client");
 		else if (l->sock < 0)
-			alone();
+			resume_watcher();
 		return true;
 	}
 	return false;
@@ -254,12 +254,12 @@ bool linked_receive(struct arena *a)
 		if (n < 0 && (errno == EAGAIN || errno == EINTR))
 			break;
 		if (n <= 0)
-			end(a, 0, "the policy has ended");
+			end_link(a, 0, "the policy has ended");
 		else if (n != sizeof(msg) || msg.type != LINK_RING || msg.version != LINK_VERSION)
-			end(a, EPROTO, "the policy speaks another protocol");
+			end_link(a, EPROTO, "the policy speaks another protocol");
 	}
 	if (l->sock >= 0 && fault_happened(l->board.guard))
-		end(a, EIO, "a page of the board is missing");
+		end_link(a, EIO, "a page of the board is missing");
 	return l->sock < 0;
 }
 
@@ -272,9 +272,9 @@ static bool want(struct arena *a, uint32_t want)
 	if (!before || !l->wanted_ns)
 		l->wanted_ns = clock_ns();
 	if (!link_send(l->sock, LINK_RING, 0, 0, ""))
-		end(a, 0, "the policy has ended");
+		end_link(a, 0, "the policy has ended");
 	else if (before && clock_ns() - l->wanted_ns > LINK_SILENCE_NS)
-		end(a, ETIMEDOUT, "the policy does not answer; is it stopped?");
+		end_link(a, ETIMEDOUT, "the policy does not answer; is it stopped?");
 	return l->sock < 0;
 }
 
@@ -295,11 +295,11 @@ bool linked_wake(struct arena *a)
 	return false;
 }
 
-bool linked_hurry(struct arena *a)
+bool linked_report_overfull(struct arena *a)
 {
 	if (!a->linked.splits)
 		watcher_notify();
-	return a->linked.sock >= 0 && want(a, BOARD_HURRY);
+	return a->linked.sock >= 0 && want(a, BOARD_OVERFULL);
 }
 
 bool linked_met(struct arena *a)
@@ -309,7 +309,7 @@ bool linked_met(struct arena *a)
 
 void linked_exit(struct arena *a)
 {
-	let_go(a);
+	drop_link(a);
 	if (a->linked.given[0] >= 0)
 		close(a->linked.given[0]);
 	if (a->linked.given[1] >= 0)

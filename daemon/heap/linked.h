@@ -55,7 +55,7 @@ bool linked_receive(struct arena *a);
  * told.
  */
 bool linked_wake(struct arena *a);
-bool linked_hurry(struct arena *a);
+bool linked_report_overfull(struct arena *a);
 
 /** Tell the policy that orders were met. */
 bool linked_met(struct arena *a);

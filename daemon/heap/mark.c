@@ -403,7 +403,7 @@ static void begin(struct mark_worker *w, struct marker *m)
 }
 
 /* A helper goes on to other arenas, and not with what one of them may have had it allocate. */
-static void let_go(struct mark_worker *w)
+static void trim_queues(struct mark_worker *w)
 {
 	if (w->room * sizeof(*w->span) > QUEUE_KEEP_BYTES) {
 		free(w->span);
@@ -441,7 +441,7 @@ static void help(void *marker, void **scratch)
 		pthread_mutex_unlock(&m->job.lock);
 		work(w);
 	}
-	let_go(w);
+	trim_queues(w);
 	m->helper_objects += w->k.objects;
 	m->helper_marked_bytes += w->k.marked_bytes;
 	m->helper_scan_bytes += w->k.scan_bytes;

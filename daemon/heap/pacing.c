@@ -248,7 +248,7 @@ void pacing_end_cycle(struct arena *a)
 {
 	adapt_minimum(a);
 	if (limit_cycle_end(a))
-		linked_hurry(a);
+		linked_report_overfull(a);
 	if (a->limit.in_force_bytes != PACER_NO_LIMIT)
 		pacing_update(a);
 }

@@ -30,7 +30,7 @@
 #include "daemon/process/log.h"
 #include "handshake.h"
 
-#define LOOK_NS 1000000000ull
+#define CHECK_NS 1000000000ull
 #define FOLLOW_NS 1000000000ull		/* for the client to let go of us: it does so at once */
 #define TEXT_BYTES 8192
 
@@ -62,7 +62,7 @@ void relocation_init(struct relocation_check *m, pid_t pid, pid_t tid)
 {
 	m->pid = config_is_private() && pid > 0 && tid > 0 ? pid : 0;
 	m->tid = tid;
-	m->next_ns = clock_ns() + LOOK_NS;
+	m->next_ns = clock_ns() + CHECK_NS;
 }
 
 bool relocation_detected(struct relocation_check *m, char *where, size_t room)
@@ -75,7 +75,7 @@ bool relocation_detected(struct relocation_check *m, char *where, size_t room)
 	now = clock_ns();
 	if (now < m->next_ns)
 		return false;
-	m->next_ns = now + LOOK_NS;
+	m->next_ns = now + CHECK_NS;
 	session = getsid(m->pid);
 	if (session > 0 && session != getsid(0)) {
 		snprintf(where, room, "its session is %d, the marker's is %d", (int)session,

@@ -437,7 +437,7 @@ static struct watched_arena *add_arena(struct groups *s, struct registry_arena *
 	return m;
 }
 
-void groups_meet(struct groups *s, uint64_t now)
+void groups_update(struct groups *s, uint64_t now)
 {
 	size_t n, room = registry_count() + 16, i;
 	struct registry_arena **list = calloc(room, sizeof(*list));

@@ -129,7 +129,7 @@ static inline void groups_order_anew(struct watched_arena *m)
 void groups_tick_soon(struct limit_group *g);
 
 /** Take those that have come, let go of those that have left, find those that may have moved. */
-void groups_meet(struct groups *s, uint64_t now);
+void groups_update(struct groups *s, uint64_t now);
 
 /** Read all limits again. */
 void groups_read_limits(struct groups *s);

@@ -229,7 +229,7 @@ static void *watcher(void *unused)
 		if (watcher_pauses() != watch.pauses_seen)
 			wait_out_pause();
 		now = clock_ns();
-		groups_meet(&watch.groups, now);
+		groups_update(&watch.groups, now);
 		if (limits || watch.groups.levels.deaf || now - limits_ns >= LIMIT_NS) {
 			limits_ns = now;
 			groups_read_limits(&watch.groups);

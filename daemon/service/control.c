@@ -94,7 +94,7 @@ static bool may(const struct peer *p, const struct registry_arena *r)
 }
 
 /* All arenas are asked before any is waited for. */
-static void freshen(struct registry_arena **list, size_t n, uint32_t *numbers)
+static void refresh(struct registry_arena **list, size_t n, uint32_t *numbers)
 {
 	uint64_t until = clock_ns() + FRESH_NS;
 	size_t i;
@@ -143,7 +143,7 @@ static bool list(const struct peer *p)
 			hidden++;
 		}
 	}
-	freshen(r, n, numbers);
+	refresh(r, n, numbers);
 	for (i = 0; i < n; i++) {
 		describe_arena(r[i], &arenas[i]);
 		registry_put(r[i]);
@@ -189,7 +189,7 @@ static bool stat_one(const struct peer *p, struct registry_arena *r)
 	struct control_arena arena;
 	uint32_t number;
 
-	freshen(&r, 1, &number);
+	refresh(&r, 1, &number);
 	describe_arena(r, &arena);
 	return send_arenas(p, &arena, 1, 0);
 }
@@ -258,7 +258,7 @@ static bool make_room(const struct peer *p, struct registry_arena *r, int64_t va
  * Wait for those whose process is gone (@pid, or any) to leave: we may hear of that later than who
  * asks.
  */
-static void let_leave(const struct peer *p, int64_t pid)
+static void wait_for_leavers(const struct peer *p, int64_t pid)
 {
 	uint64_t until = clock_ns() + ENDED_NS;
 	size_t room = registry_count() + 64, n, i;
@@ -279,7 +279,7 @@ static bool ended(const struct peer *p, const struct control_request *q)
 	struct control_arena all[CONTROL_ENDED_MAX];
 	size_t n, i, kept = 0;
 
-	let_leave(p, q->pid);
+	wait_for_leavers(p, q->pid);
 	n = former_all(all);
 	for (i = 0; i < n; i++)
 		if (may_see(p, all[i].uid) && (!q->pid || all[i].pid == q->pid))

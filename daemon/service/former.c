@@ -80,7 +80,7 @@ size_t former_all(struct control_arena list[static CONTROL_ENDED_MAX])
 	for (i = added; i && n < CONTROL_ENDED_MAX; i--, n++) {
 		struct former *d = &ring[(i - 1) % CONTROL_ENDED_MAX];
 
-		ending_look(&d->watch, &d->end);
+		ending_read(&d->watch, &d->end);
 		list[n] = d->arena;
 		list[n].ended_how = ended_how(d->end.how);
 		list[n].ended_signal = (uint32_t)d->end.signal;

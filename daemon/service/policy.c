@@ -194,7 +194,7 @@ static void read_board(struct session *s)
 		registry_notify(s->a->registry);
 	if (wants & BOARD_WAKE)
 		watcher_wake();
-	if (wants & BOARD_HURRY)
+	if (wants & BOARD_OVERFULL)
 		watcher_notify();
 }
 

@@ -54,10 +54,10 @@
 #define LARGEST 16
 #define STEP TRI_CHUNK_PAGES		/* pages that are looked at in one go */
 #define PREFIX "tricolor-"
-#define LATELY 256
+#define RECENT 256
 
 /* A process, as far as it can be told from others at one time. */
-struct who {
+struct identity {
 	int32_t service_pid;		/* as the registry has it */
 	int32_t pid;			/* in its namespace, or else in ours */
 	uid_t uid;
@@ -73,7 +73,7 @@ struct postmortem {
 	struct postmortem *next;	/* the lock */
 	bool reading;			/* the lock */
 	atomic_bool stop;		/* a client of the same user wants memory */
-	struct who who;
+	struct identity identity;
 	uint64_t hello;			/* number of the one that its connection began with */
 	struct control_arena figures;	/* as they were published last */
 	bool has_figures;		/* they were */
@@ -99,8 +99,8 @@ static struct postmortem *begun;	/* and not at their end */
 /* The last deaths that were written of; the lock. */
 static struct death {
 	uint64_t hellos;		/* before it */
-	struct who who;
-} lately[LATELY];
+	struct identity identity;
+} recent[RECENT];
 static uint64_t deaths;			/* so far */
 static uint64_t hellos;			/* so far */
 static unsigned int active;		/* under way; the lock */
@@ -114,7 +114,7 @@ uint64_t postmortem_hello(uid_t uid)
 
 	pthread_mutex_lock(&lock);
 	for (p = begun; p; p = p->next)
-		if (p->reading && p->who.uid == uid)
+		if (p->reading && p->identity.uid == uid)
 			atomic_store(&p->stop, true);
 	number = ++hellos;
 	pthread_mutex_unlock(&lock);
@@ -155,14 +155,14 @@ static void list_remove(struct postmortem *p)
 	pthread_mutex_unlock(&lock);
 }
 
-static bool is_same(const struct who *a, const struct who *b)
+static bool is_same(const struct identity *a, const struct identity *b)
 {
 	return a->service_pid == b->service_pid && a->pid == b->pid && a->uid == b->uid &&
 	       a->inode == b->inode && !strcmp(a->host, b->host);
 }
 
 /* Whether @p knows more than @other of the same client: figures, or newer ones. */
-static bool knows_more(const struct postmortem *p, const struct postmortem *other)
+static bool has_newer_figures(const struct postmortem *p, const struct postmortem *other)
 {
 	if (p->has_figures != other->has_figures)
 		return p->has_figures;
@@ -175,8 +175,8 @@ static bool is_written(const struct postmortem *p)
 	size_t i;
 
 	tri_assert_held(&lock);
-	for (i = 0; i < LATELY && i < deaths; i++)
-		if (lately[i].hellos >= p->hello && is_same(&lately[i].who, &p->who))
+	for (i = 0; i < RECENT && i < deaths; i++)
+		if (recent[i].hellos >= p->hello && is_same(&recent[i].identity, &p->identity))
 			return true;
 	return false;
 }
@@ -198,13 +198,13 @@ static bool is_the_one(struct postmortem *p, const struct ending_watch *w, struc
 
 	pthread_mutex_lock(&lock);
 	remove_locked(p);
-	ending_look(w, e);
+	ending_read(w, e);
 	one = is_kill(e) && !is_written(p);
 	for (other = begun; one && other; other = other->next)
-		if (is_same(&other->who, &p->who) && knows_more(other, p))
+		if (is_same(&other->identity, &p->identity) && has_newer_figures(other, p))
 			one = false;
 	if (one)
-		lately[deaths++ % LATELY] = (struct death){ hellos, p->who };
+		recent[deaths++ % RECENT] = (struct death){ hellos, p->identity };
 	pthread_mutex_unlock(&lock);
 	return one;
 }
@@ -390,20 +390,20 @@ static bool read_header(struct postmortem *p, int fd, struct tri_layout *l)
 }
 
 /* In words of its own, which are those that people know it by. */
-static void name_client(struct who *who, const struct registry_arena *r,
+static void name_client(struct identity *identity, const struct registry_arena *r,
 			const struct ending_watch *w)
 {
 	struct stat st;
 
-	who->uid = r->uid;
-	who->service_pid = r->pid;
-	who->pid = r->claim && r->claim->pid > 0 ? r->claim->pid : r->pid;
-	who->inode = w->pidfd >= 0 && !fstat(w->pidfd, &st) ? st.st_ino : 0;
+	identity->uid = r->uid;
+	identity->service_pid = r->pid;
+	identity->pid = r->claim && r->claim->pid > 0 ? r->claim->pid : r->pid;
+	identity->inode = w->pidfd >= 0 && !fstat(w->pidfd, &st) ? st.st_ino : 0;
 	if (r->claim && r->claim->host[0])
-		memcpy(who->host, r->claim->host, sizeof(who->host));
-	else if (gethostname(who->host, sizeof(who->host)))
-		strcpy(who->host, "unknown");
-	who->host[sizeof(who->host) - 1] = 0;
+		memcpy(identity->host, r->claim->host, sizeof(identity->host));
+	else if (gethostname(identity->host, sizeof(identity->host)))
+		strcpy(identity->host, "unknown");
+	identity->host[sizeof(identity->host) - 1] = 0;
 }
 
 struct postmortem *postmortem_read(struct registry_arena *r, const struct ending_watch *w, int fd,
@@ -428,7 +428,7 @@ struct postmortem *postmortem_read(struct registry_arena *r, const struct ending
 	p->hello = hello;
 	p->has_figures = registry_has_figures(r);
 	describe_arena(r, &p->figures);
-	name_client(&p->who, r, w);
+	name_client(&p->identity, r, w);
 	list_add(p);
 	if (!read_header(p, fd, &layout)) {
 		/*
@@ -583,8 +583,8 @@ static void compose(struct text *t, const struct postmortem *p, const struct end
 	strftime(when, sizeof(when), "%Y-%m-%dT%H:%M:%SZ", &tm);
 	add(t, "{\n  \"post_mortem\": 1,\n");
 	add_string(t, "time", when, sizeof(when));
-	add_string(t, "host", p->who.host, sizeof(p->who.host));
-	add_number(t, "pid", (uint64_t)p->who.pid);
+	add_string(t, "host", p->identity.host, sizeof(p->identity.host));
+	add_number(t, "pid", (uint64_t)p->identity.pid);
 	add_string(t, "command", p->figures.comm, sizeof(p->figures.comm));
 	add_number(t, "uid", p->figures.uid);
 	add_string(t, "cgroup", p->figures.cgroup, sizeof(p->figures.cgroup));
@@ -709,7 +709,7 @@ static void host_part(const struct postmortem *p, char host[static 64])
 {
 	size_t i;
 
-	memcpy(host, p->who.host, 64);
+	memcpy(host, p->identity.host, 64);
 	for (i = 0; host[i]; i++)
 		if (!strchr("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-.",
 			    host[i]))
@@ -729,7 +729,7 @@ static void put(const struct postmortem *p, const struct ending *e)
 	gmtime_r(&now.tv_sec, &tm);
 	strftime(stamp, sizeof(stamp), "%Y%m%dT%H%M%S", &tm);
 	host_part(p, host);
-	snprintf(name, sizeof(name), PREFIX "%s-%d-%s.%03ldZ.json", host, p->who.pid, stamp,
+	snprintf(name, sizeof(name), PREFIX "%s-%d-%s.%03ldZ.json", host, p->identity.pid, stamp,
 		 now.tv_nsec / 1000000);
 	folder = open_folder(dir, why);
 	if (t.at)
@@ -743,11 +743,11 @@ static void put(const struct postmortem *p, const struct ending *e)
 	else
 		err = write_file(folder, name, &t);
 	if (!err)
-		log_line("process %d (%.16s) %s; what its heap held is in %s/%s", p->who.pid,
+		log_line("process %d (%.16s) %s; what its heap held is in %s/%s", p->identity.pid,
 			 p->figures.comm, ending_text(e, end), dir, name);
 	else
 		log_error("process %d (%.16s) %s, and no post-mortem could be written: %s: %s",
-			  p->who.pid, p->figures.comm, ending_text(e, end), dir,
+			  p->identity.pid, p->figures.comm, ending_text(e, end), dir,
 			  folder < 0	? why :
 			  err == EMFILE ? "it has 256 of them; remove some" :
 					  strerror(err));
@@ -769,7 +769,7 @@ void postmortem_write(struct postmortem *p, const struct ending_watch *w)
 		log_line(
 			"process %d (%.16s) has gone, how can't be known here, and so there is no "
 			"post-mortem",
-			p->who.pid, p->figures.comm);
+			p->identity.pid, p->figures.comm);
 	free(p);
 	leave();
 }

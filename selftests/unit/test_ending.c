@@ -48,16 +48,16 @@ static void test_between(void)
 	struct ending e = ENDING_NOTHING, fresh = ENDING_NOTHING;
 
 	blind.pid = 0;
-	ending_look(&blind, &fresh);
+	ending_read(&blind, &fresh);
 	ksft_test_result(fresh.how == ENDING_UNKNOWN, "between: nothing tells\n");
-	ending_look(&w, &e);
+	ending_read(&w, &e);
 	ksft_test_result(e.how == ENDING_SIGNAL && e.signal == SIGKILL && !e.core,
 			 "zombie: killed by SIGKILL\n");
-	ending_look(&blind, &e);
+	ending_read(&blind, &e);
 	ksft_test_result(e.how == ENDING_SIGNAL && e.signal == SIGKILL,
 			 "between: what was known stays known\n");
 	wait_status(w.pid);
-	ending_look(&w, &fresh);
+	ending_read(&w, &fresh);
 	ksft_test_result(kernel_tells_ends() ?
 				 fresh.how == ENDING_SIGNAL && fresh.signal == SIGKILL :
 				 fresh.how == ENDING_UNKNOWN,
@@ -96,12 +96,12 @@ static void test_kills(void)
 	w.events_fd = memfd_create("events", MFD_CLOEXEC);
 	w.oom_kills = 3;
 	set_kills(w.events_fd, 5);
-	ending_look(&w, &e);
+	ending_read(&w, &e);
 	ksft_test_result(e.oom_known && e.oom_kills == 2 &&
 				 strstr(ending_text(&e, text), "by the kernel for memory"),
 			 "kills: those since it came\n");
 	set_kills(w.events_fd, 6);
-	ending_look(&w, &e);
+	ending_read(&w, &e);
 	ksft_test_result(e.oom_kills == 2, "kills: none of those after it\n");
 	wait_status(w.pid);
 	ending_forget(&w);
