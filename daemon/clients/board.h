@@ -46,8 +46,8 @@ struct board_figures {
 	uint64_t interruptions;
 	uint64_t threads;		/* at the last handshake */
 	uint64_t cycle_end_ns;		/* of the last cycle; 0: none */
-	uint64_t cycle_wall_ns;		/* how long it took, without the sweep … */
-	uint64_t cycle_cpu_ns;		/* … and what it cost, with it */
+	uint64_t cycle_wall_ns;		/* how long the last cycle took, without the sweep */
+	uint64_t cycle_cpu_ns;		/* what it cost, with the sweep */
 	uint64_t cycle_scan_bytes, cycle_objects, cycle_root_bytes;
 	uint64_t overhead_bytes;	/* beside objects and free pages, after the last cycle */
 	uint64_t bound_bytes;		/* after the last cycle: memory that can't be released */

@@ -13,8 +13,9 @@
 #include "pacing.h"
 #include "publish.h"
 
-#define FIRST_S 10	/* an agent sends its first request as it hears our WELCOME … */
-#define FIRST_MESSAGES 8		/* … and few policies before */
+/* An agent sends its first request when it receives our WELCOME, and few policies before. */
+#define FIRST_S 10
+#define FIRST_MESSAGES 8
 
 void handshake_note(struct arena *a, const struct tri_msg *msg)
 {

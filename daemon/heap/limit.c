@@ -56,19 +56,24 @@
 #include "tricolor.h"
 
 #define QUOTA_NS 1000000000ull		/* look at the client's CPU quota this often */
-/* allocation after which a limit that gives way is judged again: … */
+/*
+ * A limit that gives way is judged again after so much allocation: a part of the limit, within
+ * bounds.
+ */
+#define JUDGE_PARTS 64
 #define JUDGE_MIN_BYTES (1ull << 20)
 #define JUDGE_MAX_BYTES (64ull << 20)
-#define JUDGE_PARTS 64			/* … this part of the limit, within these bounds */
 #define SCAN_NS 200000ull		/* of a thread's stack: mostly it is a fortieth of that */
-#define URGENT_MIN_BYTES (1ull << 20)	/* less new allocation is not worth a cycle … */
-#define URGENT_PARTS 16			/* … nor is less than this part of what lives */
+/* Less new allocation than this, or than this part of what lives, is not worth an urgent cycle. */
+#define URGENT_MIN_BYTES (1ull << 20)
+#define URGENT_PARTS 16
 #define KEEP_PERCENT 95			/* released down to here */
 #define AT_ONCE_BYTES (16ull << 20)	/* while there is marking to be done */
 #define FRESH_PARTS 64			/* less than this part of the heap is no growth */
 #define RESERVE_PARTS 9			/* what a part has up to the kernel's limit, of itself */
-#define RESERVE_CYCLE 3	/* eighths of the reserve, for a cycle in spite of its price … */
-#define RESERVE_WAIT 5			/* … and for threads to wait for its end */
+/* Eighths of the reserve: a cycle runs in spite of its price, and threads wait for its end. */
+#define RESERVE_CYCLE 3
+#define RESERVE_WAIT 5
 #define RESERVE_SECONDS 10		/* of all CPUs, that such cycles may owe */
 
 static bool limited(const struct arena *a)

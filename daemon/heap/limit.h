@@ -35,8 +35,8 @@ struct limit {
 	struct limiter limiter;
 	uint64_t owed_cpu_ns;	/* collector's time that the limiter's bucket had no room for */
 	uint64_t unreported_ns;		/* of helpers, and of threads that were scanned */
-	uint64_t own_cpu_ns, assist_ns, client_cpu_ns;	/* readings at the last update … */
-	uint64_t answered_assist_ns;	/* … and at the last answer */
+	uint64_t own_cpu_ns, assist_ns, client_cpu_ns;	/* readings at the last update */
+	uint64_t answered_assist_ns;	/* reading of assist_ns at the last answer */
 	uint64_t gc_ns, program_ns;	/* sums */
 	clockid_t client_clock;
 	bool client_seen;		/* client_clock can be read: it is in our pid namespace */

@@ -13,8 +13,12 @@
 #include "scavenge.h"
 
 #define LATE_SLACK_BYTES (8ull << 20)
-#define LIMIT_SLACK_PARTS 128		/* under a limit: this part of it … */
-#define LIMIT_FAR_PARTS 64		/* … and past what fits, before waits are long */
+/*
+ * Parts of a limit: by so much the goal may be exceeded before threads wait, and by so much what
+ * fits, before they wait for long.
+ */
+#define LIMIT_SLACK_PARTS 128
+#define LIMIT_FAR_PARTS 64
 #define HEAP_MINIMUM_MAX_BYTES (4 * PACER_HEAP_MINIMUM_BYTES)
 
 /* Heap size @live as a value of the client's allocation counter. */

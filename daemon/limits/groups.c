@@ -27,10 +27,14 @@
 #include "daemon/clients/users.h"
 
 #define LOOKUP_NS 5000000000ull
-#define COUNT_NS 5000000000ull		/* collectors are not counted more often … */
-#define COUNT_GROWN_NS 15000000ull	/* … unless there may be a new one … */
-#define COUNT_UNJOINED_NS 100000000ull	/* … or one that is about to join us … */
-#define COUNT_MAX 512			/* … nor among more processes than so many */
+/*
+ * Other collectors in a group are counted no more often than COUNT_NS; or, while a new one may have
+ * come, than COUNT_GROWN_NS; or, while one is about to join us, than COUNT_UNJOINED_NS.
+ */
+#define COUNT_NS 5000000000ull
+#define COUNT_GROWN_NS 15000000ull
+#define COUNT_UNJOINED_NS 100000000ull
+#define COUNT_MAX 512			/* no more processes than these are looked through */
 #define LIST_BYTES 8192			/* of cgroup.procs */
 
 struct limit_group *groups_top(struct limit_group *g)

@@ -42,8 +42,8 @@ struct limit_group {
 	struct limit_group *up;		/* the next that counts; NULL: the top of its tree */
 	struct alarm alarm;
 	bool rang;			/* the alarm, since the last tick */
-	struct pressure_state own;		/* of its limit … */
-	struct pressure_state chosen;		/* … and of the one chosen for its clients */
+	struct pressure_state own;	/* of its own limit */
+	struct pressure_state chosen;	/* of the limit that was chosen for its clients */
 
 	/* Of the top: when its tree is looked at. */
 	unsigned int idle_ticks;
@@ -58,10 +58,9 @@ struct client_cgroup {
 	struct level *level;		/* NULL: can't be seen */
 	struct tri_cgroup cg;		/* where we have found it; version 0: it was sent */
 	struct limit_group *group;	/* with the tightest limit; NULL: no memory for one */
-	unsigned int others;		/* other collectors in there, … */
-	/* … of these, members of an elected policy that are not ours (yet) … */
-	unsigned int unjoined;
-	uint64_t counted_ns;		/* … and when they were counted */
+	unsigned int others;		/* other collectors in there, when they were counted last */
+	unsigned int unjoined;		/* of these, peer markers that have not joined us */
+	uint64_t counted_ns;		/* when that was */
 	struct client_cgroup *next;
 };
 

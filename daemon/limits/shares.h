@@ -15,8 +15,8 @@ struct shares {
 	uint64_t *share_bytes;		/* and what they have; shares_settle() changes it */
 	size_t n;
 
-	size_t *selected;			/* the arenas that the next call is about … */
-	size_t nselected;			/* … and how many they are */
+	size_t *selected;		/* indices of the arenas that the next call is about */
+	size_t nselected;
 
 	struct budget_arena *scratch;	/* their copies */
 	uint64_t *scratch_shares;

@@ -66,20 +66,33 @@
 #define TICK_NS (100 * MS)		/* while parts are moving */
 #define TICK_LONG_NS (400 * MS)		/* while they are not */
 #define YOUNG_NS (2000 * MS)		/* one client alone may start with others */
-#define TICKS_IDLE 3			/* without anybody at work: then until somebody rings … */
-#define TICKS_IDLE_UNWATCHED 12			/* … or, if nobody does, not before arenas rest */
-#define IDLE_RELEASE_PARTS 8	/* what is worth giving back then: this part of an arena */
-#define WAKE_AFTER_BYTES (1ull << 20)		/* allocation after which one that rests rings */
-#define REQUEST_NS (50 * MS)		/* urged again after so long, if it has not helped … */
-#define REQUEST_MAX_NS (2000 * MS)		/* … and less and less often */
+/*
+ * After so many ticks in which no arena was at work the watcher sleeps until it is woken.  Where
+ * the kernel does not wake it, arenas are told that they are idle first.
+ */
+#define TICKS_IDLE 3
+#define TICKS_IDLE_UNWATCHED 12
+#define IDLE_RELEASE_PARTS 8		/* an idle arena gives back no less than this part of it */
+#define WAKE_AFTER_BYTES (1ull << 20)	/* an idle arena wakes the watcher after such allocation */
+/* If a request has not helped it is made again after so long, and then less and less often. */
+#define REQUEST_NS (50 * MS)
+#define REQUEST_MAX_NS (2000 * MS)
 #define RAISE_NS (500 * MS)		/* longer than the longest time between two ticks */
-#define YIELD_PARTS 32			/* let go of at a tick, for others' sake … */
-#define FREE_PARTS 16			/* … while less than this part of the soft limit is free */
+/*
+ * While less than this part of the soft limit is free, a collector that has more than its part
+ * gives up this part of what it has at each tick.
+ */
+#define FREE_PARTS 16
+#define YIELD_PARTS 32
 #define GROWN_BYTES (1ull << 20)	/* others have, so that it is worth looking who they are */
 #define FEW 4				/* clients */
 #define SOFT_PARTS 10			/* the soft limit is a tenth below the real one */
-#define NEAR_TICKS 2			/* a quarter into the reserve before clients are told … */
-#define ROOM_TICKS 10	/* … and well below it before they are told that it is over */
+/*
+ * Clients are told that a limit is near after so many ticks with a quarter of the reserve used, and
+ * that it is not after so many ticks well below the soft limit.
+ */
+#define NEAR_TICKS 2
+#define ROOM_TICKS 10
 
 /* A limit, and what counts against it, for the length of a tick. */
 struct account {

@@ -39,8 +39,11 @@
 #define STACK_BYTES (256u << 10)
 #define MS 1000000ull
 #define TICK_MIN_NS (10 * MS)		/* no two ticks are nearer, whatever rings */
-#define LIMIT_NS (1000 * MS)	/* limits are read again, in case inotify does not work there … */
-					/* … and whenever we are awake, where it is known not to */
+/*
+ * Limits are read again after so long, in case inotify does not work there.  Where it is known not
+ * to work, they are read whenever the watcher is awake.
+ */
+#define LIMIT_NS (1000 * MS)
 
 /* All of the watcher's thread but for what is atomic. */
 static struct {
