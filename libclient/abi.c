@@ -36,7 +36,7 @@ static size_t padded(uint32_t bytes)
 }
 
 /* Whether @note, of which @have bytes are there, is no note of ours that we don't know. */
-static bool is_known(const char *note, size_t have, const char *file)
+static bool is_known(const char *note, size_t have)
 {
 	const ElfW(Nhdr) *header = (const ElfW(Nhdr) *)note;
 	const char *owner = note + sizeof(*header);
@@ -55,12 +55,11 @@ static bool is_known(const char *note, size_t have, const char *file)
 	if (version == TRI__INLINE_VERSION)
 		return true;
 	fault.version = version;
-	strncpy(fault.file, *file ? file : "the program", sizeof(fault.file) - 1);
 	found = true;
 	return false;
 }
 
-static bool check_notes(uintptr_t at, size_t bytes, const char *file)
+static bool check_notes(uintptr_t at, size_t bytes)
 {
 	_Alignas(8) char piece[PIECE];
 	size_t off = 0, have = 0, from = 0;
@@ -76,7 +75,7 @@ static bool check_notes(uintptr_t at, size_t bytes, const char *file)
 				return true;
 		}
 		note = (const ElfW(Nhdr) *)(piece + off - from);
-		if (!is_known(piece + off - from, have - (off - from), file))
+		if (!is_known(piece + off - from, have - (off - from)))
 			return false;
 		off += sizeof(*note) + padded(note->n_namesz) + padded(note->n_descsz);
 	}
@@ -88,7 +87,9 @@ bool tri_abi_check(const struct tri_abi_fault **f)
 	bool known;
 
 	found = false;
-	known = tri_objects_notes(check_notes);
+	known = tri_objects_notes(check_notes, fault.file, sizeof(fault.file));
+	if (found && !fault.file[0])
+		strcpy(fault.file, "the program");
 	*f = found ? &fault : NULL;
 	return known;
 }

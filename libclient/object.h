@@ -49,11 +49,12 @@ bool tri_objects_segments(struct tri_ranges *into) TRI_HIDDEN;
 bool tri_object_is_program(uintptr_t at) TRI_HIDDEN;
 
 /**
- * Agent: call @fn for each note segment of each object, at [@at, @at + @bytes) of the one that is loaded from @file,
- * until it returns false.  Where nothing was loaded or unloaded since the last call that went through all, it is not
- * called.  False: the objects can't be known, as with tri_objects_segments().
+ * Agent: call @fn for each note segment of each object, at [@at, @at + @bytes), until it returns false.  @file: then the
+ * file of that object, at most @room bytes with the end; else empty.  Where nothing was loaded or unloaded since the
+ * last call that went through all, @fn is not called.  False: the objects can't be known, as with
+ * tri_objects_segments().
  */
-bool tri_objects_notes(bool (*fn)(uintptr_t at, size_t bytes, const char *file)) TRI_HIDDEN;
+bool tri_objects_notes(bool (*fn)(uintptr_t at, size_t bytes), char *file, size_t room) TRI_HIDDEN;
 
 /**
  * Agent: which object @at is a part of, as of the last tri_objects_segments(): its file and bias.  False: it is in

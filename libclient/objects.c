@@ -466,9 +466,8 @@ bool tri_object_find(uintptr_t at, char *file, size_t room, uintptr_t *bias)
 }
 
 struct notes {
-	bool (*fn)(uintptr_t at, size_t bytes, const char *file);
+	bool (*fn)(uintptr_t at, size_t bytes);
 	uintptr_t bias;
-	char file[256];
 	bool stopped;
 };
 
@@ -477,38 +476,45 @@ static bool show_notes(const ElfW(Phdr) *p, void *arg)
 	struct notes *n = arg;
 
 	if (p->p_type == PT_NOTE)
-		n->stopped |= !n->fn(n->bias + p->p_vaddr, p->p_memsz, n->file);
+		n->stopped |= !n->fn(n->bias + p->p_vaddr, p->p_memsz);
 	return !n->stopped;
 }
 
-/* Those of all objects, or up to the one that was to be the last.  False: one can't be known. */
-static bool show_all(struct notes *n)
+/*
+ * Those of all objects, or up to the one that was to be the last, whose file is @file then: a name is read byte by byte,
+ * so only that one is.  False: one can't be known.
+ */
+static bool show_all(struct notes *n, char *file, size_t room)
 {
 	struct phdrs p;
 	size_t i;
 
 	if (!chain.n || !chain.element[0].place.dynamic) {
-		program_name(n->file, sizeof(n->file));
-		return static_program(&p, &n->bias) && each_phdr(&p, show_notes, n);
+		if (!static_program(&p, &n->bias) || !each_phdr(&p, show_notes, n))
+			return false;
+		if (n->stopped)
+			program_name(file, room);
+		return true;
 	}
 	for (i = 0; i < chain.n && !n->stopped; i++) {
 		n->bias = chain.element[i].place.bias;
 		if (n->bias == getauxval(AT_SYSINFO_EHDR))
 			continue;
-		if (i)
-			read_name(chain.element[i].at, n->file, sizeof(n->file));
-		else
-			program_name(n->file, sizeof(n->file));
 		if (!seek_phdrs(&chain.element[i].place, &p) || !each_phdr(&p, show_notes, n))
 			return false;
+		if (n->stopped && i)
+			read_name(chain.element[i].at, file, room);
+		else if (n->stopped)
+			program_name(file, room);
 	}
 	return true;
 }
 
-bool tri_objects_notes(bool (*fn)(uintptr_t at, size_t bytes, const char *file))
+bool tri_objects_notes(bool (*fn)(uintptr_t at, size_t bytes), char *file, size_t room)
 {
 	int i;
 
+	file[0] = 0;
 	for (i = 0; i < TRIES; i++) {
 		struct notes n = { .fn = fn };
 		unsigned long long unloads;
@@ -521,7 +527,7 @@ bool tri_objects_notes(bool (*fn)(uintptr_t at, size_t bytes, const char *file))
 		if (chain_is_steady()) {
 			if (notes_seen && counted && unloads == notes_unloads)
 				return true;
-			if (show_all(&n)) {
+			if (show_all(&n, file, room)) {
 				notes_seen = counted && !n.stopped;
 				notes_unloads = unloads;
 				return true;
