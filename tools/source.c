@@ -37,7 +37,7 @@ static bool is_c_library(const char *path)
 static bool is_header(const char *file)
 {
 	return !strncmp(file, "/usr/include/", 13) || !strncmp(file, "/usr/lib/gcc/", 13) ||
-	       !strcmp(base_name(file), "tricolor.h");
+	       !strcmp(base_name(file), "tricolor.h") || strstr(file, "/tricolor/inline.h");
 }
 
 const struct source_frame *source_blame(const struct source_frame *frames, size_t n)
