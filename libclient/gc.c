@@ -6,6 +6,8 @@
  * that it had read before the cycle began.  Numbers survive a collector: the next one is told.
  */
 #include <errno.h>
+#include <stddef.h>
+#include <string.h>
 
 #include "../core/heap/layout.h"
 #include "../core/system/futex.h"
@@ -180,16 +182,18 @@ TRI_EXPORT int64_t tri_set_memory_limit(int64_t bytes)
 	return old;
 }
 
-TRI_EXPORT int tri_read_stats(struct tri_stats *stats)
+TRI_EXPORT int tri_read_stats(struct tri_stats *into)
 {
+	size_t size = into->size;
+	struct tri_stats now, *stats = &now;
 	const struct tri_interruptions *i = &tri_g.interruptions;
 	const struct tri_ctl *ctl;
 	int64_t used;
 	int err;
 
-	if (stats->size < sizeof(*stats))
+	if (size < offsetof(struct tri_stats, forced_cycles))
 		return tri_fail(EINVAL, "tricolor: tri_stats.size is %zu; set it to sizeof(struct "
-				"tri_stats) before the call", stats->size);
+				"tri_stats) before the call", size);
 	err = tri_start_attached(NULL);
 	if (err)
 		return err;
@@ -225,5 +229,10 @@ TRI_EXPORT int tri_read_stats(struct tri_stats *stats)
 		.throttled_max_ns = tri_read(&ctl->throttled_max_ns),
 		.throttled_now = tri_read(&ctl->throttled_now),
 	};
+	/* An older header has fewer figures; what a newer one has besides is not known here. */
+	now.size = size;
+	memcpy(into, &now, size < sizeof(now) ? size : sizeof(now));
+	if (size > sizeof(now))
+		memset((char *)into + sizeof(now), 0, size - sizeof(now));
 	return 0;
 }

@@ -13,6 +13,7 @@
 
 #include "../core/heap/layout.h"
 #include "../core/proto/socket.h"
+#include "../core/proto/version.h"
 #include "../core/system/size.h"
 #include "error.h"
 #include "settings.h"
@@ -260,13 +261,34 @@ static int read_environment(struct tri_settings *s)
 	return 0;
 }
 
-static int read_options(struct tri_settings *s, const struct tri_options *o, const char **trace,
+/*
+ * Options as a program was compiled with them: an older header has fewer, which are 0 then, and a newer one may have
+ * more, of which none may be set.
+ */
+static int copy_options(struct tri_options *to, const struct tri_options *from)
+{
+	size_t size = from->size, i;
+
+	if (size < offsetof(struct tri_options, memory_limit_bytes))
+		return tri_fail(EINVAL, "tricolor: tri_options.size must be sizeof(struct tri_options)");
+	for (i = sizeof(*to); i < size; i++)
+		if (((const char *)from)[i])
+			return tri_fail(E2BIG, "tricolor: an option is set that libtricolor " TRI_VERSION " does not "
+					"know; use the library of the header that the program was compiled with");
+	memset(to, 0, sizeof(*to));
+	memcpy(to, from, size < sizeof(*to) ? size : sizeof(*to));
+	return 0;
+}
+
+static int read_options(struct tri_settings *s, const struct tri_options *opts, const char **trace,
 			const char **debug)
 {
+	struct tri_options copy, *o = &copy;
 	const char *wrong;
+	int err = copy_options(o, opts);
 
-	if (o->size < sizeof(*o))
-		return tri_fail(EINVAL, "tricolor: tri_options.size must be sizeof(struct tri_options)");
+	if (err)
+		return err;
 	wrong = o->backing > TRI_BACKING_DEV ? "backing" :
 		o->handshake_signal < 0 || o->handshake_signal > SIGRTMAX ? "handshake_signal" :
 		o->memory_limit_bytes < 0 ? "memory_limit_bytes" :

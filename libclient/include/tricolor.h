@@ -125,7 +125,8 @@ enum tri_fork {
 /**
  * Options of tri_init().  Set @size to sizeof(struct tri_options), zero the rest, and fill in what
  * you want: zero means the default, which the environment variable of that name may set
- * (TRICOLOR_GC_PERCENT and so on, see tricolor(7)).  An option that is set wins.
+ * (TRICOLOR_GC_PERCENT and so on, see tricolor(7)).  An option that is set wins.  A program that was compiled with an
+ * older header, whose struct is shorter, sets none of the options that came later.
  */
 struct tri_options {
 	size_t size;			/**< sizeof(struct tri_options) */
@@ -145,7 +146,7 @@ struct tri_options {
  * Make the heap and look for a collector.  Optional: the first allocation does it with defaults.
  * @opts: NULL for the defaults.
  * Returns 0; -EALREADY if there is a heap and @opts is not NULL; -EINVAL for an option or an environment
- * variable that makes no sense; another negative errno where the system refuses the memory, such as
+ * variable that makes no sense; -E2BIG for an option that this library does not know; another negative errno where the system refuses the memory, such as
  * -ENOMEM, -ENOSYS, -EPERM, or -ENOENT without /dev/tricolor.  A collector that can't
  * be reached is no error: the heap works and grows without one, up to half of the memory that the process
  * may have, and the library goes on trying.  It says so once on standard error (TRICOLOR_QUIET).
@@ -473,8 +474,8 @@ enum tri_pressure tri_pressure(void);
 int tri_on_pressure(void (*fn)(enum tri_pressure pressure, void *arg), void *arg);
 
 /**
- * Figures about the heap, for programs and tests.  Set @size before the call; a newer library
- * fills in what fits.  Bytes and objects unless named otherwise.
+ * Figures about the heap, for programs and tests.  Set @size before the call.  A newer library fills in what fits, and
+ * an older one sets figures to 0 that it does not have.  Bytes and objects unless named otherwise.
  */
 struct tri_stats {
 	size_t size;			/**< sizeof(struct tri_stats), set by the caller */

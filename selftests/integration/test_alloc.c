@@ -277,11 +277,16 @@ static bool test_errors(void)
 	static const struct tri_type odd = { 12, &two_in_five, NULL };
 	static const struct tri_type unmapped = { 16, NULL, NULL };
 	struct tri_stats small = { .size = 8 };
+	struct {
+		struct tri_stats known;
+		uint64_t later;
+	} sized;
 	struct tri_options options = { .size = sizeof(options) };
 	int here;
 	char *p = tri_alloc(100);
 	bool ok = true;
 
+#define FIVES 0x5555555555555555ull
 #define EXPECT(what)							\
 	do {								\
 		errno = 0;						\
@@ -308,6 +313,13 @@ static bool test_errors(void)
 	EXPECT(fails_with(tri_realloc(&here, 10), EINVAL));
 	EXPECT(fails_with(tri_realloc(p, SIZE_MAX), ENOMEM));
 	EXPECT(tri_read_stats(&small) == -EINVAL);
+	/* Of an older and of a newer header. */
+	memset(&sized, 0x55, sizeof(sized));
+	sized.known.size = offsetof(struct tri_stats, live_bytes);
+	EXPECT(!tri_read_stats(&sized.known) && sized.known.allocated_bytes && sized.known.allocated_bytes != FIVES &&
+	       sized.known.live_bytes == FIVES && sized.later == FIVES);
+	sized.known.size = sizeof(sized);
+	EXPECT(!tri_read_stats(&sized.known) && sized.known.threads == 1 && !sized.later);
 	EXPECT(tri_init(&options) == -EALREADY);
 	EXPECT(tri_init(NULL) == 0);
 	EXPECT(tri_base(NULL) == NULL && tri_base(&here) == NULL && tri_base(test_strings) == NULL);
@@ -702,6 +714,7 @@ static bool bad_options(void)
 {
 	const struct tri_options bad[] = {
 		{ .size = 0 },
+		{ .size = 15 },
 		{ .size = sizeof(bad[0]), .limit_policy = 3 },
 		{ .size = sizeof(bad[0]), .gc_percent = -2 },
 		{ .size = sizeof(bad[0]), .memory_limit_bytes = -1 },
@@ -715,7 +728,11 @@ static bool bad_options(void)
 		{ .size = sizeof(bad[0]), .debug = "nonsense" },
 		{ .size = sizeof(bad[0]), .trace = "gc,nonsense" },
 	};
-	struct tri_options good = { .size = sizeof(good), .arena_bytes = 64 << 20 };
+	struct tri_options good = { .arena_bytes = 64 << 20 };
+	struct {
+		struct tri_options known;
+		uint64_t later;
+	} longer = { 0 };
 	size_t i;
 
 	for (i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
@@ -726,6 +743,17 @@ static bool bad_options(void)
 			return false;
 		}
 	}
+	longer.known.size = sizeof(longer);
+	longer.later = 1;
+	if (tri_init(&longer.known) != -E2BIG || !strstr(tri_error(), "does not know"))
+		return false;
+	longer.later = 0;
+	longer.known.limit_policy = 3;
+	if (tri_init(&longer.known) != -EINVAL)
+		return false;
+	/* Of a header that had two options: the third is none. */
+	good.limit_policy = 3;
+	good.size = offsetof(struct tri_options, limit_policy);
 	/* A refusal leaves no trace. */
 	return tri_init(&good) == 0 && tri_alloc(100) && tri_gc() == 0;
 }
