@@ -13,8 +13,8 @@
  *     becomes 0: whoever still has it mapped gets SIGBUS.  That includes root, who can reopen it
  *     through /proc/PID/map_files without us.  A worker takes the arena out of sysfs and lets go of
  *     the network namespace: who unmaps may hold locks.
- *  4. When the last reference goes, release does that if the worker has not yet, or waits for it, and
- *     takes the arena from the list.  The worker has a reference to the arena's memory only.
+ *  4. When the last reference goes, release does that if the worker has not yet, or waits for it,
+ *     and takes the arena from the list.  The worker has a reference to the arena's memory only.
  */
 #include <linux/cred.h>
 #include <linux/fcntl.h>
@@ -173,7 +173,10 @@ static struct tricolor_arena *alloc_arena(const struct tricolor_create *args)
 	return arena;
 }
 
-/* A number and a place in the user's limits; the place in the list stays empty until it can be found. */
+/*
+ * A number and a place in the user's limits; the place in the list stays empty until it can be
+ * found.
+ */
 static int enlist(struct tricolor_arena *arena)
 {
 	int err;
@@ -226,7 +229,8 @@ struct tricolor_arena *tricolor_arena_create(const struct tricolor_create *args)
 	if (err)
 		goto err_put_device;
 	mount = args->flags & TRICOLOR_CREATE_HUGE ? huge_mount : small_mount;
-	shm = shmem_file_setup_with_mnt(mount, "tricolor", (loff_t)arena->bytes, TRICOLOR_NORESERVE);
+	shm = shmem_file_setup_with_mnt(mount, "tricolor", (loff_t)arena->bytes,
+					TRICOLOR_NORESERVE);
 	if (IS_ERR(shm)) {
 		/* Our mounts have no limits: what is full is memory. */
 		err = PTR_ERR(shm) == -ENOSPC ? -ENOMEM : PTR_ERR(shm);
@@ -390,7 +394,9 @@ err_unmount:
 	return err;
 }
 
-/** tricolor_arena_flush - wait for the worker, which may still have an arena that is gone otherwise */
+/**
+ * tricolor_arena_flush - wait for the worker, which may still have an arena that is gone otherwise
+ */
 void tricolor_arena_flush(void)
 {
 	flush_work(&let_go_work);

@@ -191,8 +191,8 @@ long tricolor_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 /**
  * tricolor_show_fdinfo - /proc/PID/fdinfo of any descriptor
  *
- * What TRICOLOR_IOC_INFO says, for those who may look into the process that has it; no number of a process or a
- * user, which would be another namespace's.
+ * What TRICOLOR_IOC_INFO says, for those who may look into the process that has it; no number of a
+ * process or a user, which would be another namespace's.
  */
 void tricolor_show_fdinfo(struct seq_file *m, struct file *file)
 {
@@ -206,7 +206,8 @@ void tricolor_show_fdinfo(struct seq_file *m, struct file *file)
 	tricolor_arena_info(arena, &info);
 	seq_printf(m, "tricolor-arena:\t%u\n", info.id);
 	seq_printf(m, "tricolor-state:\t%s\n", tricolor_arena_state(arena));
-	seq_printf(m, "tricolor-dirty:\t%s\n", info.state & TRICOLOR_STATE_DIRTY ? "tracked" : "off");
+	seq_printf(m, "tricolor-dirty:\t%s\n",
+		   info.state & TRICOLOR_STATE_DIRTY ? "tracked" : "off");
 	seq_printf(m, "tricolor-size:\t%llu\n", info.bytes);
 	seq_printf(m, "tricolor-resident:\t%llu\n", info.resident_bytes);
 }

@@ -7,9 +7,9 @@
  * their vm_file; so arena and memory go with the last of them, in any order, and the file's
  * operations keep the module loaded until then.  The *owners* are the owner's descriptor and its
  * mappings: when the last of them is gone, the arena is an orphan.  It loses its memory at once,
- * although a collector may hold the file for as long as it likes, and a worker lets go of what would
- * keep a container from going: the network namespace, and the folder in sysfs, which is tagged with
- * that.  What is left is a number and a few counters.
+ * although a collector may hold the file for as long as it likes, and a worker lets go of what
+ * would keep a container from going: the network namespace, and the folder in sysfs, which is
+ * tagged with that.  What is left is a number and a few counters.
  *
  * Lock order, outermost first:
  *

@@ -166,16 +166,16 @@ int tricolor_mmap(struct tricolor_arena *arena, struct vm_area_struct *vma, bool
 	make_vm_ops(vma->vm_ops);
 	vm_flags_set(vma, VM_DONTCOPY);
 	/*
-	 * Keeps khugepaged and MADV_COLLAPSE away, which no mount option does.  They would fill holes on a
-	 * collector's account; and in an arena of small pages nobody expects large ones, the walk
-	 * of dirty.c least of all.
+	 * Keeps khugepaged and MADV_COLLAPSE away, which no mount option does.  They would fill
+	 * holes on a collector's account; and in an arena of small pages nobody expects large ones,
+	 * the walk of dirty.c least of all.
 	 */
 	if (collector || !(arena->create_flags & TRICOLOR_CREATE_HUGE))
 		vm_flags_set(vma, VM_DONTEXPAND);
 	/*
 	 * Nothing fills an arena because it is mapped: neither who writes a core dump, which reads
-	 * holes, nor mlockall() and MAP_POPULATE.  VM_LOCKED comes from MCL_FUTURE, and would be taken
-	 * off together with VM_LOCKONFAULT, after which everything is populated.
+	 * holes, nor mlockall() and MAP_POPULATE.  VM_LOCKED comes from MCL_FUTURE, and would be
+	 * taken off together with VM_LOCKONFAULT, after which everything is populated.
 	 */
 	vm_flags_set(vma, VM_DONTDUMP | VM_LOCKONFAULT);
 	vm_flags_clear(vma, VM_MAYEXEC | VM_LOCKED);

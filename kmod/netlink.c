@@ -5,9 +5,9 @@
  * As Documentation/netlink/tricolor.yaml specifies it.  Requests look at arenas and ask collectors
  * for other settings; events tell of arenas that come and go, and of settings.
  *
- * A network namespace shows the arenas that were made in it, so that the containers of a pod see each
- * other's; the first one shows all.  It is known by its cookie, which no other one ever has: an
- * arena that is left to its collector keeps none.
+ * A network namespace shows the arenas that were made in it, so that the containers of a pod see
+ * each other's; the first one shows all.  It is known by its cookie, which no other one ever has:
+ * an arena that is left to its collector keeps none.
  */
 #include <linux/capability.h>
 #include <linux/module.h>

@@ -40,8 +40,9 @@ static pgoff_t first_hole(struct tricolor_arena *arena, pgoff_t first, pgoff_t e
 /**
  * tricolor_seek - SEEK_DATA and SEEK_HOLE
  *
- * shmem's own takes the inode's lock, which the owner may hold for as long as fallocate() takes to fill an
- * arena, reclaim and throttling included: a collector would wait for it, and could not be killed.
+ * shmem's own takes the inode's lock, which the owner may hold for as long as fallocate() takes to
+ * fill an arena, reclaim and throttling included: a collector would wait for it, and could not be
+ * killed.
  */
 loff_t tricolor_seek(struct tricolor_arena *arena, loff_t offset, int whence)
 {

@@ -2,9 +2,9 @@
 /*
  * sysfs.c - /sys/class/tricolor/arenaN: one value a file
  *
- * Documentation/ABI/testing/sysfs-class-tricolor says what each means.  The folder goes when the arena's
- * owner is gone (arena.c).  Removing the files waits for readers and writers in them, so that these
- * need no reference to the arena, and must not drop one.
+ * Documentation/ABI/testing/sysfs-class-tricolor says what each means.  The folder goes when the
+ * arena's owner is gone (arena.c).  Removing the files waits for readers and writers in them, so
+ * that these need no reference to the arena, and must not drop one.
  */
 #include <linux/capability.h>
 #include <linux/device.h>
@@ -129,8 +129,8 @@ static ssize_t budget_bytes_show(struct device *dev, struct device_attribute *at
 static DEVICE_ATTR_ADMIN_RO(budget_bytes);
 
 /*
- * What can be set reads as what is in force, which the collector says.  To set it takes what it does
- * over netlink: the file may be a container's root's.
+ * What can be set reads as what is in force, which the collector says.  To set it takes what it
+ * does over netlink: the file may be a container's root's.
  */
 
 static ssize_t gc_percent_show(struct device *dev, struct device_attribute *attr, char *buf)

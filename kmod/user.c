@@ -2,10 +2,10 @@
 /*
  * user.c - what each user has, and may have
  *
- * A user's record exists while arenas are charged to the user.  An arena is charged to its maker, and
- * to the owner of each user namespace that the maker is in (as the kernel's own limits are): a user
- * who has 65,536 subordinate ones would else have as many times what a user may have.  Everything
- * here is under arenas_lock.
+ * A user's record exists while arenas are charged to the user.  An arena is charged to its maker,
+ * and to the owner of each user namespace that the maker is in (as the kernel's own limits are): a
+ * user who has 65,536 subordinate ones would else have as many times what a user may have.
+ * Everything here is under arenas_lock.
  */
 #include <linux/capability.h>
 #include <linux/cred.h>

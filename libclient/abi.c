@@ -2,15 +2,17 @@
 /*
  * abi.c - whether what was compiled into the program fits this library
  *
- * Each object file that was compiled with tricolor.h has a note that says which version of the inline functions is in
- * it (tricolor/inline.h).  An object with another version than this library's stores pointers by other rules: objects
- * that are in use would be freed.  The symbols that the inline functions refer to carry the version too, so the linker
- * and the loader refuse such an object before it runs.  What is found here has passed them: notes that a compiler has
+ * Each object file that was compiled with tricolor.h has a note that says which version of the
+ * inline functions is in it (tricolor/inline.h).  An object with another version than this
+ * library's stores pointers by other rules: objects that are in use would be freed.  The symbols
+ * that the inline functions refer to carry the version too, so the linker and the loader refuse
+ * such an object before it runs.  What is found here has passed them: notes that a compiler has
  * written, or objects that were linked by force.
  *
- *  - At the start nothing is allocated yet, and the heap is not made: tri_init() fails with ENOEXEC.
- *  - An object that comes later, by dlopen(), is seen when a cycle scans the roots, or when it ends, before anything is
- *    freed.  From then on nothing is collected, until it is unloaded.
+ *  - At the start nothing is allocated yet, and the heap is not made: tri_init() fails with
+ *    ENOEXEC.
+ *  - An object that comes later, by dlopen(), is seen when a cycle scans the roots, or when it
+ *    ends, before anything is freed.  From then on nothing is collected, until it is unloaded.
  */
 #include <elf.h>
 #include <link.h>
@@ -24,12 +26,16 @@
 #include "tricolor.h"
 
 #define PIECE 4096			/* of a note segment is read at once */
-#define LONGEST 64			/* note of ours, with its header; all others are passed over */
+#define LONGEST 64			/* note of ours, with its header; all others are passed
+					 * over */
 
 static struct tri_abi_fault fault;
 static bool found;
 
-/* Parts of a note begin at multiples of 4 bytes: only those of GNU properties, which are not ours, at 8. */
+/*
+ * Parts of a note begin at multiples of 4 bytes: only those of GNU properties, which are not ours,
+ * at 8.
+ */
 static size_t padded(uint32_t bytes)
 {
 	return ((size_t)bytes + 3) & ~(size_t)3;
@@ -42,13 +48,15 @@ static bool is_known(const char *note, size_t have)
 	const char *owner = note + sizeof(*header);
 	uint32_t version;
 
-	if (header->n_namesz != sizeof(TRI__NOTE_OWNER) || have < sizeof(*header) + sizeof(TRI__NOTE_OWNER) ||
+	if (header->n_namesz != sizeof(TRI__NOTE_OWNER) ||
+	    have < sizeof(*header) + sizeof(TRI__NOTE_OWNER) ||
 	    memcmp(owner, TRI__NOTE_OWNER, sizeof(TRI__NOTE_OWNER)))
 		return true;
 	/* One of ours of another type is something that this library does not have to know. */
 	if (header->n_type != TRI__NOTE_INLINE)
 		return true;
-	if (header->n_descsz < sizeof(version) || have < sizeof(*header) + padded(header->n_namesz) + sizeof(version))
+	if (header->n_descsz < sizeof(version) ||
+	    have < sizeof(*header) + padded(header->n_namesz) + sizeof(version))
 		version = 0;
 	else
 		memcpy(&version, owner + padded(header->n_namesz), sizeof(version));
@@ -94,9 +102,13 @@ bool tri_abi_check(const struct tri_abi_fault **f)
 	return known;
 }
 
-void tri_abi_complain(enum tri_complaint kind, bool say, const char *what_follows, const struct tri_abi_fault *f)
+void tri_abi_complain(enum tri_complaint kind, bool say, const char *what_follows,
+		      const struct tri_abi_fault *f)
 {
-	tri_complain(kind, say, "tricolor: %s was compiled for version %u of tricolor's inline functions, and this "
-		     "libtricolor (%s) knows version %u%s; compile it with the tricolor.h of this library, or use the "
-		     "library of that header", f->file, f->version, TRI_VERSION, TRI__INLINE_VERSION, what_follows);
+	tri_complain(
+		kind, say,
+		"tricolor: %s was compiled for version %u of tricolor's inline functions, and this "
+		"libtricolor (%s) knows version %u%s; compile it with the tricolor.h of this library, or use the "
+		"library of that header",
+		f->file, f->version, TRI_VERSION, TRI__INLINE_VERSION, what_follows);
 }

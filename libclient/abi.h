@@ -16,8 +16,9 @@ struct tri_abi_fault {
 };
 
 /**
- * Agent: look at the notes of all loaded objects, if anything was loaded or unloaded since the last call.  @fault is
- * the first object that does not fit, valid until the next call, or NULL.  False: that can't be known.
+ * Agent: look at the notes of all loaded objects, if anything was loaded or unloaded since the last
+ * call.  @fault is the first object that does not fit, valid until the next call, or NULL.  False:
+ * that can't be known.
  */
 bool tri_abi_check(const struct tri_abi_fault **fault) TRI_HIDDEN;
 

@@ -10,9 +10,9 @@
  *     signal, with which threads tell it that they want something (tri_agent_wake()).
  *  4. When the collector is gone it abandons the cycle, repairs what a dead collector may have left
  *     half-done, and goes back to 3.
- *  5. A collector of our own that goes alone is served while a shared one is looked for (policy.c).  It is
- *     left between two cycles if that one marks itself, or if it asks for that, because we have moved to
- *     another session or control group, where it can't follow.
+ *  5. A collector of our own that goes alone is served while a shared one is looked for (policy.c).
+ *     It is left between two cycles if that one marks itself, or if it asks for that, because we
+ *     have moved to another session or control group, where it can't follow.
  *
  * All signals are blocked in it but the handshake signal, and that only while it waits: a wake-up
  * that comes at any other time stays pending.
@@ -64,15 +64,17 @@
 #include "untouched.h"
 
 #define STACK_BYTES (256ul << 10)
-#define RETRY_MIN_MS 1
+#define RETRY_MIN_MS 1		/* the first pause before another collector is sought */
 #define SILENT_MIN_MS 500
 #define SILENT_MAX_MS 10000
-#define RETRY_MAX_MS 200		/* … and while none can be started: */
-#define RETRY_VAIN_MS 1000
+#define RETRY_MAX_MS 200	/* the longest pause while collectors can be started */
+#define RETRY_VAIN_MS 1000	/* the longest pause while none can be started */
 #define FRUITLESS 8		/* collectors that did nothing, in a row, before we speak of it */
 #define STEADY_NS 1000000000ull	/* a collector that served so long was a good one */
-#define PART_NS 5000000000ull		/* one that lives lets go of the arena within this … */
-#define KILLED_NS 5000000000ull		/* … and a private one that was killed within that, or is stuck */
+#define PART_NS 5000000000ull		/* a collector that lives lets go of the arena within
+					 * this */
+#define KILLED_NS 5000000000ull		/* a private one that was killed does so within this, or
+					 * is stuck */
 
 static tri_au32 arena_made;		/* futex: 1 done, 2 failed */
 static tri_au32 starter_done;		/* futex: it has started what else there is to start */
@@ -94,8 +96,8 @@ static bool leave;			/* the collector, as soon as no cycle is on */
 
 /*
  * 0 to 2 are never anything else than standard streams, in our table as in that of a daemon that we
- * start: what is written there must not end up in an arena.  It need not be /dev/null, where there is
- * none: nothing can be read from, or written to, a folder.
+ * start: what is written there must not end up in an arena.  It need not be /dev/null, where there
+ * is none: nothing can be read from, or written to, a folder.
  */
 static bool fill_standard(void)
 {
@@ -136,9 +138,12 @@ static int own_descriptors(void)
 	if (close_range((unsigned int)keep + 1, ~0u, CLOSE_RANGE_UNSHARE)) {
 		err = -errno;
 		if (unshare(CLONE_FILES)) {
-			tri_complain(TRI_COMPLAINT_NO_COLLECTOR, false, "tricolor: can't have descriptors "
-				     "apart from the program's: close_range: %s, unshare: %s; let the sandbox "
-				     "allow close_range(2)", strerror(-err), strerror(errno));
+			tri_complain(
+				TRI_COMPLAINT_NO_COLLECTOR, false,
+				"tricolor: can't have descriptors "
+				"apart from the program's: close_range: %s, unshare: %s; let the sandbox "
+				"allow close_range(2)",
+				strerror(-err), strerror(errno));
 			return err;
 		}
 		close_from(keep + 1);
@@ -164,8 +169,9 @@ static bool go_on(void *unused)
 }
 
 /*
- * The arena is a forked child's copy.  If the program has closed its descriptor, another copy takes its place:
- * nobody writes to it, as the starter waits for us, and no other thread has come to be without an agent.
+ * The arena is a forked child's copy.  If the program has closed its descriptor, another copy takes
+ * its place: nobody writes to it, as the starter waits for us, and no other thread has come to be
+ * without an agent.
  */
 static int take_over(struct tri_mapping *m)
 {
@@ -200,12 +206,15 @@ static int make_arena(void)
 		err = tri_untouched_make(m->layout.heap_pages);
 	if (err)
 		return err;
-	tri_view_init(&tri_g.view, m->base, &m->layout, (uint64_t)(uintptr_t)m->base + m->layout.heap);
+	tri_view_init(&tri_g.view, m->base, &m->layout,
+		      (uint64_t)(uintptr_t)m->base + m->layout.heap);
 	pthread_mutex_lock(&tri_g.list_lock);
 	tri_g.agent = tri_thread_new();
 	tri_g.common = tri_thread_new();
-	err = tri_g.agent && !tri_slot_take(tri_g.agent) && tri_g.common && !tri_slot_take(tri_g.common) ?
-		0 : -ENOMEM;
+	err = tri_g.agent && !tri_slot_take(tri_g.agent) && tri_g.common &&
+			      !tri_slot_take(tri_g.common) ?
+		      0 :
+		      -ENOMEM;
 	/* A forked child's copy has some cycles behind it already. */
 	if (!err)
 		tri_g.agent->gen = tri_g.gen;
@@ -214,8 +223,8 @@ static int make_arena(void)
 }
 
 /*
- * Since when there has been no collector that was of any use: one that dies before it has finished a cycle
- * does not count.
+ * Since when there has been no collector that was of any use: one that dies before it has finished
+ * a cycle does not count.
  */
 static uint64_t lost_since(void)
 {
@@ -287,8 +296,8 @@ static bool empty_outbox(void)
 
 /*
  * Wait until the collector says something, is gone, or takes what was left over, or a thread wants
- * something, or @until_ns (0: without end) has come.  The socket's events, or 0.  @looks: for a shared
- * collector, too.
+ * something, or @until_ns (0: without end) has come.  The socket's events, or 0.  @looks: for a
+ * shared collector, too.
  */
 static short wait_for_event(uint64_t until_ns, bool looks)
 {
@@ -305,14 +314,16 @@ static short wait_for_event(uint64_t until_ns, bool looks)
 	if (until_ns && (until_ns < now || wait_ns > until_ns - now))
 		wait_ns = until_ns > now ? until_ns - now : 0;
 	wait = (struct timespec){ (time_t)(wait_ns / 1000000000), (long)(wait_ns % 1000000000) };
-	n = (int)syscall(SYS_ppoll, p, 2 + others, wait_ns == UINT64_MAX ? NULL : &wait, &tri_agent_mask, 8);
+	n = (int)syscall(SYS_ppoll, p, 2 + others, wait_ns == UINT64_MAX ? NULL : &wait,
+			 &tri_agent_mask, 8);
 	err = errno;
 	notified = (n > 0 && p[1].revents) || tri_read(&tri_g.wake) & TRI_WAKE_THREADS;
 	if (notified || n == 0)
 		tri_last_watch_look(notified);
 	else
 		tri_last_watch_news();
-	if (looks && (n >= 0 || err == EINTR) && tri_policy_receive(sock, p + 2, n > 0 ? others : 0) == TRI_POLICY_MARKS)
+	if (looks && (n >= 0 || err == EINTR) &&
+	    tri_policy_receive(sock, p + 2, n > 0 ? others : 0) == TRI_POLICY_MARKS)
 		leave = true;
 	if (n >= 0)
 		return n ? p[0].revents : 0;
@@ -365,13 +376,16 @@ static bool receive(void)
 	case TRI_MSG_POLICY_GONE:
 		if (msg.gone.error) {
 			msg.text[sizeof(msg.text) - 1] = 0;
-			tri_complain(TRI_COMPLAINT_SHARED, true, "tricolor: the tricolord at %s is passed over: %.160s",
+			tri_complain(TRI_COMPLAINT_SHARED, true,
+				     "tricolor: the tricolord at %s is passed over: %.160s",
 				     tri_g.settings.socket, msg.text);
 		}
 		tri_policy_look();
 		return tri_connected_private();
 	case TRI_MSG_REPLACE:
-		/* It says so between two cycles.  It is left by and by, as after any conversation. */
+		/*
+		 * It says so between two cycles.  It is left by and by, as after any conversation.
+		 */
 		leave = true;
 		return tri_connected_private() && tri_g.phase == TRI_PHASE_OFF;
 	}
@@ -406,10 +420,10 @@ static bool wait_for_end(uint64_t ns)
 }
 
 /*
- * The conversation is over, mostly because the collector is dead: then the end of file is there already.
- * One that lives must be done with the arena first: it closes its side when it has unmapped ours.  It
- * may be stopped.  No other may have the arena meanwhile, as it would go on where it was: a private one is
- * killed, and a shared one waited for, and spoken of.
+ * The conversation is over, mostly because the collector is dead: then the end of file is there
+ * already.  One that lives must be done with the arena first: it closes its side when it has
+ * unmapped ours.  It may be stopped.  No other may have the arena meanwhile, as it would go on
+ * where it was: a private one is killed, and a shared one waited for, and spoken of.
  */
 static void disconnect(void)
 {
@@ -426,9 +440,11 @@ static void disconnect(void)
 	shutdown(sock, SHUT_WR);
 	if (!wait_for_end(PART_NS) &&
 	    !(tri_connected_private() && tri_spawn_kill() && wait_for_end(KILLED_NS))) {
-		tri_complain(TRI_COMPLAINT_STUCK, true, "tricolor: collector %u does not let go of this heap, "
-			     "and memory is not freed; is it stopped? Continue it (kill -CONT %u), or end it",
-			     pid, pid);
+		tri_complain(
+			TRI_COMPLAINT_STUCK, true,
+			"tricolor: collector %u does not let go of this heap, "
+			"and memory is not freed; is it stopped? Continue it (kill -CONT %u), or end it",
+			pid, pid);
 		while (!wait_for_end(PART_NS))
 			;
 		tri_complaint_over(TRI_COMPLAINT_STUCK);
@@ -454,9 +470,9 @@ static void collector_gone(void)
 	tri_central_recover();
 	tri_pageheap_recover();
 	/*
-	 * Whatever is in no thread's hands is free: what it was draining, what it had not got to, and
-	 * the one that it was just giving back.  With list_lock held no thread ends, which is the
-	 * only thing that still hands a buffer over while no barrier is on.
+	 * Whatever is in no thread's hands is free: what it was draining, what it had not got to,
+	 * and the one that it was just giving back.  With list_lock held no thread ends, which is
+	 * the only thing that still hands a buffer over while no barrier is on.
 	 */
 	pthread_mutex_lock(&tri_g.list_lock);
 	n = tri_read(&v->ctl->buffers_used);
@@ -498,7 +514,10 @@ static void serve(void)
 			ok = empty_outbox();
 		if (ok && news & ~POLLOUT)
 			ok = receive();
-		/* A cycle that lost pointers must not sweep: this one ends as if the collector died. */
+		/*
+		 * A cycle that lost pointers must not sweep: this one ends as if the collector
+		 * died.
+		 */
 		if (tri_read(&tri_g.cycle_is_void) || (leave && tri_g.phase == TRI_PHASE_OFF))
 			ok = false;
 	}
@@ -513,7 +532,8 @@ static void rest(int ms)
 
 	while ((now = tri_now_ns()) < until) {
 		uint64_t wait_ns = second_from_now(until) - now;
-		struct timespec left = { (time_t)(wait_ns / 1000000000), (long)(wait_ns % 1000000000) };
+		struct timespec left = { (time_t)(wait_ns / 1000000000),
+					 (long)(wait_ns % 1000000000) };
 
 		if (syscall(SYS_ppoll, NULL, 0, &left, &tri_agent_mask, 8) < 0 && errno != EINTR)
 			syscall(SYS_clock_nanosleep, CLOCK_MONOTONIC, 0, &left, NULL);
@@ -536,7 +556,10 @@ static void *agent(void *unused)
 	prctl(PR_SET_TIMERSLACK, 1);
 	tri_short_slice();
 	tri_stack_learn();
-	/* If the objects can't be known now, they are before anything is freed: tri_roots_refuse_misfits(). */
+	/*
+	 * If the objects can't be known now, they are before anything is freed:
+	 * tri_roots_refuse_misfits().
+	 */
 	if (!arena_error)
 		tri_abi_check(&misfit);
 	if (misfit) {
@@ -586,11 +609,17 @@ static void *agent(void *unused)
 				retry_ms = fruitless = 0;
 			if (cycles != tri_read(&tri_g.view.ctl->cycles))
 				fruitless = 0;
-			/* A cycle that is given up for want of its roots has a complaint of its own. */
+			/*
+			 * A cycle that is given up for want of its roots has a complaint of its
+			 * own.
+			 */
 			else if (!*tri_complaint(TRI_COMPLAINT_ROOTS) && ++fruitless > FRUITLESS)
-				tri_complain(TRI_COMPLAINT_NO_COLLECTOR, true, "tricolor: no collector, and "
-					     "memory is not freed: one after the other has ended before it had "
-					     "finished a cycle; `%s --dry-run` may tell why", tri_spawn_path());
+				tri_complain(
+					TRI_COMPLAINT_NO_COLLECTOR, true,
+					"tricolor: no collector, and "
+					"memory is not freed: one after the other has ended before it had "
+					"finished a cycle; `%s --dry-run` may tell why",
+					tri_spawn_path());
 			most_ms = RETRY_MAX_MS;
 			/* A thread did not answer: it may take its time. */
 			if (unanswered == tri_read(&tri_g.unanswered))
@@ -602,9 +631,13 @@ static void *agent(void *unused)
 			if (silent_ms)
 				rest(silent_ms);
 		} else {
-			/* One that hung up was there: somebody kills them.  Room for one is there at any moment. */
-			most_ms = sock == -ECONNRESET || sock == -EPIPE || sock == -ENOSPC ? RETRY_MAX_MS :
-											     RETRY_VAIN_MS;
+			/*
+			 * One that hung up was there: somebody kills them.  Room for one is there
+			 * at any moment.
+			 */
+			most_ms = sock == -ECONNRESET || sock == -EPIPE || sock == -ENOSPC ?
+					  RETRY_MAX_MS :
+					  RETRY_VAIN_MS;
 		}
 		/* One that dies as soon as it is started is not started as fast as we can. */
 		if (retry_ms)
@@ -629,7 +662,8 @@ int tri_agent_start(void)
 	while (!tri_read_acquire(&arena_made))
 		tri_futex_wait(&arena_made, 0, -1);
 	if (arena_error)
-		return tri_fail(-arena_error, "tricolor: %s", tri_complaint(TRI_COMPLAINT_NO_COLLECTOR));
+		return tri_fail(-arena_error, "tricolor: %s",
+				tri_complaint(TRI_COMPLAINT_NO_COLLECTOR));
 	tri_last_watch_start();
 	tri_write_release(&starter_done, 1);
 	tri_futex_wake(&starter_done);

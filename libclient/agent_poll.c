@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-/* agent_poll.c - how the agent waits: it looks at its control groups meanwhile, whenever a thread asks for that */
+/*
+ * agent_poll.c - how the agent waits: it looks at its control groups meanwhile, whenever a thread
+ * asks for that
+ */
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
@@ -22,7 +25,9 @@ void tri_agent_look_if_asked(void)
 	tri_throttle_look_if_asked();
 }
 
-/** As poll(), for the agent, which looks at its groups meanwhile whenever a thread asks for that. */
+/**
+ * As poll(), for the agent, which looks at its groups meanwhile whenever a thread asks for that.
+ */
 int tri_agent_poll(struct pollfd *p, unsigned int n, int ms)
 {
 	uint64_t until = tri_now_ns() + (uint64_t)ms * 1000000, now, left_ns;
@@ -33,7 +38,8 @@ int tri_agent_poll(struct pollfd *p, unsigned int n, int ms)
 		tri_agent_look_if_asked();
 		now = tri_now_ns();
 		left_ns = now < until ? until - now : 0;
-		left = (struct timespec){ (time_t)(left_ns / 1000000000), (long)(left_ns % 1000000000) };
+		left = (struct timespec){ (time_t)(left_ns / 1000000000),
+					  (long)(left_ns % 1000000000) };
 		ready = (int)syscall(SYS_ppoll, p, n, &left, &tri_agent_mask, 8);
 		/* A sandbox that forbids it: then a look is late by some milliseconds. */
 		if (ready < 0 && errno != EINTR)

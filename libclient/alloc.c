@@ -80,7 +80,8 @@ static void write_type(const void *object, size_t slot_bytes, const struct tri_t
  */
 static bool emergency(void)
 {
-	return !tri_refusing() && tri_gc_wait(&tri_g.gc_wanted, &tri_g.view.ctl->gc_done, TRI_WAKE_GC) == 0;
+	return !tri_refusing() &&
+	       tri_gc_wait(&tri_g.gc_wanted, &tri_g.view.ctl->gc_done, TRI_WAKE_GC) == 0;
 }
 
 /* No pages, or none before the thread has waited.  Whether it is worth another try. */
@@ -90,7 +91,10 @@ static bool try_again(struct tri_thread *t, struct tri_throttled *w, bool *tried
 
 	tri_leave(t);
 	if (t->short_bytes) {
-		/* A child of fork() has no agent before it needs one; without one no cycle would end the wait. */
+		/*
+		 * A child of fork() has no agent before it needs one; without one no cycle would
+		 * end the wait.
+		 */
 		if (tri_g.settings.max_wait_s && !t->depth)
 			tri_agent_ensure();
 		again = tri_throttle_wait(t, w);
@@ -102,7 +106,9 @@ static bool try_again(struct tri_thread *t, struct tri_throttled *w, bool *tried
 	return again;
 }
 
-/* What gives a larger arena.  One that is smaller than was asked for is all that the system allows. */
+/*
+ * What gives a larger arena.  One that is smaller than was asked for is all that the system allows.
+ */
 static const char *larger_arena(void)
 {
 	if (tri_g.view.heap_pages << TRI_PAGE_SHIFT < tri_g.settings.arena_bytes)
@@ -111,7 +117,10 @@ static const char *larger_arena(void)
 	return "set TRICOLOR_ARENA_SIZE or tri_options.arena_bytes higher";
 }
 
-/* @pages were wanted; UINT64_MAX: more than there are addresses for.  @throttled: it has waited in vain. */
+/*
+ * @pages were wanted; UINT64_MAX: more than there are addresses for.  @throttled: it has waited in
+ * vain.
+ */
 static void *out_of_memory(uint64_t pages, bool throttled)
 {
 	if (tri_refused())
@@ -122,16 +131,21 @@ static void *out_of_memory(uint64_t pages, bool throttled)
 		return NULL;
 	}
 	if (pages >= tri_g.view.heap_pages) {
-		tri_fail(ENOMEM, "tricolor: an object of that size is larger than the arena of %llu MiB; %s",
-			 (unsigned long long)(tri_g.view.heap_pages >> (20 - TRI_PAGE_SHIFT)), larger_arena());
+		tri_fail(
+			ENOMEM,
+			"tricolor: an object of that size is larger than the arena of %llu MiB; %s",
+			(unsigned long long)(tri_g.view.heap_pages >> (20 - TRI_PAGE_SHIFT)),
+			larger_arena());
 		return NULL;
 	}
 	if (tri_uncollected_is_full(pages)) {
 		tri_uncollected_why();
 		return NULL;
 	}
-	tri_fail(ENOMEM, "tricolor: the arena of %llu MiB is full and a collection freed too little; %s",
-		 (unsigned long long)(tri_g.view.heap_pages >> (20 - TRI_PAGE_SHIFT)), larger_arena());
+	tri_fail(ENOMEM,
+		 "tricolor: the arena of %llu MiB is full and a collection freed too little; %s",
+		 (unsigned long long)(tri_g.view.heap_pages >> (20 - TRI_PAGE_SHIFT)),
+		 larger_arena());
 	return NULL;
 }
 
@@ -141,11 +155,12 @@ static void *too_large(void)
 }
 
 /* One try at a slot.  @zeroed: whether its memory is known to be. */
-static inline void *take_small(struct tri_thread *t, unsigned int span_class, const struct tri_type *type, size_t count,
-			       bool *zeroed)
+static inline void *take_small(struct tri_thread *t, unsigned int span_class,
+			       const struct tri_type *type, size_t count, bool *zeroed)
 {
 	uint32_t size = tri_classes[span_class].size;
-	char *object = type ? tri__take((size_t)span_class * sizeof(struct tri__cache), size) : NULL;
+	char *object =
+		type ? tri__take((size_t)span_class * sizeof(struct tri__cache), size) : NULL;
 
 	if (object) {
 		write_type(object, size, type, count);
@@ -161,9 +176,10 @@ static inline void *take_small(struct tri_thread *t, unsigned int span_class, co
 }
 
 /* Further tries, with what has to come first.  @throttled: it has waited in vain. */
-static __attribute__((noinline))
-void *take_small_again(struct tri_thread *t, unsigned int span_class, const struct tri_type *type, size_t count,
-		       bool *zeroed, bool *throttled)
+static __attribute__((noinline)) void *take_small_again(struct tri_thread *t,
+							unsigned int span_class,
+							const struct tri_type *type, size_t count,
+							bool *zeroed, bool *throttled)
 {
 	struct tri_throttled w;
 	bool tried = false;
@@ -225,7 +241,8 @@ static uint32_t take_large(struct tri_thread *t, uint32_t pages, uint32_t align,
 		return 0;
 	/* As open_window() does in cache.c. */
 	if (*backed && (tri_g.settings.checkmark || tri_g.settings.barriers))
-		memset(v->heap + ((uint64_t)page << TRI_PAGE_SHIFT), 0, (uint64_t)pages << TRI_PAGE_SHIFT);
+		memset(v->heap + ((uint64_t)page << TRI_PAGE_SHIFT), 0,
+		       (uint64_t)pages << TRI_PAGE_SHIFT);
 	tri_lock(&t->cache_lock);
 	tri_write(&v->marks[t->gen & 1][page][0], 1);
 	tri_write(&v->marks[~t->gen & 1][page][0], t->black);
@@ -279,7 +296,10 @@ static void *alloc_large(struct tri_thread *t, size_t size, size_t align, unsign
 		return object;
 	/* All of it: the rest of the last page may be used, and is scanned, too. */
 	memset(object, 0, pages << TRI_PAGE_SHIFT);
-	/* From here on it has no holes, and the marker need not look for them: scan_sparse() in mark.c. */
+	/*
+	 * From here on it has no holes, and the marker need not look for them: scan_sparse() in
+	 * mark.c.
+	 */
 	tri_write_release(&v->spans[page].needs_zero, 1);
 	return object;
 }
@@ -307,7 +327,8 @@ static void *alloc(size_t size, unsigned int kind)
 		t = tri_enter();
 		return t ? alloc_tiny(t) : NULL;
 	}
-	object = tri__take((size_t)span_class * sizeof(struct tri__cache), tri_classes[span_class].size);
+	object = tri__take((size_t)span_class * sizeof(struct tri__cache),
+			   tri_classes[span_class].size);
 	if (likely(object)) {
 		/* Only this thread refills the entry; a flush in between says "not zeroed". */
 		t = tri__tls.thread;
@@ -330,7 +351,8 @@ static void *alloc_typed(const struct tri_type *type, size_t count)
 	size_t size;
 
 	if (!type || !type->size || type->size % 8 || !type->ptrmap) {
-		tri_fail(EINVAL, "tricolor: a type's size must be a multiple of 8 above 0 and its ptrmap "
+		tri_fail(EINVAL,
+			 "tricolor: a type's size must be a multiple of 8 above 0 and its ptrmap "
 			 "set; define it with TRI_TYPE()");
 		errno = EINVAL;
 		return NULL;
@@ -357,7 +379,8 @@ static void *alloc_aligned(size_t size, size_t align, unsigned int kind)
 	struct tri_thread *t;
 
 	if (!align || align & (align - 1) || align > TRI_HUGE_BYTES) {
-		tri_fail(EINVAL, "tricolor: an alignment of %zu is no power of two up to 2 MiB", align);
+		tri_fail(EINVAL, "tricolor: an alignment of %zu is no power of two up to 2 MiB",
+			 align);
 		errno = EINVAL;
 		return NULL;
 	}
@@ -373,7 +396,8 @@ static void *alloc_aligned(size_t size, size_t align, unsigned int kind)
 			return alloc(power, kind);
 	}
 	t = tri_enter();
-	return t ? alloc_large(t, size > TRI_SMALL_MAX ? size : TRI_SMALL_MAX + 1, align, kind, NULL, 0) :
+	return t ? alloc_large(t, size > TRI_SMALL_MAX ? size : TRI_SMALL_MAX + 1, align, kind,
+			       NULL, 0) :
 		   NULL;
 }
 
@@ -398,11 +422,12 @@ static bool find_in(const void *pointer, uint32_t gen, struct tri_object *o)
 }
 
 /*
- * While a cycle ends, threads change over to the new bitmap one by one.  An object that another thread has
- * made since its turn is in the new one only, and a look at the old one that finds nothing says nothing.  Who has
- * list_lock then finds the change-over done, and looks again; or the agent, which a thread holds up (held_up.c), has
- * let go of list_lock in the midst of it, and this thread's turn is yet to come: then the new bitmap says what
- * the old one can't, and nothing is swept as long as the agent does not get list_lock back.
+ * While a cycle ends, threads change over to the new bitmap one by one.  An object that another
+ * thread has made since its turn is in the new one only, and a look at the old one that finds
+ * nothing says nothing.  Who has list_lock then finds the change-over done, and looks again; or the
+ * agent, which a thread holds up (held_up.c), has let go of list_lock in the midst of it, and this
+ * thread's turn is yet to come: then the new bitmap says what the old one can't, and nothing is
+ * swept as long as the agent does not get list_lock back.
  */
 static bool find_object(const void *pointer, struct tri_object *o)
 {
@@ -507,7 +532,9 @@ static void *alloc_like(const struct tri_object *o, const void *object, size_t s
 	return copy;
 }
 
-/* Cut an object with pointers to @size bytes: what comes after reads as zero when it grows again. */
+/*
+ * Cut an object with pointers to @size bytes: what comes after reads as zero when it grows again.
+ */
 static void cut(char *object, size_t size, size_t old)
 {
 	if (size % 8) {
@@ -551,7 +578,8 @@ TRI_EXPORT void *tri_realloc(void *object, size_t size)
 	void *copy;
 
 	if (!object)
-		return made(alloc(size, TRI__CONSERVATIVE), TRI__CONSERVATIVE, NULL, __builtin_return_address(0));
+		return made(alloc(size, TRI__CONSERVATIVE), TRI__CONSERVATIVE, NULL,
+			    __builtin_return_address(0));
 	if (!find_object(object, &o) || object_start(&o, object) != object) {
 		tri_fail(EINVAL, "tricolor: %p is not the start of an object of this heap", object);
 		errno = EINVAL;

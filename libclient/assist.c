@@ -21,23 +21,24 @@
  *
  * A wait is an interruption, and so a short one; but the debt stays, and the thread waits again
  * after its next few allocations until it is paid.  It yields meanwhile: a collector that wants
- * this CPU gets it.  Only when the heap is twice its goal, or past it under a memory limit by more than
- * a little (far_bytes), or threads are many, does it sleep: hundreds of threads that yield to each
- * other would leave the agent, one of them, nothing, and those that were preempted inside would keep
- * it waiting.
+ * this CPU gets it.  Only when the heap is twice its goal, or past it under a memory limit by more
+ * than a little (far_bytes), or threads are many, does it sleep: hundreds of threads that yield to
+ * each other would leave the agent, one of them, nothing, and those that were preempted inside
+ * would keep it waiting.
  *
  * Past far_bytes the heap is to grow no more until the cycle ends: credit buys nothing there, and
- * turns of scanning are as long as waits.  With credit and short turns, which let a thread get ahead by
- * 16 KiB in 40 µs, a growing heap was in one cycle through all that is left up to the kernel's limit.
+ * turns of scanning are as long as waits.  With credit and short turns, which let a thread get
+ * ahead by 16 KiB in 40 µs, a growing heap was in one cycle through all that is left up to the
+ * kernel's limit.
  *
- * A wait is no blocking region: the thread answers the agent itself, between two looks or, asleep, in the
- * handler of the handshake signal.  So a handler of the program's that interrupts it may do anything, jump
- * out of it too.
+ * A wait is no blocking region: the thread answers the agent itself, between two looks or, asleep,
+ * in the handler of the handshake signal.  So a handler of the program's that interrupts it may do
+ * anything, jump out of it too.
  *
  * A collector that is slow, stopped or dead must not hold the program up.  work_seq says that
  * collector or agent have done something.  After patience_ns() of waits in which they have not, or
- * CYCLE_PATIENCE_NS of waits for one cycle, debts are forgiven, and each further wait in vain halves
- * how often the thread tries again, down to once in 1 MiB.
+ * CYCLE_PATIENCE_NS of waits for one cycle, debts are forgiven, and each further wait in vain
+ * halves how often the thread tries again, down to once in 1 MiB.
  */
 #include <sched.h>
 #include <time.h>
@@ -70,9 +71,9 @@
 #define MANY_LONG_NS 20000000
 #define MANY_PATIENCE_NS 100000000
 /*
- * Where a memory limit is in danger, and the alternative the kernel's killer.  CPU quotas have periods
- * of 100 ms; on a machine with four times as much to do as it has CPUs, collectors were seen to get
- * none for 300.  One that has died is another matter: then nobody waits.
+ * Where a memory limit is in danger, and the alternative the kernel's killer.  CPU quotas have
+ * periods of 100 ms; on a machine with four times as much to do as it has CPUs, collectors were
+ * seen to get none for 300.  One that has died is another matter: then nobody waits.
  */
 #define DANGER_PATIENCE_NS 1000000000
 #define WANT_ALL (INT64_MAX / 2)	/* of scanning: until there is no more to mark */
@@ -138,8 +139,8 @@ static uint32_t take_span(const struct tri_view *v, uint32_t start)
 }
 
 /*
- * Scan until @want bytes are paid, nothing is on offer, or the turn of @turn_ns that began at @began_ns
- * is over.
+ * Scan until @want bytes are paid, nothing is on offer, or the turn of @turn_ns that began at
+ * @began_ns is over.
  */
 static int64_t scan_some(struct tri_thread *t, int64_t want, uint64_t began_ns, uint64_t turn_ns)
 {
@@ -308,9 +309,9 @@ static uint64_t thread_cpu_ns(void)
 }
 
 /*
- * A turn is over.  The price of a limit is counted in CPU time (@cpu_ns, when it began): on CPUs that
- * are short most of the time from beginning to end belongs to others.  What was not ours is added
- * first, so that the collector never sees more than there was.
+ * A turn is over.  The price of a limit is counted in CPU time (@cpu_ns, when it began): on CPUs
+ * that are short most of the time from beginning to end belongs to others.  What was not ours is
+ * added first, so that the collector never sees more than there was.
  */
 static void account(struct tri_ctl *ctl, uint64_t began_ns, bool limited, uint64_t cpu_ns)
 {

@@ -2,14 +2,14 @@
 /*
  * backing.c - what an arena lives in: the only file of the library that knows
  *
- *  - An arena of /dev/tricolor, if the module is there in our version: what we touch is charged to us
- *    alone.  The collector gets a descriptor of its own kind, which adds no memory; the owner's stays
- *    with the agent.
- *  - Else a memfd of the arena's full size, sparse, sealed against shrinking and growing (the collector
- *    maps it too, and refuses one that could be cut off under it).
+ *  - An arena of /dev/tricolor, if the module is there in our version: what we touch is charged to
+ *    us alone.  The collector gets a descriptor of its own kind, which adds no memory; the owner's
+ *    stays with the agent.
+ *  - Else a memfd of the arena's full size, sparse, sealed against shrinking and growing (the
+ *    collector maps it too, and refuses one that could be cut off under it).
  *
- * Either is mapped shared, and not inherited by children.  Where the address space, the file size, or
- * what a user may have is limited, a smaller arena is tried.
+ * Either is mapped shared, and not inherited by children.  Where the address space, the file size,
+ * or what a user may have is limited, a smaller arena is tried.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -34,7 +34,8 @@
 static bool locks_what_comes(void)
 {
 	unsigned char there = 0;
-	void *page = mmap(NULL, TRI_SYSTEM_PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	void *page = mmap(NULL, TRI_SYSTEM_PAGE, PROT_READ | PROT_WRITE,
+			  MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
 	if (page == MAP_FAILED)
 		return false;
@@ -45,8 +46,8 @@ static bool locks_what_comes(void)
 }
 
 /*
- * What mlockall(MCL_FUTURE) has locked would be filled as soon as it can be read: instead, pages are to be
- * locked when they are touched.  Where not so much may be locked, they are not.
+ * What mlockall(MCL_FUTURE) has locked would be filled as soon as it can be read: instead, pages
+ * are to be locked when they are touched.  Where not so much may be locked, they are not.
  */
 static bool lock_as_used(void *base, uint64_t bytes)
 {
@@ -66,7 +67,8 @@ static void *map_aligned(int fd, uint64_t bytes)
 	if (base > space)
 		munmap(space, (size_t)(base - space));
 	munmap(base + bytes, (size_t)(space + TRI_HUGE_BYTES - base));
-	if (mmap(base, bytes, PROT_NONE, MAP_SHARED | MAP_FIXED | MAP_NORESERVE, fd, 0) == MAP_FAILED ||
+	if (mmap(base, bytes, PROT_NONE, MAP_SHARED | MAP_FIXED | MAP_NORESERVE, fd, 0) ==
+		    MAP_FAILED ||
 	    !lock_as_used(base, bytes) || mprotect(base, bytes, PROT_READ | PROT_WRITE)) {
 		munmap(base, bytes);
 		return NULL;
@@ -130,8 +132,8 @@ static int look_for_device(void)
 }
 
 /*
- * Of a limited address space the arena takes a third.  A child of fork() that has a copy of it maps both for a
- * moment, and the program has stacks, libraries and memory of its own.
+ * Of a limited address space the arena takes a third.  A child of fork() that has a copy of it maps
+ * both for a moment, and the program has stacks, libraries and memory of its own.
  */
 static bool too_large(const struct tri_layout *layout)
 {
@@ -167,7 +169,8 @@ static int open_largest(struct tri_mapping *m, uint64_t bytes,
 
 /**
  * Make an arena.  Run by the agent, whose descriptor table gets the descriptor.
- * Returns 0, or a negative errno: why there is no device, if one was asked for, or the system's refusal.
+ * Returns 0, or a negative errno: why there is no device, if one was asked for, or the system's
+ * refusal.
  */
 int tri_backing_open(struct tri_mapping *m, const struct tri_settings *s)
 {
@@ -290,8 +293,8 @@ static int open_copy(struct tri_mapping *m, const struct tri_mapping *of)
 }
 
 /**
- * An arena like @of, for a forked child to fill.  @m->base: a mapping of its tables at least, at any address.
- * The descriptor is the calling thread's.  Returns 0 or a negative errno.
+ * An arena like @of, for a forked child to fill.  @m->base: a mapping of its tables at least, at
+ * any address.  The descriptor is the calling thread's.  Returns 0 or a negative errno.
  */
 int tri_backing_copy(struct tri_mapping *m, const struct tri_mapping *of)
 {
@@ -305,7 +308,8 @@ int tri_backing_copy(struct tri_mapping *m, const struct tri_mapping *of)
 }
 
 /** Write @bytes from @from to byte @offset of an arena of tri_backing_copy(). */
-int tri_backing_write(const struct tri_mapping *m, uint64_t offset, const char *from, uint64_t bytes)
+int tri_backing_write(const struct tri_mapping *m, uint64_t offset, const char *from,
+		      uint64_t bytes)
 {
 	if (m->is_device) {
 		memcpy((char *)m->base + offset, from, bytes);
@@ -341,19 +345,24 @@ void tri_backing_discard(struct tri_mapping *m)
 	m->fd = -1;
 }
 
-/** Map an arena of tri_backing_copy() at @at, over what is there.  Returns 0 or a negative errno. */
+/**
+ * Map an arena of tri_backing_copy() at @at, over what is there.  Returns 0 or a negative errno.
+ */
 int tri_backing_install(struct tri_mapping *m, void *at)
 {
 	munmap(m->base, mapped_bytes(m));
 	m->base = NULL;
-	if (mmap(at, m->layout.file_bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED | MAP_NORESERVE,
-		 m->fd, 0) == MAP_FAILED)
+	if (mmap(at, m->layout.file_bytes, PROT_READ | PROT_WRITE,
+		 MAP_SHARED | MAP_FIXED | MAP_NORESERVE, m->fd, 0) == MAP_FAILED)
 		return -errno;
 	m->base = at;
 	return madvise(at, m->layout.file_bytes, MADV_DONTFORK) ? -errno : 0;
 }
 
-/** Whether the descriptor of tri_backing_copy() is still one of this arena: the program may have closed it. */
+/**
+ * Whether the descriptor of tri_backing_copy() is still one of this arena: the program may have
+ * closed it.
+ */
 bool tri_backing_is_there(const struct tri_mapping *m)
 {
 	struct stat st;
@@ -364,5 +373,7 @@ bool tri_backing_is_there(const struct tri_mapping *m)
 /** Whether a child that is forked now has the mapping, too. */
 int tri_backing_inherit(const struct tri_mapping *m, bool inherit)
 {
-	return madvise(m->base, m->layout.file_bytes, inherit ? MADV_DOFORK : MADV_DONTFORK) ? -errno : 0;
+	return madvise(m->base, m->layout.file_bytes, inherit ? MADV_DOFORK : MADV_DONTFORK) ?
+		       -errno :
+		       0;
 }

@@ -2,8 +2,9 @@
 /*
  * backing.h - what an arena lives in: a memfd, or an arena of /dev/tricolor
  *
- * The only module that knows.  Functions return 0 or a negative errno, or what their comments in backing.c say.  They
- * are called by the agent, in whose descriptor table the arena is; in the child of a fork(), by its only thread.
+ * The only module that knows.  Functions return 0 or a negative errno, or what their comments in
+ * backing.c say.  They are called by the agent, in whose descriptor table the arena is; in the
+ * child of a fork(), by its only thread.
  */
 #ifndef TRI_BACKING_H
 #define TRI_BACKING_H

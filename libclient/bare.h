@@ -2,8 +2,8 @@
 /*
  * bare.h - system calls for who runs on our memory and with another thread's pointer
  *
- * Its errno would be that of the thread whose pointer it has: so the result is the kernel's, a negative number for an
- * error.
+ * Its errno would be that of the thread whose pointer it has: so the result is the kernel's, a
+ * negative number for an error.
  */
 #ifndef TRI_BARE_H
 #define TRI_BARE_H

@@ -115,7 +115,8 @@ TRI_EXPORT void tri_move(void *dst, const void *src, size_t words)
 		TRI_POINT("move.inside");
 		for (i = 0; i < n; i++) {
 			size_t at = up ? done + i : words - 1 - done - i;
-			void *value = atomic_load_explicit((slot_t *)src + at, memory_order_relaxed);
+			void *value =
+				atomic_load_explicit((slot_t *)src + at, memory_order_relaxed);
 
 			put(t, marking, (slot_t *)dst + at, value);
 		}

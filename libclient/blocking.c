@@ -22,8 +22,8 @@
 #include "signals.h"
 
 /*
- * A jump in a signal handler that interrupted a blocking call leaves it without its end.  One that stays
- * inside the handler ends the region early, which costs a signal and nothing else.
+ * A jump in a signal handler that interrupted a blocking call leaves it without its end.  One that
+ * stays inside the handler ends the region early, which costs a signal and nothing else.
  */
 static void jump(void)
 {
@@ -149,8 +149,8 @@ TRI_EXPORT int sem_clockwait(sem_t *restrict sem, clockid_t clock,
 	BLOCKING(REAL(sem_clockwait)(sem, clock, until));
 }
 
-TRI_EXPORT int epoll_pwait2(int epfd, struct epoll_event *events, int n, const struct timespec *timeout,
-			    const sigset_t *mask)
+TRI_EXPORT int epoll_pwait2(int epfd, struct epoll_event *events, int n,
+			    const struct timespec *timeout, const sigset_t *mask)
 {
 	BLOCKING(REAL(epoll_pwait2)(epfd, events, n, timeout, mask));
 }

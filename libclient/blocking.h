@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* blocking.h - a function of the C library as a blocking region; written in a function that stands in front of it */
+/*
+ * blocking.h - a function of the C library as a blocking region; written in a function that stands
+ * in front of it
+ */
 #ifndef TRI_BLOCKING_H
 #define TRI_BLOCKING_H
 

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
- * breakpoint.c - which instruction stores to a word: hardware breakpoints by perf_event_open(2); for suspect.c
+ * breakpoint.c - which instruction stores to a word: hardware breakpoints by perf_event_open(2);
+ * for suspect.c
  *
- *  1. A watch has an event for each thread on each CPU: such events are inherited by threads that are started later.
- *     Where these are too many, or are refused, there is the tracer (tracer.c); where that is refused one event for each
- *     thread, and nothing is said if others have come.
- *  2. Each has a buffer, written from its end downwards, so that the newest samples are the first in it, and the oldest
- *     are overwritten.
+ *  1. A watch has an event for each thread on each CPU: such events are inherited by threads that
+ *     are started later.  Where these are too many, or are refused, there is the tracer (tracer.c);
+ *     where that is refused one event for each thread, and nothing is said if others have come.
+ *  2. Each has a buffer, written from its end downwards, so that the newest samples are the first
+ *     in it, and the oldest are overwritten.
  *  3. A stopped watch has no more samples than those that are there.
  *
  * Only stores in user mode count: then any user may do it where perf_event_paranoid is 2 or less.
@@ -33,7 +34,9 @@
 #define RING_BYTES (8 * PAGE)
 #define EVENTS (sizeof(((struct tri_watch *)0)->fd) / sizeof(int))
 
-/* Registers by their bits in sample_regs_user, which is their order in a sample (asm/perf_regs.h). */
+/*
+ * Registers by their bits in sample_regs_user, which is their order in a sample (asm/perf_regs.h).
+ */
 static const struct {
 	unsigned int bit;
 	enum tri_hit_register which;
@@ -63,18 +66,26 @@ static int paranoid(void)
 	return level;
 }
 
-/* Events are refused: for ever, if that is so because of who asks, and not of how many there are. */
+/*
+ * Events are refused: for ever, if that is so because of who asks, and not of how many there are.
+ */
 static void say_why(bool opening, int err)
 {
-	if (opening && (err == EPERM || err == EACCES || err == ENOSYS || err == EOPNOTSUPP || err == ENOENT)) {
+	if (opening && (err == EPERM || err == EACCES || err == ENOSYS || err == EOPNOTSUPP ||
+			err == ENOENT)) {
 		if (paranoid() > 2)
-			snprintf(refused, sizeof(refused), "perf_event_open: %s, as kernel.perf_event_paranoid is %d; "
-				 "2 will do, or CAP_PERFMON", strerror(err), paranoid());
+			snprintf(refused, sizeof(refused),
+				 "perf_event_open: %s, as kernel.perf_event_paranoid is %d; "
+				 "2 will do, or CAP_PERFMON",
+				 strerror(err), paranoid());
 		else
-			snprintf(refused, sizeof(refused), "perf_event_open: %s; a container's filter of system "
-				 "calls may forbid it", strerror(err));
+			snprintf(refused, sizeof(refused),
+				 "perf_event_open: %s; a container's filter of system "
+				 "calls may forbid it",
+				 strerror(err));
 	}
-	snprintf(why, sizeof(why), "%s: %s", opening ? "perf_event_open" : "buffer of perf_event_open", strerror(err));
+	snprintf(why, sizeof(why), "%s: %s",
+		 opening ? "perf_event_open" : "buffer of perf_event_open", strerror(err));
 }
 
 /* A sandbox may kill who asks: that is known after the first time. */
@@ -87,7 +98,8 @@ static bool may_ask(void)
 		asked = true;
 		err = tri_probe(SYS_perf_event_open);
 		if (err)
-			snprintf(refused, sizeof(refused), "perf_event_open: a sandbox may kill who calls it (%s)",
+			snprintf(refused, sizeof(refused),
+				 "perf_event_open: a sandbox may kill who calls it (%s)",
 				 strerror(err));
 	}
 	return !*refused;
@@ -96,12 +108,21 @@ static bool may_ask(void)
 static bool open_event(struct tri_watch *w, pid_t tid, int cpu)
 {
 	struct perf_event_attr attr = {
-		.type = PERF_TYPE_BREAKPOINT, .size = sizeof(attr), .sample_period = 1,
-		.sample_type = PERF_SAMPLE_IP | PERF_SAMPLE_TID | PERF_SAMPLE_TIME | PERF_SAMPLE_REGS_USER |
-			       PERF_SAMPLE_STACK_USER,
-		.bp_type = HW_BREAKPOINT_W, .bp_addr = w->at, .bp_len = HW_BREAKPOINT_LEN_8,
-		.exclude_kernel = 1, .exclude_hv = 1, .use_clockid = 1, .clockid = CLOCK_MONOTONIC,
-		.inherit = cpu >= 0, .write_backward = 1, .sample_stack_user = TRI_HIT_STACK,
+		.type = PERF_TYPE_BREAKPOINT,
+		.size = sizeof(attr),
+		.sample_period = 1,
+		.sample_type = PERF_SAMPLE_IP | PERF_SAMPLE_TID | PERF_SAMPLE_TIME |
+			       PERF_SAMPLE_REGS_USER | PERF_SAMPLE_STACK_USER,
+		.bp_type = HW_BREAKPOINT_W,
+		.bp_addr = w->at,
+		.bp_len = HW_BREAKPOINT_LEN_8,
+		.exclude_kernel = 1,
+		.exclude_hv = 1,
+		.use_clockid = 1,
+		.clockid = CLOCK_MONOTONIC,
+		.inherit = cpu >= 0,
+		.write_backward = 1,
+		.sample_stack_user = TRI_HIT_STACK,
 	};
 	unsigned int i;
 	void *ring;
@@ -142,7 +163,10 @@ static bool begin_traced(struct tri_watch *w, pid_t only)
 	return false;
 }
 
-/* Events for all of @tids.  @cpus: 0, or on each of so many, which threads that are started later inherit. */
+/*
+ * Events for all of @tids.  @cpus: 0, or on each of so many, which threads that are started later
+ * inherit.
+ */
 static bool begin_events(struct tri_watch *w, const pid_t *tids, size_t n, size_t cpus)
 {
 	size_t i, cpu;
@@ -161,9 +185,9 @@ static bool begin_events(struct tri_watch *w, const pid_t *tids, size_t n, size_
 }
 
 /**
- * Watch @w->at, which held @w->was, from tri_watches_start() on: what threads @tids store to it, and, unless @only,
- * those that they start.  @n may be more than TRI_WATCHED_THREADS, of which there is no list then.  False if that
- * can't be done: tri_watch_why().
+ * Watch @w->at, which held @w->was, from tri_watches_start() on: what threads @tids store to it,
+ * and, unless @only, those that they start.  @n may be more than TRI_WATCHED_THREADS, of which
+ * there is no list then.  False if that can't be done: tri_watch_why().
  */
 bool tri_watch_begin(struct tri_watch *w, const pid_t *tids, size_t n, bool only)
 {
@@ -187,7 +211,10 @@ bool tri_watch_begin(struct tri_watch *w, const pid_t *tids, size_t n, bool only
 	return !*refused && begin_events(w, tids, n, 0);
 }
 
-/** The @n words at @w that were begun are watched; those that have ended are not, also if @n is 0.  list_lock. */
+/**
+ * The @n words at @w that were begun are watched; those that have ended are not, also if @n is 0.
+ * list_lock.
+ */
 void tri_watches_start(struct tri_watch *w, size_t n)
 {
 	bool traced = tri_tracer_is_stale(), ok;
@@ -200,13 +227,15 @@ void tri_watches_start(struct tri_watch *w, size_t n)
 		return;
 	ok = tri_tracer_start();
 	if (!ok)
-		snprintf(why, sizeof(why), "%s; and %s", *refused ? refused : "perf_event_open: too many threads",
+		snprintf(why, sizeof(why), "%s; and %s",
+			 *refused ? refused : "perf_event_open: too many threads",
 			 tri_tracer_why());
 	for (i = 0; i < n; i++)
 		if (w[i].trace && w[i].is_kept)
 			w[i].whole &= ok;
 		else if (w[i].trace)
-			w[i].whole = ok && tri_read_foreign(&now, w[i].at, sizeof(now)) && now == w[i].was;
+			w[i].whole = ok && tri_read_foreign(&now, w[i].at, sizeof(now)) &&
+				     now == w[i].was;
 }
 
 void tri_watch_end(struct tri_watch *w)
@@ -262,10 +291,11 @@ static uint64_t written(const struct perf_event_mmap_page *page)
 }
 
 /*
- * Call @fn for the samples of a buffer, the newest first, until it returns false.  False: there were older ones, which
- * are gone.
+ * Call @fn for the samples of a buffer, the newest first, until it returns false.  False: there
+ * were older ones, which are gone.
  */
-static bool each_sample(const void *ring, bool (*fn)(void *arg, const char *data, uint64_t at), void *arg)
+static bool each_sample(const void *ring, bool (*fn)(void *arg, const char *data, uint64_t at),
+			void *arg)
 {
 	uint64_t n = written(ring), at, done = 0;
 	const char *data = (const char *)ring + PAGE;
@@ -342,9 +372,9 @@ static bool read_before(void *arg, const char *data, uint64_t at)
 }
 
 /*
- * A sample is taken after its store, and before the thread's next one.  So what was seen was stored by one of those
- * that come after the look, or by the last one before it of some thread.  Not by one before the last pass: that has seen
- * what was there then.
+ * A sample is taken after its store, and before the thread's next one.  So what was seen was stored
+ * by one of those that come after the look, or by the last one before it of some thread.  Not by
+ * one before the last pass: that has seen what was there then.
  */
 static bool may_be_it(void *arg, const char *data, uint64_t at)
 {
@@ -359,7 +389,10 @@ static bool may_be_it(void *arg, const char *data, uint64_t at)
 	return true;
 }
 
-/* In the buffer of event @i: the last one before the look, if its thread has none in another one that is later. */
+/*
+ * In the buffer of event @i: the last one before the look, if its thread has none in another one
+ * that is later.
+ */
 static void choose_before(struct search *s, struct last_before *last, unsigned int i)
 {
 	unsigned int k;
@@ -372,7 +405,8 @@ static void choose_before(struct search *s, struct last_before *last, unsigned i
 }
 
 /**
- * Who stored what was in the word when it was looked at.  False: it is not known, or several instructions may have.
+ * Who stored what was in the word when it was looked at.  False: it is not known, or several
+ * instructions may have.
  */
 bool tri_watch_last(struct tri_watch *w, struct tri_hit *hit)
 {
@@ -395,8 +429,8 @@ bool tri_watch_last(struct tri_watch *w, struct tri_hit *hit)
 }
 
 /**
- * The word has changed, and not by a thread that has used the heap.  False if there was one that has come since it began to
- * be watched.
+ * The word has changed, and not by a thread that has used the heap.  False if there was one that
+ * has come since it began to be watched.
  */
 bool tri_watch_is_nobody(const struct tri_watch *w)
 {

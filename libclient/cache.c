@@ -43,14 +43,16 @@ static bool open_window(struct tri_thread *t, unsigned int span_class, uint32_t 
 	if (!free)
 		return false;
 	if (c->kind != TRI__LEAF)
-		tri_touch(c, v->heap + ((uint64_t)page << TRI_PAGE_SHIFT) + (size_t)w * 64 * c->size,
-			     c->objects - w * 64 < 64 ? c->objects - w * 64 : 64, fresh);
+		tri_touch(c,
+			  v->heap + ((uint64_t)page << TRI_PAGE_SHIFT) + (size_t)w * 64 * c->size,
+			  c->objects - w * 64 < 64 ? c->objects - w * 64 : 64, fresh);
 	/*
-	 * A thread that is stopped before it has zeroed a black slot must not show old pointers there, nor may one
-	 * that the checker finds allocated.
+	 * A thread that is stopped before it has zeroed a black slot must not show old pointers
+	 * there, nor may one that the checker finds allocated.
 	 */
 	if ((tri_g.settings.checkmark || tri_g.settings.barriers) && !fresh) {
-		char *base = v->heap + ((uint64_t)page << TRI_PAGE_SHIFT) + (size_t)w * 64 * c->size;
+		char *base =
+			v->heap + ((uint64_t)page << TRI_PAGE_SHIFT) + (size_t)w * 64 * c->size;
 		uint64_t todo;
 
 		for (todo = free; todo; todo &= todo - 1)
@@ -89,7 +91,8 @@ void tri_count_allocated(struct tri_thread *t, uint64_t bytes)
 		tri_agent_wake(TRI_WAKE_TRIGGER);
 }
 
-static void set_cached(struct tri_thread *t, unsigned int span_class, uint32_t page, unsigned int nfree)
+static void set_cached(struct tri_thread *t, unsigned int span_class, uint32_t page,
+		       unsigned int nfree)
 {
 	t->spans[span_class].page = page;
 	t->active[span_class / 64] |= 1ull << (span_class & 63);
@@ -97,8 +100,8 @@ static void set_cached(struct tri_thread *t, unsigned int span_class, uint32_t p
 }
 
 /*
- * A span with fresh pages for @span_class, owned by the caller; 0 when the heap is full.  A thread that
- * takes one after another in a cycle takes twice as many at a time, up to RUN_PAGES.
+ * A span with fresh pages for @span_class, owned by the caller; 0 when the heap is full.  A thread
+ * that takes one after another in a cycle takes twice as many at a time, up to RUN_PAGES.
  */
 static uint32_t fresh_span(struct tri_thread *t, unsigned int span_class)
 {
@@ -161,7 +164,8 @@ static bool refill(struct tri_thread *t, unsigned int span_class, bool fresh)
 			return false;
 		/* What it may have been refused on the way it does without. */
 		t->short_bytes = 0;
-		set_cached(t, span_class, page, TRI_STATE_NFREE(tri_read(&tri_g.view.spans[page].state)));
+		set_cached(t, span_class, page,
+			   TRI_STATE_NFREE(tri_read(&tri_g.view.spans[page].state)));
 		if (open_window(t, span_class, 0))
 			return true;
 	}
@@ -239,7 +243,8 @@ void tri_cache_flush(struct tri_thread *t, bool to_central)
 
 	for (i = 0; i < 4; i++) {
 		for (; t->active[i]; t->active[i] &= t->active[i] - 1) {
-			unsigned int span_class = i * 64 + (unsigned int)__builtin_ctzll(t->active[i]);
+			unsigned int span_class =
+				i * 64 + (unsigned int)__builtin_ctzll(t->active[i]);
 			const struct tri_class *c = &tri_classes[span_class];
 			struct tri_cached_span *s = &t->spans[span_class];
 			struct tri__cache *cache = &t->caches[span_class];
@@ -256,7 +261,8 @@ void tri_cache_flush(struct tri_thread *t, bool to_central)
 			if (free) {
 				atomic_fetch_and(&allocated[s->window], ~free);
 				if (t->black) {
-					atomic_fetch_and(&v->marks[~t->gen & 1][s->page][s->window], ~free);
+					atomic_fetch_and(&v->marks[~t->gen & 1][s->page][s->window],
+							 ~free);
 					atomic_fetch_and(&v->scanned[s->page][s->window], ~free);
 				}
 			}
@@ -264,7 +270,9 @@ void tri_cache_flush(struct tri_thread *t, bool to_central)
 				nfree += (unsigned int)__builtin_popcountll(
 					~tri_read(&allocated[w]) & tri_objects_mask(c->objects, w));
 			unused_bytes += (int64_t)nfree * c->size;
-			/* Slots of the first window have been used: it can't count as zeroed again. */
+			/*
+			 * Slots of the first window have been used: it can't count as zeroed again.
+			 */
 			tri_write(&v->spans[s->page].needs_zero, 1);
 			tri_write_release(&v->spans[s->page].state,
 					  TRI_STATE(span_class, TRI_SPAN_IDLE, nfree, t->gen));

@@ -14,13 +14,17 @@
 
 struct tri_thread;
 
-/* The span that a cache entry allocates from, and fresh ones that lie behind it.  Owner: as the caches. */
+/*
+ * The span that a cache entry allocates from, and fresh ones that lie behind it.  Owner: as the
+ * caches.
+ */
 struct tri_cached_span {
 	uint32_t page;			/* 0: none */
 	uint32_t window;		/* the 64 slots that the entry's bits stand for */
 	uint32_t next;			/* page of the first of @left spans that come next */
 	uint16_t left;
-	uint16_t run;			/* spans that were taken at once the last time, in this cycle */
+	uint16_t run;			/* spans that were taken at once the last time, in this
+					 * cycle */
 };
 
 void *tri_cache_alloc(struct tri_thread *t, unsigned int span_class, bool *zeroed) TRI_HIDDEN;

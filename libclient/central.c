@@ -2,16 +2,16 @@
 /*
  * central.c - lists of the spans of each class and kind, from which thread caches refill
  *
- * A list has every span of one span class, and a cursor that goes around it once a cycle.  It begins at the first
- * span that had a free slot in the last one, so that objects gather in the same spans, and others are freed
- * whole; or where it stood, if none had.  A refill takes spans from it one by one and sweeps what the
- * collector has not swept yet (lazy sweeping) until one has a free slot.  Each span is passed once a cycle,
- * so that refills cost no more than the sweep they do.  Spans that come back half-used (a thread
- * ended) are kept beside it, in `partial`.
+ * A list has every span of one span class, and a cursor that goes around it once a cycle.  It
+ * begins at the first span that had a free slot in the last one, so that objects gather in the same
+ * spans, and others are freed whole; or where it stood, if none had.  A refill takes spans from it
+ * one by one and sweeps what the collector has not swept yet (lazy sweeping) until one has a free
+ * slot.  Each span is passed once a cycle, so that refills cost no more than the sweep they do.
+ * Spans that come back half-used (a thread ended) are kept beside it, in `partial`.
  *
- * A refill goes past PASS_MAX full spans and no further.  So if each cycle began at the front, a class of which
- * little is allocated in a cycle would never get past those that are full there, and take fresh pages in each.
- * Where there are no fresh pages a refill goes past any number.
+ * A refill goes past PASS_MAX full spans and no further.  So if each cycle began at the front, a
+ * class of which little is allocated in a cycle would never get past those that are full there, and
+ * take fresh pages in each.  Where there are no fresh pages a refill goes past any number.
  *
  * The collector frees whole spans without telling: an entry is good only if the span's `list_entry`
  * names it.  Stale entries are dropped when the cursor meets them.
@@ -36,7 +36,8 @@ struct list {
 	struct tri_lock lock;
 	uint32_t *span;
 	uint32_t n, room;
-	uint32_t start, cursor;			/* in this cycle from start to n, and then from 0 to start */
+	uint32_t start, cursor;			/* in this cycle from start to n, and then from 0
+						 * to start */
 	uint32_t first;				/* that had a free slot in this cycle; NONE */
 	bool around;				/* the second of these */
 	uint32_t *partial;
@@ -91,7 +92,8 @@ static bool grow(uint32_t **array, uint32_t *room)
 	void *p;
 
 	if (*room)
-		p = mremap(*array, *room * sizeof(uint32_t), more * sizeof(uint32_t), MREMAP_MAYMOVE);
+		p = mremap(*array, *room * sizeof(uint32_t), more * sizeof(uint32_t),
+			   MREMAP_MAYMOVE);
 	else
 		p = mmap(NULL, more * sizeof(uint32_t), PROT_READ | PROT_WRITE,
 			 MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -128,7 +130,9 @@ void tri_central_add(uint32_t page, unsigned int spans, unsigned int span_class)
 	tri_unlock(&l->lock);
 }
 
-/* The span at @page, just taken, becomes one of @span_class.  Others are not to claim it: CACHED. */
+/*
+ * The span at @page, just taken, becomes one of @span_class.  Others are not to claim it: CACHED.
+ */
 static void make_span(uint32_t gen, unsigned int span_class, uint32_t page, bool needs_zero)
 {
 	const struct tri_view *v = &tri_g.view;
@@ -159,8 +163,9 @@ static void make_span(uint32_t gen, unsigned int span_class, uint32_t page, bool
 }
 
 /**
- * Spans of @span_class with fresh pages, one behind the other, owned by the caller and in the list already: *@run of
- * them, or one if there are no pages for so many.  Returns the page of the first; 0: the heap is full.
+ * Spans of @span_class with fresh pages, one behind the other, owned by the caller and in the list
+ * already: *@run of them, or one if there are no pages for so many.  Returns the page of the first;
+ * 0: the heap is full.
  */
 uint32_t tri_central_grow(uint32_t gen, unsigned int span_class, unsigned int *run)
 {
@@ -200,10 +205,14 @@ static void drop(struct list *l, uint32_t i, unsigned int span_class)
 	if (i == last)
 		return;
 	l->span[i] = l->span[last];
-	atomic_compare_exchange_strong(&tri_g.view.spans[l->span[i]].list_entry, &was, list_entry(span_class, i));
+	atomic_compare_exchange_strong(&tri_g.view.spans[l->span[i]].list_entry, &was,
+				       list_entry(span_class, i));
 }
 
-/* Whether the cursor points to a span that it has not passed in this cycle; it may go around for that. */
+/*
+ * Whether the cursor points to a span that it has not passed in this cycle; it may go around for
+ * that.
+ */
 static bool has_next(struct list *l)
 {
 	if (!l->around && l->cursor >= l->n) {
@@ -216,7 +225,8 @@ static bool has_next(struct list *l)
 /* Without the lock.  What another thread adds at this moment is missed: fresh pages do as well. */
 static bool is_done(const struct list *l)
 {
-	uint32_t cursor = __atomic_load_n(&l->cursor, __ATOMIC_RELAXED), n = __atomic_load_n(&l->n, __ATOMIC_RELAXED);
+	uint32_t cursor = __atomic_load_n(&l->cursor, __ATOMIC_RELAXED),
+		 n = __atomic_load_n(&l->n, __ATOMIC_RELAXED);
 	uint32_t start = __atomic_load_n(&l->start, __ATOMIC_RELAXED);
 
 	if (__atomic_load_n(&l->npartial, __ATOMIC_RELAXED))
@@ -226,7 +236,10 @@ static bool is_done(const struct list *l)
 	return cursor >= n && !start;
 }
 
-/* The next span that may have free slots, or 0.  @index: where the cursor found it; NONE: beside the list. */
+/*
+ * The next span that may have free slots, or 0.  @index: where the cursor found it; NONE: beside
+ * the list.
+ */
 static uint32_t next_candidate(struct list *l, unsigned int span_class, uint32_t *index)
 {
 	const struct tri_view *v = &tri_g.view;
@@ -274,7 +287,8 @@ static bool claim(uint32_t page, unsigned int span_class, uint32_t gen)
 		return false;
 	if (TRI_STATE_CYCLE(state) == gen) {
 		next = TRI_STATE(span_class, TRI_SPAN_CACHED, TRI_STATE_NFREE(state), gen);
-		return TRI_STATE_NFREE(state) && atomic_compare_exchange_strong(&span->state, &state, next);
+		return TRI_STATE_NFREE(state) &&
+		       atomic_compare_exchange_strong(&span->state, &state, next);
 	}
 	next = TRI_STATE(span_class, TRI_SPAN_CLIENT, 0, TRI_STATE_CYCLE(state));
 	if (!atomic_compare_exchange_strong(&span->state, &state, next))

@@ -2,7 +2,8 @@
 /*
  * central.h - the central lists: all spans of each span class, from which caches refill
  *
- * A list has a lock of its own, which nests inside a thread's cache lock and may be followed by the page heap's.
+ * A list has a lock of its own, which nests inside a thread's cache lock and may be followed by the
+ * page heap's.
  */
 #ifndef TRI_CENTRAL_H
 #define TRI_CENTRAL_H

@@ -4,11 +4,13 @@
  *
  * Once a cycle, when marking is complete and before barriers go off:
  *
- *  1. The epoch of notes changes; fence; quiesce (handshake.c).  Who has noted in the old one has stored.
- *  2. Every word of objects with pointers that are in use, of data segments and of registered ranges is read, and then
- *     its notes, of both epochs.  What differs from its shadow without a note is suspect.  Its shadow is then
- *     what was read: of objects that this cycle frees, 0.
- *  3. The notes of the old epoch are cleared, suspects reported, and watches set for the next interval.
+ *  1. The epoch of notes changes; fence; quiesce (handshake.c).  Who has noted in the old one has
+ *     stored.
+ *  2. Every word of objects with pointers that are in use, of data segments and of registered
+ *     ranges is read, and then its notes, of both epochs.  What differs from its shadow without a
+ *     note is suspect.  Its shadow is then what was read: of objects that this cycle frees, 0.
+ *  3. The notes of the old epoch are cleared, suspects reported, and watches set for the next
+ *     interval.
  *
  * Why no store of the library's can be suspect is in design/checker.md.
  */
@@ -70,8 +72,8 @@ bool tri_check_is_object(uint64_t word)
 	uint64_t offset = word - v->heap_va;
 	struct tri_object o;
 
-	return offset >> TRI_PAGE_SHIFT < v->heap_pages && tri_in_heap(offset) && tri_resolve(v, offset, &o) &&
-	       tri_bit(v->marks[tri_g.gen & 1], o.page, o.index);
+	return offset >> TRI_PAGE_SHIFT < v->heap_pages && tri_in_heap(offset) &&
+	       tri_resolve(v, offset, &o) && tri_bit(v->marks[tri_g.gen & 1], o.page, o.index);
 }
 
 static void hand_over(void)
@@ -98,7 +100,10 @@ static bool suspect(struct pass *p, uintptr_t at, uint64_t was, uint64_t now)
 	return true;
 }
 
-/* Who waits for a cycle sees that it goes on: a pass over some GiB may take longer than they wait in vain. */
+/*
+ * Who waits for a cycle sees that it goes on: a pass over some GiB may take longer than they wait
+ * in vain.
+ */
 static void go_on(void)
 {
 	tri_write(&tri_check_looked, tri_read(&tri_check_looked) + 1);
@@ -110,7 +115,10 @@ static inline uint64_t in_heap(const struct pass *p, uint64_t word)
 	return word - p->heap_lo < p->heap_bytes ? word : 0;
 }
 
-/* @now was read at @at a moment ago, and @was is its shadow.  @keeps: the word is there until the next pass. */
+/*
+ * @now was read at @at a moment ago, and @was is its shadow.  @keeps: the word is there until the
+ * next pass.
+ */
 static void look(struct pass *p, uintptr_t at, uint64_t was, uint64_t now, bool keeps)
 {
 	uint64_t in = in_heap(p, now);
@@ -175,8 +183,11 @@ static void look_at_span(struct pass *p, uint32_t page, const struct tri_class *
 	unsigned int w, words = (c->objects + 63u) / 64;
 
 	for (w = 0; w < words; w++) {
-		/* Acquire: pairs with open_window() in cache.c, which has zeroed the slots before. */
-		uint64_t used = tri_read_acquire(&v->marks[tri_g.gen & 1][page][w]) & tri_objects_mask(c->objects, w);
+		/*
+		 * Acquire: pairs with open_window() in cache.c, which has zeroed the slots before.
+		 */
+		uint64_t used = tri_read_acquire(&v->marks[tri_g.gen & 1][page][w]) &
+				tri_objects_mask(c->objects, w);
 		uint64_t marked = p->last ? ~0ull : tri_read(&v->marks[~tri_g.gen & 1][page][w]);
 
 		for (; used; used &= used - 1) {
@@ -194,7 +205,8 @@ static void look_at_large(struct pass *p, uint32_t page, uint32_t pages)
 {
 	const struct tri_view *v = &tri_g.view;
 	off_t base = (off_t)v->layout.heap;
-	uint64_t at = (uint64_t)page << TRI_PAGE_SHIFT, end = at + ((uint64_t)pages << TRI_PAGE_SHIFT);
+	uint64_t at = (uint64_t)page << TRI_PAGE_SHIFT,
+		 end = at + ((uint64_t)pages << TRI_PAGE_SHIFT);
 	bool keeps = p->last || tri_bit(v->marks[~tri_g.gen & 1], page, 0);
 
 	if (!tri_bit(v->marks[tri_g.gen & 1], page, 0))
@@ -238,7 +250,8 @@ static void look_at_heap(struct pass *p)
 		const struct tri_class *c = &tri_classes[span_class];
 
 		step = 1;
-		if ((!c->size && !c->large) || ((c->large || c->pages > 1) && tri_read(&v->span_of[page]) != page))
+		if ((!c->size && !c->large) ||
+		    ((c->large || c->pages > 1) && tri_read(&v->span_of[page]) != page))
 			continue;
 		step = c->large ? tri_large_pages(v, (uint32_t)page) : c->pages;
 		if (!step)
@@ -332,9 +345,10 @@ static void refuse(const char *why)
 /*
  * ---- Pace ----
  *
- * Marking is over when a pass begins, and threads allocate without assisting.  If they do so faster than the pass goes
- * on, the next one has more to read, and lasts longer, in which more is allocated: there is no end to that.  So a
- * thread waits until a pass is over in which the heap has grown by PACE_BYTES and a quarter of itself.
+ * Marking is over when a pass begins, and threads allocate without assisting.  If they do so faster
+ * than the pass goes on, the next one has more to read, and lasts longer, in which more is
+ * allocated: there is no end to that.  So a thread waits until a pass is over in which the heap has
+ * grown by PACE_BYTES and a quarter of itself.
  *
  * It waits as in tri_step() of steps.c, and so can't lock up: a pass needs no thread, and ends.
  */
@@ -350,7 +364,8 @@ static void begin_pace(void)
 
 	if (used < 0)
 		used = 0;
-	tri_write(&pace_pages, (uint64_t)used + (uint64_t)used / 4 + (PACE_BYTES >> TRI_PAGE_SHIFT));
+	tri_write(&pace_pages,
+		  (uint64_t)used + (uint64_t)used / 4 + (PACE_BYTES >> TRI_PAGE_SHIFT));
 	/* Release: pairs with tri_check_pace(). */
 	tri_write_release(&pace, tri_read(&pace) | 1);
 }
@@ -386,7 +401,8 @@ void tri_check_turn(void)
 /** After that, and a quiescence.  @last: not at the end of marking. */
 void tri_check_pass(bool last)
 {
-	struct pass p = { .heap_lo = tri_g.view.heap_va, .heap_bytes = tri_g.view.heap_pages << TRI_PAGE_SHIFT,
+	struct pass p = { .heap_lo = tri_g.view.heap_va,
+			  .heap_bytes = tri_g.view.heap_pages << TRI_PAGE_SHIFT,
 			  .last = last };
 	uint64_t began_ns;
 
@@ -413,9 +429,10 @@ void tri_check_pass(bool last)
 	/* What they store at once is watched. */
 	end_pace();
 	if (tri_sites_lost())
-		tri_report_notice("some objects have no allocation site in what is reported: sites take an eighth of "
-				  "the heap, and may take a quarter of TRICOLOR_DEBUG_MEMORY (1GiB), which can be set "
-				  "higher; and there may be 49152 of them");
+		tri_report_notice(
+			"some objects have no allocation site in what is reported: sites take an eighth of "
+			"the heap, and may take a quarter of TRICOLOR_DEBUG_MEMORY (1GiB), which can be set "
+			"higher; and there may be 49152 of them");
 	if (p.full && tri_shadow_bytes() + 4096 > tri_g.settings.debug_memory_bytes)
 		refuse("there is no memory for what words were: it takes as much as words with pointers do, up to "
 		       "TRICOLOR_DEBUG_MEMORY (1GiB)");
@@ -453,12 +470,14 @@ void tri_check_begin(void)
 	if (!err)
 		err = tri_suspects_open();
 	if (err) {
-		tri_report_refusal("there is no address space for it; ulimit -v, or vm.overcommit_memory");
+		tri_report_refusal(
+			"there is no address space for it; ulimit -v, or vm.overcommit_memory");
 		return;
 	}
 	if (tri_sites_open(tri_g.settings.debug_memory_bytes))
-		tri_report_notice("objects have no allocation site in what is reported: there is no address space for "
-				  "them; ulimit -v, or vm.overcommit_memory");
+		tri_report_notice(
+			"objects have no allocation site in what is reported: there is no address space for "
+			"them; ulimit -v, or vm.overcommit_memory");
 	if (tri_g.settings.barriers_status)
 		on_exit(note_status, NULL);
 	tri_write(&tri_g.checks, 1);
@@ -514,7 +533,10 @@ __attribute__((destructor)) static void finish(void)
 	}
 }
 
-/** A child of fork(): it has nothing of this.  One whose parent had no heap yet makes one like any other program. */
+/**
+ * A child of fork(): it has nothing of this.  One whose parent had no heap yet makes one like any
+ * other program.
+ */
 void tri_check_forked(void)
 {
 	tri_write(&tri_g.checks, 0);

@@ -11,8 +11,8 @@
  *	probe.c		whether a sandbox lets us
  *	report.c	what is said
  *
- * All but tri_note(), tri_sites_note() and tri_check_pace() is the agent's.  What is kept is mapped for it alone: variables of the library may be roots, in
- * a static program.
+ * All but tri_note(), tri_sites_note() and tri_check_pace() is the agent's.  What is kept is mapped
+ * for it alone: variables of the library may be roots, in a static program.
  */
 #ifndef TRI_CHECKER_H
 #define TRI_CHECKER_H
@@ -109,8 +109,17 @@ void tri_suspects_take(uint64_t pass_ns, bool last) TRI_HIDDEN;
 /* ---- breakpoint.c ---- */
 #define TRI_HIT_STACK 2048u		/* qsort() of some hundred bytes has that much on it */
 
-enum tri_hit_register { TRI_HIT_IP, TRI_HIT_SP, TRI_HIT_BP, TRI_HIT_BX, TRI_HIT_R12, TRI_HIT_R13, TRI_HIT_R14,
-			TRI_HIT_R15, TRI_HIT_REGISTERS };
+enum tri_hit_register {
+	TRI_HIT_IP,
+	TRI_HIT_SP,
+	TRI_HIT_BP,
+	TRI_HIT_BX,
+	TRI_HIT_R12,
+	TRI_HIT_R13,
+	TRI_HIT_R14,
+	TRI_HIT_R15,
+	TRI_HIT_REGISTERS
+};
 
 /* A store, by the instruction before @ip. */
 struct tri_hit {
@@ -138,9 +147,11 @@ struct tri_watch {
 	bool whole;			/* no event was missed since it held @was */
 	bool is_kept;			/* it was watched before the last pass, too */
 	bool only;			/* one thread is watched, and others may store, too */
-	bool nobody_else;		/* the threads are those of when it began; else others are watched too */
+	bool nobody_else;		/* the threads are those of when it began; else others
+					 * are watched too */
 	uint32_t made;			/* threads, by then */
-	unsigned int trace;		/* by the tracer, where it is number @trace - 1; 0: by events */
+	unsigned int trace;		/* by the tracer, where it is number @trace - 1; 0: by
+					 * events */
 	struct tri_hit hit;		/* of one of the rings */
 };
 
@@ -180,8 +191,8 @@ static inline void tri_check_region_over(struct tri_thread *t)
 /* ---- report.c ---- */
 void tri_report_open(void) TRI_HIDDEN;
 void tri_report_suspect(size_t place, const struct tri_suspect *s) TRI_HIDDEN;
-void tri_report_store(size_t site, const struct tri_suspect *s, const struct tri_hit *hit, size_t place,
-		      const char *why) TRI_HIDDEN;
+void tri_report_store(size_t site, const struct tri_suspect *s, const struct tri_hit *hit,
+		      size_t place, const char *why) TRI_HIDDEN;
 void tri_report_known(size_t place, size_t bare, size_t site) TRI_HIDDEN;
 void tri_report_count(size_t site, uint64_t count) TRI_HIDDEN;
 void tri_report_end(size_t sites, uint64_t stores, uint64_t unwatched) TRI_HIDDEN;

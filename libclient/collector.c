@@ -18,8 +18,9 @@ uint64_t tri_progress(void)
 {
 	const struct tri_ctl *ctl = tri_g.view.ctl;
 
-	return (uint64_t)tri_read(&ctl->work_seq) + tri_read(&ctl->cycles) + tri_read(&ctl->gc_done) +
-	       tri_read(&ctl->free_done) + tri_read(&ctl->released_bytes) + tri_read(&tri_g.reconnects) +
+	return (uint64_t)tri_read(&ctl->work_seq) + tri_read(&ctl->cycles) +
+	       tri_read(&ctl->gc_done) + tri_read(&ctl->free_done) +
+	       tri_read(&ctl->released_bytes) + tri_read(&tri_g.reconnects) +
 	       tri_read(&tri_check_looked);
 }
 
@@ -33,9 +34,11 @@ void tri_collector_state(char *text, size_t room)
 	/* The state follows the name, in parentheses. */
 	p = tri_cgroup_read(process, "stat", stat, sizeof(stat)) ? strrchr(stat, ')') : NULL;
 	if (p && (p[2] == 'T' || p[2] == 't'))
-		snprintf(text, room, "collector %u is stopped (state %c); continue it: kill -CONT %u", pid, p[2],
-			 pid);
+		snprintf(text, room,
+			 "collector %u is stopped (state %c); continue it: kill -CONT %u", pid,
+			 p[2], pid);
 	else
-		snprintf(text, room, "collector %u does nothing (state %c); is its control group frozen?", pid,
+		snprintf(text, room,
+			 "collector %u does nothing (state %c); is its control group frozen?", pid,
 			 p && p[2] ? p[2] : '?');
 }

@@ -2,15 +2,16 @@
 /*
  * connect.c - finding a collector, or starting one
  *
- *  1. The shared daemon's socket is tried, if there is one.  One whose path is not found (dial.c), or that does not
- *     take the connection, or says nothing, within some seconds is passed over.
+ *  1. The shared daemon's socket is tried, if there is one.  One whose path is not found (dial.c),
+ *     or that does not take the connection, or says nothing, within some seconds is passed over.
  *  2. HELLO brings it the arena; it answers WELCOME, or REFUSE.
- *  3. It may mark the heap itself.  Or it decides about limits only: then a tricolord is started (spawn.c)
- *     that marks, and is handed the connection, the *link*, and what came with it.  It is ours, or if we have
- *     none, the one that the shared daemon lends, whose program runs as us: so only of one that is root, or our
- *     own user.  If none can be started the shared daemon is asked to mark.
- *  4. Without a shared daemon the same tricolord goes alone, as a private collector.  policy.c then looks for
- *     a shared one, and hands the link over later.
+ *  3. It may mark the heap itself.  Or it decides about limits only: then a tricolord is started
+ *     (spawn.c) that marks, and is handed the connection, the *link*, and what came with it.  It is
+ *     ours, or if we have none, the one that the shared daemon lends, whose program runs as us: so
+ *     only of one that is root, or our own user.  If none can be started the shared daemon is asked
+ *     to mark.
+ *  4. Without a shared daemon the same tricolord goes alone, as a private collector.  policy.c then
+ *     looks for a shared one, and hands the link over later.
  *  5. The agent's first request is the last word: a collector writes nothing into the arena before
  *     it has that.  So one whose WELCOME comes when we have just lost patience, and turned to
  *     another one, has the arena mapped beside the other, and does nothing with it; it finds the
@@ -35,10 +36,14 @@
 #include "state.h"
 #include "watched.h"
 
-#define DIAL_MS 2000				/* its path is looked up within this, or not at all */
-#define LAST_MS 1000			/* a look-up that was left comes back within this, or … */
-#define AGAIN_NS 30000000000ull		/* a shared one that did not answer is tried again after this */
-#define OVERFLOW_UID 65534		/* every user that a user namespace does not know looks like this one */
+#define DIAL_MS 2000				/* the path of a socket is looked up within this,
+						 * or dialling fails */
+#define LAST_MS 1000			/* a look-up that was left comes back within this, or
+					 * dialling fails */
+#define AGAIN_NS 30000000000ull		/* a shared one that did not answer is tried again after
+					 * this */
+#define OVERFLOW_UID 65534		/* every user that a user namespace does not know looks
+					 * like this one */
 
 static bool is_private;
 
@@ -98,18 +103,23 @@ static int connect_to_shared(bool starts_marker, struct tri_welcome *w)
 	}
 	if (err == -EAGAIN || err == -ETIMEDOUT || err == -ETIME)
 		tri_shared_put_off(tri_now_ns() + AGAIN_NS);
-	/* That there is none is nothing to speak of; what we have not got a private one does not get either. */
-	if (err != -ENOENT && err != -ECONNREFUSED && err != -ENOTDIR && err != -EMFILE && err != -ENFILE &&
-	    err != -ENOMEM)
-		tri_complain(TRI_COMPLAINT_SHARED, true, "tricolor: the tricolord at %s is passed over%s: %s",
-			     tri_g.settings.socket, tri_may_spawn() ? ", and a private one started" : "",
+	/*
+	 * That there is none is nothing to speak of; what we have not got a private one does not
+	 * get either.
+	 */
+	if (err != -ENOENT && err != -ECONNREFUSED && err != -ENOTDIR && err != -EMFILE &&
+	    err != -ENFILE && err != -ENOMEM)
+		tri_complain(TRI_COMPLAINT_SHARED, true,
+			     "tricolor: the tricolord at %s is passed over%s: %s",
+			     tri_g.settings.socket,
+			     tri_may_spawn() ? ", and a private one started" : "",
 			     tri_hello_why(err, w));
 	return err;
 }
 
 /*
- * Whether a program that came by @link may run as us: root could do so anyway, and so could our own user.  A
- * user who is unknown here is nobody's.
+ * Whether a program that came by @link may run as us: root could do so anyway, and so could our own
+ * user.  A user who is unknown here is nobody's.
  */
 static bool trusted(int link)
 {
@@ -124,8 +134,8 @@ static bool trusted(int link)
 }
 
 /*
- * A tricolord of our own that has welcomed us, or a negative errno, and a complaint.  @program: one that was
- * lent, or -1.  @say: there is no other way.
+ * A tricolord of our own that has welcomed us, or a negative errno, and a complaint.  @program: one
+ * that was lent, or -1.  @say: there is no other way.
  */
 static int start_one(int program, bool own, bool say)
 {
@@ -151,9 +161,10 @@ static int start_one(int program, bool own, bool say)
 	}
 	close(fd);
 	/* One that is killed as it starts is no news; the next one is a moment away. */
-	tri_complain(TRI_COMPLAINT_NO_COLLECTOR, say && ++in_vain > 2, "tricolor: no collector, and memory is not "
-		     "freed: %s was started, but %s; `%s --dry-run` may tell why", tri_spawn_path(),
-		     tri_hello_why(err, &w), tri_spawn_path());
+	tri_complain(TRI_COMPLAINT_NO_COLLECTOR, say && ++in_vain > 2,
+		     "tricolor: no collector, and memory is not "
+		     "freed: %s was started, but %s; `%s --dry-run` may tell why",
+		     tri_spawn_path(), tri_hello_why(err, &w), tri_spawn_path());
 	return err;
 }
 
@@ -163,7 +174,10 @@ static int start_marker(int link, struct tri_welcome *w)
 	bool lent = w->program >= 0 && trusted(link);
 	int fd = start_one(lent ? w->program : -1, true, false);
 
-	/* Ours may be of another version than the library.  The lent one speaks what the shared one does. */
+	/*
+	 * Ours may be of another version than the library.  The lent one speaks what the shared one
+	 * does.
+	 */
 	if (fd == -EACCES && lent)
 		fd = start_one(w->program, false, false);
 	if (fd < 0)
@@ -191,8 +205,10 @@ static int have_it_marked(void)
 		tri_complaint_over(TRI_COMPLAINT_NO_COLLECTOR);
 		return fd;
 	}
-	tri_complain(TRI_COMPLAINT_NO_COLLECTOR, true, "tricolor: %s; and the tricolord at %s does not mark this heap: "
-		     "%s", reason, tri_g.settings.socket, tri_hello_why(fd, &w));
+	tri_complain(TRI_COMPLAINT_NO_COLLECTOR, true,
+		     "tricolor: %s; and the tricolord at %s does not mark this heap: "
+		     "%s",
+		     reason, tri_g.settings.socket, tri_hello_why(fd, &w));
 	return fd;
 }
 

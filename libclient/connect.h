@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* connect.h - finding a collector: see connect.c, policy.c and spawn.c.  All of it is the agent's. */
+/*
+ * connect.h - finding a collector: see connect.c, policy.c and spawn.c.  All of it is the agent's.
+ */
 #ifndef TRI_CONNECT_H
 #define TRI_CONNECT_H
 
@@ -12,7 +14,8 @@
 
 /* connect.c */
 int tri_connect(void) TRI_HIDDEN;
-bool tri_connected_private(void) TRI_HIDDEN;	/* the collector that tri_connect() found is one of ours */
+bool tri_connected_private(void) TRI_HIDDEN;	/* the collector that tri_connect() found is one
+						 * of ours */
 
 /* shared.c */
 int tri_shared_socket(int flags) TRI_HIDDEN;
@@ -27,14 +30,16 @@ bool tri_may_spawn(void) TRI_HIDDEN;
 
 enum tri_policy_news {
 	TRI_POLICY_NOTHING,
-	TRI_POLICY_MARKS,		/* there is one that marks itself: to be connected to instead */
+	TRI_POLICY_MARKS,		/* there is one that marks itself: to be connected to
+					 * instead */
 };
 
 void tri_policy_look(void) TRI_HIDDEN;
 void tri_policy_linked(void) TRI_HIDDEN;
 void tri_policy_stop(void) TRI_HIDDEN;
 unsigned int tri_policy_poll(struct pollfd *p, uint64_t *until_ns) TRI_HIDDEN;
-enum tri_policy_news tri_policy_receive(int marker, const struct pollfd *p, unsigned int n) TRI_HIDDEN;
+enum tri_policy_news tri_policy_receive(int marker, const struct pollfd *p,
+					unsigned int n) TRI_HIDDEN;
 void tri_policy_reset(void) TRI_HIDDEN;
 
 /* spawn.c */

@@ -2,17 +2,18 @@
 /*
  * copying.c - a forked child's own copy of the parent's heap
  *
- * The child has the parent's arena in its place, mapped shared, and may only read it.  It makes an arena of
- * its own of the same size, fills that, and maps it over the parent's, so that every pointer stays what it is:
+ * The child has the parent's arena in its place, mapped shared, and may only read it.  It makes an
+ * arena of its own of the same size, fills that, and maps it over the parent's, so that every
+ * pointer stays what it is:
  *
- *  1. tri_copy_tables(), while the parent holds the locks of all its caches, lists and pages: what is
- *     allocated.  The collector, which nobody holds, may be sweeping meanwhile.  It takes no allocation bit
- *     back, and frees only spans that have none, so that the bits say all that matters, whatever else a table
- *     shows.  Of other threads' caches, which are in the child's own memory as of the instant of fork(), slots
- *     that were not handed out are free.
- *  2. tri_copy_pages(), while the parent holds list_lock: the contents of what is allocated.  No cycle ends
- *     meanwhile, so nothing of it is freed or used again; other threads may write to it.  The rest is made
- *     anew: states, counts, marks (none), buffers (none).
+ *  1. tri_copy_tables(), while the parent holds the locks of all its caches, lists and pages: what
+ *     is allocated.  The collector, which nobody holds, may be sweeping meanwhile.  It takes no
+ *     allocation bit back, and frees only spans that have none, so that the bits say all that
+ *     matters, whatever else a table shows.  Of other threads' caches, which are in the child's own
+ *     memory as of the instant of fork(), slots that were not handed out are free.
+ *  2. tri_copy_pages(), while the parent holds list_lock: the contents of what is allocated.  No
+ *     cycle ends meanwhile, so nothing of it is freed or used again; other threads may write to it.
+ *     The rest is made anew: states, counts, marks (none), buffers (none).
  *  3. tri_copy_install().
  *
  * Pages in which nothing is allocated are neither read nor written: holes stay holes in both.
@@ -82,7 +83,10 @@ static void copy_span_tables(const struct tri_copy *c, uint32_t page, uint32_t p
 		bits[w] = tri_read(&from->marks[c->gen & 1][page][w]) & objects_mask(class, w);
 		any |= bits[w];
 	}
-	/* Nothing lives here, or the collector is just freeing it; but a thread may have it in its cache. */
+	/*
+	 * Nothing lives here, or the collector is just freeing it; but a thread may have it in its
+	 * cache.
+	 */
 	if (!any && TRI_STATE_OWNER(tri_read(&from->spans[page].state)) != TRI_SPAN_CACHED)
 		return;
 	for (w = 0; w < words_of(class); w++)
@@ -115,7 +119,8 @@ static void give_back(const struct tri_copy *c, const struct tri_thread *t)
 			tri_au64 *word = &to->marks[c->gen & 1][s->page][s->window];
 
 			tri_write(word, tri_read(word) & ~t->caches[span_class].free);
-			tri_write(&to->spans[s->page].state, TRI_STATE(span_class, TRI_SPAN_IDLE, 0, c->gen));
+			tri_write(&to->spans[s->page].state,
+				  TRI_STATE(span_class, TRI_SPAN_IDLE, 0, c->gen));
 		}
 		for (i = 0; i < s->left; i++)
 			tri_write(&to->spans[s->next + i * tri_classes[span_class].pages].state,
@@ -123,7 +128,10 @@ static void give_back(const struct tri_copy *c, const struct tri_thread *t)
 	}
 }
 
-/** Step 1.  @keep: the thread that the child has; NULL: it is not attached.  Returns 0 or a negative errno. */
+/**
+ * Step 1.  @keep: the thread that the child has; NULL: it is not attached.  Returns 0 or a negative
+ * errno.
+ */
 int tri_copy_tables(struct tri_copy *c, const struct tri_thread *keep)
 {
 	const struct tri_ctl *ctl = tri_g.view.ctl;
@@ -157,7 +165,8 @@ static int write_run(const struct tri_copy *c, struct run *run)
 	while (!err && run->from < run->to) {
 		uint64_t n = run->to - run->from < PIECE_BYTES ? run->to - run->from : PIECE_BYTES;
 
-		err = tri_backing_write(&c->to, from->layout.heap + run->from, from->heap + run->from, n);
+		err = tri_backing_write(&c->to, from->layout.heap + run->from,
+					from->heap + run->from, n);
 		run->from += n;
 		if (!err && !c->goes_on(c->arg))
 			err = -ETIMEDOUT;
@@ -191,8 +200,8 @@ static bool swapping(void)
 }
 
 /*
- * A large object that may have holes: only pages that are there.  The kernel does not tell a hole from a
- * page that is swapped out; if there are such pages, it is read as a whole.
+ * A large object that may have holes: only pages that are there.  The kernel does not tell a hole
+ * from a page that is swapped out; if there are such pages, it is read as a whole.
  */
 static int add_sparse(const struct tri_copy *c, struct run *run, uint64_t from, uint64_t to)
 {
@@ -201,12 +210,15 @@ static int add_sparse(const struct tri_copy *c, struct run *run, uint64_t from, 
 	int err = 0;
 
 	for (at = from; !err && at < to; at += n * SYSTEM_PAGE) {
-		n = (to - at) / SYSTEM_PAGE < sizeof(there) ? (to - at) / SYSTEM_PAGE : sizeof(there);
-		if (swapping() || mincore(tri_g.view.heap + at, n * SYSTEM_PAGE, there) || swapping())
+		n = (to - at) / SYSTEM_PAGE < sizeof(there) ? (to - at) / SYSTEM_PAGE :
+							      sizeof(there);
+		if (swapping() || mincore(tri_g.view.heap + at, n * SYSTEM_PAGE, there) ||
+		    swapping())
 			memset(there, 1, sizeof(there));
 		for (i = 0; !err && i < n; i++)
 			if (there[i] & 1)
-				err = add_to_run(c, run, at + i * SYSTEM_PAGE, at + (i + 1) * SYSTEM_PAGE);
+				err = add_to_run(c, run, at + i * SYSTEM_PAGE,
+						 at + (i + 1) * SYSTEM_PAGE);
 	}
 	return err;
 }
@@ -219,7 +231,8 @@ static int add_objects(const struct tri_copy *c, struct run *run, const struct t
 	int err = 0;
 
 	for (w = 0; !err && w < words_of(class); w++) {
-		uint64_t bits = tri_read(&c->tables.marks[c->gen & 1][page][w]) & objects_mask(class, w);
+		uint64_t bits =
+			tri_read(&c->tables.marks[c->gen & 1][page][w]) & objects_mask(class, w);
 
 		while (!err && bits) {
 			unsigned int first = (unsigned int)__builtin_ctzll(bits), n;
@@ -236,7 +249,8 @@ static int add_objects(const struct tri_copy *c, struct run *run, const struct t
 static int add_span(const struct tri_copy *c, struct run *run, uint32_t page, uint32_t pages)
 {
 	const struct tri_class *class = class_of(&c->tables, page);
-	uint64_t at = (uint64_t)page << TRI_PAGE_SHIFT, end = at + ((uint64_t)pages << TRI_PAGE_SHIFT);
+	uint64_t at = (uint64_t)page << TRI_PAGE_SHIFT,
+		 end = at + ((uint64_t)pages << TRI_PAGE_SHIFT);
 
 	if (!class->large)
 		return add_objects(c, run, class, page);
@@ -264,8 +278,8 @@ static bool renew(const struct tri_copy *c, uint32_t page, uint32_t pages)
 	unsigned int w, i, live = 0;
 
 	for (w = 0; w < words_of(class); w++)
-		live += (unsigned int)__builtin_popcountll(tri_read(&to->marks[c->gen & 1][page][w]) &
-							   objects_mask(class, w));
+		live += (unsigned int)__builtin_popcountll(
+			tri_read(&to->marks[c->gen & 1][page][w]) & objects_mask(class, w));
 	if (!live && TRI_STATE_OWNER(state) != TRI_SPAN_CACHED) {
 		drop_span(to, page, pages);
 		return false;
@@ -289,7 +303,8 @@ static bool renew(const struct tri_copy *c, uint32_t page, uint32_t pages)
 		uint64_t bit = 1ull << ((page + i) & 63);
 
 		tri_write(&to->used[(page + i) / 64], tri_read(&to->used[(page + i) / 64]) | bit);
-		tri_write(&to->backed[(page + i) / 64], tri_read(&to->backed[(page + i) / 64]) | bit);
+		tri_write(&to->backed[(page + i) / 64],
+			  tri_read(&to->backed[(page + i) / 64]) | bit);
 		(void)tri_read(&to->chunks[(page + i) / TRI_CHUNK_PAGES]);
 	}
 	return true;
@@ -347,8 +362,8 @@ static void copy_prefix(const struct tri_copy *c, uint64_t offset, uint64_t byte
 }
 
 /**
- * A copy as it is, of an arena that has only this one process, in which nobody changes anything meanwhile.
- * Returns 0 or a negative errno.
+ * A copy as it is, of an arena that has only this one process, in which nobody changes anything
+ * meanwhile.  Returns 0 or a negative errno.
  */
 int tri_copy_whole(struct tri_copy *c)
 {

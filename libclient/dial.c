@@ -2,21 +2,24 @@
 /*
  * dial.c - the shared collector's path is looked up by somebody who can be left behind
  *
- * The path may lead to a file system that does not answer.  Then connect() and inotify_add_watch() do not come back,
- * whatever flags or time-outs the socket has, and nothing but SIGKILL ends them.  The agent must not wait for that: it
- * answers handshakes.
+ * The path may lead to a file system that does not answer.  Then connect() and inotify_add_watch()
+ * do not come back, whatever flags or time-outs the socket has, and nothing but SIGKILL ends them.
+ * The agent must not wait for that: it answers handshakes.
  *
- *  1. A thread of its own makes these calls: one of our process, as whose the collector is to see the connection.
- *     The C library does not know it.  It has the agent's thread pointer and descriptors, and uses nothing but bare
- *     system calls; all signals are blocked in it, as in the agent.
- *  2. It tells by an eventfd that it is through.  Who has waited long enough leaves it behind; what it was given it
- *     keeps until it comes back, as the numbers of its descriptors may not be used again before that.
+ *  1. A thread of its own makes these calls: one of our process, as whose the collector is to see
+ *     the connection.  The C library does not know it.  It has the agent's thread pointer and
+ *     descriptors, and uses nothing but bare system calls; all signals are blocked in it, as in the
+ *     agent.
+ *  2. It tells by an eventfd that it is through.  Who has waited long enough leaves it behind; what
+ *     it was given it keeps until it comes back, as the numbers of its descriptors may not be used
+ *     again before that.
  *  3. There is never a second one.  While one is left behind, the path is not tried.
  *  4. It ends with the process, or with an exec: by a kill, which ends such waits.
- *  5. For those who look for the program's threads (tasks.c) it is one of ours.  The kernel clears its number before it
- *     can be another thread's.
+ *  5. For those who look for the program's threads (tasks.c) it is one of ours.  The kernel clears
+ *     its number before it can be another thread's.
  *
- * Where no thread can be made (a sandbox, valgrind), the agent makes the calls itself, and waits as long as they take.
+ * Where no thread can be made (a sandbox, valgrind), the agent makes the calls itself, and waits as
+ * long as they take.
  */
 #include <errno.h>
 #include <poll.h>
@@ -43,15 +46,17 @@
 
 static struct {
 	bool under_way;			/* the agent: it has been begun, and not been seen to end */
-	bool left;			/* … and nobody waits for it any more */
-	tri_au32 tid;			/* of its thread, written by the kernel; 0: there is none.  Futex */
+	bool left;			/* nobody waits for it any more */
+	tri_au32 tid;			/* of its thread, written by the kernel; 0: there is
+					 * none.  Futex */
 	int over_fd;			/* eventfd; -1: not made yet */
 
 	/* Its own while it is under way. */
 	struct tri_dialled d;
 	struct sockaddr_un addr;
 	char path[sizeof(((struct sockaddr_un *)0)->sun_path)];
-	int slash[sizeof(((struct sockaddr_un *)0)->sun_path)];	/* of its folders, from the last one on */
+	int slash[sizeof(((struct sockaddr_un *)0)->sun_path)];	/* of its folders, from the last
+								 * one on */
 	int folders;
 	tri_au32 over;
 	_Alignas(64) char stack[STACK_BYTES];
@@ -89,7 +94,8 @@ static void call(void)
 {
 	if (dial.d.inotify >= 0)
 		watch_nearest();
-	dial.d.err = (int)tri_bare(SYS_connect, dial.d.sock, (long)&dial.addr, sizeof(dial.addr), 0);
+	dial.d.err =
+		(int)tri_bare(SYS_connect, dial.d.sock, (long)&dial.addr, sizeof(dial.addr), 0);
 }
 
 static int caller(void *unused)
@@ -154,17 +160,17 @@ static void note_folders(void)
 
 static bool begin_thread(void)
 {
-	const int flags = CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD | CLONE_SYSVSEM |
-			  CLONE_PARENT_SETTID | CLONE_CHILD_CLEARTID;
+	const int flags = CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD |
+			  CLONE_SYSVSEM | CLONE_PARENT_SETTID | CLONE_CHILD_CLEARTID;
 
-	return !tri_on_valgrind() &&
-	       clone(caller, dial.stack + STACK_BYTES, flags, NULL, &dial.tid, NULL, &dial.tid) >= 0;
+	return !tri_on_valgrind() && clone(caller, dial.stack + STACK_BYTES, flags, NULL, &dial.tid,
+					   NULL, &dial.tid) >= 0;
 }
 
 /**
- * Begin to connect @sock to the shared collector's socket and, if @inotify is a descriptor, to have the nearest folder
- * of its path watched before.  Both belong to this then, until tri_dial_end().  -EBUSY: the last one has not come
- * back within @wait_ms.
+ * Begin to connect @sock to the shared collector's socket and, if @inotify is a descriptor, to have
+ * the nearest folder of its path watched before.  Both belong to this then, until tri_dial_end().
+ * -EBUSY: the last one has not come back within @wait_ms.
  */
 int tri_dial_begin(int sock, int inotify, int wait_ms)
 {
@@ -176,7 +182,9 @@ int tri_dial_begin(int sock, int inotify, int wait_ms)
 		return -errno;
 	dial.under_way = true;
 	dial.left = false;
-	dial.d = (struct tri_dialled){ .sock = sock, .inotify = inotify, .watch = -1, .err = -ESRCH };
+	dial.d = (struct tri_dialled){
+		.sock = sock, .inotify = inotify, .watch = -1, .err = -ESRCH
+	};
 	dial.addr = (struct sockaddr_un){ .sun_family = AF_UNIX };
 	strcpy(dial.addr.sun_path, tri_g.settings.socket);
 	note_folders();
@@ -189,7 +197,10 @@ int tri_dial_begin(int sock, int inotify, int wait_ms)
 	return dial.under_way ? 0 : -errno;
 }
 
-/** Its thread, while there is one; 0: there is none.  What was counted or listed before that had it in it. */
+/**
+ * Its thread, while there is one; 0: there is none.  What was counted or listed before that had it
+ * in it.
+ */
 pid_t tri_dial_thread(void)
 {
 	return (pid_t)tri_read_acquire(&dial.tid);
@@ -201,7 +212,9 @@ int tri_dial_fd(void)
 	return dial.over_fd;
 }
 
-/** What has come of it, with its descriptors, which are the caller's again.  False: it is not over. */
+/**
+ * What has come of it, with its descriptors, which are the caller's again.  False: it is not over.
+ */
 bool tri_dial_end(struct tri_dialled *d)
 {
 	if (!reap())

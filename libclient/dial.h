@@ -11,8 +11,10 @@
 /* What has come of it. */
 struct tri_dialled {
 	int sock, inotify;		/* as they were given */
-	int watch;			/* of the nearest folder that there is, in inotify; -1: none */
-	const char *awaited;		/* what is to appear there: valid until the next one begins */
+	int watch;			/* of the nearest folder that there is, in inotify; -1:
+					 * none */
+	const char *awaited;		/* what is to appear there: valid until the next one
+					 * begins */
 	int err;			/* of connect(): 0, or negative */
 };
 

@@ -2,18 +2,19 @@
 /*
  * disposition.c - the signals that the library handles, shared with the program
  *
- * The library handles two signals.  The first interrupts threads, and wakes the agent: a real-time signal,
- * which programs and the system leave alone, and which always says who sent it.  The second, SIGSTKFLT, which
- * no kernel for this machine sends, takes its place when the first can't be queued (RLIMIT_SIGPENDING) or
- * is not answered (blocked in a thread by a raw system call).
+ * The library handles two signals.  The first interrupts threads, and wakes the agent: a real-time
+ * signal, which programs and the system leave alone, and which always says who sent it.  The
+ * second, SIGSTKFLT, which no kernel for this machine sends, takes its place when the first can't
+ * be queued (RLIMIT_SIGPENDING) or is not answered (blocked in a thread by a raw system call).
  *
- * The program may use both as if they were its own.  What its sigaction() calls ask for is kept here,
- * and a signal that the library has not sent goes there, with the mask, the stack and the flags that were
- * asked for: SA_ONSTACK and SA_RESTART decide before any handler runs, so that the library's own handler is
- * installed with the program's choice; the rest is done as the kernel does it.
+ * The program may use both as if they were its own.  What its sigaction() calls ask for is kept
+ * here, and a signal that the library has not sent goes there, with the mask, the stack and the
+ * flags that were asked for: SA_ONSTACK and SA_RESTART decide before any handler runs, so that the
+ * library's own handler is installed with the program's choice; the rest is done as the kernel does
+ * it.
  *
- * No mask of a handler's holds either signal: a thread would hold up cycles for as long as the handler
- * runs.  What was installed before the heap started is looked through when it starts.
+ * No mask of a handler's holds either signal: a thread would hold up cycles for as long as the
+ * handler runs.  What was installed before the heap started is looked through when it starts.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -59,7 +60,8 @@ static int which_of(int sig)
 	int i;
 
 	for (i = 0; i < 2; i++)
-		if (tri_read_acquire(&shared[i].installed) && sig == (int)tri_read(&tri_signal_numbers[i]))
+		if (tri_read_acquire(&shared[i].installed) &&
+		    sig == (int)tri_read(&tri_signal_numbers[i]))
 			return i;
 	return -1;
 }
@@ -104,7 +106,9 @@ static int install(struct shared_signal *s, const struct sigaction *program,
 		act.sa_flags = SA_SIGINFO | (program->sa_flags & (SA_RESTART | SA_ONSTACK));
 	/* All of them, those that the C library keeps to itself too: see signal.c. */
 	memset(&act.sa_mask, 0xff, sizeof(act.sa_mask));
-	return tri_real_sigaction((int)tri_read(&tri_signal_numbers[s - shared]), &act, old) ? -errno : 0;
+	return tri_real_sigaction((int)tri_read(&tri_signal_numbers[s - shared]), &act, old) ?
+		       -errno :
+		       0;
 }
 
 int tri_real_sigaction(int sig, const struct sigaction *act, struct sigaction *old)
@@ -149,8 +153,8 @@ static int take_over(int which, int number)
 }
 
 /*
- * Make a handler one of those that return to our restorers, with a mask that leaves our signals open.  If
- * another thread installs another one at the same time, that one stays.
+ * Make a handler one of those that return to our restorers, with a mask that leaves our signals
+ * open.  If another thread installs another one at the same time, that one stays.
  */
 static void adopt(int sig)
 {
@@ -161,7 +165,8 @@ static void adopt(int sig)
 	while (act.handler != SIG_DFL && act.handler != SIG_IGN) {
 		act.restorer = act.flags & SA_RESTART ? tri_restorer_restarts : tri_restorer;
 		act.flags |= SA_RESTORER;
-		act.mask &= ~(1ull << (tri_signal_number(0) - 1) | 1ull << (tri_signal_number(1) - 1));
+		act.mask &=
+			~(1ull << (tri_signal_number(0) - 1) | 1ull << (tri_signal_number(1) - 1));
 		if (syscall(SYS_rt_sigaction, sig, &act, &was, 8L) || was.handler == act.handler)
 			return;
 		act = was;
@@ -282,7 +287,8 @@ TRI_EXPORT int sigaction(int sig, const struct sigaction *restrict act,
 		s = &shared[which];
 		read_version(s, &before);
 		if (act) {
-			before = s->version[atomic_exchange(&s->current, new_version(s, act)) % VERSIONS];
+			before = s->version[atomic_exchange(&s->current, new_version(s, act)) %
+					    VERSIONS];
 			if (install(s, act, NULL))
 				return -1;
 		}

@@ -2,15 +2,17 @@
 /*
  * dumping.c - what of an arena is in a core dump
  *
- * The arena is mostly holes, and what writes a core reads them, each of which then is a page.  So the
- * kernel is told not to dump the arena (MADV_DONTDUMP), and to dump the control page and the chunks of the heap that
- * have pages in use (MADV_DODUMP): a debugger finds every object there.  The tables are not dumped.
+ * The arena is mostly holes, and what writes a core reads them, each of which then is a page.  So
+ * the kernel is told not to dump the arena (MADV_DONTDUMP), and to dump the control page and the
+ * chunks of the heap that have pages in use (MADV_DODUMP): a debugger finds every object there.
+ * The tables are not dumped.
  *
  *  1. Whoever takes pages in a chunk has it dumped from then on.
- *  2. The agent looks once a cycle for chunks in which nothing is used, and nothing was when it looked before.
+ *  2. The agent looks once a cycle for chunks in which nothing is used, and nothing was when it
+ *     looked before.
  *
- * An arena of /dev/tricolor is not dumped at all: what has once been left out of dumps of such a mapping stays out
- * (MADV_DODUMP refuses VM_DONTEXPAND).
+ * An arena of /dev/tricolor is not dumped at all: what has once been left out of dumps of such a
+ * mapping stays out (MADV_DODUMP refuses VM_DONTEXPAND).
  */
 #include <string.h>
 #include <sys/mman.h>
@@ -33,7 +35,8 @@ static bool has(const uint64_t *set, uint64_t chunk)
 
 static void put(uint64_t *set, uint64_t chunk, bool in)
 {
-	set[chunk / 64] = (set[chunk / 64] & ~(1ull << (chunk % 64))) | (uint64_t)in << (chunk % 64);
+	set[chunk / 64] = (set[chunk / 64] & ~(1ull << (chunk % 64))) | (uint64_t)in
+										<< (chunk % 64);
 }
 
 static bool advise(uint64_t chunk, int advice)

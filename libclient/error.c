@@ -47,7 +47,8 @@ static struct {
 } heap;
 
 static bool no_stderr;
-static uint64_t without_ns;		/* there is no collector, since then; 0: there is one; agent */
+static uint64_t without_ns;		/* there is no collector, since then; 0: there is one;
+					 * agent */
 
 __attribute__((constructor)) static void look_at_stderr(void)
 {
@@ -65,7 +66,10 @@ int tri_fail(int err, const char *fmt, ...)
 	return -err;
 }
 
-/** The agent has failed at something.  @say: a user should hear of it, if this kind was not said yet. */
+/**
+ * The agent has failed at something.  @say: a user should hear of it, if this kind was not said
+ * yet.
+ */
 void tri_complain(enum tri_complaint kind, bool say, const char *fmt, ...)
 {
 	uint32_t bit = 1u << kind;
@@ -84,8 +88,8 @@ void tri_complain(enum tri_complaint kind, bool say, const char *fmt, ...)
 }
 
 /*
- * The program's standard error.  With a trace the agent has it; else it is copied from the table of the program's
- * first thread.  A sandbox may forbid that.
+ * The program's standard error.  With a trace the agent has it; else it is copied from the table of
+ * the program's first thread.  A sandbox may forbid that.
  */
 static int borrow_stderr(void)
 {
@@ -114,7 +118,8 @@ static bool write_at_once(int fd, const char *text)
 		return false;
 	done = pwritev2(fd, &iov, 1, -1, RWF_NOWAIT);
 	/* A terminal, or a file of some systems, knows no such thing: it was writable just now. */
-	if (done < 0 && (errno == EOPNOTSUPP || errno == ENOSYS || errno == EPERM || errno == EINVAL))
+	if (done < 0 &&
+	    (errno == EOPNOTSUPP || errno == ENOSYS || errno == EPERM || errno == EINVAL))
 		done = write(fd, line, (size_t)n);
 	return done > 0;
 }
@@ -179,8 +184,10 @@ void tri_say_without(void)
 		tri_complain_now(TRI_COMPLAINT_NO_COLLECTOR);
 		return;
 	}
-	tri_complain(TRI_COMPLAINT_WITHOUT, false, "tricolor: no collector for a second by now, and memory is not freed: "
-		     "%s; is it stopped, or the machine short of CPUs?", tri_g.waits_for);
+	tri_complain(TRI_COMPLAINT_WITHOUT, false,
+		     "tricolor: no collector for a second by now, and memory is not freed: "
+		     "%s; is it stopped, or the machine short of CPUs?",
+		     tri_g.waits_for);
 	tri_complain_now(TRI_COMPLAINT_WITHOUT);
 }
 

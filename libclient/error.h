@@ -13,10 +13,12 @@
 enum tri_complaint {
 	TRI_COMPLAINT_NO_COLLECTOR,	/* none can be had */
 	TRI_COMPLAINT_WITHOUT,		/* none was there for a second, and why is not known yet */
-	TRI_COMPLAINT_SHARED,		/* the shared one does not serve us; there is a private one */
+	TRI_COMPLAINT_SHARED,		/* the shared one does not serve us; there is a private
+					 * one */
 	TRI_COMPLAINT_STUCK,		/* one that we have left does not let go of the arena */
 	TRI_COMPLAINT_ROOTS,		/* the roots can't be known */
-	TRI_COMPLAINT_THREADS,		/* there may be threads that nobody scans, or one can't be */
+	TRI_COMPLAINT_THREADS,		/* there may be threads that nobody scans, or one can't
+					 * be */
 	TRI_COMPLAINT_STACKS,		/* one without a known end costs the program time */
 	TRI_COMPLAINTS
 };

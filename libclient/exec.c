@@ -2,12 +2,13 @@
 /*
  * exec.c - a handshake signal must not reach the program that comes after exec()
  *
- * What is pending stays pending there, and the handler is gone: a real-time signal would end it.  So a thread
- * that calls exec() begins a blocking region, in which it is sent none, and waits until one that is being
- * sent at this moment has been; it is handled as the next system call returns.
+ * What is pending stays pending there, and the handler is gone: a real-time signal would end it.
+ * So a thread that calls exec() begins a blocking region, in which it is sent none, and waits until
+ * one that is being sent at this moment has been; it is handled as the next system call returns.
  *
- * The system call is made by ourselves, so that the functions work wherever the C library's are.  In the
- * child of vfork(), or of a bare clone(), we are another process than the heap's: nothing is done then.
+ * The system call is made by ourselves, so that the functions work wherever the C library's are.
+ * In the child of vfork(), or of a bare clone(), we are another process than the heap's: nothing is
+ * done then.
  */
 #include <errno.h>
 #include <sched.h>
@@ -32,12 +33,14 @@
 
 static bool being_sent(struct tri_thread *t)
 {
-	return tri_read(&t->signal_sent[0]) == TRI_SENDING || tri_read(&t->signal_sent[1]) == TRI_SENDING;
+	return tri_read(&t->signal_sent[0]) == TRI_SENDING ||
+	       tri_read(&t->signal_sent[1]) == TRI_SENDING;
 }
 
 static int exec(const char *path, char *const argv[], char *const envp[])
 {
-	bool ours = tri_read(&tri_g.state) == TRI_STATE_READY && getpid() == tri_g.pid, region = false;
+	bool ours = tri_read(&tri_g.state) == TRI_STATE_READY && getpid() == tri_g.pid,
+	     region = false;
 	struct tri_thread *t;
 	uint64_t began;
 
@@ -112,13 +115,14 @@ TRI_EXPORT int execvpe(const char *file, char *const argv[], char *const envp[])
 		return exec_or_shell(file, argv, envp);
 	for (path = path ? path : "/bin:/usr/bin";; path = end + 1) {
 		end = strchrnul(path, ':');
-		n = snprintf(full, sizeof(full), "%.*s%s%s", (int)(end - path), path, end > path ? "/" : "", file);
+		n = snprintf(full, sizeof(full), "%.*s%s%s", (int)(end - path), path,
+			     end > path ? "/" : "", file);
 		if (n > 0 && (size_t)n < sizeof(full)) {
 			exec_or_shell(full, argv, envp);
 			if (errno == EACCES)
 				denied = true;
-			else if (errno != ENOENT && errno != ENOTDIR && errno != ESTALE && errno != ENODEV &&
-				 errno != ETIMEDOUT)
+			else if (errno != ENOENT && errno != ENOTDIR && errno != ESTALE &&
+				 errno != ENODEV && errno != ETIMEDOUT)
 				return -1;
 		}
 		if (!*end)
@@ -133,7 +137,10 @@ TRI_EXPORT int execvp(const char *file, char *const argv[])
 	return execvpe(file, argv, environ);
 }
 
-/* The arguments of a function whose last named one is @first, up to NULL, as an array of @n and NULL. */
+/*
+ * The arguments of a function whose last named one is @first, up to NULL, as an array of @n and
+ * NULL.
+ */
 #define COLLECT(argv, first, args)					\
 	va_list args;							\
 	size_t n_ = 1, i_;						\

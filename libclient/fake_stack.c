@@ -50,5 +50,6 @@ void tri_scan_fake_frames(struct tri_thread *to, void *fake_stack, uintptr_t lo,
 void tri_scan_frame(struct tri_thread *to, uintptr_t lo, uintptr_t hi, bool all)
 {
 	tri_scan_copied(to, lo, hi, all, true);
-	tri_scan_fake_frames(to, to == tri_g.agent ? to->fake_stack : tri_fake_stack(), lo, hi, all);
+	tri_scan_fake_frames(to, to == tri_g.agent ? to->fake_stack : tri_fake_stack(), lo, hi,
+			     all);
 }

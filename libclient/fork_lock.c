@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-/* fork_lock.c - a lock that keeps fork() from happening while a thread is being attached: see forking.c */
+/*
+ * fork_lock.c - a lock that keeps fork() from happening while a thread is being attached: see
+ * forking.c
+ */
 #include <errno.h>
 #include <pthread.h>
 #include <time.h>

@@ -2,37 +2,40 @@
 /*
  * forking.c - fork(): the child goes on with a copy of the heap
  *
- * The parent's arena is a shared mapping, which children do not inherit: each would write into the other's heap.
- * For the time of a fork() they do:
+ * The parent's arena is a shared mapping, which children do not inherit: each would write into the
+ * other's heap.  For the time of a fork() they do:
  *
- *	prepare	The forking thread waits, for a bounded time, until the agent is in no handshake, which a program that
- *		forks again and again would keep from ever coming to its end.  It takes the locks of the heap, all of
- *		them and for a bounded time, so that no table is half-written: start, fork, list_lock, roots, each
- *		thread's cache, the central lists, the page heap.  It makes the mapping inheritable, and a page that
- *		both processes share.
- *	child	copies what is allocated into an arena of its own and maps that in its place: copying.c.  It
- *		says when it has the tables, and when it has the contents.
- *	parent	waits for both.  With the tables copied the other threads may allocate again, if they need no fresh
- *		pages: a heap that grows without cycles for so long would be so much longer to copy the next time.  When
- *		the contents are copied they may have pages, and cycles begin and end.
+ *	prepare	The forking thread waits, for a bounded time, until the agent is in no handshake,
+ *		which a program that forks again and again would keep from ever coming to its end.
+ *		It takes the locks of the heap, all of them and for a bounded time, so that no table
+ *		is half-written: start, fork, list_lock, roots, each thread's cache, the central
+ *		lists, the page heap.  It makes the mapping inheritable, and a page that both
+ *		processes share.
+ *	child	copies what is allocated into an arena of its own and maps that in its place:
+ *		copying.c.  It says when it has the tables, and when it has the contents.
+ *	parent	waits for both.  With the tables copied the other threads may allocate again, if
+ *		they need no fresh pages: a heap that grows without cycles for so long would be so
+ *		much longer to copy the next time.  When the contents are copied they may have
+ *		pages, and cycles begin and end.
  *
- * What other threads of the parent store while the child copies may be in the copy or not, as if they had been a
- * little faster.  What is stored under a lock that the forking thread holds is as of the instant of fork(), if the
- * lock is given back after this file's handler has run: handlers run in the parent in the order in which they were
- * set up, and this is set up first.
+ * What other threads of the parent store while the child copies may be in the copy or not, as if
+ * they had been a little faster.  What is stored under a lock that the forking thread holds is as
+ * of the instant of fork(), if the lock is given back after this file's handler has run: handlers
+ * run in the parent in the order in which they were set up, and this is set up first.
  *
- * The child has one thread, attached as it was, and no agent.  Many children exec() or end soon: the agent, and with
- * it a collector, comes when the heap has grown so far that it is needed, or with the second thread
- * (tri_agent_ensure()).
+ * The child has one thread, attached as it was, and no agent.  Many children exec() or end soon:
+ * the agent, and with it a collector, comes when the heap has grown so far that it is needed, or
+ * with the second thread (tri_agent_ensure()).
  *
- * Nobody waits without a bound.  The parent gives up a child that has died (the kernel says so, in a robust
- * futex) or that shows no progress; the child learns that from a word that both change by compare-and-swap, and
- * then has no heap, as if no copy had been wanted.  A thread that forks in a signal handler may itself hold the locks that
- * it waits for.
+ * Nobody waits without a bound.  The parent gives up a child that has died (the kernel says so, in
+ * a robust futex) or that shows no progress; the child learns that from a word that both change by
+ * compare-and-swap, and then has no heap, as if no copy had been wanted.  A thread that forks in a
+ * signal handler may itself hold the locks that it waits for.
  *
- * pthread_getattr_np() takes a lock that the C library does not mend in a child: one that is forked while another
- * thread has it can never take it again.  Whoever attaches a thread may be in it.  So fork() waits until none of our
- * threads is; that wait is bounded, and fork() goes on without then.  The loader's locks: loader.c.
+ * pthread_getattr_np() takes a lock that the C library does not mend in a child: one that is forked
+ * while another thread has it can never take it again.  Whoever attaches a thread may be in it.  So
+ * fork() waits until none of our threads is; that wait is bounded, and fork() goes on without then.
+ * The loader's locks: loader.c.
  */
 #include <errno.h>
 #include <linux/futex.h>
@@ -75,7 +78,8 @@ enum handover_state { FORKED, HAS_TABLES, HAS_PAGES, FAILED, GIVEN_UP };
 struct handover {
 	tri_au32 state;			/* enum handover_state; futex; both, by compare-and-swap */
 	tri_au32 progress;		/* child */
-	tri_au32 child;			/* robust futex: thread ID of the child, and that it died; kernel */
+	tri_au32 child;			/* robust futex: thread ID of the child, and that it
+					 * died; kernel */
 };
 
 static tri_au32 told;			/* that a child has no copy */
@@ -100,7 +104,10 @@ static void tell(const char *fmt, ...)
 	va_start(args, fmt);
 	vsnprintf(text + n, sizeof(text) - n, fmt, args);
 	va_end(args);
-	/* For tri_error() in the forking thread of the parent, and of the child, which has its memory. */
+	/*
+	 * For tri_error() in the forking thread of the parent, and of the child, which has its
+	 * memory.
+	 */
 	tri_fail(0, "%s", text);
 	if (!atomic_exchange(&told, 1))
 		tri_print(text);
@@ -209,7 +216,8 @@ static void release_heap(void)
 }
 
 /*
- * As tri_list_lock(), which patience ends.  A thread that is not attached the agent leaves alone if it says so.
+ * As tri_list_lock(), which patience ends.  A thread that is not attached the agent leaves alone if
+ * it says so.
  */
 static void begin_holding(void)
 {
@@ -252,7 +260,8 @@ static void prepare_copy(uint64_t patience_ns)
 	for (t = tri_g.threads; t; t = t->next)
 		tri_unseen_wipe(t, false);
 	if (is_allowed())
-		h = mmap(NULL, sizeof(*h), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+		h = mmap(NULL, sizeof(*h), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1,
+			 0);
 	if (h != MAP_FAILED && tri_backing_inherit(&tri_g.mapping, true)) {
 		munmap(h, sizeof(*h));
 		h = MAP_FAILED;
@@ -282,8 +291,8 @@ void tri_fork_prepare(void)
 
 	TRI_POINT("fork.prepares");
 	/*
-	 * No handler runs that could leave by a jump, in neither process.  Ours does: another thread may wait for
-	 * it with list_lock in its hands.
+	 * No handler runs that could leave by a jump, in neither process.  Ours does: another
+	 * thread may wait for it with list_lock in its hands.
 	 */
 	for (i = 0; i < 2; i++) {
 		sig = tri_signal_number(i);
@@ -304,7 +313,10 @@ void tri_fork_prepare(void)
 	forking.locked = tri_fork_hold();
 	if (tri_read(&tri_g.state) == TRI_STATE_READY && tri_g.settings.fork != TRI_FORK_FRESH)
 		prepare_copy(patience_ns);
-	/* Last: threads that load and unload want list_lock, too (unload.c), but have these shortly. */
+	/*
+	 * Last: threads that load and unload want list_lock, too (unload.c), but have these
+	 * shortly.
+	 */
 	tri_loader_hold(tri_now_ns() + patience_ns);
 	/* So that tri_fork_over() can tell whether there is a child. */
 	errno = 0;
@@ -328,7 +340,8 @@ static void wait_for(struct handover *h, enum handover_state state)
 		if (progress != seen)
 			since = tri_now_ns();
 		seen = progress;
-		if (tri_read(&h->child) & FUTEX_OWNER_DIED || tri_now_ns() - since > CHILD_PATIENCE_NS) {
+		if (tri_read(&h->child) & FUTEX_OWNER_DIED ||
+		    tri_now_ns() - since > CHILD_PATIENCE_NS) {
 			atomic_compare_exchange_strong(&h->state, &now, GIVEN_UP);
 			continue;
 		}
@@ -362,7 +375,10 @@ static void hand_over(bool has_child)
 
 void tri_fork_over(void)
 {
-	/* The C library shows the error of a fork() that failed here; a handler that ran since prepare may have too. */
+	/*
+	 * The C library shows the error of a fork() that failed here; a handler that ran since
+	 * prepare may have too.
+	 */
 	bool has_child = errno != EAGAIN && errno != ENOMEM;
 
 	tri_loader_release();
@@ -382,8 +398,8 @@ void tri_fork_over(void)
 /* ------------------------------------------------------------------------------------------ */
 
 /*
- * Have the kernel mark @word if this thread dies.  Lives until the list is given back.  The C library's own list has
- * the robust mutexes that are held, of which a child holds none.
+ * Have the kernel mark @word if this thread dies.  Lives until the list is given back.  The C
+ * library's own list has the robust mutexes that are held, of which a child holds none.
  */
 static struct {
 	struct robust_list_head head;

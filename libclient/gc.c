@@ -2,8 +2,8 @@
 /*
  * gc.c - asking for cycles, settings, statistics
  *
- * A request is a number.  The collector publishes the newest number that a finished cycle covers: one
- * that it had read before the cycle began.  Numbers survive a collector: the next one is told.
+ * A request is a number.  The collector publishes the newest number that a finished cycle covers:
+ * one that it had read before the cycle began.  Numbers survive a collector: the next one is told.
  */
 #include <errno.h>
 #include <stddef.h>
@@ -28,11 +28,12 @@
 #include "thread.h"
 #include "tricolor.h"
 
-#define LOOK_NS 100000000ull		/* so often a wait looks whether there is anything to wait for */
+#define LOOK_NS 100000000ull		/* so often a wait looks whether there is anything to
+					 * wait for */
 
 /*
- * Progress at which a collector was given up, and 1: nothing was done for TRI_WITHOUT_NS.  As long as
- * it does nothing still, nobody waits for it again.
+ * Progress at which a collector was given up, and 1: nothing was done for TRI_WITHOUT_NS.  As long
+ * as it does nothing still, nobody waits for it again.
  */
 static tri_au64 given_up;
 
@@ -46,7 +47,8 @@ static int no_collector(void)
 		why = tri_complaint(TRI_COMPLAINT_NO_COLLECTOR);
 	if (*why)
 		return tri_fail(ETIMEDOUT, "tricolor: no cycle within 10 seconds: %s", why);
-	return tri_fail(ETIMEDOUT, "tricolor: no collector for 10 seconds; is tricolord installed, and "
+	return tri_fail(ETIMEDOUT,
+			"tricolor: no collector for 10 seconds; is tricolord installed, and "
 			"TRICOLOR_SOCKET or TRICOLOR_DAEMON right?");
 }
 
@@ -54,7 +56,8 @@ static int no_collector(void)
 struct patience {
 	uint64_t progress;
 	uint32_t unanswered;
-	uint64_t vain_ns;		/* waited since it moved; not: passed, as we may have been stopped */
+	uint64_t vain_ns;		/* waited since it moved; not: passed, as we may have
+					 * been stopped */
 };
 
 /* 0, or why there is nothing to wait for any more. */
@@ -80,7 +83,10 @@ static int lose_patience(struct patience *p, uint64_t waited_ns)
 	return tri_fail(ETIMEDOUT, "tricolor: nothing was collected for 10 seconds: %s", state);
 }
 
-/** Wake the agent for @wake, and wait until it, or the collector, has brought @done to @mine.  Returns as tri_gc(). */
+/**
+ * Wake the agent for @wake, and wait until it, or the collector, has brought @done to @mine.
+ * Returns as tri_gc().
+ */
 __attribute__((noinline))
 int tri_gc_wait_until(tri_au32 *done, uint32_t mine, uint32_t wake)
 {
@@ -98,8 +104,8 @@ int tri_gc_wait_until(tri_au32 *done, uint32_t mine, uint32_t wake)
 	/* What the caller has dropped must not be found in what it left behind. */
 	tri_forget_registers();
 	/*
-	 * No blocking region: a handler that interrupts the wait may do anything, and need not come back.
-	 * The agent sends a signal, at once.
+	 * No blocking region: a handler that interrupts the wait may do anything, and need not come
+	 * back.  The agent sends a signal, at once.
 	 */
 	if (tri_in_region() && !t->depth)
 		tri_region_end(t);
@@ -119,7 +125,10 @@ int tri_gc_wait_until(tri_au32 *done, uint32_t mine, uint32_t wake)
 	return err;
 }
 
-/** For TRICOLOR_DEBUG=gc=N: @t, which is outside, has made an allocation or a store, and waits if a step is due. */
+/**
+ * For TRICOLOR_DEBUG=gc=N: @t, which is outside, has made an allocation or a store, and waits if a
+ * step is due.
+ */
 __attribute__((noinline))
 void tri_step(struct tri_thread *t)
 {
@@ -152,7 +161,8 @@ TRI_EXPORT int tri_free_os_memory(void)
 {
 	int err = tri_thread_attach();
 
-	return err ? err : tri_gc_wait(&tri_g.free_wanted, &tri_g.view.ctl->free_done, TRI_WAKE_FREE);
+	return err ? err :
+		     tri_gc_wait(&tri_g.free_wanted, &tri_g.view.ctl->free_done, TRI_WAKE_FREE);
 }
 
 TRI_EXPORT int tri_set_gc_percent(int percent)

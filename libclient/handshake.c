@@ -4,30 +4,31 @@
  *
  * Everything rests on the fence: after fence_all() each mutator has executed a full memory barrier,
  * and no restartable sequence that began before it can still commit (one that was under way starts
- * again and reads what the agent wrote before the fence).  membarrier(PRIVATE_EXPEDITED_RSEQ) does it
- * in one system call and interrupts nobody for more than a microsecond; where there is no membarrier,
- * a signal to each thread does the same.  After quiesce() each thread has moreover been outside the
- * library at least once since the fence, so that what it did inside under the old rules is over.
+ * again and reads what the agent wrote before the fence).  membarrier(PRIVATE_EXPEDITED_RSEQ) does
+ * it in one system call and interrupts nobody for more than a microsecond; where there is no
+ * membarrier, a signal to each thread does the same.  After quiesce() each thread has moreover been
+ * outside the library at least once since the fence, so that what it did inside under the old rules
+ * is over.
  *
- *	H1 barrier on	write every thread's barrier flag, and divert its allocations; fence; quiesce.
- *			Now every store shades.  Only then, thread by thread with its cache lock held,
- *			allocate black: a black object must not be reachable for a thread that could
- *			still store into it without shading.
- *	H2 scan		the agent scans the roots.  Then every thread scans its own stack, on its way
- *			out of the library or in the signal handler; the agent scans for blocked
+ *	H1 barrier on	write every thread's barrier flag, and divert its allocations; fence;
+ *			quiesce.  Now every store shades.  Only then, thread by thread with its
+ *			cache lock held, allocate black: a black object must not be reachable for a
+ *			thread that could still store into it without shading.
+ *	H2 scan		the agent scans the roots.  Then every thread scans its own stack, on its
+ *			way out of the library or in the signal handler; the agent scans for blocked
  *			threads.  Then allocations go inline again.  Roots come first because they
  *			may go away (dlclose(), munmap(), tri_root_remove()): what a thread loads
- *			from one before its stack is scanned is on that stack, and what it loads later
- *			was there when the roots were scanned, or was stored by a barrier.
+ *			from one before its stack is scanned is on that stack, and what it loads
+ *			later was there when the roots were scanned, or was stored by a barrier.
  *	H3 collect	fence; quiesce: what threads have shaded so far is in buffers that the
  *			collector can see.  No thread does anything for it.
- *	H4 barrier off	divert; fence; quiesce; thread by thread with its cache lock held: give back the
- *			cached spans, stop shading, allocate by the new bitmap.  When all have, and
- *			not before, spans may be swept.
+ *	H4 barrier off	divert; fence; quiesce; thread by thread with its cache lock held: give back
+ *			the cached spans, stop shading, allocate by the new bitmap.  When all have,
+ *			and not before, spans may be swept.
  *
- * A thread that attaches in between takes list_lock and adopts the phase.  The agent holds list_lock
- * through each of these but not while it waits for threads to scan, as a thread that ends then
- * needs it.
+ * A thread that attaches in between takes list_lock and adopts the phase.  The agent holds
+ * list_lock through each of these but not while it waits for threads to scan, as a thread that ends
+ * then needs it.
  */
 #include <errno.h>
 #include <linux/membarrier.h>
@@ -66,7 +67,10 @@
 
 /* Threads get this long to answer by themselves before they are sent a signal. */
 #define PATIENCE_NS 30000
-/* A signal may be blocked in a thread that does not answer for so long: the second one is sent as well. */
+/*
+ * A signal may be blocked in a thread that does not answer for so long: the second one is sent as
+ * well.
+ */
 #define AGAIN_NS 100000000
 /* Some microseconds. */
 #define LOCK_TRIES 200
@@ -93,8 +97,8 @@ static void let_go(struct tri_thread *t)
 }
 
 /*
- * Not one fence alone: while the agent, held up, has let go of list_lock, another thread may begin a later one
- * (tri_fence_unload()), and who answers that has answered both.
+ * Not one fence alone: while the agent, held up, has let go of list_lock, another thread may begin
+ * a later one (tri_fence_unload()), and who answers that has answered both.
  */
 static bool has_seen(const struct tri_thread *t, uint32_t fence)
 {
@@ -149,14 +153,17 @@ again:
 /* With rseq it restarts sequences, too. */
 static bool barrier_everywhere(void)
 {
-	return tri_g.membarrier && !syscall(SYS_membarrier, tri_g.rseq ? MEMBARRIER_CMD_PRIVATE_EXPEDITED_RSEQ :
-					    MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0);
+	return tri_g.membarrier && !syscall(SYS_membarrier,
+					    tri_g.rseq ? MEMBARRIER_CMD_PRIVATE_EXPEDITED_RSEQ :
+							 MEMBARRIER_CMD_PRIVATE_EXPEDITED,
+					    0, 0);
 }
 
 /*
- * list_lock.  The interrupt that restarts sequences drains the store buffer, as any does on x86-64, and the
- * kernel adds a barrier: it is a fence as well, and one is enough.  A program that puts itself into a sandbox may
- * be refused what it had registered for: then signals are the fence from this one on.
+ * list_lock.  The interrupt that restarts sequences drains the store buffer, as any does on x86-64,
+ * and the kernel adds a barrier: it is a fence as well, and one is enough.  A program that puts
+ * itself into a sandbox may be refused what it had registered for: then signals are the fence from
+ * this one on.
  */
 static void fence_all(void)
 {
@@ -168,10 +175,10 @@ static void fence_all(void)
 
 /*
  * An object is about to be unmapped, and with it the descriptors of the sequences that were inlined
- * into it.  The kernel follows a thread's rseq_cs whenever that thread comes back from a preemption:
- * it must not name one of them.  A signal makes the kernel clear it, as the thread is not in the
- * sequence (the program would not unmap code that runs); for a thread that is blocked we do.
- * False: some thread does not answer.
+ * into it.  The kernel follows a thread's rseq_cs whenever that thread comes back from a
+ * preemption: it must not name one of them.  A signal makes the kernel clear it, as the thread is
+ * not in the sequence (the program would not unmap code that runs); for a thread that is blocked we
+ * do.  False: some thread does not answer.
  */
 bool tri_fence_unload(void)
 {
@@ -202,9 +209,10 @@ static void note_progress(void)
 }
 
 /*
- * A while in which @t may come out.  Mostly it does soon; if not, it has lost its CPU, perhaps for milliseconds, and
- * is asked to wake us.  After the barrier either it has seen that, or we see that it is out.  Without the barrier it
- * may miss it, as it may while it answers something else: we look again in time.
+ * A while in which @t may come out.  Mostly it does soon; if not, it has lost its CPU, perhaps for
+ * milliseconds, and is asked to wake us.  After the barrier either it has seen that, or we see that
+ * it is out.  Without the barrier it may miss it, as it may while it answers something else: we
+ * look again in time.
  */
 static void wait_for_way_out(struct tri_thread *t, int tries, int64_t *most_ns)
 {
@@ -223,7 +231,10 @@ static void wait_for_way_out(struct tri_thread *t, int tries, int64_t *most_ns)
 	*most_ns = tri_resend_longer(*most_ns);
 }
 
-/* list_lock, after fence_all(); it may be let go of.  Threads that attach meanwhile need not be waited for. */
+/*
+ * list_lock, after fence_all(); it may be let go of.  Threads that attach meanwhile need not be
+ * waited for.
+ */
 static void quiesce(void)
 {
 	struct tri_held_up held_up = { 0 };
@@ -252,8 +263,8 @@ again:
 }
 
 /*
- * A thread that allocates by the library takes its lock again at once.  Who has slept until it let go finds the lock
- * taken, mostly, and so tries for as long as a few allocations take.
+ * A thread that allocates by the library takes its lock again at once.  Who has slept until it let
+ * go finds the lock taken, mostly, and so tries for as long as a few allocations take.
  */
 static bool try_cache(struct tri_thread *t)
 {
@@ -430,7 +441,10 @@ static void ask_all(uint32_t what)
 		}
 		if (!waiting)
 			break;
-		/* Nothing may be freed then: the cycle is given up (agent.c), and the thread may come back. */
+		/*
+		 * Nothing may be freed then: the cycle is given up (agent.c), and the thread may
+		 * come back.
+		 */
 		if (now - began > TRI_SAY_NS) {
 			tri_held_up_say(silent);
 			tri_write(&tri_g.cycle_is_void, 1);
@@ -466,8 +480,9 @@ static void resume(void)
 }
 
 /*
- * Threads that have never called the library, nor were made by a pthread_create() of ours: see tasks.c.  If
- * they come and go faster than they are found, all others wait meanwhile, so that no new ones come.
+ * Threads that have never called the library, nor were made by a pthread_create() of ours: see
+ * tasks.c.  If they come and go faster than they are found, all others wait meanwhile, so that no
+ * new ones come.
  */
 static void scan_unknown(void)
 {
@@ -511,7 +526,9 @@ static void collect(void)
 	pthread_mutex_unlock(&tri_g.list_lock);
 }
 
-/** What was stored by the library so far has been noted in the epoch that ends here: see checker.c. */
+/**
+ * What was stored by the library so far has been noted in the epoch that ends here: see checker.c.
+ */
 void tri_handshake_check(bool last)
 {
 	if (likely(!tri_read(&tri_g.checks)))
@@ -603,10 +620,11 @@ void tri_handshake_abandon(void)
 }
 
 /**
- * Until the agent is in no handshake, or @until_ns has come.  For a thread that is about to hold the heap's locks for
- * long, and perhaps again and again (fork()): who sleeps for a lock is passed by one that takes it anew, so that the
- * agent would get on by one lock each time, and a cycle take as long as some ten of these.  The thread has none of
- * the locks yet, is outside, and answers our signal.
+ * Until the agent is in no handshake, or @until_ns has come.  For a thread that is about to hold
+ * the heap's locks for long, and perhaps again and again (fork()): who sleeps for a lock is passed
+ * by one that takes it anew, so that the agent would get on by one lock each time, and a cycle take
+ * as long as some ten of these.  The thread has none of the locks yet, is outside, and answers our
+ * signal.
  */
 void tri_handshake_wait(uint64_t until_ns)
 {
@@ -644,8 +662,8 @@ void tri_handshake(const struct tri_msg *ask, struct tri_msg *answer)
 		break;
 	case TRI_HANDSHAKE_BARRIER_OFF:
 		/*
-		 * For objects that were loaded since the roots were scanned.  Those that are loaded after this can do
-		 * no harm in this cycle: all that can be reached is marked.
+		 * For objects that were loaded since the roots were scanned.  Those that are loaded
+		 * after this can do no harm in this cycle: all that can be reached is marked.
 		 */
 		tri_roots_refuse_misfits();
 		/* Threads must not sweep either: tri_handshake_abandon() follows. */

@@ -8,7 +8,8 @@
 #include "attributes.h"
 
 #define TRI_HEAPS_MAX 16		/* more are not told apart */
-#define TRI_HEAPS_UNKNOWN 4		/* so many are taken to be there where that can't be asked */
+#define TRI_HEAPS_UNKNOWN 4		/* so many are taken to be there where that can't be
+					 * asked */
 
 bool tri_heaps_say(int fd) TRI_HIDDEN;
 unsigned int tri_heaps_count(int fd, bool *slow) TRI_HIDDEN;

@@ -2,14 +2,17 @@
 /*
  * held_up.c - a thread that does not answer holds up the collector, and nobody else
  *
- * The agent waits for threads: until they are outside, until they have scanned their stack, until a signal has
- * reached them.  Mostly that takes microseconds.  A thread that is stopped (a debugger, a frozen group), waits
- * for a disk inside the library, or has blocked both signals by a raw system call, may take for ever.
+ * The agent waits for threads: until they are outside, until they have scanned their stack, until a
+ * signal has reached them.  Mostly that takes microseconds.  A thread that is stopped (a debugger,
+ * a frozen group), waits for a disk inside the library, or has blocked both signals by a raw system
+ * call, may take for ever.
  *
- *	after LET_NS	the agent lets go of list_lock while it waits, so that other threads can begin and end
+ *	after LET_NS	the agent lets go of list_lock while it waits, so that other threads can
+ *			begin and end
  *	after SAY_NS	it says which thread it is and why, and tri_gc() no longer waits
  *
- * The program goes on meanwhile, whatever phase the cycle is in: it allocates, with barriers on or off.
+ * The program goes on meanwhile, whatever phase the cycle is in: it allocates, with barriers on or
+ * off.
  */
 #include <fcntl.h>
 #include <stdio.h>
@@ -31,8 +34,8 @@
 #include "throttle.h"
 
 #define LET_NS 50000000ull
-#define LEAST_NS 1000000		/* the first wait is that long, and each twice as long as the one before … */
-#define LONGER 6			/* … so often */
+#define LEAST_NS 1000000	/* the first wait; each is twice as long as the one before */
+#define LONGER 6		/* so often a wait is made longer */
 
 static bool complained;
 
@@ -87,8 +90,10 @@ void tri_held_up_say(struct tri_thread *t)
 	else
 		strcpy(name, "?");
 	complained = true;
-	tri_complain(TRI_COMPLAINT_THREADS, true, "tricolor: nothing can be freed: thread %d (%s) does not answer "
-		     "signal %d: %s", (int)t->tid, name, tri_signal_number(0), reason(t));
+	tri_complain(TRI_COMPLAINT_THREADS, true,
+		     "tricolor: nothing can be freed: thread %d (%s) does not answer "
+		     "signal %d: %s",
+		     (int)t->tid, name, tri_signal_number(0), reason(t));
 	atomic_fetch_add(&tri_g.unanswered, 1);
 }
 
@@ -101,7 +106,8 @@ void tri_held_up_over(void)
 }
 
 /**
- * @t holds us up.  list_lock; true if it was free meanwhile, so that threads may have come and gone.
+ * @t holds us up.  list_lock; true if it was free meanwhile, so that threads may have come and
+ * gone.
  */
 bool tri_held_up(struct tri_held_up *h, struct tri_thread *t)
 {
@@ -118,7 +124,10 @@ bool tri_held_up(struct tri_held_up *h, struct tri_thread *t)
 		tri_held_up_say(t);
 	}
 	pthread_mutex_unlock(&tri_g.list_lock);
-	/* Others may wait for a look before they take memory (throttle.c); a program's thread comes here, too. */
+	/*
+	 * Others may wait for a look before they take memory (throttle.c); a program's thread comes
+	 * here, too.
+	 */
 	if (tri_is_agent)
 		tri_throttle_look_if_asked();
 	/* An answer wakes us; that a thread has ended without one, nothing tells. */

@@ -10,12 +10,14 @@
 
 struct tri_thread;
 
-#define TRI_SAY_NS 5000000000ull	/* a machine with much to do lets threads wait for a second */
+#define TRI_SAY_NS 5000000000ull	/* a machine with much to do lets threads wait for a
+					 * second */
 
 /*
- * A signal may find its thread inside; then the thread answers soon.  If not, it is sent again after TRI_RESEND_NS,
- * and then each time after twice as long, up to the other: mostly the thread has no CPU, and each look takes some from
- * it.  Assists lose patience after 20 ms without a sign of life (assist.c).
+ * A signal may find its thread inside; then the thread answers soon.  If not, it is sent again
+ * after TRI_RESEND_NS, and then each time after twice as long, up to the other: mostly the thread
+ * has no CPU, and each look takes some from it.  Assists lose patience after 20 ms without a sign
+ * of life (assist.c).
  */
 #define TRI_RESEND_NS 2000000
 #define TRI_RESEND_MOST_NS 16000000

@@ -2,9 +2,9 @@
 /*
  * hello.c - HELLO and its answer
  *
- * HELLO brings the arena and files of our control groups.  Where so many descriptors can't be had, or sent,
- * it goes without the files.  A WELCOME may bring descriptors too.  Whoever it is from, none that comes with a
- * message stays open unless it is what the message says.
+ * HELLO brings the arena and files of our control groups.  Where so many descriptors can't be had,
+ * or sent, it goes without the files.  A WELCOME may bring descriptors too.  Whoever it is from,
+ * none that comes with a message stays open unless it is what the message says.
  */
 #include <errno.h>
 #include <poll.h>
@@ -65,7 +65,8 @@ int tri_hello_send(int fd, bool starts_marker)
 	if (err == -ETOOMANYREFS) {
 		memset(in.msg.client.fds + 1, 0, sizeof(in.msg.client.fds) - 1);
 		in.msg.client.cgroup_version = 0;
-		snprintf(in.msg.client.why, sizeof(in.msg.client.why), "its user has too many descriptors in flight; "
+		snprintf(in.msg.client.why, sizeof(in.msg.client.why),
+			 "its user has too many descriptors in flight; "
 			 "raise its limit of open files");
 		err = tri_pass(fd, &in.msg, in.fds, 1, MSG_DONTWAIT);
 	}
@@ -104,7 +105,9 @@ static int understand(const struct tri_msg *m, size_t count, struct tri_welcome 
 	w->is_policy = m->kind == TRI_WELCOME_POLICY;
 	if (m->kind == TRI_WELCOME_MARKS)
 		return count ? -EPROTO : 0;
-	return w->is_policy && count == m->welcome.descriptors && (count == 1 || count == 2) ? 0 : -EPROTO;
+	return w->is_policy && count == m->welcome.descriptors && (count == 1 || count == 2) ?
+		       0 :
+		       -EPROTO;
 }
 
 /** The answer to HELLO.  A negative errno: -EAGAIN: it is not there yet. */
@@ -143,8 +146,11 @@ int tri_hello_wait(int fd, struct tri_welcome *w)
 		if (now >= until)
 			return -ETIMEDOUT;
 		/* What there is to say of a second without a collector is said in time. */
-		err = tri_agent_poll(&p, 1, until - now < 1000000000 ? (int)((until - now) / 1000000) + 1 : 1000) ?
-			      tri_hello_receive(fd, w) : -EAGAIN;
+		err = tri_agent_poll(&p, 1,
+				     until - now < 1000000000 ? (int)((until - now) / 1000000) + 1 :
+								1000) ?
+			      tri_hello_receive(fd, w) :
+			      -EAGAIN;
 		if (err)
 			tri_say_without();
 	} while (err == -EINTR || err == -EAGAIN);

@@ -10,7 +10,9 @@
 #include "../core/proto/client.h"
 #include "attributes.h"
 
-/* HELLO as it is sent, with the descriptors that go along: the arena, and files of control groups. */
+/*
+ * HELLO as it is sent, with the descriptors that go along: the arena, and files of control groups.
+ */
 struct tri_introduction {
 	struct tri_msg msg;
 	int fds[TRI_HELLO_FDS];

@@ -2,10 +2,11 @@
 /*
  * identity.c - what a collector is told of its client that only the client can see
  *
- * A collector may be in another mount, control group, pid or user namespace, or have no /proc.  Then it
- * can't find the files that tell what its client may use.  So the client opens them (core/system/cgroup_files.c),
- * and passes descriptors.  The control group may change at any time, and with it the files: they are opened
- * anew for each collector, and closed when they have been sent.
+ * A collector may be in another mount, control group, pid or user namespace, or have no /proc.
+ * Then it can't find the files that tell what its client may use.  So the client opens them
+ * (core/system/cgroup_files.c), and passes descriptors.  The control group may change at any time,
+ * and with it the files: they are opened anew for each collector, and closed when they have been
+ * sent.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -28,7 +29,10 @@ static void read_name(struct tri_hello *h)
 		snprintf(h->comm, sizeof(h->comm), "%.15s", program_invocation_short_name);
 }
 
-/** Add to HELLO who we are, and open the files of our groups, as far as there is room for descriptors. */
+/**
+ * Add to HELLO who we are, and open the files of our groups, as far as there is room for
+ * descriptors.
+ */
 void tri_identify(struct tri_introduction *in)
 {
 	struct tri_hello *h = &in->msg.client;

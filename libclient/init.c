@@ -2,8 +2,8 @@
 /*
  * init.c - start of the heap, fork
  *
- * The heap starts with the first call that needs it, in whatever thread that is.  The agent makes the
- * arena (its descriptors are its own); the starter waits for that, and not for a collector.
+ * The heap starts with the first call that needs it, in whatever thread that is.  The agent makes
+ * the arena (its descriptors are its own); the starter waits for that, and not for a collector.
  */
 #include <errno.h>
 #include <linux/membarrier.h>
@@ -80,7 +80,9 @@ void tri_forked(void)
 	tri_policy_reset();
 	tri_dial_reset();
 	if (!copied) {
-		/* What pointed into the parent's arena must fault here and not meet a new object. */
+		/*
+		 * What pointed into the parent's arena must fault here and not meet a new object.
+		 */
 		if (m->base)
 			mmap(m->base, m->layout.file_bytes, PROT_NONE,
 			     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
@@ -109,14 +111,16 @@ __attribute__((constructor)) static void watch_forks(void)
 static void detect(void)
 {
 	long commands = syscall(SYS_membarrier, MEMBARRIER_CMD_QUERY, 0, 0);
-	bool rseq_fence = commands > 0 && (commands & MEMBARRIER_CMD_PRIVATE_EXPEDITED_RSEQ) &&
-			  !syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED_RSEQ, 0, 0);
+	bool rseq_fence =
+		commands > 0 && (commands & MEMBARRIER_CMD_PRIVATE_EXPEDITED_RSEQ) &&
+		!syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED_RSEQ, 0, 0);
 
 	/* A signal restarts a sequence as well, so that rseq does not depend on membarrier. */
 	tri_g.rseq = __rseq_size != 0 && !tri_g.settings.no_rseq && !tri_g.settings.barriers;
-	tri_g.membarrier = commands > 0 && (commands & MEMBARRIER_CMD_PRIVATE_EXPEDITED) &&
-			   !tri_g.settings.no_membarrier && (rseq_fence || !tri_g.rseq) &&
-			   !syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0, 0);
+	tri_g.membarrier =
+		commands > 0 && (commands & MEMBARRIER_CMD_PRIVATE_EXPEDITED) &&
+		!tri_g.settings.no_membarrier && (rseq_fence || !tri_g.rseq) &&
+		!syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0, 0);
 	tri_scan_detect();
 }
 
@@ -134,7 +138,10 @@ static int can_signal(void)
 			"rt_tgsigqueueinfo(2)", strerror(errno));
 }
 
-/** The control page of an arena that no collector has seen, whose counter stands at @allocated_bytes. */
+/**
+ * The control page of an arena that no collector has seen, whose counter stands at
+ * @allocated_bytes.
+ */
 void tri_ctl_fill(uint64_t allocated_bytes)
 {
 	struct tri_ctl *ctl = tri_g.view.ctl;
@@ -165,8 +172,10 @@ static int start(const struct tri_options *opts)
 	int err;
 
 	if (missing)
-		return tri_fail(ENOSYS, "tricolor: the C library's own %s() can't be found; glibc 2.35 or later is needed",
-				missing);
+		return tri_fail(
+			ENOSYS,
+			"tricolor: the C library's own %s() can't be found; glibc 2.35 or later is needed",
+			missing);
 	err = tri_stack_check();
 	if (!err)
 		err = tri_watched_check();
@@ -192,7 +201,9 @@ static int start(const struct tri_options *opts)
 	if (err)
 		return tri_fail(-err, "tricolor: can't handle signal %d: %s", tri_g.settings.signal,
 				strerror(-err));
-	/* Nothing may fail after this: the agent stays, and the next try would start another one. */
+	/*
+	 * Nothing may fail after this: the agent stays, and the next try would start another one.
+	 */
 	err = tri_agent_start();
 	if (err)
 		return err;
@@ -220,8 +231,8 @@ void tri_start_release(void)
 }
 
 /**
- * A forked child with a copy of the heap has no agent until it needs one.  Called outside, with no lock held.
- * Returns 0 or a negative errno.
+ * A forked child with a copy of the heap has no agent until it needs one.  Called outside, with no
+ * lock held.  Returns 0 or a negative errno.
  */
 int tri_agent_ensure(void)
 {
@@ -253,8 +264,11 @@ int tri_agent_ensure(void)
 
 static int already(const struct tri_options *opts)
 {
-	return opts ? tri_fail(EALREADY, "tricolor: there is a heap already; call tri_init() with options before "
-			       "any other function") : 0;
+	return opts ? tri_fail(
+			      EALREADY,
+			      "tricolor: there is a heap already; call tri_init() with options before "
+			      "any other function") :
+		      0;
 }
 
 int tri_start(const struct tri_options *opts)
@@ -276,7 +290,10 @@ int tri_start(const struct tri_options *opts)
 		err = start(opts);
 		if (err) {
 			tri_write(&tri_g.state, TRI_STATE_NONE);
-			/* A program that only allocates would never say why it can't, and goes on to try. */
+			/*
+			 * A program that only allocates would never say why it can't, and goes on
+			 * to try.
+			 */
 			if (!opts && !said)
 				tri_print(tri_error());
 			said |= !opts;

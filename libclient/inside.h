@@ -2,13 +2,14 @@
 /*
  * inside.h - coming into the library, and going out of it
  *
- * A thread inside the library answers nothing; its request waits in `pending` and is answered on the way out.  The
- * agent's fence (membarrier) orders the store to `visits` before what follows, so that the thread needs no fence of its
- * own: see handshake.c.
+ * A thread inside the library answers nothing; its request waits in `pending` and is answered on
+ * the way out.  The agent's fence (membarrier) orders the store to `visits` before what follows, so
+ * that the thread needs no fence of its own: see handshake.c.
  *
- * A signal handler of the program may come inside too.  Depth and visits change in one store, so that it finds its
- * thread inside, with an odd number of visits, or outside, with an even one.  One that comes between our load and store
- * changes nothing but the number, if we were outside: it is lower by two then, and odd all the same.
+ * A signal handler of the program may come inside too.  Depth and visits change in one store, so
+ * that it finds its thread inside, with an odd number of visits, or outside, with an even one.  One
+ * that comes between our load and store changes nothing but the number, if we were outside: it is
+ * lower by two then, and odd all the same.
  */
 #ifndef TRI_INSIDE_H
 #define TRI_INSIDE_H

@@ -2,14 +2,14 @@
 /*
  * lastexit.c - a process whose last thread ends must end, whatever threads the library has
  *
- * The C library counts threads, and the last one that ends by its ways calls exit(0), after its destructors.
- * Threads of this library take themselves out of that count, so that the program's last thread is
- * the last one for the C library too.
+ * The C library counts threads, and the last one that ends by its ways calls exit(0), after its
+ * destructors.  Threads of this library take themselves out of that count, so that the program's
+ * last thread is the last one for the C library too.
  *
- * A thread that leaves by the system call is never counted down.  When none is left but ours the kernel would
- * end the process, without exit(), if we were not there: so we do that.  The status of the process
- * is that of the thread that was last: 0, if it ended by the C library's ways; else we know only the main
- * thread's.
+ * A thread that leaves by the system call is never counted down.  When none is left but ours the
+ * kernel would end the process, without exit(), if we were not there: so we do that.  The status of
+ * the process is that of the thread that was last: 0, if it ended by the C library's ways; else we
+ * know only the main thread's.
  */
 #include <dlfcn.h>
 #include <errno.h>
@@ -35,12 +35,15 @@ int tri_last_exit_check(void)
 	if (!count)
 		count = tri_libc_private("__nptl_nthreads");
 	if (!count)
-		return tri_fail(ENOSYS, "tricolor: the C library has no __nptl_nthreads; glibc 2.35 or "
+		return tri_fail(ENOSYS,
+				"tricolor: the C library has no __nptl_nthreads; glibc 2.35 or "
 				"later is needed");
 	return 0;
 }
 
-/** The calling thread, one of the library's, does not keep the process alive.  It must never return. */
+/**
+ * The calling thread, one of the library's, does not keep the process alive.  It must never return.
+ */
 void tri_not_counted(void)
 {
 	__atomic_fetch_sub(count, 1, __ATOMIC_SEQ_CST);

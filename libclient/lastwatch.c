@@ -2,18 +2,22 @@
 /*
  * lastwatch.c - when the agent looks whether any thread of the program is left (lastexit.c)
  *
- * No call of ours is made by a thread that leaves by the bare system call, and it may have been the last one.  An
- * idle program must not be woken up to find that out, so that something else has to tell:
+ * No call of ours is made by a thread that leaves by the bare system call, and it may have been the
+ * last one.  An idle program must not be woken up to find that out, so that something else has to
+ * tell:
  *
- *  1. While the main thread lives nothing else matters, and it mostly lives to the end.  The kernel wakes up whoever
- *     waits for its robust mutex (life.c) when it ends.  The agent waits in ppoll(), which knows no futex, so a thread
- *     of its own does: it sleeps until then, and tells the agent.  A pidfd of the main thread would not do: since
- *     Linux 6.15 it says nothing until all other threads have ended, and the agent is one of those.
- *  2. When the main thread is over, another thread of the program is watched, whichever the kernel lists: by a pidfd of
- *     this one thread, which Linux has from 6.9 on.  When that ends the next one is.
- *  3. Where neither can be had (an older kernel, a sandbox, no /proc, a library that another thread than the main one
- *     has loaded) the agent looks now and then.  It waits twice as long each time that nothing has happened, up to 16 s:
- *     an idle program costs next to nothing, and one that ends in this way soon after it has worked ends soon.
+ *  1. While the main thread lives nothing else matters, and it mostly lives to the end.  The kernel
+ *     wakes up whoever waits for its robust mutex (life.c) when it ends.  The agent waits in
+ *     ppoll(), which knows no futex, so a thread of its own does: it sleeps until then, and tells
+ *     the agent.  A pidfd of the main thread would not do: since Linux 6.15 it says nothing until
+ *     all other threads have ended, and the agent is one of those.
+ *  2. When the main thread is over, another thread of the program is watched, whichever the kernel
+ *     lists: by a pidfd of this one thread, which Linux has from 6.9 on.  When that ends the next
+ *     one is.
+ *  3. Where neither can be had (an older kernel, a sandbox, no /proc, a library that another thread
+ *     than the main one has loaded) the agent looks now and then.  It waits twice as long each time
+ *     that nothing has happened, up to 16 s: an idle program costs next to nothing, and one that
+ *     ends in this way soon after it has worked ends soon.
  *
  * All of this is the agent's, but what is said to be otherwise.
  */
@@ -35,11 +39,13 @@
 #include "tasks.h"
 
 #define STACK_BYTES (16ul << 10)
-#define FIRST_NS 1000000000ull		/* a look is due: threads are attached, … */
-#define UNATTACHED_NS 10000000ull	/* … none is, … */
-#define MAX_NS 16000000000ull		/* … and nothing has happened for long */
+#define FIRST_NS 1000000000ull		/* until the next look, while threads are attached */
+#define UNATTACHED_NS 10000000ull	/* until the next look, while none is attached */
+#define MAX_NS 16000000000ull		/* until the next look, when nothing has happened for
+					 * long */
 
-static tri_au32 waiter_tid;		/* the thread that waits; 0: none.  Written by itself; futex */
+static tri_au32 waiter_tid;		/* the thread that waits; 0: none.  Written by itself;
+					 * futex */
 static int pidfd = -1;			/* of a thread of the program, in the agent's table */
 static bool quiet;			/* nothing but a look has happened since the last look */
 
@@ -64,8 +70,8 @@ static void *wait_for_main(void *unused)
 }
 
 /**
- * Start that thread, before the agent works.  By a thread of the program.  If that is not possible, as where there may
- * be no more threads, the agent looks now and then.
+ * Start that thread, before the agent works.  By a thread of the program.  If that is not possible,
+ * as where there may be no more threads, the agent looks now and then.
  */
 void tri_last_watch_start(void)
 {
@@ -133,7 +139,10 @@ void tri_last_watch_news(void)
 	quiet = false;
 }
 
-/** A look is due, or something has told, which may have been tri_last_watch_fd().  Does not return if none is left. */
+/**
+ * A look is due, or something has told, which may have been tri_last_watch_fd().  Does not return
+ * if none is left.
+ */
 void tri_last_watch_look(bool notified)
 {
 	quiet = !notified;

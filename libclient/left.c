@@ -4,8 +4,8 @@
  *
  *	left = limit - what is charged + file cache that the kernel can drop - margin
  *
- * for each group from the process's own upwards.  What of that the heap may take is the concern of throttle.c.
- * All of it is for the agent, whose table has the descriptors.
+ * for each group from the process's own upwards.  What of that the heap may take is the concern of
+ * throttle.c.  All of it is for the agent, whose table has the descriptors.
  */
 #include <errno.h>
 #include <string.h>
@@ -24,7 +24,8 @@
 /* A group that the process is in, from its own upwards. */
 struct level {
 	struct tri_cgroup_files files;
-	uint64_t above_bytes;		/* the least limit of those above, seen or not; v1, and of the first only */
+	uint64_t above_bytes;		/* the least limit of those above, seen or not; v1, and
+					 * of the first only */
 	bool said;			/* that we are there: heaps.c */
 	bool slow;			/* those who say so are not counted any more */
 };
@@ -53,7 +54,8 @@ static bool open_levels(void)
 
 		/* Where there is no limit now, there may be one later. */
 		if (opened) {
-			l->above_bytes = nlevels ? TRI_CGROUP_NONE : tri_cgroup_files_limit_above(&l->files);
+			l->above_bytes =
+				nlevels ? TRI_CGROUP_NONE : tri_cgroup_files_limit_above(&l->files);
 			l->slow = false;
 			l->said = tri_heaps_say(l->files.fd[TRI_FD_LIMIT]);
 			nlevels++;
@@ -68,9 +70,10 @@ static bool open_levels(void)
 }
 
 /**
- * Find the groups that the process is in.  Those that were there are closed when there are others, so that this heap
- * is counted at any moment.  Where that can't be known they stay: a program may have used up its descriptors, or gone
- * where there is no /proc (chroot()), and its limit still holds.
+ * Find the groups that the process is in.  Those that were there are closed when there are others,
+ * so that this heap is counted at any moment.  Where that can't be known they stay: a program may
+ * have used up its descriptors, or gone where there is no /proc (chroot()), and its limit still
+ * holds.
  */
 void tri_left_find(void)
 {
@@ -102,7 +105,9 @@ size_t tri_left_groups(void)
 static uint64_t cache_bytes(const struct tri_cgroup_files *f)
 {
 	static const char *const keys[3][2] = {
-		{ NULL }, { "total_inactive_file", "total_active_file" }, { "inactive_file", "active_file" },
+		{ NULL },
+		{ "total_inactive_file", "total_active_file" },
+		{ "inactive_file", "active_file" },
 	};
 	uint64_t bytes, sum = 0;
 	char text[8192];
@@ -112,7 +117,8 @@ static uint64_t cache_bytes(const struct tri_cgroup_files *f)
 	n = pread(f->fd[TRI_FD_STAT], text, sizeof(text) - 1, 0);
 	text[n > 0 ? n : 0] = 0;
 	for (i = 0; i < 2; i++)
-		if (tri_cgroup_parse_stat(text, keys[f->version][i], &bytes) && bytes != TRI_CGROUP_NONE)
+		if (tri_cgroup_parse_stat(text, keys[f->version][i], &bytes) &&
+		    bytes != TRI_CGROUP_NONE)
 			sum += bytes;
 	return sum;
 }
@@ -121,14 +127,20 @@ static int64_t margin(uint64_t limit)
 {
 	int64_t bytes = (int64_t)(limit / MARGIN_PARTS);
 
-	return bytes < MARGIN_MIN_BYTES ? MARGIN_MIN_BYTES : bytes > MARGIN_MAX_BYTES ? MARGIN_MAX_BYTES : bytes;
+	return bytes < MARGIN_MIN_BYTES ? MARGIN_MIN_BYTES :
+	       bytes > MARGIN_MAX_BYTES ? MARGIN_MAX_BYTES :
+					  bytes;
 }
 
-/** What group @i, counted from the process's own upwards, may still take; false: there is no limit, or it can't be read. */
+/**
+ * What group @i, counted from the process's own upwards, may still take; false: there is no limit,
+ * or it can't be read.
+ */
 bool tri_left_at(size_t i, struct tri_left *left)
 {
 	struct level *l = &levels[i];
-	uint64_t limit = tri_cgroup_files_limit(&l->files), used = tri_cgroup_files_charged(&l->files);
+	uint64_t limit = tri_cgroup_files_limit(&l->files),
+		 used = tri_cgroup_files_charged(&l->files);
 
 	if (l->above_bytes < limit)
 		limit = l->above_bytes;
@@ -137,7 +149,8 @@ bool tri_left_at(size_t i, struct tri_left *left)
 	left->margin = margin(limit);
 	left->reserve = (int64_t)(limit / RESERVE_PARTS) - left->margin;
 	left->bytes = (int64_t)limit - (int64_t)used - left->margin;
-	left->heaps = l->said ? tri_heaps_count(l->files.fd[TRI_FD_LIMIT], &l->slow) : TRI_HEAPS_UNKNOWN;
+	left->heaps =
+		l->said ? tri_heaps_count(l->files.fd[TRI_FD_LIMIT], &l->slow) : TRI_HEAPS_UNKNOWN;
 	/* The kernel adds up what is cache over all groups below: only where it matters. */
 	if (left->bytes < 2 * left->reserve)
 		left->bytes += (int64_t)cache_bytes(&l->files);

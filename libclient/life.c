@@ -2,11 +2,11 @@
 /*
  * life.c - which threads have ended
  *
- * A thread that ends by the C library's ways detaches itself (thread.c).  One that leaves by a raw exit does
- * not, nor does one that attaches again in its last destructors.  Its thread ID says nothing: another
- * thread may have it by now, and a main thread that has ended keeps it.  So each attached thread holds a
- * robust mutex in its record.  The kernel marks the mutex when its holder ends, before anybody can
- * have the thread's stack and thread-local variables unmapped.
+ * A thread that ends by the C library's ways detaches itself (thread.c).  One that leaves by a raw
+ * exit does not, nor does one that attaches again in its last destructors.  Its thread ID says
+ * nothing: another thread may have it by now, and a main thread that has ended keeps it.  So each
+ * attached thread holds a robust mutex in its record.  The kernel marks the mutex when its holder
+ * ends, before anybody can have the thread's stack and thread-local variables unmapped.
  */
 #include <errno.h>
 
@@ -17,7 +17,9 @@
 #include "state.h"
 #include "thread.h"
 
-/* The main thread has this one from the library's start on: it may be attached by another thread. */
+/*
+ * The main thread has this one from the library's start on: it may be attached by another thread.
+ */
 static pthread_mutex_t main_life;
 
 static void take(pthread_mutex_t *life)
@@ -71,7 +73,10 @@ void tri_main_wait(void)
 	tri_au32 *word = (tri_au32 *)&main_life.__data.__lock;
 
 	while (tri_main_lives()) {
-		/* The kernel wakes somebody up if this says that there is one; it keeps what else is in the word. */
+		/*
+		 * The kernel wakes somebody up if this says that there is one; it keeps what else
+		 * is in the word.
+		 */
 		uint32_t is = atomic_fetch_or(word, FUTEX_WAITERS) | FUTEX_WAITERS;
 
 		if (!(is & FUTEX_OWNER_DIED))

@@ -2,16 +2,17 @@
 /*
  * loader.c - locks of the dynamic loader over a fork()
  *
- * dl_iterate_phdr() takes the lock that dlopen() and dlclose() change the list of objects under, and
- * pthread_create() the lock of the table of thread-local storage.  The C library mends neither in a child that is
- * forked while another thread has it: no agent could start there, and no C++ exception be thrown.  So fork() takes
- * them, as the C library does those of malloc(), and in the child they are made free.  Before both it takes the
- * lock that dlopen() holds from beginning to end.  The C library mends that one in the child, but not what it
- * protects: a child that is forked in the middle of another thread's dlopen() can't load anything any more.
+ * dl_iterate_phdr() takes the lock that dlopen() and dlclose() change the list of objects under,
+ * and pthread_create() the lock of the table of thread-local storage.  The C library mends neither
+ * in a child that is forked while another thread has it: no agent could start there, and no C++
+ * exception be thrown.  So fork() takes them, as the C library does those of malloc(), and in the
+ * child they are made free.  Before both it takes the lock that dlopen() holds from beginning to
+ * end.  The C library mends that one in the child, but not what it protects: a child that is forked
+ * in the middle of another thread's dlopen() can't load anything any more.
  *
- * They have no names, but lie in _rtld_global, side by side.  The first is found by its owner, from inside
- * dl_iterate_phdr(); the second, since glibc 2.35, behind it; the third before it.  If that is not how it is,
- * nothing is taken.
+ * They have no names, but lie in _rtld_global, side by side.  The first is found by its owner, from
+ * inside dl_iterate_phdr(); the second, since glibc 2.35, behind it; the third before it.  If that
+ * is not how it is, nothing is taken.
  */
 #include <dlfcn.h>
 #include <link.h>
@@ -46,10 +47,12 @@ static int find(struct dl_phdr_info *info, size_t size, void *arg)
 	for (at = 0; at + 2 * sizeof(pthread_mutex_t) <= room->bytes; at += sizeof(void *)) {
 		pthread_mutex_t *m = (pthread_mutex_t *)(room->start + at);
 
-		if (!is_recursive(m) || m->__data.__owner != self || m->__data.__count != 1 || !m->__data.__lock)
+		if (!is_recursive(m) || m->__data.__owner != self || m->__data.__count != 1 ||
+		    !m->__data.__lock)
 			continue;
 		list_lock = m;
-		if (is_recursive(m + 1) && !m[1].__data.__owner && !m[1].__data.__lock && !m[1].__data.__count)
+		if (is_recursive(m + 1) && !m[1].__data.__owner && !m[1].__data.__lock &&
+		    !m[1].__data.__count)
 			tls_lock = m + 1;
 		if (at >= sizeof(pthread_mutex_t) && is_recursive(m - 1))
 			open_lock = m - 1;
@@ -94,7 +97,10 @@ void tri_loader_release(void)
 		pthread_mutex_unlock(nth(--held));
 }
 
-/* In the child: a thread that is not there has nothing.  What it may have left half-done we can't mend. */
+/*
+ * In the child: a thread that is not there has nothing.  What it may have left half-done we can't
+ * mend.
+ */
 static void make_free(pthread_mutex_t *m)
 {
 	m->__data.__lock = 0;

@@ -2,16 +2,16 @@
 /*
  * locking.c - mlockall() locks of the heap what is used
  *
- * By itself it would have each hole of the arena become a page.  So whoever calls it gets what he asked for in all
- * other mappings, and in the arena pages are locked as they come to be (MCL_ONFAULT), which for a heap is no less:
- * fresh pages are nowhere there before.
+ * By itself it would have each hole of the arena become a page.  So whoever calls it gets what he
+ * asked for in all other mappings, and in the arena pages are locked as they come to be
+ * (MCL_ONFAULT), which for a heap is no less: fresh pages are nowhere there before.
  *
  *  1. All that there is is locked on fault.
  *  2. Each mapping but the arena is locked by itself, which brings its pages in.
  *  3. What comes later is locked as was asked.
  *
- * (An arena that is made after mlockall(MCL_FUTURE): backing.c.)  Without /proc step 2 can't be done: pages are locked
- * as they are touched.
+ * (An arena that is made after mlockall(MCL_FUTURE): backing.c.)  Without /proc step 2 can't be
+ * done: pages are locked as they are touched.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -24,7 +24,9 @@
 #include "attributes.h"
 #include "state.h"
 
-/* At the mappings, while other threads change them: what is left then is locked as it is touched. */
+/*
+ * At the mappings, while other threads change them: what is left then is locked as it is touched.
+ */
 #define LOOKS 16
 
 static int lock_all(int flags)
@@ -33,8 +35,9 @@ static int lock_all(int flags)
 }
 
 /*
- * Lock what was read to be one mapping.  What can't be brought in, mlockall() leaves as well.  False: a part of it is
- * gone by now, which another thread has unmapped; then the kernel has brought in nothing of the rest.
+ * Lock what was read to be one mapping.  What can't be brought in, mlockall() leaves as well.
+ * False: a part of it is gone by now, which another thread has unmapped; then the kernel has
+ * brought in nothing of the rest.
  */
 static bool lock_mapping(uintptr_t lo, uintptr_t hi)
 {
@@ -45,7 +48,8 @@ static bool lock_mapping(uintptr_t lo, uintptr_t hi)
 /* Lock [@lo, @hi) but for the arena.  False: it has changed since. */
 static bool lock_range(uintptr_t lo, uintptr_t hi)
 {
-	uintptr_t arena = (uintptr_t)tri_g.mapping.base, end = arena + tri_g.mapping.layout.file_bytes;
+	uintptr_t arena = (uintptr_t)tri_g.mapping.base,
+		  end = arena + tri_g.mapping.layout.file_bytes;
 	bool ok = true;
 
 	if (lo < arena)
@@ -62,7 +66,8 @@ static bool lock_line(const char *line)
 	uintptr_t lo = strtoul(line, &p, 16), hi = *p == '-' ? strtoul(p + 1, &p, 16) : 0;
 
 	/* Of the kernel's own mappings, above all others, nothing can be locked. */
-	return lo >= hi || hi > (uintptr_t)INTPTR_MAX || *p != ' ' || !strncmp(p, " ---", 4) || lock_range(lo, hi);
+	return lo >= hi || hi > (uintptr_t)INTPTR_MAX || *p != ' ' || !strncmp(p, " ---", 4) ||
+	       lock_range(lo, hi);
 }
 
 /* False: some have changed since they were read about. */

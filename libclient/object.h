@@ -40,8 +40,8 @@ bool tri_object_location(uintptr_t map, struct tri_object_location *place) TRI_H
 bool tri_object_tls_bytes(const struct tri_object_location *place, size_t *bytes) TRI_HIDDEN;
 
 /**
- * Agent: the writable segments of all objects but this library.  False: they can't be known (no memory;
- * or an object can't be read; or the loader's list did not stand still for some 100 ms).
+ * Agent: the writable segments of all objects but this library.  False: they can't be known (no
+ * memory; or an object can't be read; or the loader's list did not stand still for some 100 ms).
  */
 bool tri_objects_segments(struct tri_ranges *into) TRI_HIDDEN;
 
@@ -49,16 +49,16 @@ bool tri_objects_segments(struct tri_ranges *into) TRI_HIDDEN;
 bool tri_object_is_program(uintptr_t at) TRI_HIDDEN;
 
 /**
- * Agent: call @fn for each note segment of each object, at [@at, @at + @bytes), until it returns false.  @file: then the
- * file of that object, at most @room bytes with the end; else empty.  Where nothing was loaded or unloaded since the
- * last call that went through all, @fn is not called.  False: the objects can't be known, as with
- * tri_objects_segments().
+ * Agent: call @fn for each note segment of each object, at [@at, @at + @bytes), until it returns
+ * false.  @file: then the file of that object, at most @room bytes with the end; else empty.  Where
+ * nothing was loaded or unloaded since the last call that went through all, @fn is not called.
+ * False: the objects can't be known, as with tri_objects_segments().
  */
 bool tri_objects_notes(bool (*fn)(uintptr_t at, size_t bytes), char *file, size_t room) TRI_HIDDEN;
 
 /**
- * Agent: which object @at is a part of, as of the last tri_objects_segments(): its file and bias.  False: it is in
- * none, or can't be read.
+ * Agent: which object @at is a part of, as of the last tri_objects_segments(): its file and bias.
+ * False: it is in none, or can't be read.
  */
 bool tri_object_find(uintptr_t at, char *file, size_t room, uintptr_t *bias) TRI_HIDDEN;
 
@@ -67,7 +67,8 @@ bool tri_object_find(uintptr_t at, char *file, size_t room, uintptr_t *bias) TRI
 enum tri_mapping_kind {
 	TRI_MAPPING_OTHER,
 	TRI_MAPPING_PRIVATE,		/* anonymous, and nobody else's */
-	TRI_MAPPING_SHMEM,		/* shared, of the kernel's own tmpfs: anonymous, a memfd, SysV */
+	TRI_MAPPING_SHMEM,		/* shared, of the kernel's own tmpfs: anonymous, a memfd,
+					 * SysV */
 };
 
 /** Read /proc/self/maps.  False if that can't be done. */

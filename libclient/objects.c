@@ -2,18 +2,19 @@
 /*
  * objects.c - what the dynamic loader has mapped, read without its lock
  *
- * dl_iterate_phdr() holds the loader's lock through its callbacks, and the agent must not wait for what a
- * program does in one: it may wait for the agent.  So the agent reads what a debugger reads, the
- * chain of link maps behind _r_debug, in a way that can't fault:
+ * dl_iterate_phdr() holds the loader's lock through its callbacks, and the agent must not wait for
+ * what a program does in one: it may wait for the agent.  So the agent reads what a debugger reads,
+ * the chain of link maps behind _r_debug, in a way that can't fault:
  *
- *  1. The chain is read twice, with each element's link back to the one before it.  If both times are the
- *     same, then it was so in the moment between them; if not, it is read again.
- *  2. Each element leads to an ELF header, whose program headers name the writable segments.  That the
- *     header is the right one shows in its PT_DYNAMIC, which must be where the element says.
+ *  1. The chain is read twice, with each element's link back to the one before it.  If both times
+ *     are the same, then it was so in the moment between them; if not, it is read again.
+ *  2. Each element leads to an ELF header, whose program headers name the writable segments.  That
+ *     the header is the right one shows in its PT_DYNAMIC, which must be where the element says.
  *
- * An object that is added meanwhile may be missed: barriers are on, and nothing has been stored in it
- * before.  One that is taken away meanwhile can't be read, and holds nothing any more: see
- * Documentation/design/guest.md, "Roots that go".  The chain has an object before its initialisers run and until it has been unmapped.
+ * An object that is added meanwhile may be missed: barriers are on, and nothing has been stored in
+ * it before.  One that is taken away meanwhile can't be read, and holds nothing any more: see
+ * Documentation/design/guest.md, "Roots that go".  The chain has an object before its initialisers
+ * run and until it has been unmapped.
  */
 #include <elf.h>
 #include <link.h>
@@ -30,7 +31,8 @@
 #include "scan.h"
 #include "state.h"
 
-#define TRIES 300			/* each with a sched_yield(): a dlopen() takes some 100 us */
+#define TRIES 300			/* each with a sched_yield(): a dlopen() takes some 100
+					 * us */
 #define PHDRS 16			/* read at once, and most objects have less */
 
 #define NAMESPACES 16			/* of dlmopen(); glibc has no more */
@@ -55,7 +57,8 @@ struct chain {
 };
 
 static struct chain chain;		/* as of the last scan; agent */
-static bool notes_seen;			/* of all objects in it, and none was to be refused; agent */
+static bool notes_seen;			/* of all objects in it, and none was to be refused;
+					 * agent */
 static unsigned long long notes_unloads;	/* as many objects had been unloaded then; agent */
 
 static tri_au64 program_dynamic;	/* the main program's dynamic section; 0: not known yet */
@@ -265,8 +268,8 @@ static bool find_phdrs(const struct tri_object_location *place, struct phdrs *p)
 }
 
 /*
- * The same where the header is not at the bias: an object that was linked for an address of its own has it at the
- * first address of its file.  Agent.
+ * The same where the header is not at the bias: an object that was linked for an address of its own
+ * has it at the first address of its file.  Agent.
  */
 static bool seek_phdrs(const struct tri_object_location *place, struct phdrs *p)
 {
@@ -421,7 +424,8 @@ bool tri_object_is_program(uintptr_t at)
 
 	if (!chain.n || !chain.element[0].place.dynamic)
 		return static_program(&p, &bias) && is_in(&p, bias, at);
-	return find_phdrs(&chain.element[0].place, &p) && is_in(&p, chain.element[0].place.bias, at);
+	return find_phdrs(&chain.element[0].place, &p) &&
+	       is_in(&p, chain.element[0].place.bias, at);
 }
 
 /* A name of at most 255 bytes is read as a whole, or up to the end of what can be read. */
@@ -481,8 +485,8 @@ static bool show_notes(const ElfW(Phdr) *p, void *arg)
 }
 
 /*
- * Those of all objects, or up to the one that was to be the last, whose file is @file then: a name is read byte by byte,
- * so only that one is.  False: one can't be known.
+ * Those of all objects, or up to the one that was to be the last, whose file is @file then: a name
+ * is read byte by byte, so only that one is.  False: one can't be known.
  */
 static bool show_all(struct notes *n, char *file, size_t room)
 {
@@ -519,8 +523,8 @@ bool tri_objects_notes(bool (*fn)(uintptr_t at, size_t bytes), char *file, size_
 		struct notes n = { .fn = fn };
 		unsigned long long unloads;
 		/*
-		 * The chain alone does not tell: what is loaded after something was unloaded may have the same place
-		 * in memory and in the chain.
+		 * The chain alone does not tell: what is loaded after something was unloaded may
+		 * have the same place in memory and in the chain.
 		 */
 		bool counted = tri_loader_unloads(&unloads);
 

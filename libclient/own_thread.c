@@ -22,7 +22,10 @@ int tri_own_thread_start(void *(*fn)(void *arg), size_t stack_bytes, bool attach
 	sigfillset(&blocked);
 	if (attached)
 		tri_signals_strip(&blocked);
-	/* From the thread's first instruction on.  The library's pthread_sigmask() would leave its signals open. */
+	/*
+	 * From the thread's first instruction on.  The library's pthread_sigmask() would leave its
+	 * signals open.
+	 */
 	pthread_attr_setsigmask_np(&attr, &blocked);
 	err = tri_real_pthread_create(&thread, &attr, fn, NULL);
 	pthread_attr_destroy(&attr);

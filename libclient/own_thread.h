@@ -9,9 +9,9 @@
 #include "attributes.h"
 
 /**
- * Start a detached thread that runs @fn(NULL), with @stack_bytes of stack for itself.  No signal of the program is
- * handled on it.  @attached: it runs code of the program, and so must handle the library's own signals.
- * Returns 0 or an errno.
+ * Start a detached thread that runs @fn(NULL), with @stack_bytes of stack for itself.  No signal of
+ * the program is handled on it.  @attached: it runs code of the program, and so must handle the
+ * library's own signals.  Returns 0 or an errno.
  */
 int tri_own_thread_start(void *(*fn)(void *arg), size_t stack_bytes, bool attached) TRI_HIDDEN;
 

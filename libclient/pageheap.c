@@ -34,7 +34,9 @@ void tri_pageheap_init(void)
 	/* Page 0 stands for "no span". */
 	atomic_fetch_or(&tri_g.view.used[0], 1);
 	tri_write(&tri_g.view.page_map[0], 0);
-	/* The collector writes there before any thread does, and must not be the first to touch it. */
+	/*
+	 * The collector writes there before any thread does, and must not be the first to touch it.
+	 */
 	tri_write(&tri_g.view.grey[0], 0);
 	tri_write(&tri_g.view.backed[0], 0);
 	tri_write(&tri_g.view.ctl->top_pages, 1);
@@ -118,8 +120,8 @@ static uint64_t find_in_chunks(uint64_t n, uint64_t align)
 		uint64_t longest = TRI_CHUNK_PAGES - (hint & 0xffff), page;
 
 		if (longest >= n) {
-			page = find_run(chunk * TRI_CHUNK_PAGES, (chunk + 1) * TRI_CHUNK_PAGES, n, align,
-					&longest);
+			page = find_run(chunk * TRI_CHUNK_PAGES, (chunk + 1) * TRI_CHUNK_PAGES, n,
+					align, &longest);
 			if (page)
 				return page;
 			TRI_POINT("pageheap.searched_chunk");
@@ -127,7 +129,8 @@ static uint64_t find_in_chunks(uint64_t n, uint64_t align)
 			if (longest < n)
 				atomic_compare_exchange_strong(&v->chunks[chunk], &hint,
 							       (hint & 0xffff0000u) |
-							       (uint32_t)(TRI_CHUNK_PAGES - longest));
+								       (uint32_t)(TRI_CHUNK_PAGES -
+										  longest));
 		}
 		if (longest)
 			all_full = false;
@@ -170,7 +173,8 @@ static bool set_used(uint64_t page, uint64_t pages)
 
 	while (left) {
 		uint64_t here = 64 - (at & 63) < left ? 64 - (at & 63) : left;
-		uint64_t mask = tri_pages_mask(at, here), old = atomic_fetch_or(&v->used[at / 64], mask);
+		uint64_t mask = tri_pages_mask(at, here),
+			 old = atomic_fetch_or(&v->used[at / 64], mask);
 
 		if (old & mask) {
 			atomic_fetch_and(&v->used[at / 64], ~(mask & ~old));
@@ -206,13 +210,17 @@ static uint64_t take_run(uint32_t pages, uint32_t align_pages)
 			continue;
 		if (unbacked(page, pages) <= fresh)
 			return page;
-		/* The scavenger has had some of them meanwhile: they cost more than was asked for. */
+		/*
+		 * The scavenger has had some of them meanwhile: they cost more than was asked for.
+		 */
 		atomic_fetch_add(&v->ctl->used_pages, pages);
 		tri_pages_release(v, page, pages);
 	}
 }
 
-/* The pages, taken, have memory from now on, or are promised it.  True: some of them had it before. */
+/*
+ * The pages, taken, have memory from now on, or are promised it.  True: some of them had it before.
+ */
 static bool set_backed(uint64_t page, uint64_t pages)
 {
 	const struct tri_view *v = &tri_g.view;
@@ -249,7 +257,10 @@ uint32_t tri_pageheap_take(uint32_t pages, uint32_t align_pages, bool *backed)
 		return 0;
 	}
 	*backed = set_backed(page, pages);
-	/* Where the collector will hint that they are free.  A search has looked at some of it only. */
+	/*
+	 * Where the collector will hint that they are free.  A search has looked at some of it
+	 * only.
+	 */
 	for (i = page / TRI_CHUNK_PAGES; i <= (page + pages - 1) / TRI_CHUNK_PAGES; i++)
 		(void)tri_read(&v->chunks[i]);
 	tri_dump_pages(page, pages);
@@ -266,8 +277,8 @@ uint32_t tri_pageheap_take(uint32_t pages, uint32_t align_pages, bool *backed)
 }
 
 /*
- * The collector died.  Pages that it was scavenging, or had begun to free, are used and nobody has a
- * span there; with the lock held no client thread is between taking pages and writing their page
+ * The collector died.  Pages that it was scavenging, or had begun to free, are used and nobody has
+ * a span there; with the lock held no client thread is between taking pages and writing their page
  * bytes.  What it did not get to count or to give a hint of is counted and hinted anew.
  */
 void tri_pageheap_recover(void)

@@ -2,17 +2,19 @@
 /*
  * policy.c - the way back to a shared collector
  *
- * A heap whose tricolord goes alone (there was no shared one, or it has ended) has one again as soon as there
- * is one, without losing a cycle: the agent looks for the shared socket while it serves its tricolord.
+ * A heap whose tricolord goes alone (there was no shared one, or it has ended) has one again as
+ * soon as there is one, without losing a cycle: the agent looks for the shared socket while it
+ * serves its tricolord.
  *
- *  1. The nearest folder of the socket's path that exists is watched (inotify).  When the next part of the
- *     path appears in it, the next folder is watched, or the socket tried.
- *  2. Not every file system tells of everything: so the socket is tried now and then, too, after pauses that
- *     double up to half a minute.  After an event they begin anew.
- *  3. Nothing here waits: look-up of the path (dial.c) and answer are events as others are.  Handshakes are answered
- *     meanwhile.
- *  4. A shared one that decides about limits only is handed to the tricolord that there is, whatever that is
- *     about.  To one that marks itself the agent turns between two cycles, by the ordinary way of tri_connect().
+ *  1. The nearest folder of the socket's path that exists is watched (inotify).  When the next part
+ *     of the path appears in it, the next folder is watched, or the socket tried.
+ *  2. Not every file system tells of everything: so the socket is tried now and then, too, after
+ *     pauses that double up to half a minute.  After an event they begin anew.
+ *  3. Nothing here waits: look-up of the path (dial.c) and answer are events as others are.
+ *     Handshakes are answered meanwhile.
+ *  4. A shared one that decides about limits only is handed to the tricolord that there is,
+ *     whatever that is about.  To one that marks itself the agent turns between two cycles, by the
+ *     ordinary way of tri_connect().
  *
  * A shared one that comes and goes is not followed faster than the pauses allow.
  */
@@ -35,7 +37,8 @@
 #define PAUSE_MAX_NS 30000000000ull
 #define STEADY_NS 10000000000ull	/* a link that held so long was a good one */
 #define PATIENCE_NS 5000000000ull	/* for WELCOME */
-#define DEAF_NS 100000000ull		/* a folder where much happens does not wake us more often */
+#define DEAF_NS 100000000ull		/* a folder where much happens does not wake us more
+					 * often */
 #define FOLDER_IS_GONE (IN_DELETE_SELF | IN_MOVE_SELF | IN_UNMOUNT | IN_IGNORED | IN_Q_OVERFLOW)
 
 static struct {
@@ -45,7 +48,8 @@ static struct {
 	uint64_t deaf_until_ns;
 	bool dials;			/* dial.c has the inotify, and is about to connect */
 	int fd;				/* HELLO was sent there; -1: nowhere */
-	uint64_t due_ns;		/* the next attempt, or the end of our patience with this one */
+	uint64_t due_ns;		/* the next attempt, or the end of our patience with this
+					 * one */
 	uint64_t pause_ns;
 	uint64_t linked_ns;		/* when there was a link last; 0: never */
 } policy = { .inotify = -1, .watch = -1, .fd = -1, .pause_ns = PAUSE_MIN_NS };
@@ -113,9 +117,12 @@ static void failed(int err)
 	if (policy.fd >= 0)
 		close(policy.fd);
 	policy.fd = -1;
-	/* What is not there we are told of; who did not answer, or refused, won't change its mind soon. */
-	if (((err == -ENOENT || err == -ENOTDIR) && policy.watch >= 0) || err == -ETIMEDOUT || err == -EACCES ||
-	    err == -EPROTO)
+	/*
+	 * What is not there we are told of; who did not answer, or refused, won't change its mind
+	 * soon.
+	 */
+	if (((err == -ENOENT || err == -ENOTDIR) && policy.watch >= 0) || err == -ETIMEDOUT ||
+	    err == -EACCES || err == -EPROTO)
 		policy.pause_ns = PAUSE_MAX_NS;
 	later(policy.pause_ns);
 	policy.pause_ns *= 2;
@@ -231,13 +238,17 @@ static enum tri_policy_news hear_answer(int marker)
 	if (err == -EAGAIN || err == -EINTR)
 		return TRI_POLICY_NOTHING;
 	if (err == -EACCES)
-		tri_complain(TRI_COMPLAINT_SHARED, true, "tricolor: the tricolord at %s is passed over: %s",
+		tri_complain(TRI_COMPLAINT_SHARED, true,
+			     "tricolor: the tricolord at %s is passed over: %s",
 			     tri_g.settings.socket, tri_hello_why(err, &w));
 	failed(err);
 	return TRI_POLICY_NOTHING;
 }
 
-/** What to wait for: fills in up to TRI_POLICY_FDS of @p, and makes @until_ns earlier (0: without end). */
+/**
+ * What to wait for: fills in up to TRI_POLICY_FDS of @p, and makes @until_ns earlier (0: without
+ * end).
+ */
 unsigned int tri_policy_poll(struct pollfd *p, uint64_t *until_ns)
 {
 	unsigned int n = 0;

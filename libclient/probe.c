@@ -2,9 +2,10 @@
 /*
  * probe.c - whether a sandbox kills who makes a system call; for what is only good to have
  *
- * Some filters of system calls answer with SIGSYS in place of an errno: systemd's do, unless they are told otherwise.
- * So the call is made first by a process that may die of it, with arguments for which it does nothing.
- * That has memory of its own: before Linux 5.16 all that share memory end where one dumps core.
+ * Some filters of system calls answer with SIGSYS in place of an errno: systemd's do, unless they
+ * are told otherwise.  So the call is made first by a process that may die of it, with arguments
+ * for which it does nothing.  That has memory of its own: before Linux 5.16 all that share memory
+ * end where one dumps core.
  */
 #include <errno.h>
 #include <sys/resource.h>

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-/* ranges.c - arrays in memory of their own, which the agent uses where malloc() is the program's: see object.h */
+/*
+ * ranges.c - arrays in memory of their own, which the agent uses where malloc() is the program's:
+ * see object.h
+ */
 #include <string.h>
 #include <sys/mman.h>
 
@@ -8,7 +11,8 @@
 void *tri_array_grow(void *old, size_t *room, size_t bytes, size_t n)
 {
 	size_t more = *room ? *room * 2 : 128;
-	void *array = mmap(NULL, more * bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	void *array = mmap(NULL, more * bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
+			   -1, 0);
 
 	if (array == MAP_FAILED)
 		return NULL;

@@ -4,8 +4,8 @@
  *
  *  1. The next definition after ours in lookup order.  That need not be the C library's: another
  *     library may stand between us, and calls the next one in its turn.
- *  2. There is none if the C library comes before us, as in a program that links only a library which
- *     uses this one.  Then it is looked up in the C library itself.
+ *  2. There is none if the C library comes before us, as in a program that links only a library
+ *     which uses this one.  Then it is looked up in the C library itself.
  *
  *  3. In a program that is linked statically it is where the linker has put it: static/linked.c.
  *
@@ -29,18 +29,23 @@ extern struct tri_real *const __stop_tri_real[] TRI_HIDDEN;
 /* Called in place of a function that nobody has. */
 static void absent(void)
 {
-	static const char text[] = "tricolor: a function of the C library was called that it does not have; "
-				   "tri_init() would say which\n";
+	static const char text[] =
+		"tricolor: a function of the C library was called that it does not have; "
+		"tri_init() would say which\n";
 
 	if (syscall(SYS_write, 2, text, sizeof(text) - 1) < 0)
 		abort();
 	abort();
 }
 
-/* The C library, wherever it is in lookup order.  Whoever links statically links no dlopen() for this. */
+/*
+ * The C library, wherever it is in lookup order.  Whoever links statically links no dlopen() for
+ * this.
+ */
 static void *libc(void)
 {
-	void *(*open)(const char *name, int flags) = (__typeof__(open))dlsym(RTLD_DEFAULT, "dlopen");
+	void *(*open)(const char *name, int flags) =
+		(__typeof__(open))dlsym(RTLD_DEFAULT, "dlopen");
 
 	return open ? open(LIBC_SO, RTLD_LAZY | RTLD_NOLOAD) : NULL;
 }

@@ -2,8 +2,9 @@
 /*
  * real.h - the C library's own definition of a function that this library stands in front of
  *
- * Each use of REAL() puts an entry into a table, and all of the table is looked up by a constructor: dlsym()
- * is not async-signal-safe, and some of these functions are called in signal handlers.
+ * Each use of REAL() puts an entry into a table, and all of the table is looked up by a
+ * constructor: dlsym() is not async-signal-safe, and some of these functions are called in signal
+ * handlers.
  */
 #ifndef TRI_REAL_H
 #define TRI_REAL_H
@@ -15,7 +16,8 @@
 struct tri_real {
 	const char *name;
 	void *fn;			/* NULL: not looked up yet; written once, by any thread */
-	void *named;			/* what the linker takes the name for: ours, or the C library's */
+	void *named;			/* what the linker takes the name for: ours, or the C
+					 * library's */
 };
 
 /* The function of an entry.  Never NULL: one that does not exist says so when it is called. */

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-/* refusing.c - whether the limit refuses pages: TRI_LIMIT_FAIL_FAST, and more lives than the limit allows */
+/*
+ * refusing.c - whether the limit refuses pages: TRI_LIMIT_FAIL_FAST, and more lives than the limit
+ * allows
+ */
 #include "attributes.h"
 #include "pressure.h"
 #include "state.h"

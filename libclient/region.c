@@ -2,28 +2,31 @@
 /*
  * region.c - blocking regions: the agent answers for a thread that waits for something else
  *
- * One word, t->blocked, says whether the agent may: RUNNING, BLOCKED, or HELD while the agent reads the
- * thread's stack, and how often the thread has begun or ended a region.  The agent goes from BLOCKED to HELD and
- * back, everything else is the thread's.
+ * One word, t->blocked, says whether the agent may: RUNNING, BLOCKED, or HELD while the agent reads
+ * the thread's stack, and how often the thread has begun or ended a region.  The agent goes from
+ * BLOCKED to HELD and back, everything else is the thread's.
  *
- *	begin	1. The inline paths are led into the library (the region's byte of tri__tls.barrier and
+ *	begin	1. The inline paths are led into the library (the region's byte of tri__tls.barrier
+ *		and
  *		   .attention, an empty cache).
  *		2. Registers and stack pointer are saved.
- *		3. RUNNING becomes BLOCKED, if nothing has begun or ended since 1; else again from 1.
- *	end	BLOCKED, or RUNNING if 3 has not come yet, becomes RUNNING with a new number; then 1 is undone.
- *		While HELD it waits.
+ *		3. RUNNING becomes BLOCKED, if nothing has begun or ended since 1; else again from
+ *		   1.
+ *	end	BLOCKED, or RUNNING if 3 has not come yet, becomes RUNNING with a new number; then 1
+ *		is undone.  While HELD it waits.
  *
- * A handler of the program's may interrupt either anywhere, do anything, and never come back.  Whoever
- * enters the library, by whatever function, first ends the region that it finds the thread in (the byte of
- * 1 tells, which is there before and after 3); so the agent never answers for a thread that has been in the
- * library since the region began.  A region that a jump has left is ended by the next entry just so, and by
- * the functions that jump (blocking.c): what runs in between must not load pointers, which is the only
- * thing that the library can't see.
+ * A handler of the program's may interrupt either anywhere, do anything, and never come back.
+ * Whoever enters the library, by whatever function, first ends the region that it finds the thread
+ * in (the byte of 1 tells, which is there before and after 3); so the agent never answers for a
+ * thread that has been in the library since the region began.  A region that a jump has left is
+ * ended by the next entry just so, and by the functions that jump (blocking.c): what runs in
+ * between must not load pointers, which is the only thing that the library can't see.
  *
- * What is asked of a thread that comes out of a region it answers in the handler of the handshake signal, which
- * it sends to itself: nothing interrupts that, and a jump can't leave it part-way.
+ * What is asked of a thread that comes out of a region it answers in the handler of the handshake
+ * signal, which it sends to itself: nothing interrupts that, and a jump can't leave it part-way.
  *
- * There is no count of regions.  One in another one ends that; the end of one that is over does nothing.
+ * There is no count of regions.  One in another one ends that; the end of one that is over does
+ * nothing.
  */
 #include "../core/heap/layout.h"
 #include "../core/system/futex.h"
@@ -39,7 +42,10 @@
 #include "thread.h"
 #include "tricolor.h"
 
-/* The agent reads a stack, or a stop lasts, longer than that: something is wrong, and the cycle void. */
+/*
+ * The agent reads a stack, or a stop lasts, longer than that: something is wrong, and the cycle
+ * void.
+ */
 #define PATIENCE_NS 60000000000ull
 
 static struct tri__cache *empty(unsigned int why)
@@ -56,9 +62,9 @@ static unsigned int why_diverted(const struct tri__cache *caches)
 }
 
 /**
- * One more reason for the inline path of allocation to find nothing, or one less: TRI_DIVERTED_AGENT is the
- * agent's, under list_lock, TRI_DIVERTED_REGION the thread's.  @open: the caches when no reason is left.
- * Async-signal-safe.
+ * One more reason for the inline path of allocation to find nothing, or one less:
+ * TRI_DIVERTED_AGENT is the agent's, under list_lock, TRI_DIVERTED_REGION the thread's.  @open: the
+ * caches when no reason is left.  Async-signal-safe.
  */
 void tri_divert(struct tri__tls *tls, struct tri__cache *open, unsigned int add, unsigned int take)
 {
@@ -87,7 +93,9 @@ static uint32_t wait_held(struct tri_thread *t)
 
 	while (tri_blocked(word = tri_read_acquire(&t->blocked)) == TRI_BLOCKED_HELD) {
 		if (tri_now_ns() - began > PATIENCE_NS) {
-			/* What the agent reads from here on may be anything: the cycle is given up. */
+			/*
+			 * What the agent reads from here on may be anything: the cycle is given up.
+			 */
 			tri_write(&tri_g.cycle_is_void, 1);
 			break;
 		}

@@ -36,7 +36,8 @@ static inline void tri_flag_set(uint32_t *word, unsigned int which, bool on)
 /* Whether the calling thread may be in a blocking region. */
 static inline bool tri_in_region(void)
 {
-	return __atomic_load_n((unsigned char *)&tri__tls.barrier + TRI_FLAG_REGION, __ATOMIC_RELAXED);
+	return __atomic_load_n((unsigned char *)&tri__tls.barrier + TRI_FLAG_REGION,
+			       __ATOMIC_RELAXED);
 }
 
 static inline unsigned int tri_blocked(uint32_t word)

@@ -21,7 +21,10 @@ static void visit(void *arg, const uint64_t *words)
 	tri_scan_frame(s->to, (uintptr_t)words, (uintptr_t)(words + TRI_CANDIDATES), s->all);
 }
 
-/* The general registers of @uc, an interrupted function's; as single words they are scanned with the frame. */
+/*
+ * The general registers of @uc, an interrupted function's; as single words they are scanned with
+ * the frame.
+ */
 void tri_scan_registers(struct tri_thread *to, const ucontext_t *uc, bool all)
 {
 	struct scan s = { to, all };

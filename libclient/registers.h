@@ -1,19 +1,23 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * registers.h - pointers that an interrupted function keeps in two registers, or a little below an object
+ * registers.h - pointers that an interrupted function keeps in two registers, or a little below an
+ * object
  *
- * The C library's string functions are written in assembly, and may be interrupted at any instruction
- * while nothing but their argument refers to an object.  They hold it in two ways that a word alone does
- * not show:
+ * The C library's string functions are written in assembly, and may be interrupted at any
+ * instruction while nothing but their argument refers to an object.  They hold it in two ways that
+ * a word alone does not show:
  *
- *	sum	memcpy(), strcmp() and others walk two strings by one register, and keep the other string
- *		as a distance from it, rsi - rdi: so the sum of two registers may be a pointer.
- *	below	what has read the beginning of a string with vector registers goes on from the address
- *		rounded down to a multiple of one, two or four of them, and adds that size afterwards:
- *		so what is 16, 32, … 256 bytes above a register, or above a sum, may be a pointer.
+ *	sum	memcpy(), strcmp() and others walk two strings by one register, and keep the other
+ *		string as a distance from it, rsi - rdi: so the sum of two registers may be a
+ *		pointer.
+ *	below	what has read the beginning of a string with vector registers goes on from the
+ *		address rounded down to a multiple of one, two or four of them, and adds that size
+ *		afterwards: so what is 16, 32, … 256 bytes above a register, or above a sum, may be
+ *		a pointer.
  *
  * Both hold for some instructions only, and in general registers only.  selftests/integration/
- * test_callees.c interrupts the functions of the C library that is there at each of their instructions.
+ * test_callees.c interrupts the functions of the C library that is there at each of their
+ * instructions.
  */
 #ifndef TRI_REGISTERS_H
 #define TRI_REGISTERS_H
@@ -26,7 +30,10 @@
 
 struct tri_thread;
 
-/* As they are in a ucontext: REG_R8 … REG_RCX.  The stack pointer, which comes next, is nobody's half. */
+/*
+ * As they are in a ucontext: REG_R8 … REG_RCX.  The stack pointer, which comes next, is nobody's
+ * half.
+ */
 #define TRI_REGISTERS 15
 #define TRI_BELOW_MIN 16u
 #define TRI_BELOW_MAX 256u
@@ -34,11 +41,12 @@ struct tri_thread;
 #define TRI_CANDIDATES 6
 
 /*
- * Call @visit with @arg and the TRI_CANDIDATES words of each register and each sum of two that are near
- * [@base, @base + @bytes], which is a small part of the address space: one comparison decides.
+ * Call @visit with @arg and the TRI_CANDIDATES words of each register and each sum of two that are
+ * near [@base, @base + @bytes], which is a small part of the address space: one comparison decides.
  */
 static inline void tri_register_candidates(const greg_t *regs, uint64_t base, uint64_t bytes,
-					   void (*visit)(void *arg, const uint64_t *words), void *arg)
+					   void (*visit)(void *arg, const uint64_t *words),
+					   void *arg)
 {
 	uint64_t words[TRI_CANDIDATES];
 	unsigned int i, k, n;
@@ -48,7 +56,8 @@ static inline void tri_register_candidates(const greg_t *regs, uint64_t base, ui
 			/* k == i stands for the register alone. */
 			uint64_t word = (uint64_t)regs[i] + (k < i ? (uint64_t)regs[k] : 0);
 
-			if (__builtin_expect(word - base + TRI_BELOW_MAX > bytes + TRI_BELOW_MAX, 1))
+			if (__builtin_expect(word - base + TRI_BELOW_MAX > bytes + TRI_BELOW_MAX,
+					     1))
 				continue;
 			words[0] = word;
 			for (n = 1; n < TRI_CANDIDATES; n++)

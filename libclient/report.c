@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
- * report.c - what TRICOLOR_DEBUG=barriers says: lines on standard error, and as JSON in TRICOLOR_DEBUG_FILE
+ * report.c - what TRICOLOR_DEBUG=barriers says: lines on standard error, and as JSON in
+ * TRICOLOR_DEBUG_FILE
  *
- * The format is in design/checker.md.  Each line is one write, so that several processes may share a file.  The agent
- * has kept standard error, as with a trace.  Where there is a file, single stores go there only: who has asked for it has
- * something that reads it.
+ * The format is in design/checker.md.  Each line is one write, so that several processes may share
+ * a file.  The agent has kept standard error, as with a trace.  Where there is a file, single
+ * stores go there only: who has asked for it has something that reads it.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -61,8 +62,8 @@ static int write_to(int fd)
 /* There is no file; reports go to standard error alone. */
 static void say_no_file(int err)
 {
-	put("tricolor: barriers: nothing is written to TRICOLOR_DEBUG_FILE=%s: %s%s", tri_g.settings.debug_file,
-	    strerror(err), err == ENXIO ? "; nobody reads it" : "");
+	put("tricolor: barriers: nothing is written to TRICOLOR_DEBUG_FILE=%s: %s%s",
+	    tri_g.settings.debug_file, strerror(err), err == ENXIO ? "; nobody reads it" : "");
 	write_to(2);
 }
 
@@ -106,7 +107,8 @@ void tri_report_open(void)
 	program[n > 0 ? n : 0] = 0;
 	if (*tri_g.settings.debug_file) {
 		/* A FIFO that nobody reads is not waited for. */
-		file = open(tri_g.settings.debug_file, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NONBLOCK, 0666);
+		file = open(tri_g.settings.debug_file,
+			    O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NONBLOCK, 0666);
 		if (file < 0 || fcntl(file, F_SETFL, O_APPEND))
 			say_no_file(errno);
 	}
@@ -160,7 +162,8 @@ static void put_slot(const struct tri_suspect *s)
 	put_place(s->at);
 }
 
-static void say_store(size_t site, const struct tri_suspect *s, const struct tri_hit *hit, const char *why)
+static void say_store(size_t site, const struct tri_suspect *s, const struct tri_hit *hit,
+		      const char *why)
 {
 	put("tricolor: barriers: %zu: %s stored without a barrier: 0x%llx over 0x%llx in ", site,
 	    s->sure ? "a pointer was" : "what may be a pointer was", (unsigned long long)s->now,
@@ -192,7 +195,8 @@ static void put_module(uintptr_t at)
 }
 
 #define MODULES 32			/* in a piece of stack, at most */
-#define MODULES_END (LINE_BYTES - 6 * FILE_BYTES - 1024)	/* there is room for one more, and the rest of the line */
+#define MODULES_END (LINE_BYTES - 6 * FILE_BYTES - 1024)	/* there is room for one more,
+								 * and the rest of the line */
 
 /* The objects that a stack leads into, and where each is: what the command needs to unwind it. */
 static void put_modules(const struct tri_hit *hit)
@@ -222,14 +226,16 @@ static void put_modules(const struct tri_hit *hit)
 
 static void put_hit(const struct tri_hit *hit)
 {
-	static const char *const names[TRI_HIT_REGISTERS] = { "ip", "sp", "bp", "bx", "r12", "r13", "r14", "r15" };
+	static const char *const names[TRI_HIT_REGISTERS] = { "ip",  "sp",  "bp",  "bx",
+							      "r12", "r13", "r14", "r15" };
 	unsigned int i;
 
 	put("{\"after\":\"0x%llx\",", (unsigned long long)hit->ip);
 	put_module(hit->ip);
 	put(",\"tid\":%u,\"registers\":{", hit->tid);
 	for (i = 0; i < TRI_HIT_REGISTERS; i++)
-		put("%s\"%s\":\"0x%llx\"", i ? "," : "", names[i], (unsigned long long)hit->registers[i]);
+		put("%s\"%s\":\"0x%llx\"", i ? "," : "", names[i],
+		    (unsigned long long)hit->registers[i]);
 	put("},\"stack\":\"");
 	for (i = 0; i < hit->stack_bytes; i++)
 		put("%02x", hit->stack[i]);
@@ -244,7 +250,8 @@ static void put_object_members(const struct tri_suspect *s)
 	uintptr_t ip = s->site ? tri_sites_ip(s->site, &type) : 0;
 
 	put("\"where\":\"heap\",\"object\":\"0x%lx\",\"object_bytes\":%llu,\"offset\":%lu,\"kind\":\"%s\",\"type\":",
-	    s->object, (unsigned long long)s->object_bytes, s->at - s->object, s->sure ? "typed" : "conservative");
+	    s->object, (unsigned long long)s->object_bytes, s->at - s->object,
+	    s->sure ? "typed" : "conservative");
 	if (*type)
 		put_string(type);
 	else
@@ -268,10 +275,14 @@ static void put_suspect(const struct tri_suspect *s)
 		put("\"where\":\"%s\",", s->where == TRI_WHERE_GLOBAL ? "global" : "root");
 		put_module(s->at);
 	}
-	put("},\"old\":\"0x%llx\",\"new\":\"0x%llx\"", (unsigned long long)s->was, (unsigned long long)s->now);
+	put("},\"old\":\"0x%llx\",\"new\":\"0x%llx\"", (unsigned long long)s->was,
+	    (unsigned long long)s->now);
 }
 
-/** A word is suspect, and it is the first one of @place.  Who has stored there may be found later, or not. */
+/**
+ * A word is suspect, and it is the first one of @place.  Who has stored there may be found later,
+ * or not.
+ */
 void tri_report_suspect(size_t place, const struct tri_suspect *s)
 {
 	if (file < 0)
@@ -282,8 +293,8 @@ void tri_report_suspect(size_t place, const struct tri_suspect *s)
 	write_to_file();
 }
 
-static void write_store(size_t site, const struct tri_suspect *s, const struct tri_hit *hit, size_t place,
-			const char *why)
+static void write_store(size_t site, const struct tri_suspect *s, const struct tri_hit *hit,
+			size_t place, const char *why)
 {
 	put("{\"event\":\"store\",\"pid\":%d,\"site\":%zu,\"place\":%zu,", tri_g.pid, site, place);
 	put_suspect(s);
@@ -301,9 +312,12 @@ static void write_store(size_t site, const struct tri_suspect *s, const struct t
 	write_to_file();
 }
 
-/** The first store of a site, @hit, or, where that is not known, @why: then the site is @place itself. */
-void tri_report_store(size_t site, const struct tri_suspect *s, const struct tri_hit *hit, size_t place,
-		      const char *why)
+/**
+ * The first store of a site, @hit, or, where that is not known, @why: then the site is @place
+ * itself.
+ */
+void tri_report_store(size_t site, const struct tri_suspect *s, const struct tri_hit *hit,
+		      size_t place, const char *why)
 {
 	if (file >= 0)
 		write_store(site, s, hit, place, why);
@@ -312,11 +326,15 @@ void tri_report_store(size_t site, const struct tri_suspect *s, const struct tri
 		say_store(site, s, hit, why);
 }
 
-/** It was @site that has stored at @place, which was reported as a site of its own, @bare, unless that is 0. */
+/**
+ * It was @site that has stored at @place, which was reported as a site of its own, @bare, unless
+ * that is 0.
+ */
 void tri_report_known(size_t place, size_t bare, size_t site)
 {
 	if (bare && file < 0) {
-		put("tricolor: barriers: %zu: the instruction is known now: it is that of %zu", bare, site);
+		put("tricolor: barriers: %zu: the instruction is known now: it is that of %zu",
+		    bare, site);
 		write_to(2);
 	}
 	if (file < 0)
@@ -329,19 +347,21 @@ void tri_report_count(size_t site, uint64_t count)
 {
 	if (file < 0)
 		return;
-	put("{\"event\":\"count\",\"pid\":%d,\"site\":%zu,\"count\":%llu}", tri_g.pid, site, (unsigned long long)count);
+	put("{\"event\":\"count\",\"pid\":%d,\"site\":%zu,\"count\":%llu}", tri_g.pid, site,
+	    (unsigned long long)count);
 	write_to_file();
 }
 
 void tri_report_end(size_t sites, uint64_t stores, uint64_t unwatched)
 {
-	put("tricolor: barriers: %llu stores without a barrier at %zu sites, in %llu passes", (unsigned long long)stores,
-	    sites, (unsigned long long)pass);
+	put("tricolor: barriers: %llu stores without a barrier at %zu sites, in %llu passes",
+	    (unsigned long long)stores, sites, (unsigned long long)pass);
 	write_to(2);
 	if (file < 0)
 		return;
 	put("{\"event\":\"end\",\"pid\":%d,\"sites\":%zu,\"stores\":%llu,\"passes\":%llu,\"shadow_bytes\":%llu,"
-	    "\"unwatched\":%llu}", tri_g.pid, sites, (unsigned long long)stores, (unsigned long long)pass,
+	    "\"unwatched\":%llu}",
+	    tri_g.pid, sites, (unsigned long long)stores, (unsigned long long)pass,
 	    (unsigned long long)tri_shadow_bytes(), (unsigned long long)unwatched);
 	write_to_file();
 }

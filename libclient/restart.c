@@ -2,32 +2,34 @@
 /*
  * restart.c - a system call that our signal has interrupted goes on
  *
- * Some calls return EINTR after any handler, SA_RESTART or not (signal(7)).  A program that has no handlers
- * does not expect it.  So our handler looks where its thread was:
+ * Some calls return EINTR after any handler, SA_RESTART or not (signal(7)).  A program that has no
+ * handlers does not expect it.  So our handler looks where its thread was:
  *
- *  1. RIP is behind a `syscall` instruction, RAX is -EINTR, and RCX is RIP.  The instruction leaves RCX so, and
- *     our restorer (below) changes it when a handler of the program's returns to such a place: so the thread has
- *     not moved since, and no handler of the program's has run for this interruption.
- *  2. The number of the call is in the code before the instruction, or where our syscall() has left it.
+ *  1. RIP is behind a `syscall` instruction, RAX is -EINTR, and RCX is RIP.  The instruction leaves
+ *     RCX so, and our restorer (below) changes it when a handler of the program's returns to such a
+ *     place: so the thread has not moved since, and no handler of the program's has run for this
+ *     interruption.
+ *  2. The number of the call is in the code before the instruction, or where our syscall() has left
+ *     it.
  *  3. No signal with a handler of the program's is pending: that is to end the call.
  *
- * Then RAX becomes the number, and RIP goes back to the instruction.  RCX and R11, which it will overwrite, say
- * that it has not been executed yet: if a handler of the program's comes before it is, the restorer finds
- * them, and has the call return EINTR after all.  There is no instant at which that could be missed, as
- * the instruction itself takes the mark away.
+ * Then RAX becomes the number, and RIP goes back to the instruction.  RCX and R11, which it will
+ * overwrite, say that it has not been executed yet: if a handler of the program's comes before it
+ * is, the restorer finds them, and has the call return EINTR after all.  There is no instant at
+ * which that could be missed, as the instruction itself takes the mark away.
  *
- * A call with a time-out would begin it anew, again and again.  It carries another mark: flags that no instruction
- * leaves (zero and negative), which a call does not change, and whoever goes on in the program does.  With that the
- * time of the first interruption is known to be this call's, and when its time-out has passed since, the call is
- * over.  So it may take up to three times as long, and no longer.  (What is interposed as a blocking
- * region is not interrupted, and exact.)
+ * A call with a time-out would begin it anew, again and again.  It carries another mark: flags that
+ * no instruction leaves (zero and negative), which a call does not change, and whoever goes on in
+ * the program does.  With that the time of the first interruption is known to be this call's, and
+ * when its time-out has passed since, the call is over.  So it may take up to three times as long,
+ * and no longer.  (What is interposed as a blocking region is not interrupted, and exact.)
  *
  * close() is never repeated: its descriptor is gone.
  *
- * Other calls the kernel itself has begun anew, as our handler has SA_RESTART: RIP is at the instruction then, and RCX
- * behind it.  A handler of the program's that comes before it is executed again, as its signal has waited for
- * ours, would find no call to end.  So these have a mark as well, in R11; the call returns EINTR if that
- * handler has no SA_RESTART.
+ * Other calls the kernel itself has begun anew, as our handler has SA_RESTART: RIP is at the
+ * instruction then, and RCX behind it.  A handler of the program's that comes before it is executed
+ * again, as its signal has waited for ours, would find no call to end.  So these have a mark as
+ * well, in R11; the call returns EINTR if that handler has no SA_RESTART.
  */
 #include <errno.h>
 #include <string.h>
@@ -67,7 +69,8 @@ static void read_code(unsigned char code[CODE_BYTES], uintptr_t end)
 	if (tri_read_foreign(code, end - CODE_BYTES, CODE_BYTES))
 		return;
 	memset(code, 0, CODE_BYTES);
-	if (in_page < CODE_BYTES && !tri_read_foreign(code + CODE_BYTES - in_page, end - in_page, in_page))
+	if (in_page < CODE_BYTES &&
+	    !tri_read_foreign(code + CODE_BYTES - in_page, end - in_page, in_page))
 		memset(code, 0, CODE_BYTES);
 }
 
@@ -78,8 +81,8 @@ static const unsigned char numbered[16] = {
 };
 
 /*
- * The length of an instruction that ends at @end and only prepares arguments: what compilers and the C library put
- * between the number and the instruction.  0: it is none of those.
+ * The length of an instruction that ends at @end and only prepares arguments: what compilers and
+ * the C library put between the number and the instruction.  0: it is none of those.
  */
 static int argument_length(const unsigned char *end)
 {
@@ -129,7 +132,8 @@ static long number_of(const greg_t *regs)
 		if (!n && end[-2] == 0x89 && (end[-1] & 0xc7) == 0xc0 && end[-3] != 0x41 &&
 		    end[-3] != 0x45) {
 			from = (end[-1] >> 3 & 7) + (end[-3] == 0x44 || end[-3] == 0x4c ? 8 : 0);
-			if (numbered[from] != REG_RCX && numbered[from] != REG_R11 && numbered[from] != REG_RAX)
+			if (numbered[from] != REG_RCX && numbered[from] != REG_R11 &&
+			    numbered[from] != REG_RAX)
 				return regs[numbered[from]];
 		}
 		length = argument_length(end);
@@ -151,7 +155,8 @@ static int64_t socket_ns(greg_t fd, int option)
 	struct timeval tv = { 0, 0 };
 	socklen_t len = sizeof(tv);
 
-	if (syscall(SYS_getsockopt, fd, SOL_SOCKET, option, &tv, &len) || (!tv.tv_sec && !tv.tv_usec))
+	if (syscall(SYS_getsockopt, fd, SOL_SOCKET, option, &tv, &len) ||
+	    (!tv.tv_sec && !tv.tv_usec))
 		return -1;
 	return tv.tv_sec * 1000000000 + tv.tv_usec * 1000;
 }
@@ -188,9 +193,14 @@ static int64_t time_out(long number, const greg_t *regs, int *result)
 		return time_ns((const struct timespec *)regs[REG_R10]);
 	case SYS_io_getevents: case SYS_io_pgetevents:
 		return time_ns((const struct timespec *)regs[REG_R8]);
-	/* Where the rest goes into the time that was asked for, the kernel has written it there: it is exact. */
+	/*
+	 * Where the rest goes into the time that was asked for, the kernel has written it there: it
+	 * is exact.
+	 */
 	case SYS_nanosleep:
-		return regs[REG_RSI] == regs[REG_RDI] ? -1 : time_ns((const struct timespec *)regs[REG_RDI]);
+		return regs[REG_RSI] == regs[REG_RDI] ?
+			       -1 :
+			       time_ns((const struct timespec *)regs[REG_RDI]);
 	case SYS_clock_nanosleep:
 		return regs[REG_RSI] || regs[REG_R10] == regs[REG_RDX] ? -1 :
 		       time_ns((const struct timespec *)regs[REG_RDX]);
@@ -222,7 +232,9 @@ static bool program_signal_pending(const ucontext_t *uc)
 	return false;
 }
 
-/** At the end of our handler: have a call that it has interrupted go on.  @t: NULL if not attached. */
+/**
+ * At the end of our handler: have a call that it has interrupted go on.  @t: NULL if not attached.
+ */
 void tri_restart(struct tri_thread *t, ucontext_t *uc)
 {
 	greg_t *regs = uc->uc_mcontext.gregs;
@@ -235,10 +247,12 @@ void tri_restart(struct tri_thread *t, ucontext_t *uc)
 		regs[REG_R11] = NOT_YET_KERNEL;
 		return;
 	}
-	if (regs[REG_RAX] != -EINTR || regs[REG_RCX] != regs[REG_RIP] || !is_syscall(regs[REG_RIP] - 2))
+	if (regs[REG_RAX] != -EINTR || regs[REG_RCX] != regs[REG_RIP] ||
+	    !is_syscall(regs[REG_RIP] - 2))
 		return;
 	number = number_of(regs);
-	if (number < 0 || number == SYS_close || number == SYS_restart_syscall || program_signal_pending(uc))
+	if (number < 0 || number == SYS_close || number == SYS_restart_syscall ||
+	    program_signal_pending(uc))
 		return;
 	limit = time_out(number, regs, &result);
 	if (limit >= 0) {
@@ -262,8 +276,8 @@ void tri_restart(struct tri_thread *t, ucontext_t *uc)
 }
 
 /**
- * A handler of the program's is about to return to @uc: a call there is over, or does not begin again, but for one
- * that handlers with SA_RESTART, as this one if @restarts, let go on.
+ * A handler of the program's is about to return to @uc: a call there is over, or does not begin
+ * again, but for one that handlers with SA_RESTART, as this one if @restarts, let go on.
  */
 void tri_handler_returns(ucontext_t *uc, int restarts)
 {
@@ -285,9 +299,10 @@ void tri_handler_returns(ucontext_t *uc, int restarts)
 }
 
 /*
- * What a handler of the program's returns to, in place of the C library's: tri_handler_returns(), then
- * rt_sigreturn.  One for handlers without SA_RESTART, and one for those with it.  The unwind information says where the interrupted registers are; it begins one byte early, as
- * unwinders look at the byte before a return address.
+ * What a handler of the program's returns to, in place of the C library's: tri_handler_returns(),
+ * then rt_sigreturn.  One for handlers without SA_RESTART, and one for those with it.  The unwind
+ * information says where the interrupted registers are; it begins one byte early, as unwinders look
+ * at the byte before a return address.
  */
 #define AT(reg, base, offset)	/* DW_CFA_expression, 3 bytes: DW_OP_breg, offset */ \
 	".cfi_escape 0x10," #reg ",3," base ",(" #offset " & 0x7f) | 0x80," #offset " >> 7\n\t"

@@ -2,25 +2,26 @@
 /*
  * root.c - roots that are not stacks: data segments, registered ranges, handles
  *
- * The writable segments of every loaded object are looked up in each cycle (objects.c), so that what
- * dlopen() brings is covered and what dlclose() takes is forgotten.  Stores into roots go through the
- * barrier, so that the scan may run beside the program.
+ * The writable segments of every loaded object are looked up in each cycle (objects.c), so that
+ * what dlopen() brings is covered and what dlclose() takes is forgotten.  Stores into roots go
+ * through the barrier, so that the scan may run beside the program.
  *
  * Reading them
  *
- *  1. A program may unmap, protect or truncate any of this while it is read.  So it is written into a memory
- *     file first, which the agent has mapped as a window: write() returns an error where a plain
- *     read would be a fault, and costs half of what process_vm_readv() does.
- *  2. What can't be read because it is protected may be read again later, and then holds what it held.
- *     /proc/self/mem shows it; pages that are not there at all hold nothing.
+ *  1. A program may unmap, protect or truncate any of this while it is read.  So it is written into
+ *     a memory file first, which the agent has mapped as a window: write() returns an error where a
+ *     plain read would be a fault, and costs half of what process_vm_readv() does.
+ *  2. What can't be read because it is protected may be read again later, and then holds what it
+ *     held.  /proc/self/mem shows it; pages that are not there at all hold nothing.
  *
  * Pages that hold nothing
  *
- *  Of large ranges, pages are left out that were never written: reading them would cost page tables, or
- *  memory.  /proc/self/pagemap tells which pages this process has in its page table or in swap.
- *  Others of a private anonymous mapping hold zeros.  Of shared memory they may hold anything, as they are
- *  taken out of page tables at any time.  If nothing can be in swap, and mincore() does not find a page of
- *  the kernel's own tmpfs, then it is a hole.  All others are read.
+ *  Of large ranges, pages are left out that were never written: reading them would cost page
+ *  tables, or memory.  /proc/self/pagemap tells which pages this process has in its page table or
+ *  in swap.  Others of a private anonymous mapping hold zeros.  Of shared memory they may hold
+ *  anything, as they are taken out of page tables at any time.  If nothing can be in swap, and
+ *  mincore() does not find a page of the kernel's own tmpfs, then it is a hole.  All others are
+ *  read.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -51,7 +52,9 @@
 #define WINDOW_BYTES (64ul << 10)
 #define HANDLE_CHUNK 510
 
-/* Handles: chunks of cells, never freed; a free cell is on a list through its own word, tagged 1. */
+/*
+ * Handles: chunks of cells, never freed; a free cell is on a list through its own word, tagged 1.
+ */
 struct tri_handle {
 	void *object;
 };
@@ -74,7 +77,10 @@ static char *window;			/* NULL: none yet */
 static bool no_window, mappings_known, swap;
 static const struct tri_root_visitor *visitor;	/* NULL: what is read is scanned */
 
-/* For the checker what is there already is as good as stored by us: no pass comes between the notes and the entry. */
+/*
+ * For the checker what is there already is as good as stored by us: no pass comes between the notes
+ * and the entry.
+ */
 static bool put_added(uintptr_t lo, uintptr_t hi)
 {
 	struct tri_thread *t = unlikely(tri_read(&tri_g.checks)) ? tri_enter_any() : NULL;
@@ -128,8 +134,12 @@ TRI_EXPORT int tri_root_remove(void *start, size_t len)
 	}
 	pthread_mutex_unlock(&lock);
 	/* What the program has loaded from there is safe: roots are scanned before stacks. */
-	return err ? tri_fail(-err, "tricolor: no tri_root_add() of %zu bytes at %p is there to be undone; "
-			      "both arguments have to be the same", len, start) : 0;
+	return err ? tri_fail(
+			     -err,
+			     "tricolor: no tri_root_add() of %zu bytes at %p is there to be undone; "
+			     "both arguments have to be the same",
+			     len, start) :
+		     0;
 }
 
 TRI_EXPORT tri_handle *tri_handle_new(const void *object)
@@ -224,8 +234,12 @@ static size_t read_protected(uintptr_t lo, uintptr_t hi)
 /* Bytes of [@lo, @hi) that the window has now, from the beginning.  -1: there is no window. */
 static ssize_t look_at(uintptr_t lo, uintptr_t hi)
 {
-	/* Not pwrite(): the address sanitizer has one of its own, to which gaps between variables are errors. */
-	ssize_t n = syscall(SYS_pwrite64, window_file, lo, hi - lo < WINDOW_BYTES ? hi - lo : WINDOW_BYTES, 0L);
+	/*
+	 * Not pwrite(): the address sanitizer has one of its own, to which gaps between variables
+	 * are errors.
+	 */
+	ssize_t n = syscall(SYS_pwrite64, window_file, lo,
+			    hi - lo < WINDOW_BYTES ? hi - lo : WINDOW_BYTES, 0L);
 
 	if (n >= 8)
 		return n & ~7l;
@@ -345,7 +359,8 @@ static void scan_sparse(struct tri_thread *to, uintptr_t lo, uintptr_t hi, bool 
 		got = pread(pagemap, entry, want * 8, (off_t)(page / 4096 * 8));
 		for (i = 0; i < want; i++, page += 4096) {
 			/* Bit 63: present, 62: swapped.  An unreadable entry is scanned. */
-			if ((ssize_t)((i + 1) * 8) > got || entry[i] >> 62 || !is_hole(&p, page, end))
+			if ((ssize_t)((i + 1) * 8) > got || entry[i] >> 62 ||
+			    !is_hole(&p, page, end))
 				continue;
 			if (page > from)
 				scan_bytes(to, from, page, all);
@@ -366,12 +381,17 @@ static void scan_sparse(struct tri_thread *to, uintptr_t lo, uintptr_t hi, bool 
 static void give_up(void)
 {
 	tri_write(&tri_g.cycle_is_void, 1);
-	tri_complain(TRI_COMPLAINT_ROOTS, true, "tricolor: the writable data of the loaded objects can't be "
-		     "found, so that nothing is collected: no memory, no /proc, or dlopen() and dlclose() "
-		     "without a pause");
+	tri_complain(
+		TRI_COMPLAINT_ROOTS, true,
+		"tricolor: the writable data of the loaded objects can't be "
+		"found, so that nothing is collected: no memory, no /proc, or dlopen() and dlclose() "
+		"without a pause");
 }
 
-/** Agent: if there is an object that does not fit, its stores may go past the barrier: then the cycle is given up. */
+/**
+ * Agent: if there is an object that does not fit, its stores may go past the barrier: then the
+ * cycle is given up.
+ */
 void tri_roots_refuse_misfits(void)
 {
 	const struct tri_abi_fault *f;
@@ -385,7 +405,8 @@ void tri_roots_refuse_misfits(void)
 		return;
 	}
 	tri_write(&tri_g.cycle_is_void, 1);
-	tri_abi_complain(TRI_COMPLAINT_ROOTS, true, ", so that nothing is collected while it is loaded", f);
+	tri_abi_complain(TRI_COMPLAINT_ROOTS, true,
+			 ", so that nothing is collected while it is loaded", f);
 }
 
 /* Agent.  With @all the program's threads are stopped. */
@@ -397,7 +418,9 @@ void tri_roots_scan(struct tri_thread *to, bool all)
 	scanned_bytes = 0;
 	mappings_known = false;
 	tri_tls_refresh();
-	/* A thread that is stopped in dlopen() may have left the chain half done: it is as it was. */
+	/*
+	 * A thread that is stopped in dlopen() may have left the chain half done: it is as it was.
+	 */
 	if (!tri_objects_segments(&segments)) {
 		if (!all)
 			give_up();
@@ -426,7 +449,9 @@ static void visit_ranges(const struct tri_ranges *r, bool are_segments)
 	}
 }
 
-/** Agent: show data segments and registered ranges to @v.  False: those of objects can't be known. */
+/**
+ * Agent: show data segments and registered ranges to @v.  False: those of objects can't be known.
+ */
 bool tri_roots_visit(const struct tri_root_visitor *v)
 {
 	uint64_t scanned = scanned_bytes;
@@ -445,8 +470,8 @@ bool tri_roots_visit(const struct tri_root_visitor *v)
 }
 
 /*
- * Agent, at the start: what it needs in each cycle is mapped before the program goes on.  A program may map over
- * a place that it has unmapped itself, and must find nothing new there.
+ * Agent, at the start: what it needs in each cycle is mapped before the program goes on.  A program
+ * may map over a place that it has unmapped itself, and must find nothing new there.
  */
 void tri_roots_prepare(void)
 {
@@ -472,7 +497,10 @@ void tri_roots_release(void)
 	pthread_mutex_unlock(&lock);
 }
 
-/* A forked child: registered ranges are the program's and stay; handles hold nothing any more, if nothing was @copied. */
+/*
+ * A forked child: registered ranges are the program's and stay; handles hold nothing any more, if
+ * nothing was @copied.
+ */
 void tri_roots_reset(bool copied)
 {
 	struct chunk *c;

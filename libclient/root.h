@@ -24,7 +24,8 @@ uint64_t tri_roots_bytes(void) TRI_HIDDEN;
 struct tri_root_visitor {
 	void (*range)(void *arg, uintptr_t lo, uintptr_t hi, bool segment);	/* the words of it come next */
 	void (*words)(void *arg, uintptr_t at, const uint64_t *words, size_t bytes);
-	void (*nothing)(void *arg, uintptr_t lo, uintptr_t hi);	/* holds nothing, or can't be read */
+	void (*nothing)(void *arg, uintptr_t lo, uintptr_t hi);	/* holds nothing, or can't be
+								 * read */
 	void *arg;
 };
 bool tri_roots_visit(const struct tri_root_visitor *v) TRI_HIDDEN;

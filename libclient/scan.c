@@ -2,14 +2,15 @@
 /*
  * scan.c - conservative scans of stacks, registers and roots
  *
- * Every aligned word that points into an allocated, unmarked object is appended to a buffer.  On stacks and
- * in registers a word that points at the very start of an object may also be one past the end of the
- * object before it, and keeps both: a compiler may leave the program nothing else while it walks an array.
- * Not so in roots and objects, where a program says what it stores, and where the neighbour would be
- * kept for good.
+ * Every aligned word that points into an allocated, unmarked object is appended to a buffer.  On
+ * stacks and in registers a word that points at the very start of an object may also be one past
+ * the end of the object before it, and keeps both: a compiler may leave the program nothing else
+ * while it walks an array.  Not so in roots and objects, where a program says what it stores, and
+ * where the neighbour would be kept for good.
  *
  * Memory that another part of the program may unmap, protect or truncate at any time is copied by a
- * system call first, which returns an error where a plain read would be a fault: tri_scan_foreign().
+ * system call first, which returns an error where a plain read would be a fault:
+ * tri_scan_foreign().
  *
  * Async-signal-safe: memory accesses and system calls.
  */
@@ -60,7 +61,8 @@ static void scan_words(struct tri_thread *to, uintptr_t lo, uintptr_t hi, bool a
 		if (found(to, offset, all, &o)) {
 			if (!past_end)
 				continue;
-			start = ((uint64_t)o.page << TRI_PAGE_SHIFT) + (uint64_t)o.index * o.class->size;
+			start = ((uint64_t)o.page << TRI_PAGE_SHIFT) +
+				(uint64_t)o.index * o.class->size;
 			if (start != offset)
 				continue;
 		}
@@ -79,9 +81,10 @@ void tri_scan_range(struct tri_thread *to, uintptr_t lo, uintptr_t hi, bool all)
 #define DESCRIPTOR_ALIGN 64ul
 
 /*
- * What the C library's descriptors of threads hold that [@lo, @hi) points to: the argument of a thread that
- * is being made may be nowhere else, nor what a thread has returned.  A descriptor names itself in its first
- * word and in its third.  Only where threads are made by others: see design/guest.md.
+ * What the C library's descriptors of threads hold that [@lo, @hi) points to: the argument of a
+ * thread that is being made may be nowhere else, nor what a thread has returned.  A descriptor
+ * names itself in its first word and in its third.  Only where threads are made by others: see
+ * design/guest.md.
  */
 __attribute__((no_sanitize("address", "thread")))
 static void scan_descriptors(struct tri_thread *to, uintptr_t lo, uintptr_t hi, bool all)
@@ -96,9 +99,11 @@ static void scan_descriptors(struct tri_thread *to, uintptr_t lo, uintptr_t hi, 
 
 		if ((word & (DESCRIPTOR_ALIGN - 1)) || word < 65536 || word >> 47 ||
 		    word - tri_g.view.heap_va < tri_g.view.heap_pages << TRI_PAGE_SHIFT ||
-		    !tri_read_foreign(piece, word, 3 * sizeof(*piece)) || piece[0] != word || piece[2] != word)
+		    !tri_read_foreign(piece, word, 3 * sizeof(*piece)) || piece[0] != word ||
+		    piece[2] != word)
 			continue;
-		for (at = 0; at < DESCRIPTOR_BYTES && tri_read_foreign(piece, word + at, sizeof(piece));
+		for (at = 0;
+		     at < DESCRIPTOR_BYTES && tri_read_foreign(piece, word + at, sizeof(piece));
 		     at += sizeof(piece))
 			scan_words(to, (uintptr_t)piece, (uintptr_t)(piece + 64), all, false);
 	}
@@ -113,8 +118,8 @@ void tri_scan_copied(struct tri_thread *to, uintptr_t lo, uintptr_t hi, bool all
 }
 
 /*
- * Whether the page can be read, asked of a system call that reads 8 bytes and then objects.  First of one that
- * only says whether it is mapped: a read below a stack would make that grow.
+ * Whether the page can be read, asked of a system call that reads 8 bytes and then objects.  First
+ * of one that only says whether it is mapped: a read below a stack would make that grow.
  */
 static bool readable(uintptr_t page)
 {
@@ -132,8 +137,9 @@ static ssize_t copy_in(struct tri_thread *to, uintptr_t from, size_t len)
 }
 
 /*
- * Without process_vm_readv(): ask whether the page can be read, then read.  Another thread that takes
- * it away in between makes that a fault; nothing in a sandbox that denies the call can prevent it.
+ * Without process_vm_readv(): ask whether the page can be read, then read.  Another thread that
+ * takes it away in between makes that a fault; nothing in a sandbox that denies the call can
+ * prevent it.
  */
 __attribute__((no_sanitize("address", "thread")))
 static size_t probe_and_copy(struct tri_thread *to, uintptr_t from, size_t len)
@@ -149,9 +155,9 @@ static size_t probe_and_copy(struct tri_thread *to, uintptr_t from, size_t len)
 }
 
 /*
- * As much as can be had at once of the words of [@from, @end), both aligned, into @to->copy, without a
- * fault.  Bytes; 0: the first page can't be read.  @to, whose buffer is used, is the calling thread, and
- * inside, or the agent.
+ * As much as can be had at once of the words of [@from, @end), both aligned, into @to->copy,
+ * without a fault.  Bytes; 0: the first page can't be read.  @to, whose buffer is used, is the
+ * calling thread, and inside, or the agent.
  */
 size_t tri_scan_copy(struct tri_thread *to, uintptr_t from, uintptr_t end)
 {
@@ -169,7 +175,9 @@ size_t tri_scan_copy(struct tri_thread *to, uintptr_t from, uintptr_t end)
 			n = copy_in(to, from, first);
 		if (n >= 0 || n == -EFAULT || n == -ENOMEM)
 			return n > 0 ? (size_t)n & ~7ul : 0;
-		/* Refused, perhaps since a moment ago: a program may enter its sandbox at any time. */
+		/*
+		 * Refused, perhaps since a moment ago: a program may enter its sandbox at any time.
+		 */
 		tri_write(&tri_g.no_vm_read, true);
 	}
 	return probe_and_copy(to, from, first);
@@ -183,20 +191,24 @@ static size_t scan_piece(struct tri_thread *to, uintptr_t lo, uintptr_t hi, bool
 	return n;
 }
 
-/* Scan a stack from @lo up to the first page that can't be read, or to @limit; returns where that is. */
+/*
+ * Scan a stack from @lo up to the first page that can't be read, or to @limit; returns where that
+ * is.
+ */
 uintptr_t tri_scan_up(struct tri_thread *to, uintptr_t lo, uintptr_t limit, bool all)
 {
 	size_t n;
 
-	for (lo = (lo + 7) & ~7ul; lo < limit && (n = scan_piece(to, lo, limit & ~7ul, all, true)); lo += n)
+	for (lo = (lo + 7) & ~7ul; lo < limit && (n = scan_piece(to, lo, limit & ~7ul, all, true));
+	     lo += n)
 		;
 	return lo;
 }
 
 /*
- * Scan [@lo, @hi), of which any page may be unmapped, protected, or behind the end of its file, or become
- * so meanwhile: those are left out.  @to as in tri_scan_copy().  Words that are stored to meanwhile are
- * read as old, new or something of both.
+ * Scan [@lo, @hi), of which any page may be unmapped, protected, or behind the end of its file, or
+ * become so meanwhile: those are left out.  @to as in tri_scan_copy().  Words that are stored to
+ * meanwhile are read as old, new or something of both.
  */
 struct tri_scanned tri_scan_foreign(struct tri_thread *to, uintptr_t lo, uintptr_t hi, bool all,
 				    bool past_end)
@@ -251,8 +263,8 @@ bool tri_read_foreign(void *to, uintptr_t from, size_t bytes)
 }
 
 /*
- * As tri_scan_foreign(), but until tri_scan_now() at the latest: most of what a scan of few bytes costs is the
- * call.
+ * As tri_scan_foreign(), but until tri_scan_now() at the latest: most of what a scan of few bytes
+ * costs is the call.
  */
 void tri_scan_later(struct tri_thread *to, uintptr_t lo, uintptr_t hi, bool all, bool past_end)
 {
@@ -292,9 +304,11 @@ void tri_scan_now(struct tri_thread *to, bool all)
 		 (ssize_t)l->bytes;
 	for (i = 0; i < l->n; i++) {
 		if (copied)
-			tri_scan_copied(to, copy, copy + there[i].iov_len, all, l->range[i].past_end);
+			tri_scan_copied(to, copy, copy + there[i].iov_len, all,
+					l->range[i].past_end);
 		else
-			tri_scan_foreign(to, l->range[i].lo, l->range[i].hi, all, l->range[i].past_end);
+			tri_scan_foreign(to, l->range[i].lo, l->range[i].hi, all,
+					 l->range[i].past_end);
 		copy += there[i].iov_len;
 	}
 	l->n = 0;
@@ -313,10 +327,10 @@ void tri_scan_detect(void)
 }
 
 /*
- * Nothing that a caller has is in these registers across a call.  What is left there is stale: of the
- * marking kernel, or of a memcpy() of the program's, which on large machines uses vector registers
- * that nothing else does.  A signal frame shows them all to scan_words(), and one that the thread
- * does not use again would keep what it points at for good.
+ * Nothing that a caller has is in these registers across a call.  What is left there is stale: of
+ * the marking kernel, or of a memcpy() of the program's, which on large machines uses vector
+ * registers that nothing else does.  A signal frame shows them all to scan_words(), and one that
+ * the thread does not use again would keep what it points at for good.
  */
 __attribute__((noinline))
 void tri_forget_registers(void)
@@ -341,5 +355,8 @@ void tri_forget_registers(void)
 				 ".endr" : : : LOW_CLOBBERS);
 	__asm__ volatile(".irp r,eax,ecx,edx,esi,edi,r8d,r9d,r10d,r11d\n\t"
 			 "xorl %%\\r, %%\\r\n\t"
-			 ".endr" : : : "rax", "rcx", "rdx", "rsi", "rdi", "r8", "r9", "r10", "r11", "cc");
+			 ".endr"
+			 :
+			 :
+			 : "rax", "rcx", "rdx", "rsi", "rdi", "r8", "r9", "r10", "r11", "cc");
 }

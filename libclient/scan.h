@@ -2,8 +2,9 @@
 /*
  * scan.h - conservative scans of stacks, registers and roots
  *
- * What is found goes into the buffer of @to, a thread that is inside or the agent.  @all: all that is found, also what
- * is marked already, as in a stop.  Async-signal-safe: memory accesses and system calls only.
+ * What is found goes into the buffer of @to, a thread that is inside or the agent.  @all: all that
+ * is found, also what is marked already, as in a stop.  Async-signal-safe: memory accesses and
+ * system calls only.
  */
 #ifndef TRI_SCAN_H
 #define TRI_SCAN_H
@@ -16,7 +17,10 @@
 
 struct tri_thread;
 
-/* How much memory that may go away is copied at a time.  A copy in the first-level cache is read fastest. */
+/*
+ * How much memory that may go away is copied at a time.  A copy in the first-level cache is read
+ * fastest.
+ */
 #define TRI_COPY_BYTES (32u << 10)
 
 /* Ranges that tri_scan_later() has put off: several small ones are copied by one system call. */
@@ -32,18 +36,21 @@ struct tri_later {
 
 struct tri_scanned {
 	size_t bytes;			/* that were read */
-	uintptr_t hole;			/* the first word that could not be read; the end if there is none */
+	uintptr_t hole;			/* the first word that could not be read; the end if
+					 * there is none */
 };
 struct tri_scanned tri_scan_foreign(struct tri_thread *to, uintptr_t lo, uintptr_t hi, bool all,
 				    bool past_end) TRI_HIDDEN;
-void tri_scan_later(struct tri_thread *to, uintptr_t lo, uintptr_t hi, bool all, bool past_end) TRI_HIDDEN;
+void tri_scan_later(struct tri_thread *to, uintptr_t lo, uintptr_t hi, bool all,
+		    bool past_end) TRI_HIDDEN;
 void tri_scan_now(struct tri_thread *to, bool all) TRI_HIDDEN;
 size_t tri_scan_copy(struct tri_thread *to, uintptr_t from, uintptr_t end) TRI_HIDDEN;
 uintptr_t tri_scan_up(struct tri_thread *to, uintptr_t lo, uintptr_t limit, bool all) TRI_HIDDEN;
 bool tri_read_foreign(void *to, uintptr_t from, size_t bytes) TRI_HIDDEN;
 void tri_scan_detect(void) TRI_HIDDEN;
 void tri_scan_range(struct tri_thread *to, uintptr_t lo, uintptr_t hi, bool all) TRI_HIDDEN;
-void tri_scan_copied(struct tri_thread *to, uintptr_t lo, uintptr_t hi, bool all, bool past_end) TRI_HIDDEN;
+void tri_scan_copied(struct tri_thread *to, uintptr_t lo, uintptr_t hi, bool all,
+		     bool past_end) TRI_HIDDEN;
 void tri_scan_frame(struct tri_thread *to, uintptr_t lo, uintptr_t hi, bool all) TRI_HIDDEN;
 void tri_forget_registers(void) TRI_HIDDEN;
 

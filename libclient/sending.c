@@ -62,8 +62,8 @@ int tri_signal_send(struct tri_thread *t, bool again)
 }
 
 /**
- * Have the handler answer what is asked of the calling thread, which is outside: unlike tri_answer(), it
- * can't be interrupted by a handler of the program's that does not come back.
+ * Have the handler answer what is asked of the calling thread, which is outside: unlike
+ * tri_answer(), it can't be interrupted by a handler of the program's that does not come back.
  */
 void tri_signal_self(struct tri_thread *t)
 {
@@ -81,16 +81,17 @@ void tri_signal_wake(pid_t agent)
 	if (err == -EAGAIN)
 		err = queue(agent, tri_signal_number(1), &tri_g);
 	/*
-	 * A sandbox that the program has entered forbids it.  The agent sleeps without a timer, and is the one who
-	 * finds out what can't be done any more, and says so.
+	 * A sandbox that the program has entered forbids it.  The agent sleeps without a timer, and
+	 * is the one who finds out what can't be done any more, and says so.
 	 */
 	if (err == -EPERM || err == -ENOSYS)
 		syscall(SYS_tgkill, tri_g.pid, agent, tri_signal_number(0));
 }
 
 /*
- * Any thread, inside or outside, and signal handlers.  Whoever set the first bit has sent a signal, which stays pending
- * until the agent waits.  Other bits may stay set for as long as there is no collector; a look is not put off by them.
+ * Any thread, inside or outside, and signal handlers.  Whoever set the first bit has sent a signal,
+ * which stays pending until the agent waits.  Other bits may stay set for as long as there is no
+ * collector; a look is not put off by them.
  */
 void tri_agent_wake(uint32_t what)
 {

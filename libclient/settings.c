@@ -23,7 +23,8 @@
 #define DEFAULT_ARENA_BYTES (64ull << 30)
 #define VALGRIND_ARENA_BYTES (64ull << 20)	/* see watched.c */
 #define DEFAULT_DEBUG_BYTES (1ull << 30)
-#define DEFAULT_MAX_WAIT_S 10		/* as long as a program waits for a collector that is not there */
+#define DEFAULT_MAX_WAIT_S 10		/* as long as a program waits for a collector that is not
+					 * there */
 #define MAX_WAIT_MOST_S 3600
 
 static int bad(const char *name, const char *value, const char *want)
@@ -31,7 +32,10 @@ static int bad(const char *name, const char *value, const char *want)
 	return tri_fail(EINVAL, "tricolor: %s=%s: want %s", name, value, want);
 }
 
-/* The words of a comma-separated list, each of which sets a flag; or a number from 1 on, behind an equals sign. */
+/*
+ * The words of a comma-separated list, each of which sets a flag; or a number from 1 on, behind an
+ * equals sign.
+ */
 struct word {
 	const char *word;
 	bool *flag;
@@ -57,7 +61,8 @@ static bool take_word(const struct word *p, const char *text)
 	size_t n = strlen(p->word);
 
 	if (p->number)
-		return !strncmp(text, p->word, n) && text[n] == '=' && parse_number(text + n + 1, p->number);
+		return !strncmp(text, p->word, n) && text[n] == '=' &&
+		       parse_number(text + n + 1, p->number);
 	if (strcmp(text, p->word))
 		return false;
 	*p->flag = true;
@@ -136,9 +141,10 @@ static bool arena_size(struct tri_settings *s, const char *text)
 
 static bool backing(struct tri_settings *s, const char *text)
 {
-	static const char *const words[] = {
-		[TRI_BACKING_AUTO] = "auto", [TRI_BACKING_MEMFD] = "memfd", [TRI_BACKING_DEV] = "dev", NULL
-	};
+	static const char *const words[] = { [TRI_BACKING_AUTO] = "auto",
+					     [TRI_BACKING_MEMFD] = "memfd",
+					     [TRI_BACKING_DEV] = "dev",
+					     NULL };
 	int which = which_of(text, words);
 
 	s->backing = (enum tri_backing)which;
@@ -262,19 +268,23 @@ static int read_environment(struct tri_settings *s)
 }
 
 /*
- * Options as a program was compiled with them: an older header has fewer, which are 0 then, and a newer one may have
- * more, of which none may be set.
+ * Options as a program was compiled with them: an older header has fewer, which are 0 then, and a
+ * newer one may have more, of which none may be set.
  */
 static int copy_options(struct tri_options *to, const struct tri_options *from)
 {
 	size_t size = from->size, i;
 
 	if (size < offsetof(struct tri_options, memory_limit_bytes))
-		return tri_fail(EINVAL, "tricolor: tri_options.size must be sizeof(struct tri_options)");
+		return tri_fail(EINVAL,
+				"tricolor: tri_options.size must be sizeof(struct tri_options)");
 	for (i = sizeof(*to); i < size; i++)
 		if (((const char *)from)[i])
-			return tri_fail(E2BIG, "tricolor: an option is set that libtricolor " TRI_VERSION " does not "
-					"know; use the library of the header that the program was compiled with");
+			return tri_fail(
+				E2BIG,
+				"tricolor: an option is set that libtricolor " TRI_VERSION
+				" does not "
+				"know; use the library of the header that the program was compiled with");
 	memset(to, 0, sizeof(*to));
 	memcpy(to, from, size < sizeof(*to) ? size : sizeof(*to));
 	return 0;
@@ -296,8 +306,10 @@ static int read_options(struct tri_settings *s, const struct tri_options *opts, 
 		o->limit_policy > TRI_LIMIT_FAIL_FAST ? "limit_policy" :
 		o->fork > TRI_FORK_FRESH ? "fork" : NULL;
 	if (wrong)
-		return tri_fail(EINVAL, "tricolor: tri_options.%s is out of range; tricolor.h says what it takes",
-				wrong);
+		return tri_fail(
+			EINVAL,
+			"tricolor: tri_options.%s is out of range; tricolor.h says what it takes",
+			wrong);
 	if (o->arena_bytes)
 		s->arena_bytes = o->arena_bytes;
 	if (o->memory_limit_bytes) {
@@ -330,8 +342,9 @@ static int read_options(struct tri_settings *s, const struct tri_options *opts, 
 /* Signals by which the kernel tells a thread of its own doing, and those that nobody can handle. */
 static bool may_interrupt(int sig)
 {
-	static const int others[] = { SIGKILL, SIGSTOP, SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGABRT, SIGSYS,
-				      SIGQUIT, SIGINT, SIGTERM, SIGCHLD, SIGPIPE, SIGCONT };
+	static const int others[] = { SIGKILL, SIGSTOP, SIGSEGV, SIGBUS,  SIGFPE,
+				      SIGILL,  SIGTRAP, SIGABRT, SIGSYS,  SIGQUIT,
+				      SIGINT,  SIGTERM, SIGCHLD, SIGPIPE, SIGCONT };
 	size_t i;
 
 	for (i = 0; i < sizeof(others) / sizeof(others[0]); i++)
@@ -343,14 +356,22 @@ static bool may_interrupt(int sig)
 int tri_settings_read(struct tri_settings *s, const struct tri_options *opts)
 {
 	const struct word traces[] = {
-		{ "gc", &s->trace_gc, NULL }, { "pacer", &s->trace_pacer, NULL }, { "scav", &s->trace_scav, NULL },
-		{ "limit", &s->trace_limit, NULL }, { NULL, NULL, NULL },
+		{ "gc", &s->trace_gc, NULL },
+		{ "pacer", &s->trace_pacer, NULL },
+		{ "scav", &s->trace_scav, NULL },
+		{ "limit", &s->trace_limit, NULL },
+		{ NULL, NULL, NULL },
 	};
 	const struct word debugs[] = {
-		{ "checkmark", &s->checkmark, NULL }, { "clobberfree", &s->clobberfree, NULL },
-		{ "nomembarrier", &s->no_membarrier, NULL }, { "norseq", &s->no_rseq, NULL },
-		{ "novmread", &s->no_vm_read, NULL }, { "gc", NULL, &s->gc_every }, { "barriers", &s->barriers, NULL },
-		{ "barriers=abort", &s->barriers_abort, NULL }, { "barriers=status", &s->barriers_status, NULL },
+		{ "checkmark", &s->checkmark, NULL },
+		{ "clobberfree", &s->clobberfree, NULL },
+		{ "nomembarrier", &s->no_membarrier, NULL },
+		{ "norseq", &s->no_rseq, NULL },
+		{ "novmread", &s->no_vm_read, NULL },
+		{ "gc", NULL, &s->gc_every },
+		{ "barriers", &s->barriers, NULL },
+		{ "barriers=abort", &s->barriers_abort, NULL },
+		{ "barriers=status", &s->barriers_status, NULL },
 		{ NULL, NULL, NULL },
 	};
 	const char *trace, *debug;
@@ -373,21 +394,26 @@ int tri_settings_read(struct tri_settings *s, const struct tri_options *opts)
 		err = parse_words("TRICOLOR_TRACE", trace, traces,
 				  "a list of gc, pacer, scav, limit");
 	if (!err && debug)
-		err = parse_words("TRICOLOR_DEBUG", debug, debugs,
-				  "a list of checkmark, clobberfree, gc=N (N: 1 or more), nomembarrier, norseq, "
-				  "novmread, barriers, barriers=abort, barriers=status");
+		err = parse_words(
+			"TRICOLOR_DEBUG", debug, debugs,
+			"a list of checkmark, clobberfree, gc=N (N: 1 or more), nomembarrier, norseq, "
+			"novmread, barriers, barriers=abort, barriers=status");
 	s->barriers |= s->barriers_abort || s->barriers_status;
 	/* Every allocation and store is to be counted: none may go the inline way. */
 	s->no_rseq |= s->gc_every != 0;
-	s->prints = s->trace_gc || s->trace_pacer || s->trace_scav || s->trace_limit || s->checkmark ||
-		    s->barriers;
+	s->prints = s->trace_gc || s->trace_pacer || s->trace_scav || s->trace_limit ||
+		    s->checkmark || s->barriers;
 	if (!err && s->signal && !may_interrupt(s->signal))
-		err = tri_fail(EINVAL, "tricolor: signal %d can't be the library's: the kernel sends it, or it can't be "
-			       "caught; TRICOLOR_SIGNAL and tri_options.handshake_signal take a real-time signal, "
-			       "%d to %d, or SIGUSR1, SIGUSR2 or SIGURG", s->signal, SIGRTMIN, SIGRTMAX);
+		err = tri_fail(
+			EINVAL,
+			"tricolor: signal %d can't be the library's: the kernel sends it, or it can't be "
+			"caught; TRICOLOR_SIGNAL and tri_options.handshake_signal take a real-time signal, "
+			"%d to %d, or SIGUSR1, SIGUSR2 or SIGURG",
+			s->signal, SIGRTMIN, SIGRTMAX);
 	if (!err && (s->arena_bytes >> TRI_PAGE_SHIFT < TRI_MIN_HEAP_PAGES ||
 		     s->arena_bytes >> TRI_PAGE_SHIFT > TRI_MAX_HEAP_PAGES))
-		err = tri_fail(EINVAL, "tricolor: an arena of %llu bytes is not between 4 MiB and 1 TiB "
+		err = tri_fail(EINVAL,
+			       "tricolor: an arena of %llu bytes is not between 4 MiB and 1 TiB "
 			       "(TRICOLOR_ARENA_SIZE, tri_options.arena_bytes)",
 			       (unsigned long long)s->arena_bytes);
 	return err;

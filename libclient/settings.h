@@ -2,8 +2,8 @@
 /*
  * settings.h - what the program and its environment have chosen
  *
- * The thread that starts the heap fills in tri_g.settings before there is another thread of the heap's.  Nobody writes
- * to it later, but for @chosen.
+ * The thread that starts the heap fills in tri_g.settings before there is another thread of the
+ * heap's.  Nobody writes to it later, but for @chosen.
  */
 #ifndef TRI_SETTINGS_H
 #define TRI_SETTINGS_H
@@ -23,20 +23,24 @@ struct tri_settings {
 	int64_t memory_limit_bytes;
 	uint32_t limit_policy;		/* enum tri_limit_policy */
 	int32_t gc_percent;
-	tri_au32 chosen;		/* TRI_CHOSEN_*: by the program or its environment; any thread */
+	tri_au32 chosen;		/* TRI_CHOSEN_*: by the program or its environment; any
+					 * thread */
 	enum tri_backing backing;
 	enum tri_fork fork;
 	int signal;			/* 0: to be chosen */
 	bool trace_gc, trace_pacer, trace_scav, trace_limit;
 	bool prints;			/* one of these, or checkmark: lines for standard error */
 	bool checkmark, clobberfree, no_membarrier, no_rseq, no_control, no_vm_read;
-	uint32_t gc_every;		/* allocations and stores from one step of a cycle to the next; 0: see steps.c */
-	bool lent_marker;		/* whoever has the shared socket may lend a program to be started */
+	uint32_t gc_every;		/* allocations and stores from one step of a cycle to the
+					 * next; 0: see steps.c */
+	bool lent_marker;		/* whoever has the shared socket may lend a program to be
+					 * started */
 	bool quiet;			/* nothing on standard error that was not asked for */
 	bool barriers, barriers_abort, barriers_status;	/* checker.h */
 	uint64_t debug_memory_bytes;
 	char debug_file[256];
-	uint32_t max_wait_s;		/* of a thread, in a cycle, for the kernel's limit: throttle.c */
+	uint32_t max_wait_s;		/* of a thread, in a cycle, for the kernel's limit:
+					 * throttle.c */
 	char socket[108];
 	char daemon[256];
 };

@@ -2,8 +2,8 @@
 /*
  * shade.c - shading: a pointer that may be grey goes into the thread's buffer
  *
- * The raw pointer is appended unless its object is marked already.  Marks are not taken back while a mark phase lasts,
- * except from slots that no object is in.
+ * The raw pointer is appended unless its object is marked already.  Marks are not taken back while
+ * a mark phase lasts, except from slots that no object is in.
  */
 #include "../core/heap/buffer.h"
 #include "../core/heap/layout.h"

@@ -2,7 +2,8 @@
 /*
  * shade.h - shading: what a store and a scan find goes into the thread's buffer
  *
- * The calling thread is @t and inside, or has list_lock if @t is the agent or tri_g.common.  Async-signal-safe.
+ * The calling thread is @t and inside, or has list_lock if @t is the agent or tri_g.common.
+ * Async-signal-safe.
  */
 #ifndef TRI_SHADE_H
 #define TRI_SHADE_H

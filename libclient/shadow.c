@@ -2,11 +2,12 @@
 /*
  * shadow.c - a value and two notes for each word of the address space, sparse; for checker.c
  *
- * Both are found by the address: 30 bits of it are a place in a leaf, the others one in a table of leaves.  A leaf is
- * mapped when it is first needed, and only its pages that are written to take memory.
+ * Both are found by the address: 30 bits of it are a place in a leaf, the others one in a table of
+ * leaves.  A leaf is mapped when it is first needed, and only its pages that are written to take
+ * memory.
  *
- * Notes are set by any thread, in the bitmap of the epoch, and read and cleared by the agent.  The shadow is the
- * agent's alone.
+ * Notes are set by any thread, in the bitmap of the epoch, and read and cleared by the agent.  The
+ * shadow is the agent's alone.
  */
 #include <errno.h>
 #include <string.h>
@@ -26,18 +27,24 @@
 struct leaves {
 	_Atomic(tri_au64 *) notes[2][LEAVES];
 	uint64_t *shadow[LEAVES];
-	uint64_t *touched[LEAVES];		/* a bit for each page of the shadow that has been written to */
+	uint64_t *touched[LEAVES];		/* a bit for each page of the shadow that has
+						 * been written to */
 };
 
 static struct leaves *leaves;
 static tri_au32 epoch;				/* agent; list_lock */
-static tri_au32 lost;				/* a note found no memory, in this epoch; any thread */
+static tri_au32 lost;				/* a note found no memory, in this epoch; any
+						 * thread */
 static uint64_t shadow_bytes, most_bytes;
 
-/** Memory that the checker keeps: zeros, not in a child of fork() nor in a core.  NULL: there is none. */
+/**
+ * Memory that the checker keeps: zeros, not in a child of fork() nor in a core.  NULL: there is
+ * none.
+ */
 void *tri_check_map(size_t bytes)
 {
-	void *p = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	void *p = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
+		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 
 	if (p == MAP_FAILED)
 		return NULL;
@@ -85,7 +92,10 @@ static void note(uintptr_t at, uint64_t bits)
 
 	if (!word)
 		tri_write(&lost, 1);
-	/* A full barrier: who reads the slot after what is stored into it reads the note.  As one that is there. */
+	/*
+	 * A full barrier: who reads the slot after what is stored into it reads the note.  As one
+	 * that is there.
+	 */
 	else if ((tri_read(word) & bits) != bits)
 		atomic_fetch_or(word, bits);
 	TRI_POINT("note.noted");
@@ -159,7 +169,8 @@ const uint64_t *tri_shadow_page(uintptr_t at)
 	size_t page = (at & (LEAF_BYTES - 1)) / PAGE;
 
 	/* What was never written to is not read either: that would take page tables. */
-	if (leaf >= LEAVES || !leaves->shadow[leaf] || !(leaves->touched[leaf][page / 64] >> (page & 63) & 1))
+	if (leaf >= LEAVES || !leaves->shadow[leaf] ||
+	    !(leaves->touched[leaf][page / 64] >> (page & 63) & 1))
 		return NULL;
 	return leaves->shadow[leaf] + page * (PAGE / 8);
 }
@@ -181,7 +192,8 @@ bool tri_shadow_set(uintptr_t at, uint64_t word)
 	if (leaf >= LEAVES || word == tri_shadow_get(at))
 		return true;
 	if (!leaves->shadow[leaf]) {
-		uint64_t *touched = tri_check_map(TOUCHED_BYTES), *shadow = touched ? tri_check_map(LEAF_BYTES) : NULL;
+		uint64_t *touched = tri_check_map(TOUCHED_BYTES),
+			 *shadow = touched ? tri_check_map(LEAF_BYTES) : NULL;
 
 		if (!shadow) {
 			if (touched)

@@ -2,8 +2,9 @@
 /*
  * sigmask.c - no mask of the program's holds a signal of the library's
  *
- * Stand in front of the C library's functions: these signals can't be blocked, nor read from a descriptor.
- * (sigaction() and signal() are in disposition.c, and the functions that wait for signals in blocking.c.)
+ * Stand in front of the C library's functions: these signals can't be blocked, nor read from a
+ * descriptor.  (sigaction() and signal() are in disposition.c, and the functions that wait for
+ * signals in blocking.c.)
  */
 #include <signal.h>
 #include <sys/signalfd.h>
@@ -45,9 +46,9 @@ TRI_EXPORT int signalfd(int fd, const sigset_t *set, int flags)
 }
 
 /*
- * A program may be started with all signals blocked, by whoever blocked them around fork() and exec().  The
- * main thread opens ours before anything else, as another thread may start the heap while it waits for good.
- * One that is pending already was sent to the program, and would end it.
+ * A program may be started with all signals blocked, by whoever blocked them around fork() and
+ * exec().  The main thread opens ours before anything else, as another thread may start the heap
+ * while it waits for good.  One that is pending already was sent to the program, and would end it.
  */
 __attribute__((constructor)) static void open_main_thread(void)
 {

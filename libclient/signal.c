@@ -8,11 +8,11 @@
  * A handler that finds its thread inside leaves `pending` for the way out.  The kernel has already
  * sent an interrupted restartable sequence back to its start when the handler begins.
  *
- * All signals are blocked while the handler does its work, also those with which the C library cancels
- * threads and changes user IDs: no handler of the program's runs on top of it, so that no jump, no cancellation
- * and no switch of stacks can leave it part-way.  Nothing that it waits for needs one of those signals: it
- * waits for the agent only, which blocks them too, and a thread that changes user IDs waits until the handler
- * has returned.
+ * All signals are blocked while the handler does its work, also those with which the C library
+ * cancels threads and changes user IDs: no handler of the program's runs on top of it, so that no
+ * jump, no cancellation and no switch of stacks can leave it part-way.  Nothing that it waits for
+ * needs one of those signals: it waits for the agent only, which blocks them too, and a thread that
+ * changes user IDs waits until the handler has returned.
  *
  * The handler makes no allocation, takes no lock, uses no stdio and keeps errno.  A signal that is
  * not ours goes to the handler that the program had installed, before or after (disposition.c).
@@ -40,7 +40,8 @@
 #include "thread.h"
 #include "tricolor.h"
 
-#define STOP_NS 60000000000ull		/* a collector that stops threads for longer is stopped itself */
+#define STOP_NS 60000000000ull		/* a collector that stops threads for longer is stopped
+					 * itself */
 
 static void atomic_max(tri_au64 *max, uint64_t value)
 {
@@ -71,8 +72,8 @@ static void answered(void)
 }
 
 /*
- * Scan from @sp, and from @extra .. @extra_end, and wait if that was asked. @uc: what was interrupted;
- * NULL for a thread that answers by itself, between two calls.
+ * Scan from @sp, and from @extra .. @extra_end, and wait if that was asked. @uc: what was
+ * interrupted; NULL for a thread that answers by itself, between two calls.
  */
 static void do_answer(struct tri_thread *t, uintptr_t sp, uintptr_t extra, uintptr_t extra_end,
 		      const ucontext_t *uc)
@@ -97,7 +98,10 @@ static void do_answer(struct tri_thread *t, uintptr_t sp, uintptr_t extra, uintp
 		if (stop) {
 			while (tri_read_acquire(&tri_g.resume) == resume) {
 				if (tri_now_ns() - began > STOP_NS) {
-					/* What is found from here on is nobody's fault: see agent.c. */
+					/*
+					 * What is found from here on is nobody's fault: see
+					 * agent.c.
+					 */
 					tri_write(&tri_g.cycle_is_void, 1);
 					break;
 				}
@@ -110,8 +114,8 @@ static void do_answer(struct tri_thread *t, uintptr_t sp, uintptr_t extra, uintp
 }
 
 /*
- * @t is outside, which the agent may wait for.  Not before that: it would look, find @t inside, and ask again.
- * Whatever else is asked for by now stays.
+ * @t is outside, which the agent may wait for.  Not before that: it would look, find @t inside, and
+ * ask again.  Whatever else is asked for by now stays.
  */
 static void wake_agent(struct tri_thread *t)
 {
@@ -149,8 +153,8 @@ TRI_EXPORT void tri__poll_slow(void)
 }
 
 /*
- * The vector registers are in the signal frame, which lies below the interrupted stack pointer and is
- * not scanned with the stack.
+ * The vector registers are in the signal frame, which lies below the interrupted stack pointer and
+ * is not scanned with the stack.
  */
 static uintptr_t frame_end(const ucontext_t *uc)
 {
@@ -166,9 +170,9 @@ static uintptr_t frame_end(const ucontext_t *uc)
 }
 
 /*
- * Whether the library has sent it.  A real-time signal comes with the name of its sender or is not sent; of
- * others the kernel may lose the name (RLIMIT_SIGPENDING).  One without a name is ours if the agent has sent one
- * that has not arrived.
+ * Whether the library has sent it.  A real-time signal comes with the name of its sender or is not
+ * sent; of others the kernel may lose the name (RLIMIT_SIGPENDING).  One without a name is ours if
+ * the agent has sent one that has not arrived.
  */
 static bool is_ours(struct tri_thread *t, int sig, const siginfo_t *info)
 {
@@ -224,7 +228,9 @@ void tri_signal_handler(int sig, siginfo_t *info, void *context)
 	t = tri__tls.thread;
 	saved_errno = errno;
 	ours = is_ours(t, sig, info);
-	/* Also after another's signal: of two that are pending at once only one may be delivered. */
+	/*
+	 * Also after another's signal: of two that are pending at once only one may be delivered.
+	 */
 	if (t) {
 		tri_write(&t->interrupted, tri_read(&t->interrupted) + 1);
 		answer_signal(t, uc, end);

@@ -2,8 +2,8 @@
 /*
  * signal_number.c - which signals are the library's
  *
- * Chosen when the heap starts (disposition.c).  Before that it is what the choice begins with: masks are to leave these
- * signals open already.  Async-signal-safe.
+ * Chosen when the heap starts (disposition.c).  Before that it is what the choice begins with:
+ * masks are to leave these signals open already.  Async-signal-safe.
  */
 #include <signal.h>
 #include <stdlib.h>

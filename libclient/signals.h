@@ -2,8 +2,8 @@
 /*
  * signals.h - the library's two signals: who handles them, sending them, and what a thread answers
  *
- * disposition.c shares them with the program; signal.c has the handler.  tri_signal_handler(), tri_signal_chain() and
- * tri_interrupted() run in signal handlers, and the senders may.
+ * disposition.c shares them with the program; signal.c has the handler.  tri_signal_handler(),
+ * tri_signal_chain() and tri_interrupted() run in signal handlers, and the senders may.
  */
 #ifndef TRI_SIGNALS_H
 #define TRI_SIGNALS_H

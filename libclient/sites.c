@@ -2,13 +2,15 @@
 /*
  * sites.c - where objects with pointers were allocated, and of which type; for checker.c
  *
- * With the checker on every allocation is a call.  Its return address and the name of its type are a *site*; there is
- * a table of them.  Each object has the number of its site in a map: two bytes for each 16 of the heap, found by where
- * the object begins.  So that is an eighth of what memory objects take, and it may be MOST_PART of what the shadow may
- * take.  Above that, and when the table is full, what is allocated has no site, and the agent says so once.
+ * With the checker on every allocation is a call.  Its return address and the name of its type are
+ * a *site*; there is a table of them.  Each object has the number of its site in a map: two bytes
+ * for each 16 of the heap, found by where the object begins.  So that is an eighth of what memory
+ * objects take, and it may be MOST_PART of what the shadow may take.  Above that, and when the
+ * table is full, what is allocated has no site, and the agent says so once.
  *
- * Any thread writes, also one that has interrupted itself: there are no locks.  An entry is claimed, filled in and
- * then shown.  Who meets one that is not shown yet takes another one: a site may be there twice.  Numbers stay.
+ * Any thread writes, also one that has interrupted itself: there are no locks.  An entry is
+ * claimed, filled in and then shown.  Who meets one that is not shown yet takes another one: a site
+ * may be there twice.  Numbers stay.
  */
 #include <errno.h>
 #include <string.h>
@@ -37,7 +39,8 @@ struct entry {
 
 static struct entry *entries;		/* NULL: no sites are kept */
 static _Atomic uint16_t *numbers;
-static tri_au64 *touched;		/* a bit for each page of them; those that have none hold 0 */
+static tri_au64 *touched;		/* a bit for each page of them; those that have none hold
+					 * 0 */
 static tri_au64 most_pages, pages;
 static tri_au32 in_use;			/* entries */
 static tri_au32 full;			/* 1: an object had no place; 2: and that was said */
@@ -45,7 +48,8 @@ static tri_au32 full;			/* 1: an object had no place; 2: and that was said */
 /** 0 or -ENOMEM: then no sites are kept.  @most: what the shadow may take, in bytes. */
 int tri_sites_open(uint64_t most)
 {
-	uint64_t units = tri_g.view.heap_pages << TRI_PAGE_SHIFT >> UNIT_SHIFT, npages = units / UNITS + 1;
+	uint64_t units = tri_g.view.heap_pages << TRI_PAGE_SHIFT >> UNIT_SHIFT,
+		 npages = units / UNITS + 1;
 	void *e = tri_check_map(ENTRIES * sizeof(*entries)), *n = tri_check_map(npages * PAGE);
 	void *t = tri_check_map((npages / 64 + 1) * 8);
 
@@ -115,7 +119,10 @@ static bool is_touched(uint64_t page)
 	return tri_read(&touched[page / 64]) >> (page & 63) & 1;
 }
 
-/* Whether there is memory for the numbers of @page.  The limit is one of pages, so that one too many is none. */
+/*
+ * Whether there is memory for the numbers of @page.  The limit is one of pages, so that one too
+ * many is none.
+ */
 static bool touch(uint64_t page)
 {
 	uint64_t bit = 1ull << (page & 63);

@@ -8,8 +8,8 @@
  * there the child in between stays, as its parent.
  *
  * It stays in our session, because the kernel may give CPU time to sessions and not to processes
- * (autogroup): in a session of its own it would get its turn when that session does, and not when we
- * do.  It has a process group of its own, so that what is typed at a terminal is not for it.
+ * (autogroup): in a session of its own it would get its turn when that session does, and not when
+ * we do.  It has a process group of its own, so that what is typed at a terminal is not for it.
  *
  * Both share our memory and not our descriptors.  They run beside us, with our thread pointer, and
  * so use nothing but bare system calls: errno is ours.
@@ -20,10 +20,11 @@
  * a second one beside it, so that they do not pile up.  It gets no arena meanwhile, since nobody
  * has said HELLO to it.
  *
- * Where memory is short the kernel had better take the daemon, from its first page on: in a control group that
- * is full this page may be the one too many, and the client would be the largest process there.  So the value is set
- * before the exec.  The kernel sets it for all processes that share memory, but for one that is in vfork, which
- * it does not choose either: so the child in between is the one that waits, and nobody waits for that one.
+ * Where memory is short the kernel had better take the daemon, from its first page on: in a control
+ * group that is full this page may be the one too many, and the client would be the largest process
+ * there.  So the value is set before the exec.  The kernel sets it for all processes that share
+ * memory, but for one that is in vfork, which it does not choose either: so the child in between is
+ * the one that waits, and nobody waits for that one.
  */
 #include <dlfcn.h>
 #include <errno.h>
@@ -55,8 +56,8 @@
 #define STACK_BYTES 65536
 #define START_MS 5000			/* until the daemon's program has been entered */
 /*
- * What a control group has to have left: 0.4 MiB is what it takes until a daemon serves.  Half of the least margin of
- * throttle.c, so that the heap alone never takes it.
+ * What a control group has to have left: 0.4 MiB is what it takes until a daemon serves.  Half of
+ * the least margin of throttle.c, so that the heap alone never takes it.
  */
 #define START_BYTES (512ll << 10)
 #define FIRST_FD 6			/* ours are from here on: the child arranges those below */
@@ -92,10 +93,14 @@ static void close_from(long fd)
 		tri_bare(SYS_close, fd, 0, 0, 0);
 }
 
-/* Nobody needs a privilege to raise it.  Without /proc, or if we are not dumpable, the daemon finds it as it is. */
+/*
+ * Nobody needs a privilege to raise it.  Without /proc, or if we are not dumpable, the daemon finds
+ * it as it is.
+ */
 static void go_first(void)
 {
-	long fd = tri_bare(SYS_openat, AT_FDCWD, (long)"/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC, 0);
+	long fd = tri_bare(SYS_openat, AT_FDCWD, (long)"/proc/self/oom_score_adj",
+			   O_WRONLY | O_CLOEXEC, 0);
 
 	if (fd < 0)
 		return;
@@ -126,7 +131,8 @@ static int grandchild(void *unused)
 	go_first();
 	for (i = 0; child.paths[i]; i++) {
 		child.err = 0;
-		err = -tri_bare(SYS_execve, (long)child.paths[i], (long)child.argv, (long)child.envp, 0);
+		err = -tri_bare(SYS_execve, (long)child.paths[i], (long)child.argv,
+				(long)child.envp, 0);
 		if (why == ENOENT) {
 			why = err;
 			failed = i;
@@ -134,7 +140,8 @@ static int grandchild(void *unused)
 	}
 	if (child.program >= 0) {
 		child.err = 0;
-		err = -tri_bare5(SYS_execveat, 5, (long)"", (long)child.argv, (long)child.envp, AT_EMPTY_PATH);
+		err = -tri_bare5(SYS_execveat, 5, (long)"", (long)child.argv, (long)child.envp,
+				 AT_EMPTY_PATH);
 		/* Of what is ours the user knows more, if there is anything. */
 		if (why == ENOENT) {
 			why = err;
@@ -149,7 +156,8 @@ static int grandchild(void *unused)
 
 static int in_between(void *stack)
 {
-	int pid = clone(grandchild, (char *)stack + STACK_BYTES / 2, CLONE_VM | CLONE_VFORK | SIGCHLD, NULL);
+	int pid = clone(grandchild, (char *)stack + STACK_BYTES / 2,
+			CLONE_VM | CLONE_VFORK | SIGCHLD, NULL);
 
 	if (pid < 0)
 		child.err = EAGAIN;
@@ -165,8 +173,9 @@ static int in_between(void *stack)
 }
 
 /*
- * Where the daemon is: as configured, or beside this library (lib/x.so and sbin/tricolord), or where it
- * was to be installed.  Nothing is looked at here: it may be on a file system that does not answer.
+ * Where the daemon is: as configured, or beside this library (lib/x.so and sbin/tricolord), or
+ * where it was to be installed.  Nothing is looked at here: it may be on a file system that does
+ * not answer.
  */
 static void find_daemon(bool own)
 {
@@ -210,7 +219,8 @@ static void pick_environment(char **envp, size_t room)
 
 	for (e = environ; e && *e && n < room - 1; e++)
 		for (i = 0; i < sizeof(keep) / sizeof(keep[0]); i++)
-			if (!strncmp(*e, keep[i], strlen(keep[i])) && n < room - 1 && may_keep(keep[i]))
+			if (!strncmp(*e, keep[i], strlen(keep[i])) && n < room - 1 &&
+			    may_keep(keep[i]))
 				envp[n++] = *e;
 	envp[n] = NULL;
 }
@@ -218,7 +228,8 @@ static void pick_environment(char **envp, size_t room)
 /** The path of the private daemon, for messages. */
 const char *tri_spawn_path(void)
 {
-	return child.paths[child.failed] ? child.paths[child.failed] : "the tricolord that was lent";
+	return child.paths[child.failed] ? child.paths[child.failed] :
+					   "the tricolord that was lent";
 }
 
 /* Move @fd out of the way of what the child arranges. */
@@ -282,8 +293,8 @@ static int make_stack(void)
 		spawn.middle = 0;
 	if (child.stack && !spawn.middle)
 		return 0;
-	child.stack = mmap(NULL, STACK_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1,
-			   0);
+	child.stack =
+		mmap(NULL, STACK_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (child.stack != MAP_FAILED)
 		return 0;
 	child.stack = NULL;
@@ -291,8 +302,9 @@ static int make_stack(void)
 }
 
 /*
- * Whether there is room.  Nobody is told when a program gives memory back, so it is looked at whenever the agent tries.
- * Not for ever: where there is swap, the kernel may make room that is not seen here.
+ * Whether there is room.  Nobody is told when a program gives memory back, so it is looked at
+ * whenever the agent tries.  Not for ever: where there is swap, the kernel may make room that is
+ * not seen here.
  */
 static bool has_room(void)
 {
@@ -374,8 +386,8 @@ static void find_pidfd(int sock)
 }
 
 /*
- * Until the daemon's program has been entered, or could not be, and the child in between goes on.  False: that takes
- * too long.
+ * Until the daemon's program has been entered, or could not be, and the child in between goes on.
+ * False: that takes too long.
  */
 static bool wait_for_start(void)
 {
@@ -392,26 +404,32 @@ static bool wait_for_start(void)
 }
 
 /**
- * Start a tricolord: one of ours if @own, else, or if there is none, @program, a descriptor (-1: none).  Returns a
- * socket to it, or a negative errno.  @say: a user should hear of a failure.  Agent only.
+ * Start a tricolord: one of ours if @own, else, or if there is none, @program, a descriptor (-1:
+ * none).  Returns a socket to it, or a negative errno.  @say: a user should hear of a failure.
+ * Agent only.
  */
 int tri_spawn(int program, bool own, bool say)
 {
 	int err;
 
 	if (tri_on_valgrind()) {
-		tri_complain(TRI_COMPLAINT_NO_COLLECTOR, say, "tricolor: no collector, and memory is not freed: "
-			     "valgrind can't start one; start a tricolord beside it, and set TRICOLOR_SOCKET to its "
-			     "socket");
+		tri_complain(
+			TRI_COMPLAINT_NO_COLLECTOR, say,
+			"tricolor: no collector, and memory is not freed: "
+			"valgrind can't start one; start a tricolord beside it, and set TRICOLOR_SOCKET to its "
+			"socket");
 		return -ENOTSUP;
 	}
 	if (!tri_may_spawn()) {
-		tri_complain(TRI_COMPLAINT_NO_COLLECTOR, say, "tricolor: no collector, and memory is not freed: there "
-			     "is none at %s, and TRICOLOR_DAEMON=off forbids to start one", tri_g.settings.socket);
+		tri_complain(TRI_COMPLAINT_NO_COLLECTOR, say,
+			     "tricolor: no collector, and memory is not freed: there "
+			     "is none at %s, and TRICOLOR_DAEMON=off forbids to start one",
+			     tri_g.settings.socket);
 		return -EPERM;
 	}
 	if (!spawn.under_way && !has_room()) {
-		tri_complain(TRI_COMPLAINT_NO_COLLECTOR, false, "tricolor: no collector, and memory is not freed: the "
+		tri_complain(TRI_COMPLAINT_NO_COLLECTOR, false,
+			     "tricolor: no collector, and memory is not freed: the "
 			     "memory limit of this control group leaves no room to start one");
 		return -ENOSPC;
 	}
@@ -419,13 +437,16 @@ int tri_spawn(int program, bool own, bool say)
 	/* While it starts. */
 	tri_uncollected_update();
 	if (err) {
-		tri_complain(TRI_COMPLAINT_NO_COLLECTOR, say, "tricolor: no collector, and memory is not "
-			     "freed: can't start a process: %s%s", strerror(-err), err == -EMFILE ?
-			     "; raise the limit of open files (ulimit -n)" : "");
+		tri_complain(TRI_COMPLAINT_NO_COLLECTOR, say,
+			     "tricolor: no collector, and memory is not "
+			     "freed: can't start a process: %s%s",
+			     strerror(-err),
+			     err == -EMFILE ? "; raise the limit of open files (ulimit -n)" : "");
 		return err;
 	}
 	if (!wait_for_start()) {
-		tri_complain(TRI_COMPLAINT_NO_COLLECTOR, say, "tricolor: no collector, and memory is not "
+		tri_complain(TRI_COMPLAINT_NO_COLLECTOR, say,
+			     "tricolor: no collector, and memory is not "
 			     "freed: %s does not start within %d s; does its file system answer?",
 			     tri_spawn_path(), START_MS / 1000);
 		return -EINPROGRESS;
@@ -433,9 +454,11 @@ int tri_spawn(int program, bool own, bool say)
 	started();
 	err = child.err;
 	if (err) {
-		tri_complain(TRI_COMPLAINT_NO_COLLECTOR, say, "tricolor: no collector, and memory is not "
-			     "freed: can't start %s: %s; set TRICOLOR_DAEMON to the path of tricolord",
-			     tri_spawn_path(), strerror(err));
+		tri_complain(
+			TRI_COMPLAINT_NO_COLLECTOR, say,
+			"tricolor: no collector, and memory is not "
+			"freed: can't start %s: %s; set TRICOLOR_DAEMON to the path of tricolord",
+			tri_spawn_path(), strerror(err));
 		close(spawn.sock);
 		return -err;
 	}

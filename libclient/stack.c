@@ -58,11 +58,14 @@ int tri_stack_check(void)
 {
 	tri_g.fake_stacks = __asan_get_current_fake_stack != NULL;
 	if (__splitstack_find)
-		return tri_fail(ENOTSUP, "tricolor: this program is built with -fsplit-stack, and its "
-				"stacks are lists of pieces that the collector can't follow: build it "
-				"without");
+		return tri_fail(
+			ENOTSUP,
+			"tricolor: this program is built with -fsplit-stack, and its "
+			"stacks are lists of pieces that the collector can't follow: build it "
+			"without");
 	if (__get_unsafe_stack_top)
-		return tri_fail(ENOTSUP, "tricolor: this program is built with -fsanitize=safe-stack, and "
+		return tri_fail(ENOTSUP,
+				"tricolor: this program is built with -fsanitize=safe-stack, and "
 				"its arrays are on a second stack where the collector does not "
 				"look: build it without");
 	return 0;
@@ -206,10 +209,14 @@ static bool around_arena(uintptr_t lo, uintptr_t hi)
 	return lo < base && hi > base;
 }
 
-/* From @page on up to @t's stack, of which nothing that low was seen so far, all is mapped, and none of it is arena. */
+/*
+ * From @page on up to @t's stack, of which nothing that low was seen so far, all is mapped, and
+ * none of it is arena.
+ */
 static bool goes_down_to(const struct tri_thread *t, uintptr_t page)
 {
-	return page >= t->stack_lo || (!around_arena(page, t->stack_lo) && mapped(page, t->stack_lo));
+	return page >= t->stack_lo ||
+	       (!around_arena(page, t->stack_lo) && mapped(page, t->stack_lo));
 }
 
 /*
@@ -217,9 +224,10 @@ static bool goes_down_to(const struct tri_thread *t, uintptr_t page)
  * below it without a gap: if that should be another one, it is scanned with this one, which is
  * more than enough.
  *
- * @sp is a stack pointer, or the end of the red zone below one, and nothing tells which.  So the stack goes down to
- * the page of @sp if that is mapped: what lies between @sp and the next page may be frames.  If it is not, that is
- * a red zone that nobody has written to, and the stack begins above it.
+ * @sp is a stack pointer, or the end of the red zone below one, and nothing tells which.  So the
+ * stack goes down to the page of @sp if that is mapped: what lies between @sp and the next page may
+ * be frames.  If it is not, that is a red zone that nobody has written to, and the stack begins
+ * above it.
  */
 bool tri_stack_is_own(struct tri_thread *t, uintptr_t sp)
 {
@@ -278,7 +286,8 @@ static void look_for_frames(const struct tri_thread *t, const unsigned char *pie
 		uintptr_t sp = word[rsp / 8];
 
 		if (word[offsetof(ucontext_t, uc_stack.ss_sp) / 8] != t->signal_lo ||
-		    word[offsetof(ucontext_t, uc_stack.ss_size) / 8] != t->signal_hi - t->signal_lo ||
+		    word[offsetof(ucontext_t, uc_stack.ss_size) / 8] !=
+			    t->signal_hi - t->signal_lo ||
 		    (sp >= t->signal_lo && sp < t->signal_hi))
 			continue;
 		/*
@@ -429,8 +438,10 @@ void tri_stack_complain(void)
 	if (bytes <= told_bytes)
 		return;
 	told_bytes = 2 * bytes;
-	tri_complain(TRI_COMPLAINT_STACKS, tri_g.settings.prints,
-		     "tricolor: a thread runs on a stack that is not registered, and %llu MiB above "
-		     "its stack pointer were scanned, up to a page that can't be read; "
-		     "tri_stack_register() says where a stack ends", (unsigned long long)(bytes >> 20));
+	tri_complain(
+		TRI_COMPLAINT_STACKS, tri_g.settings.prints,
+		"tricolor: a thread runs on a stack that is not registered, and %llu MiB above "
+		"its stack pointer were scanned, up to a page that can't be read; "
+		"tri_stack_register() says where a stack ends",
+		(unsigned long long)(bytes >> 20));
 }

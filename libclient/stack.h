@@ -21,7 +21,8 @@ struct tri_stack {
 	tri_au32 state;			/* who may do what; coroutine.c */
 	bool grows;			/* lo is the lowest that was seen */
 	uintptr_t lo, hi;
-	uintptr_t sp;			/* when nobody runs on it: what is above is used; 0: all of it may be */
+	uintptr_t sp;			/* when nobody runs on it: what is above is used; 0: all
+					 * of it may be */
 	uintptr_t regs[6];		/* of who left it */
 	void *fake_stack;		/* the address sanitizer's */
 	struct tri_thread *owner;	/* the thread that was started on it; NULL: registered */

@@ -6,8 +6,8 @@
  *					is a root, and so is what it returns until it is joined
  *	pthread_exit, _join, _detach	for that result
  *
- * All of these stand in front of the C library's, and have a second name, tri_pthread_create and so on, which
- * tricolor.h gives to them where the C library may come first.
+ * All of these stand in front of the C library's, and have a second name, tri_pthread_create and so
+ * on, which tricolor.h gives to them where the C library may come first.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -169,8 +169,8 @@ static int create(pthread_t *thread, const pthread_attr_t *attr, void *(*fn)(voi
 	return err;
 }
 
-TRI_EXPORT int tri_pthread_create(pthread_t *thread, const pthread_attr_t *attr, void *(*fn)(void *),
-				  void *arg)
+TRI_EXPORT int tri_pthread_create(pthread_t *thread, const pthread_attr_t *attr,
+				  void *(*fn)(void *), void *arg)
 {
 	return create(thread, attr, fn, arg);
 }

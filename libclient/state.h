@@ -4,14 +4,16 @@
  *
  * Who may touch what:
  *
- *	mutator	owns its struct tri_thread's caches while it holds its cache lock, or in the inline fast path, which
- *		the agent diverts (tls->caches = empty, then a fence) before it touches them
- *	agent	one helper thread a process.  It executes the collector's handshakes, and has a descriptor table of
- *		its own, so that the program can neither see nor close its descriptors
+ *	mutator	owns its struct tri_thread's caches while it holds its cache lock, or in the inline
+ *		fast path, which the agent diverts (tls->caches = empty, then a fence) before it
+ *		touches them
+ *	agent	one helper thread a process.  It executes the collector's handshakes, and has a
+ *		descriptor table of its own, so that the program can neither see nor close its
+ *		descriptors
  *
- * Lock order: tri_g.list_lock, then a thread's cache lock, then a central list's lock, then the page heap's lock.  A
- * thread never waits for list_lock while it is inside (see inside.h): the agent waits, with list_lock held, for threads
- * to come out.
+ * Lock order: tri_g.list_lock, then a thread's cache lock, then a central list's lock, then the
+ * page heap's lock.  A thread never waits for list_lock while it is inside (see inside.h): the
+ * agent waits, with list_lock held, for threads to come out.
  */
 #ifndef TRI_STATE_H
 #define TRI_STATE_H
@@ -30,7 +32,8 @@
 /* A phase of the cycle as a new thread adopts it.  Written by the agent under list_lock. */
 enum tri_phase {
 	TRI_PHASE_OFF,
-	TRI_PHASE_BARRIER,		/* barriers are going on; nothing may be allocated black yet */
+	TRI_PHASE_BARRIER,		/* barriers are going on; nothing may be allocated black
+					 * yet */
 	TRI_PHASE_BLACK,		/* every barrier is on; new objects are black */
 	TRI_PHASE_SCAN,			/* and all roots but stacks have been scanned */
 };
@@ -47,20 +50,25 @@ enum tri_state { TRI_STATE_NONE, TRI_STATE_STARTING, TRI_STATE_READY };
 struct tri_thread;
 
 /*
- * Lives as long as the process.  In the child of a fork() it is begun anew (tri_forked()), unless the child has a copy of
- * the heap.
+ * Lives as long as the process.  In the child of a fork() it is begun anew (tri_forked()), unless
+ * the child has a copy of the heap.
  */
 struct tri_global {
-	/* The heap.  Written by the thread that starts it and by the agent meanwhile, under init.c's start_lock. */
+	/*
+	 * The heap.  Written by the thread that starts it and by the agent meanwhile, under
+	 * init.c's start_lock.
+	 */
 	const tri_au32 *same;		/* reads 0 in a child of fork(): see unseen.c */
 	struct tri_view view;
 	tri_au32 state;			/* enum tri_state; written last, with release */
 	tri_au32 checks;		/* stores are noted: checker.h; the agent */
 	struct tri_settings settings;
 	struct tri_mapping mapping;
-	bool rseq, membarrier;		/* what this process can use; membarrier may be lost later, list_lock */
+	bool rseq, membarrier;		/* what this process can use; membarrier may be lost
+					 * later, list_lock */
 	bool fake_stacks;		/* the address sanitizer may have variables elsewhere */
-	tri_au64 unbounded_bytes;		/* most that was scanned of a stack without a known end; any thread */
+	tri_au64 unbounded_bytes;		/* most that was scanned of a stack without a
+						 * known end; any thread */
 	tri_au32 signals_refused;	/* rt_tgsigqueueinfo() was; any thread */
 	tri_au32 unseen_threads;	/* some are, or may be, made by others than our functions */
 	tri_au32 no_vm_read;		/* process_vm_readv() was refused; any thread */
@@ -74,7 +82,8 @@ struct tri_global {
 	tri_au32 threads_made;		/* that were ever in the list */
 	bool ended_raw;			/* the last one that left the list did not detach itself */
 	enum tri_phase phase;
-	bool diverted;			/* inline allocation leads into the library: H1 to H2, and H4 */
+	bool diverted;			/* inline allocation leads into the library: H1 to H2,
+					 * and H4 */
 	uint32_t gen;			/* completed cycles; new threads start with it */
 	uint32_t cycle;			/* the one that is marking: gen + 1 */
 	tri_au32 sweepable;		/* == gen once no thread uses a span of before */

@@ -2,20 +2,23 @@
 /*
  * steps.c - TRICOLOR_DEBUG=gc=N: the program and its cycles take turns
  *
- *  1. All allocations and stores come into the library, as they do where there are no restartable sequences, and
- *     are counted.
- *  2. After every Nth one its thread waits for one more handshake of a cycle (a step) to be over, and asks for a
- *     cycle if none is on.
- *  3. The agent executes a handshake when a thread waits so, or waits for a whole cycle.  Until then it lets the
- *     collector wait: the program has its turn.  It does so for HOLD_NS at most, as a program may do neither for hours.
+ *  1. All allocations and stores come into the library, as they do where there are no restartable
+ *     sequences, and are counted.
+ *  2. After every Nth one its thread waits for one more handshake of a cycle (a step) to be over,
+ *     and asks for a cycle if none is on.
+ *  3. The agent executes a handshake when a thread waits so, or waits for a whole cycle.  Until
+ *     then it lets the collector wait: the program has its turn.  It does so for HOLD_NS at most,
+ *     as a program may do neither for hours.
  *
- * So there are N operations from one handshake to the next, unless they take longer than that, and in the loop of a
- * small test each of them meets what comes after each: after H1 marking with its barrier on, after H3 marking that
- * goes on or has ended, after H4 the sweep of what it has just dropped.
+ * So there are N operations from one handshake to the next, unless they take longer than that, and
+ * in the loop of a small test each of them meets what comes after each: after H1 marking with its
+ * barrier on, after H3 marking that goes on or has ended, after H4 the sweep of what it has just
+ * dropped.
  *
- * A thread waits outside and without a lock, as in tri_gc().  So who is inside still, or has list_lock, does not
- * wait: an allocation in an allocation, a handler that interrupted the library, a handler of fork().  Nor does a
- * thread without a record.  A wait that fails, as there is no collector, is none: agent.c has said why.
+ * A thread waits outside and without a lock, as in tri_gc().  So who is inside still, or has
+ * list_lock, does not wait: an allocation in an allocation, a handler that interrupted the library,
+ * a handler of fork().  Nor does a thread without a record.  A wait that fails, as there is no
+ * collector, is none: agent.c has said why.
  */
 #include "../core/heap/layout.h"
 #include "../core/system/futex.h"
@@ -28,8 +31,10 @@
 #define HOLD_NS 100000000ull
 
 static tri_au32 operations;
-static tri_au32 wanted;			/* the step that a thread waits for; earlier ones are wanted too */
-static tri_au32 whole;			/* threads that wait for whole cycles; one that a jump took out stays */
+static tri_au32 wanted;			/* the step that a thread waits for; earlier ones are
+					 * wanted too */
+static tri_au32 whole;			/* threads that wait for whole cycles; one that a jump
+					 * took out stays */
 static tri_au32 turns;			/* futex: one of these has changed */
 
 static void turn(void)
@@ -100,8 +105,9 @@ bool tri_step_is_due(struct tri_thread *t, uint32_t *step)
 	if ((atomic_fetch_add(&operations, 1) + 1) % tri_g.settings.gc_every)
 		return false;
 	/*
-	 * Acquire: pairs with the increment in tri_step_done(), which comes after the end of a cycle.  So a cycle that is
-	 * on here has a step to come, and if none is on, the one that is asked for has.
+	 * Acquire: pairs with the increment in tri_step_done(), which comes after the end of a
+	 * cycle.  So a cycle that is on here has a step to come, and if none is on, the one that is
+	 * asked for has.
 	 */
 	seen = tri_read_acquire(&tri_g.steps);
 	if (__atomic_load_n(&tri_g.phase, __ATOMIC_RELAXED) == TRI_PHASE_OFF)

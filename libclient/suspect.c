@@ -2,19 +2,21 @@
 /*
  * suspect.c - from words that changed without a note to sites that are reported; agent
  *
- *  1. Each suspect word is at a place: a global, an offset in objects of one class and kind, or a large object.
- *  2. From one pass to the next the words of some places are watched: where it was, the word behind that, or in an
- *     object that is yet to be made.
- *  3. A watched word that is suspect again was stored to by those whom the samples name, and by nobody else: the last
- *     of them has stored what is there, and, if that is no pointer, the first one has overwritten what was.
- *     That instruction is a site.
- *  4. How a place is watched is changed by what is known only: it was suspect while it was watched, and no watch told by
- *     whom.  Passes in which it was not suspect say nothing of that.  So it does not matter how often it is stored to, nor
- *     how many passes lie between two of its stores.
- *     A watch that goes on is not touched by a pass: between the read of a word and the watch that comes after it there
- *     may be a store each time.
- *  5. It is watched for @stint passes after it was suspect.  If it was not again in these, there will be twice as many
- *     the next time: a place that is stored to in each Nth pass is watched for N passes in the end.
+ *  1. Each suspect word is at a place: a global, an offset in objects of one class and kind, or a
+ *     large object.
+ *  2. From one pass to the next the words of some places are watched: where it was, the word behind
+ *     that, or in an object that is yet to be made.
+ *  3. A watched word that is suspect again was stored to by those whom the samples name, and by
+ *     nobody else: the last of them has stored what is there, and, if that is no pointer, the first
+ *     one has overwritten what was.  That instruction is a site.
+ *  4. How a place is watched is changed by what is known only: it was suspect while it was watched,
+ *     and no watch told by whom.  Passes in which it was not suspect say nothing of that.  So it
+ *     does not matter how often it is stored to, nor how many passes lie between two of its stores.
+ *     A watch that goes on is not touched by a pass: between the read of a word and the watch that
+ *     comes after it there may be a store each time.
+ *  5. It is watched for @stint passes after it was suspect.  If it was not again in these, there
+ *     will be twice as many the next time: a place that is stored to in each Nth pass is watched
+ *     for N passes in the end.
  *  6. A place for which no instruction is found is a site itself; until one is found after all.
  */
 #include <errno.h>
@@ -33,7 +35,8 @@
 #define PLACES 4096u			/* of each; later ones are counted as the last */
 #define SITES 4096u
 #define SLOTS (4 * PLACES)		/* of a table that leads to them */
-#define PATIENCE 16			/* times that no watch told who it was, before that is reported */
+#define PATIENCE 16			/* times that no watch told who it was, before that is
+					 * reported */
 #define STINT 32u			/* passes that a place is watched for, at first */
 #define STINT_MOST (1u << 30)
 #define REST_MOST 1024		/* passes in which one whose instruction is known is left alone */
@@ -51,20 +54,25 @@ struct place {
 	uintptr_t highest;		/* address that was suspect */
 	uint64_t pending;		/* suspects that no site has yet */
 	uint64_t turns;			/* passes that it was watched for */
-	uint32_t stint, left;		/* those that it is to be watched for after it was suspect, and from now on */
+	uint32_t stint, left;		/* those that it is to be watched for after it was
+					 * suspect, and from now on */
 	bool in_vain;			/* it was not suspect again in one */
-	uint32_t missed;		/* times that it was suspect while it was watched, and no watch told by whom */
+	uint32_t missed;		/* times that it was suspect while it was watched, and no
+					 * watch told by whom */
 	uint32_t elsewhere;		/* of these, what was suspect was not what was watched */
 	enum told told;			/* the last time that it was watched */
-	uint64_t seen, chosen;		/* the last pass in which it was suspect, was chosen to be watched */
+	uint64_t seen, chosen;		/* the last pass in which it was suspect, was chosen to
+					 * be watched */
 	uint64_t known;			/* the last pass in which a watch told by whom */
 	size_t site;			/* + 1; 0: none yet */
 	bool is_bare;			/* the site is the place itself: no instruction is known */
-	uintptr_t first;		/* the address that was suspect first; of words that are places of their own, too */
+	uintptr_t first;		/* the address that was suspect first; of words that are
+					 * places of their own, too */
 	bool differs;			/* others were, later */
 	bool is_told;			/* it was reported that it is suspect */
 	uint64_t counted;		/* suspects that the bare site has from here */
-	uint64_t rest, rests_until;	/* an instruction is known, and another one is not looked for before that pass */
+	uint64_t rest, rests_until;	/* an instruction is known, and another one is not looked
+					 * for before that pass */
 };
 
 struct table {
@@ -107,7 +115,10 @@ static uint32_t *find(struct table *t, uint64_t key, bool may_make)
 	return &t->index[i];
 }
 
-/* What it is in common with others: a word that is stored to once is watched in the next object like its own. */
+/*
+ * What it is in common with others: a word that is stored to once is watched in the next object
+ * like its own.
+ */
 static uint64_t common_key(const struct tri_suspect *s)
 {
 	if (s->where != TRI_WHERE_HEAP)
@@ -140,8 +151,8 @@ static struct place *common_place(const struct tri_suspect *s)
 }
 
 /*
- * A word that held a pointer is one that is stored to again, mostly, and many instructions store to words of one offset.
- * So it is a place of its own, while there is room.
+ * A word that held a pointer is one that is stored to again, mostly, and many instructions store to
+ * words of one offset.  So it is a place of its own, while there is room.
  */
 static struct place *place_of(const struct tri_suspect *s)
 {
@@ -172,7 +183,10 @@ static size_t new_site(void)
 	return nsites < SITES ? nsites++ : SITES - 1;
 }
 
-/* What waits is @site's.  So is what the place's own site has from here, if it gave way to one with an instruction. */
+/*
+ * What waits is @site's.  So is what the place's own site has from here, if it gave way to one with
+ * an instruction.
+ */
 static void count_for(struct place *p, size_t site)
 {
 	size_t bare = p->site - 1;
@@ -204,7 +218,10 @@ static void count_for_itself(struct place *p, const char *why)
 	tri_check_found();
 }
 
-/* Of a word that was stored to, over a pointer and not, by what is one instruction as far as is known. */
+/*
+ * Of a word that was stored to, over a pointer and not, by what is one instruction as far as is
+ * known.
+ */
 static void count_common(const struct tri_suspect *s, size_t site)
 {
 	struct place *common = common_place(s);
@@ -222,7 +239,10 @@ static void found(struct place *p, const struct tri_suspect *s, const struct tri
 	size_t site = entry && *entry ? *entry - 1 : new_site();
 	bool is_new = !entry || !*entry;
 
-	/* Its word may be stored to at each turn of a loop, and each time costs a microsecond or two. */
+	/*
+	 * Its word may be stored to at each turn of a loop, and each time costs a microsecond or
+	 * two.
+	 */
 	p->rest = !p->rest ? 1 : p->rest < REST_MOST ? p->rest * 2 : p->rest;
 	p->rests_until = pass + p->rest;
 	p->known = pass;
@@ -259,7 +279,8 @@ static enum told attribute(struct place *p, const struct tri_suspect *s)
 	for (i = 0; i < nwatches; i++) {
 		struct tri_watch *w = &all->watch[i];
 
-		if (w->at != s->at || w->was != s->was || !w->looked_ns || !w->is_readable || w->now == w->was)
+		if (w->at != s->at || w->was != s->was || !w->looked_ns || !w->is_readable ||
+		    w->now == w->was)
 			continue;
 		if (tri_check_is_object(w->now) ? tri_watch_last(w, &all->hit) :
 		    tri_check_is_object(w->was) && tri_watch_first(w, &all->hit)) {
@@ -312,7 +333,10 @@ static const char *why_not(const struct place *p, const char *over)
 	return over ? over : "it was not stored to again while it was watched";
 }
 
-/* Whether the word that is all of @p is a place of its own meanwhile, of which more may come to be known. */
+/*
+ * Whether the word that is all of @p is a place of its own meanwhile, of which more may come to be
+ * known.
+ */
 static bool is_waited_for(const struct place *p)
 {
 	uint32_t *entry = p->differs ? NULL : find(&all->places_by_key, p->first, false);
@@ -324,7 +348,8 @@ static void give_up_waiting(struct place *p, const char *over)
 {
 	struct place *common;
 
-	if (!p->pending || !(over || *tri_watch_why() || p->missed > PATIENCE || (p->in_vain && !is_waited_for(p))))
+	if (!p->pending || !(over || *tri_watch_why() || p->missed > PATIENCE ||
+			     (p->in_vain && !is_waited_for(p))))
 		return;
 	/* One word is not worth a report of its own. */
 	common = common_place(&p->latest);
@@ -348,7 +373,10 @@ static void give_up_all(const char *over)
 {
 	size_t i;
 
-	/* From the last one on: what words have in common is a place that came later, if it came by this. */
+	/*
+	 * From the last one on: what words have in common is a place that came later, if it came by
+	 * this.
+	 */
 	for (i = nplaces; i--;)
 		give_up_waiting(&all->place[i], over);
 	for (i = 0; i < nplaces; i++)
@@ -365,7 +393,8 @@ static bool stays(const struct tri_suspect *s, uintptr_t at)
 	if (s->where != TRI_WHERE_HEAP)
 		return true;
 	return at < s->object + s->object_bytes && tri_resolve(v, offset, &o) &&
-	       tri_bit(v->marks[tri_g.gen & 1], o.page, o.index) && tri_bit(v->marks[~tri_g.gen & 1], o.page, o.index);
+	       tri_bit(v->marks[tri_g.gen & 1], o.page, o.index) &&
+	       tri_bit(v->marks[~tri_g.gen & 1], o.page, o.index);
 }
 
 /* How many there are, which may be more than there is room for. */
@@ -403,7 +432,8 @@ static enum aim aim_of(const struct place *p)
 
 	if (p->latest.where != TRI_WHERE_HEAP)
 		return AT_SLOT;
-	return aim == AT_NEXT_OBJECT && tri_classes[p->latest.span_class].large ? AT_NEXT_WORD : aim;
+	return aim == AT_NEXT_OBJECT && tri_classes[p->latest.span_class].large ? AT_NEXT_WORD :
+										  aim;
 }
 
 /* The word to be watched; 0: there is none yet. */
@@ -425,8 +455,9 @@ static uintptr_t aim_at(size_t place)
 }
 
 /*
- * Who comes first.  Those that are new are watched for some passes each.  One that is watched stays that until it has
- * been suspect, or its passes are over: taking turns with others in each pass it might miss its own.
+ * Who comes first.  Those that are new are watched for some passes each.  One that is watched stays
+ * that until it has been suspect, or its passes are over: taking turns with others in each pass it
+ * might miss its own.
  */
 static uint64_t rank(const struct place *p)
 {
@@ -494,7 +525,10 @@ static void watch_some(uint64_t pass_ns, bool none)
 			watch(at[i], tri_shadow_get(at[i]), tids, n, false);
 }
 
-/* The slots that @t will hand out next for what is wanted.  Its cache lock is held: it hands out none. */
+/*
+ * The slots that @t will hand out next for what is wanted.  Its cache lock is held: it hands out
+ * none.
+ */
 static void watch_next_objects(struct tri_thread *t)
 {
 	const struct tri_suspect *s;
@@ -509,7 +543,10 @@ static void watch_next_objects(struct tri_thread *t)
 	}
 }
 
-/** Barriers are off again, and all windows given back: those that are opened now stay until the next pass. */
+/**
+ * Barriers are off again, and all windows given back: those that are opened now stay until the next
+ * pass.
+ */
 void tri_suspects_aim(void)
 {
 	struct tri_thread *held[WATCHED], *t;
@@ -551,7 +588,10 @@ static void sum_up(void)
 	uint64_t stores = 0;
 	size_t i, n = 0;
 
-	/* A site that has none is one whose instruction is that of another site, as came to be known. */
+	/*
+	 * A site that has none is one whose instruction is that of another site, as came to be
+	 * known.
+	 */
 	for (i = 0; i < nsites; i++) {
 		if (!all->count[i])
 			continue;
@@ -588,8 +628,8 @@ void tri_suspects_add(const struct tri_suspect *s, size_t n)
 }
 
 /**
- * There are no more.  None was read before @pass_ns, nor before all that has a note of the last epoch was stored.  @last:
- * there is no other pass.
+ * There are no more.  None was read before @pass_ns, nor before all that has a note of the last
+ * epoch was stored.  @last: there is no other pass.
  */
 void tri_suspects_take(uint64_t pass_ns, bool last)
 {
@@ -602,7 +642,9 @@ void tri_suspects_take(uint64_t pass_ns, bool last)
 	pthread_mutex_lock(&tri_g.list_lock);
 	tri_watches_start(all->watch, nwatches);
 	pthread_mutex_unlock(&tri_g.list_lock);
-	give_up_all(last ? "the program ended before it was seen to be stored to again: let it run for longer" : NULL);
+	give_up_all(
+		last ? "the program ended before it was seen to be stored to again: let it run for longer" :
+		       NULL);
 	if (last)
 		sum_up();
 }

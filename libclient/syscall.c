@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
- * syscall.c - syscall(3), which leaves the number of the call where restart.c finds it: in the red zone
+ * syscall.c - syscall(3), which leaves the number of the call where restart.c finds it: in the red
+ * zone
  *
  * It stands in front of the C library's.  The library calls it too, and depends on nothing by that.
  */

@@ -2,26 +2,27 @@
 /*
  * tasks.c - no thread of the process goes unscanned, whoever made it
  *
- * A thread that has never called the library is not attached: one that was made by a pthread_create()
- * which is not ours, or by clone().  It may hold pointers all the same, which it has loaded.  So when all
- * attached threads are scanned, the agent looks for others:
+ * A thread that has never called the library is not attached: one that was made by a
+ * pthread_create() which is not ours, or by clone().  It may hold pointers all the same, which it
+ * has loaded.  So when all attached threads are scanned, the agent looks for others:
  *
  *  1. It compares the number of threads that the kernel counts, which is the link count of
- *     /proc/self/task, with those that it knows to be alive.  Mostly they are equal, and that is all.
+ *     /proc/self/task, with those that it knows to be alive.  Mostly they are equal, and that is
+ *     all.
  *  2. If not, it lists the folder, and sends the handshake signal, with the address of a struct
  *     visit, to each thread that is not attached and was not visited in this cycle.
- *  3. The handler says where the thread's registers and stack are, and waits.  The agent scans them, and
- *     lets the thread go on.
+ *  3. The handler says where the thread's registers and stack are, and waits.  The agent scans
+ *     them, and lets the thread go on.
  *  4. From 1 again, until there is none.
  *
- * Why that is enough is in design/guest.md.  A thread ID is not used again before all others have been, so
- * that in one cycle it stands for one thread.  If new threads come as fast as they are visited, all
- * threads are held (@hold): attached ones by the caller, others in their visit.  Then no new ones come but
- * from those that are not found yet.
+ * Why that is enough is in design/guest.md.  A thread ID is not used again before all others have
+ * been, so that in one cycle it stands for one thread.  If new threads come as fast as they are
+ * visited, all threads are held (@hold): attached ones by the caller, others in their visit.  Then
+ * no new ones come but from those that are not found yet.
  *
- * The C library has threads of its own, for timers and message queues with SIGEV_THREAD and for asynchronous
- * transfers and look-ups.  They block all signals and run none of the program's functions: what is found on
- * their stacks from outside is enough (closed_thread()).
+ * The C library has threads of its own, for timers and message queues with SIGEV_THREAD and for
+ * asynchronous transfers and look-ups.  They block all signals and run none of the program's
+ * functions: what is found on their stacks from outside is enough (closed_thread()).
  *
  * The handler of a visit calls nothing (but the address sanitizer, where that is), and writes to no
  * thread-local variable: a thread made by clone() without CLONE_SETTLS shares those of its maker.
@@ -67,11 +68,12 @@
 #define CLOSED 16u			/* threads of the C library's that are remembered */
 #define STACK_BYTES (16ul << 20)	/* that are searched for a thread's descriptor */
 #define PIDFD_THREAD O_EXCL		/* of Linux 6.9; older headers have no name for it */
-#define LIMIT_NS 10000000000ull		/* for one cycle; a thread that has not answered by then does not */
+#define LIMIT_NS 10000000000ull		/* for one cycle; a thread that has not answered by then
+					 * does not */
 
 /*
- * A visit's state; the upper half is the thread's ID, so that a signal that comes late is nobody's.  From
- * ASKED to WAITING by the thread, all else by the agent.
+ * A visit's state; the upper half is the thread's ID, so that a signal that comes late is nobody's.
+ * From ASKED to WAITING by the thread, all else by the agent.
  */
 enum { VISIT_ASKED = 1, VISIT_TAKEN, VISIT_WAITING, VISIT_OVER };
 
@@ -79,7 +81,8 @@ struct visit {
 	tri_au64 state;			/* lower half: a futex */
 	/* The thread, before VISIT_WAITING. */
 	bool stranger;			/* not begun by a function of ours */
-	bool attaching;			/* it may have list_lock, and scans itself when it is attached */
+	bool attaching;			/* it may have list_lock, and scans itself when it is
+					 * attached */
 	struct timespec began;
 	uintptr_t sp, frame, frame_end, thread_pointer, signal_lo, signal_hi;
 	void *fake_stack;
@@ -140,8 +143,9 @@ static long raw(long number, void *a, long b, long c)
 }
 
 /*
- * Handler.  True if the signal was for a visit.  @frame … @frame_end has the registers.  The thread may be
- * one without thread-local variables of its own, and may have attached itself since it was asked.
+ * Handler.  True if the signal was for a visit.  @frame … @frame_end has the registers.  The thread
+ * may be one without thread-local variables of its own, and may have attached itself since it was
+ * asked.
  */
 bool tri_visit(const siginfo_t *info, const ucontext_t *uc, uintptr_t sp, uintptr_t frame_end)
 {
@@ -180,8 +184,8 @@ bool tri_visit(const siginfo_t *info, const ucontext_t *uc, uintptr_t sp, uintpt
 /* ------------------------------------------------------------------------------------------ */
 
 /*
- * The kernel does not tell which threads there are, or no longer: a sandbox may deny it at any time.  What is left are
- * those that we have seen begin, or that have called the library.
+ * The kernel does not tell which threads there are, or no longer: a sandbox may deny it at any
+ * time.  What is left are those that we have seen begin, or that have called the library.
  */
 static void no_folder(void)
 {
@@ -219,8 +223,8 @@ static void *more_memory(void *old, size_t *bytes, size_t want)
 }
 
 /*
- * Every thread that there was when @tasks were counted, into @list.  0, -EAGAIN if some may be missing, or what else
- * stands in the way.
+ * Every thread that there was when @tasks were counted, into @list.  0, -EAGAIN if some may be
+ * missing, or what else stands in the way.
  */
 static int list_tasks(size_t tasks)
 {
@@ -240,15 +244,18 @@ static int list_tasks(size_t tasks)
 		return got ? -errno : -ENOENT;
 	list.tid = (pid_t *)list.text;
 	list.n = 0;
-	/* In place: a number is shorter than the entry that it is read from, and lies before its length. */
+	/*
+	 * In place: a number is shorter than the entry that it is read from, and lies before its
+	 * length.
+	 */
 	for (at = 0; at < got; at += d->d_reclen) {
 		d = (struct dirent64 *)(list.text + at);
 		if (d->d_name[0] != '.')
 			list.tid[list.n++] = (pid_t)atoi(d->d_name);
 	}
 	/*
-	 * The kernel goes from thread to thread, and stops at one that has just ended.  New ones come at the
-	 * end: so if some are missing there are fewer than before.
+	 * The kernel goes from thread to thread, and stops at one that has just ended.  New ones
+	 * come at the end: so if some are missing there are fewer than before.
 	 */
 	return (size_t)got < list.room - 512 && list.n >= tasks ? 0 : -EAGAIN;
 }
@@ -272,8 +279,9 @@ static bool main_is_over(void)
 }
 
 /*
- * Threads of this library, to be asked for after a count.  The first three do not end before the process, and the
- * first two are there before any cycle.  The last one the agent has begun: what is there still was there at the count.
+ * Threads of this library, to be asked for after a count.  The first three do not end before the
+ * process, and the first two are there before any cycle.  The last one the agent has begun: what is
+ * there still was there at the count.
  */
 static size_t own_threads(void)
 {
@@ -286,7 +294,10 @@ static bool is_own(pid_t tid)
 	       tid == tri_dial_thread();
 }
 
-/* list_lock.  Whether no more threads are counted than are known to be alive since before the count. */
+/*
+ * list_lock.  Whether no more threads are counted than are known to be alive since before the
+ * count.
+ */
 static bool none_unknown(size_t tasks)
 {
 	pid_t pressure = tri_pressure_thread();
@@ -330,8 +341,8 @@ static bool collect_known(void)
 }
 
 /*
- * Look for threads that are neither attached nor visited.  Returns how many there are, with their IDs in
- * @list; or -EAGAIN if it has to be done again; or what else stands in the way.
+ * Look for threads that are neither attached nor visited.  Returns how many there are, with their
+ * IDs in @list; or -EAGAIN if it has to be done again; or what else stands in the way.
  */
 static int look(void)
 {
@@ -349,7 +360,10 @@ static int look(void)
 	err = tasks ? list_tasks(tasks) : -EPERM;
 	if (err)
 		return err;
-	/* A thread that has attached since it was listed is known, and one that has ended needs nothing. */
+	/*
+	 * A thread that has attached since it was listed is known, and one that has ended needs
+	 * nothing.
+	 */
 	pthread_mutex_lock(&tri_g.list_lock);
 	tri_threads_reap();
 	ok = collect_known();
@@ -363,7 +377,10 @@ static int look(void)
 	return (int)n;
 }
 
-/* Whether a thread that does not answer has ended, and is only still listed; with which exit status then. */
+/*
+ * Whether a thread that does not answer has ended, and is only still listed; with which exit status
+ * then.
+ */
 static bool has_ended(pid_t tid, int *status)
 {
 	char path[32], line[512], *p, *last;
@@ -446,8 +463,8 @@ static bool returns_elsewhere(uintptr_t word, const struct link_map *own)
 }
 
 /*
- * The descriptor of the thread whose stack pointer is @sp, if from there on nothing returns to anything but the C
- * library, which it began in as well; 0: it is another one's, or can't be known.
+ * The descriptor of the thread whose stack pointer is @sp, if from there on nothing returns to
+ * anything but the C library, which it began in as well; 0: it is another one's, or can't be known.
  */
 static uintptr_t closed_descriptor(pid_t tid, uintptr_t sp)
 {
@@ -518,8 +535,8 @@ static bool was_closed(pid_t tid)
 }
 
 /*
- * Whether the thread whose descriptor is @self was begun by a function of ours, and has not come that far; false as well
- * where the C library does not tell.
+ * Whether the thread whose descriptor is @self was begun by a function of ours, and has not come
+ * that far; false as well where the C library does not tell.
  */
 static bool is_beginning(uintptr_t self)
 {
@@ -571,7 +588,10 @@ static void scan_visited(struct visit *v, bool hold)
 	visitor->signal_hi = v->signal_hi;
 	tri_stack_find(visitor, (pthread_t)v->thread_pointer, true);
 	tri_scan_stack(visitor, tri_g.agent, v->sp, false);
-	/* Who may have list_lock, which we want, is not held; he is on his way to be attached. */
+	/*
+	 * A thread that attaches may have list_lock: it is not held, and scans itself once
+	 * attached.
+	 */
 	v->scanned = !hold || !v->attaching;
 	if (!v->attaching)
 		last_seen = tid_of(v);
@@ -678,8 +698,8 @@ static void give_up(void)
 }
 
 /*
- * Scan every thread that is not attached.  False: new ones come too fast, and the caller must hold the attached
- * ones and try again with @hold; then it calls tri_tasks_release().
+ * Scan every thread that is not attached.  False: new ones come too fast, and the caller must hold
+ * the attached ones and try again with @hold; then it calls tri_tasks_release().
  */
 bool tri_tasks_scan(bool hold)
 {
@@ -733,7 +753,10 @@ void tri_tasks_open(void)
 	visits = mmap(NULL, VISITS * sizeof(*visits), PROT_READ | PROT_WRITE,
 		      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	visitor = tri_thread_new();
-	/* Whether the link count is what Linux makes it: nothing ends or begins for two looks in a row. */
+	/*
+	 * Whether the link count is what Linux makes it: nothing ends or begins for two looks in a
+	 * row.
+	 */
 	for (tries = 0; tries < 100 && !counts; tries++) {
 		tasks = count_tasks();
 		counts = tasks && !list_tasks(tasks) && list.n == tasks && count_tasks() == tasks;
@@ -744,7 +767,9 @@ void tri_tasks_open(void)
 	}
 }
 
-/* Agent.  Whether no thread of the program is left; none is attached.  @status: the main thread's. */
+/*
+ * Agent.  Whether no thread of the program is left; none is attached.  @status: the main thread's.
+ */
 bool tri_tasks_are_ours(int *status)
 {
 	size_t tasks = folder < 0 ? 0 : count_tasks();
@@ -758,8 +783,8 @@ bool tri_tasks_are_ours(int *status)
 }
 
 /*
- * Agent.  A pidfd of any thread of the program but the main one, which tells when that thread has ended; -1: there is
- * none, or the kernel has no such thing, or a sandbox denies it.
+ * Agent.  A pidfd of any thread of the program but the main one, which tells when that thread has
+ * ended; -1: there is none, or the kernel has no such thing, or a sandbox denies it.
  */
 int tri_tasks_open_other(void)
 {

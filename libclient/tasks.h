@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* tasks.h - threads that have not attached, as /proc shows them: see tasks.c; tri_visit() runs in the handler */
+/*
+ * tasks.h - threads that have not attached, as /proc shows them: see tasks.c; tri_visit() runs in
+ * the handler
+ */
 #ifndef TRI_TASKS_H
 #define TRI_TASKS_H
 

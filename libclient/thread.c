@@ -67,9 +67,9 @@ static void make_key(void)
 }
 
 /*
- * Have thread_ends() called at this thread's end: by a key, or, in a program that has used up all keys
- * before it loaded this library, as a destructor of thread-local data.  False if that can't be done, or has
- * been: the destructors that run after ours may attach the thread again.
+ * Have thread_ends() called at this thread's end: by a key, or, in a program that has used up all
+ * keys before it loaded this library, as a destructor of thread-local data.  False if that can't be
+ * done, or has been: the destructors that run after ours may attach the thread again.
  */
 static bool watch_end(struct tri_thread *t)
 {
@@ -119,7 +119,8 @@ struct tri_thread *tri_thread_new(void)
 		visits = tri_read(&t->visits);
 		memset(t, 0, offsetof(struct tri_thread, copy));
 	} else {
-		t = mmap(NULL, sizeof(*t), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+		t = mmap(NULL, sizeof(*t), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1,
+			 0);
 		if (t == MAP_FAILED)
 			return NULL;
 		tri_unseen_wipe(t, true);
@@ -147,8 +148,9 @@ static void adopt_phase(struct tri_thread *t)
 /*
  * list_lock.  The thread with @tls is in the list from here on.  The agent writes to @tls while the
  * thread is alive, which is a test and a store.  So as not to depend on their being faster than a
- * thread's end, a thread whose end we may not see coming has the agent write to a copy, and goes on with
- * what a thread has that is not attached: each of its allocations and stores comes into the library.
+ * thread's end, a thread whose end we may not see coming has the agent write to a copy, and goes on
+ * with what a thread has that is not attached: each of its allocations and stores comes into the
+ * library.
  */
 static void link_thread(struct tri_thread *t, struct tri__tls *tls, bool inlined)
 {
@@ -193,7 +195,8 @@ static void unblock_signal(void)
 
 static uint64_t *rseq_word(void)
 {
-	return __rseq_size ? (uint64_t *)((char *)__builtin_thread_pointer() + __rseq_offset + 8) : NULL;
+	return __rseq_size ? (uint64_t *)((char *)__builtin_thread_pointer() + __rseq_offset + 8) :
+			     NULL;
 }
 
 static void forget(struct tri_thread *t)
@@ -216,8 +219,10 @@ static int attach(void)
 	t = new_with_slot();
 	if (!t) {
 		tri_between = false;
-		return tri_fail(EAGAIN, "tricolor: no slot for another thread: %u are attached; fewer "
-				"threads, or tri_thread_detach() in those that need no heap", TRI_SLOTS);
+		return tri_fail(EAGAIN,
+				"tricolor: no slot for another thread: %u are attached; fewer "
+				"threads, or tri_thread_detach() in those that need no heap",
+				TRI_SLOTS);
 	}
 	t->tid = gettid();
 	t->rseq_cs = rseq_word();
@@ -244,8 +249,8 @@ static int attach(void)
 }
 
 /*
- * The main thread, when another one starts the heap: it may hold pointers that it loads from globals
- * without ever calling the library.
+ * The main thread, when another one starts the heap: it may hold pointers that it loads from
+ * globals without ever calling the library.
  */
 __attribute__((constructor)) static void remember_main(void)
 {
@@ -280,8 +285,9 @@ void tri_main_thread_attach(void)
 }
 
 /*
- * What a function does first that needs the heap: whoever calls it may hold objects from now on without
- * ever calling another.  No slot left is no failure of such a function; tasks.c finds the thread.
+ * What a function does first that needs the heap: whoever calls it may hold objects from now on
+ * without ever calling another.  No slot left is no failure of such a function; tasks.c finds the
+ * thread.
  */
 int tri_start_attached(const struct tri_options *opts)
 {
@@ -334,8 +340,9 @@ TRI_EXPORT int tri_thread_attach(void)
 }
 
 /**
- * list_lock, for a thread that is in the list and stays there (NULL: one that has no record).  It answers nobody
- * meanwhile: the agent may have asked it to stop, and wants that lock itself before it lets go of who has stopped.
+ * list_lock, for a thread that is in the list and stays there (NULL: one that has no record).  It
+ * answers nobody meanwhile: the agent may have asked it to stop, and wants that lock itself before
+ * it lets go of who has stopped.
  */
 void tri_list_lock(struct tri_thread *self)
 {
@@ -358,7 +365,10 @@ void tri_list_unlock(struct tri_thread *self)
 void tri_thread_remove(struct tri_thread *t)
 {
 	tri_g.ended_raw = tri_thread_over(t);
-	/* One that ended inside left its spans as they were in the middle of something: nobody has them. */
+	/*
+	 * One that ended inside left its spans as they were in the middle of something: nobody has
+	 * them.
+	 */
 	if (!(tri_thread_over(t) && (tri_read(&t->visits) & 1))) {
 		tri_lock(&t->cache_lock);
 		tri_cache_flush(t, tri_read(&tri_g.sweepable) == t->gen);
@@ -476,11 +486,16 @@ void tri_threads_forked(struct tri_thread *self)
 	tri_write(&self->pending, 0);
 	tri_write(&self->scanned_cycle, 0);
 	tri_write(&self->stopped, 0);
-	/* A region of its is over, and one that a handler has interrupted as it began begins again. */
+	/*
+	 * A region of its is over, and one that a handler has interrupted as it began begins again.
+	 */
 	tri_write(&self->blocked, tri_next_region(tri_read(&self->blocked)));
 	slots_used[self->slot_index / 64] |= 1ull << (self->slot_index & 63);
 	tri_write(&tri_g.view.ctl->slots_top, self->slot_index + 1);
-	/* A handler that interrupted the library may have forked: it goes on with the buffer that it has. */
+	/*
+	 * A handler that interrupted the library may have forked: it goes on with the buffer that
+	 * it has.
+	 */
 	if (self->depth <= 1)
 		self->buffer = 0;
 	if (self->buffer) {

@@ -2,70 +2,73 @@
 /*
  * throttle.c - threads are held back before the heap is at the kernel's limit
  *
- * Where a control group has a limit, the kernel kills whom it likes when that is reached.  The collector
- * keeps the heap below nine tenths of it; but a collector gets only the CPU time that the system gives it,
- * and is not there yet when a program begins.  So this needs no collector:
+ * Where a control group has a limit, the kernel kills whom it likes when that is reached.  The
+ * collector keeps the heap below nine tenths of it; but a collector gets only the CPU time that the
+ * system gives it, and is not there yet when a program begins.  So this needs no collector:
  *
- *  1. The agent looks at the process's groups: what each may still take, file cache that the kernel can
- *     drop not counted.  The least of these counts.  From it go
+ *  1. The agent looks at the process's groups: what each may still take, file cache that the kernel
+ *     can drop not counted.  The least of these counts.  From it go
  *
  *	what the heap has taken and not touched yet (untouched.c)
  *	a margin, for what is no heap and grows between two looks: a 32nd of the limit
  *
- *     The rest is what the heap may take.  It looks when the heap starts, when a collector is looked for, and
- *     after that when a thread asks.
+ *     The rest is what the heap may take.  It looks when the heap starts, when a collector is
+ *     looked for, and after that when a thread asks.
  *
- *  2. Each page that the heap takes and that has no memory yet is counted against the rest, with its tables.
- *     Pages that have memory cost nothing.
+ *  2. Each page that the heap takes and that has no memory yet is counted against the rest, with
+ *     its tables.  Pages that have memory cost nothing.
  *
- *  3. Other heaps may be in the group (heaps.c), and what they have taken since its last look this one does not
- *     know.  So a look *grants* only a part of the rest: a GRANT_PARTS-th of the reserve (see 4), divided by the number
- *     of heaps, and that for LOOK_NS.  Half-way a thread asks for the next look.  If that is late, a thread waits for it:
- *     for all of one allocation no longer than LOOK_NS, and then it takes what it has asked for, if the last look has
- *     found as much.  An object that is larger than a grant is taken if a look finds the room that begins when it is
- *     wanted.
+ *  3. Other heaps may be in the group (heaps.c), and what they have taken since its last look this
+ *     one does not know.  So a look *grants* only a part of the rest: a GRANT_PARTS-th of the
+ *     reserve (see 4), divided by the number of heaps, and that for LOOK_NS.  Half-way a thread
+ *     asks for the next look.  If that is late, a thread waits for it: for all of one allocation no
+ *     longer than LOOK_NS, and then it takes what it has asked for, if the last look has found as
+ *     much.  An object that is larger than a grant is taken if a look finds the room that begins
+ *     when it is wanted.
  *
- *  4. The last tenth of the limit is the *reserve*; the collector should have left it alone.  A thread that
- *     wants memory from the reserve is *throttled*: it waits, asleep, before it takes it.  All threads of all
- *     heaps together may take, in PACE_NS, as much as is left.  So the reserve is used up ever more slowly, and
- *     in a time that does not depend on how many threads or heaps there are.  A turn is for as many bytes as it was
- *     waited for.  When its time has come, a look is waited for that begins then: the turn is for nothing if that finds
- *     less than the turn was reckoned from.
+ *  4. The last tenth of the limit is the *reserve*; the collector should have left it alone.  A
+ *     thread that wants memory from the reserve is *throttled*: it waits, asleep, before it takes
+ *     it.  All threads of all heaps together may take, in PACE_NS, as much as is left.  So the
+ *     reserve is used up ever more slowly, and in a time that does not depend on how many threads
+ *     or heaps there are.  A turn is for as many bytes as it was waited for.  When its time has
+ *     come, a look is waited for that begins then: the turn is for nothing if that finds less than
+ *     the turn was reckoned from.
  *
- *  5. Where that would take longer than TURN_NS, the thread asks for a cycle and waits for the cycle's end.
- *     It looks again for free slots when any cycle has ended.
+ *  5. Where that would take longer than TURN_NS, the thread asks for a cycle and waits for the
+ *     cycle's end.  It looks again for free slots when any cycle has ended.
  *
- *  6. A thread that has been refused again after the cycle that it asked for has found no free slot anywhere:
- *     what lives does not fit, or others were faster.  It goes on, past the end of the reserve; but all threads
- *     together, of all heaps, do so for a PAST_PARTS-th of the margin in a cycle.  Who comes too late for that waits for the
- *     next cycle.  So a heap that fits gets back below the end in the cycles that follow, and one that does
- *     not fit is the kernel's to decide on in some cycles' time.
+ *  6. A thread that has been refused again after the cycle that it asked for has found no free slot
+ *     anywhere: what lives does not fit, or others were faster.  It goes on, past the end of the
+ *     reserve; but all threads together, of all heaps, do so for a PAST_PARTS-th of the margin in a
+ *     cycle.  Who comes too late for that waits for the next cycle.  So a heap that fits gets back
+ *     below the end in the cycles that follow, and one that does not fit is the kernel's to decide
+ *     on in some cycles' time.
  *
  *  7. All waits of a thread in one cycle end after TRICOLOR_MAX_WAIT seconds, and so do all for one
- *     allocation.  If anything was done meanwhile the thread goes on, and the kernel decides.  If nothing
- *     was done the allocation fails, as it does without a collector (uncollected.c), and none waits again before
- *     something is done.
+ *     allocation.  If anything was done meanwhile the thread goes on, and the kernel decides.  If
+ *     nothing was done the allocation fails, as it does without a collector (uncollected.c), and
+ *     none waits again before something is done.
  *
  * Why the heap leaves the margin alone:
  *
- *  - A look counts each page once or twice.  It reads `taken` first, then what is not touched, and then what
- *    the group uses.  A page that is taken after the first has been read is counted by `taken`.  One that was
- *    taken before has its bit in untouched.c by then; if it is touched before that is read, its memory is
- *    in what the group uses, which is read later.
- *  - From one look to the next `taken` grows by all that the heap takes; it is read and changed with the page
- *    heap's lock held, so that no two threads take the same rest.
+ *  - A look counts each page once or twice.  It reads `taken` first, then what is not touched, and
+ *    then what the group uses.  A page that is taken after the first has been read is counted by
+ *    `taken`.  One that was taken before has its bit in untouched.c by then; if it is touched
+ *    before that is read, its memory is in what the group uses, which is read later.
+ *  - From one look to the next `taken` grows by all that the heap takes; it is read and changed
+ *    with the page heap's lock held, so that no two threads take the same rest.
  *  - That several heaps do not take the same rest is argued in Documentation/design/limits.md.
  *  - Past the end of the rest come only those of 6 and 7, and threads that can't wait.
  *
- * What decides is in the library's own memory.  From the control page, which a collector writes, comes that
- * the cycle that was asked for has ended; and that is believed only if the agent has been through a whole
- * cycle meanwhile.  So a collector that writes nonsense can end a wait too early by a cycle, and make
- * none longer.
+ * What decides is in the library's own memory.  From the control page, which a collector writes,
+ * comes that the cycle that was asked for has ended; and that is believed only if the agent has
+ * been through a whole cycle meanwhile.  So a collector that writes nonsense can end a wait too
+ * early by a cycle, and make none longer.
  *
- * The wait is no blocking region: a handler of the program's may interrupt it, and jump out of it.  Then the
- * count of those that wait is too high by one, and wakes nobody at the end of each cycle.  A thread
- * that is inside already, in a handler that interrupted an allocation, is not held back: the agent may be
- * waiting for it.
+ * The wait is no blocking region: a handler of the program's may interrupt it, and jump out of it.
+ * Then the count of those that wait is too high by one, and wakes nobody at the end of each cycle.
+ * A thread that is inside already, in a handler that interrupted an allocation, is not held back:
+ * the agent may be waiting for it.
  */
 #include <stdio.h>
 #include <string.h>
@@ -94,8 +97,8 @@
 #include "untouched.h"
 
 /*
- * Two periods of a CPU quota.  A collector that has one gets to do something in each of them, so most
- * cycles end while there is still something left of the reserve.
+ * Two periods of a CPU quota.  A collector that has one gets to do something in each of them, so
+ * most cycles end while there is still something left of the reserve.
  */
 #define PACE_NS 200000000ull
 #define TURN_NS 100000000ull		/* one period */
@@ -121,11 +124,14 @@ static tri_as64 granted_bytes;		/* the value of `taken` at which that is used up
 static tri_au32 heaps;			/* that share the limit, this one included */
 static tri_au64 past_bytes;		/* that threads may take past the end in a cycle */
 static tri_au64 looked_ns;		/* when the last look began */
-static tri_au32 begun, seen;		/* looks that have begun, and the last that has ended: their numbers */
+static tri_au32 begun, seen;		/* looks that have begun, and the last that has ended:
+					 * their numbers */
 static tri_au32 asked;			/* for a look; any thread */
 static tri_au64 turn_ns;		/* when the next turn in the reserve begins; any thread */
-static tri_au64 past;			/* completed cycles << 32 | KiB taken past the end since; any thread */
-static tri_au64 given_up;		/* 1 + tri_progress() at which waiting was in vain; any thread */
+static tri_au64 past;			/* completed cycles << 32 | KiB taken past the end since;
+					 * any thread */
+static tri_au64 given_up;		/* 1 + tri_progress() at which waiting was in vain; any
+					 * thread */
 
 /* ------------------------------------------------------------------------------------------ */
 /* Looking: the agent                                                                         */
@@ -166,7 +172,10 @@ void tri_throttle_look(void)
 	/* A thread that asks from here on is given another look, and its number is larger. */
 	tri_write(&asked, 0);
 	look = atomic_fetch_add(&begun, 1) + 1;
-	/* In this order: what is taken or touched meanwhile may be counted twice, and is not missed. */
+	/*
+	 * In this order: what is taken or touched meanwhile may be counted twice, and is not
+	 * missed.
+	 */
 	taken = atomic_load(&taken_bytes);
 	/* The device's arenas are charged otherwise. */
 	if (tri_left_groups() && !tri_g.mapping.is_device)
@@ -201,7 +210,10 @@ void tri_throttle_look(void)
 	wake_throttled();
 }
 
-/** Agent: what else than the heap may take, as it was when the agent looked last; INT64_MAX: no limit. */
+/**
+ * Agent: what else than the heap may take, as it was when the agent looked last; INT64_MAX: no
+ * limit.
+ */
 int64_t tri_throttle_room(void)
 {
 	return room_bytes;
@@ -215,8 +227,8 @@ void tri_throttle_look_if_asked(void)
 }
 
 /**
- * Agent: a cycle is over for the client, and threads sweep for themselves.  The process may have been
- * moved to another group, which nobody tells: the collector's share tells, or the next second.
+ * Agent: a cycle is over for the client, and threads sweep for themselves.  The process may have
+ * been moved to another group, which nobody tells: the collector's share tells, or the next second.
  */
 void tri_throttle_cycle_over(void)
 {
@@ -264,8 +276,8 @@ static void ask(void)
 }
 
 /**
- * Whether @pages that have no memory may be taken.  False: the caller has to wait, or go without.  With the page
- * heap's lock held until tri_throttle_took().
+ * Whether @pages that have no memory may be taken.  False: the caller has to wait, or go without.
+ * With the page heap's lock held until tri_throttle_took().
  */
 bool tri_throttle_may_take(uint64_t pages)
 {
@@ -288,7 +300,10 @@ bool tri_throttle_may_take(uint64_t pages)
 	return false;
 }
 
-/** They have been taken, and their bits set in untouched.c: pairs with the first load in tri_throttle_look(). */
+/**
+ * They have been taken, and their bits set in untouched.c: pairs with the first load in
+ * tri_throttle_look().
+ */
 void tri_throttle_took(uint64_t pages)
 {
 	struct tri_thread *t = tri__tls.thread;
@@ -368,7 +383,10 @@ static uint64_t patience_ns(struct tri_thread *t, const struct tri_throttled *w)
 	return waited < most ? most - waited : 0;
 }
 
-/* Whether @bytes may be taken past the end in the cycle that is under way.  A large object is never cut short. */
+/*
+ * Whether @bytes may be taken past the end in the cycle that is under way.  A large object is never
+ * cut short.
+ */
 static bool take_past(uint64_t bytes)
 {
 	uint64_t was = tri_read(&past), cycle = completed(), kib = (bytes + 1023) / 1024, used;
@@ -413,8 +431,9 @@ static bool relieved(const struct tri_throttled *w)
 }
 
 /*
- * Wait for news, for @most or until it is the thread's turn.  At most LOOK_NS, as an agent that is busy looks
- * late.  Returns how long that was; time in which the process was stopped does not count.
+ * Wait for news, for @most or until it is the thread's turn.  At most LOOK_NS, as an agent that is
+ * busy looks late.  Returns how long that was; time in which the process was stopped does not
+ * count.
  */
 static uint64_t wait_for(struct tri_thread *t, const struct tri_throttled *w, uint64_t most)
 {
@@ -424,7 +443,10 @@ static uint64_t wait_for(struct tri_thread *t, const struct tri_throttled *w, ui
 
 	if (w->turn_ns && !w->due && w->turn_ns < began + ns)
 		ns = w->turn_ns > began ? w->turn_ns - began : 0;
-	/* Then the conditions are read: pairs with wake_throttled(), and with the one in daemon/heap/cycle.c. */
+	/*
+	 * Then the conditions are read: pairs with wake_throttled(), and with the one in
+	 * daemon/heap/cycle.c.
+	 */
 	atomic_fetch_add(&ctl->throttled_now, 1);
 	tri_write(&t->waits, 1);
 	seq = atomic_load(&ctl->throttle_seq);
@@ -447,9 +469,9 @@ static void ask_in_time(const struct tri_throttled *w)
 }
 
 /*
- * There is room, and no look that allows to take it: wait for one.  A look that is late is not waited for any longer
- * than what it finds would hold; then what the last one has found has to do.  That is also what bounds the time in which
- * other threads take, each time, all that a look allows.
+ * There is room, and no look that allows to take it: wait for one.  A look that is late is not
+ * waited for any longer than what it finds would hold; then what the last one has found has to do.
+ * That is also what bounds the time in which other threads take, each time, all that a look allows.
  */
 static void wait_for_look(struct tri_thread *t, struct tri_throttled *w)
 {
@@ -498,8 +520,8 @@ static bool give_up(struct tri_thread *t, struct tri_throttled *w)
 }
 
 /**
- * Memory was refused: wait, and try again.  False: the allocation fails.  The caller is outside, and holds
- * nothing that is not a root.
+ * Memory was refused: wait, and try again.  False: the allocation fails.  The caller is outside,
+ * and holds nothing that is not a root.
  */
 bool tri_throttle_wait(struct tri_thread *t, struct tri_throttled *w)
 {
@@ -511,7 +533,8 @@ bool tri_throttle_wait(struct tri_thread *t, struct tri_throttled *w)
 	w->bytes = t->short_bytes;
 	t->short_bytes = 0;
 	let_pass(t, 0, 0);
-	if (!tri_g.settings.max_wait_s || t->depth || !__atomic_load_n(&tri_g.agent_tid, __ATOMIC_ACQUIRE)) {
+	if (!tri_g.settings.max_wait_s || t->depth ||
+	    !__atomic_load_n(&tri_g.agent_tid, __ATOMIC_ACQUIRE)) {
 		let_pass(t, UINT64_MAX, INT64_MIN);
 		return true;
 	}
@@ -524,7 +547,10 @@ bool tri_throttle_wait(struct tri_thread *t, struct tri_throttled *w)
 		w->gen = completed();
 		w->progress = tri_progress();
 	}
-	/* A turn stays, whatever ends the wait for it; but not if it is for less, or others have taken the rest. */
+	/*
+	 * A turn stays, whatever ends the wait for it; but not if it is for less, or others have
+	 * taken the rest.
+	 */
 	if (w->turn_ns && (w->bytes > w->turn_bytes || !turn_cost(w->bytes)))
 		w->turn_ns = 0;
 	if (!w->gc && !w->turn_ns) {
@@ -579,7 +605,8 @@ void tri_throttle_end(struct tri_thread *t, const struct tri_throttled *w)
 	atomic_fetch_add(&ctl->throttled, 1);
 	atomic_fetch_add(&ctl->throttled_ns, w->ns);
 	longest = tri_read(&ctl->throttled_max_ns);
-	while (w->ns > longest && !atomic_compare_exchange_weak(&ctl->throttled_max_ns, &longest, w->ns))
+	while (w->ns > longest &&
+	       !atomic_compare_exchange_weak(&ctl->throttled_max_ns, &longest, w->ns))
 		;
 }
 
@@ -591,7 +618,12 @@ int tri_throttle_why(void)
 
 	if (tri_read(&tri_g.collector_pid))
 		tri_collector_state(state, sizeof(state));
-	return tri_fail(ENOMEM, "tricolor: the memory limit of this control group is reached, and nothing was "
-			"collected for %u seconds (TRICOLOR_MAX_WAIT): %s", tri_g.settings.max_wait_s,
-			*state ? state : *reason ? reason : "there is no collector yet");
+	return tri_fail(
+		ENOMEM,
+		"tricolor: the memory limit of this control group is reached, and nothing was "
+		"collected for %u seconds (TRICOLOR_MAX_WAIT): %s",
+		tri_g.settings.max_wait_s,
+		*state	? state :
+		*reason ? reason :
+			  "there is no collector yet");
 }

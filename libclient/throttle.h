@@ -11,23 +11,24 @@
 struct tri_thread;
 
 /*
- * One allocation's wait, from its first refusal on.  On the stack of the thread.  The first three are set before, by
- * each allocation that is not inline; all else by the first refusal.
+ * One allocation's wait, from its first refusal on.  On the stack of the thread.  The first three
+ * are set before, by each allocation that is not inline; all else by the first refusal.
  */
 struct tri_throttled {
 	bool refused;
 	bool begun;			/* to wait in the reserve */
 	bool failed;			/* it has waited in vain */
 	uint64_t bytes;			/* that it was refused */
-	uint32_t gen;			/* completed cycles when it looked last … */
-	uint32_t first_gen;		/* … and when it began */
+	uint32_t gen;			/* completed cycles when it looked last */
+	uint32_t first_gen;		/* completed cycles when the wait began */
 	uint32_t gc;			/* the cycle that it has asked for; 0: none */
-	uint64_t turn_ns;		/* when it may go on; 0: there is no such time … */
-	uint64_t turn_bytes;		/* … and take so many */
+	uint64_t turn_ns;		/* when it may go on; 0: there is no such time */
+	uint64_t turn_bytes;		/* how many it may take then */
 	bool due;			/* that time has come */
-	uint32_t look;			/* looks that had begun when one was needed: a later one is waited for */
-	bool for_look;			/* that is all that it waits for … */
-	uint64_t until_ns;		/* … at most until then; 0: it has not */
+	uint32_t look;			/* looks that had begun when one was needed: a later one
+					 * is waited for */
+	bool for_look;			/* a look is all that it waits for */
+	uint64_t until_ns;		/* the end of a wait for a look; 0: there was none */
 	uint64_t ns;			/* waited */
 	uint64_t progress;		/* tri_progress() when it began */
 };

@@ -1,24 +1,28 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
- * tls.c - what belongs to a thread beside its stack: thread-local variables, pthread_setspecific() values
+ * tls.c - what belongs to a thread beside its stack: thread-local variables, pthread_setspecific()
+ * values
  *
- * glibc tells debuggers where these are: for each field that libthread_db needs there is a description in its
- * data, {bits, number, offset}, named _thread_db_STRUCT_FIELD.  So nothing here is a guess.
+ * glibc tells debuggers where these are: for each field that libthread_db needs there is a
+ * description in its data, {bits, number, offset}, named _thread_db_STRUCT_FIELD.  So nothing here
+ * is a guess.
  *
- *  1. Static blocks, of all objects that the program started with and of some that came later, lie below
- *     the thread pointer, at a distance that the object's link map tells (l_tls_offset).  All
+ *  1. Static blocks, of all objects that the program started with and of some that came later, lie
+ *     below the thread pointer, at a distance that the object's link map tells (l_tls_offset).  All
  *     are scanned as one piece, from the farthest on.
- *  2. Other blocks are made when the thread first uses them.  The thread's vector (dtv) has their addresses.
- *     Their sizes are in the program headers of the object whose module number that is.
+ *  2. Other blocks are made when the thread first uses them.  The thread's vector (dtv) has their
+ *     addresses.  Their sizes are in the program headers of the object whose module number that is.
  *  3. Values of keys: 32 in the thread's descriptor, and up to 31 more blocks of 32.
  *
- * A thread does this for itself, in the signal handler too; for one that is blocked the agent does.  No lock
- * is taken, nothing is allocated, and no read can fault.  Vector and values are changed by their own thread
- * only, which stands still.  The list of modules is changed by others; but a module that the thread
- * uses is not unloaded, and what is read of another one is not used, or is only more than enough.
+ * A thread does this for itself, in the signal handler too; for one that is blocked the agent does.
+ * No lock is taken, nothing is allocated, and no read can fault.  Vector and values are changed by
+ * their own thread only, which stands still.  The list of modules is changed by others; but a
+ * module that the thread uses is not unloaded, and what is read of another one is not used, or is
+ * only more than enough.
  *
  * A handler may interrupt the C library while it moves the vector to a larger place, when the old
- * one has been freed.  Its length is overwritten then; the scan is not believed and the cycle is given up.
+ * one has been freed.  Its length is overwritten then; the scan is not believed and the cycle is
+ * given up.
  *
  * Where static TLS and descriptor are part of the thread's stack they have been scanned with that.
  */
@@ -40,14 +44,16 @@
 
 #define STATIC_NONE 0ul			/* l_tls_offset: no static block */
 #define STATIC_NEVER ~0ul
-#define DTV_FIRST 15			/* entries that every vector has room for (DTV_SURPLUS, and one) */
+#define DTV_FIRST 15			/* entries that every vector has room for (DTV_SURPLUS,
+					 * and one) */
 #define DTV_MORE 64			/* a vector has room for some more modules than there are */
 #define SPECIFIC_BLOCKS 32
 #define CACHED 256
 
 /* A vector's element, as the description of it is checked to be. */
 struct dtv {
-	uintptr_t value;		/* [-1]: length, [0]: generation, [module]: address, or -1 */
+	uintptr_t value;		/* [-1]: length, [0]: generation, [module]: address, or
+					 * -1 */
 	uintptr_t to_free;
 };
 
@@ -60,11 +66,13 @@ static struct {
 	uint32_t list_len, list_next, list_slots;	/* list of modules, by number */
 	uint32_t slot_bytes, slot_gen, slot_map;
 	uint32_t map_offset;			/* link map: l_tls_offset */
-	uintptr_t list;				/* address of the first piece of the list of modules */
+	uintptr_t list;				/* address of the first piece of the list of
+						 * modules */
 } at;
 
 static intptr_t own_offset;		/* of tri__tls from the thread pointer, in every thread */
-static tri_au64 static_bytes;		/* static blocks: how far below the thread pointer they begin */
+static tri_au64 static_bytes;		/* static blocks: how far below the thread pointer they
+					 * begin */
 static tri_au32 some_dynamic;		/* there are modules without a static block ... */
 static tri_au64 static_gen;		/* ... as of this generation of modules */
 
@@ -156,8 +164,10 @@ int tri_tls_init(void)
 		tri_tls_refresh();
 	}
 	if (!at.values || (!at.modules && !tri_read(&static_bytes)))
-		return tri_fail(ENOSYS, "tricolor: this C library does not tell where thread-local variables "
-				"are (the symbols _thread_db_*); glibc 2.35 or later is needed");
+		return tri_fail(
+			ENOSYS,
+			"tricolor: this C library does not tell where thread-local variables "
+			"are (the symbols _thread_db_*); glibc 2.35 or later is needed");
 	return 0;
 }
 
@@ -168,8 +178,8 @@ uintptr_t tri_tls_pointer(const struct tri__tls *tls)
 }
 
 /**
- * The stack size to ask for so that a thread of ours has @bytes of it for itself: on top of each new stack
- * go the static blocks of all objects.
+ * The stack size to ask for so that a thread of ours has @bytes of it for itself: on top of each
+ * new stack go the static blocks of all objects.
  */
 size_t tri_tls_stack_bytes(size_t bytes)
 {
@@ -239,8 +249,8 @@ static uint64_t newest(size_t *room)
 }
 
 /*
- * How far static blocks reach.  A generation that is read before the modules are is theirs, or an older
- * one: then the next thread does it again.  Async-signal-safe.
+ * How far static blocks reach.  A generation that is read before the modules are is theirs, or an
+ * older one: then the next thread does it again.  Async-signal-safe.
  */
 void tri_tls_refresh(void)
 {
@@ -319,8 +329,8 @@ static bool get(const struct tls_scan *s, void *to, uintptr_t from, size_t bytes
 }
 
 /*
- * The ABI wants the first word to be the pointer itself.  A thread that is not attached may have been made by
- * clone(), and have none of it.
+ * The ABI wants the first word to be the pointer itself.  A thread that is not attached may have
+ * been made by clone(), and have none of it.
  */
 static bool is_descriptor(const struct tri_thread *t)
 {
@@ -402,8 +412,8 @@ static void scan_specific(const struct tls_scan *s)
 }
 
 /**
- * Scan what @t has beside its stack.  It is the calling thread, in the signal handler or inside, or it
- * is blocked, and the agent calls; the stacks that it is on have been scanned.
+ * Scan what @t has beside its stack.  It is the calling thread, in the signal handler or inside, or
+ * it is blocked, and the agent calls; the stacks that it is on have been scanned.
  */
 void tri_tls_scan(struct tri_thread *t, struct tri_thread *to, bool all)
 {
@@ -413,7 +423,9 @@ void tri_tls_scan(struct tri_thread *t, struct tri_thread *to, bool all)
 	s.tp = t->tp;
 	if (!s.tp || !is_descriptor(t))
 		return;
-	/* Not if the thread is on a coroutine's stack: its own is scanned at another moment then. */
+	/*
+	 * Not if the thread is on a coroutine's stack: its own is scanned at another moment then.
+	 */
 	if (t->stack == t->own && s.tp >= t->stack_lo && s.tp < t->stack_hi) {
 		s.covered_lo = t->stack_lo;
 		s.covered_hi = t->stack_hi;

@@ -1,28 +1,33 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
- * tracer.c - which instruction stores to a word, where perf_event_open(2) is refused: debug registers by ptrace(2)
+ * tracer.c - which instruction stores to a word, where perf_event_open(2) is refused: debug
+ * registers by ptrace(2)
  *
- * Containers refuse events mostly, and allow a process to trace one of its own user.  So the agent starts a process
- * that shares our memory, and nothing else, and seizes our threads, but for the agent.  It sets their debug
- * registers; a store to a watched word stops its thread, which tells the tracer its registers, and goes on.  Nobody
- * else sees that: no page is protected, no signal comes to the program, no system call fails that did not.
+ * Containers refuse events mostly, and allow a process to trace one of its own user.  So the agent
+ * starts a process that shares our memory, and nothing else, and seizes our threads, but for the
+ * agent.  It sets their debug registers; a store to a watched word stops its thread, which tells
+ * the tracer its registers, and goes on.  Nobody else sees that: no page is protected, no signal
+ * comes to the program, no system call fails that did not.
  *
- *  1. A thread must be stopped to have its registers set.  That it is interrupted may not be seen either, so
- *     that it is not ptrace() that does: it is sent our signal, as for a handshake, stops with it, goes on into our
- *     handler, and that sees to it that system calls go on (restart.c).
- *  2. A thread in a blocking region is sent none.  It finds what is watched when it comes out, and sends the signal
- *     to itself (tri_tracer_region_over()).
- *  3. What is watched has a version.  A round gives it the next number, signals all, and waits until each thread is
- *     armed with it, or is in a region.  A thread stops for a store before it stops for our signal: after a round
- *     all that had been stored before it is recorded.
- *  4. A thread that one of ours starts is stopped before its first instruction, and armed like the others.
+ *  1. A thread must be stopped to have its registers set.  That it is interrupted may not be seen
+ *     either, so that it is not ptrace() that does: it is sent our signal, as for a handshake,
+ *     stops with it, goes on into our handler, and that sees to it that system calls go on
+ *     (restart.c).
+ *  2. A thread in a blocking region is sent none.  It finds what is watched when it comes out, and
+ *     sends the signal to itself (tri_tracer_region_over()).
+ *  3. What is watched has a version.  A round gives it the next number, signals all, and waits
+ *     until each thread is armed with it, or is in a region.  A thread stops for a store before it
+ *     stops for our signal: after a round all that had been stored before it is recorded.
+ *  4. A thread that one of ours starts is stopped before its first instruction, and armed like the
+ *     others.
  *
- *  5. After the last pass each thread is let go when it stops, as one process only may trace it: what comes later in
- *     exit() may be a sanitizer that does.  One in a region, or that can't be stopped, stays traced.
+ *  5. After the last pass each thread is let go when it stops, as one process only may trace it:
+ *     what comes later in exit() may be a sanitizer that does.  One in a region, or that can't be
+ *     stopped, stays traced.
  *
- * The tracer runs on our memory beside us, with the agent's thread pointer: it uses bare system calls only.  It ends when
- * there is nobody left to trace, and the kernel ends it when the agent has ended.  From then on no thread has a
- * program that watched words would matter to.
+ * The tracer runs on our memory beside us, with the agent's thread pointer: it uses bare system
+ * calls only.  It ends when there is nobody left to trace, and the kernel ends it when the agent
+ * has ended.  From then on no thread has a program that watched words would matter to.
  */
 #include <errno.h>
 #include <sched.h>
@@ -50,11 +55,13 @@
 
 #define STACK_BYTES 65536u
 #define THREADS 512u
-#define HITTERS 16u			/* threads that store to one word, from one pass to the next */
+#define HITTERS 16u			/* threads that store to one word, from one pass to the
+					 * next */
 #define REGISTERS 4u			/* debug registers */
 #define ROUND_NS 1000000000ull		/* so long is waited for a thread to stop */
 #define AGAIN_NS 20000000ull		/* then it is sent the other signal, too */
-#define LOOK_NS 1000000ull		/* for what does not tell: a region that begins, a tracer that ends */
+#define LOOK_NS 1000000ull		/* for what does not tell: a region that begins, a tracer
+					 * that ends */
 
 #define STOP_EVENT(status) ((unsigned int)(status) >> 16)
 #define DR(n) ((long)offsetof(struct user, u_debugreg[n]))
@@ -65,7 +72,10 @@
 
 enum { UNUSED_TRACE, WATCHES, WATCHED_UNTIL_NOW };
 
-/* A word that is watched.  Up to @escapes the agent's; the rest the tracer's, and the agent's after a round. */
+/*
+ * A word that is watched.  Up to @escapes the agent's; the rest the tracer's, and the agent's after
+ * a round.
+ */
 struct trace {
 	tri_au32 state;
 	tri_au32 number;		/* of its use */
@@ -93,11 +103,13 @@ static struct all {
 	tri_au32 asked, done;		/* lists of threads to seize; agent, tracer */
 	tri_au32 progress;		/* futex: a thread is armed, or gone */
 	tri_au32 refused;		/* errno: a thread can't be seized, or armed */
-	tri_au32 escapes;		/* threads that came out of a region and were not armed; any thread */
+	tri_au32 escapes;		/* threads that came out of a region and were not armed;
+					 * any thread */
 	tri_au32 nthreads;		/* of thread[], that have been used */
 	tri_au32 lets_go;		/* agent: nobody is to be traced any more */
 	tri_au32 ended;			/* the tracer has */
-	bool stale;			/* agent: what is not watched any more is in debug registers */
+	bool stale;			/* agent: what is not watched any more is in debug
+					 * registers */
 	uint32_t nlist;
 	pid_t list[THREADS];
 	struct traced thread[THREADS];
@@ -225,7 +237,8 @@ BARE static void read_stack(struct tri_hit *hit)
 	if (n < 0) {
 		from.iov_len = 4096 - (hit->registers[TRI_HIT_SP] & 4095);
 		if (from.iov_len < TRI_HIT_STACK)
-			n = tri_bare6(SYS_process_vm_readv, tri_g.pid, (long)&to, 1, (long)&from, 1, 0);
+			n = tri_bare6(SYS_process_vm_readv, tri_g.pid, (long)&to, 1, (long)&from, 1,
+				      0);
 	}
 	hit->stack_bytes = n > 0 ? (uint32_t)n : 0;
 }
@@ -495,7 +508,10 @@ static bool await_armed(uint32_t version, uint64_t until)
 		if (has_ended())
 			return fails("ptrace", ECHILD);
 		if (tri_now_ns() > until) {
-			/* One that sleeps in the kernel may do so for long: a tenth of the time is waited at most. */
+			/*
+			 * One that sleeps in the kernel may do so for long: a tenth of the time is
+			 * waited at most.
+			 */
 			rests_until_ns = until + 9 * ROUND_NS;
 			return fails("ptrace: a thread does not stop", ETIMEDOUT);
 		}
@@ -510,8 +526,8 @@ static bool await_armed(uint32_t version, uint64_t until)
 }
 
 /*
- * All that was stored to watched words before is recorded, and who stores from here on does so with the debug registers
- * that are to be set now.  list_lock.
+ * All that was stored to watched words before is recorded, and who stores from here on does so with
+ * the debug registers that are to be set now.  list_lock.
  */
 static bool make_round(void)
 {
@@ -535,7 +551,10 @@ static bool make_round(void)
 		return fails("ptrace", (int)tri_read(&all->refused));
 	version = tri_read(&all->version) + 1;
 	tri_write(&all->version, version);
-	/* Either we see that a thread is outside of its region, or it sees the version when it comes out. */
+	/*
+	 * Either we see that a thread is outside of its region, or it sees the version when it
+	 * comes out.
+	 */
 	atomic_thread_fence(memory_order_seq_cst);
 	for (t = tri_g.threads; t; t = t->next)
 		tri_signal_send(t, false);
@@ -543,7 +562,10 @@ static bool make_round(void)
 					       fails("ptrace", (int)tri_read(&all->refused)));
 }
 
-/** Any thread, outside, as it comes out of a region: it is armed now, unless it can't be interrupted. */
+/**
+ * Any thread, outside, as it comes out of a region: it is armed now, unless it can't be
+ * interrupted.
+ */
 void tri_tracer_region_over(struct tri_thread *t)
 {
 	const struct traced *traced;
@@ -596,8 +618,8 @@ bool tri_tracer_is_stale(void)
 }
 
 /**
- * Look at the word, and do not watch it any more.  list_lock is taken.  False: not all who may have stored to it
- * are known.
+ * Look at the word, and do not watch it any more.  list_lock is taken.  False: not all who may have
+ * stored to it are known.
  */
 bool tri_tracer_look(struct tri_watch *w)
 {

@@ -2,12 +2,13 @@
 /*
  * transfer.c - a blocking transfer that our signal has cut short goes on
  *
- * A signal handler, SA_RESTART or not, makes write() and its relatives return what has been transferred so
- * far.  Programs that have no handlers take a short count for an error.  These stand in front of the C library's
- * functions: if the count is short, our handler has run meanwhile and none of the program's has, the
- * rest is transferred as well.  When that fails, with EAGAIN if the descriptor is non-blocking, the count is
- * what has been done.  Regular files are left alone: signals do not cut their transfers short, and
- * more than the file's limit allows would be a signal.
+ * A signal handler, SA_RESTART or not, makes write() and its relatives return what has been
+ * transferred so far.  Programs that have no handlers take a short count for an error.  These stand
+ * in front of the C library's functions: if the count is short, our handler has run meanwhile and
+ * none of the program's has, the rest is transferred as well.  When that fails, with EAGAIN if the
+ * descriptor is non-blocking, the count is what has been done.  Regular files are left alone:
+ * signals do not cut their transfers short, and more than the file's limit allows would be a
+ * signal.
  */
 #include <errno.h>
 #include <sys/sendfile.h>
@@ -80,10 +81,11 @@ TRI_EXPORT ssize_t send(int fd, const void *from, size_t bytes, int flags)
 	WHOLE(fd, bytes, REAL(send)(fd, (const char *)from + done, bytes - (size_t)done, flags));
 }
 
-TRI_EXPORT ssize_t sendto(int fd, const void *from, size_t bytes, int flags, const struct sockaddr *addr,
-			  socklen_t len)
+TRI_EXPORT ssize_t sendto(int fd, const void *from, size_t bytes, int flags,
+			  const struct sockaddr *addr, socklen_t len)
 {
-	WHOLE(fd, bytes, REAL(sendto)(fd, (const char *)from + done, bytes - (size_t)done, flags, addr, len));
+	WHOLE(fd, bytes,
+	      REAL(sendto)(fd, (const char *)from + done, bytes - (size_t)done, flags, addr, len));
 }
 
 /* What is there is enough, unless all was asked for; and what is only looked at is there again. */
@@ -110,7 +112,8 @@ TRI_EXPORT ssize_t sendfile64(int to, int from, off64_t *offset, size_t bytes)
 }
 
 /* The vector from byte @done on; a part of an element goes alone. */
-static int rest_of(const struct iovec *all, int n, size_t done, struct iovec *part, const struct iovec **rest)
+static int rest_of(const struct iovec *all, int n, size_t done, struct iovec *part,
+		   const struct iovec **rest)
 {
 	while (n && done >= all->iov_len) {
 		done -= all->iov_len;

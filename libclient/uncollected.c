@@ -3,16 +3,17 @@
  * uncollected.c - the bound of a heap that no collector serves
  *
  * A program does not depend on its collector, and goes on while there is none.  But what nobody
- * collects must not grow to the machine's end, where the kernel ends somebody.  So there is a bound:
+ * collects must not grow to the machine's end, where the kernel ends somebody.  So there is a
+ * bound:
  *
  *	half of what the process may have: the least of the machine's memory, and memory.max and
  *	memory.high (memory.limit_in_bytes) of its control groups; or what lived when the last cycle
  *	ended and an eighth of that, if it is more
  *
  * Past it an allocation that needs fresh pages waits for a cycle, as when the arena is full: until
- * there has been no collector for ten seconds.  Then it fails with ENOMEM.  A collector that is there
- * and does nothing (it is stopped, or gets no CPU) is none: a cycle is overdue, and nothing has
- * been done for ten seconds.
+ * there has been no collector for ten seconds.  Then it fails with ENOMEM.  A collector that is
+ * there and does nothing (it is stopped, or gets no CPU) is none: a cycle is overdue, and nothing
+ * has been done for ten seconds.
  *
  * The agent looks at the groups each time that it looks for a collector.  What it can't see (no
  * /proc, no /sys) does not count.
@@ -31,7 +32,8 @@
 #include "state.h"
 #include "throttle.h"
 
-static tri_au64 allowed_pages = UINT64_MAX;	/* of the heap's, for all that the process may have */
+static tri_au64 allowed_pages = UINT64_MAX;	/* of the heap's, for all that the process may
+						 * have */
 static tri_au64 seen_progress, seen_ns;
 
 /* What the control groups of this process allow it, as far as they are seen. */
@@ -100,9 +102,10 @@ int tri_uncollected_why(void)
 
 	if (tri_read(&tri_g.collector_pid)) {
 		tri_collector_state(state, sizeof(state));
-		return tri_fail(ENOMEM, "tricolor: a heap that is not collected ends at %llu MiB here: %s", mib,
-				state);
+		return tri_fail(ENOMEM,
+				"tricolor: a heap that is not collected ends at %llu MiB here: %s",
+				mib, state);
 	}
-	return tri_fail(ENOMEM, "tricolor: without a collector a heap ends at %llu MiB here%s%s", mib,
-			*reason ? ": " : "", reason);
+	return tri_fail(ENOMEM, "tricolor: without a collector a heap ends at %llu MiB here%s%s",
+			mib, *reason ? ": " : "", reason);
 }

@@ -17,6 +17,7 @@ int tri_uncollected_why(void) TRI_HIDDEN;
 void tri_collector_state(char *text, size_t room) TRI_HIDDEN;
 /* Grows with everything that collectors are seen to do. */
 uint64_t tri_progress(void) TRI_HIDDEN;
-#define TRI_WITHOUT_NS 10000000000ull	/* without that, or any collector, for so long: it is given up */
+#define TRI_WITHOUT_NS 10000000000ull	/* without that, or any collector, for so long: it is
+					 * given up */
 
 #endif

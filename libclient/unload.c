@@ -2,9 +2,10 @@
 /*
  * unload.c - dlclose(): no thread's rseq area may name a sequence that is unmapped
  *
- * Each object that was compiled with tricolor.h says so in its last destructor, where dlclose() is the C library's
- * own, and since its other destructors may have been in a sequence.  Our dlclose() does it before: it can still
- * leave the object where it is.  At the end of the process nothing is unmapped.
+ * Each object that was compiled with tricolor.h says so in its last destructor, where dlclose() is
+ * the C library's own, and since its other destructors may have been in a sequence.  Our dlclose()
+ * does it before: it can still leave the object where it is.  At the end of the process nothing is
+ * unmapped.
  */
 #include <stdlib.h>
 
@@ -17,7 +18,9 @@
 
 TRI_EXPORT int dlclose(void *handle)
 {
-	/* A thread that does not answer may still name a sequence in there: then the object stays. */
+	/*
+	 * A thread that does not answer may still name a sequence in there: then the object stays.
+	 */
 	if (tri_is_ready() && !tri_fence_unload())
 		return 0;
 	return REAL(dlclose)(handle);

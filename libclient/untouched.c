@@ -2,18 +2,19 @@
 /*
  * untouched.c - pages that were taken and have no memory yet: what the system still has to give
  *
- * The kernel gives a page memory, and charges it, when it is touched.  So what the heap has taken and not
- * touched is promised to it, and nobody else sees that (throttle.c).  How much memory the arena's file has
- * does not tell it: that is tables, buffers and pages in one number.  So:
+ * The kernel gives a page memory, and charges it, when it is touched.  So what the heap has taken
+ * and not touched is promised to it, and nobody else sees that (throttle.c).  How much memory the
+ * arena's file has does not tell it: that is tables, buffers and pages in one number.  So:
  *
- *  1. A page that is taken and has no memory (`backed`) gets a bit here, under the page heap's lock.
- *  2. The agent asks the kernel which pages with a bit have memory by now, and takes the bits of those away:
- *     memory that a page has it keeps until the collector has freed the page and takes it, and then the page
- *     heap does not give the page out again without a new bit.  The lock is held from the question to the answer,
- *     so that no such bit is taken away.
+ *  1. A page that is taken and has no memory (`backed`) gets a bit here, under the page heap's
+ *     lock.
+ *  2. The agent asks the kernel which pages with a bit have memory by now, and takes the bits of
+ *     those away: memory that a page has it keeps until the collector has freed the page and takes
+ *     it, and then the page heap does not give the page out again without a new bit.  The lock is
+ *     held from the question to the answer, so that no such bit is taken away.
  *
- * All that is wrong here counts too much, and the next look is to find it: pages that are not looked at for want of
- * time or of the lock, and pages that the collector has freed meanwhile.
+ * All that is wrong here counts too much, and the next look is to find it: pages that are not
+ * looked at for want of time or of the lock, and pages that the collector has freed meanwhile.
  */
 #include <errno.h>
 #include <sys/mman.h>
@@ -25,11 +26,14 @@
 #include "state.h"
 #include "untouched.h"
 
-#define WORDS_MAX 1024			/* asked about in a look: 512 MiB, some milliseconds where they are all holes */
-#define LOCK_NS 1000000			/* for the page heap's lock: a handler may keep a thread from releasing it */
+#define WORDS_MAX 1024			/* asked about in a look: 512 MiB, some milliseconds
+					 * where they are all holes */
+#define LOCK_NS 1000000			/* for the page heap's lock: a handler may keep a thread
+					 * from releasing it */
 #define PARTS (TRI_PAGE_BYTES / TRI_SYSTEM_PAGE)
 
-static tri_au64 *bits;			/* one a page of the heap; set and cleared with the page heap's lock held */
+static tri_au64 *bits;			/* one a page of the heap; set and cleared with the page
+					 * heap's lock held */
 static size_t bits_bytes;
 static tri_au64 top;			/* words from here on have none; page heap's lock */
 static uint64_t next;			/* word at which the next look begins; agent */
@@ -37,8 +41,8 @@ static uint64_t next;			/* word at which the next look begins; agent */
 /** For a new arena of @heap_pages.  Agent, before anything is taken.  Returns 0 or -ENOMEM. */
 int tri_untouched_make(uint64_t heap_pages)
 {
-	void *p = mmap(NULL, heap_pages / 8, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
-		       -1, 0);
+	void *p = mmap(NULL, heap_pages / 8, PROT_READ | PROT_WRITE,
+		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 
 	if (p == MAP_FAILED)
 		return -ENOMEM;
@@ -52,7 +56,10 @@ int tri_untouched_make(uint64_t heap_pages)
 	return 0;
 }
 
-/** Pages of word @word of the bitmaps have been taken: those in @mask had no memory.  With the page heap's lock held. */
+/**
+ * Pages of word @word of the bitmaps have been taken: those in @mask had no memory.  With the page
+ * heap's lock held.
+ */
 void tri_untouched_add(uint64_t word, uint64_t mask)
 {
 	tri_write(&bits[word], tri_read(&bits[word]) | mask);
@@ -78,8 +85,8 @@ static uint64_t most(uint64_t word)
 }
 
 /*
- * What is promised to the pages of @word.  A thread writes the tables of its pages before it touches these: as
- * long as there is a hole the tables may be missing, too.
+ * What is promised to the pages of @word.  A thread writes the tables of its pages before it
+ * touches these: as long as there is a hole the tables may be missing, too.
  */
 static uint64_t look_at(uint64_t word)
 {
@@ -93,12 +100,17 @@ static uint64_t look_at(uint64_t word)
 		return most(word);
 	/* Those that were given back untouched are promised nothing. */
 	left = tri_read(&bits[word]) & tri_read(&v->backed[word]);
-	err = mincore(v->heap + (word * 64 << TRI_PAGE_SHIFT), 64 << TRI_PAGE_SHIFT, there) ? errno : 0;
+	err = mincore(v->heap + (word * 64 << TRI_PAGE_SHIFT), 64 << TRI_PAGE_SHIFT, there) ?
+		      errno :
+		      0;
 	if (err == EAGAIN) {
 		tri_pageheap_release();
 		return most(word);
 	}
-	/* Where a sandbox forbids the question, nothing is known, and a heap must not stand still for that. */
+	/*
+	 * Where a sandbox forbids the question, nothing is known, and a heap must not stand still
+	 * for that.
+	 */
 	if (err)
 		left = 0;
 	tri_write(&bits[word], left);

@@ -5,8 +5,8 @@
 #include <errno.h>
 
 /*
- * The client and the collector may be of different builds, and read what lies where these lines say.  A change of one
- * of them is a new TRI_LAYOUT_VERSION.
+ * The client and the collector may be of different builds, and read what lies where these lines
+ * say.  A change of one of them is a new TRI_LAYOUT_VERSION.
  */
 #define OFFSET(type, field, offset) _Static_assert(offsetof(struct type, field) == (offset), #type "." #field)
 #define SIZE(type, bytes) _Static_assert(sizeof(struct type) == (bytes), #type)

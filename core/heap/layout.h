@@ -24,9 +24,9 @@
  *	heap            8 KiB pages, 2 MiB aligned
  *
  * Everything but the heap's own pages is indexed by page number, so that a pointer leads to its
- * mark bit by one read of the page map and arithmetic.  The bitmaps are beside the heap and not inside
- * the spans (where Go has them): 64 lines of marks share a 4 KiB page, so that marking at random
- * over 512 MiB needs a thousand TLB entries for marks and not 65,000.
+ * mark bit by one read of the page map and arithmetic.  The bitmaps are beside the heap and not
+ * inside the spans (where Go has them): 64 lines of marks share a 4 KiB page, so that marking at
+ * random over 512 MiB needs a thousand TLB entries for marks and not 65,000.
  *
  * Marks and allocation bits are the same two bitmaps in turn.  In cycle n, marks[n & 1] collects
  * marks while marks[(n - 1) & 1] says which slots are allocated; when the cycle ends, what was
@@ -39,11 +39,12 @@
  *
  * Page 0 of the heap is never used, so that 0 can mean "no span".
  *
- * Room.  Nothing reads or writes the last three parts before the heap yet.  They are there so that a library that uses
- * them and a collector that does not can still agree on where everything is: what the library relies on is in
- * tri_ctl.features, and a collector that does not know a bit of these refuses the heap.  Parts that are not used are
- * holes of the file and take no memory.  A card is 512 bytes, as in Go's and HotSpot's card tables: 16 cards share a
- * page, so cards take 0.2 % of the heap, and a card holds at most 32 objects.  There is a record for each KiB of heap.
+ * Room.  Nothing reads or writes the last three parts before the heap yet.  They are there so that
+ * a library that uses them and a collector that does not can still agree on where everything is:
+ * what the library relies on is in tri_ctl.features, and a collector that does not know a bit of
+ * these refuses the heap.  Parts that are not used are holes of the file and take no memory.  A
+ * card is 512 bytes, as in Go's and HotSpot's card tables: 16 cards share a page, so cards take 0.2
+ * % of the heap, and a card holds at most 32 objects.  There is a record for each KiB of heap.
  */
 #ifndef TRI_CORE_LAYOUT_H
 #define TRI_CORE_LAYOUT_H
@@ -60,11 +61,13 @@
 #define TRI_PAGE_BYTES		(1ull << TRI_PAGE_SHIFT)
 #define TRI_CHUNK_PAGES		512u			/* 4 MiB */
 #define TRI_HUGE_BYTES		(2ull << 20)
-#define TRI_MARK_WORDS		8			/* of 64 bits, a page: 512 objects of 16 B */
+#define TRI_MARK_WORDS		8			/* of 64 bits, a page: 512 objects of 16
+							 * B */
 #define TRI_PTRMAP_WORDS	16			/* 1024 words of 8 B a page */
 #define TRI_SLOTS		16384u			/* threads of one client */
-#define TRI_BUFFERS		65536u			/* at most: one for each page of the heap … */
-#define TRI_MIN_BUFFERS		2048u			/* … but not fewer than this */
+#define TRI_BUFFERS		65536u			/* at most; else one for each page of the
+							 * heap */
+#define TRI_MIN_BUFFERS		2048u			/* at least */
 #define TRI_BUFFER_ENTRIES	510
 #define TRI_GREY_SLOTS		256u
 #define TRI_CARD_SHIFT		9
@@ -97,7 +100,8 @@ struct tri_ctl {
 	uint64_t file_bytes;
 	uint64_t heap_va;		/* address of the heap in the client */
 	uint32_t pid;
-	uint32_t features;		/* what a collector must know of to mark this heap; TRI_FEATURES */
+	uint32_t features;		/* what a collector must know of to mark this heap;
+					 * TRI_FEATURES */
 
 	/*
 	 * Settings: written by the client, and by the collector where the client has chosen none or
@@ -107,7 +111,8 @@ struct tri_ctl {
 	tri_au32 debug;				/* TRI_DEBUG_* */
 	tri_as64 memory_limit_bytes;		/* TRI_LIMIT_AUTO; INT64_MAX: none */
 	tri_au32 limit_policy;			/* enum tri_limit_policy */
-	tri_au32 leaving;			/* 1: the program is in exit(), as far as the client knows */
+	tri_au32 leaving;			/* 1: the program is in exit(), as far as the
+						 * client knows */
 
 	/* Counters of the client; any of its threads, by atomic addition. */
 	_Alignas(64) tri_au64 allocated_bytes;	/* handed to thread caches since the start */
@@ -124,8 +129,8 @@ struct tri_ctl {
 	tri_au64 assist_q16;			/* scan bytes owed an allocated byte, × 65536 */
 	tri_au64 goal_bytes;
 	tri_au64 live_bytes;
-	tri_au64 late_bytes;		/* value of allocated_bytes from which on threads wait … */
-	tri_au64 far_bytes;		/* … and from which on they wait for long */
+	tri_au64 late_bytes;		/* value of allocated_bytes from which on threads wait */
+	tri_au64 far_bytes;		/* value from which on they wait for long */
 
 	/* Marking credit: added by the collector as it scans, taken by allocating threads. */
 	_Alignas(64) tri_as64 credit_bytes;
@@ -147,8 +152,8 @@ struct tri_ctl {
 	tri_au64 mark_cpu_ns;
 	tri_au64 released_bytes;
 	tri_au64 free_backed_bytes;
-	tri_au64 checkmark_cycles;		/* TRICOLOR_DEBUG=checkmark: cycles checked … */
-	tri_au64 checkmark_missed;		/* … and pointers whose object was missed */
+	tri_au64 checkmark_cycles;		/* TRICOLOR_DEBUG=checkmark: cycles checked */
+	tri_au64 checkmark_missed;		/* pointers whose object was missed in these */
 
 	/*
 	 * Work of assisting mutators: added by them, read by the collector.  The spans that are
@@ -159,21 +164,26 @@ struct tri_ctl {
 	tri_au64 assist_scan_bytes;
 	tri_au64 assist_objects;
 	tri_au32 grey_count;			/* hint: about how many are on offer; both */
-	tri_au64 assist_ns;			/* time that threads spent on it: statistics, CPU limiter … */
-	tri_au64 assist_slept_ns;		/* … and how much of it they had no CPU */
+	tri_au64 assist_ns;			/* time that threads spent on it: statistics, CPU
+						 * limiter */
+	tri_au64 assist_slept_ns;		/* the part of it in which they had no CPU */
 
 	/* The limit in force: written by the collector, but for `refused`. */
 	_Alignas(64) tri_as64 limit_bytes;	/* INT64_MAX: none */
 	tri_au32 pressure;			/* enum tri_pressure; futex of tri_on_pressure() */
-	tri_au32 refuse;			/* fail-fast: no more pages until what lives fits again */
+	tri_au32 refuse;			/* fail-fast: no more pages until what lives fits
+						 * again */
 	tri_au64 limit_events;			/* times that the limit had to give way */
-	tri_au64 limited_gc_ns;			/* under a limit: CPU time of the collector and for it … */
-	tri_au64 limited_program_ns;		/* … and of the program for itself */
+	tri_au64 limited_gc_ns;			/* under a limit: CPU time of the collector, and
+						 * for it */
+	tri_au64 limited_program_ns;		/* under a limit: CPU time of the program for
+						 * itself */
 	tri_au64 refused;			/* allocations; any thread of the client */
 
 	/*
-	 * Threads that are held back before the kernel's limit is reached: written by the client, read by
-	 * the collector, which adds to the futex and wakes it when a cycle has ended and somebody waits.
+	 * Threads that are held back before the kernel's limit is reached: written by the client,
+	 * read by the collector, which adds to the futex and wakes it when a cycle has ended and
+	 * somebody waits.
 	 */
 	_Alignas(64) tri_au32 throttle_seq;	/* futex */
 	tri_au32 throttled_now;			/* threads that wait */
@@ -225,9 +235,11 @@ enum tri_buffer_state {
  */
 struct tri_span {
 	tri_au64 state;
-	tri_au64 list_entry;			/* client: span class << 32 | index in the central list of that class */
+	tri_au64 list_entry;			/* client: span class << 32 | index in the
+						 * central list of that class */
 	tri_au32 pages;				/* written before the page map is */
-	tri_au32 needs_zero;			/* free slots hold old data; large: zeroed, so without holes */
+	tri_au32 needs_zero;			/* free slots hold old data; large: zeroed, so
+						 * without holes */
 	uint64_t bytes;				/* large: size that was asked for; client */
 };
 
@@ -240,17 +252,19 @@ enum tri_span_state {
 	TRI_SPAN_LARGE,				/* one large object */
 };
 
-#define TRI_STATE(span_class, st, nfree, cycle) \
-	((uint64_t)(span_class) | (uint64_t)(st) << 8 | (uint64_t)(nfree) << 16 | (uint64_t)(cycle) << 32)
+#define TRI_STATE(span_class, st, nfree, cycle)                                   \
+	((uint64_t)(span_class) | (uint64_t)(st) << 8 | (uint64_t)(nfree) << 16 | \
+	 (uint64_t)(cycle) << 32)
 #define TRI_STATE_CLASS(s)	((unsigned int)((s) & 0xff))
 #define TRI_STATE_OWNER(s)	((enum tri_span_state)((s) >> 8 & 0xff))
 #define TRI_STATE_NFREE(s)	((unsigned int)((s) >> 16 & 0xffff))
 #define TRI_STATE_CYCLE(s)	((uint32_t)((s) >> 32))
 
 /*
- * Span classes: what the page map says of a page.  As in Go, one number stands for a size class and for whether its
- * objects hold pointers.  0 is a free page; 1 + (size class - 1) * 3 + kind is a small object's, see tri_span_class();
- * then come the spans of tiny leaf objects, two to a slot, and large objects by kind.
+ * Span classes: what the page map says of a page.  As in Go, one number stands for a size class and
+ * for whether its objects hold pointers.  0 is a free page; 1 + (size class - 1) * 3 + kind is a
+ * small object's, see tri_span_class(); then come the spans of tiny leaf objects, two to a slot,
+ * and large objects by kind.
  */
 #define TRI_CLASSES		72
 #define TRI_SPAN_CLASS_TINY	(1 + TRI_CLASSES * 3)		/* 217 */
@@ -263,7 +277,8 @@ struct tri_layout {
 	uint64_t heap_pages;
 	uint32_t nbuffers;
 	uint64_t slots, page_map, span_of, spans, used, backed, chunks;
-	uint64_t marks[2], scanned, ptrmap, queued, grey, buffers, cards, specials_of, specials, heap;
+	uint64_t marks[2], scanned, ptrmap, queued, grey, buffers, cards, specials_of, specials,
+		heap;
 	uint64_t file_bytes;
 };
 
@@ -302,6 +317,8 @@ int tri_layout_init(struct tri_layout *layout, uint64_t heap_pages);
 void tri_view_init(struct tri_view *view, void *base, const struct tri_layout *layout,
 		   uint64_t heap_va);
 
-/* layout.c asserts the offsets of all fields: a change of one of them is a new TRI_LAYOUT_VERSION. */
+/*
+ * layout.c asserts the offsets of all fields: a change of one of them is a new TRI_LAYOUT_VERSION.
+ */
 
 #endif

@@ -3,15 +3,15 @@
  * marking.h - the scanning kernel, shared by the collector's workers and by assisting mutators
  *
  *  1. A word that points below the limit goes into a batch, without a branch.
- *  2. When the batch is full: one read of the page map says what kind of span each pointer leads into, and
- *     arithmetic gives the object's mark bit.  The mark words are prefetched, and tested when the
- *     next batch has been looked up.
+ *  2. When the batch is full: one read of the page map says what kind of span each pointer leads
+ *     into, and arithmetic gives the object's mark bit.  The mark words are prefetched, and tested
+ *     when the next batch has been looked up.
  *  3. An object that was white is marked.  A leaf ends here.  Otherwise the object's span (objects
  *     of up to 512 B, one page) is queued, once: while it waits, more of its objects get marked.
  *     Larger objects are queued one by one.
  *  4. When a span is taken from its queue, those of its objects are claimed that are marked and not
- *     yet scanned: who sets an object's scanned bit scans it.  They are prefetched, and scanned in a
- *     visit.
+ *     yet scanned: who sets an object's scanned bit scans it.  They are prefetched, and scanned in
+ *     a visit.
  *  5. A pointer from an object of the visited span to another one there goes no such way: that one
  *     is marked and scanned in the same visit, and the bitmaps learn of it when the visit ends.
  *
@@ -64,7 +64,8 @@ struct tri_here {
 	tri_au64 *marks;
 	uint64_t base;			/* heap offset of the span */
 	unsigned int words;		/* bit i: visit->todo[i] is not 0 */
-	unsigned int follow;		/* the word that last led to a new object of the span; 64: none */
+	unsigned int follow;		/* the word that last led to a new object of the span;
+					 * 64: none */
 	bool down;			/* that object was at a lower address */
 	uint64_t mine[TRI_MARK_WORDS];	/* marked here, and nowhere else yet */
 };
@@ -73,7 +74,9 @@ static void marking_queue_span(struct tri_marking *k, uint32_t page);
 static void marking_queue_object(struct tri_marking *k, const struct tri_class *c, uint32_t page,
 				 uint32_t index);
 
-/* A marking thread has a mark to test: of the object @index in the span at @page, with @span_class. */
+/*
+ * A marking thread has a mark to test: of the object @index in the span at @page, with @span_class.
+ */
 static inline uint64_t tri_edge(uint32_t page, uint32_t index, uint32_t span_class)
 {
 	return (uint64_t)page << 32 | index << 8 | span_class;
@@ -191,7 +194,10 @@ static __attribute__((noinline)) void tri_marking_batch(struct tri_marking *k)
 		} else {
 			struct tri_object o;
 
-			/* Reads the span class again: a client that changes it meanwhile fools itself. */
+			/*
+			 * Reads the span class again: a client that changes it meanwhile fools
+			 * itself.
+			 */
 			if (!tri_resolve(v, offset, &o))
 				continue;
 			page = o.page;
@@ -335,7 +341,10 @@ void tri_marking_enter(struct tri_marking *k, struct tri_here *h, struct tri_vis
 	h->down = false;
 	for (i = 0; i < words; i++)
 		h->words |= (visit->todo[i] != 0) << i;
-	/* All of it: for a length that it does not know, the compiler makes a slow string instruction. */
+	/*
+	 * All of it: for a length that it does not know, the compiler makes a slow string
+	 * instruction.
+	 */
 	memset(h->mine, 0, sizeof(h->mine));
 	k->scan_bytes += (uint64_t)visit->objects * h->class->size;
 }

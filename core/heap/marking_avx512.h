@@ -5,10 +5,10 @@
  * A vector of eight words is compared with the limit, and the words that pass are compressed into
  * the batch.  This pays from 48 B on.  Smaller objects are scanned word by word.
  *
- * In a list whose nodes lie in one span, each step waits for the one before: the address of the next
- * object comes from a word of this one.  The way through vector and mask registers is long.  So the
- * word that last led to a new object of the span is looked at first, by itself, and the CPU goes on
- * to the next object while the vector takes the other words.
+ * In a list whose nodes lie in one span, each step waits for the one before: the address of the
+ * next object comes from a word of this one.  The way through vector and mask registers is long.
+ * So the word that last led to a new object of the span is looked at first, by itself, and the CPU
+ * goes on to the next object while the vector takes the other words.
  *
  * The program may write a word while it is read.  Each aligned word is read whole, and either
  * value will do, as the barrier shades both.

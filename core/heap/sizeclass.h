@@ -2,12 +2,12 @@
 /*
  * sizeclass.h - size classes and span classes
  *
- * Sizes are those of tri__class() in tricolor.h: 16-byte steps to 128 B, then eight to each doubling
- * up to 32 KiB, 72 in all.  The smallest object is 16 B: C's malloc() promises that alignment, and
- * one mark line of 64 bytes then covers a page of any class.
+ * Sizes are those of tri__class() in tricolor.h: 16-byte steps to 128 B, then eight to each
+ * doubling up to 32 KiB, 72 in all.  The smallest object is 16 B: C's malloc() promises that
+ * alignment, and one mark line of 64 bytes then covers a page of any class.
  *
- * A span has as few pages as hold enough objects to pay for a refill, and waste at most an eighth at
- * the end.
+ * A span has as few pages as hold enough objects to pay for a refill, and waste at most an eighth
+ * at the end.
  */
 #ifndef TRI_CORE_SIZECLASS_H
 #define TRI_CORE_SIZECLASS_H

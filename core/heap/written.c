@@ -2,37 +2,39 @@
 /*
  * written.c - which pages of a heap were written since they were last asked about
  *
- * What generations and programs without a barrier need: a set of pages that no written page is missing from.
- * Who asks does not care who answers:
+ * What generations and programs without a barrier need: a set of pages that no written page is
+ * missing from.  Who asks does not care who answers:
  *
- *	device	tricolor.ko moves the processors' dirty bits into a bitmap.  No write faults; any mapping of the
- *		arena counts.  Not with 2 MiB pages, nor on a kernel without CONFIG_MAPPING_DIRTY_HELPERS, as
- *		those of some clouds are.
- *	uffd	userfaultfd(2) write-protects the pages of one mapping, and the kernel lifts the protection by
- *		itself at the first write (UFFD_FEATURE_WP_ASYNC).  PAGEMAP_SCAN reads which pages are without
- *		it and protects them again, atomically for each page.  Linux 6.7; no privilege, but the default
- *		profiles of containers deny userfaultfd(2).  The first write to a page costs a fault.
+ *	device	tricolor.ko moves the processors' dirty bits into a bitmap.  No write faults; any
+ *		mapping of the arena counts.  Not with 2 MiB pages, nor on a kernel without
+ *		CONFIG_MAPPING_DIRTY_HELPERS, as those of some clouds are.
+ *	uffd	userfaultfd(2) write-protects the pages of one mapping, and the kernel lifts the
+ *		protection by itself at the first write (UFFD_FEATURE_WP_ASYNC).  PAGEMAP_SCAN reads
+ *		which pages are without it and protects them again, atomically for each page.  Linux
+ *		6.7; no privilege, but the default profiles of containers deny userfaultfd(2).  The
+ *		first write to a page costs a fault.
  *
- * Soft-dirty bits (/proc/PID/clear_refs) can't tell for shared memory: a page that was written, lost its entry in
- * the page table (reclaim, MADV_DONTNEED) and was then read has a new entry that looks clean.  They are
- * also cleared for the whole process, and not atomically with being read.  With uffd such an entry is without
- * protection, and so counts as written.
+ * Soft-dirty bits (/proc/PID/clear_refs) can't tell for shared memory: a page that was written,
+ * lost its entry in the page table (reclaim, MADV_DONTNEED) and was then read has a new entry that
+ * looks clean.  They are also cleared for the whole process, and not atomically with being read.
+ * With uffd such an entry is without protection, and so counts as written.
  *
  * What uffd takes care of:
  *
- *  1. A page without an entry in the page table may have been written.  The kernel says of those that they were, and
- *     of holes of the file too.  A hole is told from memory by the file itself (SEEK_DATA knows what is swapped
- *     out), and it is asked after the page has been protected again: what is written from then on is told by
- *     the next call, and what was written before has memory.
- *  2. To protect a page, the kernel makes the page table that it is in: 1/512 of a sparse arena.  So only those
- *     page tables are scanned that have memory of the file in their 2 MiB.  A page that gets its memory after that was
- *     looked up is not protected, and is told by the next call.
- *  3. `walk_end` of PAGEMAP_SCAN may lie before the end of what was scanned and protected (seen on 6.18).  What is
- *     read is the list of regions: a scan that has not filled it has seen everything, and one that has goes on
- *     behind the last region.
+ *  1. A page without an entry in the page table may have been written.  The kernel says of those
+ *     that they were, and of holes of the file too.  A hole is told from memory by the file itself
+ *     (SEEK_DATA knows what is swapped out), and it is asked after the page has been protected
+ *     again: what is written from then on is told by the next call, and what was written before has
+ *     memory.
+ *  2. To protect a page, the kernel makes the page table that it is in: 1/512 of a sparse arena.
+ *     So only those page tables are scanned that have memory of the file in their 2 MiB.  A page
+ *     that gets its memory after that was looked up is not protected, and is told by the next call.
+ *  3. `walk_end` of PAGEMAP_SCAN may lie before the end of what was scanned and protected (seen on
+ *     6.18).  What is read is the list of regions: a scan that has not filled it has seen
+ *     everything, and one that has goes on behind the last region.
  *
- * Missed by both: writes of devices and of the kernel through pages that were pinned before, until they are
- * unpinned.  Missed by uffd: writes through other mappings, as a child's after fork().
+ * Missed by both: writes of devices and of the kernel through pages that were pinned before, until
+ * they are unpinned.  Missed by uffd: writes through other mappings, as a child's after fork().
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -132,8 +134,8 @@ static int device_open(const struct tri_written *w)
 /* ------------------------------------------------------------------------------------------ */
 
 /*
- * The first of the pages [@at, @end) that has memory; @end: none.  Not asked where the next hole is: the kernel would
- * look at each page up to there, which may be all of the arena each time.
+ * The first of the pages [@at, @end) that has memory; @end: none.  Not asked where the next hole
+ * is: the kernel would look at each page up to there, which may be all of the arena each time.
  */
 static int find_data(const struct tri_written *w, size_t at, size_t end, size_t *found)
 {
@@ -208,8 +210,8 @@ static size_t end_of_table(const struct tri_written *w, size_t page, size_t end)
 }
 
 /*
- * The first pages in [@at, @end) whose page tables are to be scanned: [*@from, *@to).  They begin where there is memory,
- * and go on as long as each page table has some.
+ * The first pages in [@at, @end) whose page tables are to be scanned: [*@from, *@to).  They begin
+ * where there is memory, and go on as long as each page table has some.
  */
 static int next_tables(const struct tri_written *w, size_t at, size_t end, size_t *from, size_t *to)
 {
@@ -252,7 +254,10 @@ static int open_uffd(struct tri_written *w)
 	w->uffd = (int)syscall(SYS_userfaultfd, O_CLOEXEC | O_NONBLOCK | UFFD_USER_MODE_ONLY);
 	if (w->uffd < 0)
 		return -errno;
-	/* EINVAL: a kernel that does not know the features.  EBUSY: somebody else's userfaultfd has the range. */
+	/*
+	 * EINVAL: a kernel that does not know the features.  EBUSY: somebody else's userfaultfd has
+	 * the range.
+	 */
 	if (ioctl(w->uffd, UFFDIO_API, &api))
 		return errno == EINVAL ? -EOPNOTSUPP : -errno;
 	return ioctl(w->uffd, UFFDIO_REGISTER, &range) ? -errno : 0;

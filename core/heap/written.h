@@ -25,47 +25,53 @@ struct tri_written {
 	uintptr_t base;			/* in the address space that the pagemap is of */
 	size_t pages;
 	bool started;
-	int error[TRI_WRITTEN_KINDS];	/* why each kind can't tell, a negative errno; 0: not tried, or it can */
+	int error[TRI_WRITTEN_KINDS];	/* why each kind can't tell, a negative errno; 0: not
+					 * tried, or it can */
 };
 
 /**
- * Find out who can tell about the mapping of @bytes (a multiple of 4 KiB) of @file at @base, which is the calling
- * process's.  Nothing is tracked yet.  0; -EINVAL: not such a range; -EOPNOTSUPP: nobody can, and
- * tri_written_explain() says why; another negative errno.
+ * Find out who can tell about the mapping of @bytes (a multiple of 4 KiB) of @file at @base, which
+ * is the calling process's.  Nothing is tracked yet.  0; -EINVAL: not such a range; -EOPNOTSUPP:
+ * nobody can, and tri_written_explain() says why; another negative errno.
  *
  * The mapping has to stay.  Not async-signal-safe.
  */
 int tri_written_open(struct tri_written *w, int file, void *base, size_t bytes);
 
 /**
- * The same for a mapping of another process, which has called tri_written_open() and keeps it open: a collector.
- * @pagemap: that process's w->pagemap, passed on or opened; this one takes it over, also when it fails.  For a
- * device @pagemap is -1 and @base is not used.  0; -EINVAL: @pagemap is no file of procfs; or as above.
+ * The same for a mapping of another process, which has called tri_written_open() and keeps it open:
+ * a collector.  @pagemap: that process's w->pagemap, passed on or opened; this one takes it over,
+ * also when it fails.  For a device @pagemap is -1 and @base is not used.  0; -EINVAL: @pagemap is
+ * no file of procfs; or as above.
  */
 int tri_written_adopt(struct tri_written *w, int file, int pagemap, uintptr_t base, size_t bytes);
 
 /** No more tracking.  For the process that has opened it; the struct may be opened again. */
 void tri_written_close(struct tri_written *w);
 
-/** The same, but the tracking goes on: for one that has adopted it, and for the child after a fork(). */
+/**
+ * The same, but the tracking goes on: for one that has adopted it, and for the child after a
+ * fork().
+ */
 void tri_written_leave(struct tri_written *w);
 
 /**
- * Forget what was written so far, and track from here on.  0, or a negative errno: then nothing is tracked, and
- * tri_written_collect() fails until a start has succeeded.
+ * Forget what was written so far, and track from here on.  0, or a negative errno: then nothing is
+ * tracked, and tri_written_collect() fails until a start has succeeded.
  */
 int tri_written_start(struct tri_written *w);
 
 /**
- * Of @pages pages from page @first on: which were written since they were last asked about, or since the start.
- * Asking starts anew, page by page and atomically: a write is told by this call or by a later one.
+ * Of @pages pages from page @first on: which were written since they were last asked about, or
+ * since the start.  Asking starts anew, page by page and atomically: a write is told by this call
+ * or by a later one.
  *
- * @bits: (@pages + 63) / 64 words; bit 0 of the first is page @first.  Bits beyond @pages are 0.  Pages may be
- * told that were not written (a page that was dropped from the page table), and pages for which the file
- * has no memory are not told.  One caller at a time.
+ * @bits: (@pages + 63) / 64 words; bit 0 of the first is page @first.  Bits beyond @pages are 0.
+ * Pages may be told that were not written (a page that was dropped from the page table), and pages
+ * for which the file has no memory are not told.  One caller at a time.
  *
- * 0, or a negative errno: then all of @bits is set, since some may have been asked about already.  -ENODATA: not
- * started.
+ * 0, or a negative errno: then all of @bits is set, since some may have been asked about already.
+ * -ENODATA: not started.
  */
 int tri_written_collect(struct tri_written *w, size_t first, size_t pages, uint64_t *bits);
 

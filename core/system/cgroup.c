@@ -39,9 +39,8 @@
 #define V1_NO_LIMIT (1ull << 62)
 #define STAT_BYTES 8192
 #define MOUNTS_BYTES (256u << 10)
-#define FOLDERS_MAX 4096		/* that are looked at for the names of groups above our
-					 * namespace … */
-#define HIDDEN_MAX 8			/* … so many levels deep */
+#define FOLDERS_MAX 4096		/* looked at for the names of groups above our namespace */
+#define HIDDEN_MAX 8			/* levels of folders that are looked at for them */
 
 /* ------------------------------------------------------------------------------------------ */
 /* Texts                                                                                      */

@@ -10,8 +10,8 @@
  * Of v1's files those for alarms are not sent: a collector could not tell what they are
  * (daemon/clients/claim.c).
  *
- * Use is what the kernel counts, less inactive file pages: those go without pain.  A big file that
- * is read once, or written, is no reason to collect.
+ * Use is what the kernel counts, less inactive file pages, which the kernel drops first.  A big
+ * file that is read once, or written, is no reason to collect.
  *
  * They are opened anew for each collector: an alarm belongs to an open file, and of those a file of
  * memory.pressure or memory.events has one.

@@ -48,7 +48,7 @@ struct registry_arena {
 	int order_fd;			/* eventfd: readable when there are orders; -1: see link */
 	int link;			/* socket of the process that marks it; -1: this one does */
 	pid_t marker;	/* that process, as it says, in its own namespace; 0: it does not */
-	struct board *board;		/* own, or that of … */
+	struct board *board;		/* its own, or that of shared */
 	struct link_board shared;
 
 	/* The arena's thread. */

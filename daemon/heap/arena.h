@@ -31,8 +31,10 @@ enum { FROM_REGISTRY, FROM_POLICY, FROM };
 struct arena_orders {
 	struct board *board;		/* NULL: there is nobody */
 	uint32_t met[ORDERS];		/* newest of each kind */
-	uint32_t gc, free;		/* newest that were heard: it takes a cycle to meet them */
-	uint32_t cycle_gc, cycle_free;	/* … and those that came before this one began */
+	uint32_t gc, free;		/* newest that were received: it takes a cycle to meet
+					 * them */
+	uint32_t cycle_gc, cycle_free;	/* newest that came before this cycle began: it meets
+					 * them */
 };
 
 /* Settings of a client that has not chosen them. */
@@ -103,8 +105,9 @@ struct arena_settings {
 /* What lived when the last cycle ended.  In bytes; pacing.c. */
 struct arena_live {
 	uint64_t reached_bytes;		/* by that cycle, from roots */
-	uint64_t bytes;			/* and what was allocated while it marked … */
-	uint64_t at_bytes;		/* … when the client's allocation counter was this */
+	uint64_t bytes;			/* reached_bytes, and what was allocated while it marked */
+	uint64_t at_bytes;		/* value of the client's allocation counter to which
+					 * bytes belongs */
 };
 
 struct arena_pacing {
@@ -118,8 +121,8 @@ struct arena_scavenger {
 	uint64_t step_ns;		/* the next step; 0: nothing to do */
 	/* the pause after the last step lasts until then, whatever comes up */
 	uint64_t earliest_ns;
-	uint64_t use_window_ns;		/* when this window began … */
-	/* … and the most that was used of a goal in it, and in the one before */
+	uint64_t use_window_ns;		/* when this window began */
+	/* the most that was used of a goal in this window, and in the one before */
 	double use_now, use_before;
 };
 

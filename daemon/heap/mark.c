@@ -34,17 +34,18 @@
 #include "core/heap/marking.h"
 
 #define PIECE_BYTES (128ull << 10)
-#define QUEUE_FACTOR 3			/* a queue's bytes, of the arena's that have memory … */
-#define QUEUE_SLACK_BYTES (1ull << 20)	/* … and this */
+#define QUEUE_FACTOR 3			/* a queue may have this many times the arena's resident
+					 * bytes, */
+#define QUEUE_SLACK_BYTES (1ull << 20)	/* and this in addition */
 #define QUEUE_KEEP_BYTES (1ull << 20)	/* a helper keeps a queue of that size for the next arena */
 #define CREDIT_BYTES (64ull << 10)
 #define SHARE_FROM 128		/* spans in a FIFO that are worth sharing: 1 MiB of heap */
 #define OFFER_FROM 16
 #define BATCH 64
-#define VISITS 8		/* spans whose objects are being fetched; a power of two … */
-#define FETCHING 16		/* … and how many objects are enough */
-#define PIECES 4		/* the same for pieces; a power of two … */
-#define PIECE_LINES 8		/* … and lines of each: the CPU sees the rest coming */
+#define VISITS 8		/* spans whose objects are being fetched; a power of two */
+#define FETCHING 16		/* objects that are enough of these */
+#define PIECES 4		/* pieces that are being fetched; a power of two */
+#define PIECE_LINES 8		/* lines of each: the CPU fetches the others by itself */
 
 struct mark_worker {
 	struct tri_marking k;		/* first: the queue functions get at the worker from it */

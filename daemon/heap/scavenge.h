@@ -21,7 +21,7 @@ uint64_t scavenge_free_bytes(const struct arena *a);
 void scavenge_note_use(struct arena *a, uint64_t goal_bytes);
 
 /**
- * A cycle has ended: look at what is free now, and set when to release it (arena's scavenge_ns).
+ * A cycle has ended: look at what is free now, and set when to release it (scavenger.step_ns).
  */
 void scavenge_begin(struct arena *a);
 

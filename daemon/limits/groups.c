@@ -224,7 +224,7 @@ static void set_up(struct groups *s, struct limit_group *g, struct limit_group *
 	groups_tick_soon(g);
 }
 
-/* Read the limits of a place again: which groups count its memory. */
+/* Read the limits of a client cgroup again: which groups count its memory. */
 static void read_limits_of(struct groups *s, struct client_cgroup *p)
 {
 	struct level_limit limits[LEVEL_LIMITS];
@@ -320,7 +320,7 @@ static void report_cgroup(struct registry_arena *r, const struct level *l,
 			name, seen.why);
 }
 
-/* The place of a private collector's own client, which comes first; NULL: not found yet. */
+/* The client cgroup of a private collector's own client, which comes first; NULL: not found yet. */
 static struct client_cgroup *own_cgroup(const struct groups *s)
 {
 	const struct watched_arena *m;

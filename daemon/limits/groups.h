@@ -97,7 +97,7 @@ struct groups {
 	struct client_cgroup *cgroups;
 	struct limit_group *groups;
 	struct levels levels;
-	bool untidy;			/* somebody has left a place or a group */
+	bool untidy;			/* somebody has left a client cgroup or a group */
 	uint64_t tidied_ns;
 };
 

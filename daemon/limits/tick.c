@@ -324,7 +324,7 @@ static bool fill_in(const struct groups *s, const struct snapshot *snap, struct 
 	if (a->chosen || !any)
 		return any;
 	/*
-	 * File cache that nobody misses is left out.  What that is, the kernel has to add up over
+	 * Inactive file cache is left out.  What that is, the kernel has to add up over
 	 * all groups below.  So a group further up is first asked what is charged to it with all
 	 * cache: mostly that leaves enough.
 	 */

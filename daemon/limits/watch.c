@@ -85,7 +85,9 @@ static void fall_asleep(void)
 			return;
 		any |= tick_limited(g, total) || tick_listens(&watch.groups, g);
 	}
-	/* Cycles are nothing to us. */
+	/*
+	 * Without a limit, or a listener, no cycle concerns the watcher: no arena has to wake it.
+	 */
 	if (!any)
 		return;
 	/* pairs with watcher_wake(), and in other processes with linked_wake() */

@@ -18,33 +18,34 @@
  *     that other threads load from is not the thread's own in this: a result that a worker
  *     leaves in a struct on its creator's stack is stored with tri_store().
  *  4. A pointer to any byte of an object keeps it; on stacks and in registers a pointer one past
- *     its end does too.  A pointer that is marked in its low bits keeps the object if it still points
- *     into it, and so does one to a member, from which container_of() finds the start.  A pointer
- *     before the start does not, nor does one that is marked in its high bits.  Pointers must be stored
- *     at addresses divisible by 8.
- *  5. No function here is async-signal-safe unless its comment says so.  A signal handler that interrupts a
- *     blocking region (see tri_blocking_enter()) calls tri_poll() before it loads a pointer, or allocates
- *     or stores first: that has the same effect.
+ *     its end does too.  A pointer that is marked in its low bits keeps the object if it still
+ *     points into it, and so does one to a member, from which container_of() finds the start.  A
+ *     pointer before the start does not, nor does one that is marked in its high bits.  Pointers
+ *     must be stored at addresses divisible by 8.
+ *  5. No function here is async-signal-safe unless its comment says so.  A signal handler that
+ *     interrupts a blocking region (see tri_blocking_enter()) calls tri_poll() before it loads a
+ *     pointer, or allocates or stores first: that has the same effect.
  *  6. The compiler leaves a pointer to each object that is still used where the collector looks.
  *     gcc does, in functions that come after this header or in files compiled with the options of
- *     `pkg-config --cflags tricolor`; an optimising clang does not, and is refused.  The C library's
- *     string and memory functions do (memcpy(), strcmp(), …).  Other functions that were compiled
- *     without this header may not: the caller keeps an object that it passes to them alive, by
- *     tri_keep_alive() after the call.  Functions that store pointers themselves (qsort(), memcpy()) must
- *     not move pointers within objects: see 3.
+ *     `pkg-config --cflags tricolor`; an optimising clang does not, and is refused.  The C
+ *     library's string and memory functions do (memcpy(), strcmp(), …).  Other functions that were
+ *     compiled without this header may not: the caller keeps an object that it passes to them
+ *     alive, by tri_keep_alive() after the call.  Functions that store pointers themselves
+ *     (qsort(), memcpy()) must not move pointers within objects: see 3.
  *
  * Thread safety: every function may be called from any thread at any time unless its comment says
  * otherwise.  A thread that the library does not know yet is attached by its first call.
  *
- * fork(): the child goes on with a copy of the heap, at the same addresses, with its handles, ranges,
- * coroutines and settings.  It is a copy of the instant of fork(), but for what other threads of the parent
- * store while it is made: hold the lock that such data has over the fork(), in handlers of
- * pthread_atfork() or around it.  fork() takes as long as the copy, about 1 ms for each MiB that is in use,
- * in which other threads that need fresh pages wait.  No copy is made of a heap of more than 256 MiB unless
- * TRI_FORK_COPY asks for it, where both would pass the memory limit, in a signal handler that
- * interrupted this library, or without memory: standard error says so once, the child has an empty
- * heap, and touching an object of the parent in it is a segmentation fault.  A child of _Fork() or clone()
- * always has an empty heap.  A child of vfork() must call nothing here.
+ * fork(): the child goes on with a copy of the heap, at the same addresses, with its handles,
+ * ranges, coroutines and settings.  It is a copy of the instant of fork(), but for what other
+ * threads of the parent store while it is made: hold the lock that such data has over the fork(),
+ * in handlers of pthread_atfork() or around it.  fork() takes as long as the copy, about 1 ms for
+ * each MiB that is in use, in which other threads that need fresh pages wait.  No copy is made of a
+ * heap of more than 256 MiB unless TRI_FORK_COPY asks for it, where both would pass the memory
+ * limit, in a signal handler that interrupted this library, or without memory: standard error says
+ * so once, the child has an empty heap, and touching an object of the parent in it is a
+ * segmentation fault.  A child of _Fork() or clone() always has an empty heap.  A child of vfork()
+ * must call nothing here.
  *
  * Errors: functions that return int give 0 or a negative errno; functions that return a pointer
  * give NULL and set errno where malloc() would.  tri_error() says more.
@@ -53,20 +54,22 @@
 #define TRICOLOR_H
 
 /*
- * An optimiser may compute with a pointer whatever it likes, as long as the addresses that it loads from
- * come out right.  gcc's -fivopts, on from -O1, keeps p + 8000 or p - 8 in a register in place of p, and
- * over a call nothing else: the collector sees no pointer into the object and frees it.  So the pass is
- * off for every function that comes after this line.  What was included before is not protected, nor is
- * a file that does not include this header, unless it is compiled with -fno-ivopts, as pkg-config(1)
- * says.  Options and attributes that come later, optimize("O3") among them, leave the pass off.
+ * An optimiser may compute with a pointer whatever it likes, as long as the addresses that it loads
+ * from come out right.  gcc's -fivopts, on from -O1, keeps p + 8000 or p - 8 in a register in place
+ * of p, and over a call nothing else: the collector sees no pointer into the object and frees it.
+ * So the pass is off for every function that comes after this line.  What was included before is
+ * not protected, nor is a file that does not include this header, unless it is compiled with
+ * -fno-ivopts, as pkg-config(1) says.  Options and attributes that come later, optimize("O3") among
+ * them, leave the pass off.
  *
  * gcc before 12 forgets at such a pragma most -fno-… options of the command line.  Of those that a
  * program's meaning depends on only -fno-strict-aliasing is among them: so that is set as well.
  * Whoever depends on another one defines TRI_NO_PRAGMA, and compiles with -fno-ivopts.
  *
- * clang knows no such pragma, and no options are enough: with -mllvm -disable-lsr, which is what -fno-ivopts
- * is there, clang 19 still lost objects.  So it is refused where it optimises.  A program that defines
- * TRI_UNSAFE_COMPILER has to keep its objects alive by tri_keep_alive() or handles.
+ * clang knows no such pragma, and no options are enough: with -mllvm -disable-lsr, which is what
+ * -fno-ivopts is there, clang 19 still lost objects.  So it is refused where it optimises.  A
+ * program that defines TRI_UNSAFE_COMPILER has to keep its objects alive by tri_keep_alive() or
+ * handles.
  */
 #if defined(__clang__) && defined(__OPTIMIZE__) && !defined(TRI_UNSAFE_COMPILER)
 #error "tricolor: an optimising clang hides objects from the collector: use gcc, or -O0, \
@@ -110,9 +113,10 @@ enum tri_backing {
 
 /** What happens when more lives than the limit allows. */
 enum tri_limit_policy {
-	TRI_LIMIT_CONTINUE = 1,	/**< the heap grows, and no more than half of the CPU goes to collecting it;
+	TRI_LIMIT_CONTINUE =
+		1, /**< the heap grows, and no more than half of the CPU goes to collecting it;
 				     the default */
-	TRI_LIMIT_FAIL_FAST = 2,	/**< allocations that need more memory fail with ENOMEM */
+	TRI_LIMIT_FAIL_FAST = 2, /**< allocations that need more memory fail with ENOMEM */
 };
 
 /** What a child of fork() has. */
@@ -125,8 +129,9 @@ enum tri_fork {
 /**
  * Options of tri_init().  Set @size to sizeof(struct tri_options), zero the rest, and fill in what
  * you want: zero means the default, which the environment variable of that name may set
- * (TRICOLOR_GC_PERCENT and so on, see tricolor(7)).  An option that is set wins.  A program that was compiled with an
- * older header, whose struct is shorter, sets none of the options that came later.
+ * (TRICOLOR_GC_PERCENT and so on, see tricolor(7)).  An option that is set wins.  A program that
+ * was compiled with an older header, whose struct is shorter, sets none of the options that came
+ * later.
  */
 struct tri_options {
 	size_t size;			/**< sizeof(struct tri_options) */
@@ -145,19 +150,20 @@ struct tri_options {
 /**
  * Make the heap and look for a collector.  Optional: the first allocation does it with defaults.
  * @opts: NULL for the defaults.
- * Returns 0; -EALREADY if there is a heap and @opts is not NULL; -EINVAL for an option or an environment
- * variable that makes no sense; -E2BIG for an option that this library does not know; another negative errno where the system refuses the memory, such as
- * -ENOMEM, -ENOSYS, -EPERM, or -ENOENT without /dev/tricolor.  A collector that can't
- * be reached is no error: the heap works and grows without one, up to half of the memory that the process
- * may have, and the library goes on trying.  It says so once on standard error (TRICOLOR_QUIET).
+ * Returns 0; -EALREADY if there is a heap and @opts is not NULL; -EINVAL for an option or an
+ * environment variable that makes no sense; -E2BIG for an option that this library does not know;
+ * another negative errno where the system refuses the memory, such as -ENOMEM, -ENOSYS, -EPERM, or
+ * -ENOENT without /dev/tricolor.  A collector that can't be reached is no error: the heap works and
+ * grows without one, up to half of the memory that the process may have, and the library goes on
+ * trying.  It says so once on standard error (TRICOLOR_QUIET).
  */
 int tri_init(const struct tri_options *opts);
 
 /**
- * A failure as a sentence: what failed, why, what to do.  It is the last failure of a call in this thread; a
- * call that succeeds does not clear it, so ask only after one that failed.  If none has failed, it is what
- * the heap itself fails at now, such as that no collector can be had, or else "no error".  Never NULL; valid
- * until the next call in this thread.
+ * A failure as a sentence: what failed, why, what to do.  It is the last failure of a call in this
+ * thread; a call that succeeds does not clear it, so ask only after one that failed.  If none has
+ * failed, it is what the heap itself fails at now, such as that no collector can be had, or else
+ * "no error".  Never NULL; valid until the next call in this thread.
  */
 const char *tri_error(void);
 
@@ -170,8 +176,8 @@ const char *tri_version(void);
 
 /**
  * Where an object's pointers are.  Bit i of @ptrmap (of word i / 64) is set if the 8 bytes at
- * offset 8·i may hold a pointer.  tri_alloc_typed() copies what it needs, so it need not outlive the
- * call.  Make one with TRI_TYPE().
+ * offset 8·i may hold a pointer.  tri_alloc_typed() copies what it needs, so it need not outlive
+ * the call.  Make one with TRI_TYPE().
  */
 struct tri_type {
 	size_t size;			/**< bytes of one element; a multiple of 8 */
@@ -181,7 +187,10 @@ struct tri_type {
 
 #ifndef TRI__API		/* the library defines it to emit the exported twins */
 #define TRI__API static inline __attribute__((unused))
-/* In the function that allocates, also where nothing else is inlined: TRICOLOR_DEBUG=barriers names that. */
+/*
+ * In the function that allocates, also where nothing else is inlined: TRICOLOR_DEBUG=barriers names
+ * that.
+ */
 #define TRI__API_ALLOC static inline __attribute__((unused, always_inline))
 #endif
 
@@ -208,7 +217,9 @@ void *tri_alloc_typed(const struct tri_type *type, size_t count);
 /** tri_alloc() at a multiple of @align, a power of two up to 2 MiB.  EINVAL for another one. */
 void *tri_alloc_aligned(size_t size, size_t align);
 
-/** tri_alloc_leaf() at a multiple of @align, a power of two up to 2 MiB.  EINVAL for another one. */
+/**
+ * tri_alloc_leaf() at a multiple of @align, a power of two up to 2 MiB.  EINVAL for another one.
+ */
 void *tri_alloc_leaf_aligned(size_t size, size_t align);
 
 /**
@@ -269,8 +280,8 @@ void tri_clear(void *dst, size_t words);
 
 /**
  * Answer the collector if it asks for something; else a load and a test.  A thread in a long loop
- * that neither allocates nor stores pointers may call it to be spared a signal.  Async-signal-safe, if
- * the handler returns: it must not be left by a jump.
+ * that neither allocates nor stores pointers may call it to be spared a signal.  Async-signal-safe,
+ * if the handler returns: it must not be left by a jump.
  */
 TRI__API void tri_poll(void);
 
@@ -278,41 +289,44 @@ TRI__API void tri_poll(void);
  * The thread is about to wait for something and will not load, store or hold new pointers into the
  * heap until tri_blocking_exit(); the library answers the collector for it and sends no signal.
  * The pointers that it holds already are kept.  The function that calls it must not return before
- * tri_blocking_exit().  poll(), select(), epoll_wait(), nanosleep() and their relatives do it themselves.
+ * tri_blocking_exit().  poll(), select(), epoll_wait(), nanosleep() and their relatives do it
+ * themselves.
  *
- * Any call of the library ends the region, also one in a signal handler, and a region in a region: what is
- * left of the outer one is no region, and its end does nothing.  longjmp(), siglongjmp(), setcontext(),
- * cancellation and C++ exceptions that leave a region end it; who leaves one in another way calls tri_poll()
- * before he loads a pointer.  Async-signal-safe, both.
+ * Any call of the library ends the region, also one in a signal handler, and a region in a region:
+ * what is left of the outer one is no region, and its end does nothing.  longjmp(), siglongjmp(),
+ * setcontext(), cancellation and C++ exceptions that leave a region end it; who leaves one in
+ * another way calls tri_poll() before he loads a pointer.  Async-signal-safe, both.
  */
 void tri_blocking_enter(void);
 void tri_blocking_exit(void);
 
 /**
- * Make the calling thread known to the library; implied by its first call of a function that needs the heap.
- * A thread made by pthread_create() or thrd_create() is attached before it runs.  Of one that was made in
- * another way, and only loads pointers, the library learns by /proc/self/task, in each cycle; it is
- * scanned like the others.  (A thread made by clone() without CLONE_SETTLS is scanned too, but can't call the
- * library: it has no thread-local variables of its own.)
- * Returns 0, or -EAGAIN if 16384 threads are attached, or as tri_init().  A thread that can't be attached
- * may load and store pointers, slowly; its allocations fail with errno EAGAIN.
+ * Make the calling thread known to the library; implied by its first call of a function that needs
+ * the heap.  A thread made by pthread_create() or thrd_create() is attached before it runs.  Of one
+ * that was made in another way, and only loads pointers, the library learns by /proc/self/task, in
+ * each cycle; it is scanned like the others.  (A thread made by clone() without CLONE_SETTLS is
+ * scanned too, but can't call the library: it has no thread-local variables of its own.)
+ * Returns 0, or -EAGAIN if 16384 threads are attached, or as tri_init().  A thread that can't be
+ * attached may load and store pointers, slowly; its allocations fail with errno EAGAIN.
  */
 int tri_thread_attach(void);
 
 /**
- * Forget the calling thread.  Implied by its end.  What it holds is found as that of a thread that never was
- * attached.  Its next call attaches it again.
+ * Forget the calling thread.  Implied by its end.  What it holds is found as that of a thread that
+ * never was attached.  Its next call attaches it again.
  */
 void tri_thread_detach(void);
 
 /*
- * In front of the C library's functions, by name: a thread that they start is attached before it runs, its
- * argument is a root until then, and what it returns is one until it is joined.  The library's functions of
- * the same names do this for calls in files that do not include this header, but only if the library comes before
- * the C library in lookup order: not in a program that links only a library which uses tricolor.
- * Whoever wants these names left alone defines TRI_NO_THREAD_REDIRECTS.
+ * In front of the C library's functions, by name: a thread that they start is attached before it
+ * runs, its argument is a root until then, and what it returns is one until it is joined.  The
+ * library's functions of the same names do this for calls in files that do not include this header,
+ * but only if the library comes before the C library in lookup order: not in a program that links
+ * only a library which uses tricolor.  Whoever wants these names left alone defines
+ * TRI_NO_THREAD_REDIRECTS.
  */
-int tri_pthread_create(pthread_t *thread, const pthread_attr_t *attr, void *(*fn)(void *), void *arg);
+int tri_pthread_create(pthread_t *thread, const pthread_attr_t *attr, void *(*fn)(void *),
+		       void *arg);
 /** As pthread_join(). */
 int tri_pthread_join(pthread_t thread, void **result);
 /** As pthread_detach(). */
@@ -336,17 +350,18 @@ int tri_thrd_create(unsigned long *thread, int (*fn)(void *arg), void *arg);
 
 /*
  * What is scanned of a thread without being asked: its registers, and all that lies above its stack
- * pointer on the stack that it was started on, however that was made and however deep it is; while a
- * handler runs on a signal stack, that one and what the handler interrupted.  Pages that can't be read
- * are left out.  On a stack that the library does not know, the thread is scanned from its stack pointer up
- * to the first page that can't be read, and the stack that it was started on as a whole: right, and slow.
+ * pointer on the stack that it was started on, however that was made and however deep it is; while
+ * a handler runs on a signal stack, that one and what the handler interrupted.  Pages that can't be
+ * read are left out.  On a stack that the library does not know, the thread is scanned from its
+ * stack pointer up to the first page that can't be read, and the stack that it was started on as a
+ * whole: right, and slow.
  *
- * A stack that nobody runs on, a coroutine's that is suspended, is scanned only if it is registered.
- * Neither jmp_buf nor ucontext_t is scanned as such, wherever they are: what is only in the arguments of
- * makecontext() has to be kept by something else until the coroutine has begun.
+ * A stack that nobody runs on, a coroutine's that is suspended, is scanned only if it is
+ * registered.  Neither jmp_buf nor ucontext_t is scanned as such, wherever they are: what is only
+ * in the arguments of makecontext() has to be kept by something else until the coroutine has begun.
  *
- * A scheduler of coroutines registers each stack that it makes, and says before each switch which one
- * comes next, also when a coroutine goes on in another thread:
+ * A scheduler of coroutines registers each stack that it makes, and says before each switch which
+ * one comes next, also when a coroutine goes on in another thread:
  *
  *	c->stack = tri_stack_register(memory, size);
  *	main_stack = tri_stack_self();
@@ -361,39 +376,42 @@ int tri_thrd_create(unsigned long *thread, int (*fn)(void *arg), void *arg);
 typedef struct tri_stack tri_stack;
 
 /**
- * Make [@low, @low + @len) known as a stack on which a coroutine will run.  Until it first runs all of it
- * is scanned, so that what it begins with may lie there.  The memory stays the caller's, who unregisters
- * it before it is freed or used for something else.  Pages in it may be protected.
- * Returns NULL with errno EINVAL for a range that makes no sense, ENOMEM, or as tri_thread_attach().
- * Takes a lock for some instructions: not for a signal handler.
+ * Make [@low, @low + @len) known as a stack on which a coroutine will run.  Until it first runs all
+ * of it is scanned, so that what it begins with may lie there.  The memory stays the caller's, who
+ * unregisters it before it is freed or used for something else.  Pages in it may be protected.
+ * Returns NULL with errno EINVAL for a range that makes no sense, ENOMEM, or as
+ * tri_thread_attach().  Takes a lock for some instructions: not for a signal handler.
  */
 tri_stack *tri_stack_register(void *low, size_t len);
 
 /**
- * Undo tri_stack_register().  No thread may run on the stack; what is on it is no root any more, and a
- * coroutine that is suspended there must not be resumed.  @stack: NULL is ignored.
+ * Undo tri_stack_register().  No thread may run on the stack; what is on it is no root any more,
+ * and a coroutine that is suspended there must not be resumed.  @stack: NULL is ignored.
  * Returns 0, -EBUSY if a thread runs on it, or -EINVAL if it is not registered.
  */
 int tri_stack_unregister(tri_stack *stack);
 
 /**
- * The stack that the calling thread runs on: the one that it was started on, or the one that it last
- * named in tri_stack_switch().  The first belongs to the thread, is never unregistered, and void when the
- * thread has ended or called tri_thread_detach().
- * Returns NULL with errno EINVAL on a stack that is not registered, ENOMEM, or as tri_thread_attach().
+ * The stack that the calling thread runs on: the one that it was started on, or the one that it
+ * last named in tri_stack_switch().  The first belongs to the thread, is never unregistered, and
+ * void when the thread has ended or called tri_thread_detach().
+ * Returns NULL with errno EINVAL on a stack that is not registered, ENOMEM, or as
+ * tri_thread_attach().
  */
 tri_stack *tri_stack_self(void);
 
 /**
- * The calling thread is about to switch to @to, which is registered, or the stack that it was started on.  Call
- * it just before what switches, with nothing in between that loads or stores pointers into the heap.
- * The stack that is left keeps what its frames, and the caller's registers, hold now.  Some
- * nanoseconds; in a mark phase, the scan of @to if this cycle has not scanned it.
+ * The calling thread is about to switch to @to, which is registered, or the stack that it was
+ * started on.  Call it just before what switches, with nothing in between that loads or stores
+ * pointers into the heap.  The stack that is left keeps what its frames, and the caller's
+ * registers, hold now.  Some nanoseconds; in a mark phase, the scan of @to if this cycle has not
+ * scanned it.
  *
- * A signal handler may call it, on the stack that it interrupted and not on a signal stack: a scheduler that
- * preempts.  On an error the thread must not switch: -EBUSY if another thread runs on @to, or if the
- * handler that calls it has interrupted the library; -EINVAL if @to is another thread's own; -ENOMEM.
- * Idea: tsan's __tsan_switch_to_fiber(), and the address sanitizer's __sanitizer_start_switch_fiber().
+ * A signal handler may call it, on the stack that it interrupted and not on a signal stack: a
+ * scheduler that preempts.  On an error the thread must not switch: -EBUSY if another thread runs
+ * on @to, or if the handler that calls it has interrupted the library; -EINVAL if @to is another
+ * thread's own; -ENOMEM.  Idea: tsan's __tsan_switch_to_fiber(), and the address sanitizer's
+ * __sanitizer_start_switch_fiber().
  */
 int tri_stack_switch(tri_stack *to);
 
@@ -434,7 +452,8 @@ static inline __attribute__((unused)) void tri_keep_alive(const void *pointer)
 
 /**
  * Wait for a full cycle (mark and sweep) that began after the call.
- * Returns 0, or -ETIMEDOUT if no collector could be had, or the one there is did nothing, for 10 seconds.
+ * Returns 0, or -ETIMEDOUT if no collector could be had, or the one there is did nothing, for 10
+ * seconds.
  */
 int tri_gc(void);
 
@@ -474,8 +493,9 @@ enum tri_pressure tri_pressure(void);
 int tri_on_pressure(void (*fn)(enum tri_pressure pressure, void *arg), void *arg);
 
 /**
- * Figures about the heap, for programs and tests.  Set @size before the call.  A newer library fills in what fits, and
- * an older one sets figures to 0 that it does not have.  Bytes and objects unless named otherwise.
+ * Figures about the heap, for programs and tests.  Set @size before the call.  A newer library
+ * fills in what fits, and an older one sets figures to 0 that it does not have.  Bytes and objects
+ * unless named otherwise.
  */
 struct tri_stats {
 	size_t size;			/**< sizeof(struct tri_stats), set by the caller */

@@ -2,9 +2,10 @@
 /*
  * linked.c - the C library's own functions in a program that is linked statically
  *
- * Only in libtricolor.a.  There is no lookup by name in such a program: what the linker has found under the
- * names of names.h is in this table.  The references are weak, as a program may as well be linked with this archive
- * and the shared C library, which has not all of these names, and needs none.
+ * Only in libtricolor.a.  There is no lookup by name in such a program: what the linker has found
+ * under the names of names.h is in this table.  The references are weak, as a program may as well
+ * be linked with this archive and the shared C library, which has not all of these names, and needs
+ * none.
  */
 #include <stdint.h>
 #include <string.h>

@@ -2,9 +2,9 @@
 /*
  * names.h - by which other names glibc's libc.a has what this library stands in front of
  *
- * X(function, name, member): @name is the same function under a name that no program uses.  @member is
- * another symbol whose definition brings the archive member with @name into the program.  It can't be @name itself:
- * see members.c.
+ * X(function, name, member): @name is the same function under a name that no program uses.  @member
+ * is another symbol whose definition brings the archive member with @name into the program.  It
+ * can't be @name itself: see members.c.
  */
 X(pthread_create, __pthread_create_2_1, __pthread_create)
 X(pthread_join, ___pthread_join, __pthread_join)

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* plugin_note_right.c - as plugin_note_last.c, and all fit: longer ones, and types that nobody knows; for test_abi.c */
+/*
+ * plugin_note_right.c - as plugin_note_last.c, and all fit: longer ones, and types that nobody
+ * knows; for test_abi.c
+ */
 #include "integration/note.h"
 
 NOTE("tricolor", 0x10, ".long 1, 1");

@@ -2,9 +2,9 @@
 /*
  * test_abi.c - objects whose inline functions this library does not know
  *
- * Plugins have notes that were written by hand.  An object that does not fit is refused when the heap starts, and when
- * it is loaded later nothing is collected until it is unloaded.  What the linker and the loader refuse, by the names of
- * symbols, is tested by selftests/install/abi.sh.
+ * Plugins have notes that were written by hand.  An object that does not fit is refused when the
+ * heap starts, and when it is loaded later nothing is collected until it is unloaded.  What the
+ * linker and the loader refuse, by the names of symbols, is tested by selftests/install/abi.sh.
  */
 #include <dlfcn.h>
 #include <limits.h>
@@ -32,7 +32,8 @@ static bool is_named(const char *name, unsigned int version)
 {
 	char wanted[96];
 
-	snprintf(wanted, sizeof(wanted), "plugin_note_%s.so was compiled for version %u of", name, version);
+	snprintf(wanted, sizeof(wanted), "plugin_note_%s.so was compiled for version %u of", name,
+		 version);
 	if (strstr(tri_error(), wanted))
 		return true;
 	ksft_print_msg("%s\n", tri_error());
@@ -173,14 +174,18 @@ int main(int argc, char **argv)
 	ksft_print_header();
 	ksft_set_plan(10);
 	ksft_test_result(starts("right", 0), "notes of other owners and types are passed over\n");
-	ksft_test_result(starts("newer", 2), "an object with a later version is refused at the start\n");
+	ksft_test_result(starts("newer", 2),
+			 "an object with a later version is refused at the start\n");
 	ksft_test_result(starts("last", 3), "also when its note is the last of many\n");
 	ksft_test_result(starts("short", UINT_MAX), "a note without a version is refused\n");
-	ksft_test_result(starts("based", 2), "an object whose ELF header is not at its bias is refused\n");
+	ksft_test_result(starts("based", 2),
+			 "an object whose ELF header is not at its bias is refused\n");
 	ksft_test_result(goes_on("based", 2), "also when it is loaded later\n");
 	ksft_test_result(goes_on("right", 0), "a plugin that fits is nothing to speak of\n");
-	ksft_test_result(goes_on("newer", 2), "one that does not stops collecting until it is unloaded\n");
-	ksft_test_result(ends_with_0(replace), "also in the place of one that fits and was unloaded\n");
+	ksft_test_result(goes_on("newer", 2),
+			 "one that does not stops collecting until it is unloaded\n");
+	ksft_test_result(ends_with_0(replace),
+			 "also in the place of one that fits and was unloaded\n");
 	ksft_test_result(ends_with_0(load_after_start) && ends_with_0(load_after_collect),
 			 "one that comes while a cycle marks ends this cycle\n");
 	ksft_finished();

@@ -316,8 +316,9 @@ static bool test_errors(void)
 	/* Of an older and of a newer header. */
 	memset(&sized, 0x55, sizeof(sized));
 	sized.known.size = offsetof(struct tri_stats, live_bytes);
-	EXPECT(!tri_read_stats(&sized.known) && sized.known.allocated_bytes && sized.known.allocated_bytes != FIVES &&
-	       sized.known.live_bytes == FIVES && sized.later == FIVES);
+	EXPECT(!tri_read_stats(&sized.known) && sized.known.allocated_bytes &&
+	       sized.known.allocated_bytes != FIVES && sized.known.live_bytes == FIVES &&
+	       sized.later == FIVES);
 	sized.known.size = sizeof(sized);
 	EXPECT(!tri_read_stats(&sized.known) && sized.known.threads == 1 && !sized.later);
 	EXPECT(tri_init(&options) == -EALREADY);

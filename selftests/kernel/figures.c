@@ -2,8 +2,8 @@
 /*
  * figures.c - what the module costs, beside a memfd and what else there is
  *
- * No test: it prints figures, and no time makes it fail.  In an emulator only ratios mean anything.  Each
- * figure is the least of several rounds.
+ * No test: it prints figures, and no time makes it fail.  In an emulator only ratios mean anything.
+ * Each figure is the least of several rounds.
  */
 #include <linux/userfaultfd.h>
 #include <sys/syscall.h>

@@ -2,9 +2,9 @@
 /*
  * test_cgroup.c - who pays for an arena's memory, and what happens when it is too much
  *
- * The test itself stays outside.  The owner is a child in cgroup A, which makes
- * the arena, the collector one in cgroup B; they do what they are told over a socket, a letter at a time, so that the test can look at both
- * cgroups between two steps.
+ * The test itself stays outside.  The owner is a child in cgroup A, which makes the arena, the
+ * collector one in cgroup B; they do what they are told over a socket, a letter at a time, so that
+ * the test can look at both cgroups between two steps.
  */
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -69,8 +69,8 @@ static int act(int fd, char what)
 }
 
 /*
- * It has *@fd, and not @foreign: what one side holds must not keep what the other drops.  With *@fd -1
- * it makes an arena, of which we get the descriptor.
+ * It has *@fd, and not @foreign: what one side holds must not keep what the other drops.  With *@fd
+ * -1 it makes an arena, of which we get the descriptor.
  */
 static struct actor start_actor(const struct cgroup *c, int *fd, int foreign)
 {
@@ -248,7 +248,10 @@ TEST_F(cgroup, forgotten_under_a_collector)
 	end_actor(&self->owner);
 	EXPECT_EQ(TRICOLOR_STATE_ORPHAN, info(self->collector).state);
 	EXPECT_TRUE(cgroup_remove(&self->a));
-	/* New pages are on lists of the processors for a while, which keep what is charged for them. */
+	/*
+	 * New pages are on lists of the processors for a while, which keep what is charged for
+	 * them.
+	 */
 	EXPECT_TRUE(WAIT_FOR(!write_text("/proc/sys/vm/drop_caches", "1") && dying() <= before));
 }
 

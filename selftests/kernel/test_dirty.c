@@ -368,8 +368,9 @@ TEST_F_TIMEOUT(dirty, while_it_is_written, 120)
 }
 
 /*
- * A new page whose dirty bit is taken away at once is no clean page, which reclaim would drop.  It is
- * read first: a fault that writes marks the page itself dirty, after one that reads nothing does.
+ * A new page whose dirty bit is taken away at once is no clean page, which reclaim would drop.  It
+ * is read first: a fault that writes marks the page itself dirty, after one that reads nothing
+ * does.
  */
 TEST_F(dirty, new_pages_are_kept)
 {

@@ -4,9 +4,9 @@
  *
  * Needs a kernel with fault injection (selftests/vm/debug-kernel.sh).  For each call, the first
  * allocation within it is made to fail, then the second, and so on until it gets through without
- * meeting a failure: /proc/thread-self/fail-nth.  A call that fails must say why, with an error that it
- * documents, and leave nothing behind, which the VM's process 1 looks at; one that succeeds in
- * spite of it must have done its work.
+ * meeting a failure: /proc/thread-self/fail-nth.  A call that fails must say why, with an error
+ * that it documents, and leave nothing behind, which the VM's process 1 looks at; one that succeeds
+ * in spite of it must have done its work.
  */
 #include "cgroup.h"
 
@@ -65,7 +65,9 @@ static bool next_failure(struct fault_self *self, struct failures *f)
 	return true;
 }
 
-/* The round's call has ended with @err: 0, or for lack of memory, or as @other says for the same. */
+/*
+ * The round's call has ended with @err: 0, or for lack of memory, or as @other says for the same.
+ */
 static bool met(struct fault_self *self, struct failures *f, int err, int other)
 {
 	char text[16] = "";

@@ -164,7 +164,9 @@ TEST_F(mapping, a_child_does_not_have_it)
 {
 	EXPECT_EQ(0, fault_of(self->p, true));
 	EXPECT_EQ(0, IN_CHILD(EXPECT_EQ(SIGSEGV, fault_of(self->p, false))));
-	/* That can't be undone by the program: neither with a collector's mapping nor the owner's. */
+	/*
+	 * That can't be undone by the program: neither with a collector's mapping nor the owner's.
+	 */
 	if (!madvise(self->p, BYTES, MADV_DOFORK))
 		TH_LOG("MADV_DOFORK is allowed: a child then shares the memory");
 	EXPECT_EQ(0, IN_CHILD({
@@ -368,7 +370,9 @@ TEST_F(mapping, collapse)
 	/* The owner's may be collapsed, in an arena of huge pages; but not by khugepaged, now. */
 	EXPECT_EQ(0, madvise(self->p, BYTES, MADV_NOHUGEPAGE));
 	EXPECT_EQ(0, madvise(p, BYTES, MADV_NOHUGEPAGE));
-	/* Cutting a huge page fails while somebody else holds it: a CPU's list of new pages does. */
+	/*
+	 * Cutting a huge page fails while somebody else holds it: a CPU's list of new pages does.
+	 */
 	ASSERT_TRUE(WAIT_FOR(!write_text("/proc/sys/vm/drop_caches", "1") &&
 			     !reclaim(self->fd, 8 * PAGE, PAGE) &&
 			     info(self->fd).resident_bytes == HUGE - PAGE));
@@ -445,7 +449,9 @@ TEST_F(mapping, remap_file_pages)
 	}));
 }
 
-/* What is mapped stays sparse, whatever is said about all of memory: before, after, while mapping. */
+/*
+ * What is mapped stays sparse, whatever is said about all of memory: before, after, while mapping.
+ */
 TEST_F(mapping, nothing_fills_a_sparse_arena)
 {
 	uint64_t unit = variant->flags ? HUGE : PAGE;

@@ -504,7 +504,9 @@ static int watch_namespace(pid_t pid)
 	return fd;
 }
 
-/* A collector that holds what is left of an arena does not keep the network namespace of its owner. */
+/*
+ * A collector that holds what is left of an arena does not keep the network namespace of its owner.
+ */
 TEST_F(netlink, no_namespace_is_kept)
 {
 	struct said s = { 0 };

@@ -5,10 +5,10 @@
  *	SEED=N test_stress	repeats a run, as far as threads allow
  *	STRESS_SECONDS=N	how long each test takes (default 8)
  *
- * The arena is cut into slices.  A slice has one thread of the owner that knows what is in its pages,
- * and checks it after each step.  One more slice is everybody's: there only the kernel's own order is
- * at stake.  Meanwhile a collector's process works on that slice and looks at the others, parts are
- * mapped and unmapped, and the kernel is made to give up what is clean.
+ * The arena is cut into slices.  A slice has one thread of the owner that knows what is in its
+ * pages, and checks it after each step.  One more slice is everybody's: there only the kernel's own
+ * order is at stake.  Meanwhile a collector's process works on that slice and looks at the others,
+ * parts are mapped and unmapped, and the kernel is made to give up what is clean.
  */
 #include <pthread.h>
 #include <stdatomic.h>

@@ -2,8 +2,8 @@
 /*
  * test_swap.c - nothing is lost, and nothing comes back, when arenas are swapped out
  *
- * Swaps to the device that TRICOLOR_SWAP names, whose contents are lost (in the VM: /dev/zram0), and
- * only for as long as this runs.
+ * Swaps to the device that TRICOLOR_SWAP names, whose contents are lost (in the VM: /dev/zram0),
+ * and only for as long as this runs.
  */
 #include <sys/swap.h>
 
@@ -165,8 +165,8 @@ TEST_F(swap, the_owner_pays_for_what_comes_back)
 }
 
 /*
- * A page of a cgroup that is full, with nobody in it who could be killed, can't be brought in now.  The
- * collector that wants it tries again and again; the page is not gone, and nothing says so.
+ * A page of a cgroup that is full, with nobody in it who could be killed, can't be brought in now.
+ * The collector that wants it tries again and again; the page is not gone, and nothing says so.
  */
 TEST_F(swap, a_full_cgroup_is_no_hole)
 {

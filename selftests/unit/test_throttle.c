@@ -2,9 +2,10 @@
 /*
  * test_throttle.c - the account that the library keeps of a group's limit, to the byte
  *
- * throttle.c, untouched.c and pageheap.c work here on an arena without a collector, in a group whose files are
- * this program's.  What a page of the heap or of the tables gets by and by comes when the test says so: also
- * between two steps of a look, and between two of the page heap's, where these have their test points.
+ * throttle.c, untouched.c and pageheap.c work here on an arena without a collector, in a group
+ * whose files are this program's.  What a page of the heap or of the tables gets by and by comes
+ * when the test says so: also between two steps of a look, and between two of the page heap's,
+ * where these have their test points.
  */
 #include <sys/mman.h>
 #include <sys/resource.h>
@@ -160,7 +161,8 @@ static void begin(int64_t bytes)
 		munmap(base, layout.file_bytes);
 	if (fd < 0 || tri_layout_init(&layout, PAGES) || ftruncate(fd, (off_t)layout.file_bytes))
 		ksft_exit_fail_msg("no memory\n");
-	base = mmap(NULL, layout.file_bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, fd, 0);
+	base = mmap(NULL, layout.file_bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, fd,
+		    0);
 	if (base == MAP_FAILED || tri_untouched_make(PAGES))
 		ksft_exit_fail_msg("no memory\n");
 	close(fd);
@@ -313,7 +315,8 @@ static void test_copied(void)
 	page = take(128);
 	touch(page, 128);
 	check(looked(1 * MIB) == all - 1 * MIB);
-	madvise(tri_g.view.heap + ((uint64_t)page << TRI_PAGE_SHIFT), 64 << TRI_PAGE_SHIFT, MADV_REMOVE);
+	madvise(tri_g.view.heap + ((uint64_t)page << TRI_PAGE_SHIFT), 64 << TRI_PAGE_SHIFT,
+		MADV_REMOVE);
 	tri_pageheap_reset();
 	check(looked(MIB / 2) == all - MIB / 2 - 64 * (int64_t)TRI_TAKEN_BYTES);
 }
@@ -354,7 +357,8 @@ static void test_held(void)
 	looked(0);
 	touch(take(64), 64);
 	holds();
-	check(looked(64 * TRI_PAGE_BYTES) == all - 64 * (int64_t)(TRI_PAGE_BYTES + TRI_TAKEN_BYTES));
+	check(looked(64 * TRI_PAGE_BYTES) ==
+	      all - 64 * (int64_t)(TRI_PAGE_BYTES + TRI_TAKEN_BYTES));
 	tri_pageheap_release();
 	check(looked(64 * TRI_PAGE_BYTES) == all - 64 * (int64_t)TRI_PAGE_BYTES);
 }
@@ -465,7 +469,9 @@ static void test_past(void)
 /* The control page says that the cycle has ended, and the agent has seen none. */
 static void test_believes_nothing(void)
 {
-	struct tri_throttled w = { .refused = true, .begun = true, .gen = 1, .first_gen = 1, .gc = 1 };
+	struct tri_throttled w = {
+		.refused = true, .begun = true, .gen = 1, .first_gen = 1, .gc = 1
+	};
 
 	begin_with(0);
 	tri_write(&tri_g.view.ctl->gc_done, 1);
@@ -474,10 +480,15 @@ static void test_believes_nothing(void)
 	check(!tri_throttle_wait(&threads[0], &w) && w.failed);
 }
 
-/* What lives does not fit, and it is one large object that is wanted: it is not put off from cycle to cycle. */
+/*
+ * What lives does not fit, and it is one large object that is wanted: it is not put off from cycle
+ * to cycle.
+ */
 static void test_past_large(void)
 {
-	struct tri_throttled w = { .refused = true, .begun = true, .gen = 2, .first_gen = 1, .gc = 1 };
+	struct tri_throttled w = {
+		.refused = true, .begun = true, .gen = 2, .first_gen = 1, .gc = 1
+	};
 
 	begin_with(0);
 	tri_write(&tri_g.sweepable, 2);
@@ -487,7 +498,10 @@ static void test_past_large(void)
 	check(take(512));
 }
 
-/* Cycles end, one after the other, and others are faster each time: all of its patience is that of one wait. */
+/*
+ * Cycles end, one after the other, and others are faster each time: all of its patience is that of
+ * one wait.
+ */
 static void test_patience(void)
 {
 	struct tri_throttled w = { .refused = true, .begun = true, .gen = 1, .ns = 10000000000 };
@@ -660,7 +674,10 @@ static void test_old(void)
 	check(have(1));
 }
 
-/* The agent has no CPU: a thread waits as long as a look would hold, and then takes what it has asked for. */
+/*
+ * The agent has no CPU: a thread waits as long as a look would hold, and then takes what it has
+ * asked for.
+ */
 static void test_late(void)
 {
 	struct tri_throttled w = { .refused = true };
@@ -755,7 +772,8 @@ static void test_turns_of_many(void)
 	first = take_turn(TRI_TAKEN_BYTES, now_ns);
 	check(first - now_ns == cost);
 	check(take_turn(TRI_TAKEN_BYTES, now_ns) == first + cost);
-	check(take_turn(RESERVE / 5, now_ns + LOOK_NS) && !take_turn(RESERVE / 4 + 1, now_ns + LOOK_NS));
+	check(take_turn(RESERVE / 5, now_ns + LOOK_NS) &&
+	      !take_turn(RESERVE / 4 + 1, now_ns + LOOK_NS));
 	check(tri_read(&past_bytes) == MARGIN / PAST_PARTS / 2);
 	close(other);
 }
@@ -771,7 +789,10 @@ static void looks_at_last(void)
 	others_take();
 }
 
-/* Its turn has come, and it does not go on before a look has found what others took while it waited. */
+/*
+ * Its turn has come, and it does not go on before a look has found what others took while it
+ * waited.
+ */
 static void test_turn_looks(void)
 {
 	struct tri_throttled w = { .refused = true };
@@ -787,7 +808,9 @@ static void test_turn_looks(void)
 	check(!take(1));
 	/* The look never comes. */
 	begin_with(RESERVE);
-	w = (struct tri_throttled){ .refused = true, .turn_ns = now_ns, .turn_bytes = TRI_TAKEN_BYTES };
+	w = (struct tri_throttled){ .refused = true,
+				    .turn_ns = now_ns,
+				    .turn_bytes = TRI_TAKEN_BYTES };
 	check(!take(1));
 	waits = goes_by;
 	check(tri_throttle_wait(t, &w) && now_ns == w.turn_ns + LATE_NS);

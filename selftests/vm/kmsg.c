@@ -14,8 +14,8 @@
 #include "init.h"
 
 /*
- * What the kernel prints when it finds itself wrong.  The calls traced for a process that ran out of
- * memory are no such thing, so that "Call Trace" is not among these.
+ * What the kernel prints when it finds itself wrong.  The calls traced for a process that ran out
+ * of memory are no such thing, so that "Call Trace" is not among these.
  */
 static const char *const complaints[] = {
 	"cut here",

@@ -7,8 +7,8 @@
  * 3. Processes that it left get a moment to end, then they are killed, and that is a problem.
  * 4. Arenas that it left, and complaints of the kernel, are problems too.
  *
- * Being process 1 we get its orphans, so that every process there is, but this one and the kernel's,
- * is the program's.
+ * Being process 1 we get its orphans, so that every process there is, but this one and the
+ * kernel's, is the program's.
  */
 #include <dirent.h>
 #include <errno.h>

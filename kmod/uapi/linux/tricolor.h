@@ -53,8 +53,8 @@
 /*
  * Raised when something changes that old users would trip over.
  *
- *	2	no /dev/tricolorctl, no LIST (0x10) and ATTACH (0x11), no flag for owners that admit no
- *		strangers (bit 1 of tricolor_create.flags)
+ *	2	no /dev/tricolorctl, no LIST (0x10) and ATTACH (0x11), no flag for owners that admit
+ *		no strangers (bit 1 of tricolor_create.flags)
  *	3	no lazy freeing, no REUSE (0x05) and POPULATE (0x06); tricolor_info ends with
  *		reclaimed_bytes, and lazy_bytes before that is gone
  *

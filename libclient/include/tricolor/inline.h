@@ -1,14 +1,17 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * inline.h - what tricolor.h compiles into the program: the fast paths of allocation, barrier and poll
+ * inline.h - what tricolor.h compiles into the program: the fast paths of allocation, barrier and
+ * poll
  *
- * Included by tricolor.h, and by nothing else.  A program does not name what begins with tri__ or TRI__.
+ * Included by tricolor.h, and by nothing else.  A program does not name what begins with tri__ or
+ * TRI__.
  *
- * This code is part of the program, and may be older or newer than the library that the program finds.  So all that
- * the two share has a version, TRI__INLINE_VERSION: the thread-local record that the fast paths read, the functions
- * that they call, and the rules by which they store.  Documentation/design/barrier.md says when it is raised.  It is
- * in the names of the symbols, so that the linker and the loader refuse what does not fit, and in a note in each
- * object file, for the library and for tools.
+ * This code is part of the program, and may be older or newer than the library that the program
+ * finds.  So all that the two share has a version, TRI__INLINE_VERSION: the thread-local record
+ * that the fast paths read, the functions that they call, and the rules by which they store.
+ * Documentation/design/barrier.md says when it is raised.  It is in the names of the symbols, so
+ * that the linker and the loader refuse what does not fit, and in a note in each object file, for
+ * the library and for tools.
  */
 #ifndef TRICOLOR_INLINE_H
 #define TRICOLOR_INLINE_H
@@ -29,12 +32,14 @@
 #endif
 
 /*
- * The note: 32 bytes in each object file, which the linker collects in a PT_NOTE segment.  They survive strip(1) and
- * --gc-sections.  Not in a section group: the linker would drop the notes of all object files but one.
+ * The note: 32 bytes in each object file, which the linker collects in a PT_NOTE segment.  They
+ * survive strip(1) and --gc-sections.  Not in a section group: the linker would drop the notes of
+ * all object files but one.
  */
 #define TRI__NOTE_OWNER "tricolor"
 #define TRI__NOTE_INLINE 0x10	/* type: two words of 4 bytes, the version and the flags */
-#define TRI__NOTE_FAST 1		/* flag: has fast paths inline; else each store and allocation is a call */
+#define TRI__NOTE_FAST 1		/* flag: has fast paths inline; else each store and
+					 * allocation is a call */
 
 /* The library's own files have none: it fits itself. */
 #if defined(__ELF__) && !defined(TRI__NO_NOTE)
@@ -126,7 +131,10 @@ extern const ptrdiff_t __rseq_offset;	/* glibc 2.35; the library refuses older o
 	"jmp 3b\n\t"							\
 	".popsection\n\t"
 
-/* The last destructor of an object with such sequences: no thread may name one when they are unmapped. */
+/*
+ * The last destructor of an object with such sequences: no thread may name one when they are
+ * unmapped.
+ */
 #ifndef TRI__EMIT
 static __attribute__((destructor(101), unused)) void tri__unload_this(void)
 {
