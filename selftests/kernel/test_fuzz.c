@@ -507,6 +507,8 @@ TEST_TIMEOUT(anything, 600)
 			kill(pids[draw_below(&seed, WORKERS)], SIGKILL);
 		/* Nobody ends but by that, or for want of memory. */
 		while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
+			if (!WIFSIGNALED(status) || WTERMSIG(status) != SIGKILL)
+				TH_LOG("a worker has ended by itself: %#x", (unsigned int)status);
 			EXPECT_TRUE(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
 			killed++;
 			for (i = 0; i < WORKERS; i++)
