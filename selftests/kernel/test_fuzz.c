@@ -201,7 +201,8 @@ static int map_some(struct worker *w)
 		return -errno;
 	if (m->p)
 		munmap(m->p, m->bytes);
-	*m = (struct mapping){ p, bytes };
+	/* The kernel maps whole pages. */
+	*m = (struct mapping){ p, (bytes + PAGE - 1) / PAGE * PAGE };
 	return 0;
 }
 
