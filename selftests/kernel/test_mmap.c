@@ -605,9 +605,13 @@ TEST_F(mapping, seeking_waits_for_nobody)
 	ASSERT_EQ(0, pthread_create(&t, NULL, write_byte, &w));
 	ASSERT_EQ(1, poll(&wanted, 1, 20000));
 	pid = fork();
-	if (!pid)
-		_exit(lseek(self->collector, 0, SEEK_DATA) == HUGE &&
-		      lseek(self->collector, 0, SEEK_HOLE) == 0 ? 0 : 1);
+	if (!pid) {
+		off_t data = lseek(self->collector, 0, SEEK_DATA);
+		off_t hole = lseek(self->collector, 0, SEEK_HOLE);
+
+		/* Linux 7.3 may have made the page, as zeros, before it waits for what is written. */
+		_exit((data == HUGE && !hole) || (!data && hole > 0) ? 0 : 1);
+	}
 	EXPECT_TRUE(WAIT_FOR(waitpid(pid, &status, WNOHANG) == pid));
 	give_page(wanted.fd, w.from);
 	pthread_join(t, NULL);
