@@ -273,7 +273,7 @@ static void dirties(void)
 	say_dirty("soft-dirty", soft);
 }
 
-TEST(figures)
+TEST_TIMEOUT(figures, 550)
 {
 	REQUIRE_MODULE();
 	faults();
