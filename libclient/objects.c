@@ -36,6 +36,7 @@
 #define PHDRS 16			/* read at once, and most objects have less */
 
 #define NAMESPACES 16			/* of dlmopen(); glibc has no more */
+#define ELSEWHERE 1024		/* objects that were linked for an address of their own */
 #define BATCH 64			/* elements that are read by one system call */
 
 struct element {
@@ -251,6 +252,37 @@ static bool is_header(uintptr_t header, const struct tri_object_location *place,
 	return each_phdr(p, is_its_dynamic, &m) && m.found;
 }
 
+/*
+ * Headers that are not at their object's bias, as the agent has found them by the mappings, which a
+ * signal handler can't read.  Written by the agent, read by any thread.  No order is needed: what is
+ * read here is only tried, by is_header().
+ */
+static struct {
+	tri_au64 dynamic, header;
+} elsewhere[ELSEWHERE];
+static tri_au32 nelsewhere;		/* that were put there, all in all */
+
+static void remember_header(const struct tri_object_location *place, uintptr_t header)
+{
+	uint32_t n = tri_read(&nelsewhere);
+
+	tri_write(&elsewhere[n % ELSEWHERE].dynamic, place->dynamic);
+	tri_write(&elsewhere[n % ELSEWHERE].header, header);
+	tri_write(&nelsewhere, n + 1);
+}
+
+static bool is_header_elsewhere(const struct tri_object_location *place, struct phdrs *p)
+{
+	uint32_t i, n = tri_read(&nelsewhere);
+
+	for (i = 0; i < n && i < ELSEWHERE; i++)
+		if (tri_read(&elsewhere[i].dynamic) == place->dynamic &&
+		    is_header(tri_read(&elsewhere[i].header), place, p))
+			return true;
+	return false;
+}
+
+/* Async-signal-safe. */
 static bool find_phdrs(const struct tri_object_location *place, struct phdrs *p)
 {
 	uintptr_t program = tri_read(&program_dynamic);
@@ -264,7 +296,7 @@ static bool find_phdrs(const struct tri_object_location *place, struct phdrs *p)
 			return true;
 		}
 	}
-	return is_header(place->bias, place, p);
+	return is_header(place->bias, place, p) || is_header_elsewhere(place, p);
 }
 
 /*
@@ -278,7 +310,10 @@ static bool seek_phdrs(const struct tri_object_location *place, struct phdrs *p)
 	if (find_phdrs(place, p))
 		return true;
 	header = tri_mappings_read() ? tri_mapping_file_start(place->dynamic) : 0;
-	return header && is_header(header, place, p);
+	if (!header || !is_header(header, place, p))
+		return false;
+	remember_header(place, header);
+	return true;
 }
 
 struct tls_bytes {

@@ -77,7 +77,8 @@ $(INSIDE_TESTS): $(LIB_STATIC)
 $(PLUGINS): $(O)/tests/%.so: $(O)/pic/selftests/%.o $(LIB_FILE) $(LIB_LINK)
 	@mkdir -p $(@D)
 	$(call say,LD,$@)$(LINK) -shared $(PLUGIN_LDFLAGS) -o $@ $< -L$(O)/lib -ltricolor
-$(O)/tests/integration/plugin_note_based.so: PLUGIN_LDFLAGS = -Wl,-Ttext-segment=0x10000000
+$(O)/tests/integration/plugin_note_based.so $(O)/tests/integration/plugin_tls_based.so: \
+	PLUGIN_LDFLAGS = -Wl,-Ttext-segment=0x10000000
 
 -include $(TEST_OBJS:.o=.d)
 

@@ -205,6 +205,16 @@ static bool part_plugin(void)
 	return ok;
 }
 
+/* As prelink(8) leaves them: found by the mappings, which a signal handler can't read. */
+static bool part_based_plugin(void)
+{
+	void **(*cell)(size_t i);
+	void *handle = plugin_open("plugin_tls_based.so", &cell);
+	bool ok = holds(cell, 6, "a plugin that was linked for an address");
+
+	return !dlclose(handle) && ok;
+}
+
 static void **(*large_plugin)(size_t i);
 
 static void **large_plugin_cell(size_t i)
@@ -528,6 +538,7 @@ static const struct part parts[] = {
 	{ "large", part_large, CLOBBER, "312 KiB of thread-local variables", NULL, NULL },
 	{ "plugin", part_plugin, CLOBBER, "thread-local variables of a plugin", NULL, NULL },
 	{ "plugin", part_plugin, PROBE, "the same without process_vm_readv()", NULL, NULL },
+	{ "based-plugin", part_based_plugin, CLOBBER, "a plugin with an address of its own", NULL, NULL },
 	{ "large-plugin", part_large_plugin, CLOBBER, "2.4 MiB of them", NULL, NULL },
 	{ "reuse", part_reuse, CLOBBER, "plugins that take each other's place", NULL, NULL },
 	{ "many", part_many, CLOBBER, "100 plugins", NULL, NULL },
