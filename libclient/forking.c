@@ -181,7 +181,7 @@ static bool hold_tables(uint64_t ns)
 	if (!hold_caches(ns))
 		return false;
 	if (tri_central_hold(ns)) {
-		if (tri_pageheap_hold(ns))
+		if (tri_lock_until(&tri_g.page_lock, ns))
 			return true;
 		tri_central_release();
 	}
@@ -268,7 +268,7 @@ static void prepare_copy(uint64_t patience_ns)
 	}
 	if (h == MAP_FAILED) {
 		wipe_records();
-		tri_pageheap_release();
+		tri_unlock(&tri_g.page_lock);
 		release_tables();
 		release_heap();
 		end_holding();
@@ -361,7 +361,7 @@ static void hand_over(bool has_child)
 	release_tables();
 	if (has_child)
 		wait_for(h, HAS_PAGES);
-	tri_pageheap_release();
+	tri_unlock(&tri_g.page_lock);
 	release_heap();
 	/* The child has said why. */
 	if (tri_read(&h->state) >= FAILED)

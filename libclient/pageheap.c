@@ -11,7 +11,7 @@
  *     cross chunks.
  *
  * First fit keeps the heap low and dense, so that the scavenger finds whole free pages at the top.
- * The mutex is the client's own: the collector frees pages by clearing bits and never holds it.
+ * tri_g.page_lock is the client's own: the collector frees pages by clearing bits and never holds it.
  */
 #include "../core/heap/layout.h"
 #include "../core/heap/pages.h"
@@ -26,11 +26,9 @@
 #include "throttle.h"
 #include "untouched.h"
 
-static struct tri_lock lock;
-
 void tri_pageheap_init(void)
 {
-	lock = (struct tri_lock){ 0 };
+	tri_g.page_lock = (struct tri_lock){ 0 };
 	/* Page 0 stands for "no span". */
 	atomic_fetch_or(&tri_g.view.used[0], 1);
 	tri_write(&tri_g.view.page_map[0], 0);
@@ -43,30 +41,19 @@ void tri_pageheap_init(void)
 	tri_dump_begin();
 }
 
-/** For fork(): nobody takes pages.  False if that can't be had until @ns. */
-bool tri_pageheap_hold(uint64_t ns)
-{
-	return tri_lock_until(&lock, ns);
-}
-
-void tri_pageheap_release(void)
-{
-	tri_unlock(&lock);
-}
-
 /** A forked child, whose copy of the tables is in place. */
 void tri_pageheap_reset(void)
 {
-	lock = (struct tri_lock){ 0 };
+	tri_g.page_lock = (struct tri_lock){ 0 };
 	tri_untouched_copied();
 }
 
 /** Agent: leave empty chunks out of core dumps. */
 void tri_pageheap_trim_dump(void)
 {
-	tri_lock(&lock);
+	tri_lock(&tri_g.page_lock);
 	tri_dump_trim();
-	tri_unlock(&lock);
+	tri_unlock(&tri_g.page_lock);
 }
 
 /*
@@ -250,10 +237,10 @@ uint32_t tri_pageheap_take(uint32_t pages, uint32_t align_pages, bool *backed)
 
 	if (tri_refusing() || tri_uncollected_is_full(pages))
 		return 0;
-	tri_lock(&lock);
+	tri_lock(&tri_g.page_lock);
 	page = take_run(pages, align_pages);
 	if (!page) {
-		tri_unlock(&lock);
+		tri_unlock(&tri_g.page_lock);
 		return 0;
 	}
 	*backed = set_backed(page, pages);
@@ -272,7 +259,7 @@ uint32_t tri_pageheap_take(uint32_t pages, uint32_t align_pages, bool *backed)
 	used = atomic_fetch_add(&v->ctl->used_pages, pages) + pages;
 	if (used > (int64_t)tri_read(&v->ctl->peak_pages))
 		tri_write(&v->ctl->peak_pages, (uint64_t)used);
-	tri_unlock(&lock);
+	tri_unlock(&tri_g.page_lock);
 	return (uint32_t)page;
 }
 
@@ -286,7 +273,7 @@ void tri_pageheap_recover(void)
 	const struct tri_view *v = &tri_g.view;
 	uint64_t page, top, used = 0;
 
-	tri_lock(&lock);
+	tri_lock(&tri_g.page_lock);
 	top = tri_read(&v->ctl->top_pages);
 	for (page = 1; page < top; page++) {
 		if (!(tri_read(&v->used[page / 64]) >> (page & 63) & 1))
@@ -299,5 +286,5 @@ void tri_pageheap_recover(void)
 	for (page = 0; page < top; page += TRI_CHUNK_PAGES)
 		tri_pages_hint(v, page);
 	tri_write(&v->ctl->used_pages, (int64_t)used);
-	tri_unlock(&lock);
+	tri_unlock(&tri_g.page_lock);
 }

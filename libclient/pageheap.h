@@ -2,8 +2,8 @@
 /*
  * pageheap.h - the free pages of the heap
  *
- * Its lock is the last in the lock order.  Pages are taken by threads; whoever frees them, in
- * either process, clears bits and needs no lock.
+ * Its lock, tri_g.page_lock, is the last in the lock order.  Threads take pages; whoever frees them,
+ * in either process, clears bits and needs no lock.
  */
 #ifndef TRI_PAGEHEAP_H
 #define TRI_PAGEHEAP_H
@@ -25,8 +25,6 @@
 void tri_pageheap_init(void) TRI_HIDDEN;
 uint32_t tri_pageheap_take(uint32_t pages, uint32_t align_pages, bool *backed) TRI_HIDDEN;
 void tri_pageheap_recover(void) TRI_HIDDEN;
-bool tri_pageheap_hold(uint64_t ns) TRI_HIDDEN;
-void tri_pageheap_release(void) TRI_HIDDEN;
 void tri_pageheap_reset(void) TRI_HIDDEN;
 void tri_pageheap_trim_dump(void) TRI_HIDDEN;
 

@@ -11,9 +11,9 @@
  *		descriptor table of its own, so that the program can neither see nor close its
  *		descriptors
  *
- * Lock order: tri_g.list_lock, then a thread's cache lock, then a central list's lock, then the
- * page heap's lock.  A thread never waits for list_lock while it is inside (see inside.h): the
- * agent waits, with list_lock held, for threads to come out.
+ * Lock order: tri_g.list_lock, then a thread's cache lock, then a central list's lock, then
+ * tri_g.page_lock.  A thread never waits for list_lock while it is inside (see inside.h): the agent
+ * waits, with list_lock held, for threads to come out.
  */
 #ifndef TRI_STATE_H
 #define TRI_STATE_H
@@ -26,6 +26,7 @@
 #include "../core/heap/layout.h"
 #include "attributes.h"
 #include "backing.h"
+#include "lock.h"
 #include "settings.h"
 #include "tricolor.h"
 
@@ -106,6 +107,12 @@ struct tri_global {
 	tri_au32 reconnects;
 	tri_au64 without_collector_ns;	/* since when; 0: there is one */
 	struct tri_interruptions interruptions;
+
+	/*
+	 * The page heap's: nobody takes pages.  Here, so that those whom the page heap asks may
+	 * hold it as well: see untouched.c.
+	 */
+	struct tri_lock page_lock;
 };
 
 enum { TRI_WAKE_TRIGGER = 1, TRI_WAKE_GC = 2, TRI_WAKE_FREE = 4, TRI_WAKE_SETTINGS = 8,

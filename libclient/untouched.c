@@ -6,8 +6,8 @@
  * and not touched is promised to it, and nobody else sees that (throttle.c).  How much memory the
  * arena's file has does not tell it: that is tables, buffers and pages in one number.  So:
  *
- *  1. A page that is taken and has no memory (`backed`) gets a bit here, under the page heap's
- *     lock.
+ *  1. A page that is taken and has no memory (`backed`) gets a bit here, under
+ *     tri_g.page_lock.
  *  2. The agent asks the kernel which pages with a bit have memory by now, and takes the bits of
  *     those away: memory that a page has it keeps until the collector has freed the page and takes
  *     it, and then the page heap does not give the page out again without a new bit.  The lock is
@@ -21,7 +21,7 @@
 
 #include "../core/heap/layout.h"
 #include "dumping.h"
-#include "init.h"
+#include "lock.h"
 #include "pageheap.h"
 #include "state.h"
 #include "untouched.h"
@@ -96,7 +96,7 @@ static uint64_t look_at(uint64_t word)
 	unsigned int i, part, holes;
 	int err;
 
-	if (!tri_pageheap_hold(tri_now_ns() + LOCK_NS))
+	if (!tri_lock_until(&tri_g.page_lock, tri_now_ns() + LOCK_NS))
 		return most(word);
 	/* Those that were given back untouched are promised nothing. */
 	left = tri_read(&bits[word]) & tri_read(&v->backed[word]);
@@ -104,7 +104,7 @@ static uint64_t look_at(uint64_t word)
 		      errno :
 		      0;
 	if (err == EAGAIN) {
-		tri_pageheap_release();
+		tri_unlock(&tri_g.page_lock);
 		return most(word);
 	}
 	/*
@@ -123,7 +123,7 @@ static uint64_t look_at(uint64_t word)
 		else
 			tri_write(&bits[word], tri_read(&bits[word]) & ~(1ull << i));
 	}
-	tri_pageheap_release();
+	tri_unlock(&tri_g.page_lock);
 	return bytes;
 }
 

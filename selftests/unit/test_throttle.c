@@ -345,7 +345,7 @@ static void test_touched_meanwhile(void)
 
 static void holds(void)
 {
-	check(tri_pageheap_hold(now_ns));
+	check(tri_lock_until(&tri_g.page_lock, now_ns));
 }
 
 /* Somebody has the page heap's lock, for as long as the agent looks. */
@@ -359,7 +359,7 @@ static void test_held(void)
 	holds();
 	check(looked(64 * TRI_PAGE_BYTES) ==
 	      all - 64 * (int64_t)(TRI_PAGE_BYTES + TRI_TAKEN_BYTES));
-	tri_pageheap_release();
+	tri_unlock(&tri_g.page_lock);
 	check(looked(64 * TRI_PAGE_BYTES) == all - 64 * (int64_t)TRI_PAGE_BYTES);
 }
 
