@@ -409,7 +409,7 @@ static bool wait_for_end(uint64_t ns)
 
 	do {
 		wait_for_event(second_from_now(until), false);
-		tri_agent_look_if_asked();
+		tri_agent_measure_if_asked();
 		tri_check_end_if_asked();
 		tri_say_without();
 		n = recv(sock, &msg, sizeof(msg), MSG_DONTWAIT);
@@ -488,7 +488,7 @@ static void collector_gone(void)
 	tri_write(&tri_g.cycle_is_void, 0);
 	tri_futex_wake(&v->ctl->gc_done);
 	tri_futex_wake(&v->ctl->free_done);
-	tri_throttle_look();
+	tri_throttle_measure();
 }
 
 static void serve(void)
@@ -506,9 +506,9 @@ static void serve(void)
 		short news = wait_for_event(0, true);
 
 		wake = atomic_exchange(&tri_g.wake, 0);
-		tri_throttle_look_if_asked();
+		tri_throttle_measure_if_asked();
 		tri_check_end_if_asked();
-		if (wake & ~(uint32_t)TRI_WAKE_LOOK)
+		if (wake & ~(uint32_t)TRI_WAKE_MEASURE)
 			ok = send_request(wake);
 		if (ok && outbox.full && news & POLLOUT)
 			ok = empty_outbox();
@@ -537,7 +537,7 @@ static void rest(int ms)
 
 		if (syscall(SYS_ppoll, NULL, 0, &left, &tri_agent_mask, 8) < 0 && errno != EINTR)
 			syscall(SYS_clock_nanosleep, CLOCK_MONOTONIC, 0, &left, NULL);
-		tri_agent_look_if_asked();
+		tri_agent_measure_if_asked();
 		tri_check_end_if_asked();
 		tri_exit_if_alone();
 		tri_say_without();

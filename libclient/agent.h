@@ -20,7 +20,7 @@ void tri_agent_wake(uint32_t what) TRI_HIDDEN;
 /* ---- agent_poll.c; agent ---- */
 extern sigset_t tri_agent_mask TRI_HIDDEN;	/* while it waits: the handshake signal is not in
 						 * it */
-void tri_agent_look_if_asked(void) TRI_HIDDEN;
+void tri_agent_measure_if_asked(void) TRI_HIDDEN;
 int tri_agent_poll(struct pollfd *p, unsigned int n, int ms) TRI_HIDDEN;
 
 #endif

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
- * agent_poll.c - how the agent waits: it looks at its control groups meanwhile, whenever a thread
+ * agent_poll.c - how the agent waits: it measures its control groups meanwhile, whenever a thread
  * asks for that
  */
 #include <errno.h>
@@ -14,19 +14,19 @@
 #include "state.h"
 #include "throttle.h"
 
-#define FORBIDDEN_MS 10		/* between two looks at what can't be waited for */
+#define FORBIDDEN_MS 10		/* between two measurements at what can't be waited for */
 
 sigset_t tri_agent_mask;
 
 /* Where nothing else of what threads want is done. */
-void tri_agent_look_if_asked(void)
+void tri_agent_measure_if_asked(void)
 {
-	atomic_fetch_and(&tri_g.wake, ~(uint32_t)TRI_WAKE_LOOK);
-	tri_throttle_look_if_asked();
+	atomic_fetch_and(&tri_g.wake, ~(uint32_t)TRI_WAKE_MEASURE);
+	tri_throttle_measure_if_asked();
 }
 
 /**
- * As poll(), for the agent, which looks at its groups meanwhile whenever a thread asks for that.
+ * As poll(), for the agent, which measures its groups meanwhile whenever a thread asks for that.
  */
 int tri_agent_poll(struct pollfd *p, unsigned int n, int ms)
 {
@@ -35,13 +35,13 @@ int tri_agent_poll(struct pollfd *p, unsigned int n, int ms)
 	int ready;
 
 	do {
-		tri_agent_look_if_asked();
+		tri_agent_measure_if_asked();
 		now = tri_now_ns();
 		left_ns = now < until ? until - now : 0;
 		left = (struct timespec){ (time_t)(left_ns / 1000000000),
 					  (long)(left_ns % 1000000000) };
 		ready = (int)syscall(SYS_ppoll, p, n, &left, &tri_agent_mask, 8);
-		/* A sandbox that forbids it: then a look is late by some milliseconds. */
+		/* A sandbox that forbids it: then a measurement is late by some milliseconds. */
 		if (ready < 0 && errno != EINTR)
 			ready = poll(p, n, left_ns ? FORBIDDEN_MS : 0);
 	} while (ready <= 0 && left_ns);

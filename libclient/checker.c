@@ -515,7 +515,7 @@ static void await_last_pass(void)
 	uint32_t word;
 
 	tri_write(&tri_check_asked, 1);
-	tri_agent_wake(TRI_WAKE_LOOK);
+	tri_agent_wake(TRI_WAKE_MEASURE);
 	while ((word = tri_read_acquire(&tri_check_asked)) != 2 && tri_now_ns() < until)
 		tri_futex_wait(&tri_check_asked, word, 100000000);
 }

@@ -457,7 +457,7 @@ static void ask_all(uint32_t what)
 		pthread_mutex_unlock(&tri_g.list_lock);
 		note_progress();
 		if (tri_is_agent)
-			tri_throttle_look_if_asked();
+			tri_throttle_measure_if_asked();
 		TRI_POINT("ask.waits");
 		tri_futex_wait(&tri_g.answers, answers, signalled ? resend_ns : PATIENCE_NS);
 		pthread_mutex_lock(&tri_g.list_lock);

@@ -129,7 +129,7 @@ bool tri_held_up(struct tri_held_up *h, struct tri_thread *t)
 	 * here, too.
 	 */
 	if (tri_is_agent)
-		tri_throttle_look_if_asked();
+		tri_throttle_measure_if_asked();
 	/* An answer wakes us; that a thread has ended without one, nothing tells. */
 	tri_futex_wait(&tri_g.answers, answers, (int64_t)LEAST_NS << h->waits);
 	h->waits += h->waits < LONGER;

@@ -97,6 +97,6 @@ void tri_agent_wake(uint32_t what)
 {
 	uint32_t was = atomic_fetch_or(&tri_g.wake, what);
 
-	if ((!was || what & ~was & TRI_WAKE_LOOK) && tri_g.agent_tid)
+	if ((!was || what & ~was & TRI_WAKE_MEASURE) && tri_g.agent_tid)
 		tri_signal_wake(tri_g.agent_tid);
 }

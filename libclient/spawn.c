@@ -312,7 +312,7 @@ static bool has_room(void)
 	uint64_t now = tri_now_ns();
 	bool room;
 
-	tri_throttle_look();
+	tri_throttle_measure();
 	room = tri_throttle_room() >= START_BYTES;
 	if (!room && !refused_ns)
 		refused_ns = now;

@@ -116,7 +116,7 @@ struct tri_global {
 };
 
 enum { TRI_WAKE_TRIGGER = 1, TRI_WAKE_GC = 2, TRI_WAKE_FREE = 4, TRI_WAKE_SETTINGS = 8,
-       TRI_WAKE_THREADS = 16, TRI_WAKE_LOOK = 32 };
+       TRI_WAKE_THREADS = 16, TRI_WAKE_MEASURE = 32 };
 
 extern struct tri_global tri_g TRI_HIDDEN;
 

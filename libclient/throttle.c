@@ -6,24 +6,24 @@
  * collector keeps the heap below nine tenths of it; but a collector gets only the CPU time that the
  * system gives it, and is not there yet when a program begins.  So this needs no collector:
  *
- *  1. The agent looks at the process's groups: what each may still take, file cache that the kernel
+ *  1. The agent measures at the process's groups: what each may still take, file cache that the kernel
  *     can drop not counted.  The least of these counts.  From it go
  *
  *	what the heap has taken and not touched yet (untouched.c)
- *	a margin, for what is no heap and grows between two looks: a 32nd of the limit
+ *	a margin, for what is no heap and grows between two measurements: a 32nd of the limit
  *
- *     The rest is what the heap may take.  It looks when the heap starts, when a collector is
+ *     The rest is what the heap may take.  It measures when the heap starts, when a collector is
  *     looked for, and after that when a thread asks.
  *
  *  2. Each page that the heap takes and that has no memory yet is counted against the rest, with
  *     its tables.  Pages that have memory cost nothing.
  *
- *  3. Other heaps may be in the group (heaps.c), and what they have taken since its last look this
- *     one does not know.  So a look *grants* only a part of the rest: a GRANT_PARTS-th of the
- *     reserve (see 4), divided by the number of heaps, and that for LOOK_NS.  Half-way a thread
- *     asks for the next look.  If that is late, a thread waits for it: for all of one allocation no
- *     longer than LOOK_NS, and then it takes what it has asked for, if the last look has found as
- *     much.  An object that is larger than a grant is taken if a look finds the room that begins
+ *  3. Other heaps may be in the group (heaps.c), and what they have taken since its last measurement this
+ *     one does not know.  So a measurement *grants* only a part of the rest: a GRANT_PARTS-th of the
+ *     reserve (see 4), divided by the number of heaps, and that for VALID_NS.  Half-way a thread
+ *     asks for the next measurement.  If that is late, a thread waits for it: for all of one allocation no
+ *     longer than VALID_NS, and then it takes what it has asked for, if the last measurement has found as
+ *     much.  An object that is larger than a grant is taken if a measurement finds the room that begins
  *     when it is wanted.
  *
  *  4. The last tenth of the limit is the *reserve*; the collector should have left it alone.  A
@@ -31,7 +31,7 @@
  *     it.  All threads of all heaps together may take, in PACE_NS, as much as is left.  So the
  *     reserve is used up ever more slowly, and in a time that does not depend on how many threads
  *     or heaps there are.  A turn is for as many bytes as it was waited for.  When its time has
- *     come, a look is waited for that begins then: the turn is for nothing if that finds less than
+ *     come, a measurement is waited for that begins then: the turn is for nothing if that finds less than
  *     the turn was reckoned from.
  *
  *  5. Where that would take longer than TURN_NS, the thread asks for a cycle and waits for the
@@ -51,11 +51,11 @@
  *
  * Why the heap leaves the margin alone:
  *
- *  - A look counts each page once or twice.  It reads `taken` first, then what is not touched, and
+ *  - A measurement counts each page once or twice.  It reads `taken` first, then what is not touched, and
  *    then what the group uses.  A page that is taken after the first has been read is counted by
  *    `taken`.  One that was taken before has its bit in untouched.c by then; if it is touched
  *    before that is read, its memory is in what the group uses, which is read later.
- *  - From one look to the next `taken` grows by all that the heap takes; it is read and changed
+ *  - From one measurement to the next `taken` grows by all that the heap takes; it is read and changed
  *    with the page heap's lock held, so that no two threads take the same rest.
  *  - That several heaps do not take the same rest is argued in Documentation/design/limits.md.
  *  - Past the end of the rest come only those of 6 and 7, and threads that can't wait.
@@ -102,8 +102,8 @@
  */
 #define PACE_NS 200000000ull
 #define TURN_NS 100000000ull		/* one period */
-#define LATE_NS 1000000000ull		/* a turn waits no longer for a look that is late */
-#define LOOK_NS 100000000ull		/* what a look has found holds for so long */
+#define LATE_NS 1000000000ull		/* a turn waits no longer for a measurement that is late */
+#define VALID_NS 100000000ull		/* what a measurement has found holds for so long */
 #define GRANT_PARTS 4
 #define GRANT_MIN_BYTES ((int64_t)TRI_TAKEN_BYTES)	/* where there is no reserve to speak of */
 #define AGAIN_NS 1000000000ull		/* which group it is is looked for so often at most */
@@ -119,14 +119,14 @@ static tri_au32 enforced;		/* some group has a limit */
 static tri_au64 taken_bytes;		/* by the heap, since the start; page heap's lock */
 static tri_as64 end_bytes;		/* the value of `taken` at which nothing is left */
 static tri_as64 reserve_bytes;		/* with so much left the reserve begins */
-static tri_as64 grant_bytes;		/* that the last look allows, above the reserve */
+static tri_as64 grant_bytes;		/* that the last measurement allows, above the reserve */
 static tri_as64 granted_bytes;		/* the value of `taken` at which that is used up */
 static tri_au32 heaps;			/* that share the limit, this one included */
 static tri_au64 past_bytes;		/* that threads may take past the end in a cycle */
-static tri_au64 looked_ns;		/* when the last look began */
-static tri_au32 begun, seen;		/* looks that have begun, and the last that has ended:
+static tri_au64 measured_ns;		/* when the last measurement began */
+static tri_au32 begun, seen;		/* measurements that have begun, and the last that has ended:
 					 * their numbers */
-static tri_au32 asked;			/* for a look; any thread */
+static tri_au32 asked;			/* for a measurement; any thread */
 static tri_au64 turn_ns;		/* when the next turn in the reserve begins; any thread */
 static tri_au64 past;			/* completed cycles << 32 | KiB taken past the end since;
 					 * any thread */
@@ -137,7 +137,7 @@ static tri_au64 given_up;		/* 1 + tri_progress() at which waiting was in vain; a
 /* Looking: the agent                                                                         */
 /* ------------------------------------------------------------------------------------------ */
 
-/* What the heap may take until it looks again. */
+/* What the heap may take until the agent measures again. */
 static int64_t grant(const struct tri_left *left)
 {
 	int64_t bytes = left->reserve / (int64_t)(GRANT_PARTS * left->heaps);
@@ -156,22 +156,22 @@ static void wake_throttled(void)
 }
 
 /** See what may still be taken.  Agent. */
-void tri_throttle_look(void)
+void tri_throttle_measure(void)
 {
 	struct tri_left least = { .bytes = INT64_MAX }, left;
 	int64_t room = INT64_MAX, most = INT64_MAX, promised = 0;
 	uint64_t now = tri_now_ns(), taken;
 	unsigned int sharers = 1;
-	uint32_t look;
+	uint32_t measurement;
 	size_t i;
 
 	if (!found_ns || now - found_ns > AGAIN_NS) {
 		tri_left_find();
 		found_ns = now;
 	}
-	/* A thread that asks from here on is given another look, and its number is larger. */
+	/* A thread that asks from here on is given another measurement, and its number is larger. */
 	tri_write(&asked, 0);
-	look = atomic_fetch_add(&begun, 1) + 1;
+	measurement = atomic_fetch_add(&begun, 1) + 1;
 	/*
 	 * In this order: what is taken or touched meanwhile may be counted twice, and is not
 	 * missed.
@@ -204,14 +204,14 @@ void tri_throttle_look(void)
 		tri_write(&heaps, sharers);
 	}
 	room_bytes = room;
-	tri_write(&looked_ns, now);
-	tri_write_release(&seen, look);
+	tri_write(&measured_ns, now);
+	tri_write_release(&seen, measurement);
 	tri_write_release(&enforced, least.bytes != INT64_MAX);
 	wake_throttled();
 }
 
 /**
- * Agent: what else than the heap may take, as it was when the agent looked last; INT64_MAX: no
+ * Agent: what else than the heap may take, as the agent measured it last; INT64_MAX: no
  * limit.
  */
 int64_t tri_throttle_room(void)
@@ -220,10 +220,10 @@ int64_t tri_throttle_room(void)
 }
 
 /** Agent, each time that it has been woken. */
-void tri_throttle_look_if_asked(void)
+void tri_throttle_measure_if_asked(void)
 {
 	if (unlikely(tri_read(&asked)))
-		tri_throttle_look();
+		tri_throttle_measure();
 }
 
 /**
@@ -237,8 +237,8 @@ void tri_throttle_cycle_over(void)
 	if (limit != seen_limit)
 		found_ns = 0;
 	seen_limit = limit;
-	if (!found_ns || tri_now_ns() - tri_read(&looked_ns) > AGAIN_NS)
-		tri_throttle_look();
+	if (!found_ns || tri_now_ns() - tri_read(&measured_ns) > AGAIN_NS)
+		tri_throttle_measure();
 	else
 		wake_throttled();
 }
@@ -269,10 +269,10 @@ static void let_pass(struct tri_thread *t, uint64_t bytes, int64_t least_left)
 	t->least_left = least_left;
 }
 
-static void ask(void)
+static void ask_to_measure(void)
 {
 	if (!tri_read(&asked) && !atomic_exchange(&asked, 1))
-		tri_agent_wake(TRI_WAKE_LOOK);
+		tri_agent_wake(TRI_WAKE_MEASURE);
 }
 
 /**
@@ -289,10 +289,10 @@ bool tri_throttle_may_take(uint64_t pages)
 		return true;
 	taken = (int64_t)atomic_load(&taken_bytes) + (int64_t)bytes;
 	left = tri_read(&end_bytes) - taken;
-	age = tri_now_ns() - tri_read(&looked_ns);
-	if (taken > tri_read(&granted_bytes) - tri_read(&grant_bytes) / 2 || age > LOOK_NS / 2)
-		ask();
-	if (left >= tri_read(&reserve_bytes) && taken <= tri_read(&granted_bytes) && age <= LOOK_NS)
+	age = tri_now_ns() - tri_read(&measured_ns);
+	if (taken > tri_read(&granted_bytes) - tri_read(&grant_bytes) / 2 || age > VALID_NS / 2)
+		ask_to_measure();
+	if (left >= tri_read(&reserve_bytes) && taken <= tri_read(&granted_bytes) && age <= VALID_NS)
 		return true;
 	if (bytes <= t->pass_bytes && left >= t->least_left)
 		return true;
@@ -302,7 +302,7 @@ bool tri_throttle_may_take(uint64_t pages)
 
 /**
  * They have been taken, and their bits set in untouched.c: pairs with the first load in
- * tri_throttle_look().
+ * tri_throttle_measure().
  */
 void tri_throttle_took(uint64_t pages)
 {
@@ -330,7 +330,7 @@ static uint64_t turn_cost(uint64_t bytes)
 	return cost <= TURN_NS ? (uint64_t)cost + !cost : 0;
 }
 
-/* Where each heap takes @bytes at the same moment, by the same look, half of it has to be left. */
+/* Where each heap takes @bytes at the same moment, by the same measurement, half of it has to be left. */
 static int64_t least_left(uint64_t bytes)
 {
 	return (int64_t)(bytes * (PACE_NS / TURN_NS * tri_read(&heaps) - 1));
@@ -351,10 +351,10 @@ static uint64_t take_turn(uint64_t bytes, uint64_t now)
 	return at;
 }
 
-/* A look has begun and ended since the thread began to wait. */
-static bool has_looked(const struct tri_throttled *w)
+/* A measurement has begun and ended since the thread began to wait. */
+static bool is_measured(const struct tri_throttled *w)
 {
-	return (int32_t)(tri_read_acquire(&seen) - w->look) > 0;
+	return (int32_t)(tri_read_acquire(&seen) - w->measurement) > 0;
 }
 
 /* Completed cycles, as the agent has seen them. */
@@ -400,45 +400,45 @@ static bool take_past(uint64_t bytes)
 	return true;
 }
 
-/* A turn is good for what a look finds that begins when the time has come. */
+/* A turn is good for what a measurement finds that begins when the time has come. */
 static void note_time(struct tri_throttled *w)
 {
 	if (!w->turn_ns || w->due || tri_now_ns() < w->turn_ns)
 		return;
 	w->due = true;
-	w->look = tri_read(&begun);
+	w->measurement = tri_read(&begun);
 }
 
 /* An agent that has no CPU for as long as that is not waited for. */
 static bool turn_has_come(const struct tri_throttled *w)
 {
-	return w->due && (has_looked(w) || tri_now_ns() - w->turn_ns >= LATE_NS);
+	return w->due && (is_measured(w) || tri_now_ns() - w->turn_ns >= LATE_NS);
 }
 
 /* Its turn has come, or waiting is of no use. */
 static bool is_over(const struct tri_throttled *w)
 {
-	return w->for_look ? has_looked(w) : has_seen_a_cycle(w) || turn_has_come(w);
+	return w->for_measurement ? is_measured(w) : has_seen_a_cycle(w) || turn_has_come(w);
 }
 
 /* There is memory, or a cycle has ended, and it is worth another try. */
 static bool relieved(const struct tri_throttled *w)
 {
-	if (w->for_look)
+	if (w->for_measurement)
 		return false;
 	return !tri_read(&enforced) || completed() != w->gen ||
 	       left_bytes() - (int64_t)w->bytes >= tri_read(&reserve_bytes);
 }
 
 /*
- * Wait for news, for @most or until it is the thread's turn.  At most LOOK_NS, as an agent that is
- * busy looks late.  Returns how long that was; time in which the process was stopped does not
+ * Wait for news, for @most or until it is the thread's turn.  At most VALID_NS, as an agent that is
+ * busy measures late.  Returns how long that was; time in which the process was stopped does not
  * count.
  */
 static uint64_t wait_for(struct tri_thread *t, const struct tri_throttled *w, uint64_t most)
 {
 	struct tri_ctl *ctl = tri_g.view.ctl;
-	uint64_t ns = most < LOOK_NS ? most : LOOK_NS, began = tri_now_ns(), took;
+	uint64_t ns = most < VALID_NS ? most : VALID_NS, began = tri_now_ns(), took;
 	uint32_t seq;
 
 	if (w->turn_ns && !w->due && w->turn_ns < began + ns)
@@ -458,37 +458,37 @@ static uint64_t wait_for(struct tri_thread *t, const struct tri_throttled *w, ui
 	tri_write(&t->waits, 0);
 	atomic_fetch_sub(&ctl->throttled_now, 1);
 	took = tri_now_ns() - began;
-	return took < 2 * LOOK_NS ? took : 2 * LOOK_NS;
+	return took < 2 * VALID_NS ? took : 2 * VALID_NS;
 }
 
-/* Some look is needed, or the last one was long ago. */
+/* Some measurement is needed, or the last one was long ago. */
 static void ask_in_time(const struct tri_throttled *w)
 {
-	if (w->for_look || w->due || tri_now_ns() - tri_read(&looked_ns) > LOOK_NS / 2)
-		ask();
+	if (w->for_measurement || w->due || tri_now_ns() - tri_read(&measured_ns) > VALID_NS / 2)
+		ask_to_measure();
 }
 
 /*
- * There is room, and no look that allows to take it: wait for one.  A look that is late is not
+ * There is room, and no measurement that allows to take it: wait for one.  A measurement that is late is not
  * waited for any longer than what it finds would hold; then what the last one has found has to do.
- * That is also what bounds the time in which other threads take, each time, all that a look allows.
+ * That is also what bounds the time in which other threads take, each time, all that a measurement allows.
  */
-static void wait_for_look(struct tri_thread *t, struct tri_throttled *w)
+static void wait_for_measurement(struct tri_thread *t, struct tri_throttled *w)
 {
 	uint64_t now = tri_now_ns();
 
 	if (!w->until_ns)
-		w->until_ns = now + LOOK_NS;
-	w->for_look = true;
-	w->look = tri_read(&begun);
+		w->until_ns = now + VALID_NS;
+	w->for_measurement = true;
+	w->measurement = tri_read(&begun);
 	tri_forget_registers();
-	while (!has_looked(w) && now < w->until_ns) {
+	while (!is_measured(w) && now < w->until_ns) {
 		ask_in_time(w);
 		wait_for(t, w, w->until_ns - now);
 		now = tri_now_ns();
 	}
-	w->for_look = false;
-	/* What is larger than all that a look allows is taken at once after a look. */
+	w->for_measurement = false;
+	/* What is larger than all that a measurement allows is taken at once after a measurement. */
 	if (now >= w->until_ns || (int64_t)w->bytes > tri_read(&grant_bytes))
 		let_pass(t, w->bytes, tri_read(&reserve_bytes));
 }
@@ -539,7 +539,7 @@ bool tri_throttle_wait(struct tri_thread *t, struct tri_throttled *w)
 		return true;
 	}
 	if (left_bytes() - (int64_t)w->bytes >= tri_read(&reserve_bytes)) {
-		wait_for_look(t, w);
+		wait_for_measurement(t, w);
 		return true;
 	}
 	if (!w->begun) {

@@ -25,18 +25,18 @@ struct tri_throttled {
 	uint64_t turn_ns;		/* when it may go on; 0: there is no such time */
 	uint64_t turn_bytes;		/* how many it may take then */
 	bool due;			/* that time has come */
-	uint32_t look;			/* looks that had begun when one was needed: a later one
+	uint32_t measurement;			/* measurements that had begun when one was needed: a later one
 					 * is waited for */
-	bool for_look;			/* a look is all that it waits for */
-	uint64_t until_ns;		/* the end of a wait for a look; 0: there was none */
+	bool for_measurement;			/* a measurement is all that it waits for */
+	uint64_t until_ns;		/* the end of a wait for a measurement; 0: there was none */
 	uint64_t ns;			/* waited */
 	uint64_t progress;		/* tri_progress() when it began */
 };
 
 /* Agent; the last of them in a forked child. */
-void tri_throttle_look(void) TRI_HIDDEN;
+void tri_throttle_measure(void) TRI_HIDDEN;
 int64_t tri_throttle_room(void) TRI_HIDDEN;
-void tri_throttle_look_if_asked(void) TRI_HIDDEN;
+void tri_throttle_measure_if_asked(void) TRI_HIDDEN;
 void tri_throttle_cycle_over(void) TRI_HIDDEN;
 void tri_throttle_reset(void) TRI_HIDDEN;
 

@@ -57,7 +57,7 @@ void tri_uncollected_update(void)
 	}
 	if (bytes != UINT64_MAX)
 		tri_write(&allowed_pages, bytes >> TRI_PAGE_SHIFT);
-	tri_throttle_look();
+	tri_throttle_measure();
 }
 
 static uint64_t bound_pages(void)

@@ -13,8 +13,8 @@
  *     it, and then the page heap does not give the page out again without a new bit.  The lock is
  *     held from the question to the answer, so that no such bit is taken away.
  *
- * All that is wrong here counts too much, and the next look is to find it: pages that are not
- * looked at for want of time or of the lock, and pages that the collector has freed meanwhile.
+ * All that is wrong here counts too much, and the next measurement is to find it: pages that are not
+ * asked about for want of time or of the lock, and pages that the collector has freed meanwhile.
  */
 #include <errno.h>
 #include <sys/mman.h>
@@ -26,7 +26,7 @@
 #include "state.h"
 #include "untouched.h"
 
-#define WORDS_MAX 1024			/* asked about in a look: 512 MiB, some milliseconds
+#define WORDS_MAX 1024			/* asked about in a measurement: 512 MiB, some milliseconds
 					 * where they are all holes */
 #define LOCK_NS 1000000			/* for the page heap's lock: a handler may keep a thread
 					 * from releasing it */
@@ -36,7 +36,7 @@ static tri_au64 *bits;			/* one a page of the heap; set and cleared with the pag
 					 * heap's lock held */
 static size_t bits_bytes;
 static tri_au64 top;			/* words from here on have none; page heap's lock */
-static uint64_t next;			/* word at which the next look begins; agent */
+static uint64_t next;			/* word at which the next measurement begins; agent */
 
 /** For a new arena of @heap_pages.  Agent, before anything is taken.  Returns 0 or -ENOMEM. */
 int tri_untouched_make(uint64_t heap_pages)
@@ -88,7 +88,7 @@ static uint64_t most(uint64_t word)
  * What is promised to the pages of @word.  A thread writes the tables of its pages before it
  * touches these: as long as there is a hole the tables may be missing, too.
  */
-static uint64_t look_at(uint64_t word)
+static uint64_t measure_word(uint64_t word)
 {
 	const struct tri_view *v = &tri_g.view;
 	unsigned char there[64 * PARTS];
@@ -130,18 +130,18 @@ static uint64_t look_at(uint64_t word)
 /** Bytes that pages which were taken before have still to get, tables and all; or more.  Agent. */
 uint64_t tri_untouched_bytes(void)
 {
-	uint64_t words = tri_read(&top), bytes = 0, looked = 0, first = next, w, i;
+	uint64_t words = tri_read(&top), bytes = 0, asked = 0, first = next, w, i;
 
 	for (i = 0; i < words; i++) {
 		w = (first + i) % words;
 		if (!tri_read(&bits[w]))
 			continue;
-		if (looked == WORDS_MAX) {
+		if (asked == WORDS_MAX) {
 			bytes += most(w);
 			continue;
 		}
-		bytes += look_at(w);
-		looked++;
+		bytes += measure_word(w);
+		asked++;
 		next = w + 1;
 	}
 	return bytes;

@@ -2,7 +2,7 @@
 /*
  * throttle.pml - heaps of one group that nobody splits the limit for leave its margin alone: libclient/throttle.c
  *
- * Asks: may heaps that each look at what is left, and take what that look grants or their turn is for, take more than
+ * Asks: may heaps that each measure what is left, and take what that measurement grants or their turn is for, take more than
  * there is?  Memory is counted in pages, time in ticks.  A tick passes for all at once, at any moment but between a turn's
  * look and its taking: so long an agent has no CPU here only while it looks for a grant, or while nobody waits for it.
  *
@@ -18,27 +18,27 @@
 #define RESERVE (8 * HEAPS)
 #endif
 #define GRANT (RESERVE / (4 * HEAPS))
-#ifndef LOOK_TICKS
-#define LOOK_TICKS 2			/* LOOK_NS; a look is good to the end of so many ticks after that in which it began */
+#ifndef VALID_TICKS
+#define VALID_TICKS 2			/* VALID_NS; a measurement is good to the end of so many ticks after that in which it began */
 #endif
-#define PACE_TICKS (2 * LOOK_TICKS)
-#define OLD (LOOK_TICKS + 1)
+#define PACE_TICKS (2 * VALID_TICKS)
+#define OLD (VALID_TICKS + 1)
 
 hidden byte sound = 1;
 /* run.sh looks for the word. */
 #define MUST(x) assert((x) || !sound)
 
 byte left = LEFT;			/* in truth */
-byte busy;				/* heaps between a turn's look and its taking */
+byte busy;				/* heaps between a turn's measurement and its taking */
 
-/* What a heap thinks is left, and may take of that without another look; how long ago that look began. */
+/* What a heap thinks is left, and may take of that without another measurement; how long ago that measurement began. */
 byte mine[HEAPS], grant[HEAPS], age[HEAPS] = OLD;
-/* The look that is under way: what it has read, and what the heap has taken since it began. */
-bit looks[HEAPS], has_read[HEAPS], begun[HEAPS];
+/* The measurement that is under way: what it has read, and what the heap has taken since it began. */
+bit measures[HEAPS], has_read[HEAPS], begun[HEAPS];
 byte reads[HEAPS], meanwhile[HEAPS], began[HEAPS];
 
-/* A turn: ticks to wait, and then a look that begins after that. */
-bit waits[HEAPS], due[HEAPS], looked[HEAPS];
+/* A turn: ticks to wait, and then a measurement that begins after that. */
+bit waits[HEAPS], due[HEAPS], measured[HEAPS];
 byte ticks[HEAPS];
 
 #define NEXT(n) n = n + 1
@@ -53,7 +53,7 @@ inline take()
 #endif
 	mine[h] = mine[h] - 1;
 	if
-	:: looks[h] -> NEXT(meanwhile[h])
+	:: measures[h] -> NEXT(meanwhile[h])
 	:: else
 	fi;
 	if
@@ -72,14 +72,14 @@ inline forget()
 	fi
 }
 
-inline look()
+inline measure()
 {
 	if
-	:: atomic { !looks[h] && !(waits[h] && !due[h]) ->
-		looks[h] = 1;
+	:: atomic { !measures[h] && !(waits[h] && !due[h]) ->
+		measures[h] = 1;
 		begun[h] = due[h]
 	}
-	:: atomic { looks[h] && !has_read[h] ->
+	:: atomic { measures[h] && !has_read[h] ->
 		has_read[h] = 1;
 		reads[h] = left;
 		if
@@ -87,27 +87,27 @@ inline look()
 		:: else
 		fi
 	}
-	:: atomic { looks[h] && has_read[h] && reads[h] < meanwhile[h] ->
+	:: atomic { measures[h] && has_read[h] && reads[h] < meanwhile[h] ->
 		mine[h] = 0;
-		end_look()
+		end_measurement()
 	}
-	:: atomic { looks[h] && has_read[h] && reads[h] >= meanwhile[h] ->
+	:: atomic { measures[h] && has_read[h] && reads[h] >= meanwhile[h] ->
 		mine[h] = reads[h] - meanwhile[h];
-		end_look()
+		end_measurement()
 	}
 	fi
 }
 
-inline end_look()
+inline end_measurement()
 {
-	looks[h] = 0;
+	measures[h] = 0;
 	has_read[h] = 0;
 	age[h] = began[h];
 	grant[h] = (meanwhile[h] < GRANT -> GRANT - meanwhile[h] : 0);
 #ifdef MUTANT_GRANT_ALL
 	grant[h] = mine[h];
 #endif
-	looked[h] = begun[h] && due[h];
+	measured[h] = begun[h] && due[h];
 	reads[h] = 0;
 	meanwhile[h] = 0;
 	began[h] = 0;
@@ -119,7 +119,7 @@ inline end_turn()
 {
 	waits[h] = 0;
 	due[h] = 0;
-	looked[h] = 0;
+	measured[h] = 0;
 	busy = busy - 1
 }
 
@@ -129,20 +129,20 @@ inline end_turn()
 proctype heap(byte h)
 {
 	do
-	:: look()
+	:: measure()
 	:: atomic { grant[h] && mine[h] > RESERVE -> take() }
-	:: atomic { !waits[h] && mine[h] && mine[h] <= RESERVE && COST(h) <= LOOK_TICKS ->
+	:: atomic { !waits[h] && mine[h] && mine[h] <= RESERVE && COST(h) <= VALID_TICKS ->
 		waits[h] = 1;
 		ticks[h] = COST(h)
 	}
 	:: atomic { waits[h] && !due[h] && !ticks[h] ->
 		due[h] = 1;
 		NEXT(busy);
-#ifdef MUTANT_TURN_UNLOOKED
-		looked[h] = 1
+#ifdef MUTANT_TURN_UNMEASURED
+		measured[h] = 1
 #endif
 	}
-	:: atomic { waits[h] && due[h] && looked[h] ->
+	:: atomic { waits[h] && due[h] && measured[h] ->
 		if
 		:: mine[h] >= 2 * HEAPS -> take()
 		:: else
@@ -164,7 +164,7 @@ proctype clock()
 			:: else
 			fi;
 			if
-			:: looks[h] && began[h] < OLD -> NEXT(began[h])
+			:: measures[h] && began[h] < OLD -> NEXT(began[h])
 			:: else
 			fi;
 			forget();

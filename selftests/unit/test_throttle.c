@@ -4,7 +4,7 @@
  *
  * throttle.c, untouched.c and pageheap.c work here on an arena without a collector, in a group
  * whose files are this program's.  What a page of the heap or of the tables gets by and by comes
- * when the test says so: also between two steps of a look, and between two of the page heap's,
+ * when the test says so: also between two steps of a measurement, and between two of the page heap's,
  * where these have their test points.
  */
 #include <sys/mman.h>
@@ -107,17 +107,17 @@ static const char *where;		/* do @then there, once */
 static void (*then)(void);
 static void (*waits)(void);		/* while a thread waits */
 
-/* The agent looks as soon as a thread waits for that. */
-static void looks(void)
+/* The agent measures as soon as a thread waits for that. */
+static void measures(void)
 {
 	found_ns = now_ns;
-	tri_throttle_look();
+	tri_throttle_measure();
 }
 
 /* It has no CPU; nobody wakes the thread. */
 static void goes_by(void)
 {
-	now_ns += LOOK_NS / 4;
+	now_ns += VALID_NS / 4;
 	atomic_fetch_add(&tri_g.view.ctl->throttle_seq, 1);
 }
 
@@ -178,7 +178,7 @@ static void begin(int64_t bytes)
 	tri_throttle_reset();
 	tri_write(&turn_ns, 0);
 	tri_write(&given_up, 0);
-	waits = looks;
+	waits = measures;
 	now_ns += 1000;
 	if (!use_fd) {
 		use_fd = file("");
@@ -197,11 +197,11 @@ static void begin(int64_t bytes)
 }
 
 /* What the agent finds, when the heap's pages have @heap_bytes and the group uses the rest. */
-static int64_t looked(int64_t heap_bytes)
+static int64_t measured(int64_t heap_bytes)
 {
 	found_ns = now_ns;
 	write_use(use + heap_bytes);
-	tri_throttle_look();
+	tri_throttle_measure();
 	return left_bytes();
 }
 
@@ -212,7 +212,7 @@ static uint32_t take(uint32_t pages)
 	return tri_pageheap_take(pages, 1, &backed);
 }
 
-/* As an allocation does that has room: it waits for looks. */
+/* As an allocation does that has room: it waits for measurements. */
 static uint32_t have(uint32_t pages)
 {
 	struct tri_throttled w = { .refused = true };
@@ -245,11 +245,11 @@ static void touch(uint32_t page, uint32_t pages)
 		p[i] = 1;
 }
 
-/* As much is left in the reserve of a heap that has nothing, and the look is over. */
+/* As much is left in the reserve of a heap that has nothing, and the measurement is over. */
 static void begin_with(int64_t left)
 {
 	begin(LIMIT - MARGIN - left);
-	check(looked(0) == left);
+	check(measured(0) == left);
 }
 
 /* ------------------------------------------------------------------------------------------ */
@@ -262,19 +262,19 @@ static void test_promised(void)
 	uint32_t page;
 
 	begin(20 * MIB);
-	check(looked(0) == all);
+	check(measured(0) == all);
 	page = have(256);
 	check(left_bytes() == all - 256 * (int64_t)TRI_TAKEN_BYTES);
 	/* Other blocks of the file are no page's: they hide nothing that is promised. */
 	memset(tri_g.view.buffers, 1, 4 * MIB);
-	check(looked(0) == all - 256 * (int64_t)TRI_TAKEN_BYTES);
+	check(measured(0) == all - 256 * (int64_t)TRI_TAKEN_BYTES);
 	touch(page, 128);
-	check(looked(1 * MIB) == all - 1 * MIB - 128 * (int64_t)TRI_TAKEN_BYTES);
+	check(measured(1 * MIB) == all - 1 * MIB - 128 * (int64_t)TRI_TAKEN_BYTES);
 	/* One half of a page. */
 	tri_g.view.heap[(uint64_t)(page + 200) << TRI_PAGE_SHIFT] = 1;
-	check(looked(1 * MIB + 4096) == all - 1 * MIB - 128 * (int64_t)TRI_TAKEN_BYTES);
+	check(measured(1 * MIB + 4096) == all - 1 * MIB - 128 * (int64_t)TRI_TAKEN_BYTES);
 	touch(page, 256);
-	check(looked(2 * MIB) == all - 2 * MIB);
+	check(measured(2 * MIB) == all - 2 * MIB);
 }
 
 /* The collector frees pages and takes their memory; the page heap gives them out again. */
@@ -285,23 +285,23 @@ static void test_again(void)
 	uint32_t page;
 
 	begin(20 * MIB);
-	looked(0);
+	measured(0);
 	page = take(64);
 	touch(page, 64);
-	check(looked(64 * TRI_PAGE_BYTES) == all - 64 * (int64_t)TRI_PAGE_BYTES);
+	check(measured(64 * TRI_PAGE_BYTES) == all - 64 * (int64_t)TRI_PAGE_BYTES);
 	tri_pages_release(v, page, 64);
 	check(take(64) == page);
 	check(left_bytes() == all - 64 * (int64_t)TRI_PAGE_BYTES);
 	tri_pages_release(v, page, 64);
 	madvise(v->heap + ((uint64_t)page << TRI_PAGE_SHIFT), 64 << TRI_PAGE_SHIFT, MADV_REMOVE);
 	memset((void *)v->backed, 0, PAGES / 8);
-	check(looked(0) == all);
+	check(measured(0) == all);
 	check(take(64) == page);
-	check(looked(0) == all - 64 * (int64_t)TRI_TAKEN_BYTES);
+	check(measured(0) == all - 64 * (int64_t)TRI_TAKEN_BYTES);
 	/* Given back untouched. */
 	tri_pages_release(v, page, 64);
 	memset((void *)v->backed, 0, PAGES / 8);
-	check(looked(0) == all);
+	check(measured(0) == all);
 }
 
 /* What is not copied of a heap are holes in the copy: a forked child has still to get them. */
@@ -311,14 +311,14 @@ static void test_copied(void)
 	uint32_t page;
 
 	begin(20 * MIB);
-	looked(0);
+	measured(0);
 	page = take(128);
 	touch(page, 128);
-	check(looked(1 * MIB) == all - 1 * MIB);
+	check(measured(1 * MIB) == all - 1 * MIB);
 	madvise(tri_g.view.heap + ((uint64_t)page << TRI_PAGE_SHIFT), 64 << TRI_PAGE_SHIFT,
 		MADV_REMOVE);
 	tri_pageheap_reset();
-	check(looked(MIB / 2) == all - MIB / 2 - 64 * (int64_t)TRI_TAKEN_BYTES);
+	check(measured(MIB / 2) == all - MIB / 2 - 64 * (int64_t)TRI_TAKEN_BYTES);
 }
 
 static uint32_t taken_page;
@@ -334,13 +334,13 @@ static void test_touched_meanwhile(void)
 	const int64_t all = LIMIT - MARGIN - 20 * MIB;
 
 	begin(20 * MIB);
-	looked(0);
+	measured(0);
 	taken_page = take(64);
 	where = "throttle.knows_promised";
 	then = touches;
-	check(looked(0) <= all - 64 * (int64_t)TRI_PAGE_BYTES);
+	check(measured(0) <= all - 64 * (int64_t)TRI_PAGE_BYTES);
 	check(!where);
-	check(looked(64 * TRI_PAGE_BYTES) == all - 64 * (int64_t)TRI_PAGE_BYTES);
+	check(measured(64 * TRI_PAGE_BYTES) == all - 64 * (int64_t)TRI_PAGE_BYTES);
 }
 
 static void holds(void)
@@ -348,19 +348,19 @@ static void holds(void)
 	check(tri_lock_until(&tri_g.page_lock, now_ns));
 }
 
-/* Somebody has the page heap's lock, for as long as the agent looks. */
+/* Somebody has the page heap's lock, for as long as the agent measures. */
 static void test_held(void)
 {
 	const int64_t all = LIMIT - MARGIN - 20 * MIB;
 
 	begin(20 * MIB);
-	looked(0);
+	measured(0);
 	touch(take(64), 64);
 	holds();
-	check(looked(64 * TRI_PAGE_BYTES) ==
+	check(measured(64 * TRI_PAGE_BYTES) ==
 	      all - 64 * (int64_t)(TRI_PAGE_BYTES + TRI_TAKEN_BYTES));
 	tri_unlock(&tri_g.page_lock);
-	check(looked(64 * TRI_PAGE_BYTES) == all - 64 * (int64_t)TRI_PAGE_BYTES);
+	check(measured(64 * TRI_PAGE_BYTES) == all - 64 * (int64_t)TRI_PAGE_BYTES);
 }
 
 /* ------------------------------------------------------------------------------------------ */
@@ -378,7 +378,7 @@ static void test_turn(void)
 	left = left_bytes();
 	check(!take(16) && t->short_bytes == 16 * TRI_TAKEN_BYTES);
 	check(!take(1) && t->short_bytes == TRI_TAKEN_BYTES);
-	/* The clock stands still; its turn comes between two looks. */
+	/* The clock stands still; its turn comes between two measurements. */
 	tri_write(&turn_ns, now_ns - PACE_NS);
 	w.turn_ns = now_ns;
 	w.turn_bytes = TRI_TAKEN_BYTES;
@@ -415,7 +415,7 @@ static void test_turn_is_late(void)
 	w.turn_ns = now_ns;
 	w.turn_bytes = TRI_TAKEN_BYTES;
 	check(tri_throttle_wait(t, &w));
-	check(looked(RESERVE) == 0);
+	check(measured(RESERVE) == 0);
 	check(!take(1));
 	/* Nothing is done: it gives up at once. */
 	tri_write(&given_up, progress + 1);
@@ -528,7 +528,7 @@ static void test_scavenged(void)
 
 	begin_with(20 * MIB);
 	page = have(512);
-	check(looked(20 * MIB) < 0);
+	check(measured(20 * MIB) < 0);
 	tri_pages_release(v, page, 512);
 	where = "pageheap.may_take";
 	then = scavenges;
@@ -537,7 +537,7 @@ static void test_scavenged(void)
 	check(!tri_read(&v->ctl->used_pages));
 	write_use(20 * MIB);
 	found_ns = now_ns;
-	tri_throttle_look();
+	tri_throttle_measure();
 	check(have(512) == page);
 }
 
@@ -553,7 +553,7 @@ static void test_descriptors(void)
 	check(!setrlimit(RLIMIT_NOFILE, &none));
 	write_use(20 * MIB);
 	found_ns = 0;
-	tri_throttle_look();
+	tri_throttle_measure();
 	check(!setrlimit(RLIMIT_NOFILE, &before));
 	check(tri_left_groups() == 1 && levels[0].files.fd[TRI_FD_LIMIT] == limit);
 	check(tri_read(&enforced) && left_bytes() == LIMIT - MARGIN - 20 * MIB);
@@ -615,7 +615,7 @@ static void test_heaps_hidden(void)
 	check(counted(own) == 1);
 }
 
-/* Who takes many locks makes counting dear once, and not with each look. */
+/* Who takes many locks makes counting dear once, and not with each measurement. */
 static void test_heaps_slow(void)
 {
 	int own = levels[0].files.fd[TRI_FD_LIMIT], other;
@@ -647,27 +647,27 @@ static void test_grant(void)
 	int other, third;
 
 	begin(20 * MIB);
-	looked(0);
+	measured(0);
 	check(takes() == RESERVE / 4 / (int64_t)TRI_TAKEN_BYTES);
 	check(!takes());
 	other = another();
-	looked(0);
+	measured(0);
 	check(takes() == RESERVE / 8 / (int64_t)TRI_TAKEN_BYTES);
 	third = another();
-	looked(0);
+	measured(0);
 	check(takes() == RESERVE / 12 / (int64_t)TRI_TAKEN_BYTES);
 	close(other);
 	close(third);
-	looked(0);
+	measured(0);
 	check(takes() == RESERVE / 4 / (int64_t)TRI_TAKEN_BYTES);
 }
 
-/* What a look has found holds for a while. */
+/* What a measurement has found holds for a while. */
 static void test_old(void)
 {
 	begin(20 * MIB);
-	looked(0);
-	now_ns += LOOK_NS;
+	measured(0);
+	now_ns += VALID_NS;
 	check(take(1));
 	now_ns++;
 	check(!take(1));
@@ -675,7 +675,7 @@ static void test_old(void)
 }
 
 /*
- * The agent has no CPU: a thread waits as long as a look would hold, and then takes what it has
+ * The agent has no CPU: a thread waits as long as a measurement would hold, and then takes what it has
  * asked for.
  */
 static void test_late(void)
@@ -685,27 +685,27 @@ static void test_late(void)
 	uint64_t began;
 
 	begin(20 * MIB);
-	looked(0);
+	measured(0);
 	takes();
 	waits = goes_by;
 	began = now_ns;
 	check(!take(2) && tri_throttle_wait(t, &w));
-	check(now_ns == began + LOOK_NS);
+	check(now_ns == began + VALID_NS);
 	check(!take(3) && take(2) && !take(1));
 	/* Nor does it wait again for the same object. */
-	check(tri_throttle_wait(t, &w) && now_ns == began + LOOK_NS);
+	check(tri_throttle_wait(t, &w) && now_ns == began + VALID_NS);
 	check(take(1));
 	check(!w.begun && !w.ns && !tri_read(&tri_g.view.ctl->throttled));
 	tri_throttle_end(t, &w);
 }
 
-/* Others take, each time, all that a look allows. */
+/* Others take, each time, all that a measurement allows. */
 static void takes_all(void)
 {
 	struct tri_thread *t = tri__tls.thread;
 
-	looks();
-	now_ns += LOOK_NS / 4;
+	measures();
+	now_ns += VALID_NS / 4;
 	tri__tls.thread = &threads[1];
 	takes();
 	tri__tls.thread = t;
@@ -718,7 +718,7 @@ static void test_outrun(void)
 	int rounds = 0;
 
 	begin(20 * MIB);
-	looked(0);
+	measured(0);
 	takes();
 	waits = takes_all;
 	while (!take(1) && ++rounds < 10)
@@ -726,7 +726,7 @@ static void test_outrun(void)
 	check(rounds == 4 && !w.begun);
 }
 
-/* What is larger than a grant needs a look of its own, and room above the reserve. */
+/* What is larger than a grant needs a measurement of its own, and room above the reserve. */
 static void test_large(void)
 {
 	struct tri_throttled w = { .refused = true };
@@ -742,14 +742,14 @@ static void test_large(void)
 	check(!tri_throttle_wait(&threads[0], &w) && w.begun);
 }
 
-/* Other heaps have taken something just before the look. */
+/* Other heaps have taken something just before the measurement. */
 static void others_take(void)
 {
 	write_use(use + 20 * MIB);
-	looks();
+	measures();
 }
 
-static void test_large_looks(void)
+static void test_large_measures(void)
 {
 	struct tri_throttled w = { .refused = true };
 
@@ -767,20 +767,20 @@ static void test_turns_of_many(void)
 
 	begin_with(RESERVE);
 	other = another();
-	looked(0);
+	measured(0);
 	cost = 2 * TRI_TAKEN_BYTES * PACE_NS / RESERVE;
 	first = take_turn(TRI_TAKEN_BYTES, now_ns);
 	check(first - now_ns == cost);
 	check(take_turn(TRI_TAKEN_BYTES, now_ns) == first + cost);
-	check(take_turn(RESERVE / 5, now_ns + LOOK_NS) &&
-	      !take_turn(RESERVE / 4 + 1, now_ns + LOOK_NS));
+	check(take_turn(RESERVE / 5, now_ns + VALID_NS) &&
+	      !take_turn(RESERVE / 4 + 1, now_ns + VALID_NS));
 	check(tri_read(&past_bytes) == MARGIN / PAST_PARTS / 2);
 	close(other);
 }
 
 static unsigned int times;
 
-static void looks_at_last(void)
+static void measures_at_last(void)
 {
 	if (++times < 3) {
 		atomic_fetch_add(&tri_g.view.ctl->throttle_seq, 1);
@@ -790,10 +790,10 @@ static void looks_at_last(void)
 }
 
 /*
- * Its turn has come, and it does not go on before a look has found what others took while it
+ * Its turn has come, and it does not go on before a measurement has found what others took while it
  * waited.
  */
-static void test_turn_looks(void)
+static void test_turn_measures(void)
 {
 	struct tri_throttled w = { .refused = true };
 	struct tri_thread *t = &threads[0];
@@ -803,10 +803,10 @@ static void test_turn_looks(void)
 	w.turn_ns = now_ns;
 	w.turn_bytes = TRI_TAKEN_BYTES;
 	times = 0;
-	waits = looks_at_last;
+	waits = measures_at_last;
 	check(tri_throttle_wait(t, &w) && times == 3);
 	check(!take(1));
-	/* The look never comes. */
+	/* The measurement never comes. */
 	begin_with(RESERVE);
 	w = (struct tri_throttled){ .refused = true,
 				    .turn_ns = now_ns,
@@ -830,7 +830,7 @@ int main(void)
 	test_copied();
 	result("so are the holes of a copy");
 	test_touched_meanwhile();
-	result("what is touched while the agent looks is not missed");
+	result("what is touched while the agent measures is not missed");
 	test_held();
 	result("what can't be looked at is promised");
 	test_turn();
@@ -854,24 +854,24 @@ int main(void)
 	test_heaps_hidden();
 	result("whoever locks the file hides none of them");
 	test_heaps_slow();
-	result("nor makes each look slow");
+	result("nor makes each measurement slow");
 	test_descriptors();
 	result("a program without descriptors keeps its limit");
 	test_grant();
-	result("a look allows a fourth of the reserve, divided among them");
+	result("a measurement allows a fourth of the reserve, divided among them");
 	test_old();
 	result("and that for a tenth of a second");
 	test_late();
-	result("a look that is late is waited for as long, and no longer");
+	result("a measurement that is late is waited for as long, and no longer");
 	test_outrun();
-	result("nor are looks whose pages others take");
+	result("nor are measurements whose pages others take");
 	test_large();
-	result("a large object has a look of its own");
-	test_large_looks();
+	result("a large object has a measurement of its own");
+	test_large_measures();
 	result("which counts what others have taken");
 	test_turns_of_many();
 	result("turns of several heaps take as long as those of one");
-	test_turn_looks();
-	result("a turn is for what a look finds when it has come");
+	test_turn_measures();
+	result("a turn is for what a measurement finds when it has come");
 	ksft_finished();
 }
