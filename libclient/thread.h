@@ -70,7 +70,7 @@ struct tri_thread {
 	uint64_t throttled_ns;		/* waited, since @throttled_gen cycles were complete */
 	uint32_t throttled_gen;
 	uint64_t pass_bytes;		/* it has waited, and may take so many at once */
-	int64_t least_left;		/* it may take them if so much is left afterwards */
+	int64_t least_headroom;		/* it may take them if so much is left afterwards */
 
 	/* Written by the agent, read by the thread. */
 	_Alignas(64) tri_au32 pending;

@@ -85,7 +85,7 @@
 #include "error.h"
 #include "heaps.h"
 #include "init.h"
-#include "left.h"
+#include "headroom.h"
 #include "lock.h"
 #include "pageheap.h"
 #include "scan.h"
@@ -138,7 +138,7 @@ static tri_au64 given_up;		/* 1 + tri_progress() at which waiting was in vain; a
 /* ------------------------------------------------------------------------------------------ */
 
 /* What the heap may take until the agent measures again. */
-static int64_t grant(const struct tri_left *left)
+static int64_t grant(const struct tri_headroom *left)
 {
 	int64_t bytes = left->reserve / (int64_t)(GRANT_PARTS * left->heaps);
 
@@ -158,7 +158,7 @@ static void wake_throttled(void)
 /** See what may still be taken.  Agent. */
 void tri_throttle_measure(void)
 {
-	struct tri_left least = { .bytes = INT64_MAX }, left;
+	struct tri_headroom least = { .bytes = INT64_MAX }, left;
 	int64_t room = INT64_MAX, most = INT64_MAX, promised = 0;
 	uint64_t now = tri_now_ns(), taken;
 	unsigned int sharers = 1;
@@ -166,7 +166,7 @@ void tri_throttle_measure(void)
 	size_t i;
 
 	if (!found_ns || now - found_ns > AGAIN_NS) {
-		tri_left_find();
+		tri_headroom_find_groups();
 		found_ns = now;
 	}
 	/* A thread that asks from here on is given another measurement, and its number is larger. */
@@ -178,11 +178,11 @@ void tri_throttle_measure(void)
 	 */
 	taken = atomic_load(&taken_bytes);
 	/* The device's arenas are charged otherwise. */
-	if (tri_left_groups() && !tri_g.mapping.is_device)
+	if (tri_headroom_groups() && !tri_g.mapping.is_device)
 		promised = (int64_t)tri_untouched_bytes();
 	TRI_POINT("throttle.knows_promised");
-	for (i = 0; i < tri_left_groups(); i++) {
-		if (!tri_left_at(i, &left))
+	for (i = 0; i < tri_headroom_groups(); i++) {
+		if (!tri_headroom_at(i, &left))
 			continue;
 		if (left.bytes + left.margin < room)
 			room = left.bytes + left.margin;
@@ -246,7 +246,7 @@ void tri_throttle_cycle_over(void)
 /** In the child of a fork(): it has not got the agent's descriptors. */
 void tri_throttle_reset(void)
 {
-	tri_left_forget();
+	tri_headroom_forget_groups();
 	found_ns = 0;
 	tri_write(&asked, 0);
 	tri_write(&given_up, 0);
@@ -257,16 +257,16 @@ void tri_throttle_reset(void)
 /* Taking                                                                                     */
 /* ------------------------------------------------------------------------------------------ */
 
-static int64_t left_bytes(void)
+static int64_t headroom_bytes(void)
 {
 	return tri_read(&end_bytes) - (int64_t)atomic_load(&taken_bytes);
 }
 
-/* What it may take when it tries again, if as much as @least_left is left then. */
-static void let_pass(struct tri_thread *t, uint64_t bytes, int64_t least_left)
+/* What it may take when it tries again, if as much as @least_headroom is left then. */
+static void let_pass(struct tri_thread *t, uint64_t bytes, int64_t least_headroom)
 {
 	t->pass_bytes = bytes;
-	t->least_left = least_left;
+	t->least_headroom = least_headroom;
 }
 
 static void ask_to_measure(void)
@@ -294,7 +294,7 @@ bool tri_throttle_may_take(uint64_t pages)
 		ask_to_measure();
 	if (left >= tri_read(&reserve_bytes) && taken <= tri_read(&granted_bytes) && age <= VALID_NS)
 		return true;
-	if (bytes <= t->pass_bytes && left >= t->least_left)
+	if (bytes <= t->pass_bytes && left >= t->least_headroom)
 		return true;
 	t->short_bytes = bytes;
 	return false;
@@ -321,7 +321,7 @@ void tri_throttle_took(uint64_t pages)
 /* What a turn for @bytes takes of the time of all heaps; 0: it would be too long. */
 static uint64_t turn_cost(uint64_t bytes)
 {
-	int64_t left = left_bytes();
+	int64_t left = headroom_bytes();
 	unsigned __int128 cost;
 
 	if (left <= (int64_t)bytes)
@@ -331,7 +331,7 @@ static uint64_t turn_cost(uint64_t bytes)
 }
 
 /* Where each heap takes @bytes at the same moment, by the same measurement, half of it has to be left. */
-static int64_t least_left(uint64_t bytes)
+static int64_t least_headroom(uint64_t bytes)
 {
 	return (int64_t)(bytes * (PACE_NS / TURN_NS * tri_read(&heaps) - 1));
 }
@@ -427,7 +427,7 @@ static bool relieved(const struct tri_throttled *w)
 	if (w->for_measurement)
 		return false;
 	return !tri_read(&enforced) || completed() != w->gen ||
-	       left_bytes() - (int64_t)w->bytes >= tri_read(&reserve_bytes);
+	       headroom_bytes() - (int64_t)w->bytes >= tri_read(&reserve_bytes);
 }
 
 /*
@@ -538,7 +538,7 @@ bool tri_throttle_wait(struct tri_thread *t, struct tri_throttled *w)
 		let_pass(t, UINT64_MAX, INT64_MIN);
 		return true;
 	}
-	if (left_bytes() - (int64_t)w->bytes >= tri_read(&reserve_bytes)) {
+	if (headroom_bytes() - (int64_t)w->bytes >= tri_read(&reserve_bytes)) {
 		wait_for_measurement(t, w);
 		return true;
 	}
@@ -586,7 +586,7 @@ bool tri_throttle_wait(struct tri_thread *t, struct tri_throttled *w)
 	if (w->turn_ns && !most)
 		let_pass(t, w->turn_bytes, 0);
 	else if (turn_has_come(w))
-		let_pass(t, w->turn_bytes, least_left(w->turn_bytes));
+		let_pass(t, w->turn_bytes, least_headroom(w->turn_bytes));
 	else if (!most && !relieved(w) && !is_over(w))
 		return give_up(t, w);
 	w->gen = completed();

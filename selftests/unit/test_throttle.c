@@ -32,7 +32,7 @@ static uint64_t test_cpu_ns(void)
 
 /* Included, so that the test points in them are this program's. */
 #include "libclient/heaps.c"
-#include "libclient/left.c"
+#include "libclient/headroom.c"
 #include "libclient/pageheap.c"
 #include "libclient/throttle.c"
 #include "libclient/untouched.c"
@@ -202,7 +202,7 @@ static int64_t measured(int64_t heap_bytes)
 	found_ns = now_ns;
 	write_use(use + heap_bytes);
 	tri_throttle_measure();
-	return left_bytes();
+	return headroom_bytes();
 }
 
 static uint32_t take(uint32_t pages)
@@ -264,7 +264,7 @@ static void test_promised(void)
 	begin(20 * MIB);
 	check(measured(0) == all);
 	page = have(256);
-	check(left_bytes() == all - 256 * (int64_t)TRI_TAKEN_BYTES);
+	check(headroom_bytes() == all - 256 * (int64_t)TRI_TAKEN_BYTES);
 	/* Other blocks of the file are no page's: they hide nothing that is promised. */
 	memset(tri_g.view.buffers, 1, 4 * MIB);
 	check(measured(0) == all - 256 * (int64_t)TRI_TAKEN_BYTES);
@@ -291,7 +291,7 @@ static void test_again(void)
 	check(measured(64 * TRI_PAGE_BYTES) == all - 64 * (int64_t)TRI_PAGE_BYTES);
 	tri_pages_release(v, page, 64);
 	check(take(64) == page);
-	check(left_bytes() == all - 64 * (int64_t)TRI_PAGE_BYTES);
+	check(headroom_bytes() == all - 64 * (int64_t)TRI_PAGE_BYTES);
 	tri_pages_release(v, page, 64);
 	madvise(v->heap + ((uint64_t)page << TRI_PAGE_SHIFT), 64 << TRI_PAGE_SHIFT, MADV_REMOVE);
 	memset((void *)v->backed, 0, PAGES / 8);
@@ -375,7 +375,7 @@ static void test_turn(void)
 	int64_t left;
 
 	begin_with(RESERVE);
-	left = left_bytes();
+	left = headroom_bytes();
 	check(!take(16) && t->short_bytes == 16 * TRI_TAKEN_BYTES);
 	check(!take(1) && t->short_bytes == TRI_TAKEN_BYTES);
 	/* The clock stands still; its turn comes between two measurements. */
@@ -384,9 +384,9 @@ static void test_turn(void)
 	w.turn_bytes = TRI_TAKEN_BYTES;
 	check(tri_throttle_wait(t, &w));
 	check(!take(16));
-	check(left_bytes() == left);
+	check(headroom_bytes() == left);
 	check(take(1));
-	check(left_bytes() == left - (int64_t)TRI_TAKEN_BYTES);
+	check(headroom_bytes() == left - (int64_t)TRI_TAKEN_BYTES);
 	tri_throttle_end(t, &w);
 	check(!take(1));
 }
@@ -555,8 +555,8 @@ static void test_descriptors(void)
 	found_ns = 0;
 	tri_throttle_measure();
 	check(!setrlimit(RLIMIT_NOFILE, &before));
-	check(tri_left_groups() == 1 && levels[0].files.fd[TRI_FD_LIMIT] == limit);
-	check(tri_read(&enforced) && left_bytes() == LIMIT - MARGIN - 20 * MIB);
+	check(tri_headroom_groups() == 1 && levels[0].files.fd[TRI_FD_LIMIT] == limit);
+	check(tri_read(&enforced) && headroom_bytes() == LIMIT - MARGIN - 20 * MIB);
 }
 
 /* ------------------------------------------------------------------------------------------ */

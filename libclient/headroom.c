@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
- * left.c - what the control groups of this process may still take, before the kernel kills
+ * headroom.c - what the control groups of this process may still take, before the kernel kills
  *
- *	left = limit - what is charged + file cache that the kernel can drop - margin
+ *	headroom = limit - what is charged + file cache that the kernel can drop - margin
  *
  * for each group from the process's own upwards.  What of that the heap may take is the concern of
  * throttle.c.  All of it is for the agent, whose table has the descriptors.
@@ -14,7 +14,7 @@
 #include "../core/system/cgroup.h"
 #include "../core/system/cgroup_files.h"
 #include "heaps.h"
-#include "left.h"
+#include "headroom.h"
 
 #define MARGIN_PARTS 32
 #define MARGIN_MIN_BYTES (1ll << 20)
@@ -75,7 +75,7 @@ static bool open_levels(void)
  * have used up its descriptors, or gone where there is no /proc (chroot()), and its limit still
  * holds.
  */
-void tri_left_find(void)
+void tri_headroom_find_groups(void)
 {
 	struct level was[TRI_FD_LEVELS];
 	size_t n = nlevels;
@@ -91,12 +91,12 @@ void tri_left_find(void)
 }
 
 /** In the child of a fork(): the descriptors are the parent's agent's. */
-void tri_left_forget(void)
+void tri_headroom_forget_groups(void)
 {
 	nlevels = 0;
 }
 
-size_t tri_left_groups(void)
+size_t tri_headroom_groups(void)
 {
 	return nlevels;
 }
@@ -136,7 +136,7 @@ static int64_t margin(uint64_t limit)
  * What group @i, counted from the process's own upwards, may still take; false: there is no limit,
  * or it can't be read.
  */
-bool tri_left_at(size_t i, struct tri_left *left)
+bool tri_headroom_at(size_t i, struct tri_headroom *h)
 {
 	struct level *l = &levels[i];
 	uint64_t limit = tri_cgroup_files_limit(&l->files),
@@ -146,13 +146,13 @@ bool tri_left_at(size_t i, struct tri_left *left)
 		limit = l->above_bytes;
 	if (limit == TRI_CGROUP_NONE || used == TRI_CGROUP_NONE)
 		return false;
-	left->margin = margin(limit);
-	left->reserve = (int64_t)(limit / RESERVE_PARTS) - left->margin;
-	left->bytes = (int64_t)limit - (int64_t)used - left->margin;
-	left->heaps =
+	h->margin = margin(limit);
+	h->reserve = (int64_t)(limit / RESERVE_PARTS) - h->margin;
+	h->bytes = (int64_t)limit - (int64_t)used - h->margin;
+	h->heaps =
 		l->said ? tri_heaps_count(l->files.fd[TRI_FD_LIMIT], &l->slow) : TRI_HEAPS_UNKNOWN;
 	/* The kernel adds up what is cache over all groups below: only where it matters. */
-	if (left->bytes < 2 * left->reserve)
-		left->bytes += (int64_t)cache_bytes(&l->files);
+	if (h->bytes < 2 * h->reserve)
+		h->bytes += (int64_t)cache_bytes(&l->files);
 	return true;
 }
