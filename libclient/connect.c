@@ -2,8 +2,9 @@
 /*
  * connect.c - finding a collector, or starting one
  *
- *  1. The shared daemon's socket is tried, if there is one.  One whose path is not found (dial.c),
- *     or that does not take the connection, or says nothing, within some seconds is passed over.
+ *  1. The shared daemon's socket is tried, if there is one.  One whose path is not found
+ *     (async_connect.c), or that does not take the connection, or says nothing, within some
+ *     seconds is passed over.
  *  2. HELLO brings it the arena; it answers WELCOME, or REFUSE.
  *  3. It may mark the heap itself.  Or it decides about limits only: then a tricolord is started
  *     (spawn.c) that marks, and is handed the connection, the *link*, and what came with it.  It is
@@ -29,17 +30,17 @@
 #include "agent.h"
 #include "uncollected.h"
 #include "connect.h"
-#include "dial.h"
+#include "async_connect.h"
 #include "error.h"
 #include "hello.h"
 #include "init.h"
 #include "state.h"
 #include "watched.h"
 
-#define DIAL_MS 2000				/* the path of a socket is looked up within this,
-						 * or dialling fails */
+#define CONNECT_MS 2000				/* the path of a socket is looked up within this,
+						 * or connecting fails */
 #define LAST_MS 1000			/* a look-up that was left comes back within this, or
-					 * dialling fails */
+					 * connecting fails */
 #define AGAIN_NS 30000000000ull		/* a shared one that did not answer is tried again after
 					 * this */
 #define OVERFLOW_UID 65534		/* every user that a user namespace does not know looks
@@ -53,20 +54,20 @@ bool tri_connected_private(void)
 }
 
 /* Connect @fd, which is closed if that fails. */
-static int dial(int fd)
+static int connect_within(int fd)
 {
 	struct pollfd p = { .events = POLLIN };
-	struct tri_dialled d;
-	int err = tri_dial_begin(fd, -1, LAST_MS);
+	struct tri_async_connected d;
+	int err = tri_async_connect_begin(fd, -1, LAST_MS);
 
 	if (err) {
 		close(fd);
 		return err == -EBUSY ? -ETIME : err;
 	}
-	p.fd = tri_dial_fd();
-	tri_agent_poll(&p, 1, DIAL_MS);
-	if (!tri_dial_end(&d)) {
-		tri_dial_leave();
+	p.fd = tri_async_connect_fd();
+	tri_agent_poll(&p, 1, CONNECT_MS);
+	if (!tri_async_connect_end(&d)) {
+		tri_async_connect_abandon();
 		return -ETIME;
 	}
 	if (d.err)
@@ -85,7 +86,7 @@ static int connect_to_shared(bool starts_marker, struct tri_welcome *w)
 		return -EAGAIN;
 	tri_g.waits_for = "the shared one does not answer";
 	fd = tri_shared_socket(0);
-	err = fd < 0 ? fd : dial(fd);
+	err = fd < 0 ? fd : connect_within(fd);
 	if (!err) {
 		tri_uncollected_update();
 		err = tri_hello_send(fd, starts_marker);

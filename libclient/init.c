@@ -24,7 +24,7 @@
 #include "checker.h"
 #include "connect.h"
 #include "coroutine.h"
-#include "dial.h"
+#include "async_connect.h"
 #include "error.h"
 #include "forking.h"
 #include "init.h"
@@ -78,7 +78,7 @@ void tri_forked(void)
 	tri_throttle_reset();
 	tri_spawn_reset();
 	tri_policy_reset();
-	tri_dial_reset();
+	tri_async_connect_reset();
 	if (!copied) {
 		/*
 		 * What pointed into the parent's arena must fault here and not meet a new object.

@@ -10,8 +10,8 @@
  *     of the path appears in it, the next folder is watched, or the socket tried.
  *  2. Not every file system tells of everything: so the socket is tried now and then, too, after
  *     pauses that double up to half a minute.  After an event they begin anew.
- *  3. Nothing here waits: look-up of the path (dial.c) and answer are events as others are.
- *     Handshakes are answered meanwhile.
+ *  3. Nothing here waits: look-up of the path (async_connect.c) and answer are events as others
+ *     are. Handshakes are answered meanwhile.
  *  4. A shared one that decides about limits only is handed to the tricolord that there is,
  *     whatever that is about.  To one that marks itself the agent turns between two cycles, by the
  *     ordinary way of tri_connect().
@@ -27,7 +27,7 @@
 #include <unistd.h>
 
 #include "connect.h"
-#include "dial.h"
+#include "async_connect.h"
 #include "error.h"
 #include "hello.h"
 #include "init.h"
@@ -46,7 +46,8 @@ static struct {
 	int inotify, watch;		/* and the folder in it; -1: there is none */
 	char awaited[NAME_MAX + 1];	/* to appear there */
 	uint64_t deaf_until_ns;
-	bool dials;			/* dial.c has the inotify, and is about to connect */
+	bool is_connecting;		/* async_connect.c has the inotify, and is about to
+					 * connect */
 	int fd;				/* HELLO was sent there; -1: nowhere */
 	uint64_t due_ns;		/* the next attempt, or the end of our patience with this
 					 * one */
@@ -71,18 +72,18 @@ void tri_policy_look(void)
 }
 
 /* What it was given is its own until it comes back. */
-static void stop_dialling(void)
+static void abandon_connect(void)
 {
-	if (!policy.dials)
+	if (!policy.is_connecting)
 		return;
-	tri_dial_leave();
-	policy.dials = false;
+	tri_async_connect_abandon();
+	policy.is_connecting = false;
 	policy.inotify = policy.watch = -1;
 }
 
 static void stop(void)
 {
-	stop_dialling();
+	abandon_connect();
 	if (policy.fd >= 0)
 		close(policy.fd);
 	if (policy.inotify >= 0)
@@ -136,26 +137,26 @@ static void try_it(void)
 
 	if (policy.inotify < 0)
 		policy.inotify = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
-	err = fd < 0 ? fd : tri_dial_begin(fd, policy.inotify, 0);
+	err = fd < 0 ? fd : tri_async_connect_begin(fd, policy.inotify, 0);
 	if (err) {
 		if (fd >= 0)
 			close(fd);
 		failed(err == -EBUSY ? -ETIMEDOUT : err);
 		return;
 	}
-	policy.dials = true;
+	policy.is_connecting = true;
 	later(PATIENCE_NS);
 }
 
 /* The path was looked up. */
-static void dialled(void)
+static void connected(void)
 {
-	struct tri_dialled d;
+	struct tri_async_connected d;
 	int err;
 
-	if (!tri_dial_end(&d))
+	if (!tri_async_connect_end(&d))
 		return;
-	policy.dials = false;
+	policy.is_connecting = false;
 	if (d.watch >= 0) {
 		if (policy.watch >= 0 && policy.watch != d.watch)
 			inotify_rm_watch(policy.inotify, policy.watch);
@@ -258,8 +259,8 @@ unsigned int tri_policy_poll(struct pollfd *p, uint64_t *until_ns)
 		return 0;
 	due = policy.due_ns;
 	/* Events wait until it is known which folder they are about. */
-	if (policy.dials)
-		p[n++] = (struct pollfd){ .fd = tri_dial_fd(), .events = POLLIN };
+	if (policy.is_connecting)
+		p[n++] = (struct pollfd){ .fd = tri_async_connect_fd(), .events = POLLIN };
 	else if (policy.inotify >= 0 && tri_now_ns() >= policy.deaf_until_ns)
 		p[n++] = (struct pollfd){ .fd = policy.inotify, .events = POLLIN };
 	else if (policy.inotify >= 0 && policy.deaf_until_ns < due)
@@ -280,16 +281,16 @@ enum tri_policy_news tri_policy_receive(int marker, const struct pollfd *p, unsi
 	if (!policy.looking)
 		return news;
 	for (i = 0; i < n; i++) {
-		if (p[i].revents && policy.dials)
-			dialled();
+		if (p[i].revents && policy.is_connecting)
+			connected();
 		else if (p[i].revents && p[i].fd == policy.inotify)
 			hear_events();
 		else if (p[i].revents && p[i].fd == policy.fd)
 			news = hear_answer(marker);
 	}
 	if (policy.looking && tri_now_ns() >= policy.due_ns) {
-		if (policy.dials)
-			stop_dialling();
+		if (policy.is_connecting)
+			abandon_connect();
 		else if (policy.fd < 0) {
 			try_it();
 			return news;

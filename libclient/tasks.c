@@ -43,7 +43,7 @@
 #include "../core/heap/layout.h"
 #include "../core/system/futex.h"
 #include "../core/system/point.h"
-#include "dial.h"
+#include "async_connect.h"
 #include "error.h"
 #include "held_up.h"
 #include "init.h"
@@ -285,13 +285,13 @@ static bool main_is_over(void)
  */
 static size_t own_threads(void)
 {
-	return 1u + (tri_last_watch_thread() != 0) + (tri_pressure_thread() != 0) + (tri_dial_thread() != 0);
+	return 1u + (tri_last_watch_thread() != 0) + (tri_pressure_thread() != 0) + (tri_async_connect_thread() != 0);
 }
 
 static bool is_own(pid_t tid)
 {
 	return tid == tri_g.agent_tid || tid == tri_last_watch_thread() || tid == tri_pressure_thread() ||
-	       tid == tri_dial_thread();
+	       tid == tri_async_connect_thread();
 }
 
 /*
@@ -313,7 +313,7 @@ static bool none_unknown(size_t tasks)
 /* list_lock.  The threads that need no visit: a table of them.  False: no memory. */
 static bool collect_known(void)
 {
-	const pid_t own[] = { tri_g.agent_tid, tri_last_watch_thread(), tri_pressure_thread(), tri_dial_thread() };
+	const pid_t own[] = { tri_g.agent_tid, tri_last_watch_thread(), tri_pressure_thread(), tri_async_connect_thread() };
 	size_t want = 64, bytes = known_room * sizeof(*known);
 	struct tri_thread *t;
 	uint32_t i;

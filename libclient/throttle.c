@@ -6,7 +6,7 @@
  * collector keeps the heap below nine tenths of it; but a collector gets only the CPU time that the
  * system gives it, and is not there yet when a program begins.  So this needs no collector:
  *
- *  1. The agent measures at the process's groups: what each may still take, file cache that the kernel
+ *  1. The agent measures the process's groups: what each may still take, file cache that the kernel
  *     can drop not counted.  The least of these counts.  From it go
  *
  *	what the heap has taken and not touched yet (untouched.c)
@@ -18,21 +18,21 @@
  *  2. Each page that the heap takes and that has no memory yet is counted against the rest, with
  *     its tables.  Pages that have memory cost nothing.
  *
- *  3. Other heaps may be in the group (heaps.c), and what they have taken since its last measurement this
- *     one does not know.  So a measurement *grants* only a part of the rest: a GRANT_PARTS-th of the
- *     reserve (see 4), divided by the number of heaps, and that for VALID_NS.  Half-way a thread
- *     asks for the next measurement.  If that is late, a thread waits for it: for all of one allocation no
- *     longer than VALID_NS, and then it takes what it has asked for, if the last measurement has found as
- *     much.  An object that is larger than a grant is taken if a measurement finds the room that begins
- *     when it is wanted.
+ *  3. Other heaps may be in the group (heaps.c), and what they have taken since its last
+ *     measurement this one does not know.  So a measurement *grants* only a part of the rest: a
+ *     GRANT_PARTS-th of the reserve (see 4), divided by the number of heaps, and that for
+ *     VALID_NS.  Half-way a thread asks for the next measurement.  If that is late, a thread waits
+ *     for it: for all of one allocation no longer than VALID_NS, and then it takes what it has
+ *     asked for, if the last measurement has found as much.  An object that is larger than a grant
+ *     is taken if a measurement finds the room that begins when it is wanted.
  *
  *  4. The last tenth of the limit is the *reserve*; the collector should have left it alone.  A
  *     thread that wants memory from the reserve is *throttled*: it waits, asleep, before it takes
  *     it.  All threads of all heaps together may take, in PACE_NS, as much as is left.  So the
  *     reserve is used up ever more slowly, and in a time that does not depend on how many threads
  *     or heaps there are.  A turn is for as many bytes as it was waited for.  When its time has
- *     come, a measurement is waited for that begins then: the turn is for nothing if that finds less than
- *     the turn was reckoned from.
+ *     come, a measurement is waited for that begins then: the turn is for nothing if that finds
+ *     less than the turn was reckoned from.
  *
  *  5. Where that would take longer than TURN_NS, the thread asks for a cycle and waits for the
  *     cycle's end.  It looks again for free slots when any cycle has ended.
@@ -51,12 +51,12 @@
  *
  * Why the heap leaves the margin alone:
  *
- *  - A measurement counts each page once or twice.  It reads `taken` first, then what is not touched, and
- *    then what the group uses.  A page that is taken after the first has been read is counted by
- *    `taken`.  One that was taken before has its bit in untouched.c by then; if it is touched
- *    before that is read, its memory is in what the group uses, which is read later.
- *  - From one measurement to the next `taken` grows by all that the heap takes; it is read and changed
- *    with the page heap's lock held, so that no two threads take the same rest.
+ *  - A measurement counts each page once or twice.  It reads `taken` first, then what is not
+ *    touched, and then what the group uses.  A page that is taken after the first has been read is
+ *    counted by `taken`.  One that was taken before has its bit in untouched.c by then; if it is
+ *    touched before that is read, its memory is in what the group uses, which is read later.
+ *  - From one measurement to the next `taken` grows by all that the heap takes; it is read and
+ *    changed with the page heap's lock held, so that no two threads take the same rest.
  *  - That several heaps do not take the same rest is argued in Documentation/design/limits.md.
  *  - Past the end of the rest come only those of 6 and 7, and threads that can't wait.
  *
@@ -124,8 +124,8 @@ static tri_as64 granted_bytes;		/* the value of `taken` at which that is used up
 static tri_au32 heaps;			/* that share the limit, this one included */
 static tri_au64 past_bytes;		/* that threads may take past the end in a cycle */
 static tri_au64 measured_ns;		/* when the last measurement began */
-static tri_au32 begun, seen;		/* measurements that have begun, and the last that has ended:
-					 * their numbers */
+static tri_au32 begun, seen;		/* numbers of measurements: the last that has begun, and
+					 * the last that has ended */
 static tri_au32 asked;			/* for a measurement; any thread */
 static tri_au64 turn_ns;		/* when the next turn in the reserve begins; any thread */
 static tri_au64 past;			/* completed cycles << 32 | KiB taken past the end since;
@@ -169,7 +169,7 @@ void tri_throttle_measure(void)
 		tri_headroom_find_groups();
 		found_ns = now;
 	}
-	/* A thread that asks from here on is given another measurement, and its number is larger. */
+	/* A thread that asks from here on gets another measurement, and its number is larger. */
 	tri_write(&asked, 0);
 	measurement = atomic_fetch_add(&begun, 1) + 1;
 	/*
@@ -292,7 +292,8 @@ bool tri_throttle_may_take(uint64_t pages)
 	age = tri_now_ns() - tri_read(&measured_ns);
 	if (taken > tri_read(&granted_bytes) - tri_read(&grant_bytes) / 2 || age > VALID_NS / 2)
 		ask_to_measure();
-	if (left >= tri_read(&reserve_bytes) && taken <= tri_read(&granted_bytes) && age <= VALID_NS)
+	if (left >= tri_read(&reserve_bytes) && taken <= tri_read(&granted_bytes) &&
+	    age <= VALID_NS)
 		return true;
 	if (bytes <= t->pass_bytes && left >= t->least_headroom)
 		return true;
@@ -330,7 +331,7 @@ static uint64_t turn_cost(uint64_t bytes)
 	return cost <= TURN_NS ? (uint64_t)cost + !cost : 0;
 }
 
-/* Where each heap takes @bytes at the same moment, by the same measurement, half of it has to be left. */
+/* If all heaps take @bytes at once, by the same measurement, half of the headroom has to stay. */
 static int64_t least_headroom(uint64_t bytes)
 {
 	return (int64_t)(bytes * (PACE_NS / TURN_NS * tri_read(&heaps) - 1));
@@ -469,9 +470,10 @@ static void ask_in_time(const struct tri_throttled *w)
 }
 
 /*
- * There is room, and no measurement that allows to take it: wait for one.  A measurement that is late is not
- * waited for any longer than what it finds would hold; then what the last one has found has to do.
- * That is also what bounds the time in which other threads take, each time, all that a measurement allows.
+ * There is room, and no measurement that allows to take it: wait for one.  A measurement that is
+ * late is not waited for any longer than what it finds would hold; then what the last one has
+ * found has to do. That is also what bounds the time in which other threads take, each time, all
+ * that a measurement allows.
  */
 static void wait_for_measurement(struct tri_thread *t, struct tri_throttled *w)
 {
@@ -488,7 +490,7 @@ static void wait_for_measurement(struct tri_thread *t, struct tri_throttled *w)
 		now = tri_now_ns();
 	}
 	w->for_measurement = false;
-	/* What is larger than all that a measurement allows is taken at once after a measurement. */
+	/* What is larger than all that a measurement allows is taken at once after one. */
 	if (now >= w->until_ns || (int64_t)w->bytes > tri_read(&grant_bytes))
 		let_pass(t, w->bytes, tri_read(&reserve_bytes));
 }

@@ -25,8 +25,8 @@ struct tri_throttled {
 	uint64_t turn_ns;		/* when it may go on; 0: there is no such time */
 	uint64_t turn_bytes;		/* how many it may take then */
 	bool due;			/* that time has come */
-	uint32_t measurement;			/* measurements that had begun when one was needed: a later one
-					 * is waited for */
+	uint32_t measurement;		/* the last that had begun when one was needed: a later
+					 * one is waited for */
 	bool for_measurement;			/* a measurement is all that it waits for */
 	uint64_t until_ns;		/* the end of a wait for a measurement; 0: there was none */
 	uint64_t ns;			/* waited */

@@ -13,8 +13,9 @@
  *     it, and then the page heap does not give the page out again without a new bit.  The lock is
  *     held from the question to the answer, so that no such bit is taken away.
  *
- * All that is wrong here counts too much, and the next measurement is to find it: pages that are not
- * asked about for want of time or of the lock, and pages that the collector has freed meanwhile.
+ * All that is wrong here counts too much, and the next measurement is to find it: pages that are
+ * not asked about for want of time or of the lock, and pages that the collector has freed
+ * meanwhile.
  */
 #include <errno.h>
 #include <sys/mman.h>

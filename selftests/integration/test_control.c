@@ -19,7 +19,7 @@ static char socket_path[108], log_path[108];
 static pid_t collector;
 
 /* A connection; -1.  @where: a path, or @ and an abstract name. */
-static int dial(const char *where)
+static int connect_socket(const char *where)
 {
 	struct sockaddr_un addr = { .sun_family = AF_UNIX };
 	struct timeval patience = { 30, 0 };
@@ -80,7 +80,7 @@ static struct control_reply ask_as(uid_t uid, const char *where, struct control_
 
 		if (uid && (setresgid(uid, uid, uid) || setresuid(uid, uid, uid)))
 			_exit(3);
-		fd = dial(where);
+		fd = connect_socket(where);
 		s->reply.error = UINT32_MAX;
 		if (fd >= 0)
 			s->reply = ask(fd, &q, sizeof(q), &s->arena);
@@ -99,7 +99,7 @@ static void test_requests(struct served *c)
 	struct control_arena a = { 0 }, b;
 	struct control_request q;
 	struct control_reply r;
-	int fd = dial(socket_path);
+	int fd = connect_socket(socket_path);
 
 	q = request(CONTROL_LIST, 0, 0);
 	r = ask(fd, &q, sizeof(q), &a);
@@ -148,7 +148,7 @@ static void test_wrong(void)
 		char more[100];
 	} longer = { .q = request(CONTROL_LIST, 0, 0) };
 	struct control_reply r;
-	int fd = dial(socket_path);
+	int fd = connect_socket(socket_path);
 
 	q.op = 77;
 	r = ask(fd, &q, sizeof(q), NULL);
@@ -162,7 +162,7 @@ static void test_wrong(void)
 	r = ask(fd, &q, sizeof(q), NULL);
 	ksft_test_result(r.error == UINT32_MAX, "and then it hangs up\n");
 	close(fd);
-	fd = dial(socket_path);
+	fd = connect_socket(socket_path);
 	q.version = 9;
 	r = ask(fd, &q, sizeof(q), NULL);
 	ksft_test_result(r.error == EPROTONOSUPPORT && strstr(r.text, "version 9"),
@@ -229,7 +229,7 @@ static void test_guests(struct served *c)
 		if (setresuid(STRANGER, STRANGER, STRANGER))
 			_exit(3);
 		for (i = 0; i < GUESTS + 20; i++)
-			fds[i] = dial(socket_path);
+			fds[i] = connect_socket(socket_path);
 		/* The last ones are hung up on without a word. */
 		*result = WAIT_FOR(hung_up(fds[GUESTS + 19]), 1000000, PATIENCE_NS) &&
 			  !hung_up(fds[0]);
@@ -253,7 +253,7 @@ static void test_slow(struct served *c)
 	int fds[20], i, k, errors = 0;
 
 	for (i = 0; i < 20; i++) {
-		fds[i] = dial(socket_path);
+		fds[i] = connect_socket(socket_path);
 		for (k = 0; k < 1000; k++)
 			if (send(fds[i], &q, sizeof(q), MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
 				break;
@@ -270,7 +270,7 @@ static void fuzz_once(uint64_t *state)
 {
 	char bytes[1200];
 	struct control_request *q = (void *)bytes;
-	int fd = dial(socket_path), messages = (int)draw_below(state, 5) + 1;
+	int fd = connect_socket(socket_path), messages = (int)draw_below(state, 5) + 1;
 
 	while (fd >= 0 && messages--) {
 		size_t n = draw_below(state, 4) ? sizeof(*q) : draw_below(state, sizeof(bytes)), i;
@@ -355,7 +355,7 @@ static void test_private(void)
 
 	quiet = served_start("off", 0, "TRICOLOR_CONTROL=off");
 	snprintf(where, sizeof(where), "@" CONTROL_PRIVATE_PREFIX "%d", quiet.pid);
-	ksft_test_result(dial(where) < 0 && !served_tell(&quiet, 'g').error,
+	ksft_test_result(connect_socket(where) < 0 && !served_tell(&quiet, 'g').error,
 			 "TRICOLOR_CONTROL=off: there is no such address\n");
 	served_end(&quiet);
 }
@@ -400,7 +400,7 @@ int main(void)
 	snprintf(socket_path, sizeof(socket_path), "%s/s", folder);
 	snprintf(log_path, sizeof(log_path), "%s/log", folder);
 	collector = start_daemon(socket_path, log_path);
-	silent = dial(socket_path);
+	silent = connect_socket(socket_path);
 	c = served_start(socket_path, 0, NULL);
 
 	test_requests(&c);

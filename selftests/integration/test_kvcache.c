@@ -75,7 +75,7 @@ static int stop(void)
 	return status;
 }
 
-static int dial(void)
+static int connect_socket(void)
 {
 	struct sockaddr_in address = { .sin_family = AF_INET, .sin_port = htons((uint16_t)port),
 				       .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
@@ -106,7 +106,7 @@ static size_t hear(int fd, size_t n)
 static bool says(const char *request, const char *expected, size_t piece)
 {
 	size_t n = strlen(request), got;
-	int fd = dial();
+	int fd = connect_socket();
 
 	for (size_t at = 0; at < n; at += piece)
 		if (!say(fd, request + at, at + piece < n ? piece : n - at))
@@ -124,7 +124,7 @@ static bool says(const char *request, const char *expected, size_t piece)
 static uint64_t figure(const char *name)
 {
 	char wanted[64], *at;
-	int fd = dial();
+	int fd = connect_socket();
 	size_t got;
 
 	say(fd, "stats\r\nquit\r\n", 13);
@@ -193,7 +193,7 @@ TEST(refused_values)
 	int fd, n;
 
 	ASSERT_TRUE(start("16MiB"));
-	fd = dial();
+	fd = connect_socket();
 	n = snprintf(request, sizeof(request), "set a 0 0 %u\r\n", 500000u);
 	memset(request + n, 'x', 500000);
 	memcpy(request + n + 500000, "\r\nversion\r\n", 11);
@@ -221,7 +221,7 @@ TEST(eviction)
 	int fd;
 
 	ASSERT_TRUE(start("4MiB"));
-	fd = dial();
+	fd = connect_socket();
 	for (int i = 0; i < 200; i++) {
 		snprintf(key, sizeof(key), "big%d", i);
 		ASSERT_TRUE(put_big(fd, key, 'b'));
@@ -231,7 +231,7 @@ TEST(eviction)
 	EXPECT_EQ(200u, figure("evictions") + figure("curr_items"));
 	EXPECT_LT(4u, figure("curr_items"));
 	EXPECT_EQ(1u, figure("curr_connections"));
-	fd = dial();
+	fd = connect_socket();
 	EXPECT_TRUE(say(fd, "get big199\r\n", 12));
 	EXPECT_LT((size_t)BIG, hear(fd, BIG + 25));
 	EXPECT_TRUE(says("get big0\r\n", "END\r\n", 4096));
@@ -250,8 +250,8 @@ TEST(slow_reader)
 	int slow, other;
 
 	ASSERT_TRUE(start("4MiB"));
-	slow = dial();
-	other = dial();
+	slow = connect_socket();
+	other = connect_socket();
 	ASSERT_TRUE(put_big(other, "slow", 's'));
 	for (int i = 0; i < 60; i++)
 		ASSERT_TRUE(say(slow, "get slow\r\n", 10));
@@ -303,7 +303,7 @@ TEST(all_threads_serve)
 
 	ASSERT_TRUE(start("4MiB"));
 	for (int i = 0; i < 8; i++) {
-		fds[i] = dial();
+		fds[i] = connect_socket();
 		ASSERT_TRUE(say(fds[i], "version\r\n", 9));
 		ASSERT_EQ(1, hear(fds[i], 1));
 	}
@@ -328,8 +328,8 @@ TEST(end)
 	int idle, half;
 
 	ASSERT_TRUE(start("16MiB"));
-	idle = dial();
-	half = dial();
+	idle = connect_socket();
+	half = connect_socket();
 	EXPECT_TRUE(say(half, "set a 0 0 1000\r\nxx", 18));
 	EXPECT_EQ(0, stop());
 	EXPECT_EQ(0u, hear(idle, 1));

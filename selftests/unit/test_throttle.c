@@ -4,8 +4,8 @@
  *
  * throttle.c, untouched.c and pageheap.c work here on an arena without a collector, in a group
  * whose files are this program's.  What a page of the heap or of the tables gets by and by comes
- * when the test says so: also between two steps of a measurement, and between two of the page heap's,
- * where these have their test points.
+ * when the test says so: also between two steps of a measurement, and between two of the page
+ * heap's, where these have their test points.
  */
 #include <sys/mman.h>
 #include <sys/resource.h>
@@ -675,8 +675,8 @@ static void test_old(void)
 }
 
 /*
- * The agent has no CPU: a thread waits as long as a measurement would hold, and then takes what it has
- * asked for.
+ * The agent has no CPU: a thread waits as long as a measurement would hold, and then takes what it
+ * has asked for.
  */
 static void test_late(void)
 {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
- * dial.c - the shared collector's path is looked up by somebody who can be left behind
+ * async_connect.c - connecting to the shared collector, whose path may not answer
  *
  * The path may lead to a file system that does not answer.  Then connect() and inotify_add_watch()
  * do not come back, whatever flags or time-outs the socket has, and nothing but SIGKILL ends them.
@@ -13,7 +13,7 @@
  *  2. It tells by an eventfd that it is through.  Who has waited long enough leaves it behind; what
  *     it was given it keeps until it comes back, as the numbers of its descriptors may not be used
  *     again before that.
- *  3. There is never a second one.  While one is left behind, the path is not tried.
+ *  3. There is never a second one.  While one is abandoned, the path is not tried.
  *  4. It ends with the process, or with an exec: by a kill, which ends such waits.
  *  5. For those who look for the program's threads (tasks.c) it is one of ours.  The kernel clears
  *     its number before it can be another thread's.
@@ -36,7 +36,7 @@
 #include "../core/system/futex.h"
 #include "agent.h"
 #include "bare.h"
-#include "dial.h"
+#include "async_connect.h"
 #include "lock.h"
 #include "state.h"
 #include "watched.h"
@@ -46,13 +46,13 @@
 
 static struct {
 	bool under_way;			/* the agent: it has been begun, and not been seen to end */
-	bool left;			/* nobody waits for it any more */
+	bool abandoned;			/* nobody waits for it any more */
 	tri_au32 tid;			/* of its thread, written by the kernel; 0: there is
 					 * none.  Futex */
 	int over_fd;			/* eventfd; -1: not made yet */
 
 	/* Its own while it is under way. */
-	struct tri_dialled d;
+	struct tri_async_connected d;
 	struct sockaddr_un addr;
 	char path[sizeof(((struct sockaddr_un *)0)->sun_path)];
 	int slash[sizeof(((struct sockaddr_un *)0)->sun_path)];	/* of its folders, from the last
@@ -60,16 +60,16 @@ static struct {
 	int folders;
 	tri_au32 over;
 	_Alignas(64) char stack[STACK_BYTES];
-} dial = { .over_fd = -1 };
+} attempt = { .over_fd = -1 };
 
 static bool watch(const char *folder, const char *name)
 {
-	long watch = tri_bare(SYS_inotify_add_watch, dial.d.inotify, (long)folder, EVENTS, 0);
+	long watch = tri_bare(SYS_inotify_add_watch, attempt.d.inotify, (long)folder, EVENTS, 0);
 
 	if (watch < 0)
 		return false;
-	dial.d.watch = (int)watch;
-	dial.d.awaited = name;
+	attempt.d.watch = (int)watch;
+	attempt.d.awaited = name;
 	return true;
 }
 
@@ -78,24 +78,24 @@ static void watch_nearest(void)
 {
 	int i, at = -1;
 
-	for (i = 0; i < dial.folders; i++) {
-		at = dial.slash[i];
+	for (i = 0; i < attempt.folders; i++) {
+		at = attempt.slash[i];
 		if (!at)
 			break;
-		dial.path[at] = 0;
-		if (watch(dial.path, dial.path + at + 1))
+		attempt.path[at] = 0;
+		if (watch(attempt.path, attempt.path + at + 1))
 			return;
 	}
-	watch(at ? "." : "/", at ? dial.path : dial.path + 1);
+	watch(at ? "." : "/", at ? attempt.path : attempt.path + 1);
 }
 
 /* The folder is watched before the socket is tried, so that what comes in between is seen. */
 static void call(void)
 {
-	if (dial.d.inotify >= 0)
+	if (attempt.d.inotify >= 0)
 		watch_nearest();
-	dial.d.err =
-		(int)tri_bare(SYS_connect, dial.d.sock, (long)&dial.addr, sizeof(dial.addr), 0);
+	attempt.d.err = (int)tri_bare(SYS_connect, attempt.d.sock, (long)&attempt.addr,
+					sizeof(attempt.addr), 0);
 }
 
 static int caller(void *unused)
@@ -104,18 +104,18 @@ static int caller(void *unused)
 
 	(void)unused;
 	call();
-	tri_write_release(&dial.over, 1);
-	tri_bare(SYS_write, dial.over_fd, (long)&one, sizeof(one), 0);
+	tri_write_release(&attempt.over, 1);
+	tri_bare(SYS_write, attempt.over_fd, (long)&one, sizeof(one), 0);
 	tri_bare(SYS_exit, 0, 0, 0, 0);
 	return 0;
 }
 
 static void close_all(void)
 {
-	if (dial.d.sock >= 0)
-		close(dial.d.sock);
-	if (dial.d.inotify >= 0)
-		close(dial.d.inotify);
+	if (attempt.d.sock >= 0)
+		close(attempt.d.sock);
+	if (attempt.d.inotify >= 0)
+		close(attempt.d.inotify);
 }
 
 /* False: it is not over. */
@@ -124,25 +124,25 @@ static bool reap(void)
 	uint64_t times;
 	uint32_t tid;
 
-	if (!tri_read_acquire(&dial.over) || read(dial.over_fd, &times, sizeof(times)) < 0)
+	if (!tri_read_acquire(&attempt.over) || read(attempt.over_fd, &times, sizeof(times)) < 0)
 		return false;
 	/* It is about to leave its stack. */
-	while ((tid = tri_read_acquire(&dial.tid)))
-		tri_futex_wait(&dial.tid, tid, -1);
-	dial.under_way = false;
+	while ((tid = tri_read_acquire(&attempt.tid)))
+		tri_futex_wait(&attempt.tid, tid, -1);
+	attempt.under_way = false;
 	return true;
 }
 
 static bool is_free(int wait_ms)
 {
-	struct pollfd p = { .fd = dial.over_fd, .events = POLLIN };
+	struct pollfd p = { .fd = attempt.over_fd, .events = POLLIN };
 
-	if (!dial.under_way)
+	if (!attempt.under_way)
 		return true;
 	tri_agent_poll(&p, 1, wait_ms);
 	if (!reap())
 		return false;
-	if (dial.left)
+	if (attempt.abandoned)
 		close_all();
 	return true;
 }
@@ -151,11 +151,11 @@ static void note_folders(void)
 {
 	int i;
 
-	strcpy(dial.path, tri_g.settings.socket);
-	dial.folders = 0;
-	for (i = (int)strlen(dial.path); i-- > 0;)
-		if (dial.path[i] == '/')
-			dial.slash[dial.folders++] = i;
+	strcpy(attempt.path, tri_g.settings.socket);
+	attempt.folders = 0;
+	for (i = (int)strlen(attempt.path); i-- > 0;)
+		if (attempt.path[i] == '/')
+			attempt.slash[attempt.folders++] = i;
 }
 
 static bool begin_thread(void)
@@ -163,76 +163,76 @@ static bool begin_thread(void)
 	const int flags = CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD |
 			  CLONE_SYSVSEM | CLONE_PARENT_SETTID | CLONE_CHILD_CLEARTID;
 
-	return !tri_on_valgrind() && clone(caller, dial.stack + STACK_BYTES, flags, NULL, &dial.tid,
-					   NULL, &dial.tid) >= 0;
+	return !tri_on_valgrind() && clone(caller, attempt.stack + STACK_BYTES, flags, NULL,
+					   &attempt.tid, NULL, &attempt.tid) >= 0;
 }
 
 /**
- * Begin to connect @sock to the shared collector's socket and, if @inotify is a descriptor, to have
- * the nearest folder of its path watched before.  Both belong to this then, until tri_dial_end().
- * -EBUSY: the last one has not come back within @wait_ms.
+ * Begin to connect @sock to the shared collector's socket and, if @inotify is a descriptor, to
+ * have the nearest folder of its path watched before.  Both belong to this then, until
+ * tri_async_connect_end(). -EBUSY: the last one has not come back within @wait_ms.
  */
-int tri_dial_begin(int sock, int inotify, int wait_ms)
+int tri_async_connect_begin(int sock, int inotify, int wait_ms)
 {
 	if (!is_free(wait_ms))
 		return -EBUSY;
-	if (dial.over_fd < 0)
-		dial.over_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (dial.over_fd < 0)
+	if (attempt.over_fd < 0)
+		attempt.over_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (attempt.over_fd < 0)
 		return -errno;
-	dial.under_way = true;
-	dial.left = false;
-	dial.d = (struct tri_dialled){
+	attempt.under_way = true;
+	attempt.abandoned = false;
+	attempt.d = (struct tri_async_connected){
 		.sock = sock, .inotify = inotify, .watch = -1, .err = -ESRCH
 	};
-	dial.addr = (struct sockaddr_un){ .sun_family = AF_UNIX };
-	strcpy(dial.addr.sun_path, tri_g.settings.socket);
+	attempt.addr = (struct sockaddr_un){ .sun_family = AF_UNIX };
+	strcpy(attempt.addr.sun_path, tri_g.settings.socket);
 	note_folders();
-	tri_write(&dial.over, 0);
+	tri_write(&attempt.over, 0);
 	if (begin_thread())
 		return 0;
 	call();
-	tri_write(&dial.over, 1);
-	dial.under_way = !eventfd_write(dial.over_fd, 1);
-	return dial.under_way ? 0 : -errno;
+	tri_write(&attempt.over, 1);
+	attempt.under_way = !eventfd_write(attempt.over_fd, 1);
+	return attempt.under_way ? 0 : -errno;
 }
 
 /**
  * Its thread, while there is one; 0: there is none.  What was counted or listed before that had it
  * in it.
  */
-pid_t tri_dial_thread(void)
+pid_t tri_async_connect_thread(void)
 {
-	return (pid_t)tri_read_acquire(&dial.tid);
+	return (pid_t)tri_read_acquire(&attempt.tid);
 }
 
 /** Readable when it is over. */
-int tri_dial_fd(void)
+int tri_async_connect_fd(void)
 {
-	return dial.over_fd;
+	return attempt.over_fd;
 }
 
 /**
  * What has come of it, with its descriptors, which are the caller's again.  False: it is not over.
  */
-bool tri_dial_end(struct tri_dialled *d)
+bool tri_async_connect_end(struct tri_async_connected *d)
 {
 	if (!reap())
 		return false;
-	*d = dial.d;
+	*d = attempt.d;
 	return true;
 }
 
 /** Nobody waits for it. */
-void tri_dial_leave(void)
+void tri_async_connect_abandon(void)
 {
-	dial.left = true;
+	attempt.abandoned = true;
 }
 
 /* In the child of a fork(): descriptors are the parent's agent's. */
-void tri_dial_reset(void)
+void tri_async_connect_reset(void)
 {
-	dial.under_way = false;
-	dial.over_fd = -1;
-	tri_write(&dial.tid, 0);
+	attempt.under_way = false;
+	attempt.over_fd = -1;
+	tri_write(&attempt.tid, 0);
 }
