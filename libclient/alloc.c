@@ -425,7 +425,7 @@ static bool find_in(const void *pointer, uint32_t gen, struct tri_object *o)
  * While a cycle ends, threads change over to the new bitmap one by one.  An object that another
  * thread has made since its turn is in the new one only, and a look at the old one that finds
  * nothing says nothing.  Who has list_lock then finds the change-over done, and looks again; or the
- * agent, which a thread holds up (held_up.c), has let go of list_lock in the midst of it, and this
+ * agent, which a thread holds up (unresponsive.c), has let go of list_lock in the midst of it, and this
  * thread's turn is yet to come: then the new bitmap says what the old one can't, and nothing is
  * swept as long as the agent does not get list_lock back.
  */

@@ -48,7 +48,7 @@
 #include "checker.h"
 #include "coroutine.h"
 #include "handshake.h"
-#include "held_up.h"
+#include "unresponsive.h"
 #include "init.h"
 #include "life.h"
 #include "lock.h"
@@ -113,7 +113,7 @@ static bool fence_by_signal(uint64_t limit_ns)
 {
 	uint32_t fence = atomic_fetch_add(&tri_g.fence, 1) + 1, answers;
 	uint64_t began = tri_now_ns(), now;
-	struct tri_held_up held_up = { 0 };
+	struct tri_unresponsive_wait wait = { 0 };
 	struct tri_thread *t, *next;
 	int64_t resend_ns;
 
@@ -143,7 +143,7 @@ again:
 			}
 			if (limit_ns && now - began > limit_ns)
 				return false;
-			if (tri_held_up(&held_up, t))
+			if (tri_unresponsive_wait(&wait, t))
 				goto again;
 		}
 	}
@@ -237,7 +237,7 @@ static void wait_for_way_out(struct tri_thread *t, int tries, int64_t *most_ns)
  */
 static void quiesce(void)
 {
-	struct tri_held_up held_up = { 0 };
+	struct tri_unresponsive_wait wait = { 0 };
 	struct tri_thread *t;
 	int64_t most_ns;
 	int tries;
@@ -255,7 +255,7 @@ again:
 			note_progress();
 			TRI_POINT("quiesce.waits");
 			wait_for_way_out(t, tries, &most_ns);
-			if (tri_held_up(&held_up, t))
+			if (tri_unresponsive_wait(&wait, t))
 				goto again;
 		}
 		t->inside_since = 0;
@@ -282,14 +282,14 @@ static bool try_cache(struct tri_thread *t)
  * Take a thread's cache lock.  False: list_lock was let go of meanwhile, and the lock is not taken.
  * A thread that is inside may have been stopped with its lock in its hands.
  */
-static bool lock_cache(struct tri_thread *t, struct tri_held_up *held_up)
+static bool lock_cache(struct tri_thread *t, struct tri_unresponsive_wait *wait)
 {
 	int64_t most_ns = TRI_RESEND_NS;
 	int tries;
 
 	for (tries = 0; !try_cache(t); tries++) {
 		wait_for_way_out(t, tries, &most_ns);
-		if (tri_held_up(held_up, t))
+		if (tri_unresponsive_wait(wait, t))
 			return false;
 	}
 	return true;
@@ -329,7 +329,7 @@ static void wake_assists(void)
 
 static void barrier_on(uint32_t cycle)
 {
-	struct tri_held_up held_up = { 0 };
+	struct tri_unresponsive_wait wait = { 0 };
 	struct tri_thread *t;
 
 	pthread_mutex_lock(&tri_g.list_lock);
@@ -352,7 +352,7 @@ again:
 	for (t = tri_g.threads; t; t = t->next) {
 		if (t->black)
 			continue;
-		if (!lock_cache(t, &held_up))
+		if (!lock_cache(t, &wait))
 			goto again;
 		tri_cache_blacken(t);
 		tri_unlock(&t->cache_lock);
@@ -445,8 +445,8 @@ static void ask_all(uint32_t what)
 		 * Nothing may be freed then: the cycle is given up (agent.c), and the thread may
 		 * come back.
 		 */
-		if (now - began > TRI_SAY_NS) {
-			tri_held_up_say(silent);
+		if (now - began > TRI_REPORT_NS) {
+			tri_unresponsive_report(silent);
 			tri_write(&tri_g.cycle_is_void, 1);
 			break;
 		}
@@ -557,7 +557,7 @@ static void stop(void)
  */
 static void barrier_off(uint32_t gen)
 {
-	struct tri_held_up held_up = { 0 };
+	struct tri_unresponsive_wait wait = { 0 };
 	struct tri_thread *t;
 
 	pthread_mutex_lock(&tri_g.list_lock);
@@ -573,7 +573,7 @@ again:
 		/* It has changed over, or has attached since. */
 		if (!tri_read(&t->marking))
 			continue;
-		if (!lock_cache(t, &held_up))
+		if (!lock_cache(t, &wait))
 			goto again;
 		tri_cache_flush(t, false);
 		t->gen = gen;
@@ -602,7 +602,7 @@ again:
 	tri_central_restart();
 	tri_write_release(&tri_g.sweepable, gen);
 	if (gen == tri_g.cycle)
-		tri_held_up_over();
+		tri_unresponsive_over();
 	TRI_POINT("barrier_off.done");
 	undivert();
 	pthread_mutex_unlock(&tri_g.list_lock);

@@ -22,7 +22,7 @@ static int queue(pid_t tid, int sig, void *value)
 	info.si_value.sival_ptr = value;
 	if (!syscall(SYS_rt_tgsigqueueinfo, tri_g.pid, tid, sig, &info))
 		return 0;
-	/* A sandbox that the program has entered: see held_up.c. */
+	/* A sandbox that the program has entered: see unresponsive.c. */
 	if (errno == EPERM || errno == ENOSYS)
 		tri_write(&tri_g.signals_refused, 1);
 	return -errno;

@@ -45,7 +45,7 @@
 #include "../core/system/point.h"
 #include "async_connect.h"
 #include "error.h"
-#include "held_up.h"
+#include "unresponsive.h"
 #include "init.h"
 #include "lastexit.h"
 #include "life.h"

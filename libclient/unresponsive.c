@@ -1,18 +1,19 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
- * held_up.c - a thread that does not answer holds up the collector, and nobody else
+ * unresponsive.c - what the agent does while a thread does not answer
  *
- * The agent waits for threads: until they are outside, until they have scanned their stack, until a
- * signal has reached them.  Mostly that takes microseconds.  A thread that is stopped (a debugger,
- * a frozen group), waits for a disk inside the library, or has blocked both signals by a raw system
- * call, may take for ever.
+ * The agent waits for threads: until they are outside the library, until they have scanned their
+ * stacks, until a signal has reached them.  Mostly that takes microseconds.  It may take for ever
+ * if a thread is stopped (by a debugger, or in a frozen group), waits for a disk inside the library,
+ * or has blocked both signals by a raw system call.  Such a thread holds up the collector, and
+ * nobody else:
  *
- *	after LET_NS	the agent lets go of list_lock while it waits, so that other threads can
- *			begin and end
- *	after SAY_NS	it says which thread it is and why, and tri_gc() no longer waits
+ *	after UNLOCK_NS		the agent releases list_lock while it waits, so that other threads
+ *				can begin and end
+ *	after TRI_REPORT_NS	it reports which thread it is and why, and tri_gc() no longer waits
  *
- * The program goes on meanwhile, whatever phase the cycle is in: it allocates, with barriers on or
- * off.
+ * The program goes on meanwhile, whatever phase the cycle is in.  It allocates, with the barrier on
+ * or off.
  */
 #include <fcntl.h>
 #include <stdio.h>
@@ -23,9 +24,10 @@
 
 #include "../core/heap/layout.h"
 #include "../core/system/futex.h"
+#include "../core/system/held.h"
 #include "agent.h"
 #include "error.h"
-#include "held_up.h"
+#include "unresponsive.h"
 #include "init.h"
 #include "lock.h"
 #include "signals.h"
@@ -33,12 +35,13 @@
 #include "thread.h"
 #include "throttle.h"
 
-#define LET_NS 50000000ull
-#define LEAST_NS 1000000	/* the first wait; each is twice as long as the one before */
-#define LONGER 6		/* so often a wait is made longer */
+#define UNLOCK_NS 50000000ull
+#define LEAST_NS 1000000	/* the first wait; each further one is twice as long */
+#define LONGER 6		/* how often the wait is doubled */
 
-static bool complained;
+static bool reported;
 
+/* The file @name of the thread in /proc; its length, or 0 if it can't be read. */
 static size_t read_of(pid_t tid, const char *name, char *text, size_t room)
 {
 	char path[64];
@@ -55,7 +58,7 @@ static size_t read_of(pid_t tid, const char *name, char *text, size_t room)
 	return n > 0 ? (size_t)n : 0;
 }
 
-/* Why it may not answer, from what the kernel says about it. */
+/* Why @t may not answer, by what the kernel says about it. */
 static const char *reason(struct tri_thread *t)
 {
 	char text[4096], *p;
@@ -80,8 +83,8 @@ static const char *reason(struct tri_thread *t)
 	return "it has not had a processor";
 }
 
-/** Say that @t holds up the collector, and have tri_gc() return. */
-void tri_held_up_say(struct tri_thread *t)
+/** Report that @t holds up the collector, and have tri_gc() return.  Called by the agent. */
+void tri_unresponsive_report(struct tri_thread *t)
 {
 	char name[32];
 
@@ -89,7 +92,7 @@ void tri_held_up_say(struct tri_thread *t)
 		name[strcspn(name, "\n")] = 0;
 	else
 		strcpy(name, "?");
-	complained = true;
+	reported = true;
 	tri_complain(TRI_COMPLAINT_THREADS, true,
 		     "tricolor: nothing can be freed: thread %d (%s) does not answer "
 		     "signal %d: %s",
@@ -97,19 +100,19 @@ void tri_held_up_say(struct tri_thread *t)
 	atomic_fetch_add(&tri_g.unanswered, 1);
 }
 
-/** All have answered again. */
-void tri_held_up_over(void)
+/** All threads have answered again. */
+void tri_unresponsive_over(void)
 {
-	if (complained)
+	if (reported)
 		tri_complaint_over(TRI_COMPLAINT_THREADS);
-	complained = false;
+	reported = false;
 }
 
 /**
- * @t holds us up.  list_lock; true if it was free meanwhile, so that threads may have come and
- * gone.
+ * @t has not answered yet: wait a little, and longer each time.  Called with list_lock held.
+ * Returns whether the lock was released meanwhile, so that threads may have come and gone.
  */
-bool tri_held_up(struct tri_held_up *h, struct tri_thread *t)
+bool tri_unresponsive_wait(struct tri_unresponsive_wait *h, struct tri_thread *t)
 {
 	uint32_t answers = h->answers;
 	uint64_t now = tri_now_ns();
@@ -117,20 +120,21 @@ bool tri_held_up(struct tri_held_up *h, struct tri_thread *t)
 	if (!h->since_ns)
 		h->since_ns = now;
 	h->answers = tri_read_acquire(&tri_g.answers);
-	if (now - h->since_ns < LET_NS)
+	if (now - h->since_ns < UNLOCK_NS)
 		return false;
-	if (now - h->since_ns > TRI_SAY_NS && !h->said) {
+	if (now - h->since_ns > TRI_REPORT_NS && !h->said) {
 		h->said = true;
-		tri_held_up_say(t);
+		tri_unresponsive_report(t);
 	}
+	tri_assert_held(&tri_g.list_lock);
 	pthread_mutex_unlock(&tri_g.list_lock);
 	/*
-	 * Others may wait for a look before they take memory (throttle.c); a program's thread comes
-	 * here, too.
+	 * Threads may wait for the agent to measure before they take memory (throttle.c).  This may
+	 * be a thread of the program, which measures nothing.
 	 */
 	if (tri_is_agent)
 		tri_throttle_measure_if_asked();
-	/* An answer wakes us; that a thread has ended without one, nothing tells. */
+	/* An answer wakes us.  Nothing does when a thread has ended without one. */
 	tri_futex_wait(&tri_g.answers, answers, (int64_t)LEAST_NS << h->waits);
 	h->waits += h->waits < LONGER;
 	pthread_mutex_lock(&tri_g.list_lock);
