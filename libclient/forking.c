@@ -63,7 +63,7 @@
 #include "state.h"
 #include "thread.h"
 #include "tricolor.h"
-#include "unseen.h"
+#include "raw_fork.h"
 
 #define LOCKS_PATIENCE_NS 2000000000ull
 #define INSIDE_PATIENCE_NS 100000000ull	/* a thread that may hold the lock itself */
@@ -240,7 +240,7 @@ static void wipe_records(void)
 	struct tri_thread *t;
 
 	for (t = tri_g.threads; t; t = t->next)
-		tri_unseen_wipe(t, true);
+		tri_raw_fork_wipe(t, true);
 }
 
 static void prepare_copy(uint64_t patience_ns)
@@ -258,7 +258,7 @@ static void prepare_copy(uint64_t patience_ns)
 	}
 	h = MAP_FAILED;
 	for (t = tri_g.threads; t; t = t->next)
-		tri_unseen_wipe(t, false);
+		tri_raw_fork_wipe(t, false);
 	if (is_allowed())
 		h = mmap(NULL, sizeof(*h), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1,
 			 0);
@@ -305,7 +305,7 @@ void tri_fork_prepare(void)
 	forking.shared = NULL;
 	/* The child wants to know which stacks the thread has. */
 	if (t)
-		tri_unseen_wipe(t, false);
+		tri_raw_fork_wipe(t, false);
 	/* A thread that is inside is one that the agent may be waiting for. */
 	if (!t || !t->depth)
 		tri_handshake_wait(tri_now_ns() + patience_ns);
@@ -388,7 +388,7 @@ void tri_fork_over(void)
 	if (forking.shared)
 		hand_over(has_child);
 	if (tri__tls.thread)
-		tri_unseen_wipe(tri__tls.thread, true);
+		tri_raw_fork_wipe(tri__tls.thread, true);
 	forking.prepared = false;
 	set_mask(&forking.mask, NULL);
 }
@@ -472,7 +472,7 @@ static void become(const struct tri_copy *c)
 		close(tri_g.mapping.fd);
 	tri_g.mapping = c->to;
 	tri_g.pid = getpid();
-	tri_unseen_watch();
+	tri_raw_fork_init();
 	pthread_mutex_init(&tri_g.list_lock, NULL);
 	tri_g.phase = TRI_PHASE_OFF;
 	tri_g.cycle = tri_g.gen;

@@ -45,7 +45,7 @@
 #include "throttle.h"
 #include "tls.h"
 #include "tricolor.h"
-#include "unseen.h"
+#include "raw_fork.h"
 #include "watched.h"
 
 #define FIRST_TRIGGER_BYTES (4ull << 20)
@@ -93,7 +93,7 @@ void tri_forked(void)
 		tri_g.settings = settings;
 		tri_g.same = same;
 		if (same)
-			tri_unseen_watch();
+			tri_raw_fork_init();
 		inherited |= started;
 	}
 	tri_fork_reset();
@@ -187,7 +187,7 @@ static int start(const struct tri_options *opts)
 		return err;
 	tri_write(&tri_g.state, TRI_STATE_STARTING);
 	tri_g.pid = getpid();
-	err = tri_unseen_watch();
+	err = tri_raw_fork_init();
 	if (err)
 		return err;
 	tri_classes_init();

@@ -40,7 +40,7 @@ static inline struct tri_thread *tri_enter(void)
 	struct tri_thread *t = tri__tls.thread;
 	uint64_t inside;
 
-	/* No tls: the record is wiped; this is a child that nobody told of: see unseen.c. */
+	/* No tls: the record is wiped; this is a child of _Fork() or clone(): see raw_fork.c. */
 	if (unlikely(!t || !t->tls)) {
 		t = tri_attach_self();
 		if (!t)

@@ -48,7 +48,7 @@
 #include "tasks.h"
 #include "thread.h"
 #include "tls.h"
-#include "unseen.h"
+#include "raw_fork.h"
 #include "untouched.h"
 #include "watched.h"
 #include "tricolor.h"

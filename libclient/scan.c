@@ -113,7 +113,7 @@ static void scan_descriptors(struct tri_thread *to, uintptr_t lo, uintptr_t hi, 
 void tri_scan_copied(struct tri_thread *to, uintptr_t lo, uintptr_t hi, bool all, bool past_end)
 {
 	scan_words(to, lo, hi, all, past_end);
-	if (past_end && tri_read(&tri_g.unseen_threads))
+	if (past_end && tri_read(&tri_g.uninterposed_threads))
 		scan_descriptors(to, lo, hi, all);
 }
 

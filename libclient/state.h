@@ -59,7 +59,7 @@ struct tri_global {
 	 * The heap.  Written by the thread that starts it and by the agent meanwhile, under
 	 * init.c's start_lock.
 	 */
-	const tri_au32 *same;		/* reads 0 in a child of fork(): see unseen.c */
+	const tri_au32 *same;		/* reads 0 in a child of _Fork(): see raw_fork.c */
 	struct tri_view view;
 	tri_au32 state;			/* enum tri_state; written last, with release */
 	tri_au32 checks;		/* stores are noted: checker.h; the agent */
@@ -71,7 +71,8 @@ struct tri_global {
 	tri_au64 unbounded_bytes;		/* most that was scanned of a stack without a
 						 * known end; any thread */
 	tri_au32 signals_refused;	/* rt_tgsigqueueinfo() was; any thread */
-	tri_au32 unseen_threads;	/* some are, or may be, made by others than our functions */
+	tri_au32 uninterposed_threads;	/* there may be threads that were not made by the
+					 * functions that the library interposes */
 	tri_au32 no_vm_read;		/* process_vm_readv() was refused; any thread */
 	pid_t pid;
 

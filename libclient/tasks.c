@@ -563,7 +563,7 @@ static void ask(pid_t tid)
 	/* Its signals would stay where they are, more with each cycle. */
 	v->scanned = was_closed(tid) && closed_thread(tid);
 	if (v->scanned) {
-		tri_write(&tri_g.unseen_threads, 1);
+		tri_write(&tri_g.uninterposed_threads, 1);
 		tri_write_release(&v->state, state_of(tid, VISIT_OVER));
 		return;
 	}
@@ -577,7 +577,7 @@ static void scan_visited(struct visit *v, bool hold)
 {
 	/* One of ours may be seen in two cycles as well, where it gets no CPU while it begins. */
 	if (v->stranger && tid_of(v) == seen_before && !is_beginning(v->thread_pointer))
-		tri_write(&tri_g.unseen_threads, 1);
+		tri_write(&tri_g.uninterposed_threads, 1);
 	tri_g.agent->fake_stack = v->fake_stack;
 	tri_scan_frame(tri_g.agent, v->frame, v->frame_end, false);
 	/* The frame begins with its ucontext. */
@@ -744,7 +744,7 @@ void tri_tasks_open(void)
 	size_t tasks = 0;
 	int tries;
 
-	tri_write(&tri_g.unseen_threads, !tri_sees_threads_begin());
+	tri_write(&tri_g.uninterposed_threads, !tri_sees_threads_begin());
 	folder = open("/proc/self/task", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (folder < 0) {
 		no_folder();

@@ -35,7 +35,7 @@
 #include "thread.h"
 #include "tls.h"
 #include "tricolor.h"
-#include "unseen.h"
+#include "raw_fork.h"
 
 static pthread_key_t key;
 static bool has_key;
@@ -123,7 +123,7 @@ struct tri_thread *tri_thread_new(void)
 			 0);
 		if (t == MAP_FAILED)
 			return NULL;
-		tri_unseen_wipe(t, true);
+		tri_raw_fork_wipe(t, true);
 	}
 	tri_write(&t->visits, visits);
 	return t;
@@ -444,7 +444,7 @@ void tri_threads_reset(void)
 
 static void is_unused(struct tri_thread *t)
 {
-	tri_unseen_wipe(t, true);
+	tri_raw_fork_wipe(t, true);
 	t->next = tri_g.unused;
 	tri_g.unused = t;
 }
@@ -474,7 +474,7 @@ void tri_threads_forked(struct tri_thread *self)
 	tri_life_begin_main();
 	if (!self)
 		return;
-	tri_unseen_wipe(self, true);
+	tri_raw_fork_wipe(self, true);
 	self->tid = gettid();
 	tri_life_of_main(self);
 	tri_write(&self->signal_sent[0], 0);

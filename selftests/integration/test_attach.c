@@ -23,13 +23,14 @@
 static struct witness *volatile root;
 
 /* The C library's own: this library does not see the thread begin. */
-static int (*unseen_create)(pthread_t *thread, const pthread_attr_t *attr, void *(*fn)(void *),
-			    void *arg);
+static int (*libc_pthread_create)(pthread_t *thread, const pthread_attr_t *attr,
+				  void *(*fn)(void *),
+				  void *arg);
 
-static pthread_t start_unseen(void *(*fn)(void *), void *arg)
+static pthread_t start_uninterposed(void *(*fn)(void *), void *arg)
 {
 	pthread_t thread;
-	int err = unseen_create(&thread, NULL, fn, arg);
+	int err = libc_pthread_create(&thread, NULL, fn, arg);
 
 	if (err)
 		ksft_exit_fail_msg("pthread_create: %s\n", strerror(err));
@@ -187,13 +188,13 @@ static void *hold(void *arg)
 	return looks_right(mine, ID(2)) ? (void *)1 : NULL;
 }
 
-static bool unseen(int how)
+static bool uninterposed(int how)
 {
 	pthread_t thread;
 	void *right;
 
 	fill_root(ID(2));
-	thread = start_unseen(hold, (void *)(intptr_t)how);
+	thread = start_uninterposed(hold, (void *)(intptr_t)how);
 	event_wait(&loaded);
 	tri_store(&root, (struct witness *)NULL);
 	collect_times(3);
@@ -227,7 +228,7 @@ static NOINLINE void fill_many(void)
 		tri_store(&many[i], witness_new(ID(i)));
 }
 
-static bool unseen_many(int unused)
+static bool uninterposed_many(int unused)
 {
 	pthread_t thread[MANY];
 	void *right;
@@ -236,7 +237,7 @@ static bool unseen_many(int unused)
 	(void)unused;
 	fill_many();
 	for (i = 0; i < MANY; i++)
-		thread[i] = start_unseen(hold_one, (void *)(intptr_t)i);
+		thread[i] = start_uninterposed(hold_one, (void *)(intptr_t)i);
 	while (atomic_load(&holders) != MANY)
 		sched_yield();
 	for (i = 0; i < MANY; i++)
@@ -274,7 +275,7 @@ static void *relay(void *arg)
 	}
 	pthread_attr_init(&attr);
 	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
-	while (unseen_create(&next, &attr, relay, arg))
+	while (libc_pthread_create(&next, &attr, relay, arg))
 		sched_yield();
 	pthread_attr_destroy(&attr);
 	return NULL;
@@ -313,7 +314,7 @@ static void *nothing(void *unused)
 static void *make_threads(void *unused)
 {
 	while (!event_is_set(&stop))
-		pthread_join(start_unseen(nothing, NULL), NULL);
+		pthread_join(start_uninterposed(nothing, NULL), NULL);
 	return unused;
 }
 
@@ -327,7 +328,7 @@ static bool storm(int seen)
 		if (seen)
 			CHECK(!pthread_create(&thread[i], NULL, make_threads, NULL));
 		else
-			thread[i] = start_unseen(make_threads, NULL);
+			thread[i] = start_uninterposed(make_threads, NULL);
 	}
 	for (i = 0; i < 30; i++)
 		CHECK(!tri_gc());
@@ -396,12 +397,12 @@ static void *return_root(void *unused)
 	return root;
 }
 
-static NOINLINE pthread_t result_of_unseen(void)
+static NOINLINE pthread_t result_of_uninterposed(void)
 {
 	pthread_t thread;
 
 	fill_root(ID(5));
-	thread = start_unseen(return_root, NULL);
+	thread = start_uninterposed(return_root, NULL);
 	while (!ended_tid)
 		sched_yield();
 	wait_gone(ended_tid);
@@ -410,16 +411,16 @@ static NOINLINE pthread_t result_of_unseen(void)
 }
 
 /* What a thread has returned that nobody has joined yet. */
-static bool unseen_result(int unused)
+static bool uninterposed_result(int unused)
 {
 	pthread_t other, thread;
 	void *result;
 
 	(void)unused;
 	/* One that lives, so that it is known that threads are made by others. */
-	other = start_unseen(hold_one, NULL);
+	other = start_uninterposed(hold_one, NULL);
 	collect_times(2);
-	thread = result_of_unseen();
+	thread = result_of_uninterposed();
 	collect_times(3);
 	churn();
 	CHECK(!pthread_join(thread, &result));
@@ -510,7 +511,7 @@ static bool no_slot(int unused)
 
 	(void)unused;
 	fill_places();
-	mover = start_unseen(move_pointer, NULL);
+	mover = start_uninterposed(move_pointer, NULL);
 	event_wait(&loaded);
 	collect_times(2);
 	CHECK(!getrlimit(RLIMIT_AS, &old));
@@ -542,25 +543,26 @@ int main(void)
 {
 	void *libc = dlopen("libc.so.6", RTLD_LAZY | RTLD_NOLOAD);
 
-	unseen_create = libc ? (__typeof__(unseen_create))dlsym(libc, "pthread_create") : NULL;
+	libc_pthread_create =
+		libc ? (__typeof__(libc_pthread_create))dlsym(libc, "pthread_create") : NULL;
 	ksft_print_header();
 	ksft_set_plan(11);
-	if (!unseen_create)
+	if (!libc_pthread_create)
 		ksft_exit_fail_msg("no pthread_create() in libc.so.6\n");
 	ksft_test_result(test_first_calls(), "the first call attaches, whichever it is\n");
-	ksft_test_result(scenario_with(unseen, SPIN),
+	ksft_test_result(scenario_with(uninterposed, SPIN),
 			 "a thread that nobody saw begin, in a loop\n");
-	ksft_test_result(scenario_with(unseen, SLEEP), "asleep\n");
-	ksft_test_result(scenario_with(unseen, HANDLER), "in a handler on a signal stack\n");
-	ksft_test_result(scenario_with(unseen_many, 0), "%d of them\n", MANY);
+	ksft_test_result(scenario_with(uninterposed, SLEEP), "asleep\n");
+	ksft_test_result(scenario_with(uninterposed, HANDLER), "in a handler on a signal stack\n");
+	ksft_test_result(scenario_with(uninterposed_many, 0), "%d of them\n", MANY);
 	ksft_test_result(scenario_with(from_hand_to_hand, 0),
 			 "the pointer goes from thread to thread\n");
-	ksft_test_result(scenario_with(storm, 0), "unseen threads make threads all the time\n");
+	ksft_test_result(scenario_with(storm, 0), "threads of the C library make threads all the time\n");
 	ksft_test_result(scenario_with(storm, 1),
-			 "attached threads make unseen ones all the time\n");
+			 "attached threads make such threads all the time\n");
 	ksft_test_result(scenario_with(without_tls, 0),
 			 "a thread that shares its maker's thread-local variables\n");
-	ksft_test_result(scenario_with(unseen_result, 0),
+	ksft_test_result(scenario_with(uninterposed_result, 0),
 			 "the result of a thread that nobody saw begin\n");
 	ksft_test_result(scenario_with(no_slot, 0),
 			 "a thread that can't be attached stores pointers\n");

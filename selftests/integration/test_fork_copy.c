@@ -584,7 +584,7 @@ static bool exec_and_spawn(void)
  * Children that no handler of pthread_atfork() sees: no heap of the parent, one of their own, and
  * no crash.
  */
-static bool unseen(void)
+static bool raw_fork(void)
 {
 	struct rlimit none = { 0, 0 };
 	int how, what;
@@ -835,7 +835,7 @@ int main(int argc, char **argv)
 	ksft_test_result(scenario(close_everything), "a child that closes all descriptors\n");
 	ksft_test_result(scenario(no_collector_for_a_little), "a collector when it is needed\n");
 	ksft_test_result(scenario(exec_and_spawn), "exec(), vfork(), posix_spawn(), system()\n");
-	ksft_test_result(scenario(unseen), "_Fork() and clone()\n");
+	ksft_test_result(scenario(raw_fork), "_Fork() and clone()\n");
 	ksft_test_result(scenario(too_large_for_auto), "auto: no copy of a large heap, and why\n");
 	ksft_test_result(scenario(past_the_limit), "no copy past the memory limit, and why\n");
 	ksft_test_result(scenario(no_descriptor_left), "no copy without a descriptor\n");

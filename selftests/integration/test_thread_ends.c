@@ -23,8 +23,9 @@
 #define ID(n) (0xe17d5ull << 32 | (uint64_t)(n))
 
 static struct witness *volatile root;
-static int (*unseen_create)(pthread_t *thread, const pthread_attr_t *attr, void *(*fn)(void *),
-			    void *arg);
+static int (*libc_pthread_create)(pthread_t *thread, const pthread_attr_t *attr,
+				  void *(*fn)(void *),
+				  void *arg);
 
 static pthread_t start_on_large_stack(void *(*fn)(void *), void *arg)
 {
@@ -231,7 +232,7 @@ static bool same_id(int unused)
 		f = fopen("/proc/sys/kernel/ns_last_pid", "w");
 		if (!f || fprintf(f, "%d", dead - 1) < 0 || fclose(f))
 			return false;
-		CHECK(!unseen_create(&thread, NULL, hold, &right));
+		CHECK(!libc_pthread_create(&thread, NULL, hold, &right));
 		event_wait(&loaded);
 		if (atomic_load(&last_tid) == dead)
 			break;
@@ -334,7 +335,7 @@ static void main_ends(bool with_heap)
 	for (i = 0; i < 3; i++)
 		pthread_key_create(&end_keys[i], say_key);
 	/* One that the library does not see begin starts no heap. */
-	if ((with_heap ? pthread_create : unseen_create)(&thread, NULL, last_one,
+	if ((with_heap ? pthread_create : libc_pthread_create)(&thread, NULL, last_one,
 							 with_heap ? report : NULL))
 		abort();
 	event_wait(&loaded);
@@ -437,12 +438,13 @@ int main(int argc, char **argv)
 	void *libc = dlopen("libc.so.6", RTLD_LAZY | RTLD_NOLOAD);
 	size_t i;
 
-	unseen_create = libc ? (__typeof__(unseen_create))dlsym(libc, "pthread_create") : NULL;
+	libc_pthread_create =
+		libc ? (__typeof__(libc_pthread_create))dlsym(libc, "pthread_create") : NULL;
 	if (argc > 1 && !strcmp(argv[1], "without-keys"))
 		return !without_keys();
 	ksft_print_header();
 	ksft_set_plan(13);
-	if (!unseen_create)
+	if (!libc_pthread_create)
 		ksft_exit_fail_msg("no pthread_create() in libc.so.6\n");
 	ksft_test_result(scenario_with(late_destructors, ALL_ALONG),
 			 "the heap is used until the last destructor\n");

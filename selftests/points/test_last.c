@@ -13,7 +13,7 @@
 #include "lib/witness.h"
 #include "lib/stage.h"
 
-enum worker { ATTACHED, UNSEEN, RETURNS };
+enum worker { ATTACHED, UNINTERPOSED, RETURNS };
 
 struct ending {
 	bool main_first;
@@ -56,7 +56,7 @@ static bool has_thread_pidfd(void)
 
 static void *work(void *tid)
 {
-	if (how->worker != UNSEEN && !witness_ok(witness_new(1), 1))
+	if (how->worker != UNINTERPOSED && !witness_ok(witness_new(1), 1))
 		abort();
 	*(_Atomic pid_t *)tid = gettid();
 	event_set(&began);
@@ -76,16 +76,18 @@ static void *work(void *tid)
 
 static void main_leaves(void)
 {
-	int (*unseen_create)(pthread_t * thread, const pthread_attr_t *attr, void *(*fn)(void *),
-			     void *arg);
+	int (*libc_pthread_create)(pthread_t * thread, const pthread_attr_t *attr,
+				   void *(*fn)(void *),
+				   void *arg);
 	void *libc = dlopen("libc.so.6", RTLD_LAZY | RTLD_NOLOAD);
 	static _Atomic pid_t tid;
 	pthread_t thread;
 
-	unseen_create = libc ? (__typeof__(unseen_create))dlsym(libc, "pthread_create") : NULL;
-	if (!unseen_create || tri_gc())
+	libc_pthread_create =
+		libc ? (__typeof__(libc_pthread_create))dlsym(libc, "pthread_create") : NULL;
+	if (!libc_pthread_create || tri_gc())
 		abort();
-	if ((how->worker == UNSEEN ? unseen_create : pthread_create)(&thread, NULL, work,
+	if ((how->worker == UNINTERPOSED ? libc_pthread_create : pthread_create)(&thread, NULL, work,
 								     (void *)&tid))
 		abort();
 	event_wait(&began);
@@ -141,7 +143,7 @@ FIXTURE_VARIANT(last) {
 
 #define WAYS(name, ...)										\
 	FIXTURE_VARIANT_ADD(last, name) { .e = { __VA_ARGS__ } };				\
-	FIXTURE_VARIANT_ADD(last, name##_unseen) { .e = { __VA_ARGS__, .worker = UNSEEN } };	\
+	FIXTURE_VARIANT_ADD(last, name##_uninterposed) { .e = { __VA_ARGS__, .worker = UNINTERPOSED } };	\
 	FIXTURE_VARIANT_ADD(last, name##_no_waiter) { .e = { __VA_ARGS__, .no_waiter = true } };	\
 	FIXTURE_VARIANT_ADD(last, name##_no_pidfd) { .e = { __VA_ARGS__, .no_pidfd = true } };	\
 	FIXTURE_VARIANT_ADD(last, name##_nothing) {						\

@@ -75,7 +75,7 @@ TEST(two_threads_at_once)
 	void *failed;
 
 	points_open();
-	watched = point_hold("unseen.watched", 0);
+	watched = point_hold("raw_fork.init", 0);
 	ASSERT_EQ(0, pthread_create(&first, NULL, use_heap, &watched));
 	ASSERT_TRUE(point_reached(watched));
 	ASSERT_EQ(0, pthread_create(&second, NULL, use_heap, &watched));
