@@ -19,6 +19,10 @@
  *	arenas_lock		(arena.c) list of arenas, users
  *	the kernel's own: inode's i_mmap_rwsem, folio lock, i_pages
  *	tricolor_arena.pacer_lock	innermost; nothing is called under it
+ *	vm_ops_lock		(mmap.c) innermost, too
+ *
+ * mmap() and munmap() call us with the process's mmap_lock: only vm_ops_lock and the kernel's own
+ * are taken there.  None of ours is held where the caller's memory is touched.
  */
 #ifndef TRICOLOR_INTERNAL_H
 #define TRICOLOR_INTERNAL_H
@@ -40,7 +44,7 @@
 struct tricolor_user;
 
 struct tricolor_arena {
-	/* Set before anyone else can see the arena, and never changed. */
+	/* Set before anyone else can see the arena, and not changed before its release. */
 	struct device dev;			/* sysfs; its reference count is this memory's */
 	struct file *shm;			/* counts references to the arena: see above */
 	struct tricolor_user **users;		/* user.c: to whom it is charged */
@@ -52,6 +56,7 @@ struct tricolor_arena {
 	u32 create_flags;			/* TRICOLOR_CREATE_* */
 	u64 bytes;
 
+	/* Any thread. */
 	atomic_t owners;			/* owner's descriptor and mappings */
 	atomic_t collectors;			/* descriptors */
 	bool orphan;				/* set once, when owners becomes 0 */

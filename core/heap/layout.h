@@ -89,7 +89,8 @@ typedef _Atomic(int32_t) tri_as32;
 typedef _Atomic(uint8_t) tri_au8;
 
 /*
- * Lives as long as the arena.  Each block of fields has its own cache line and one writer.
+ * Lives as long as the arena.  Each block of fields has a cache line of its own, and its comment
+ * says who writes it.
  */
 struct tri_ctl {
 	/* Identity: written by the client before it attaches, checked once by the collector. */
@@ -197,15 +198,19 @@ struct tri_ctl {
 
 enum { TRI_DEBUG_CHECKMARK = 1, TRI_DEBUG_CLOBBERFREE = 2 };
 
-/* One thread's part that the collector reads.  Written by the thread, 0 while unused. */
+/*
+ * One thread's part that the collector reads.  Written by the thread, or under the library's
+ * list_lock by who removes a thread that has ended; 0 while unused.
+ */
 struct tri_slot {
 	_Alignas(64) tri_au32 buffer;		/* index + 1 of the buffer that it fills, or 0 */
 };
 
 /*
  * Raw pointers (client addresses) that may be grey.  An entry with TRI_ENTRY_GREY is a heap
- * offset: an assisting mutator has marked the object there and not scanned it.  Owner: the
- * state's; the count is written by the thread that fills it.
+ * offset: an assisting mutator has marked the object there and not scanned it.  The state says who
+ * owns the buffer.  The count is written by the thread that fills it, and set to 0 by the agent when
+ * barriers go off: by then nothing in the buffer is of any use.
  */
 struct tri_buffer {
 	tri_au32 next;				/* index + 1 in the queue that it is on */
@@ -219,7 +224,8 @@ enum tri_buffer_state {
 	TRI_BUFFER_FREE,			/* on the free queue, or never used */
 	TRI_BUFFER_THREAD,			/* being filled */
 	TRI_BUFFER_FULL,			/* on the full queue */
-	TRI_BUFFER_COLLECTOR,			/* being drained; the agent frees it if that dies */
+	TRI_BUFFER_COLLECTOR,			/* being drained; the agent frees it if the
+						 * collector dies */
 };
 
 #define TRI_ENTRY_GREY (1ull << 63)

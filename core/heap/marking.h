@@ -130,7 +130,10 @@ static inline void tri_marking_grey(struct tri_marking *k, const struct tri_clas
 	k->objects += n;
 	if (__builtin_expect(c->pages == 1, 1)) {
 		k->marked_bytes += (uint64_t)n * c->size;
-		/* The marks are set before this is read: pairs with tri_marking_take(). */
+		/*
+	 * The marks are set by a full barrier before this is read, so either the span is
+	 * queued again, or who takes it out sees them: pairs with tri_marking_take().
+	 */
 		if (c->kind != TRI__LEAF && !tri_read(queued) && !atomic_exchange(queued, 1))
 			marking_queue_span(k, page);
 		return;
@@ -302,7 +305,10 @@ static inline bool tri_marking_take(struct tri_marking *k, uint32_t page, struct
 	const char *base = k->v->heap + ((uint64_t)page << TRI_PAGE_SHIFT);
 	unsigned int i, words = (c->objects + 63u) / 64;
 
-	/* From here on a mark in this span queues it again: pairs with tri_marking_grey(). */
+	/*
+	 * From here on a mark in this span queues it again.  A full barrier, before the marks are
+	 * read: pairs with tri_marking_grey().
+	 */
 	atomic_exchange(&k->v->queued[page], 0);
 	if (__builtin_expect(c->pages != 1, 0))
 		return false;

@@ -2,7 +2,7 @@
 /*
  * sizeclass.h - size classes and span classes
  *
- * Sizes are those of tri__class() in tricolor.h: 16-byte steps to 128 B, then eight to each
+ * Sizes are those of tri__class() in tricolor/inline.h: 16-byte steps to 128 B, then eight to each
  * doubling up to 32 KiB, 72 in all.  The smallest object is 16 B: C's malloc() promises that
  * alignment, and one mark line of 64 bytes then covers a page of any class.
  *

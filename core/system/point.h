@@ -7,8 +7,7 @@
  *
  * Both are nothing at all unless the library, or the collector, is built with TRI_POINTS (make
  * POINTS=1): then each looks for its name in a table that the test shares with the processes it
- * tests, a file whose path is in TRICOLOR_POINTS.  selftests/integration/points.h is the test's
- * side.
+ * tests, a file whose path is in TRICOLOR_POINTS.  selftests/lib/points.h is the test's side.
  *
  * May stand anywhere, in signal handlers too: core/system/point.c makes system calls only, and
  * keeps errno.

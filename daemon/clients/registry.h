@@ -51,13 +51,14 @@ struct registry_arena {
 	struct board *board;		/* its own, or that of shared */
 	struct link_board shared;
 
-	/* The arena's thread. */
+	/* Written by the arena's thread, or its client's where another process marks it. */
 	_Atomic(int) file;		/* a duplicate of the arena's, or -1 */
 	_Atomic(bool) gone;		/* it has left; orders will not be met */
-
 	_Atomic(uint32_t) news;		/* futex: an order was met, or the arena left */
+
+	/* Any thread. */
 	pthread_mutex_t last_lock;
-	struct board_figures last;	/* as read last, if others can write to the board */
+	struct board_figures last;	/* last_lock; as read last, where another process writes */
 	_Atomic(uint32_t) refs;
 
 	/* The list's lock. */

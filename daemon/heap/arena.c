@@ -5,7 +5,8 @@
  *  1. It is refused unless it is one of those in backing.c, has the size that its own header
  *     implies, and speaks our versions.  The header is read with pread() into our own memory; from
  *     then on only those numbers count.
- *  2. Metadata is mapped to be written, the heap to be read only.
+ *  2. Metadata is mapped to be written, the heap to be read only; or, with the client's
+ *     TRICOLOR_DEBUG=clobberfree, to be written, too.
  */
 #include "arena.h"
 

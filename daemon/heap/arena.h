@@ -142,7 +142,8 @@ struct arena_published {
 
 /*
  * From HELLO to the end of the connection.  All of it is owned by the arena's thread, which runs
- * its cycles; helpers of the marker get at `marker` only, under its lock.
+ * its cycles.  Helpers get at `marker` only: what changes there while they are at work is under the
+ * job's lock.
  */
 struct arena {
 	/* The file of the heap; constant from attach on. */

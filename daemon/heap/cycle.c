@@ -84,7 +84,7 @@ static void drain_full(struct arena *a)
 		uint32_t index = next - 1;
 
 		next = tri_read(&v->buffers[index].next);
-		/* From here on the agent gives it back if we die: see collector_gone() there. */
+		/* If we die the agent gives it back: collector_gone() in the library's agent.c. */
 		tri_write(&v->buffers[index].state, TRI_BUFFER_COLLECTOR);
 		drain_buffer(a, index);
 		a->drained[index] = 0;

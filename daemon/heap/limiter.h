@@ -5,8 +5,8 @@
  * A heap that does not fit its limit would be collected all the time.  The limiter is a bucket of
  * CPU time: the collector's time fills it, the program's time drains it, one for one, so that a
  * full bucket means that for a while the collector has had more than half.  While it is full the
- * program is not asked to assist, and releasing memory is left to the background: the limit gives
- * way, the program goes on.
+ * limit gives way: cycles start by GOGC alone, nobody assists, and the program goes on (limit.c).
+ * What is above the limit is released all the same.
  *
  * The bucket holds one second for each CPU: a burst that long is let pass.  It is never less than
  * empty: an idle day gives no right to a bad minute.
@@ -59,7 +59,7 @@ void limiter_update(struct limiter *l, uint64_t now_ns);
 /** Whether the last update is more than 10 ms ago. */
 bool limiter_stale(const struct limiter *l, uint64_t now_ns);
 
-/** Whether the bucket is full, and the collector must hold back: no assists, no releasing. */
+/** Whether the bucket is full: then nobody is to assist. */
 bool limiter_limiting(const struct limiter *l);
 
 #endif /* TRICOLOR_LIMITER_H */

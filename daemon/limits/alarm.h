@@ -19,7 +19,7 @@ struct alarm {
 
 #define ALARM_FDS 2
 
-/** An inotify descriptor for alarm_on_limits(); negative: -errno. */
+/** An inotify descriptor for alarm_on_limit(); negative: -errno. */
 int alarm_limits_open(void);
 
 /** Read what has come there, and forget it. */

@@ -12,9 +12,10 @@
  *     watcher is woken by an arena that starts a cycle, by clients that come and go, and by the
  *     kernel (alarm.c) when a limit is written or memory is getting short.
  *
- * Nobody waits for the watcher.  It takes no lock but the registry's, for moments.  What arenas say
- * is trusted only as far as budget.c, which any figure leaves unharmed: an arena can claim a larger
- * part, as it could by allocating, but never so much that the others have less than their floors.
+ * Nobody waits for the watcher.  The locks that it takes (registry, election, log) are held for
+ * moments.  What arenas say is trusted only as far as budget.c, which any figure leaves unharmed: an
+ * arena can claim a larger part, as it could by allocating, but never so much that the others have
+ * less than their floors.
  */
 #include "watch.h"
 
@@ -59,11 +60,7 @@ void watch_set_total(uint64_t total_bytes)
 	watcher_notify();
 }
 
-/*
- * Get ready to sleep until somebody rings, if no tick is due.  An arena's thread that starts a
- * cycle reads `asleep` after its client has counted what made the cycle due: either it sees that
- * we sleep, and rings, or we see the counter.
- */
+/* For the arenas of this process, and, on their boards, for those that others mark. */
 static void set_asleep(bool asleep)
 {
 	struct watched_arena *m;
@@ -73,6 +70,11 @@ static void set_asleep(bool asleep)
 		registry_asleep(m->r, asleep);
 }
 
+/*
+ * Get ready to sleep until somebody rings, if no tick is due.  An arena's thread that starts a
+ * cycle reads `asleep` after its client has counted what made the cycle due: either it sees that
+ * we sleep, and rings, or we see the counter.
+ */
 static void fall_asleep(void)
 {
 	uint64_t total = atomic_load(&watch.total_bytes);

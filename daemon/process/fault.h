@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * fault.h - arenas that lose a page while they are read
+ * fault.h - mappings of arenas and boards that lose a page while they are read: see fault.c
  */
 #ifndef TRICOLOR_FAULT_H
 #define TRICOLOR_FAULT_H
