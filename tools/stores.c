@@ -168,7 +168,7 @@ static json_object *site(json_object *event)
 	return o;
 }
 
-/* The newest member of @list with the numbers that @event has: a PID may have had a heap before. */
+/* The newest entry of @list with the numbers that @event has: a PID may have had a heap before. */
 static json_object *find(json_object *list, json_object *event, const char *number)
 {
 	size_t i = json_object_array_length(list);

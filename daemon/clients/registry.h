@@ -73,7 +73,7 @@ struct registry_arena {
 /* ---- The arena's thread ---- */
 
 /**
- * A new member of the list; NULL and errno.  @pid, @uid, @gid: of its client; @pidfd: what
+ * A new entry of the list; NULL and errno.  @pid, @uid, @gid: of its client; @pidfd: what
  * peer_open() has returned for that, of which there will be a duplicate.  @claim is taken in any
  * case.
  */

@@ -185,7 +185,7 @@ static void begin_link(struct arena *a, int sock, int fd, bool elected)
 	drop_link(a);
 	if (a->limit.share_bytes != PACER_NO_LIMIT)
 		linked_splits(a);
-	prctl(PR_SET_NAME, elected ? "tricolor-member" : "tricolor-marker");
+	prctl(PR_SET_NAME, elected ? "tricolor-peer" : "tricolor-marker");
 	assert(l->sock < 0 && !l->board.board);
 	l->sock = sock;
 	l->elected = elected;

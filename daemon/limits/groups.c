@@ -65,8 +65,8 @@ void groups_tick_soon(struct limit_group *g)
 /* Other collectors                                                                           */
 /* ------------------------------------------------------------------------------------------ */
 
-/* What a process says that it is: linked.c. */
-static void note_collector(int pid, unsigned int *collectors, unsigned int *members)
+/* Count process @pid by its name: linked.c. */
+static void note_collector(int pid, unsigned int *collectors, unsigned int *peers)
 {
 	char dir[32], name[32];
 
@@ -74,7 +74,7 @@ static void note_collector(int pid, unsigned int *collectors, unsigned int *memb
 	if (!tri_cgroup_read(dir, "comm", name, sizeof(name)))
 		return;
 	*collectors += !strcmp(name, "tricolord\n");
-	*members += !strcmp(name, "tricolor-member\n");
+	*peers += !strcmp(name, "tricolor-peer\n");
 }
 
 /* Markers in there that are linked with us, if we are an elected policy. */
@@ -90,7 +90,7 @@ static unsigned int joined(const struct groups *s, const struct client_cgroup *p
 
 static void count_others(const struct groups *s, struct client_cgroup *p, uint64_t now)
 {
-	unsigned int n, collectors = 0, members = 0, ours = joined(s, p);
+	unsigned int n, collectors = 0, peers = 0, ours = joined(s, p);
 	char list[LIST_BYTES], *at = list, *end;
 	int self = getpid();
 
@@ -104,9 +104,9 @@ static void count_others(const struct groups *s, struct client_cgroup *p, uint64
 			break;
 		/* 0: not in our pid namespace. */
 		if (pid > 0 && pid != self)
-			note_collector(pid, &collectors, &members);
+			note_collector(pid, &collectors, &peers);
 	}
-	p->unjoined = members > ours ? members - ours : 0;
+	p->unjoined = peers > ours ? peers - ours : 0;
 	p->others = collectors + p->unjoined;
 }
 
@@ -350,7 +350,7 @@ static struct client_cgroup *cgroup_of(struct groups *s, struct watched_arena *m
 	if (m->claimed && (!found || (levels_same(found, m->claimed) &&
 				      levels_seen(found) < levels_seen(m->claimed))))
 		l = m->claimed;
-	/* A member of ours that we can't see has come to us because this is its group. */
+	/* A peer marker of ours that we can't see has come because this is its group. */
 	if (!l && config_is_private() && registry_is_linked(m->r))
 		return own_cgroup(s);
 	for (p = s->cgroups; p; p = p->next)
@@ -491,7 +491,7 @@ static bool has_clients(const struct groups *s, const struct client_cgroup *p)
 	return m;
 }
 
-/* Those that places and members are in, with those above. */
+/* Levels that no client cgroup and no arena is in, nor below, are removed. */
 static void tidy_levels(struct groups *s)
 {
 	const struct watched_arena *m;

@@ -145,7 +145,7 @@ void groups_count(const struct groups *s, const struct limit_group *g, bool grow
 /** Count them at the next opportunity, since they are others now. */
 void groups_recount(struct groups *s);
 
-/** Members of an elected policy in @g, among the others, that have not joined us. */
+/** Peer markers of an elected policy in @g, among the others, that have not joined us. */
 unsigned int groups_unjoined(const struct groups *s, const struct limit_group *g);
 
 /** When groups_tidy() has something to do; UINT64_MAX: nothing. */

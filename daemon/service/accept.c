@@ -38,7 +38,7 @@
 struct connection {
 	int sock;
 	uid_t uid;
-	bool member;
+	bool is_peer_marker;
 };
 
 /* The type of the first message, which stays where it is; 0: there was none. */
@@ -65,10 +65,10 @@ static void *serve(void *arg)
 	free(arg);
 	if (type == CONTROL_TYPE) {
 		control_serve(c.sock);
-	} else if (type && (c.member || !config_is_private())) {
+	} else if (type && (c.is_peer_marker || !config_is_private())) {
 		users_guest_leave(c.uid);
 		/* A message that is no HELLO is refused there. */
-		if (c.member)
+		if (c.is_peer_marker)
 			session_serve_peer_marker(c.sock);
 		else
 			session_serve(c.sock);
@@ -79,7 +79,7 @@ static void *serve(void *arg)
 	return NULL;
 }
 
-static void take_in(int sock, bool member)
+static void take_in(int sock, bool is_peer_marker)
 {
 	struct connection *c = malloc(sizeof(*c));
 	struct ucred cred;
@@ -97,7 +97,7 @@ static void take_in(int sock, bool member)
 	}
 	c->sock = sock;
 	c->uid = cred.uid;
-	c->member = member;
+	c->is_peer_marker = is_peer_marker;
 	err = thread_start(serve, c, STACK_BYTES, NULL);
 	if (!err)
 		return;

@@ -15,7 +15,7 @@
  *     there once it listens, and the kernel drops it when the policy ends.  Either closes that end,
  *     which is the event that they wait for.
  *  3. When the link ends a peer marker elects again.  Until that has a result it keeps the share
- *     that it had, and its watcher pauses.  Its process name stays tricolor-member, by which a new
+ *     that it had, and its watcher pauses.  Its process name stays tricolor-peer, by which a new
  *     policy that it has not joined yet counts it (groups.c).
  *  4. A policy closes its peer markers' links and lets go of the addresses if its client comes to
  *     be limited by another group or by none, or if the agent hands it a policy.  A peer marker
@@ -349,7 +349,7 @@ static void accept_one(void)
 		close(sock);
 }
 
-/* Give up the role.  A member's is over when its arena has hung up. */
+/* Give up the role.  A peer marker's is over when its arena has hung up. */
 static void leave(void)
 {
 	if (elect.role == POLICY) {
@@ -384,7 +384,7 @@ static void *thread(void *unused)
 		elect.watcher_pauses |= s.over;
 		if (elect.role != ALONE && !same(s.wanted, elect.key)) {
 			/*
-			 * A member's link is hung up on by its arena's thread, which then says that
+			 * A peer marker's link is hung up on by its arena's thread, which then says that
 			 * it is over.
 			 */
 			if (elect.role == PEER && !s.barred)

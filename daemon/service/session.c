@@ -262,7 +262,7 @@ static void serve(struct arena *a)
 	}
 }
 
-static void serve_at(int sock, bool member)
+static void serve_at(int sock, bool is_peer_marker)
 {
 	struct arena *a = calloc(1, sizeof(*a));
 	struct postmortem *postmortem = NULL;
@@ -272,7 +272,7 @@ static void serve_at(int sock, bool member)
 		return;
 	}
 	a->client.sock = sock;
-	a->client.is_peer_marker = member;
+	a->client.is_peer_marker = is_peer_marker;
 	a->fd = a->holes_fd = a->client.ending.pidfd = a->client.ending.events_fd = -1;
 	linked_init(&a->linked);
 	a->phase = PHASES;
@@ -280,7 +280,7 @@ static void serve_at(int sock, bool member)
 	if (attach(a))
 		serve(a);
 	/*
-	 * A member's heap has a collector of its own, which writes; and it is that one's end that
+	 * A peer marker's heap has a collector of its own, which writes; and it is that one's end that
 	 * is seen here.
 	 */
 	if (a->registry && !a->stop && !a->client.is_peer_marker)

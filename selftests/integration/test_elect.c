@@ -55,13 +55,13 @@ static unsigned int how_many(const char *name, int n)
 	return found;
 }
 
-/* One of @n collectors is the policy, and the others are its members; its number, or -1. */
+/* One of @n collectors is the policy, and the others are its peer markers; its number, or -1. */
 static int policy_of(int n)
 {
 	int i;
 
 	if (!WAIT_FOR(how_many("tricolord", n) == 1 &&
-			      how_many("tricolor-member", n) == (unsigned int)n - 1,
+			      how_many("tricolor-peer", n) == (unsigned int)n - 1,
 		      1000000, 3 * PATIENCE_NS))
 		return -1;
 	for (i = 0; i < n && !is_named(&reports[i], "tricolord"); i++)
@@ -174,7 +174,7 @@ static void test_killed(void)
 	group_end(&group, "elect-killed");
 }
 
-/* Nobody has anything to do: neither who splits, nor a member, nor their clients. */
+/* Nobody has anything to do: neither who splits, nor a peer marker, nor their clients. */
 static bool all_asleep(void)
 {
 	bool asleep = true;
@@ -205,11 +205,11 @@ static void test_exit(void)
 		ran &= !wait_status(reports[policy].pid);
 		reports[policy].stats.collector_pid = 0;
 		another = WAIT_FOR(how_many("tricolord", CLIENTS) == 1 &&
-					   how_many("tricolor-member", CLIENTS) == CLIENTS - 2,
+					   how_many("tricolor-peer", CLIENTS) == CLIENTS - 2,
 				   1000000, 3 * PATIENCE_NS);
 		start_client(&reports[policy], 16 * MIB);
 		ran &= ready(&reports[policy]);
-		late = policy_of(CLIENTS) >= 0 && is_named(&reports[policy], "tricolor-member");
+		late = policy_of(CLIENTS) >= 0 && is_named(&reports[policy], "tricolor-peer");
 		asleep = all_asleep();
 	}
 	status = end_all(CLIENTS, &ran);
@@ -245,7 +245,7 @@ static void test_shared(void)
 	if (ran)
 		another = WAIT_FOR(is_named(&reports[0], "tricolor-marker") &&
 					   how_many("tricolord", CLIENTS) == 1 &&
-					   how_many("tricolor-member", CLIENTS) == CLIENTS - 2,
+					   how_many("tricolor-peer", CLIENTS) == CLIENTS - 2,
 				   1000000, 6 * PATIENCE_NS);
 	status = end_all(CLIENTS, &ran);
 	ksft_test_result(!status && ran && !group_kills(&group),

@@ -3,7 +3,7 @@
  * elect.pml - private collectors of one group elect one that splits the limit: daemon/service/elect.c
  *
  * Asks three questions.  Does each come to have one policy, or to be alone where none can be had, whoever dies, gives
- * up or is stopped?  Does nobody but its policy order a member?  When one policy follows another, may what they have
+ * up or is stopped?  Does nobody but its policy order a peer marker?  When one policy follows another, may what they have
  * promised sum up to more than the budget?
  *
  * Use is left out: what others use may be nothing as yet, however much they were promised.  So a policy that splits
@@ -34,13 +34,13 @@ hidden byte sound = 1;
 #define MUST(x) assert((x) || !sound)
 
 /* BINDS: it has the door, and does not listen yet; LEFT: its client is in another group. */
-mtype = { ELECTS, BINDS, ALONE, POLICY, MEMBER, LEFT, GONE };
+mtype = { ELECTS, BINDS, ALONE, POLICY, PEER, LEFT, GONE };
 
 mtype role[MARKERS] = ELECTS;
 byte holder;			/* of the door */
 byte link[MARKERS];		/* whoever was found to have it, and is the policy at the other end then; NONE */
 bit welcome[MARKERS];		/* … which has answered */
-bit named[MARKERS];		/* tricolor-member */
+bit named[MARKERS];		/* tricolor-peer */
 bit stopped[MARKERS], cut[MARKERS];	/* cut: the other end has hung up */
 byte share[MARKERS];
 byte ticks[MARKERS];
@@ -49,7 +49,7 @@ byte deaths, resigns, stops;
 
 #define NEXT(n) n = n + 1
 #define IS_THERE(m) (role[m] != GONE && role[m] != LEFT)
-#define OURS(x) ((x) == m || (role[x] == MEMBER && link[x] == m && !cut[x]))
+#define OURS(x) ((x) == m || (role[x] == PEER && link[x] == m && !cut[x]))
 #define STRAY(x) (IS_THERE(x) && named[x] && !OURS(x))
 
 /* A share has grown: are all within the budget? */
@@ -93,7 +93,7 @@ inline tick()
 	for (x : 0 .. MARKERS - 1) {
 		if
 		:: OURS(x) ->
-			MUST(role[x] != MEMBER || link[x] == m);
+			MUST(role[x] != PEER || link[x] == m);
 			share[x] = 0
 		:: else
 		fi
@@ -157,7 +157,7 @@ proctype Marker(byte m)
 		:: atomic { role[m] == ELECTS && link[m] == NONE && holder < MARKERS -> link[m] = holder; cut[m] = 0 }
 		/* It is welcomed, or hung up on, or loses patience. */
 		:: atomic { role[m] == ELECTS && link[m] != NONE && welcome[m] && !cut[m] ->
-			role[m] = MEMBER; named[m] = 1; news[link[m]] = 1 }
+			role[m] = PEER; named[m] = 1; news[link[m]] = 1 }
 #ifndef MUTANT_BIND_ONCE
 		:: atomic { role[m] == ELECTS && link[m] != NONE && (cut[m] || (link[m] < MARKERS && role[link[m]] == GONE)) ->
 			link[m] = NONE; welcome[m] = 0; cut[m] = 0 }
@@ -166,7 +166,7 @@ proctype Marker(byte m)
 		:: atomic { role[m] == ELECTS && link[m] < MARKERS && !welcome[m] && stopped[link[m]] -> go_alone() }
 #endif
 		/* The link is over: it has ended, or its policy says nothing. */
-		:: atomic { role[m] == MEMBER && (cut[m] || role[link[m]] == GONE || stopped[link[m]]) -> end_link() }
+		:: atomic { role[m] == PEER && (cut[m] || role[link[m]] == GONE || stopped[link[m]]) -> end_link() }
 		/* As a policy. */
 		:: atomic { role[m] == POLICY && (news[m] || ticks[m] < TICKS) ->
 			if
@@ -248,7 +248,7 @@ proctype Settled()
 				:: !IS_THERE(x) || stopped[x]
 				:: else ->
 					MUST(role[x] != ELECTS && role[x] != BINDS);
-					MUST(role[x] != MEMBER || (role[link[x]] == POLICY && !stopped[link[x]]));
+					MUST(role[x] != PEER || (role[link[x]] == POLICY && !stopped[link[x]]));
 					MUST(role[x] != ALONE || policies == 0)
 				fi
 			};

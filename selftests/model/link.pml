@@ -9,8 +9,8 @@
  * Policies, markers and their watchers end at any point (`unless`), or just don't go on for as long as they like.  At `timeout` nobody can go on any more: what holds then is what everything comes to.
  * README.md says what is left out, and lists the mutants.
  */
-#ifndef MEMBERS
-#define MEMBERS 1
+#ifndef HEAPS
+#define HEAPS 1
 #endif
 #ifndef POLICIES
 #define POLICIES 2
@@ -51,7 +51,7 @@ bit policy_live[POLICIES];
 
 /* A link, and its board. */
 byte links;
-byte policy_of[LINKS], member_of[LINKS];
+byte policy_of[LINKS], heap_of[LINKS];
 bit policy_end[LINKS];		/* open: the policy's end … */
 bit other_end[LINKS];		/* … and the agent's, or marker's, or that which is on its way */
 chan to_policy[LINKS] = [1] of { mtype };
@@ -59,23 +59,23 @@ chan to_marker[LINKS] = [1] of { mtype };
 byte value[LINKS], asked[LINKS], met[LINKS];
 bit rung[LINKS], asleep[LINKS];
 
-/* What a policy knows of a member, kept to itself. */
+/* What a policy knows of a heap, kept to itself. */
 bit attached[LINKS], known[LINKS];
 byte wanted[LINKS], orders[LINKS], seen[LINKS];
 
 /* A client and its marker. */
-byte counter[MEMBERS];
-chan request[MEMBERS] = [1] of { bit };
-chan handed[MEMBERS] = [1] of { byte };	/* TRI_MSG_POLICY */
-chan gone[MEMBERS] = [1] of { bit };	/* TRI_MSG_POLICY_GONE */
-byte marker[MEMBERS];		/* which one lives; NONE */
-byte linked[MEMBERS];
-byte share[MEMBERS];
-bit in_force[MEMBERS];		/* something has been ordered */
+byte counter[HEAPS];
+chan request[HEAPS] = [1] of { bit };
+chan handed[HEAPS] = [1] of { byte };	/* TRI_MSG_POLICY */
+chan gone[HEAPS] = [1] of { bit };	/* TRI_MSG_POLICY_GONE */
+byte marker[HEAPS];		/* which one lives; NONE */
+byte linked[HEAPS];
+byte share[HEAPS];
+bit in_force[HEAPS];		/* something has been ordered */
 
 /* Within the marker: its watcher's mailbox, and what tells the watcher to begin anew. */
-byte own_asked[MEMBERS], own_met[MEMBERS], generation[MEMBERS];
-bit own_rung[MEMBERS], own_wake[MEMBERS];
+byte own_asked[HEAPS], own_met[HEAPS], generation[HEAPS];
+bit own_rung[HEAPS], own_wake[HEAPS];
 
 byte logs, give_ups, policy_deaths;
 
@@ -138,7 +138,7 @@ inline order(b, what)
 /* One step: what is seen, and what is to be ordered. */
 inline look_at(b)
 {
-	seen[b] = counter[member_of[b]];
+	seen[b] = counter[heap_of[b]];
 	if
 	:: orders[b] < ORDERS -> NEXT(orders[b]); want = 1 + 2 * policy_of[b] + orders[b]
 	:: orders[b] < ORDERS -> NEXT(orders[b]); want = NO_LIMIT
@@ -174,7 +174,7 @@ inline hear(b)
 }
 
 /* The next link from @b on whose marker counts, or LINKS. */
-inline find_member()
+inline find_heap()
 {
 	do
 	:: b < LINKS && !(MINE(b) && attached[b]) -> NEXT(b)
@@ -182,12 +182,12 @@ inline find_member()
 	od
 }
 
-/* A step for each member. */
+/* A step for each heap. */
 inline set_asleep(what)
 {
 	do
 	:: atomic {
-		find_member();
+		find_heap();
 		if
 		:: b < LINKS -> asleep[b] = what; NEXT(b)
 		:: else -> b = 0; break
@@ -199,9 +199,9 @@ inline read_counters()
 {
 	do
 	:: atomic {
-		find_member();
+		find_heap();
 		if
-		:: b < LINKS -> woken = woken || counter[member_of[b]] != seen[b]; NEXT(b)
+		:: b < LINKS -> woken = woken || counter[heap_of[b]] != seen[b]; NEXT(b)
 		:: else -> b = 0; break
 		fi }
 	od
@@ -218,7 +218,7 @@ proctype Policy(byte p)
 			set_asleep(0);
 			do
 			:: atomic {
-				find_member();
+				find_heap();
 				if
 				:: b < LINKS -> look_at(b)
 				:: else -> b = 0; break
@@ -514,7 +514,7 @@ proctype Agent(byte m)
 		b = links;
 		NEXT(links);
 		policy_of[b] = p;
-		member_of[b] = m;
+		heap_of[b] = m;
 		policy_end[b] = 1;
 		other_end[b] = 1;
 		p = 0 }
@@ -565,7 +565,7 @@ proctype Killer()
 	:: atomic {
 		if
 		:: marker[0] != NONE && marker[0] < MARKERS - 1 -> m = 0
-#if MEMBERS > 1
+#if HEAPS > 1
 		:: marker[1] != NONE && marker[1] < MARKERS - 1 -> m = 1
 #endif
 		fi;
@@ -600,7 +600,7 @@ proctype Settled()
 	do
 	:: timeout ->
 		atomic {
-			for (m : 0 .. MEMBERS - 1) {
+			for (m : 0 .. HEAPS - 1) {
 				b = linked[m];
 				if
 				:: marker[m] == NONE
@@ -620,7 +620,7 @@ proctype Settled()
 			};
 			/* each link that a policy has is the one of a marker that lives */
 			for (b : 0 .. LINKS - 1) {
-				MUST(!policy_end[b] || (marker[member_of[b]] != NONE && linked[member_of[b]] == b))
+				MUST(!policy_end[b] || (marker[heap_of[b]] != NONE && linked[heap_of[b]] == b))
 			};
 			m = 0;
 			b = 0
@@ -639,7 +639,7 @@ init {
 			policy_live[b] = 1;
 			run Policy(b)
 		};
-		for (m : 0 .. MEMBERS - 1) {
+		for (m : 0 .. HEAPS - 1) {
 			run Client(m);
 			start_marker(0);
 			run Agent(m)

@@ -16,11 +16,11 @@
 #define WHILE_NS 200000000ull		/* so long the first is held: an attempt now and then
 					 * would be seen */
 
-static bool is_member(pid_t pid)
+static bool is_peer(pid_t pid)
 {
 	char name[64];
 
-	return !strcmp(group_proc_text(pid, "comm", name, sizeof(name)), "tricolor-member\n");
+	return !strcmp(group_proc_text(pid, "comm", name, sizeof(name)), "tricolor-peer\n");
 }
 
 /* In the group.  0, or the number of the step that failed. */
@@ -46,13 +46,13 @@ static int elect_two(void)
 	if (!point_release(bound))
 		return 3;
 	collector = (pid_t)served_tell(&second, 's').collector_pid;
-	joins = WAIT_FOR(is_member(collector), 1000000, PATIENCE_NS) && point_passed(tries) == 2;
+	joins = WAIT_FOR(is_peer(collector), 1000000, PATIENCE_NS) && point_passed(tries) == 2;
 	if (served_end(&first) || served_end(&second))
 		return 4;
 	return !waits ? 5 : joins ? 0 : 6;
 }
 
-TEST(members_wait_for_the_policy_to_listen)
+TEST(peer_markers_wait_for_the_policy_to_listen)
 {
 	struct test_group group;
 	pid_t pid;
