@@ -380,7 +380,7 @@ static bool receive(void)
 				     "tricolor: the tricolord at %s is passed over: %.160s",
 				     tri_g.settings.socket, msg.text);
 		}
-		tri_policy_look();
+		tri_policy_search();
 		return tri_connected_private();
 	case TRI_MSG_REPLACE:
 		/*

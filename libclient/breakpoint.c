@@ -194,7 +194,7 @@ bool tri_watch_begin(struct tri_watch *w, const pid_t *tids, size_t n, bool only
 	uint64_t now;
 
 	w->events = 0;
-	w->looked_ns = w->since_ns = 0;
+	w->read_ns = w->since_ns = 0;
 	w->trace = 0;
 	w->only = only;
 	w->is_kept = w->nobody_else = false;
@@ -365,7 +365,7 @@ static bool read_before(void *arg, const char *data, uint64_t at)
 	struct search *s = arg;
 
 	read_sample(&s->w->hit, data, at);
-	if (s->w->hit.time_ns > s->w->looked_ns)
+	if (s->w->hit.time_ns > s->w->read_ns)
 		return true;
 	take_candidate(s);
 	return false;
@@ -381,7 +381,7 @@ static bool may_be_it(void *arg, const char *data, uint64_t at)
 	struct search *s = arg;
 
 	read_sample(&s->w->hit, data, at);
-	if (s->w->hit.time_ns <= s->w->looked_ns) {
+	if (s->w->hit.time_ns <= s->w->read_ns) {
 		s->before = s->w->hit.time_ns > s->w->since_ns;
 		return false;
 	}
@@ -447,15 +447,15 @@ bool tri_watch_is_nobody(const struct tri_watch *w)
 }
 
 /** Look at the word, and stop watching it. */
-void tri_watch_look(struct tri_watch *w)
+void tri_watch_read(struct tri_watch *w)
 {
 	unsigned int i;
 
-	if (w->looked_ns)
+	if (w->read_ns)
 		return;
-	w->looked_ns = tri_now_ns();
+	w->read_ns = tri_now_ns();
 	if (w->trace) {
-		w->is_readable = tri_tracer_look(w) && w->is_readable;
+		w->is_readable = tri_tracer_read(w) && w->is_readable;
 		return;
 	}
 	w->is_readable = tri_read_foreign(&w->now, w->at, sizeof(w->now)) &&

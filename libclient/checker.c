@@ -89,7 +89,7 @@ static bool suspect(struct pass *p, uintptr_t at, uint64_t was, uint64_t now)
 	if (nsuspects >= SUSPECTS && p->what.where == TRI_WHERE_HEAP)
 		hand_over();
 	/* There is always room for those that are watched. */
-	if (!tri_suspect_look(at) && nsuspects >= SUSPECTS)
+	if (!tri_suspect_read(at) && nsuspects >= SUSPECTS)
 		return false;
 	p->what.at = at;
 	p->what.was = was;
@@ -106,7 +106,7 @@ static bool suspect(struct pass *p, uintptr_t at, uint64_t was, uint64_t now)
  */
 static void go_on(void)
 {
-	tri_write(&tri_check_looked, tri_read(&tri_check_looked) + 1);
+	tri_write(&tri_check_progress, tri_read(&tri_check_progress) + 1);
 	TRI_POINT("check.looked");
 }
 

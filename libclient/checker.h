@@ -54,7 +54,7 @@ bool tri_check_is_object(uint64_t word) TRI_HIDDEN;
 void tri_suspects_aim(void) TRI_HIDDEN;	/* suspect.c */
 
 extern tri_au32 tri_check_asked TRI_HIDDEN;	/* a thread in exit() waits for the end */
-extern tri_au32 tri_check_looked TRI_HIDDEN;	/* changes while a pass goes on */
+extern tri_au32 tri_check_progress TRI_HIDDEN;	/* changes while a pass goes on */
 
 static inline void tri_check_end_if_asked(void)
 {
@@ -101,7 +101,7 @@ bool tri_sites_lost(void) TRI_HIDDEN;
 int tri_suspects_open(void) TRI_HIDDEN;
 void tri_suspects_stop(void) TRI_HIDDEN;
 #define TRI_WATCHED 64
-bool tri_suspect_look(uintptr_t at) TRI_HIDDEN;
+bool tri_suspect_read(uintptr_t at) TRI_HIDDEN;
 void tri_suspects_begin(void) TRI_HIDDEN;
 void tri_suspects_add(const struct tri_suspect *s, size_t n) TRI_HIDDEN;
 void tri_suspects_take(uint64_t pass_ns, bool last) TRI_HIDDEN;
@@ -137,7 +137,7 @@ struct tri_hit {
 struct tri_watch {
 	uintptr_t at;
 	uint64_t was;
-	uint64_t looked_ns;		/* when it held @now; 0: nobody has looked yet */
+	uint64_t read_ns;		/* when it held @now; 0: nobody has looked yet */
 	uint64_t since_ns;		/* it held @was after that */
 	uint64_t now;
 	bool is_readable;
@@ -157,7 +157,7 @@ struct tri_watch {
 
 bool tri_watch_begin(struct tri_watch *w, const pid_t *tids, size_t n, bool only) TRI_HIDDEN;
 void tri_watches_start(struct tri_watch *w, size_t n) TRI_HIDDEN;	/* list_lock */
-void tri_watch_look(struct tri_watch *w) TRI_HIDDEN;
+void tri_watch_read(struct tri_watch *w) TRI_HIDDEN;
 bool tri_watch_first(struct tri_watch *w, struct tri_hit *hit) TRI_HIDDEN;
 bool tri_watch_last(struct tri_watch *w, struct tri_hit *hit) TRI_HIDDEN;
 bool tri_watch_is_nobody(const struct tri_watch *w) TRI_HIDDEN;
@@ -172,7 +172,7 @@ bool tri_tracer_open(void) TRI_HIDDEN;
 bool tri_tracer_begin(struct tri_watch *w, pid_t only) TRI_HIDDEN;
 bool tri_tracer_start(void) TRI_HIDDEN;
 bool tri_tracer_is_stale(void) TRI_HIDDEN;
-bool tri_tracer_look(struct tri_watch *w) TRI_HIDDEN;
+bool tri_tracer_read(struct tri_watch *w) TRI_HIDDEN;
 bool tri_tracer_first(const struct tri_watch *w, struct tri_hit *hit) TRI_HIDDEN;
 bool tri_tracer_last(const struct tri_watch *w, struct tri_hit *hit) TRI_HIDDEN;
 bool tri_tracer_is_nobody(const struct tri_watch *w) TRI_HIDDEN;

@@ -8,7 +8,7 @@
 #include "checker.h"
 #include "state.h"
 
-tri_au32 tri_check_looked;		/* changes while the checker's pass goes on; agent */
+tri_au32 tri_check_progress;		/* changes while the checker's pass goes on; agent */
 
 /**
  * A number that changes when a collector does anything for this heap, or the agent does for one.
@@ -21,7 +21,7 @@ uint64_t tri_progress(void)
 	return (uint64_t)tri_read(&ctl->work_seq) + tri_read(&ctl->cycles) +
 	       tri_read(&ctl->gc_done) + tri_read(&ctl->free_done) +
 	       tri_read(&ctl->released_bytes) + tri_read(&tri_g.reconnects) +
-	       tri_read(&tri_check_looked);
+	       tri_read(&tri_check_progress);
 }
 
 /** What the collector is, and what it is seen to do, in words. */

@@ -184,7 +184,7 @@ static int start_marker(int link, struct tri_welcome *w)
 	if (fd < 0)
 		return fd;
 	if (tri_policy_send(fd, link, w->board))
-		tri_policy_look();
+		tri_policy_search();
 	else
 		tri_policy_linked();
 	return fd;
@@ -229,7 +229,7 @@ int tri_connect(void)
 	if (link < 0) {
 		fd = start_one(-1, true, true);
 		if (fd >= 0)
-			tri_policy_look();
+			tri_policy_search();
 		return fd;
 	}
 	fd = start_marker(link, &w);

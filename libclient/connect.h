@@ -34,7 +34,7 @@ enum tri_policy_news {
 					 * instead */
 };
 
-void tri_policy_look(void) TRI_HIDDEN;
+void tri_policy_search(void) TRI_HIDDEN;
 void tri_policy_linked(void) TRI_HIDDEN;
 void tri_policy_stop(void) TRI_HIDDEN;
 unsigned int tri_policy_poll(struct pollfd *p, uint64_t *until_ns) TRI_HIDDEN;

@@ -26,7 +26,7 @@ struct level {
 	struct tri_cgroup_files files;
 	uint64_t above_bytes;		/* the least limit of those above, seen or not; v1, and
 					 * of the first only */
-	bool said;			/* that we are there: heaps.c */
+	bool announced;			/* that we are there: heaps.c */
 	bool slow;			/* those who say so are not counted any more */
 };
 
@@ -57,7 +57,7 @@ static bool open_levels(void)
 			l->above_bytes =
 				nlevels ? TRI_CGROUP_NONE : tri_cgroup_files_limit_above(&l->files);
 			l->slow = false;
-			l->said = tri_heaps_say(l->files.fd[TRI_FD_LIMIT]);
+			l->announced = tri_heaps_announce(l->files.fd[TRI_FD_LIMIT]);
 			nlevels++;
 		} else {
 			tri_cgroup_files_close(&l->files);
@@ -149,8 +149,8 @@ bool tri_headroom_at(size_t i, struct tri_headroom *h)
 	h->margin = margin(limit);
 	h->reserve = (int64_t)(limit / RESERVE_PARTS) - h->margin;
 	h->bytes = (int64_t)limit - (int64_t)used - h->margin;
-	h->heaps =
-		l->said ? tri_heaps_count(l->files.fd[TRI_FD_LIMIT], &l->slow) : TRI_HEAPS_UNKNOWN;
+	h->heaps = l->announced ? tri_heaps_count(l->files.fd[TRI_FD_LIMIT], &l->slow) :
+				  TRI_HEAPS_UNKNOWN;
 	/* The kernel adds up what is cache over all groups below: only where it matters. */
 	if (h->bytes < 2 * h->reserve)
 		h->bytes += (int64_t)cache_bytes(&l->files);

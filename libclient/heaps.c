@@ -59,7 +59,7 @@ static off_t draw(void)
  * Say that there is a heap, as long as @fd, the file of a group's limit, is open.  False: the
  * system does not allow that.  Agent.
  */
-bool tri_heaps_say(int fd)
+bool tri_heaps_announce(int fd)
 {
 	struct flock lock = {
 		.l_type = F_RDLCK, .l_whence = SEEK_SET, .l_start = draw(), .l_len = 1

@@ -11,7 +11,7 @@
 #define TRI_HEAPS_UNKNOWN 4		/* so many are taken to be there where that can't be
 					 * asked */
 
-bool tri_heaps_say(int fd) TRI_HIDDEN;
+bool tri_heaps_announce(int fd) TRI_HIDDEN;
 unsigned int tri_heaps_count(int fd, bool *slow) TRI_HIDDEN;
 
 #endif

@@ -37,15 +37,15 @@
 #define PAUSE_MAX_NS 30000000000ull
 #define STEADY_NS 10000000000ull	/* a link that held so long was a good one */
 #define PATIENCE_NS 5000000000ull	/* for WELCOME */
-#define DEAF_NS 100000000ull		/* a folder where much happens does not wake us more
+#define MUTED_NS 100000000ull		/* a folder where much happens does not wake us more
 					 * often */
 #define FOLDER_IS_GONE (IN_DELETE_SELF | IN_MOVE_SELF | IN_UNMOUNT | IN_IGNORED | IN_Q_OVERFLOW)
 
 static struct {
-	bool looking;
+	bool searching;
 	int inotify, watch;		/* and the folder in it; -1: there is none */
 	char awaited[NAME_MAX + 1];	/* to appear there */
-	uint64_t deaf_until_ns;
+	uint64_t muted_until_ns;
 	bool is_connecting;		/* async_connect.c has the inotify, and is about to
 					 * connect */
 	int fd;				/* HELLO was sent there; -1: nowhere */
@@ -61,13 +61,13 @@ static void later(uint64_t ns)
 }
 
 /* The marker goes alone: look for a policy from now on. */
-void tri_policy_look(void)
+void tri_policy_search(void)
 {
-	if (!tri_shared_is_wanted() || policy.looking)
+	if (!tri_shared_is_wanted() || policy.searching)
 		return;
 	if (policy.linked_ns && tri_now_ns() - policy.linked_ns > STEADY_NS)
 		policy.pause_ns = PAUSE_MIN_NS;
-	policy.looking = true;
+	policy.searching = true;
 	later(policy.pause_ns);
 }
 
@@ -89,7 +89,7 @@ static void stop(void)
 	if (policy.inotify >= 0)
 		close(policy.inotify);
 	policy.fd = policy.inotify = policy.watch = -1;
-	policy.looking = false;
+	policy.searching = false;
 }
 
 /** There is a link. */
@@ -180,7 +180,7 @@ static bool matters(const struct inotify_event *e)
 	       (e->mask & FOLDER_IS_GONE || (e->len && !strcmp(e->name, policy.awaited)));
 }
 
-static void hear_events(void)
+static void read_events(void)
 {
 	_Alignas(struct inotify_event) char buffer[4096];
 	bool news = false;
@@ -200,7 +200,7 @@ static void hear_events(void)
 			at += sizeof(*e) + e->len;
 		}
 	}
-	policy.deaf_until_ns = tri_now_ns() + DEAF_NS;
+	policy.muted_until_ns = tri_now_ns() + MUTED_NS;
 	if (!news)
 		return;
 	policy.pause_ns = PAUSE_MIN_NS;
@@ -229,7 +229,7 @@ static enum tri_policy_news welcomed(int marker, struct tri_welcome *w)
 	return TRI_POLICY_NOTHING;
 }
 
-static enum tri_policy_news hear_answer(int marker)
+static enum tri_policy_news receive_answer(int marker)
 {
 	struct tri_welcome w;
 	int err = tri_hello_receive(policy.fd, &w);
@@ -255,16 +255,16 @@ unsigned int tri_policy_poll(struct pollfd *p, uint64_t *until_ns)
 	unsigned int n = 0;
 	uint64_t due;
 
-	if (!policy.looking)
+	if (!policy.searching)
 		return 0;
 	due = policy.due_ns;
 	/* Events wait until it is known which folder they are about. */
 	if (policy.is_connecting)
 		p[n++] = (struct pollfd){ .fd = tri_async_connect_fd(), .events = POLLIN };
-	else if (policy.inotify >= 0 && tri_now_ns() >= policy.deaf_until_ns)
+	else if (policy.inotify >= 0 && tri_now_ns() >= policy.muted_until_ns)
 		p[n++] = (struct pollfd){ .fd = policy.inotify, .events = POLLIN };
-	else if (policy.inotify >= 0 && policy.deaf_until_ns < due)
-		due = policy.deaf_until_ns;
+	else if (policy.inotify >= 0 && policy.muted_until_ns < due)
+		due = policy.muted_until_ns;
 	if (policy.fd >= 0)
 		p[n++] = (struct pollfd){ .fd = policy.fd, .events = POLLIN };
 	if (!*until_ns || due < *until_ns)
@@ -278,17 +278,17 @@ enum tri_policy_news tri_policy_receive(int marker, const struct pollfd *p, unsi
 	enum tri_policy_news news = TRI_POLICY_NOTHING;
 	unsigned int i;
 
-	if (!policy.looking)
+	if (!policy.searching)
 		return news;
 	for (i = 0; i < n; i++) {
 		if (p[i].revents && policy.is_connecting)
 			connected();
 		else if (p[i].revents && p[i].fd == policy.inotify)
-			hear_events();
+			read_events();
 		else if (p[i].revents && p[i].fd == policy.fd)
-			news = hear_answer(marker);
+			news = receive_answer(marker);
 	}
-	if (policy.looking && tri_now_ns() >= policy.due_ns) {
+	if (policy.searching && tri_now_ns() >= policy.due_ns) {
 		if (policy.is_connecting)
 			abandon_connect();
 		else if (policy.fd < 0) {

@@ -257,7 +257,7 @@ static void found(struct place *p, const struct tri_suspect *s, const struct tri
 }
 
 /** A word is suspect: if it is watched, what it holds is looked at at once.  Whether it is. */
-bool tri_suspect_look(uintptr_t at)
+bool tri_suspect_read(uintptr_t at)
 {
 	bool watched = false;
 	size_t i;
@@ -265,7 +265,7 @@ bool tri_suspect_look(uintptr_t at)
 	for (i = 0; i < nwatches; i++) {
 		if (all->watch[i].at != at)
 			continue;
-		tri_watch_look(&all->watch[i]);
+		tri_watch_read(&all->watch[i]);
 		watched = true;
 	}
 	return watched;
@@ -279,7 +279,7 @@ static enum told attribute(struct place *p, const struct tri_suspect *s)
 	for (i = 0; i < nwatches; i++) {
 		struct tri_watch *w = &all->watch[i];
 
-		if (w->at != s->at || w->was != s->was || !w->looked_ns || !w->is_readable ||
+		if (w->at != s->at || w->was != s->was || !w->read_ns || !w->is_readable ||
 		    w->now == w->was)
 			continue;
 		if (tri_check_is_object(w->now) ? tri_watch_last(w, &all->hit) :
@@ -491,7 +491,7 @@ static void keep_watches(uintptr_t at[TRI_WATCHES], size_t n, uint64_t pass_ns)
 
 		for (k = 0; k < n && at[k] != w->at; k++)
 			;
-		if (k == n || w->only || w->looked_ns || w->was != tri_shadow_get(w->at)) {
+		if (k == n || w->only || w->read_ns || w->was != tri_shadow_get(w->at)) {
 			tri_watch_end(w);
 			continue;
 		}

@@ -60,7 +60,7 @@
 #define REGISTERS 4u			/* debug registers */
 #define ROUND_NS 1000000000ull		/* so long is waited for a thread to stop */
 #define AGAIN_NS 20000000ull		/* then it is sent the other signal, too */
-#define LOOK_NS 1000000ull		/* for what does not tell: a region that begins, a tracer
+#define POLL_NS 1000000ull		/* for what does not tell: a region that begins, a tracer
 					 * that ends */
 
 #define STOP_EVENT(status) ((unsigned int)(status) >> 16)
@@ -79,7 +79,7 @@ enum { UNUSED_TRACE, WATCHES, WATCHED_UNTIL_NOW };
 struct trace {
 	tri_au32 state;
 	tri_au32 number;		/* of its use */
-	tri_au64 looked_ns;
+	tri_au64 read_ns;
 	uintptr_t at;
 	pid_t only;			/* the thread that is watched; 0: all */
 	uint32_t escapes;		/* as of when it began */
@@ -206,7 +206,7 @@ BARE static void arm(struct traced *t)
 
 BARE static void record(struct trace *w, const struct tri_hit *hit)
 {
-	uint64_t looked_ns = tri_read(&w->looked_ns);
+	uint64_t read_ns = tri_read(&w->read_ns);
 	uint32_t i;
 
 	if (!w->n)
@@ -222,7 +222,7 @@ BARE static void record(struct trace *w, const struct tri_hit *hit)
 	if (i == w->n)
 		w->n++;
 	/* What it had stored before may be what is seen. */
-	else if (looked_ns && w->last[i].ip != hit->ip)
+	else if (read_ns && w->last[i].ip != hit->ip)
 		w->after_differs = true;
 	w->last[i] = *hit;
 }
@@ -476,7 +476,7 @@ static bool await_list(uint32_t asked, uint64_t until)
 			return fails("ptrace", ECHILD);
 		if (tri_now_ns() > until)
 			return fails("ptrace: the tracer does not answer", ETIMEDOUT);
-		tri_futex_wait(&all->progress, seen, (int64_t)LOOK_NS);
+		tri_futex_wait(&all->progress, seen, (int64_t)POLL_NS);
 	}
 	return true;
 }
@@ -520,7 +520,7 @@ static bool await_armed(uint32_t version, uint64_t until)
 			again = true;
 			tri_signal_send(t, true);
 		}
-		tri_futex_wait(&all->progress, seen, (int64_t)LOOK_NS);
+		tri_futex_wait(&all->progress, seen, (int64_t)POLL_NS);
 	}
 	return true;
 }
@@ -599,7 +599,7 @@ bool tri_tracer_begin(struct tri_watch *w, pid_t only)
 	all->trace[i].escapes = tri_read(&all->escapes);
 	all->trace[i].n = 0;
 	all->trace[i].full = all->trace[i].several = all->trace[i].after_differs = false;
-	tri_write(&all->trace[i].looked_ns, 0);
+	tri_write(&all->trace[i].read_ns, 0);
 	tri_write(&all->trace[i].number, tri_read(&all->trace[i].number) + 1);
 	tri_write_release(&all->trace[i].state, WATCHES);
 	return true;
@@ -621,12 +621,12 @@ bool tri_tracer_is_stale(void)
  * Look at the word, and do not watch it any more.  list_lock is taken.  False: not all who may have
  * stored to it are known.
  */
-bool tri_tracer_look(struct tri_watch *w)
+bool tri_tracer_read(struct tri_watch *w)
 {
 	struct trace *t = &all->trace[w->trace - 1];
 	bool fine;
 
-	tri_write(&t->looked_ns, tri_now_ns());
+	tri_write(&t->read_ns, tri_now_ns());
 	atomic_thread_fence(memory_order_seq_cst);
 	w->is_readable = tri_read_foreign(&w->now, w->at, sizeof(w->now));
 	tri_write(&t->state, WATCHED_UNTIL_NOW);

@@ -416,7 +416,7 @@ void tri_marking_leave(struct tri_marking *k, struct tri_here *h)
 }
 
 static inline __attribute__((always_inline))
-void tri_marking_look(struct tri_marking *k, struct tri_here *h, unsigned int index, uint64_t word)
+void tri_marking_examine(struct tri_marking *k, struct tri_here *h, unsigned int index, uint64_t word)
 {
 	uint64_t to = word - k->heap_va;
 
@@ -436,7 +436,7 @@ void tri_marking_object(struct tri_marking *k, struct tri_here *h, unsigned int 
 	unsigned int i;
 
 	for (i = 0; i < n; i++)
-		tri_marking_look(k, h, index, p[i]);
+		tri_marking_examine(k, h, index, p[i]);
 }
 
 /* The same for the words in @bits. */
@@ -445,7 +445,7 @@ void tri_marking_object_typed(struct tri_marking *k, struct tri_here *h, unsigne
 			      const volatile uint64_t *p, uint64_t bits)
 {
 	for (; bits; bits &= bits - 1)
-		tri_marking_look(k, h, index, p[__builtin_ctzll(bits)]);
+		tri_marking_examine(k, h, index, p[__builtin_ctzll(bits)]);
 }
 
 /* Which of @n words, from word @at of the page on, hold pointers.  An object ends in its page. */

@@ -33,7 +33,7 @@
 #include <sys/syscall.h>
 #include <sys/user.h>
 
-#include "lib/arena_look.h"
+#include "lib/arena_check.h"
 #include "lib/forest.h"
 
 #define ROUNDS 4		/* cycles at each instruction */

@@ -17,7 +17,7 @@
  */
 #include <pthread.h>
 
-#include "lib/arena_look.h"
+#include "lib/arena_check.h"
 #include "lib/forest.h"
 
 #define WORKERS 3

@@ -9,7 +9,7 @@
  */
 #include <tricolor.h>
 
-#include "lib/arena_look.h"
+#include "lib/arena_check.h"
 #include "lib/process.h"
 
 #define CLASS "/sys/class/tricolor"

@@ -21,7 +21,7 @@
 #include <dirent.h>
 #include <sys/mount.h>
 
-#include "lib/arena_look.h"
+#include "lib/arena_check.h"
 #include "lib/by_hand.h"
 #include "lib/groups.h"
 /* The protocol between two collectors, both ends of which are the daemon. */

@@ -22,7 +22,7 @@
 #include <sys/prctl.h>
 #include <sys/wait.h>
 
-#include "lib/arena_look.h"
+#include "lib/arena_check.h"
 #include "lib/process.h"
 #include "tricolor.h"
 

@@ -25,7 +25,7 @@
 #include <pthread.h>
 #include <setjmp.h>
 
-#include "lib/arena_look.h"
+#include "lib/arena_check.h"
 #include "lib/limited.h"
 
 #define LIMIT (64 * MIB)

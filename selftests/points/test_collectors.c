@@ -2,7 +2,7 @@
 /*
  * test_collectors.c - the collector beside a program that allocates, and its successor
  */
-#include "lib/arena_look.h"
+#include "lib/arena_check.h"
 #include "lib/stage.h"
 
 FIXTURE(stage) {

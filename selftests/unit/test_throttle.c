@@ -189,8 +189,8 @@ static void begin(int64_t bytes)
 		levels[0].files.fd[TRI_FD_LIMIT] = file(text);
 		levels[0].files.fd[TRI_FD_USE] = use_fd;
 		levels[0].files.fd[TRI_FD_STAT] = file("inactive_file 0\nactive_file 0\n");
-		levels[0].said = tri_heaps_say(levels[0].files.fd[TRI_FD_LIMIT]);
-		check(levels[0].said);
+		levels[0].announced = tri_heaps_announce(levels[0].files.fd[TRI_FD_LIMIT]);
+		check(levels[0].announced);
 	}
 	nlevels = 1;
 	use = bytes;
@@ -233,7 +233,7 @@ static int another(void)
 
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", levels[0].files.fd[TRI_FD_LIMIT]);
 	fd = open(path, O_RDONLY | O_CLOEXEC);
-	return fd >= 0 && tri_heaps_say(fd) ? fd : -1;
+	return fd >= 0 && tri_heaps_announce(fd) ? fd : -1;
 }
 
 static void touch(uint32_t page, uint32_t pages)

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * arena_look.h - a test's own look at the arena of its process, past the library
+ * arena_check.h - a test's own check of the arena of its process, past the library
  *
  * The mapping (of a memfd, or of /dev/tricolor) is found in /proc/self/maps, the layout computed
  * from the control page, as a collector does it.  arena_faults() counts what contradicts itself
  * while nobody uses the heap.
  */
-#ifndef TRICOLOR_SELFTESTS_ARENA_LOOK_H
-#define TRICOLOR_SELFTESTS_ARENA_LOOK_H
+#ifndef TRICOLOR_SELFTESTS_ARENA_CHECK_H
+#define TRICOLOR_SELFTESTS_ARENA_CHECK_H
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -32,7 +32,7 @@ struct arena_faults {
 /** All that is wrong; 0: nothing. */
 uint64_t arena_fault_sum(const struct arena_faults *f);
 
-/** Look.  Only while nobody uses the heap. */
+/** Check the arena, while nobody uses the heap. */
 struct arena_faults arena_faults(const struct tri_view *v);
 
 #endif

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* arena_look.c - see arena_look.h */
-#include "arena_look.h"
+/* arena_check.c - see arena_check.h */
+#include "arena_check.h"
 
 bool arena_find(struct tri_view *v)
 {
@@ -39,7 +39,7 @@ static bool arena_used(const struct tri_view *v, uint64_t page)
 	return tri_read(&v->used[page / 64]) >> (page & 63) & 1;
 }
 
-static void arena_look_at_pages(const struct tri_view *v, struct arena_faults *f)
+static void arena_check_pages(const struct tri_view *v, struct arena_faults *f)
 {
 	uint64_t page, top = tri_read(&v->ctl->top_pages), used = 0;
 
@@ -74,7 +74,7 @@ static void arena_look_at_pages(const struct tri_view *v, struct arena_faults *f
 	}
 }
 
-static void arena_look_at_hints(const struct tri_view *v, struct arena_faults *f)
+static void arena_check_hints(const struct tri_view *v, struct arena_faults *f)
 {
 	uint64_t chunk, chunks = v->heap_pages / TRI_CHUNK_PAGES;
 	uint64_t first = (uint32_t)tri_read(&v->ctl->search);
@@ -91,7 +91,7 @@ static void arena_look_at_hints(const struct tri_view *v, struct arena_faults *f
 	}
 }
 
-static void arena_look_at_buffers(const struct tri_view *v, struct arena_faults *f)
+static void arena_check_buffers(const struct tri_view *v, struct arena_faults *f)
 {
 	static uint8_t seen[TRI_BUFFERS];
 	uint32_t i, n = tri_read(&v->ctl->buffers_used), next, left, q;
@@ -116,8 +116,8 @@ struct arena_faults arena_faults(const struct tri_view *v)
 {
 	struct arena_faults f = { 0 };
 
-	arena_look_at_pages(v, &f);
-	arena_look_at_hints(v, &f);
-	arena_look_at_buffers(v, &f);
+	arena_check_pages(v, &f);
+	arena_check_hints(v, &f);
+	arena_check_buffers(v, &f);
 	return f;
 }
