@@ -169,7 +169,9 @@ static struct tricolor_arena *alloc_arena(const struct tricolor_create *args)
 	atomic_set(&arena->owners, 1);
 	init_waitqueue_head(&arena->wait);
 	mutex_init(&arena->dirty_lock);
-	tricolor_pacer_init(arena);
+	spin_lock_init(&arena->state_lock);
+	tricolor_publish_init(arena);
+	tricolor_tunables_init(arena);
 	return arena;
 }
 

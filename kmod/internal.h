@@ -18,7 +18,7 @@
  *	let_go_lock		(arena.c) who takes an arena out of sysfs
  *	arenas_lock		(arena.c) list of arenas, users
  *	the kernel's own: inode's i_mmap_rwsem, folio lock, i_pages
- *	tricolor_arena.pacer_lock	innermost; nothing is called under it
+ *	tricolor_arena.state_lock	innermost; nothing is called under it
  *	vm_ops_lock		(mmap.c) innermost, too
  *
  * mmap() and munmap() call us with the process's mmap_lock: only vm_ops_lock and the kernel's own
@@ -47,7 +47,7 @@ struct tricolor_arena {
 	/* Set before anyone else can see the arena, and not changed before its release. */
 	struct device dev;			/* sysfs; its reference count is this memory's */
 	struct file *shm;			/* counts references to the arena: see above */
-	struct tricolor_user **users;		/* user.c: to whom it is charged */
+	struct tricolor_user **users;		/* quota.c: to whom it is charged */
 	unsigned int nr_users;
 	struct pid *owner_pid;
 	u64 net_cookie;				/* of the owner's network namespace then */
@@ -70,10 +70,10 @@ struct tricolor_arena {
 	struct mutex dirty_lock;
 	bool dirty_tracked;			/* under dirty_lock; faults look without */
 
-	/* pacer.c: what the collector publishes, and what it is asked to do. */
-	spinlock_t pacer_lock;
-	struct tricolor_pacer pacer;
-	struct tricolor_tunables tunables;
+	/* Under state_lock. */
+	spinlock_t state_lock;
+	struct tricolor_pacer pacer;		/* publish.c */
+	struct tricolor_tunables tunables;	/* tunables.c */
 	u64 gc_percent_sequence, memory_limit_sequence;	/* tunables.sequence when last set */
 };
 
@@ -107,7 +107,7 @@ long tricolor_ioctl(struct file *file, unsigned int cmd, unsigned long arg);
 void tricolor_show_fdinfo(struct seq_file *m, struct file *file);
 u64 tricolor_feature_bits(void);
 
-/* collector.c */
+/* collector_fd.c */
 int tricolor_collector_open(struct tricolor_call *call, struct tricolor_arena *arena, s32 *fd);
 
 /* arena.c */
@@ -139,13 +139,13 @@ static inline bool tricolor_is_orphan(const struct tricolor_arena *arena)
 	return READ_ONCE(arena->orphan);
 }
 
-/* user.c: with arenas_lock held. */
+/* quota.c: with arenas_lock held. */
 extern unsigned long tricolor_max_arena_bytes, tricolor_max_user_bytes;
 extern unsigned int tricolor_max_user_arenas;
 int tricolor_user_charge(struct tricolor_arena *arena);
 void tricolor_user_uncharge(struct tricolor_arena *arena);
 
-/* pages.c */
+/* seek.c */
 loff_t tricolor_seek(struct tricolor_arena *arena, loff_t offset, int whence);
 
 /* mmap.c */
@@ -159,10 +159,13 @@ bool tricolor_dirty_possible(void);
 int tricolor_dirty(struct tricolor_arena *arena, struct tricolor_dirty *args);
 void tricolor_dirty_fault(struct tricolor_arena *arena, const struct vm_fault *vmf);
 
-/* pacer.c */
-void tricolor_pacer_init(struct tricolor_arena *arena);
+/* publish.c */
+void tricolor_publish_init(struct tricolor_arena *arena);
 int tricolor_publish(struct tricolor_arena *arena, const struct tricolor_pacer *args);
 void tricolor_pacer_read(struct tricolor_arena *arena, struct tricolor_pacer *pacer);
+
+/* tunables.c */
+void tricolor_tunables_init(struct tricolor_arena *arena);
 void tricolor_tunables_read(struct tricolor_arena *arena, struct tricolor_tunables *tunables,
 			    u64 since);
 int tricolor_tunables_set(struct tricolor_arena *arena, u32 set, s32 gc_percent, s64 limit_bytes);

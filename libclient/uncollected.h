@@ -13,7 +13,7 @@ void tri_uncollected_update(void) TRI_HIDDEN;
 bool tri_uncollected_is_full(uint64_t pages) TRI_HIDDEN;
 int tri_uncollected_why(void) TRI_HIDDEN;
 
-/* collector.c */
+/* progress.c */
 void tri_collector_state(char *text, size_t room) TRI_HIDDEN;
 /* Grows with everything that collectors are seen to do. */
 uint64_t tri_progress(void) TRI_HIDDEN;

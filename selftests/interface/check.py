@@ -6,7 +6,7 @@
 # Netlink: Documentation/netlink/tricolor.yaml against the kernel's schema for such files
 # (genetlink.yaml, the kernel's own, of Linux 7.3), and against the numbers in the header and the
 # tables in netlink.c. Sysfs: Documentation/ABI/testing/sysfs-class-tricolor against the attributes
-# in sysfs.c and the parameters in user.c.  In both directions: what is missing and what is too
+# in sysfs.c and the parameters in quota.c.  In both directions: what is missing and what is too
 # much.  That each check notices what it is for is tried with changed copies.
 
 import os
@@ -172,7 +172,7 @@ def drop(text, pattern, to=""):
 def main():
     tap = Tap()
     print("TAP version 13")
-    abi, sysfs, user = read(ABI), read("kmod/sysfs.c"), read("kmod/user.c")
+    abi, sysfs, user = read(ABI), read("kmod/sysfs.c"), read("kmod/quota.c")
     tap.point("sysfs: ABI file and code", check_abi(abi, sysfs, user))
     tap.noticed("an attribute that is not described",
                 check_abi(drop(abi, r"^What:\s+\S+/goal_bytes\n.*?(?=^What:)"), sysfs, user))

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * user.c - what each user has, and may have
+ * quota.c - what each user has, and may have
  *
  * A user's record exists while arenas are charged to the user.  An arena is charged to its maker,
  * and to the owner of each user namespace that the maker is in (as the kernel's own limits are): a

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * collector.c - a collector's descriptor
+ * collector_fd.c - a collector's descriptor
  *
  * It shows an arena's memory (mmap(), pread(), SEEK_DATA and SEEK_HOLE) without ever adding to it,
  * and takes the same calls as the owner's, and the pacer's.  It keeps the arena's number and state,

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-/* collector.c - what the collector is seen to do */
+/* progress.c - what the collector is seen to do */
 #include <stdio.h>
 #include <string.h>
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * pages.c - which pages of an arena have contents
+ * seek.c - which pages of an arena have contents
  *
  * The page cache tells: it has an entry for each page (or huge page) that is in memory, and one for
  * each that is swapped out.
