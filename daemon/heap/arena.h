@@ -11,7 +11,7 @@
 
 #include "core/heap/layout.h"
 #include "core/proto/client.h"
-#include "daemon/clients/ending.h"
+#include "daemon/clients/client_end.h"
 #include "limit.h"
 #include "linked.h"
 #include "mark.h"
@@ -64,7 +64,7 @@ struct arena_client {
 	char name[REGISTRY_NAME];	/* for the log */
 	bool is_peer_marker;	/* a private collector that takes us for its policy: elect.c */
 	struct claim *claim;		/* of HELLO, until it is the registry's */
-	struct ending_watch ending;	/* what ends it */
+	struct client_end_watch end_watch;	/* what ends it */
 	uint64_t hello_number;		/* of postmortem_hello() */
 	uint64_t charged_bytes;		/* what users.c counts for it; 0: it is not a client yet */
 	uint64_t attached_ns;		/* CLOCK_MONOTONIC */

@@ -19,7 +19,7 @@
 #include "core/heap/layout.h"
 #include "daemon/process/cpus.h"
 #include "daemon/process/log.h"
-#include "daemon/process/thread.h"
+#include "daemon/process/thread_start.h"
 
 #define READ_NS 1000000
 #define STACK_BYTES (256u << 10)

@@ -34,7 +34,7 @@
 #include "daemon/process/log.h"
 #include "daemon/clients/registry.h"
 #include "daemon/clients/watcher.h"
-#include "daemon/process/thread.h"
+#include "daemon/process/thread_start.h"
 #include "tick.h"
 
 #define STACK_BYTES (256u << 10)

@@ -24,10 +24,10 @@
 #include <unistd.h>
 
 #include "daemon/process/config.h"
-#include "control.h"
+#include "control_server.h"
 #include "core/proto/control.h"
 #include "daemon/process/log.h"
-#include "daemon/process/thread.h"
+#include "daemon/process/thread_start.h"
 #include "daemon/clients/users.h"
 #include "session.h"
 

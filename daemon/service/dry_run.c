@@ -11,7 +11,7 @@
 
 #include "core/heap/layout.h"
 #include "daemon/process/cpus.h"
-#include "policy.h"
+#include "link_server.h"
 #include "listen.h"
 #include "daemon/process/log.h"
 #include "postmortem.h"
@@ -81,11 +81,11 @@ int dry_run(const struct config *c)
 	printf("\nwould listen on %s, as user %u\n", c->socket, geteuid());
 	printf("would mark with up to %u threads; %u of %u CPUs are allowed\n", workers, cpus,
 	       cpus_online());
-	policy_find_program();
+	marker_program_find();
 	if (!c->marker_own)
 		printf("would mark all heaps itself\n");
-	else if (policy_program())
-		printf("would have clients start markers, and lend %s\n", policy_program());
+	else if (marker_program_path())
+		printf("would have clients start markers, and lend %s\n", marker_program_path());
 	else
 		printf("would have clients start markers; there is no tricolor-marker to lend\n");
 	print_files();

@@ -48,7 +48,7 @@
 #include "daemon/process/log.h"
 #include "core/system/point.h"
 #include "daemon/clients/registry.h"
-#include "daemon/process/thread.h"
+#include "daemon/process/thread_start.h"
 
 #define STACK_BYTES (64u << 10)
 #define BACKLOG 128

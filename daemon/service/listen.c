@@ -23,7 +23,7 @@
 #include "core/proto/control.h"
 #include "accept.h"
 #include "daemon/process/log.h"
-#include "daemon/process/thread.h"
+#include "daemon/process/thread_start.h"
 
 #define BACKLOG 128
 #define STACK_BYTES (64u << 10)

@@ -14,7 +14,7 @@
 #include "daemon/process/fault.h"
 #include "dry_run.h"
 #include "elect.h"
-#include "policy.h"
+#include "link_server.h"
 #include "listen.h"
 #include "daemon/process/log.h"
 #include "daemon/heap/workers.h"
@@ -85,7 +85,7 @@ int main(int argc, char **argv)
 	else
 		server_block_signals();
 	if (o.private_fd < 0)
-		policy_find_program();
+		marker_program_find();
 	workers_start((c.workers ? (unsigned int)c.workers : cpus_allowed()) - 1);
 	watch_start((uint64_t)c.total_limit_bytes);
 	return o.private_fd >= 0 ? run_private(&o) : server_run(&o, &c);

@@ -9,7 +9,7 @@
  *     may take a second at most, and a new client of the same user ends it, because that client's
  *     memory comes first.
  *  3. The caller lets go of the arena.
- *  4. Only then is the cause of the end waited for (ending.c), a second at most.  If it was a
+ *  4. Only then is the cause of the end waited for (client_end.c), a second at most.  If it was a
  *     signal, or something that this kernel does not tell, a file is written.
  *
  * A client that dies has one file.  The kernel kills a marker before its client, maybe several
@@ -181,9 +181,9 @@ static bool is_written(const struct postmortem *p)
 	return false;
 }
 
-static bool is_kill(const struct ending *e)
+static bool is_kill(const struct client_end *e)
 {
-	return e->how == ENDING_SIGNAL || e->how == ENDING_UNKNOWN;
+	return e->how == CLIENT_END_SIGNAL || e->how == CLIENT_END_UNKNOWN;
 }
 
 /*
@@ -191,14 +191,14 @@ static bool is_kill(const struct ending *e)
  * That is looked at under the lock: of two that wait for one client one may have seen the end when
  * the other's time is up, and relies on that to see it, too.
  */
-static bool is_the_one(struct postmortem *p, const struct ending_watch *w, struct ending *e)
+static bool is_the_one(struct postmortem *p, const struct client_end_watch *w, struct client_end *e)
 {
 	struct postmortem *other;
 	bool one;
 
 	pthread_mutex_lock(&lock);
 	remove_locked(p);
-	ending_read(w, e);
+	client_end_read(w, e);
 	one = is_kill(e) && !is_written(p);
 	for (other = begun; one && other; other = other->next)
 		if (is_same(&other->identity, &p->identity) && has_newer_figures(other, p))
@@ -391,7 +391,7 @@ static bool read_header(struct postmortem *p, int fd, struct tri_layout *l)
 
 /* In words of its own, which are those that people know it by. */
 static void name_client(struct identity *identity, const struct registry_arena *r,
-			const struct ending_watch *w)
+			const struct client_end_watch *w)
 {
 	struct stat st;
 
@@ -406,7 +406,7 @@ static void name_client(struct identity *identity, const struct registry_arena *
 	identity->host[sizeof(identity->host) - 1] = 0;
 }
 
-struct postmortem *postmortem_read(struct registry_arena *r, const struct ending_watch *w, int fd,
+struct postmortem *postmortem_read(struct registry_arena *r, const struct client_end_watch *w, int fd,
 				   uint64_t hello)
 {
 	uint64_t began = clock_ns();
@@ -500,16 +500,16 @@ static void add_number(struct text *t, const char *name, uint64_t n)
 		add(t, "  \"%s\": %" PRIu64 ",\n", name, n);
 }
 
-static void add_end(struct text *t, const struct ending *e)
+static void add_end(struct text *t, const struct client_end *e)
 {
 	char sentence[128];
 
-	add(t, "  \"ended\": { \"how\": \"%s\"", e->how == ENDING_SIGNAL ? "signal" : "not known");
-	if (e->how == ENDING_SIGNAL)
+	add(t, "  \"ended\": { \"how\": \"%s\"", e->how == CLIENT_END_SIGNAL ? "signal" : "not known");
+	if (e->how == CLIENT_END_SIGNAL)
 		add(t, ", \"signal\": %d, \"core\": %s", e->signal, e->core ? "true" : "false");
 	if (e->oom_known)
 		add(t, ", \"group_kills_for_memory\": %" PRIu64, e->oom_kills);
-	add(t, ", \"text\": \"%s\" },\n", ending_text(e, sentence));
+	add(t, ", \"text\": \"%s\" },\n", client_end_text(e, sentence));
 }
 
 static void add_figures(struct text *t, const struct control_arena *a)
@@ -573,7 +573,7 @@ static void add_classes(struct text *t, const struct postmortem *p)
 	add(t, "] },\n");
 }
 
-static void compose(struct text *t, const struct postmortem *p, const struct ending *e, time_t now)
+static void compose(struct text *t, const struct postmortem *p, const struct client_end *e, time_t now)
 {
 	bool whole = p->read_pages == p->top_pages;
 	char when[32];
@@ -716,7 +716,7 @@ static void host_part(const struct postmortem *p, char host[static 64])
 			host[i] = '_';
 }
 
-static void put(const struct postmortem *p, const struct ending *e)
+static void put(const struct postmortem *p, const struct client_end *e)
 {
 	struct text t = { .at = malloc(POSTMORTEM_BYTES), .room = POSTMORTEM_BYTES };
 	char why[160], host[64], name[144], stamp[32], end[128];
@@ -744,10 +744,10 @@ static void put(const struct postmortem *p, const struct ending *e)
 		err = write_file(folder, name, &t);
 	if (!err)
 		log_line("process %d (%.16s) %s; what its heap held is in %s/%s", p->identity.pid,
-			 p->figures.comm, ending_text(e, end), dir, name);
+			 p->figures.comm, client_end_text(e, end), dir, name);
 	else
 		log_error("process %d (%.16s) %s, and no post-mortem could be written: %s: %s",
-			  p->identity.pid, p->figures.comm, ending_text(e, end), dir,
+			  p->identity.pid, p->figures.comm, client_end_text(e, end), dir,
 			  folder < 0	? why :
 			  err == EMFILE ? "it has 256 of them; remove some" :
 					  strerror(err));
@@ -756,16 +756,16 @@ static void put(const struct postmortem *p, const struct ending *e)
 	free(t.at);
 }
 
-void postmortem_write(struct postmortem *p, const struct ending_watch *w)
+void postmortem_write(struct postmortem *p, const struct client_end_watch *w)
 {
-	struct ending e;
+	struct client_end e;
 
 	if (!p)
 		return;
-	ending_wait(w, clock_ns() + WAIT_NS, &e);
+	client_end_wait(w, clock_ns() + WAIT_NS, &e);
 	if (is_the_one(p, w, &e))
 		put(p, &e);
-	else if (e.how == ENDING_UNSEEN)
+	else if (e.how == CLIENT_END_UNSEEN)
 		log_line(
 			"process %d (%.16s) has gone, how can't be known here, and so there is no "
 			"post-mortem",

@@ -9,7 +9,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#include "daemon/clients/ending.h"
+#include "daemon/clients/client_end.h"
 #include "daemon/clients/registry.h"
 
 /* Most that a file has, and most files that we make in a folder. */
@@ -27,7 +27,7 @@ int postmortem_check(const char *dir, char why[static 160]);
  * arena @fd says of itself, if that is wanted.  NULL: it is not, or the client has said that it
  * exits.  @fd is not used after that. Takes a second at most.
  */
-struct postmortem *postmortem_read(struct registry_arena *r, const struct ending_watch *w, int fd,
+struct postmortem *postmortem_read(struct registry_arena *r, const struct client_end_watch *w, int fd,
 				   uint64_t hello);
 
 /**
@@ -35,7 +35,7 @@ struct postmortem *postmortem_read(struct registry_arena *r, const struct ending
  * connection of its knows more or has it written.  Waits a second at most for what is known of its
  * end.  Frees @p, which may be NULL.
  */
-void postmortem_write(struct postmortem *p, const struct ending_watch *w);
+void postmortem_write(struct postmortem *p, const struct client_end_watch *w);
 
 /** We end, and let go of clients that live. */
 void postmortem_no_more(void);

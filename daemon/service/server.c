@@ -35,7 +35,7 @@
 #include "listen.h"
 #include "notify.h"
 #include "postmortem.h"
-#include "daemon/limits/pressure.h"
+#include "daemon/limits/service_pressure.h"
 #include "daemon/clients/registry.h"
 #include "daemon/limits/watch.h"
 
@@ -159,7 +159,7 @@ static const char *serve(const struct options *o, struct config *c, struct pollf
 	uint64_t n;
 
 	for (;;) {
-		if (poll(p, POLLS, pressure_timeout()) < 0) {
+		if (poll(p, POLLS, service_pressure_timeout()) < 0) {
 			if (errno == EINTR)
 				continue;
 			/*
@@ -186,7 +186,7 @@ static const char *serve(const struct options *o, struct config *c, struct pollf
 			    errno != ENOTSOCK && errno != EPIPE)
 				log_debug("descriptor %d: %s", o->until_fd, strerror(errno));
 		}
-		if (pressure_rang(&p[POLL_PRESSURE])) {
+		if (service_pressure_signalled(&p[POLL_PRESSURE])) {
 			log_debug("memory is short, says the service manager");
 			order_all(ORDER_URGENT);
 			malloc_trim(0);
@@ -218,7 +218,7 @@ int server_run(const struct options *o, struct config *c)
 	keep_reserve();
 	p[POLL_SIGNALS].fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 	p[POLL_UNTIL].fd = o->until_fd;
-	pressure_open(&p[POLL_PRESSURE]);
+	service_pressure_open(&p[POLL_PRESSURE]);
 	if (c->on_kill[0] && postmortem_check(c->on_kill, why))
 		log_error("on-kill = %s: %s; until then no post-mortem is written", c->on_kill,
 			  why);

@@ -44,8 +44,8 @@
 #include "daemon/heap/sweep.h"
 #include "daemon/heap/trace.h"
 #include "daemon/process/config.h"
-#include "former.h"
-#include "policy.h"
+#include "ended_clients.h"
+#include "link_server.h"
 #include "postmortem.h"
 #include "tricolor.h"
 
@@ -109,7 +109,7 @@ static void report_unseen_limit(struct arena *a)
 	if (!c || !c->why[0] || config_total_limit_bytes() > 0 ||
 	    tri_read(&a->view.ctl->memory_limit_bytes) != TRI_LIMIT_AUTO ||
 	    ((tri_cgroup_find("", a->client.pid, "memory", &cg) || cg.none) &&
-	     peer_lives(a->client.ending.pidfd)))
+	     peer_lives(a->client.end_watch.pidfd)))
 		return;
 	trace_line(
 		a,
@@ -157,10 +157,10 @@ static bool attach(struct arena *a)
 			cred.uid);
 	a->client.uid = cred.uid;
 	a->client.hello_number = postmortem_hello(cred.uid);
-	ending_watch(&a->client.ending, a->client.sock, a->client.pid, a->client.claim);
+	client_end_watch(&a->client.end_watch, a->client.sock, a->client.pid, a->client.claim);
 	a->client.charged_bytes = policy ? 1 : layout.file_bytes;
 	if (policy) {
-		policy_serve(a, cred.gid, ((uint64_t)layout.heap_pages) << TRI_PAGE_SHIFT);
+		link_serve(a, cred.gid, ((uint64_t)layout.heap_pages) << TRI_PAGE_SHIFT);
 		return false;
 	}
 	if (pread(a->fd, &debug, sizeof(debug), offsetof(struct tri_ctl, debug)) == sizeof(debug)) {
@@ -186,7 +186,7 @@ static bool attach(struct arena *a)
 	/* How much of it lives nobody knows after a predecessor's death: at most what is in use. */
 	a->live.bytes = arena_used_bytes(a);
 	a->live.at_bytes = tri_read(&a->view.ctl->allocated_bytes);
-	a->registry = registry_enter(cred.pid, a->client.ending.pidfd, cred.uid, cred.gid,
+	a->registry = registry_enter(cred.pid, a->client.end_watch.pidfd, cred.uid, cred.gid,
 				     a->view.heap_pages << TRI_PAGE_SHIFT, a->client.claim);
 	a->client.claim = NULL;
 	if (!a->registry)
@@ -273,7 +273,7 @@ static void serve_at(int sock, bool is_peer_marker)
 	}
 	a->client.sock = sock;
 	a->client.is_peer_marker = is_peer_marker;
-	a->fd = a->holes_fd = a->client.ending.pidfd = a->client.ending.events_fd = -1;
+	a->fd = a->holes_fd = a->client.end_watch.pidfd = a->client.end_watch.events_fd = -1;
 	linked_init(&a->linked);
 	a->phase = PHASES;
 	tri_short_slice();
@@ -284,11 +284,11 @@ static void serve_at(int sock, bool is_peer_marker)
 	 * is seen here.
 	 */
 	if (a->registry && !a->stop && !a->client.is_peer_marker)
-		postmortem = postmortem_read(a->registry, &a->client.ending, a->fd,
+		postmortem = postmortem_read(a->registry, &a->client.end_watch, a->fd,
 					     a->client.hello_number);
 	linked_exit(a);
 	if (a->registry) {
-		former_add(a->registry, &a->client.ending);
+		ended_clients_add(a->registry, &a->client.end_watch);
 		registry_leave(a->registry);
 	}
 	claim_free(a->client.claim);
@@ -296,8 +296,8 @@ static void serve_at(int sock, bool is_peer_marker)
 	close(sock);
 	if (a->client.charged_bytes)
 		users_client_leave(a->client.uid, a->client.charged_bytes);
-	postmortem_write(postmortem, &a->client.ending);
-	ending_forget(&a->client.ending);
+	postmortem_write(postmortem, &a->client.end_watch);
+	client_end_forget(&a->client.end_watch);
 	free(a);
 }
 

@@ -8,7 +8,7 @@
  * meanwhile, and must go on being collected and lose nothing, without a reconnect.
  *
  * When all are gone, the collector has what it had before: threads, descriptors, mappings and
- * memory.  Of the last few that left it keeps two descriptors each (former.h).
+ * memory.  Of the last few that left it keeps two descriptors each (ended_clients.h).
  */
 #include <pthread.h>
 

@@ -319,7 +319,7 @@ static bool test_descriptors(void)
 {
 	/*
 	 * Those of before have to be let go of; none is left when it has but its own few, and two
-	 * for each of the clients that left last (daemon/service/former.c).
+	 * for each of the clients that left last (daemon/service/ended_clients.c).
 	 */
 	bool ok = WAIT_FOR(proc_entries(daemon_pid, "fd") <= 13 + 2 * 16, 10000000, PATIENCE_NS);
 	rlim_t most = (rlim_t)proc_entries(daemon_pid, "fd") + 8;

@@ -315,7 +315,7 @@ static void test_kills(void)
 	}
 	ksft_test_result(
 		ok, "policies that are killed in the midst of cycles: the same marker goes on\n");
-	/* It keeps two descriptors of each of the last that have left (former.c). */
+	/* It keeps two descriptors of each of the last that have left (ended_clients.c). */
 	fds = proc_entries(policy, "fd") + 2 * CONTROL_ENDED_MAX;
 	threads = proc_entries(policy, "task");
 	for (i = 0; i < CONTROL_ENDED_MAX + KILLS && ok; i++)

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * ending.c - what ended a client, as far as that can be known
+ * client_end.c - what ended a client, as far as that can be known
  *
  * An end of file says only that the client's connection is gone.  The facts come from, in this
  * order:
@@ -16,7 +16,7 @@
  *
  * What none of them tells is called not known.
  */
-#include "ending.h"
+#include "client_end.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -50,7 +50,7 @@ struct exit_info {
 _Static_assert(sizeof(struct exit_info) == 64, "pidfd_info");
 
 /* Number of kills of the group; false: it can't be read. */
-static bool oom_kills(const struct ending_watch *w, uint64_t *n)
+static bool oom_kills(const struct client_end_watch *w, uint64_t *n)
 {
 	char text[512];
 	ssize_t got = w->events_fd < 0 ? -1 : pread(w->events_fd, text, sizeof(text) - 1, 0);
@@ -78,9 +78,9 @@ static int find_events(pid_t pid, int pidfd, const struct claim *claim)
 	return fd;
 }
 
-void ending_watch(struct ending_watch *w, int sock, pid_t pid, const struct claim *claim)
+void client_end_watch(struct client_end_watch *w, int sock, pid_t pid, const struct claim *claim)
 {
-	*w = (struct ending_watch){ .pid = pid, .pidfd = peer_open(sock, pid) };
+	*w = (struct client_end_watch){ .pid = pid, .pidfd = peer_open(sock, pid) };
 	w->events_fd = find_events(pid, w->pidfd, claim);
 	if (!oom_kills(w, &w->oom_kills) && w->events_fd >= 0) {
 		close(w->events_fd);
@@ -88,7 +88,7 @@ void ending_watch(struct ending_watch *w, int sock, pid_t pid, const struct clai
 	}
 }
 
-void ending_forget(struct ending_watch *w)
+void client_end_forget(struct client_end_watch *w)
 {
 	if (w->pidfd >= 0)
 		close(w->pidfd);
@@ -107,14 +107,14 @@ static short events(int pidfd, const struct timespec *timeout)
 
 static const struct timespec at_once;
 
-static void take_status(struct ending *e, int status)
+static void take_status(struct client_end *e, int status)
 {
 	if (WIFSIGNALED(status)) {
-		e->how = ENDING_SIGNAL;
+		e->how = CLIENT_END_SIGNAL;
 		e->signal = WTERMSIG(status);
 		e->core = WCOREDUMP(status);
 	} else {
-		e->how = ENDING_EXIT;
+		e->how = CLIENT_END_EXIT;
 		e->status = WEXITSTATUS(status);
 	}
 }
@@ -150,7 +150,7 @@ static bool is_ours(pid_t pid)
 }
 
 /* The last number of /proc/PID/stat of one that nobody has waited for. */
-static bool read_zombie(const struct ending_watch *w, int *status)
+static bool read_zombie(const struct client_end_watch *w, int *status)
 {
 	char text[1024], *at;
 	bool ours;
@@ -167,17 +167,17 @@ static bool read_zombie(const struct ending_watch *w, int *status)
 	return *status || ours;
 }
 
-static void read_how(const struct ending_watch *w, struct ending *e)
+static void read_how(const struct client_end_watch *w, struct client_end *e)
 {
 	struct exit_info info = { .mask = INFO_EXIT };
 	int status;
 	short ev;
 
-	e->how = ENDING_UNSEEN;
+	e->how = CLIENT_END_UNSEEN;
 	if (w->pidfd < 0)
 		return;
 	ev = events(w->pidfd, &at_once);
-	e->how = ev ? ENDING_UNKNOWN : ENDING_ALIVE;
+	e->how = ev ? CLIENT_END_UNKNOWN : CLIENT_END_ALIVE;
 	if (!ev)
 		return;
 	if (!ioctl(w->pidfd, GET_INFO, &info) && info.mask & INFO_EXIT)
@@ -186,7 +186,7 @@ static void read_how(const struct ending_watch *w, struct ending *e)
 		take_status(e, status);
 }
 
-void ending_read(const struct ending_watch *w, struct ending *e)
+void client_end_read(const struct client_end_watch *w, struct client_end *e)
 {
 	uint64_t kills;
 
@@ -194,7 +194,7 @@ void ending_read(const struct ending_watch *w, struct ending *e)
 	 * A zombie tells how it ended, and so does one that was waited for; but not in the moment
 	 * between.
 	 */
-	if (e->how == ENDING_EXIT || e->how == ENDING_SIGNAL)
+	if (e->how == CLIENT_END_EXIT || e->how == CLIENT_END_SIGNAL)
 		return;
 	read_how(w, e);
 	/* After that: the kernel counts a kill before it kills. */
@@ -203,9 +203,9 @@ void ending_read(const struct ending_watch *w, struct ending *e)
 		e->oom_kills = kills > w->oom_kills ? kills - w->oom_kills : 0;
 }
 
-void ending_wait(const struct ending_watch *w, uint64_t until_ns, struct ending *e)
+void client_end_wait(const struct client_end_watch *w, uint64_t until_ns, struct client_end *e)
 {
-	*e = ENDING_NOTHING;
+	*e = CLIENT_END_NOTHING;
 	for (;;) {
 		struct pollfd p = { .fd = w->pidfd, .events = POLLIN };
 		uint64_t now = clock_ns(), left = until_ns > now ? until_ns - now : 0;
@@ -213,11 +213,11 @@ void ending_wait(const struct ending_watch *w, uint64_t until_ns, struct ending 
 		/* Asked first: who has been waited for between two looks is looked at once more. */
 		bool over = w->pidfd >= 0 && events(w->pidfd, &at_once) & POLLHUP;
 
-		ending_read(w, e);
-		if ((e->how != ENDING_ALIVE && e->how != ENDING_UNKNOWN) || !left)
+		client_end_read(w, e);
+		if ((e->how != CLIENT_END_ALIVE && e->how != CLIENT_END_UNKNOWN) || !left)
 			return;
 		/* Dead: what is left to wait for is that its parent hears of it. */
-		if (e->how == ENDING_UNKNOWN) {
+		if (e->how == CLIENT_END_UNKNOWN) {
 			if (over)
 				return;
 			p.events = 0;
@@ -227,26 +227,26 @@ void ending_wait(const struct ending_watch *w, uint64_t until_ns, struct ending 
 	}
 }
 
-const char *ending_text(const struct ending *e, char text[static 128])
+const char *client_end_text(const struct client_end *e, char text[static 128])
 {
 	const char *name = e->signal ? sigabbrev_np(e->signal) : NULL;
 
 	switch (e->how) {
-	case ENDING_ALIVE:
+	case CLIENT_END_ALIVE:
 		return "has closed its connection";
-	case ENDING_EXIT:
+	case CLIENT_END_EXIT:
 		snprintf(text, 128, "ended with status %d", e->status);
 		return text;
-	case ENDING_SIGNAL:
+	case CLIENT_END_SIGNAL:
 		snprintf(text, 128, "was killed by signal %d%s%s%s%s", e->signal,
 			 name ? " (SIG" : "", name ? name : "", name ? ")" : "",
 			 e->signal == SIGKILL && e->oom_kills ? ", by the kernel for memory" : "");
 		return text;
-	case ENDING_UNKNOWN:
+	case CLIENT_END_UNKNOWN:
 		return e->oom_kills ?
 			       "has ended, as the kernel killed processes of its group for memory" :
 			       "has ended, by a signal or by _exit(): this kernel does not tell";
-	case ENDING_UNSEEN:
+	case CLIENT_END_UNSEEN:
 		break;
 	}
 	return "has closed its connection; whether it has ended can't be seen from here";

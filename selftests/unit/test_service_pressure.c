@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* test_pressure.c - base64, in which a service manager says what is to be written */
+/* test_service_pressure.c - base64, in which a service manager says what is to be written */
 #include <string.h>
 
 #include "kselftest.h"
-#include "daemon/limits/pressure.h"
+#include "daemon/limits/service_pressure.h"
 
 static const struct {
 	const char *text, *data;
@@ -39,7 +39,7 @@ int main(void)
 	ksft_set_plan((unsigned int)n);
 	for (i = 0; i < n; i++) {
 		memset(data, 0xa5, sizeof(data));
-		got = pressure_decode(cases[i].text, data, 32);
+		got = service_pressure_decode(cases[i].text, data, 32);
 		ksft_test_result(got == cases[i].n &&
 					 (got <= 0 || !memcmp(data, cases[i].data, (size_t)got)) &&
 					 data[got > 0 ? got : 32] == 0xa5,

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * policy.c - the policy's end of a link: see daemon/clients/link.h
+ * link_server.c - the policy's end of a link: see daemon/clients/link.h
  *
  *  1. HELLO has brought the heap's file.  It is checked, and its counters are read, by pread();
  *     nothing of it is mapped.
@@ -13,7 +13,7 @@
  *     that marks it attaches anew.  If the end of file comes before ATTACH, and post-mortems are
  *     wanted, the heap is in the registry for as long as one is read.
  */
-#include "policy.h"
+#include "link_server.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -67,7 +67,7 @@ static bool open_program(const char *path)
 	return true;
 }
 
-void policy_find_program(void)
+void marker_program_find(void)
 {
 	char path[sizeof(program_path)];
 	ssize_t n = readlink("/proc/self/exe", path, sizeof(path) - 64);
@@ -88,7 +88,7 @@ void policy_find_program(void)
 			MARKER_PATH, strerror(errno));
 }
 
-const char *policy_program(void)
+const char *marker_program_path(void)
 {
 	return program_fd < 0 ? NULL : program_path;
 }
@@ -232,10 +232,10 @@ static void serve(struct session *s)
  */
 static int client_pidfd(const struct arena *a)
 {
-	return a->client.is_peer_marker ? -1 : a->client.ending.pidfd;
+	return a->client.is_peer_marker ? -1 : a->client.end_watch.pidfd;
 }
 
-void policy_serve(struct arena *a, uint32_t gid, uint64_t heap_bytes)
+void link_serve(struct arena *a, uint32_t gid, uint64_t heap_bytes)
 {
 	struct session s = { .a = a };
 	struct link_board b;

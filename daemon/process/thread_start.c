@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* thread.c - see thread.h */
-#include "thread.h"
+/* thread_start.c - see thread_start.h */
+#include "thread_start.h"
 
 #include <pthread.h>
 

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * former.c - the clients that a shared collector had lately
+ * ended_clients.c - the clients that a shared collector had lately
  *
  * A parent that waits for a program, as `tricolor run` does, learns that it was killed and wants to
  * know what its heap had. By then the heap is gone.  So the last figures of the last few clients
  * are kept, with a pidfd each.  What ended a client may be known only when its parent has waited
  * for it, which may be long after its connection has ended.
  */
-#include "former.h"
+#include "ended_clients.h"
 
 #include <fcntl.h>
 #include <pthread.h>
@@ -17,14 +17,14 @@
 #include "daemon/process/config.h"
 #include "describe.h"
 
-struct former {
+struct ended_client {
 	struct control_arena arena;
-	struct ending_watch watch;	/* its own descriptors */
-	struct ending end;		/* what was seen of it so far */
+	struct client_end_watch watch;	/* its own descriptors */
+	struct client_end end;		/* what was seen of it so far */
 };
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static struct former ring[CONTROL_ENDED_MAX];
+static struct ended_client ring[CONTROL_ENDED_MAX];
 static size_t added;			/* so far */
 
 static int again(int fd)
@@ -32,10 +32,10 @@ static int again(int fd)
 	return fd < 0 ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, 3);
 }
 
-void former_add(struct registry_arena *r, const struct ending_watch *w)
+void ended_clients_add(struct registry_arena *r, const struct client_end_watch *w)
 {
-	struct former d = { .watch = *w, .end = ENDING_NOTHING };
-	struct former *slot;
+	struct ended_client d = { .watch = *w, .end = CLIENT_END_NOTHING };
+	struct ended_client *slot;
 
 	/*
 	 * A private collector ends with its client, so nobody could ask it.  And an entry without
@@ -49,38 +49,38 @@ void former_add(struct registry_arena *r, const struct ending_watch *w)
 	pthread_mutex_lock(&lock);
 	slot = &ring[added % CONTROL_ENDED_MAX];
 	if (added >= CONTROL_ENDED_MAX)
-		ending_forget(&slot->watch);
+		client_end_forget(&slot->watch);
 	*slot = d;
 	added++;
 	pthread_mutex_unlock(&lock);
 }
 
-static uint32_t ended_how(enum ending_how how)
+static uint32_t ended_how(enum client_end_how how)
 {
 	switch (how) {
-	case ENDING_ALIVE:
+	case CLIENT_END_ALIVE:
 		return CONTROL_END_ALIVE;
-	case ENDING_EXIT:
+	case CLIENT_END_EXIT:
 		return CONTROL_END_EXIT;
-	case ENDING_SIGNAL:
+	case CLIENT_END_SIGNAL:
 		return CONTROL_END_SIGNAL;
-	case ENDING_UNKNOWN:
+	case CLIENT_END_UNKNOWN:
 		return CONTROL_END_UNKNOWN;
-	case ENDING_UNSEEN:
+	case CLIENT_END_UNSEEN:
 		break;
 	}
 	return CONTROL_END_UNSEEN;
 }
 
-size_t former_all(struct control_arena list[static CONTROL_ENDED_MAX])
+size_t ended_clients_all(struct control_arena list[static CONTROL_ENDED_MAX])
 {
 	size_t n = 0, i;
 
 	pthread_mutex_lock(&lock);
 	for (i = added; i && n < CONTROL_ENDED_MAX; i--, n++) {
-		struct former *d = &ring[(i - 1) % CONTROL_ENDED_MAX];
+		struct ended_client *d = &ring[(i - 1) % CONTROL_ENDED_MAX];
 
-		ending_read(&d->watch, &d->end);
+		client_end_read(&d->watch, &d->end);
 		list[n] = d->arena;
 		list[n].ended_how = ended_how(d->end.how);
 		list[n].ended_signal = (uint32_t)d->end.signal;

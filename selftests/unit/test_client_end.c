@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * test_ending.c - what ended a process, also in the moments at which the kernel does not tell
+ * test_client_end.c - what ended a process, also in the moments at which the kernel does not tell
  *
  *	zombie		nobody has waited for it: its status tells
  *	between		it is being waited for: nothing tells, and what was known stays known
@@ -12,7 +12,7 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
-#include "daemon/clients/ending.h"
+#include "daemon/clients/client_end.h"
 #include "lib/process.h"
 
 /* A child that has ended as @how says, and that nobody has waited for. */
@@ -31,9 +31,9 @@ static pid_t dead(char how)
 	return pid;
 }
 
-static struct ending_watch watch(pid_t pid)
+static struct client_end_watch watch(pid_t pid)
 {
-	return (struct ending_watch){ .pid = pid,
+	return (struct client_end_watch){ .pid = pid,
 				      .pidfd = (int)syscall(SYS_pidfd_open, pid, 0),
 				      .events_fd = -1 };
 }
@@ -44,37 +44,37 @@ static struct ending_watch watch(pid_t pid)
  */
 static void test_between(void)
 {
-	struct ending_watch w = watch(dead('k')), blind = w;
-	struct ending e = ENDING_NOTHING, fresh = ENDING_NOTHING;
+	struct client_end_watch w = watch(dead('k')), blind = w;
+	struct client_end e = CLIENT_END_NOTHING, fresh = CLIENT_END_NOTHING;
 
 	blind.pid = 0;
-	ending_read(&blind, &fresh);
-	ksft_test_result(fresh.how == ENDING_UNKNOWN, "between: nothing tells\n");
-	ending_read(&w, &e);
-	ksft_test_result(e.how == ENDING_SIGNAL && e.signal == SIGKILL && !e.core,
+	client_end_read(&blind, &fresh);
+	ksft_test_result(fresh.how == CLIENT_END_UNKNOWN, "between: nothing tells\n");
+	client_end_read(&w, &e);
+	ksft_test_result(e.how == CLIENT_END_SIGNAL && e.signal == SIGKILL && !e.core,
 			 "zombie: killed by SIGKILL\n");
-	ending_read(&blind, &e);
-	ksft_test_result(e.how == ENDING_SIGNAL && e.signal == SIGKILL,
+	client_end_read(&blind, &e);
+	ksft_test_result(e.how == CLIENT_END_SIGNAL && e.signal == SIGKILL,
 			 "between: what was known stays known\n");
 	wait_status(w.pid);
-	ending_read(&w, &fresh);
+	client_end_read(&w, &fresh);
 	ksft_test_result(kernel_tells_ends() ?
-				 fresh.how == ENDING_SIGNAL && fresh.signal == SIGKILL :
-				 fresh.how == ENDING_UNKNOWN,
+				 fresh.how == CLIENT_END_SIGNAL && fresh.signal == SIGKILL :
+				 fresh.how == CLIENT_END_UNKNOWN,
 			 "waited for: %s\n",
 			 kernel_tells_ends() ? "killed by SIGKILL" : "not known");
-	ending_forget(&w);
+	client_end_forget(&w);
 }
 
 static void test_exit(void)
 {
-	struct ending_watch w = watch(dead('e'));
-	struct ending e;
+	struct client_end_watch w = watch(dead('e'));
+	struct client_end e;
 
-	ending_wait(&w, 0, &e);
-	ksft_test_result(e.how == ENDING_EXIT && e.status == 7, "zombie: ended with status 7\n");
+	client_end_wait(&w, 0, &e);
+	ksft_test_result(e.how == CLIENT_END_EXIT && e.status == 7, "zombie: ended with status 7\n");
 	wait_status(w.pid);
-	ending_forget(&w);
+	client_end_forget(&w);
 }
 
 /* A file in the place of the group's. */
@@ -89,22 +89,22 @@ static void set_kills(int fd, unsigned int n)
 
 static void test_kills(void)
 {
-	struct ending_watch w = watch(dead('k'));
-	struct ending e = ENDING_NOTHING;
+	struct client_end_watch w = watch(dead('k'));
+	struct client_end e = CLIENT_END_NOTHING;
 	char text[128];
 
 	w.events_fd = memfd_create("events", MFD_CLOEXEC);
 	w.oom_kills = 3;
 	set_kills(w.events_fd, 5);
-	ending_read(&w, &e);
+	client_end_read(&w, &e);
 	ksft_test_result(e.oom_known && e.oom_kills == 2 &&
-				 strstr(ending_text(&e, text), "by the kernel for memory"),
+				 strstr(client_end_text(&e, text), "by the kernel for memory"),
 			 "kills: those since it came\n");
 	set_kills(w.events_fd, 6);
-	ending_read(&w, &e);
+	client_end_read(&w, &e);
 	ksft_test_result(e.oom_kills == 2, "kills: none of those after it\n");
 	wait_status(w.pid);
-	ending_forget(&w);
+	client_end_forget(&w);
 }
 
 int main(void)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* thread.h - threads that nobody waits for */
-#ifndef TRICOLOR_THREAD_H
-#define TRICOLOR_THREAD_H
+/* thread_start.h - threads that nobody waits for */
+#ifndef TRICOLOR_THREAD_START_H
+#define TRICOLOR_THREAD_START_H
 
 #include <stddef.h>
 

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * control.c - answering tricolor(1): see core/proto/control.h
+ * control_server.c - answering tricolor(1): see core/proto/control.h
  *
  *  1. The kernel says who the peer is (SO_PEERCRED).  What the peer sends says only what it wants.
  *  2. It is answered in a thread of its own, with lower priority than those that collect.  All that
  *     this thread shares with an arena's thread is the registry, where nobody waits for it.
  *  3. Figures are copied first and sent then, without a reference to any arena.
  */
-#include "control.h"
+#include "control_server.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -26,7 +26,7 @@
 #include "core/proto/control.h"
 #include "core/proto/version.h"
 #include "daemon/heap/linked.h"
-#include "former.h"
+#include "ended_clients.h"
 #include "describe.h"
 #include "daemon/process/log.h"
 #include "daemon/clients/registry.h"
@@ -280,7 +280,7 @@ static bool ended(const struct peer *p, const struct control_request *q)
 	size_t n, i, kept = 0;
 
 	wait_for_leavers(p, q->pid);
-	n = former_all(all);
+	n = ended_clients_all(all);
 	for (i = 0; i < n; i++)
 		if (may_see(p, all[i].uid) && (!q->pid || all[i].pid == q->pid))
 			all[kept++] = all[i];

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * pressure.c - what the service manager tells of memory pressure
+ * service_pressure.c - what the service manager tells of memory pressure
  *
  * systemd's protocol, which needs no library (https://systemd.io/PRESSURE):
  *
@@ -18,7 +18,7 @@
  * After a signal the file is not polled for as long as the kernel's shortest window.  All signals
  * that come meanwhile count as one, so a flood of them costs a few readings a second.
  */
-#include "pressure.h"
+#include "service_pressure.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -51,7 +51,7 @@ static int digit(char c)
 	return at ? (int)(at - digits) : -1;
 }
 
-int pressure_decode(const char *text, void *data, size_t room)
+int service_pressure_decode(const char *text, void *data, size_t room)
 {
 	size_t len = strlen(text), padding = 0, n = 0, i;
 	unsigned char *to = data;
@@ -135,7 +135,7 @@ static bool write_first(void)
 {
 	const char *text = getenv("MEMORY_PRESSURE_WRITE");
 	char data[WRITE_BYTES];
-	int n = text ? pressure_decode(text, data, sizeof(data)) : 0;
+	int n = text ? service_pressure_decode(text, data, sizeof(data)) : 0;
 	ssize_t done;
 
 	if (n < 0) {
@@ -148,7 +148,7 @@ static bool write_first(void)
 	return done == n;
 }
 
-void pressure_open(struct pollfd *p)
+void service_pressure_open(struct pollfd *p)
 {
 	const char *path = getenv("MEMORY_PRESSURE_WATCH");
 
@@ -190,7 +190,7 @@ static bool discard(void)
 	return n > 0 || (n < 0 && (errno == EAGAIN || errno == EINTR));
 }
 
-bool pressure_rang(struct pollfd *p)
+bool service_pressure_signalled(struct pollfd *p)
 {
 	uint64_t now = clock_ns();
 	bool rang = p->fd >= 0 && p->revents & events, over;
@@ -220,7 +220,7 @@ bool pressure_rang(struct pollfd *p)
 	return rang;
 }
 
-int pressure_timeout(void)
+int service_pressure_timeout(void)
 {
 	uint64_t now = clock_ns();
 

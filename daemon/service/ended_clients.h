@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * ended_clients.h - the clients that a shared collector had lately: see ended_clients.c
+ */
+#ifndef TRICOLOR_ENDED_CLIENTS_H
+#define TRICOLOR_ENDED_CLIENTS_H
+
+#include <stddef.h>
+
+#include "core/proto/control.h"
+#include "daemon/clients/client_end.h"
+#include "daemon/clients/registry.h"
+
+/** @r is about to leave the registry. */
+void ended_clients_add(struct registry_arena *r, const struct client_end_watch *w);
+
+/**
+ * Those that are remembered, newest first, with what is known of their ends by now.  Returns how
+ * many.
+ */
+size_t ended_clients_all(struct control_arena list[static CONTROL_ENDED_MAX]);
+
+#endif
