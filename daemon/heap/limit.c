@@ -243,7 +243,7 @@ static bool overfull(const struct arena *a)
 
 /*
  * Report a limit that the program has chosen, once.  The watcher reports the limits of groups
- * (tick.c).
+ * (daemon/limits/pressure.c).
  */
 static void warn_if_too_low(struct arena *a)
 {

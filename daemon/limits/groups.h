@@ -18,10 +18,10 @@
 #include <stdint.h>
 
 #include "alarm.h"
-#include "budget.h"
 #include "core/system/cgroup.h"
 #include "levels.h"
 #include "daemon/clients/registry.h"
+#include "watched_arena.h"
 
 /* How near a limit is, from tick to tick. */
 struct pressure_state {
@@ -66,31 +66,6 @@ struct client_cgroup {
 
 /* A share and a pressure that no arena is ever ordered. */
 #define GROUPS_UNKNOWN 9u
-
-/* A client's arena. */
-struct watched_arena {
-	struct registry_arena *r;	/* a reference */
-	struct client_cgroup *cgroup;
-	struct level *claimed;		/* its group, as it says; NULL */
-	uint64_t looked_up_ns;
-	bool present;			/* met while the list was read */
-
-	/* As of the last tick: tick.c's. */
-	struct budget_pace pace;
-	uint64_t allocated_bytes, cycles, read_ns;
-	uint64_t resident_bytes, private_bytes, reached_bytes;
-	bool active;
-	/*
-	 * It was told to wake the watcher when it allocates, and has not since; and it has given
-	 * memory back.
-	 */
-	bool idle, gave_back;
-	bool exempt;			/* has a limit of its own, or wants none */
-	uint64_t in_force_bytes;	/* the limit that it keeps, whoever has ordered that */
-	uint64_t share_bytes;		/* as ordered; UINT64_MAX: none */
-	uint32_t pressure;
-	struct watched_arena *next;
-};
 
 struct groups {
 	struct watched_arena *arenas;

@@ -21,7 +21,7 @@
  *     room left all the same, because of what else is in there.  Of the groups above the highest
  *     one that is seen v1 tells the least limit, and v2 nothing.
  *  6. inotify tells when a limit is written, by way of /proc/self/fd.  Without /proc nothing tells,
- *     and the watcher reads the limits itself (tick.c).
+ *     and the watcher reads the limits itself (watch.c).
  */
 #include "levels.h"
 

@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* service_pressure.h - what the service manager tells of memory pressure: see service_pressure.c.  One thread's. */
+/*
+ * service_pressure.h - what the service manager tells of memory pressure: see service_pressure.c
+ *
+ * All of it belongs to one thread.
+ */
 #ifndef TRICOLOR_SERVICE_PRESSURE_H
 #define TRICOLOR_SERVICE_PRESSURE_H
 

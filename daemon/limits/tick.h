@@ -29,7 +29,4 @@ static inline bool tick_limited(const struct limit_group *g, uint64_t chosen_byt
 	return g->limit_bytes != TRI_CGROUP_NONE || chosen_bytes;
 }
 
-/** Whether @m's arena has allocated since the last tick. */
-bool tick_has_allocated(const struct watched_arena *m);
-
 #endif

@@ -97,7 +97,7 @@ static void fall_asleep(void)
 	for (m = watch.groups.arenas; m; m = m->next) {
 		g = groups_of(m);
 		if (!g || (!tick_limited(g, total) && !tick_listens(&watch.groups, g)) ||
-		    !tick_has_allocated(m))
+		    !watched_arena_has_allocated(m))
 			continue;
 		groups_tick_soon(g);
 		set_asleep(false);

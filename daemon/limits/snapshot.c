@@ -1,0 +1,263 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * snapshot.c - what a tick has read of the arenas and limits of a tree
+ *
+ *  1. Arenas are read from outside: the size of the file, counters in the control page, and the
+ *     figures that their threads publish.  No thread has to wake up for that.
+ *
+ *  2. Each limit is an *account*.
+ *
+ * 	soft limit	nine tenths of the limit
+ * 	others		what the group uses, less inactive file cache, less the arenas
+ * 	room		soft limit − others, which include arenas that have a limit of their own
+ *
+ *     Other collectors may have arenas in the same group, as each client may have a private
+ *     collector.  Their arenas are among the others for us, and ours are for them.  With k
+ *     collectors, each takes the k-th part of what is free.  Memory that one has taken and not used
+ *     yet still looks free to the rest, so no collector takes more before all have read the group
+ *     again and seen what is used.  Then everything that is taken fits.  A collector that has more
+ *     than the k-th part of the whole, and twice what lives in its heaps, gives some up while next
+ *     to nothing is free, so that newcomers find something.  All this is for collectors that do not
+ *     come under one policy (elect.c), because they belong to another user or are in another
+ *     network.
+ *
+ *     Somebody may have chosen one limit for all clients of a group together.  Against that limit
+ *     the private memory of these clients counts as others, and nothing else in the group does.
+ *
+ * Where a group cannot be seen (no cgroups, or another container) and somebody has chosen a limit,
+ * the memory of the clients themselves is counted: their arenas, and their private memory.
+ */
+#include "snapshot.h"
+
+#include <stdio.h>
+#include <unistd.h>
+
+#include "core/system/saturate.h"
+#include "tricolor.h"
+
+#define MS 1000000ull
+#define YOUNG_NS (2000 * MS)		/* one client alone may start with others */
+#define RAISE_NS (500 * MS)		/* longer than the longest time between two ticks */
+/*
+ * While less than this part of the soft limit is free, a collector that has more than its part
+ * gives up this part of what it has at each tick.
+ */
+#define FREE_PARTS 16
+#define YIELD_PARTS 32
+#define GROWN_BYTES (1ull << 20)	/* others have, so that it is worth looking who they are */
+#define FEW 4				/* clients */
+#define SOFT_PARTS 10			/* the soft limit is a tenth below the real one */
+
+/* ------------------------------------------------------------------------------------------ */
+/* Arenas                                                                                     */
+/* ------------------------------------------------------------------------------------------ */
+
+/* Private memory of a process beside its arena: anonymous pages. */
+static uint64_t private_bytes(pid_t pid)
+{
+	unsigned long long resident = 0, shared = 0;
+	char dir[32], text[128];
+
+	snprintf(dir, sizeof(dir), "/proc/%d", pid);
+	if (pid <= 0 || !tri_cgroup_read(dir, "statm", text, sizeof(text)) ||
+	    sscanf(text, "%*s %llu %llu", &resident, &shared) != 2 || resident < shared)
+		return 0;
+	return (resident - shared) * (uint64_t)sysconf(_SC_PAGESIZE);
+}
+
+static void read_arenas(const struct groups *s, const struct limit_group *top,
+			struct snapshot *snap)
+{
+	struct watched_arena *m;
+	size_t n = 0;
+
+	for (m = s->arenas; m; m = m->next) {
+		if (!groups_in(m, top))
+			continue;
+		watched_arena_read(m, &snap->shares.arenas[n], snap->now);
+		snap->active |= m->active;
+		m->private_bytes = !top->level || snap->chosen_bytes ? private_bytes(m->r->pid) : 0;
+		if (m->exempt) {
+			if (m->share_bytes != UINT64_MAX)
+				watched_arena_order_share(m, UINT64_MAX);
+			continue;
+		}
+		snap->shares.share_bytes[n] = m->share_bytes == UINT64_MAX ? 0 : m->share_bytes;
+		snap->arenas[n++] = m;
+	}
+	snap->shares.n = n;
+	snap->young = n == 1 && snap->now - snap->arenas[0]->r->attached_ns < YOUNG_NS;
+}
+
+/* ------------------------------------------------------------------------------------------ */
+/* Accounts                                                                                   */
+/* ------------------------------------------------------------------------------------------ */
+
+/* A chosen limit is for those of which the group is the tightest; the group's own for all in it. */
+bool snapshot_counts(const struct watched_arena *m, const struct account *a)
+{
+	return a->chosen ? groups_of(m) == a->g : groups_in(m, a->g);
+}
+
+void snapshot_select(struct snapshot *snap, const struct account *a)
+{
+	size_t i;
+
+	snap->shares.nselected = 0;
+	for (i = 0; i < snap->shares.n; i++)
+		if (snapshot_counts(snap->arenas[i], a))
+			snap->shares.selected[snap->shares.nselected++] = i;
+}
+
+/* With other collectors in the group one takes no more than a fair part of what is free. */
+static void share_room(const struct snapshot *snap, struct account *a, unsigned int collectors)
+{
+	uint64_t ours = sub_sat(a->used_bytes, a->other_bytes);
+	uint64_t free = sub_sat(a->soft_bytes, a->used_bytes);
+	struct pressure_state *t = a->state;
+	uint64_t room = ours + free / collectors, live = 0;
+	size_t i;
+
+	for (i = 0; i < snap->shares.nselected; i++)
+		live += snap->shares.arenas[snap->shares.selected[i]].live_bytes;
+	if (!free)
+		room = a->room_bytes;
+	else if (ours > a->soft_bytes / collectors && ours > 2 * live &&
+		 free < a->soft_bytes / FREE_PARTS)
+		room = ours - ours / YIELD_PARTS;
+	if (room > t->room_bytes && snap->now - t->raised_ns < RAISE_NS)
+		room = t->room_bytes;
+	else if (room > t->room_bytes)
+		t->raised_ns = snap->now;
+	t->room_bytes = a->room_bytes = room;
+}
+
+/*
+ * Others have shares of a policy that has ended, and keep them until they have joined us: so what
+ * we split is what we have of its shares, and not more.
+ */
+static void keep_promises(const struct snapshot *snap, struct account *a)
+{
+	uint64_t promised = 0;
+	size_t i;
+
+	for (i = 0; i < snap->shares.nselected; i++) {
+		uint64_t bytes = snap->arenas[snap->shares.selected[i]]->in_force_bytes;
+
+		if (bytes >= a->soft_bytes)
+			return;
+		promised += bytes;
+	}
+	if (promised < a->room_bytes)
+		a->room_bytes = promised;
+}
+
+static void set_room(const struct groups *s, const struct snapshot *snap, struct account *a)
+{
+	unsigned int collectors;
+	bool grown;
+
+	a->room_bytes = sub_sat(a->soft_bytes, a->other_bytes);
+	if (a->chosen)
+		return;
+	/* Who has many clients is most likely the only one, and has a budget for them. */
+	grown = snap->shares.nselected <= FEW &&
+		(snap->young || a->other_bytes > a->state->other_bytes + GROWN_BYTES);
+	groups_count(s, a->g, grown, snap->now);
+	collectors = groups_collectors(s, a->g);
+	if (collectors > 1)
+		share_room(snap, a, collectors);
+	if (groups_unjoined(s, a->g))
+		keep_promises(snap, a);
+}
+
+/*
+ * What is used is read after the arenas were looked at: what grows in between is taken for somebody
+ * else's, and the room for less.  Returns whether anybody counts there.
+ */
+static bool fill_in(const struct groups *s, const struct snapshot *snap, struct account *a)
+{
+	uint64_t arenas = 0, exempt = 0, private = 0, used = TRI_CGROUP_NONE;
+	const struct watched_arena *m;
+	bool any = false;
+
+	for (m = s->arenas; m; m = m->next) {
+		if (!groups_of(m) || !snapshot_counts(m, a))
+			continue;
+		any = true;
+		arenas += m->resident_bytes;
+		exempt += m->exempt ? m->resident_bytes : 0;
+		private += m->private_bytes;
+	}
+	a->other_bytes = exempt + private;
+	a->used_bytes = arenas + private;
+	if (a->chosen || !any)
+		return any;
+	/*
+	 * Inactive file cache is left out.  What that is, the kernel has to add up over
+	 * all groups below.  So a group further up is first asked what is charged to it with all
+	 * cache: mostly that leaves enough.
+	 */
+	if (snap->shares.nselected && shares_wanted(&snap->shares) < a->soft_bytes) {
+		used = tri_cgroup_files_charged(&a->g->level->files);
+		if (used < a->soft_bytes &&
+		    shares_wanted(&snap->shares) > a->soft_bytes - sub_sat(used, arenas) - exempt)
+			used = TRI_CGROUP_NONE;
+	}
+	if (used >= a->soft_bytes)
+		used = tri_cgroup_files_usage(&a->g->level->files);
+	if (used == TRI_CGROUP_NONE)
+		return true;
+	a->used_bytes = used;
+	a->other_bytes = sub_sat(used, arenas) + exempt;
+	return true;
+}
+
+static void add_account(const struct groups *s, struct snapshot *snap, struct limit_group *g,
+			bool chosen)
+{
+	uint64_t limit = chosen ? snap->chosen_bytes : g->limit_bytes;
+	struct account *a = &snap->accounts[snap->naccounts];
+
+	/* A chosen limit is the soft limit itself. */
+	*a = (struct account){
+		.g = g,
+		.state = chosen ? &g->chosen : &g->own,
+		.chosen = chosen,
+		.soft_bytes = chosen ? limit : limit - limit / SOFT_PARTS,
+		.hard_bytes = chosen ? limit + limit / (SOFT_PARTS - 1) : limit,
+	};
+	snapshot_select(snap, a);
+	if (!fill_in(s, snap, a)) {
+		a->state->reported_bytes = 0;
+		return;
+	}
+	snap->naccounts++;
+	set_room(s, snap, a);
+	shares_limit(&snap->shares, a->room_bytes);
+}
+
+static void add_accounts(const struct groups *s, struct limit_group *top, struct snapshot *snap)
+{
+	struct limit_group *g;
+
+	/* The innermost come first. */
+	for (g = s->groups; g; g = g->next) {
+		if (groups_top(g) != top)
+			continue;
+		if (snap->chosen_bytes)
+			add_account(s, snap, g, true);
+		else
+			g->chosen.pressure = TRI_PRESSURE_NONE;
+		if (g->limit_bytes != TRI_CGROUP_NONE)
+			add_account(s, snap, g, false);
+		else
+			g->own.pressure = TRI_PRESSURE_NONE;
+	}
+}
+
+void snapshot_read(const struct groups *s, struct limit_group *top, struct snapshot *snap)
+{
+	read_arenas(s, top, snap);
+	add_accounts(s, top, snap);
+}
