@@ -12,11 +12,11 @@
 struct claim;
 
 enum client_end_how {
-	CLIENT_END_ALIVE,			/* it has not ended; its connection has */
-	CLIENT_END_EXIT,			/* by exit() or _exit(): `status` */
-	CLIENT_END_SIGNAL,			/* by `signal` */
-	CLIENT_END_UNKNOWN,			/* it has ended, and this kernel does not tell how */
-	CLIENT_END_UNSEEN,			/* not even that can be known here */
+	CLIENT_END_ALIVE,		/* it has not ended; its connection has */
+	CLIENT_END_EXIT,		/* by exit() or _exit(): `status` */
+	CLIENT_END_SIGNAL,		/* by `signal` */
+	CLIENT_END_UNKNOWN,		/* it has ended, and this kernel does not tell how */
+	CLIENT_END_UNSEEN,		/* not even that can be known here */
 };
 
 struct client_end {

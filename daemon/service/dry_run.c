@@ -14,7 +14,7 @@
 #include "link_server.h"
 #include "listen.h"
 #include "daemon/process/log.h"
-#include "postmortem.h"
+#include "postmortem_file.h"
 #include "daemon/clients/users.h"
 
 /* A client's default arena, mapped as attaching would. */

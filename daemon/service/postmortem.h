@@ -12,23 +12,16 @@
 #include "daemon/clients/client_end.h"
 #include "daemon/clients/registry.h"
 
-/* Most that a file has, and most files that we make in a folder. */
-#define POSTMORTEM_BYTES (64u << 10)
-#define POSTMORTEM_FILES 256
-
 /* What was read of a heap.  One owner. */
 struct postmortem;
-
-/** Whether a folder is fit for it: 0, or an errno and in @why what to do. */
-int postmortem_check(const char *dir, char why[static 160]);
 
 /**
  * The connection of client @w, which began with HELLO number @hello, is at its end: read what its
  * arena @fd says of itself, if that is wanted.  NULL: it is not, or the client has said that it
  * exits.  @fd is not used after that. Takes a second at most.
  */
-struct postmortem *postmortem_read(struct registry_arena *r, const struct client_end_watch *w, int fd,
-				   uint64_t hello);
+struct postmortem *postmortem_read(struct registry_arena *r, const struct client_end_watch *w,
+				   int fd, uint64_t hello);
 
 /**
  * When nothing of the arena is held any more: write the file if the client was killed, and no other

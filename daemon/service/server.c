@@ -35,6 +35,7 @@
 #include "listen.h"
 #include "notify.h"
 #include "postmortem.h"
+#include "postmortem_file.h"
 #include "daemon/limits/service_pressure.h"
 #include "daemon/clients/registry.h"
 #include "daemon/limits/watch.h"

@@ -47,6 +47,7 @@
 #include "ended_clients.h"
 #include "link_server.h"
 #include "postmortem.h"
+#include "postmortem_file.h"
 #include "tricolor.h"
 
 /* The first message, and the descriptors that come with it: that of the arena must. */
