@@ -2,7 +2,7 @@
 /*
  * cache.h - a thread's caches: free slots, one entry for each span class
  *
- * All functions are called with the cache lock of @t held.
+ * All functions but tri_count_allocated() are called with the cache lock of @t held.
  */
 #ifndef TRI_CACHE_H
 #define TRI_CACHE_H

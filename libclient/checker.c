@@ -350,7 +350,7 @@ static void refuse(const char *why)
  * allocated: there is no end to that.  So a thread waits until a pass is over in which the heap has
  * grown by PACE_BYTES and a quarter of itself.
  *
- * It waits as in tri_step() of steps.c, and so can't lock up: a pass needs no thread, and ends.
+ * It waits as in tri_step() of gc.c, and so can't lock up: a pass needs no thread, and ends.
  */
 
 #define PACE_BYTES (16ull << 20)

@@ -14,7 +14,7 @@
  *  2. tri_copy_pages(), while the parent holds list_lock: the contents of what is allocated.  No
  *     cycle ends meanwhile, so nothing of it is freed or used again; other threads may write to it.
  *     The rest is made anew: states, counts, marks (none), buffers (none).
- *  3. tri_copy_install().
+ *  3. tri_backing_install(): forking.c.
  *
  * Pages in which nothing is allocated are neither read nor written: holes stay holes in both.
  */

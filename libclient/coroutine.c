@@ -55,7 +55,7 @@ struct chunk {
 	struct tri_stack stack[CHUNK_STACKS];
 };
 
-/* Chunks being added, free_stacks.  A thread that has it is inside. */
+/* Chunks being added, free_stacks.  Who has it is inside, or has list_lock, or is the agent. */
 static struct tri_lock lock;
 static struct chunk *_Atomic chunks;
 static struct tri_stack *free_stacks;

@@ -51,7 +51,7 @@ static int exec(const char *path, char *const argv[], char *const envp[])
 		region = true;
 		tri_blocking_enter();
 		began = tri_now_ns();
-		/* Either we see it here, or the agent sees the region: send_one() in signal.c. */
+		/* Either we see it here, or the agent sees the region: send_one() in sending.c. */
 		atomic_thread_fence(memory_order_seq_cst);
 		while (being_sent(t) && tri_now_ns() - began < WAIT_NS)
 			sched_yield();

@@ -175,7 +175,7 @@ static bool hold_caches(uint64_t ns)
 	return true;
 }
 
-/* All of these or none.  In the order of internal.h. */
+/* All of these or none.  In the order of state.h. */
 static bool hold_tables(uint64_t ns)
 {
 	if (!hold_caches(ns))

@@ -27,8 +27,8 @@
  *			and not before, spans may be swept.
  *
  * A thread that attaches in between takes list_lock and adopts the phase.  The agent holds
- * list_lock through each of these but not while it waits for threads to scan, as a thread that ends
- * then needs it.
+ * list_lock through each of these, but not while it waits for threads to scan, as a thread that ends
+ * then needs it, nor when a thread has held it up for some time (unresponsive.c).
  */
 #include <errno.h>
 #include <linux/membarrier.h>
@@ -598,8 +598,8 @@ again:
 	for (t = tri_g.threads; t; t = t->next)
 		tri_write(&t->scanned_cycle, 0);
 	tri_coroutines_forget_scans();
-	/* pairs with tri_central_take() */
 	tri_central_restart();
+	/* pairs with the acquire in tri_central_take() */
 	tri_write_release(&tri_g.sweepable, gen);
 	if (gen == tri_g.cycle)
 		tri_unresponsive_over();

@@ -265,8 +265,8 @@ uint32_t tri_pageheap_take(uint32_t pages, uint32_t align_pages, bool *backed)
 
 /*
  * The collector died.  Pages that it was scavenging, or had begun to free, are used and nobody has
- * a span there; with the lock held no client thread is between taking pages and writing their page
- * bytes.  What it did not get to count or to give a hint of is counted and hinted anew.
+ * a span there; with the lock held no client thread is between taking pages and writing their span
+ * classes.  What it did not get to count or to give a hint of is counted and hinted anew.
  */
 void tri_pageheap_recover(void)
 {

@@ -112,7 +112,7 @@ void tri_region_end(struct tri_thread *t)
 	do {
 		if (tri_blocked(word) == TRI_BLOCKED_HELD)
 			word = wait_held(t);
-		/* Acquire: pairs with the release in answer_for(). */
+		/* Acquire: pairs with the agent's let_go(), when it has read our stack. */
 	} while (!atomic_compare_exchange_strong(&t->blocked, &word,
 						 tri_next_region(word)));
 	tri_divert(&tri__tls, t->caches, 0, TRI_DIVERTED_REGION);

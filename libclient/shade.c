@@ -39,7 +39,7 @@ void tri_append(struct tri_thread *t, uint64_t entry)
 		uint32_t index = TRI_POINT_FAILS("buffer.get") ? 0 : tri_buffer_get(v);
 
 		if (!index) {
-			/* 33 million pointers are under way: the agent gives this cycle up. */
+			/* All buffers are under way: the agent gives this cycle up. */
 			tri_write(&tri_g.cycle_is_void, 1);
 			return;
 		}

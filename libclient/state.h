@@ -11,9 +11,20 @@
  *		descriptor table of its own, so that the program can neither see nor close its
  *		descriptors
  *
- * Lock order: tri_g.list_lock, then a thread's cache lock, then a central list's lock, then
- * tri_g.page_lock.  A thread never waits for list_lock while it is inside (see inside.h): the agent
- * waits, with list_lock held, for threads to come out.
+ * Lock order, outermost first:
+ *
+ *	start_lock (init.c)		the heap, or its agent, is being started
+ *	fork_lock.c's lock		a thread is being attached
+ *	tri_g.list_lock			the threads, and the phase that a new one adopts
+ *	root.c's lock			registered ranges and handles
+ *	tri_thread.cache_lock		a thread's caches
+ *	the lists' locks (central.c)
+ *	tri_g.page_lock			pages of the heap
+ *
+ * None of these is taken while one of the locks of coroutine.c, error.c, pressure.c or starting.c is
+ * held.  fork() takes all of the list (forking.c), and then the dynamic loader's (loader.c).  A
+ * thread never waits for list_lock while it is inside (see inside.h): the agent waits, with list_lock
+ * held, for threads to come out.
  */
 #ifndef TRI_STATE_H
 #define TRI_STATE_H

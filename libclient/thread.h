@@ -72,8 +72,8 @@ struct tri_thread {
 	uint64_t pass_bytes;		/* it has waited, and may take so many at once */
 	int64_t least_headroom;		/* it may take them if so much is left afterwards */
 
-	/* Written by the agent, read by the thread. */
-	_Alignas(64) tri_au32 pending;
+	/* Written by the agent, read by the thread, but for what says otherwise. */
+	_Alignas(64) tri_au32 pending;	/* what it has to answer; the thread clears it */
 	tri_au32 marking;		/* stores shade */
 	uint32_t black;			/* new objects are marked; cache lock */
 	uint32_t gen;			/* marks[gen & 1] says what is allocated; cache lock */
