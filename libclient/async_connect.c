@@ -38,6 +38,7 @@
 #include "bare.h"
 #include "async_connect.h"
 #include "lock.h"
+#include "own_thread.h"
 #include "state.h"
 #include "watched.h"
 
@@ -47,8 +48,6 @@
 static struct {
 	bool under_way;			/* the agent: it has been begun, and not been seen to end */
 	bool abandoned;			/* nobody waits for it any more */
-	tri_au32 tid;			/* of its thread, written by the kernel; 0: there is
-					 * none.  Futex */
 	int over_fd;			/* eventfd; -1: not made yet */
 
 	/* Its own while it is under way. */
@@ -61,6 +60,9 @@ static struct {
 	tri_au32 over;
 	_Alignas(64) char stack[STACK_BYTES];
 } attempt = { .over_fd = -1 };
+
+/* The kernel writes the ID of its thread there, and 0 when the thread has ended. */
+static tri_au32 *const own_tid = &tri_own_tids[TRI_OWN_CONNECT];
 
 static bool watch(const char *folder, const char *name)
 {
@@ -127,8 +129,8 @@ static bool reap(void)
 	if (!tri_read_acquire(&attempt.over) || read(attempt.over_fd, &times, sizeof(times)) < 0)
 		return false;
 	/* It is about to leave its stack. */
-	while ((tid = tri_read_acquire(&attempt.tid)))
-		tri_futex_wait(&attempt.tid, tid, -1);
+	while ((tid = tri_read_acquire(own_tid)))
+		tri_futex_wait(own_tid, tid, -1);
 	attempt.under_way = false;
 	return true;
 }
@@ -163,8 +165,8 @@ static bool begin_thread(void)
 	const int flags = CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD |
 			  CLONE_SYSVSEM | CLONE_PARENT_SETTID | CLONE_CHILD_CLEARTID;
 
-	return !tri_on_valgrind() && clone(caller, attempt.stack + STACK_BYTES, flags, NULL,
-					   &attempt.tid, NULL, &attempt.tid) >= 0;
+	return !tri_on_valgrind() && clone(caller, attempt.stack + STACK_BYTES, flags, NULL, own_tid,
+					   NULL, own_tid) >= 0;
 }
 
 /**
@@ -197,15 +199,6 @@ int tri_async_connect_begin(int sock, int inotify, int wait_ms)
 	return attempt.under_way ? 0 : -errno;
 }
 
-/**
- * Its thread, while there is one; 0: there is none.  What was counted or listed before that had it
- * in it.
- */
-pid_t tri_async_connect_thread(void)
-{
-	return (pid_t)tri_read_acquire(&attempt.tid);
-}
-
 /** Readable when it is over. */
 int tri_async_connect_fd(void)
 {
@@ -234,5 +227,4 @@ void tri_async_connect_reset(void)
 {
 	attempt.under_way = false;
 	attempt.over_fd = -1;
-	tri_write(&attempt.tid, 0);
 }

@@ -9,7 +9,6 @@
 #define TRI_ASYNC_CONNECT_H
 
 #include <stdbool.h>
-#include <sys/types.h>
 
 #include "attributes.h"
 
@@ -26,7 +25,6 @@ struct tri_async_connected {
 int tri_async_connect_begin(int sock, int inotify, int wait_ms) TRI_HIDDEN;
 int tri_async_connect_fd(void) TRI_HIDDEN;
 bool tri_async_connect_end(struct tri_async_connected *d) TRI_HIDDEN;
-pid_t tri_async_connect_thread(void) TRI_HIDDEN;
 void tri_async_connect_abandon(void) TRI_HIDDEN;
 void tri_async_connect_reset(void) TRI_HIDDEN;
 

@@ -30,6 +30,7 @@
 #include "init.h"
 #include "lastexit.h"
 #include "loader.h"
+#include "own_thread.h"
 #include "pageheap.h"
 #include "pressure.h"
 #include "real.h"
@@ -73,6 +74,7 @@ void tri_forked(void)
 	tri_starting_reset();
 	tri_pressure_reset();
 	tri_last_watch_reset();
+	tri_own_threads_reset();
 	tri_tasks_reset();
 	tri_error_reset();
 	tri_throttle_reset();

@@ -20,7 +20,6 @@ void tri_exit_if_alone(void) TRI_HIDDEN;
 
 /* ---- lastwatch.c ---- */
 void tri_last_watch_start(void) TRI_HIDDEN;				/* who starts the agent */
-pid_t tri_last_watch_thread(void) TRI_HIDDEN;				/* any thread */
 int tri_last_watch_fd(void) TRI_HIDDEN;
 uint64_t tri_last_watch_ns(void) TRI_HIDDEN;
 void tri_last_watch_news(void) TRI_HIDDEN;

@@ -44,8 +44,6 @@
 #define MAX_NS 16000000000ull		/* until the next look, when nothing has happened for
 					 * long */
 
-static tri_au32 waiter_tid;		/* the thread that waits; 0: none.  Written by itself;
-					 * futex */
 static int pidfd = -1;			/* of a thread of the program, in the agent's table */
 static bool quiet;			/* nothing but a look has happened since the last look */
 
@@ -55,17 +53,19 @@ static bool quiet;			/* nothing but a look has happened since the last look */
 
 static void *wait_for_main(void *unused)
 {
+	tri_au32 *tid = &tri_own_tids[TRI_OWN_MAIN_WATCH];
+
 	(void)unused;
 	tri_not_counted();
 	prctl(PR_SET_NAME, "tricolor-waits");
-	tri_write_release(&waiter_tid, (uint32_t)gettid());
-	tri_futex_wake(&waiter_tid);
+	tri_write_release(tid, (uint32_t)gettid());
+	tri_futex_wake(tid);
 	tri_main_wait();
 	TRI_POINT("last.main_over");
 	tri_agent_wake(TRI_WAKE_THREADS);
 	/* It ends with the process: so whoever counts threads need not know of its end. */
 	for (;;)
-		tri_futex_wait(&waiter_tid, tri_read(&waiter_tid), -1);
+		tri_futex_wait(tid, tri_read(tid), -1);
 	return NULL;
 }
 
@@ -80,20 +80,13 @@ void tri_last_watch_start(void)
 	if (!tri_main_lives() || TRI_POINT_FAILS("last.waiter"))
 		return;
 	err = tri_own_thread_start(wait_for_main, STACK_BYTES, false);
-	while (!err && !tri_read_acquire(&waiter_tid))
-		tri_futex_wait(&waiter_tid, 0, -1);
-}
-
-/** Any thread.  The thread that waits, which runs nothing of the program's; 0: none. */
-pid_t tri_last_watch_thread(void)
-{
-	return (pid_t)tri_read_acquire(&waiter_tid);
+	while (!err && !tri_own_tid(TRI_OWN_MAIN_WATCH))
+		tri_futex_wait(&tri_own_tids[TRI_OWN_MAIN_WATCH], 0, -1);
 }
 
 /* In the child of a fork(). */
 void tri_last_watch_reset(void)
 {
-	tri_write(&waiter_tid, 0);
 	pidfd = -1;
 	quiet = false;
 }
@@ -123,7 +116,7 @@ uint64_t tri_last_watch_ns(void)
 {
 	static uint64_t ns;
 
-	if (pidfd >= 0 || (tri_last_watch_thread() && tri_main_lives()))
+	if (pidfd >= 0 || (tri_own_tid(TRI_OWN_MAIN_WATCH) && tri_main_lives()))
 		return UINT64_MAX;
 	if (!quiet)
 		ns = threads_left() ? FIRST_NS : UNATTACHED_NS;

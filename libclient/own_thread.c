@@ -5,12 +5,16 @@
 #include <pthread.h>
 #include <signal.h>
 
+#include "real.h"
 #include "signals.h"
-#include "starting.h"
 #include "tls.h"
+
+tri_au32 tri_own_tids[TRI_OWN_THREADS];
 
 int tri_own_thread_start(void *(*fn)(void *arg), size_t stack_bytes, bool attached)
 {
+	/* Not ours, which is for threads of the program. */
+	__typeof__(pthread_create) *create = tri_real_of("pthread_create");
 	pthread_attr_t attr;
 	pthread_t thread;
 	sigset_t blocked;
@@ -27,7 +31,15 @@ int tri_own_thread_start(void *(*fn)(void *arg), size_t stack_bytes, bool attach
 	 * signals open.
 	 */
 	pthread_attr_setsigmask_np(&attr, &blocked);
-	err = tri_real_pthread_create(&thread, &attr, fn, NULL);
+	err = create(&thread, &attr, fn, NULL);
 	pthread_attr_destroy(&attr);
 	return err;
+}
+
+void tri_own_threads_reset(void)
+{
+	int i;
+
+	for (i = 0; i < TRI_OWN_THREADS; i++)
+		tri_write(&tri_own_tids[i], 0);
 }

@@ -35,7 +35,6 @@ static struct {
 	void (*fn)(enum tri_pressure pressure, void *arg);	/* lock */
 	void *arg;						/* lock */
 	bool started;						/* lock */
-	tri_au32 tid;			/* 0: not there yet */
 } waiter = { .lock = PTHREAD_MUTEX_INITIALIZER };
 
 static tri_au64 asked_ns;
@@ -59,7 +58,7 @@ static void *wait_for_pressure(void *unused)
 
 	(void)unused;
 	tri_not_counted();
-	tri_write_release(&waiter.tid, (uint32_t)gettid());
+	tri_write_release(&tri_own_tids[TRI_OWN_PRESSURE], (uint32_t)gettid());
 	for (;;) {
 		uint32_t now = tri_read(word);
 		void (*fn)(enum tri_pressure pressure, void *arg);
@@ -108,19 +107,12 @@ TRI_EXPORT int tri_on_pressure(void (*fn)(enum tri_pressure pressure, void *arg)
 	return err;
 }
 
-/* The thread that waits, which is attached only while it is in a call of the program; 0: none. */
-pid_t tri_pressure_thread(void)
-{
-	return (pid_t)tri_read_acquire(&waiter.tid);
-}
-
 /* In the child of a fork(). */
 void tri_pressure_reset(void)
 {
 	pthread_mutex_init(&waiter.lock, NULL);
 	waiter.fn = NULL;
 	waiter.started = false;
-	tri_write(&waiter.tid, 0);
 }
 
 /**

@@ -4,13 +4,11 @@
 #define TRI_PRESSURE_H
 
 #include <stdbool.h>
-#include <sys/types.h>
 
 #include "attributes.h"
 
 bool tri_refusing(void) TRI_HIDDEN;	/* refusing.c */
 bool tri_refused(void) TRI_HIDDEN;
 void tri_pressure_reset(void) TRI_HIDDEN;
-pid_t tri_pressure_thread(void) TRI_HIDDEN;
 
 #endif

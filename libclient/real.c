@@ -12,11 +12,13 @@
  * Whoever calls a function for which none of these finds anything gets a sentence and an abort, and
  * the heap does not start.
  */
+#include <assert.h>
 #include <dlfcn.h>
 #include <errno.h>
 #include <gnu/lib-names.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -83,6 +85,37 @@ void *tri_real_find(struct tri_real *real)
 		fn = (void *)absent;
 	__atomic_store_n(&real->fn, fn, __ATOMIC_RELAXED);
 	return fn;
+}
+
+/* There is an entry for each name that is asked for: its REAL() is in this library. */
+static struct tri_real *entry_of(const char *name)
+{
+	struct tri_real *const *at = __start_tri_real;
+
+	while (strcmp((*at)->name, name)) {
+		at++;
+		assert(at < __stop_tri_real);
+	}
+	return *at;
+}
+
+void *tri_real_of(const char *name)
+{
+	struct tri_real *real = entry_of(name);
+	void *fn = __atomic_load_n(&real->fn, __ATOMIC_RELAXED);
+
+	return fn ? fn : tri_real_find(real);
+}
+
+bool tri_real_is_in_front(const char *name)
+{
+	struct tri_real *real = entry_of(name);
+	struct dl_find_object named, own;
+
+	if (is_static())
+		return real->named != tri_real_of(name);
+	return !_dl_find_object(real->named, &named) && !_dl_find_object(real, &own) &&
+	       named.dlfo_link_map == own.dlfo_link_map;
 }
 
 /* Before there can be a handler that needs one of them. */

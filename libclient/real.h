@@ -23,6 +23,12 @@ struct tri_real {
 /* The function of an entry.  Never NULL: one that does not exist says so when it is called. */
 void *tri_real_find(struct tri_real *real) TRI_HIDDEN;
 
+/* The real definition of @name, for which some file has REAL(). */
+void *tri_real_of(const char *name) TRI_HIDDEN;
+
+/* Whether calls of @name, for which some file has REAL(), come to this library's function. */
+bool tri_real_is_in_front(const char *name) TRI_HIDDEN;
+
 /* The name of a function whose real definition can't be found, or NULL: they are all there. */
 const char *tri_real_missing(void) TRI_HIDDEN;
 

@@ -42,12 +42,6 @@ static struct starting *startings;			/* lock */
 static uint64_t serials;				/* lock */
 static __thread struct starting *self __attribute__((tls_model("initial-exec")));
 
-int tri_real_pthread_create(pthread_t *thread, const pthread_attr_t *attr, void *(*fn)(void *),
-			    void *arg)
-{
-	return REAL(pthread_create)(thread, attr, fn, arg);
-}
-
 static void add(struct starting *s)
 {
 	pthread_mutex_lock(&lock);
@@ -158,7 +152,7 @@ static int create(pthread_t *thread, const pthread_attr_t *attr, void *(*fn)(voi
 	add(s);
 	shade_root(arg);
 	pthread_mutex_lock(&lock);
-	err = tri_real_pthread_create(thread, attr, run, s);
+	err = REAL(pthread_create)(thread, attr, run, s);
 	if (err) {
 		drop(s);
 	} else if (s->joinable) {
@@ -299,15 +293,6 @@ TRI_EXPORT int tri_pthread_detach(pthread_t thread)
 TRI_EXPORT int pthread_detach(pthread_t thread)
 {
 	return tri_pthread_detach(thread);
-}
-
-extern __typeof(pthread_create) own_pthread_create
-	__attribute__((alias("pthread_create"), visibility("hidden"), nothrow));
-
-/* Whether ours is the pthread_create() that calls by that name lead to. */
-bool tri_sees_threads_begin(void)
-{
-	return &pthread_create == &own_pthread_create;
 }
 
 /* Whether @start is the routine that our functions have threads begin with. */

@@ -14,9 +14,6 @@ struct tri_thread;
 /* This thread was begun by our pthread_create(). */
 extern __thread bool tri_begun_here TRI_HIDDEN __attribute__((tls_model("initial-exec")));
 
-int tri_real_pthread_create(pthread_t *thread, const pthread_attr_t *attr, void *(*fn)(void *),
-			    void *arg) TRI_HIDDEN;
-bool tri_sees_threads_begin(void) TRI_HIDDEN;
 bool tri_starts_threads(uintptr_t start) TRI_HIDDEN;
 void tri_starting_scan(struct tri_thread *to, bool all) TRI_HIDDEN;
 void tri_starting_reset(void) TRI_HIDDEN;

@@ -43,14 +43,12 @@
 #include "../core/heap/layout.h"
 #include "../core/system/futex.h"
 #include "../core/system/point.h"
-#include "async_connect.h"
 #include "error.h"
 #include "unresponsive.h"
 #include "init.h"
-#include "lastexit.h"
 #include "life.h"
 #include "lock.h"
-#include "pressure.h"
+#include "own_thread.h"
 #include "real.h"
 #include "registers.h"
 #include "scan.h"
@@ -192,7 +190,7 @@ static void no_folder(void)
 	if (folder >= 0)
 		close(folder);
 	folder = -1;
-	if (!tri_sees_threads_begin())
+	if (!tri_real_is_in_front("pthread_create"))
 		tri_complain(TRI_COMPLAINT_THREADS, true, "tricolor: threads that never call it may lose "
 			     "objects: /proc/self/task can't be read, and the C library comes first, so that "
 			     "it does not see threads begin; mount /proc, or link the program with -ltricolor");
@@ -279,19 +277,28 @@ static bool main_is_over(void)
 }
 
 /*
- * Threads of this library, to be asked for after a count.  The first three do not end before the
- * process, and the first two are there before any cycle.  The last one the agent has begun: what is
- * there still was there at the count.
+ * How many threads of this library there are, to be asked for after a count: none of them is missing
+ * in that.  The agent is there before any cycle, as is the watch of the main thread.  These two and
+ * the thread that waits for pressure end with the process.  The agent itself begins the one that
+ * connects, so that one that is there still was there at the count.
  */
 static size_t own_threads(void)
 {
-	return 1u + (tri_last_watch_thread() != 0) + (tri_pressure_thread() != 0) + (tri_async_connect_thread() != 0);
+	size_t n = 1, i;
+
+	for (i = 0; i < TRI_OWN_THREADS; i++)
+		n += tri_own_tid(i) != 0;
+	return n;
 }
 
 static bool is_own(pid_t tid)
 {
-	return tid == tri_g.agent_tid || tid == tri_last_watch_thread() || tid == tri_pressure_thread() ||
-	       tid == tri_async_connect_thread();
+	int i;
+
+	for (i = 0; i < TRI_OWN_THREADS; i++)
+		if (tid == tri_own_tid(i))
+			return true;
+	return tid == tri_g.agent_tid;
 }
 
 /*
@@ -300,7 +307,7 @@ static bool is_own(pid_t tid)
  */
 static bool none_unknown(size_t tasks)
 {
-	pid_t pressure = tri_pressure_thread();
+	pid_t pressure = tri_own_tid(TRI_OWN_PRESSURE);
 	size_t alive = own_threads() + main_is_over();
 	struct tri_thread *t;
 
@@ -313,7 +320,6 @@ static bool none_unknown(size_t tasks)
 /* list_lock.  The threads that need no visit: a table of them.  False: no memory. */
 static bool collect_known(void)
 {
-	const pid_t own[] = { tri_g.agent_tid, tri_last_watch_thread(), tri_pressure_thread(), tri_async_connect_thread() };
 	size_t want = 64, bytes = known_room * sizeof(*known);
 	struct tri_thread *t;
 	uint32_t i;
@@ -332,9 +338,13 @@ static bool collect_known(void)
 	for (i = 0; i < nvisits; i++)
 		if (visits[i].scanned)
 			*known_cell(tid_of(&visits[i])) = tid_of(&visits[i]);
-	for (i = 0; i < sizeof(own) / sizeof(own[0]); i++)
-		if (own[i])
-			*known_cell(own[i]) = own[i];
+	*known_cell(tri_g.agent_tid) = tri_g.agent_tid;
+	for (i = 0; i < TRI_OWN_THREADS; i++) {
+		pid_t own = tri_own_tid(i);
+
+		if (own)
+			*known_cell(own) = own;
+	}
 	if (main_is_over())
 		*known_cell(tri_g.pid) = tri_g.pid;
 	return true;
@@ -744,7 +754,7 @@ void tri_tasks_open(void)
 	size_t tasks = 0;
 	int tries;
 
-	tri_write(&tri_g.uninterposed_threads, !tri_sees_threads_begin());
+	tri_write(&tri_g.uninterposed_threads, !tri_real_is_in_front("pthread_create"));
 	folder = open("/proc/self/task", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (folder < 0) {
 		no_folder();
