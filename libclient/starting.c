@@ -1,49 +1,45 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
- * starting.c - threads from their creation to their join
+ * starting.c - records of threads, each from its thread's creation to its end or to its join
  *
- *	pthread_create, thrd_create	the new thread is attached before it runs; until then its argument
- *					is a root, and so is what it returns until it is joined
- *	pthread_exit, _join, _detach	for that result
- *
- * All of these stand in front of the C library's, and have a second name, tri_pthread_create and so
- * on, which tricolor.h gives to them where the C library may come first.
+ * A record is a root for the thread's argument, until the thread is attached, and for its result,
+ * until that has been asked for.  pthreads.c has the functions that make and end the records.
  */
-#include <errno.h>
+#include <stdatomic.h>
 #include <stdlib.h>
-#include <threads.h>
 
-#include "../core/heap/layout.h"
-#include "../core/system/point.h"
-#include "attributes.h"
-#include "shade.h"
-#include "init.h"
-#include "inside.h"
-#include "real.h"
+#include "../core/system/held.h"
 #include "scan.h"
 #include "starting.h"
-#include "state.h"
-#include "thread.h"
-#include "tricolor.h"
 
-/* A thread from its creation to its end, or to its join. */
-struct starting {
-	void *(*fn)(void *);
-	void *arg;			/* root until the thread is attached */
-	void *result;			/* root until it is joined */
-	pthread_t thread;
-	uint64_t serial;		/* a pthread_t is used again */
-	bool joinable, ended;
-	struct starting *next, **prev;
-};
+__thread struct tri_starting *tri_starting_self __attribute__((tls_model("initial-exec")));
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static struct starting *startings;			/* lock */
+static struct tri_starting *startings;			/* lock */
 static uint64_t serials;				/* lock */
-static __thread struct starting *self __attribute__((tls_model("initial-exec")));
+static _Atomic uintptr_t begins_with;	/* the routine that all of these threads begin with */
 
-static void add(struct starting *s)
+/** Nobody else changes the records, and the agent reads none. */
+void tri_starting_lock(void)
 {
+	pthread_mutex_lock(&lock);
+}
+
+void tri_starting_unlock(void)
+{
+	pthread_mutex_unlock(&lock);
+}
+
+/** Whether threads that have a record begin with @routine. */
+bool tri_starting_begins_with(uintptr_t routine)
+{
+	return routine && atomic_load(&begins_with) == routine;
+}
+
+/** The thread of @s is about to be made, and will begin with @routine. */
+void tri_starting_add(struct tri_starting *s, uintptr_t routine)
+{
+	atomic_store(&begins_with, routine);
 	pthread_mutex_lock(&lock);
 	s->serial = ++serials;
 	s->next = startings;
@@ -54,185 +50,52 @@ static void add(struct starting *s)
 	pthread_mutex_unlock(&lock);
 }
 
-/* lock */
-static void drop(struct starting *s)
+/** The record goes.  With the lock. */
+void tri_starting_drop(struct tri_starting *s)
 {
+	tri_assert_held(&lock);
 	*s->prev = s->next;
 	if (s->next)
 		s->next->prev = s->prev;
 	free(s);
 }
 
-static void shade_root(const void *pointer)
-{
-	struct tri_thread *t;
-
-	if (tri_read_acquire(&tri_g.state) != TRI_STATE_READY)
-		return;
-	t = tri_enter_any();
-	if (!t)
-		return;
-	if (tri_read(&t->marking))
-		tri_shade(t, pointer);
-	tri_leave_any(t);
-}
-
-/* The thread is over: its record stays for the result if somebody may ask for it. */
-static void ended(void *result)
-{
-	struct starting *s = self;
-
-	if (!s)
-		return;
-	(tri_store)(&s->result, result);
-	pthread_mutex_lock(&lock);
-	s->ended = true;
-	self = NULL;
-	if (!s->joinable)
-		drop(s);
-	pthread_mutex_unlock(&lock);
-}
-
-/* Cancelled, or ended by a function that we do not stand in front of. */
-static void cut_short(void *unused)
-{
-	(void)unused;
-	ended(NULL);
-}
-
-static void *run(void *arg)
-{
-	struct starting *s = arg;
-	void *volatile user_arg;
-	void *result;
-
-	TRI_POINT("starting.begins");
-	tri_begun_here = true;
-	TRI_POINT("starting.runs");
-	user_arg = s->arg;
-	self = s;
-	tri_thread_attach();
-	/* The argument is on this stack now; deleting the root shades it. */
-	(tri_store)(&s->arg, NULL);
-	pthread_cleanup_push(cut_short, NULL);
-	result = s->fn(user_arg);
-	ended(result);
-	pthread_cleanup_pop(0);
-	return result;
-}
-
 /* A record of an older thread with this identity was never joined through us. */
-static void forget_namesakes(struct starting *keep)
+static void forget_namesakes(struct tri_starting *keep)
 {
-	struct starting *s, *next;
+	struct tri_starting *s, *next;
 
 	for (s = startings; s; s = next) {
 		next = s->next;
 		if (s != keep && s->ended && pthread_equal(s->thread, keep->thread))
-			drop(s);
+			tri_starting_drop(s);
 	}
 }
 
-static int create(pthread_t *thread, const pthread_attr_t *attr, void *(*fn)(void *), void *arg)
+/** The thread of @s, which somebody may join, has been made: it is @thread.  With the lock. */
+void tri_starting_made(struct tri_starting *s, pthread_t thread)
 {
-	struct starting *s = calloc(1, sizeof(*s));
-	int detached = PTHREAD_CREATE_JOINABLE, err;
+	tri_assert_held(&lock);
+	s->thread = thread;
+	forget_namesakes(s);
+}
 
-	if (!s)
-		return EAGAIN;
-	/* Of a forked child, before it has a second thread: see take_over() in agent.c. */
-	if (tri_is_ready())
-		tri_agent_ensure();
-	if (attr)
-		pthread_attr_getdetachstate(attr, &detached);
-	s->fn = fn;
-	s->arg = arg;
-	s->joinable = detached == PTHREAD_CREATE_JOINABLE;
-	/* A root from here on; shaded, as the scan of the roots may be over. */
-	add(s);
-	shade_root(arg);
+/** The calling thread, whose record is @s, is over: the record stays if somebody may join it. */
+void tri_starting_ended(struct tri_starting *s)
+{
 	pthread_mutex_lock(&lock);
-	err = REAL(pthread_create)(thread, attr, run, s);
-	if (err) {
-		drop(s);
-	} else if (s->joinable) {
-		s->thread = *thread;
-		forget_namesakes(s);
-	}
+	s->ended = true;
+	tri_starting_self = NULL;
+	if (!s->joinable)
+		tri_starting_drop(s);
 	pthread_mutex_unlock(&lock);
-	return err;
 }
 
-TRI_EXPORT int tri_pthread_create(pthread_t *thread, const pthread_attr_t *attr,
-				  void *(*fn)(void *), void *arg)
-{
-	return create(thread, attr, fn, arg);
-}
-
-TRI_EXPORT int pthread_create(pthread_t *restrict thread, const pthread_attr_t *restrict attr,
-			      void *(*fn)(void *), void *restrict arg)
-{
-	return create(thread, attr, fn, arg);
-}
-
-struct c11 {
-	thrd_start_t fn;
-	void *arg;
-};
-
-static void *run_c11(void *arg)
-{
-	struct c11 *c = arg;
-	thrd_start_t fn = c->fn;
-	void *volatile user_arg = c->arg;
-
-	tri_root_remove(&c->arg, sizeof(c->arg));
-	free(c);
-	return (void *)(intptr_t)fn(user_arg);
-}
-
-TRI_EXPORT int tri_thrd_create(thrd_t *thread, thrd_start_t fn, void *arg)
-{
-	struct c11 *c = malloc(sizeof(*c));
-	int err;
-
-	if (!c)
-		return thrd_nomem;
-	c->fn = fn;
-	c->arg = arg;
-	err = tri_root_add(&c->arg, sizeof(c->arg));
-	if (!err)
-		err = create(thread, NULL, run_c11, c);
-	if (!err)
-		return thrd_success;
-	tri_root_remove(&c->arg, sizeof(c->arg));
-	free(c);
-	return err == ENOMEM || err == EAGAIN ? thrd_nomem : thrd_error;
-}
-
-TRI_EXPORT int thrd_create(thrd_t *thread, thrd_start_t fn, void *arg)
-{
-	return tri_thrd_create(thread, fn, arg);
-}
-
-TRI_EXPORT void tri_pthread_exit(void *result)
-{
-	ended(result);
-	tri_thread_exiting();
-	REAL(pthread_exit)(result);
-	__builtin_unreachable();
-}
-
-TRI_EXPORT void pthread_exit(void *result)
-{
-	tri_pthread_exit(result);
-}
-
-/* The record of a thread that may still be joined; 0: none. */
-static uint64_t serial_of(pthread_t thread)
+/** The serial number of a thread that may still be joined; 0: there is no such record. */
+uint64_t tri_starting_serial(pthread_t thread)
 {
 	uint64_t serial = 0;
-	struct starting *s;
+	struct tri_starting *s;
 
 	pthread_mutex_lock(&lock);
 	for (s = startings; s && !serial; s = s->next)
@@ -242,15 +105,16 @@ static uint64_t serial_of(pthread_t thread)
 	return serial;
 }
 
-static void joined(uint64_t serial)
+/** The thread with this serial number has been joined, or detached. */
+void tri_starting_joined(uint64_t serial)
 {
-	struct starting *s;
+	struct tri_starting *s;
 
 	pthread_mutex_lock(&lock);
 	for (s = startings; s; s = s->next) {
 		if (s->serial == serial) {
 			if (s->ended)
-				drop(s);
+				tri_starting_drop(s);
 			else
 				s->joinable = false;
 			break;
@@ -259,52 +123,10 @@ static void joined(uint64_t serial)
 	pthread_mutex_unlock(&lock);
 }
 
-TRI_EXPORT int tri_pthread_join(pthread_t thread, void **result)
-{
-	uint64_t serial = serial_of(thread);
-	void *value = NULL;
-	int err = REAL(pthread_join)(thread, &value);
-
-	if (err)
-		return err;
-	/* The record, a root, goes; the value is on this stack, which may have been scanned. */
-	shade_root(value);
-	joined(serial);
-	if (result)
-		*result = value;
-	return 0;
-}
-
-TRI_EXPORT int pthread_join(pthread_t thread, void **result)
-{
-	return tri_pthread_join(thread, result);
-}
-
-TRI_EXPORT int tri_pthread_detach(pthread_t thread)
-{
-	uint64_t serial = serial_of(thread);
-	int err = REAL(pthread_detach)(thread);
-
-	if (!err)
-		joined(serial);
-	return err;
-}
-
-TRI_EXPORT int pthread_detach(pthread_t thread)
-{
-	return tri_pthread_detach(thread);
-}
-
-/* Whether @start is the routine that our functions have threads begin with. */
-bool tri_starts_threads(uintptr_t start)
-{
-	return start == (uintptr_t)run;
-}
-
-/* Agent.  When all threads are stopped one of them may have the lock. */
+/** Agent.  When all threads are stopped one of them may have the lock. */
 void tri_starting_scan(struct tri_thread *to, bool all)
 {
-	struct starting *s;
+	struct tri_starting *s;
 
 	if (all ? pthread_mutex_trylock(&lock) : pthread_mutex_lock(&lock))
 		return;
@@ -313,10 +135,10 @@ void tri_starting_scan(struct tri_thread *to, bool all)
 	pthread_mutex_unlock(&lock);
 }
 
-/* A forked child has one thread, and none of the heap. */
+/** A forked child has one thread, and none of the heap. */
 void tri_starting_reset(void)
 {
 	pthread_mutex_init(&lock, NULL);
 	startings = NULL;
-	self = NULL;
+	tri_starting_self = NULL;
 }

@@ -553,7 +553,7 @@ static bool is_beginning(uintptr_t self)
 	uint32_t start_at = descriptor_field("_thread_db_pthread_start_routine");
 	uintptr_t start;
 
-	return start_at && tri_read_foreign(&start, self + start_at, sizeof(start)) && tri_starts_threads(start);
+	return start_at && tri_read_foreign(&start, self + start_at, sizeof(start)) && tri_starting_begins_with(start);
 }
 
 /* ------------------------------------------------------------------------------------------ */

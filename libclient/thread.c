@@ -2,7 +2,7 @@
 /*
  * thread.c - attaching, detaching
  *
- * A thread attaches at its first call (starting.c does it before the thread's own function runs).
+ * A thread attaches at its first call (pthreads.c does it before the thread's own function runs).
  * Under list_lock it adopts the phase that the agent is in: barrier, colour, generation.  In a mark
  * phase it then scans its own stack: the agent may have done all the others already.
  *
