@@ -12,6 +12,7 @@
 #include "../core/heap/layout.h"
 #include "../core/system/futex.h"
 #include "agent.h"
+#include "attach.h"
 #include "attributes.h"
 #include "uncollected.h"
 #include "checker.h"

@@ -30,6 +30,7 @@
 #include "init.h"
 #include "lastexit.h"
 #include "loader.h"
+#include "main_thread.h"
 #include "own_thread.h"
 #include "pageheap.h"
 #include "pressure.h"
@@ -303,9 +304,4 @@ int tri_start(const struct tri_options *opts)
 	}
 	pthread_mutex_unlock(&start_lock);
 	return err;
-}
-
-TRI_EXPORT int tri_init(const struct tri_options *opts)
-{
-	return tri_start_attached(opts);
 }

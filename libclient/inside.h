@@ -14,6 +14,7 @@
 #ifndef TRI_INSIDE_H
 #define TRI_INSIDE_H
 
+#include "attach.h"
 #include "attributes.h"
 #include "region.h"
 #include "signals.h"

@@ -15,6 +15,7 @@
 #include "../core/heap/layout.h"
 #include "../core/system/futex.h"
 #include "agent.h"
+#include "attach.h"
 #include "attributes.h"
 #include "error.h"
 #include "init.h"

@@ -15,6 +15,7 @@
 
 #include "../core/heap/layout.h"
 #include "../core/system/point.h"
+#include "attach.h"
 #include "attributes.h"
 #include "shade.h"
 #include "init.h"

@@ -34,6 +34,7 @@
 
 #include "../core/heap/layout.h"
 #include "abi.h"
+#include "attach.h"
 #include "attributes.h"
 #include "checker.h"
 #include "error.h"

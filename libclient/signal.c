@@ -144,14 +144,6 @@ void tri_answer(struct tri_thread *t)
 	errno = saved_errno;
 }
 
-TRI_EXPORT void tri__poll_slow(void)
-{
-	struct tri_thread *t = tri_enter();
-
-	if (t)
-		tri_leave(t);
-}
-
 /*
  * The vector registers are in the signal frame, which lies below the interrupted stack pointer and
  * is not scanned with the stack.

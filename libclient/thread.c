@@ -1,19 +1,17 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
- * thread.c - attaching, detaching
+ * thread.c - the records of attached threads, and the list that they are in
  *
- * A thread attaches at its first call (pthreads.c does it before the thread's own function runs).
- * Under list_lock it adopts the phase that the agent is in: barrier, colour, generation.  In a mark
- * phase it then scans its own stack: the agent may have done all the others already.
+ * All of this happens under list_lock.  A record comes into the list when its thread attaches
+ * (attach.c), and then adopts the phase that the agent is in: barrier, colour, generation.
  *
- * It detaches when it ends, in a destructor of thread-specific data: it gives its spans back, hands
- * its buffer to the collector and leaves the list, in this order and under list_lock, so that a
- * handshake sees either the thread or what it left.
+ * A record leaves the list when its thread detaches, or is found to have ended.  Its spans are given
+ * back, its buffer is handed to the collector, and then it is taken out, so that a handshake sees
+ * either the thread or what it left.
  */
 #include <errno.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/rseq.h>
 
 #include "../core/heap/layout.h"
 #include "../core/system/futex.h"
@@ -23,65 +21,17 @@
 #include "shade.h"
 #include "cache.h"
 #include "coroutine.h"
-#include "error.h"
-#include "init.h"
-#include "inside.h"
 #include "life.h"
 #include "lock.h"
+#include "main_thread.h"
+#include "raw_fork.h"
 #include "region.h"
 #include "signals.h"
-#include "stack.h"
 #include "state.h"
 #include "thread.h"
 #include "tls.h"
-#include "tricolor.h"
-#include "raw_fork.h"
 
-static pthread_key_t key;
-static bool has_key;
-static pthread_once_t key_once = PTHREAD_ONCE_INIT;
-static __thread bool ending __attribute__((tls_model("initial-exec")));
 static uint64_t slots_used[TRI_SLOTS / 64];	/* list_lock */
-
-/* The main thread's own; NULL: the library was loaded later and by another thread. */
-static struct tri__tls *main_tls;
-static pthread_t main_pthread;
-static uint64_t *main_rseq_cs;
-
-int __cxa_thread_atexit_impl(void (*fn)(void *), void *arg, void *dso);
-extern void *__dso_handle TRI_HIDDEN;
-
-static void detach(void);
-
-/* The thread's destructors are running.  What it attaches from now on ends without a word. */
-static void thread_ends(void *unused)
-{
-	(void)unused;
-	ending = true;
-	detach();
-}
-
-static void make_key(void)
-{
-	has_key = !pthread_key_create(&key, thread_ends);
-}
-
-/*
- * Have thread_ends() called at this thread's end: by a key, or, in a program that has used up all
- * keys before it loaded this library, as a destructor of thread-local data.  False if that can't be
- * done, or has been: the destructors that run after ours may attach the thread again.
- */
-static bool watch_end(struct tri_thread *t)
-{
-	if (ending)
-		return false;
-	if (has_key)
-		return !pthread_setspecific(key, t);
-	/* The main thread's are called by exit() already. */
-	if (main_tls == &tri__tls)
-		return false;
-	return !__cxa_thread_atexit_impl(thread_ends, t, &__dso_handle);
-}
 
 /* list_lock */
 int tri_slot_take(struct tri_thread *t)
@@ -152,7 +102,7 @@ static void adopt_phase(struct tri_thread *t)
  * with what a thread has that is not attached: each of its allocations and stores comes into the
  * library.
  */
-static void link_thread(struct tri_thread *t, struct tri__tls *tls, bool inlined)
+void tri_thread_link(struct tri_thread *t, struct tri__tls *tls, bool inlined)
 {
 	t->tls = inlined ? tls : &t->away;
 	t->tp = tri_tls_pointer(tls);
@@ -167,7 +117,10 @@ static void link_thread(struct tri_thread *t, struct tri__tls *tls, bool inlined
 	tls->thread = t;
 }
 
-static struct tri_thread *new_with_slot(void)
+/**
+ * A record with a slot, which is in no list.  NULL: there is no memory, or no slot is left.
+ */
+struct tri_thread *tri_thread_new_with_slot(void)
 {
 	struct tri_thread *t;
 
@@ -182,134 +135,12 @@ static struct tri_thread *new_with_slot(void)
 	return t;
 }
 
-/* A thread that blocks the signal would hold up every cycle. */
-static void unblock_signal(void)
-{
-	sigset_t mask;
-
-	sigemptyset(&mask);
-	sigaddset(&mask, tri_signal_number(0));
-	sigaddset(&mask, tri_signal_number(1));
-	pthread_sigmask(SIG_UNBLOCK, &mask, NULL);
-}
-
-static uint64_t *rseq_word(void)
-{
-	return __rseq_size ? (uint64_t *)((char *)__builtin_thread_pointer() + __rseq_offset + 8) :
-			     NULL;
-}
-
-static void forget(struct tri_thread *t)
+/* list_lock.  A record with a slot that came into no list. */
+void tri_thread_discard(struct tri_thread *t)
 {
 	tri_slot_give(t);
 	t->next = tri_g.unused;
 	tri_g.unused = t;
-}
-
-static int attach(void)
-{
-	bool is_main = main_tls == &tri__tls, inlined;
-	struct tri_thread *t;
-
-	pthread_once(&key_once, make_key);
-	/* Beside another thread: see take_over() in agent.c. */
-	if (tri_g.nthreads)
-		tri_agent_ensure();
-	tri_between = true;
-	t = new_with_slot();
-	if (!t) {
-		tri_between = false;
-		return tri_fail(EAGAIN,
-				"tricolor: no slot for another thread: %u are attached; fewer "
-				"threads, or tri_thread_detach() in those that need no heap",
-				TRI_SLOTS);
-	}
-	t->tid = gettid();
-	t->rseq_cs = rseq_word();
-	tri_stack_find(t, pthread_self(), false);
-	tri_coroutine_attach(t, (uintptr_t)__builtin_frame_address(0));
-	tri_life_begin(t, is_main);
-	inlined = watch_end(t) || is_main;
-	pthread_mutex_lock(&tri_g.list_lock);
-	/* Whoever started the heap may have attached the main thread meanwhile. */
-	if (tri__tls.thread) {
-		tri_life_end(t);
-		tri_coroutine_detach(t);
-		forget(t);
-		t = tri__tls.thread;
-	} else {
-		link_thread(t, &tri__tls, inlined);
-	}
-	pthread_mutex_unlock(&tri_g.list_lock);
-	tri_between = false;
-	unblock_signal();
-	if (tri_read(&t->pending))
-		tri_answer(t);
-	return 0;
-}
-
-/*
- * The main thread, when another one starts the heap: it may hold pointers that it loads from
- * globals without ever calling the library.
- */
-__attribute__((constructor)) static void remember_main(void)
-{
-	pthread_once(&key_once, make_key);
-	if (gettid() != getpid())
-		return;
-	tri_life_begin_main();
-	main_tls = &tri__tls;
-	main_pthread = pthread_self();
-	main_rseq_cs = (uint64_t *)((char *)__builtin_thread_pointer() + __rseq_offset + 8);
-}
-
-void tri_main_thread_attach(void)
-{
-	struct tri_thread *t;
-
-	if (!main_tls || main_tls == &tri__tls || tri_main_is_over())
-		return;
-	t = new_with_slot();
-	if (!t)
-		return;
-	t->tid = tri_g.pid;
-	t->rseq_cs = __rseq_size ? main_rseq_cs : NULL;
-	tri_stack_find(t, main_pthread, false);
-	tri_life_of_main(t);
-	pthread_mutex_lock(&tri_g.list_lock);
-	if (main_tls->thread)
-		forget(t);
-	else
-		link_thread(t, main_tls, true);
-	pthread_mutex_unlock(&tri_g.list_lock);
-}
-
-/*
- * What a function does first that needs the heap: whoever calls it may hold objects from now on
- * without ever calling another.  No slot left is no failure of such a function; tasks.c finds the
- * thread.
- */
-int tri_start_attached(const struct tri_options *opts)
-{
-	int err = tri_start(opts);
-
-	if ((!err || err == -EALREADY) && !tri__tls.thread)
-		attach();
-	return err;
-}
-
-/* Attach the calling thread.  NULL with errno set if that can't be done. */
-struct tri_thread *tri_attach_self(void)
-{
-	int err = tri_start(NULL);
-
-	if (!err)
-		err = attach();
-	if (err) {
-		errno = -err;
-		return NULL;
-	}
-	return tri__tls.thread;
 }
 
 /* See tri_enter_any(). */
@@ -330,13 +161,6 @@ void tri_common_leave(void)
 {
 	pthread_mutex_unlock(&tri_g.list_lock);
 	tri_between = false;
-}
-
-TRI_EXPORT int tri_thread_attach(void)
-{
-	if (tri__tls.thread && tri_is_ready())
-		return 0;
-	return tri_attach_self() ? 0 : -errno;
 }
 
 /**
@@ -386,45 +210,6 @@ void tri_thread_remove(struct tri_thread *t)
 	tri_g.unused = t;
 }
 
-/* pthread_exit() of a thread that another one has attached: the main thread. */
-void tri_thread_exiting(void)
-{
-	if (tri__tls.thread)
-		watch_end(tri__tls.thread);
-}
-
-static void detach(void)
-{
-	struct tri_thread *t = tri__tls.thread;
-
-	if (!t)
-		return;
-	if (tri_in_region() && !t->depth)
-		tri_region_end(t);
-	/* As tri_list_lock(), but for good. */
-	t->depth++;
-	tri_between = true;
-	pthread_mutex_lock(&tri_g.list_lock);
-	tri__tls.caches = tri_empty_caches;
-	tri__tls.barrier = 1;
-	tri__tls.attention = 0;
-	tri__tls.thread = NULL;
-	tri_life_end(t);
-	tri_thread_remove(t);
-	pthread_mutex_unlock(&tri_g.list_lock);
-	tri_between = false;
-	if (has_key)
-		pthread_setspecific(key, NULL);
-	/* The agent may be waiting for this thread's answer. */
-	atomic_fetch_add(&tri_g.answers, 1);
-	tri_futex_wake(&tri_g.answers);
-}
-
-TRI_EXPORT void tri_thread_detach(void)
-{
-	detach();
-}
-
 /* A forked child: the other threads do not exist here, nor does this one's arena. */
 void tri_threads_reset(void)
 {
@@ -432,9 +217,7 @@ void tri_threads_reset(void)
 	tri_g.threads = NULL;
 	tri_g.unused = NULL;
 	tri_g.nthreads = 0;
-	main_tls = &tri__tls;
-	main_pthread = pthread_self();
-	tri_life_begin_main();
+	tri_main_thread_is_here();
 	tri_between = false;
 	tri__tls.thread = NULL;
 	tri__tls.caches = tri_empty_caches;
@@ -469,9 +252,7 @@ void tri_threads_forked(struct tri_thread *self)
 	tri_g.threads = NULL;
 	tri_g.nthreads = 0;
 	memset(slots_used, 0, sizeof(slots_used));
-	main_tls = &tri__tls;
-	main_pthread = pthread_self();
-	tri_life_begin_main();
+	tri_main_thread_is_here();
 	if (!self)
 		return;
 	tri_raw_fork_wipe(self, true);
@@ -503,7 +284,7 @@ void tri_threads_forked(struct tri_thread *self)
 		tri_write(&tri_g.view.buffers[self->buffer - 1].state, TRI_BUFFER_THREAD);
 	}
 	tri_write(&self->slot->buffer, self->buffer);
-	link_thread(self, &tri__tls, inlined);
+	tri_thread_link(self, &tri__tls, inlined);
 }
 
 /** Forget threads that have ended without a word.  list_lock. */

@@ -155,19 +155,18 @@ struct tri_thread {
 	_Alignas(64) unsigned char copy[TRI_COPY_BYTES];
 };
 
-struct tri_thread *tri_attach_self(void) TRI_HIDDEN;
-int tri_start_attached(const struct tri_options *opts) TRI_HIDDEN;
 struct tri_thread *tri_common_enter(void) TRI_HIDDEN;
 void tri_common_leave(void) TRI_HIDDEN;
-void tri_main_thread_attach(void) TRI_HIDDEN;
 void tri_list_lock(struct tri_thread *self) TRI_HIDDEN;
 void tri_list_unlock(struct tri_thread *self) TRI_HIDDEN;
 void tri_thread_remove(struct tri_thread *t) TRI_HIDDEN;	/* list_lock */
 void tri_threads_reap(void) TRI_HIDDEN;			/* list_lock */
 void tri_threads_reset(void) TRI_HIDDEN;
 void tri_threads_forked(struct tri_thread *self) TRI_HIDDEN;
-void tri_thread_exiting(void) TRI_HIDDEN;
-struct tri_thread *tri_thread_new(void) TRI_HIDDEN;
+struct tri_thread *tri_thread_new(void) TRI_HIDDEN;	/* list_lock */
+struct tri_thread *tri_thread_new_with_slot(void) TRI_HIDDEN;
+void tri_thread_discard(struct tri_thread *t) TRI_HIDDEN;	/* list_lock */
+void tri_thread_link(struct tri_thread *t, struct tri__tls *tls, bool inlined) TRI_HIDDEN; /* list_lock */
 int tri_slot_take(struct tri_thread *t) TRI_HIDDEN;
 void tri_slot_give(struct tri_thread *t) TRI_HIDDEN;
 

@@ -2,9 +2,10 @@
 /*
  * test_inside.c - what can be seen of the library only from inside: it is linked statically
  *
- *	cycle numbers are 32 bits: the one after 2^32 - 1 collects as any other a signal handler
- *	finds its thread inside or outside at every instruction, and nothing between membarrier() is
- *	refused to a program that is at work: from then on signals are the fence
+ *	cycle numbers are 32 bits: the one after 2^32 - 1 collects as any other
+ *	a signal handler finds its thread inside or outside at every instruction, and nothing between
+ *	membarrier() is refused to a program that is at work: from then on signals are the fence
+ *	a thread that forks is the child's main thread, and another one may attach it
  *
  * Each is a child of its own.
  */
@@ -12,6 +13,7 @@
 #include <linux/seccomp.h>
 #include <pthread.h>
 #include <sys/prctl.h>
+#include <sys/rseq.h>
 #include <ucontext.h>
 
 #include "libclient/internal.h"
@@ -207,14 +209,54 @@ static bool membarrier_refused(void)
 	return fences >= 20 * 4 && !lost_by_threads;
 }
 
+static void *nothing(void *arg)
+{
+	return arg;
+}
+
+/* In a child without a heap: the first thread that it makes starts one, and attaches the main one. */
+static bool is_attached_as_main(void)
+{
+	const struct tri_thread *t;
+	pthread_t other;
+
+	if (tri__tls.thread || pthread_create(&other, NULL, nothing, NULL) ||
+	    pthread_join(other, NULL))
+		return false;
+	t = tri__tls.thread;
+	return t && t->tid == getpid() &&
+	       t->rseq_cs == (__rseq_size ? (uint64_t *)((char *)__builtin_thread_pointer() + __rseq_offset + 8) : NULL);
+}
+
+static void *fork_here(void *result)
+{
+	pid_t pid = fork();
+
+	if (!pid)
+		_exit(!is_attached_as_main());
+	*(bool *)result = pid > 0 && wait_status(pid) == 0;
+	return NULL;
+}
+
+static bool main_of_a_child(void)
+{
+	pthread_t forks;
+	bool result = false;
+
+	setenv("TRICOLOR_FORK", "fresh", 1);
+	return !pthread_create(&forks, NULL, fork_here, &result) && !pthread_join(forks, NULL) && result;
+}
+
 int main(void)
 {
 	ksft_print_header();
-	ksft_set_plan(3);
+	ksft_set_plan(4);
 	ksft_test_result(scenario(cycle_numbers), "cycle numbers may wrap\n");
 	ksft_test_result(scenario(every_instruction),
 			 "a handler finds its thread inside or outside at every instruction\n");
 	ksft_test_result(scenario(membarrier_refused),
 			 "a fence that is refused is made by signals\n");
+	ksft_test_result(scenario(main_of_a_child),
+			 "a thread that forks is the child's main thread\n");
 	ksft_finished();
 }
