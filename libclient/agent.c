@@ -58,9 +58,9 @@
 #include "signals.h"
 #include "stack.h"
 #include "state.h"
-#include "tasks.h"
 #include "thread.h"
 #include "throttle.h"
+#include "unattached.h"
 #include "untouched.h"
 
 #define STACK_BYTES (256ul << 10)
@@ -569,7 +569,7 @@ static void *agent(void *unused)
 		tri_complain(TRI_COMPLAINT_NO_COLLECTOR, false, "tricolor: can't make an arena: %s",
 			     tri_backing_why(&tri_g.settings, arena_error));
 	tri_g.agent_tid = gettid();
-	tri_tasks_open();
+	tri_unattached_open();
 	if (!arena_error) {
 		tri_not_counted();
 		tri_roots_prepare();

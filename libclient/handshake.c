@@ -60,10 +60,9 @@
 #include "stack.h"
 #include "state.h"
 #include "steps.h"
-#include "tasks.h"
 #include "thread.h"
 #include "throttle.h"
-#include "tricolor.h"
+#include "unattached.h"
 
 /* Threads get this long to answer by themselves before they are sent a signal. */
 #define PATIENCE_NS 30000
@@ -481,16 +480,16 @@ static void resume(void)
 
 /*
  * Threads that have never called the library, nor were made by a pthread_create() of ours: see
- * tasks.c.  If they come and go faster than they are found, all others wait meanwhile, so that no
+ * unattached.c.  If they come and go faster than they are found, all others wait meanwhile, so that no
  * new ones come.
  */
 static void scan_unknown(void)
 {
-	if (tri_tasks_scan(false))
+	if (tri_unattached_scan(false))
 		return;
 	ask_all(TRI_PENDING_STOP);
-	tri_tasks_scan(true);
-	tri_tasks_release();
+	tri_unattached_scan(true);
+	tri_unattached_release();
 	resume();
 }
 

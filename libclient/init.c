@@ -29,6 +29,7 @@
 #include "forking.h"
 #include "init.h"
 #include "lastexit.h"
+#include "libc_threads.h"
 #include "loader.h"
 #include "main_thread.h"
 #include "own_thread.h"
@@ -47,6 +48,7 @@
 #include "throttle.h"
 #include "tls.h"
 #include "tricolor.h"
+#include "unattached.h"
 #include "raw_fork.h"
 #include "watched.h"
 
@@ -77,6 +79,8 @@ void tri_forked(void)
 	tri_last_watch_reset();
 	tri_own_threads_reset();
 	tri_tasks_reset();
+	tri_libc_threads_reset();
+	tri_unattached_reset();
 	tri_error_reset();
 	tri_throttle_reset();
 	tri_spawn_reset();

@@ -26,7 +26,6 @@
 #include "../core/system/point.h"
 #include "agent.h"
 #include "attributes.h"
-#include "init.h"
 #include "inside.h"
 #include "lock.h"
 #include "region.h"
@@ -36,9 +35,8 @@
 #include "signals.h"
 #include "stack.h"
 #include "state.h"
-#include "tasks.h"
 #include "thread.h"
-#include "tricolor.h"
+#include "visit.h"
 
 #define STOP_NS 60000000000ull		/* a collector that stops threads for longer is stopped
 					 * itself */
