@@ -10,8 +10,8 @@
  * of black objects for the price of two atomic instructions).  Closing a window half-way takes
  * both back.
  *
- * All but tri_count_allocated() runs with the thread's cache lock held: by the thread, in a refill or
- * as it ends; by the agent, which has diverted the inline path and fenced first; or by whoever
+ * All but tri_count_allocated() runs with the thread's cache lock held: by the thread, in a refill
+ * or as it ends; by the agent, which has diverted the inline path and fenced first; or by whoever
  * removes the record of a thread that has ended.
  */
 #include <string.h>
@@ -79,9 +79,10 @@ static unsigned int windows(unsigned int span_class)
 
 /*
  * Count @bytes as allocated.  Whoever takes the counter past the trigger tells the collector.  If
- * the trigger is published when it has been passed already, the publisher notices: a full barrier is
- * between the addition and the load here, as between its store and its load, so one of the two sees
- * the other.  Pairs with publish_trigger() in daemon/heap/pacing.c.  The cache lock is not needed.
+ * the trigger is published when it has been passed already, the publisher notices: a full barrier
+ * is between the addition and the load here, as between its store and its load, so one of the two
+ * sees the other.  Pairs with publish_trigger() in daemon/heap/pacing.c.  The cache lock is not
+ * needed.
  */
 void tri_count_allocated(struct tri_thread *t, uint64_t bytes)
 {

@@ -27,8 +27,8 @@
  *			and not before, spans may be swept.
  *
  * A thread that attaches in between takes list_lock and adopts the phase.  The agent holds
- * list_lock through each of these, but not while it waits for threads to scan, as a thread that ends
- * then needs it, nor when a thread has held it up for some time (unresponsive.c).
+ * list_lock through each of these, but not while it waits for threads to scan, as a thread that
+ * ends then needs it, nor when a thread has held it up for some time (unresponsive.c).
  */
 #include <errno.h>
 #include <linux/membarrier.h>

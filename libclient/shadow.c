@@ -93,10 +93,10 @@ static void note(uintptr_t at, uint64_t bits)
 	if (!word)
 		tri_write(&lost, 1);
 	/*
-	 * A full barrier before the caller's store: who reads the slot and finds what is stored there
-	 * reads the note after it, and finds that, too.  So is a note found that was there already,
-	 * as this processor does not reorder a load and a later store.  Pairs with the fence in
-	 * look() of checker.c.
+	 * A full barrier before the caller's store: who reads the slot and finds what is stored
+	 * there reads the note after it, and finds that, too.  So is a note found that was there
+	 * already, as this processor does not reorder a load and a later store.  Pairs with the
+	 * fence in look() of checker.c.
 	 */
 	else if ((tri_read(word) & bits) != bits)
 		atomic_fetch_or(word, bits);

@@ -21,10 +21,10 @@
  *	the lists' locks (central.c)
  *	tri_g.page_lock			pages of the heap
  *
- * None of these is taken while one of the locks of coroutine.c, error.c, pressure.c or starting.c is
- * held.  fork() takes all of the list (forking.c), and then the dynamic loader's (loader.c).  A
- * thread never waits for list_lock while it is inside (see inside.h): the agent waits, with list_lock
- * held, for threads to come out.
+ * None of these is taken while one of the locks of coroutine.c, error.c, pressure.c or starting.c
+ * is held.  fork() takes all of the list (forking.c), and then the dynamic loader's (loader.c).  A
+ * thread never waits for list_lock while it is inside (see inside.h): the agent waits, with
+ * list_lock held, for threads to come out.
  */
 #ifndef TRI_STATE_H
 #define TRI_STATE_H

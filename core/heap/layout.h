@@ -207,9 +207,9 @@ struct tri_slot {
 };
 
 /*
- * Raw pointers (client addresses) that may be grey.  An entry with TRI_ENTRY_GREY is a heap
- * offset: an assisting mutator has marked the object there and not scanned it.  The state says who
- * owns the buffer.  The count is written by the thread that fills it, and set to 0 by the agent when
+ * Raw pointers (client addresses) that may be grey.  An entry with TRI_ENTRY_GREY is a heap offset:
+ * an assisting mutator has marked the object there and not scanned it.  The state says who owns the
+ * buffer.  The count is written by the thread that fills it, and set to 0 by the agent when
  * barriers go off: by then nothing in the buffer is of any use.
  */
 struct tri_buffer {

@@ -13,9 +13,9 @@
  *     kernel (alarm.c) when a limit is written or memory is getting short.
  *
  * Nobody waits for the watcher.  The locks that it takes (registry, election, log) are held for
- * moments.  What arenas say is trusted only as far as budget.c, which any figure leaves unharmed: an
- * arena can claim a larger part, as it could by allocating, but never so much that the others have
- * less than their floors.
+ * moments.  What arenas say is trusted only as far as budget.c, which any figure leaves unharmed:
+ * an arena can claim a larger part, as it could by allocating, but never so much that the others
+ * have less than their floors.
  */
 #include "watch.h"
 
