@@ -558,6 +558,7 @@ static void barrier_off(uint32_t gen)
 {
 	struct tri_unresponsive_wait wait = { 0 };
 	struct tri_thread *t;
+	uint32_t buffer;
 
 	pthread_mutex_lock(&tri_g.list_lock);
 	tri_threads_reap();
@@ -580,9 +581,13 @@ again:
 		tri_write(&t->marking, 0);
 		tri_write(&t->pending, 0);
 		tri_flag_set(&tri_tls_of(t)->attention, TRI_FLAG_AGENT, false);
-		/* What is left in its buffer is marked, or garbage. */
-		if (t->buffer)
-			tri_write(&tri_g.view.buffers[t->buffer - 1].count, 0);
+		/*
+		 * What is left in its buffer is marked, or garbage.  The thread may be inside and
+		 * hand the buffer over at this moment: then that is emptied, and is as useless.
+		 */
+		buffer = __atomic_load_n(&t->buffer, __ATOMIC_RELAXED);
+		if (buffer)
+			tri_write(&tri_g.view.buffers[buffer - 1].count, 0);
 		tri_unlock(&t->cache_lock);
 		atomic_thread_fence(memory_order_release);
 		tri_flag_set(&tri_tls_of(t)->barrier, TRI_FLAG_AGENT, !tri_g.rseq);
