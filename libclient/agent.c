@@ -619,7 +619,7 @@ static void *agent(void *unused)
 					"tricolor: no collector, and "
 					"memory is not freed: one after the other has ended before it had "
 					"finished a cycle; `%s --dry-run` may tell why",
-					tri_spawn_path());
+					tri_spawn_name());
 			most_ms = RETRY_MAX_MS;
 			/* A thread did not answer: it may take its time. */
 			if (unanswered == tri_read(&tri_g.unanswered))

@@ -135,14 +135,15 @@ static bool trusted(int link)
 }
 
 /*
- * A tricolord of our own that has welcomed us, or a negative errno, and a complaint.  @program: one
- * that was lent, or -1.  @say: there is no other way.
+ * Start a tricolord: the one that was lent as @program, or one of ours if that is -1.  Returns a
+ * socket to it when it has welcomed us, or a negative errno, and a complaint.  @say: there is no
+ * other way to have a collector, so a user should hear of a failure.
  */
-static int start_one(int program, bool own, bool say)
+static int start_one(int program, bool say)
 {
 	static unsigned int in_vain;
 	struct tri_welcome w = { .board = -1, .program = -1 };
-	int fd = tri_spawn(program, own, say), err;
+	int fd = tri_spawn(program, say), err;
 
 	if (fd < 0)
 		return fd;
@@ -161,26 +162,26 @@ static int start_one(int program, bool own, bool say)
 		return fd;
 	}
 	close(fd);
-	/* One that is killed as it starts is no news; the next one is a moment away. */
+	/* That one was killed as it started is no news: the next one starts in a moment. */
 	tri_complain(TRI_COMPLAINT_NO_COLLECTOR, say && ++in_vain > 2,
 		     "tricolor: no collector, and memory is not "
 		     "freed: %s was started, but %s; `%s --dry-run` may tell why",
-		     tri_spawn_path(), tri_hello_why(err, &w), tri_spawn_path());
+		     tri_spawn_name(), tri_hello_why(err, &w), tri_spawn_name());
 	return err;
 }
 
-/* A marker for the shared collector at @link, which is handed to it. */
+/*
+ * Start a marker for the shared collector at @link, and hand the link to it.
+ *
+ * There may be no tricolord of ours, or it may be of another version than the library and refuse
+ * it.  The one that the shared collector lends speaks what that one speaks.
+ */
 static int start_marker(int link, struct tri_welcome *w)
 {
-	bool lent = w->program >= 0 && trusted(link);
-	int fd = start_one(lent ? w->program : -1, true, false);
+	int fd = start_one(-1, false);
 
-	/*
-	 * Ours may be of another version than the library.  The lent one speaks what the shared one
-	 * does.
-	 */
-	if (fd == -EACCES && lent)
-		fd = start_one(w->program, false, false);
+	if ((fd == -ENOEXEC || fd == -EACCES) && w->program >= 0 && trusted(link))
+		fd = start_one(w->program, false);
 	if (fd < 0)
 		return fd;
 	if (tri_policy_send(fd, link, w->board))
@@ -227,7 +228,7 @@ int tri_connect(void)
 		return link;
 	}
 	if (link < 0) {
-		fd = start_one(-1, true, true);
+		fd = start_one(-1, true);
 		if (fd >= 0)
 			tri_policy_search();
 		return fd;

@@ -43,9 +43,9 @@ enum tri_policy_news tri_policy_receive(int marker, const struct pollfd *p,
 void tri_policy_reset(void) TRI_HIDDEN;
 
 /* spawn.c */
-int tri_spawn(int program, bool own, bool say) TRI_HIDDEN;
+int tri_spawn(int program, bool say) TRI_HIDDEN;
 bool tri_spawn_kill(void) TRI_HIDDEN;
-const char *tri_spawn_path(void) TRI_HIDDEN;
+const char *tri_spawn_name(void) TRI_HIDDEN;
 void tri_spawn_reset(void) TRI_HIDDEN;
 
 #endif

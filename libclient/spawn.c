@@ -62,17 +62,23 @@
 #define START_BYTES (512ll << 10)
 #define FIRST_FD 6			/* ours are from here on: the child arranges those below */
 
-/* What the two processes in between need; theirs until the daemon's program is entered. */
+/*
+ * What the two processes in between need.  They read it in our memory until the daemon's program is
+ * entered, which may be long after the function that filled it in has returned.  So it is static,
+ * and there is one of it, as there is one start at a time.
+ */
 static struct {
+	int program;			/* a daemon that was lent; -1: it is one of @paths */
 	const char *paths[3];		/* tried in turn; NULL ends them */
-	char *const *argv;
-	char *const *envp;
+	char beside[512];		/* one of them: see find_daemon() */
+	const char *argv[5];
+	char *envp[8];
 	int fd, report;			/* the daemon's end of the socket; end of the pipe */
-	int program;			/* a daemon that was lent, tried last; -1: there is none */
 	bool stay;
 	char *stack;
-	volatile int err;		/* why no path could be executed; 0: one was */
-	volatile int failed;		/* and which: one that is there, or the last */
+	volatile int err;		/* why no program could be executed; 0: one was */
+	volatile int failed;		/* which path that is about: one that is there, or the
+					 * first */
 	volatile int pid;		/* of the daemon */
 } child;
 
@@ -129,20 +135,12 @@ static int grandchild(void *unused)
 	tri_bare(SYS_chdir, (long)"/", 0, 0, 0);
 	tri_bare(SYS_rt_sigprocmask, SIG_SETMASK, (long)&none, 0, 8);
 	go_first();
-	for (i = 0; child.paths[i]; i++) {
-		child.err = 0;
+	if (child.program >= 0)
+		why = -tri_bare5(SYS_execveat, 5, (long)"", (long)child.argv, (long)child.envp,
+				 AT_EMPTY_PATH);
+	for (i = 0; child.program < 0 && child.paths[i]; i++) {
 		err = -tri_bare(SYS_execve, (long)child.paths[i], (long)child.argv,
 				(long)child.envp, 0);
-		if (why == ENOENT) {
-			why = err;
-			failed = i;
-		}
-	}
-	if (child.program >= 0) {
-		child.err = 0;
-		err = -tri_bare5(SYS_execveat, 5, (long)"", (long)child.argv, (long)child.envp,
-				 AT_EMPTY_PATH);
-		/* Of what is ours the user knows more, if there is anything. */
 		if (why == ENOENT) {
 			why = err;
 			failed = i;
@@ -177,22 +175,18 @@ static int in_between(void *stack)
  * where it was to be installed.  Nothing is looked at here: it may be on a file system that does
  * not answer.
  */
-static void find_daemon(bool own)
+static void find_daemon(void)
 {
-	static char room[512];
 	const char *beside;
 	Dl_info info;
 	int n = 0;
 
-	if (!own) {
-		child.paths[0] = NULL;
-		return;
-	}
 	if (tri_g.settings.daemon[0]) {
 		child.paths[n++] = tri_g.settings.daemon;
 	} else {
 		if (dladdr(&tri_g, &info) && info.dli_fname &&
-		    (beside = tri_daemon_beside(info.dli_fname, room, sizeof(room))))
+		    (beside = tri_daemon_beside(info.dli_fname, child.beside,
+							sizeof(child.beside))))
 			child.paths[n++] = beside;
 		child.paths[n++] = tri_daemon_installed();
 	}
@@ -206,8 +200,9 @@ static bool may_keep(const char *name)
 }
 
 /* The daemon gets a clean environment: nothing that was meant for the program. */
-static void pick_environment(char **envp, size_t room)
+static void pick_environment(void)
 {
+	const size_t room = sizeof(child.envp) / sizeof(child.envp[0]);
 	static const char *const keep[] = { "PATH=", "ASAN_OPTIONS=", "UBSAN_OPTIONS=",
 					    "TSAN_OPTIONS=", "LSAN_OPTIONS=", "TRICOLOR_ON_KILL=",
 #ifdef TRI_POINTS
@@ -221,15 +216,14 @@ static void pick_environment(char **envp, size_t room)
 		for (i = 0; i < sizeof(keep) / sizeof(keep[0]); i++)
 			if (!strncmp(*e, keep[i], strlen(keep[i])) && n < room - 1 &&
 			    may_keep(keep[i]))
-				envp[n++] = *e;
-	envp[n] = NULL;
+				child.envp[n++] = *e;
+	child.envp[n] = NULL;
 }
 
-/** The path of the private daemon, for messages. */
-const char *tri_spawn_path(void)
+/** What was started last, or could not be, for messages. */
+const char *tri_spawn_name(void)
 {
-	return child.paths[child.failed] ? child.paths[child.failed] :
-					   "the tricolord that was lent";
+	return child.program < 0 ? child.paths[child.failed] : "the tricolord that was lent";
 }
 
 /* Move @fd out of the way of what the child arranges. */
@@ -322,16 +316,22 @@ static bool has_room(void)
 	return true;
 }
 
-static int begin(int program, bool own)
+static void set_arguments(const char *name)
 {
-	static char *argv[] = { (char *)"tricolord", (char *)"--private", (char *)"3", NULL, NULL };
-	static char *envp[8];
+	child.argv[0] = name;
+	child.argv[1] = "--private";
+	child.argv[2] = "3";
+	child.argv[3] = tri_g.settings.no_control ? "--no-control" : NULL;
+	child.argv[4] = NULL;
+}
+
+static int begin(int program)
+{
 	int subreaper = 0, err;
 
-	argv[3] = tri_g.settings.no_control ? (char *)"--no-control" : NULL;
-	find_daemon(own);
-	argv[0] = child.paths[0] ? (char *)child.paths[0] : (char *)"tricolord";
-	pick_environment(envp, sizeof(envp) / sizeof(envp[0]));
+	find_daemon();
+	set_arguments(program < 0 ? child.paths[0] : "tricolord");
+	pick_environment();
 	err = make_stack();
 	if (!err)
 		err = open_ends(program);
@@ -339,8 +339,6 @@ static int begin(int program, bool own)
 		return err;
 	prctl(PR_GET_CHILD_SUBREAPER, &subreaper);
 	child.stay = subreaper || tri_g.pid == 1;
-	child.argv = argv;
-	child.envp = envp;
 	child.err = child.failed = 0;
 	child.pid = 0;
 	spawn.middle = clone(in_between, child.stack + STACK_BYTES, CLONE_VM, child.stack);
@@ -404,11 +402,12 @@ static bool wait_for_start(void)
 }
 
 /**
- * Start a tricolord: one of ours if @own, else, or if there is none, @program, a descriptor (-1:
- * none).  Returns a socket to it, or a negative errno.  @say: a user should hear of a failure.
- * Agent only.
+ * Start a tricolord: one of ours, or @program, the descriptor of one that was lent, if that is not
+ * -1.  Where an earlier start has not come to an end yet, that one is waited for instead.  Returns a
+ * socket to it, or a negative errno: -ENOEXEC if no program could be executed.  @say: a user should
+ * hear of a failure.  Agent only.
  */
-int tri_spawn(int program, bool own, bool say)
+int tri_spawn(int program, bool say)
 {
 	int err;
 
@@ -433,8 +432,8 @@ int tri_spawn(int program, bool own, bool say)
 			     "memory limit of this control group leaves no room to start one");
 		return -ENOSPC;
 	}
-	err = spawn.under_way ? 0 : begin(program, own);
-	/* While it starts. */
+	err = spawn.under_way ? 0 : begin(program);
+	/* The daemon starts meanwhile. */
 	tri_uncollected_update();
 	if (err) {
 		tri_complain(TRI_COMPLAINT_NO_COLLECTOR, say,
@@ -448,7 +447,7 @@ int tri_spawn(int program, bool own, bool say)
 		tri_complain(TRI_COMPLAINT_NO_COLLECTOR, say,
 			     "tricolor: no collector, and memory is not "
 			     "freed: %s does not start within %d s; does its file system answer?",
-			     tri_spawn_path(), START_MS / 1000);
+			     tri_spawn_name(), START_MS / 1000);
 		return -EINPROGRESS;
 	}
 	started();
@@ -458,9 +457,9 @@ int tri_spawn(int program, bool own, bool say)
 			TRI_COMPLAINT_NO_COLLECTOR, say,
 			"tricolor: no collector, and memory is not "
 			"freed: can't start %s: %s; set TRICOLOR_DAEMON to the path of tricolord",
-			tri_spawn_path(), strerror(err));
+			tri_spawn_name(), strerror(err));
 		close(spawn.sock);
-		return -err;
+		return -ENOEXEC;
 	}
 	find_pidfd(spawn.sock);
 	return spawn.sock;
