@@ -28,6 +28,7 @@
 #include "cache.h"
 #include "checker.h"
 #include "error.h"
+#include "find_object.h"
 #include "gc.h"
 #include "init.h"
 #include "inside.h"
@@ -412,85 +413,6 @@ TRI_EXPORT void *tri_alloc_leaf_aligned(size_t size, size_t align)
 	return alloc_aligned(size, align, TRI__LEAF);
 }
 
-/* Whether bitmap @gen has an object that @pointer points into; then @o says which. */
-static bool find_in(const void *pointer, uint32_t gen, struct tri_object *o)
-{
-	uint64_t offset = tri_offset(pointer);
-
-	return tri_in_heap(offset) && tri_resolve(&tri_g.view, offset, o) &&
-	       tri_bit(tri_g.view.marks[gen & 1], o->page, o->index);
-}
-
-/*
- * While a cycle ends, threads change over to the new bitmap one by one.  An object that another
- * thread has made since its turn is in the new one only, and a look at the old one that finds
- * nothing says nothing.  Who has list_lock then finds the change-over done, and looks again; or the
- * agent, which a thread holds up (unresponsive.c), has let go of list_lock in the midst of it, and this
- * thread's turn is yet to come: then the new bitmap says what the old one can't, and nothing is
- * swept as long as the agent does not get list_lock back.
- */
-static bool find_object(const void *pointer, struct tri_object *o)
-{
-	uint32_t gen;
-	bool found, stale;
-
-	do {
-		struct tri_thread *t = tri_enter();
-
-		if (!t)
-			return false;
-		gen = t->gen;
-		found = find_in(pointer, gen, o);
-		tri_leave(t);
-		if (found)
-			return true;
-		TRI_POINT("find.locks");
-		tri_list_lock(t);
-		TRI_POINT("find.locked");
-		stale = t->gen != gen;
-		found = !stale && tri_g.gen != gen && find_in(pointer, tri_g.gen, o);
-		tri_list_unlock(t);
-	} while (stale);
-	return found;
-}
-
-static bool is_tiny(const struct tri_object *o)
-{
-	return o->class == &tri_classes[TRI_SPAN_CLASS_TINY];
-}
-
-/* Of the object @o, which @pointer points into. */
-static char *object_start(const struct tri_object *o, const void *pointer)
-{
-	if (is_tiny(o))
-		return (char *)((uintptr_t)pointer & ~7ul);
-	return tri_g.view.heap + ((uint64_t)o->page << TRI_PAGE_SHIFT) +
-	       (size_t)o->index * o->class->size;
-}
-
-static size_t object_bytes(const struct tri_object *o)
-{
-	if (is_tiny(o))
-		return TRI__TINY_MAX;
-	if (o->class->size)
-		return o->class->size;
-	return (size_t)tri_large_pages(&tri_g.view, o->page) << TRI_PAGE_SHIFT;
-}
-
-TRI_EXPORT void *tri_base(const void *pointer)
-{
-	struct tri_object o;
-
-	return find_object(pointer, &o) ? object_start(&o, pointer) : NULL;
-}
-
-TRI_EXPORT size_t tri_usable_size(const void *object)
-{
-	struct tri_object o;
-
-	return find_object(object, &o) && object_start(&o, object) == object ? object_bytes(&o) : 0;
-}
-
 /* @n bits of the pointer map from bit @at, as a type's. */
 static void get_bits(uint64_t *to, uint64_t at, uint64_t n)
 {
@@ -506,7 +428,7 @@ static void *alloc_like(const struct tri_object *o, const void *object, size_t s
 {
 	uint64_t bits[TRI_SMALL_MAX / 512 + 1] = { 0 }, i;
 	struct tri_type type = { (size + 7) & ~7ull, bits, NULL };
-	size_t words = (size < object_bytes(o) ? size : object_bytes(o)) / 8;
+	size_t words = (size < tri_object_bytes(o) ? size : tri_object_bytes(o)) / 8;
 	tri_au64 *map = &tri_g.view.ptrmap[0][0];
 	uint64_t from = tri_offset(object) / 8, to;
 	void *copy;
@@ -580,14 +502,14 @@ TRI_EXPORT void *tri_realloc(void *object, size_t size)
 	if (!object)
 		return made(alloc(size, TRI__CONSERVATIVE), TRI__CONSERVATIVE, NULL,
 			    __builtin_return_address(0));
-	if (!find_object(object, &o) || object_start(&o, object) != object) {
+	if (!tri_find_object(object, &o) || tri_object_start(&o, object) != object) {
 		tri_fail(EINVAL, "tricolor: %p is not the start of an object of this heap", object);
 		errno = EINVAL;
 		return NULL;
 	}
 	if (size > PTRDIFF_MAX)
 		return too_large();
-	old = object_bytes(&o);
+	old = tri_object_bytes(&o);
 	if (size <= old && size >= old / 2) {
 		if (o.class->kind == TRI__LEAF)
 			memset((char *)object + size, 0, old - size);
