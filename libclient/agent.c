@@ -39,6 +39,7 @@
 #include "abi.h"
 #include "agent.h"
 #include "backing.h"
+#include "grant.h"
 #include "uncollected.h"
 #include "central.h"
 #include "checker.h"
@@ -59,7 +60,6 @@
 #include "stack.h"
 #include "state.h"
 #include "thread.h"
-#include "throttle.h"
 #include "unattached.h"
 #include "untouched.h"
 
@@ -365,7 +365,7 @@ static bool receive(void)
 		if (!send_answer(&answer))
 			return false;
 		if (msg.kind == TRI_HANDSHAKE_BARRIER_OFF) {
-			tri_throttle_cycle_over();
+			tri_grant_cycle_over();
 			tri_check_cycle_over();
 		}
 		return true;
@@ -488,7 +488,7 @@ static void collector_gone(void)
 	tri_write(&tri_g.cycle_is_void, 0);
 	tri_futex_wake(&v->ctl->gc_done);
 	tri_futex_wake(&v->ctl->free_done);
-	tri_throttle_measure();
+	tri_grant_measure();
 }
 
 static void serve(void)
@@ -506,7 +506,7 @@ static void serve(void)
 		short news = wait_for_event(0, true);
 
 		wake = atomic_exchange(&tri_g.wake, 0);
-		tri_throttle_measure_if_asked();
+		tri_grant_measure_if_asked();
 		tri_check_end_if_asked();
 		if (wake & ~(uint32_t)TRI_WAKE_MEASURE)
 			ok = send_request(wake);

@@ -12,7 +12,7 @@
 
 #include "agent.h"
 #include "state.h"
-#include "throttle.h"
+#include "grant.h"
 
 #define FORBIDDEN_MS 10		/* between two measurements at what can't be waited for */
 
@@ -22,7 +22,7 @@ sigset_t tri_agent_mask;
 void tri_agent_measure_if_asked(void)
 {
 	atomic_fetch_and(&tri_g.wake, ~(uint32_t)TRI_WAKE_MEASURE);
-	tri_throttle_measure_if_asked();
+	tri_grant_measure_if_asked();
 }
 
 /**

@@ -42,6 +42,7 @@
 #include "../core/system/point.h"
 #include "agent.h"
 #include "attributes.h"
+#include "grant.h"
 #include "shade.h"
 #include "cache.h"
 #include "central.h"
@@ -61,7 +62,6 @@
 #include "state.h"
 #include "steps.h"
 #include "thread.h"
-#include "throttle.h"
 #include "unattached.h"
 
 /* Threads get this long to answer by themselves before they are sent a signal. */
@@ -456,7 +456,7 @@ static void ask_all(uint32_t what)
 		pthread_mutex_unlock(&tri_g.list_lock);
 		note_progress();
 		if (tri_is_agent)
-			tri_throttle_measure_if_asked();
+			tri_grant_measure_if_asked();
 		TRI_POINT("ask.waits");
 		tri_futex_wait(&tri_g.answers, answers, signalled ? resend_ns : PATIENCE_NS);
 		pthread_mutex_lock(&tri_g.list_lock);

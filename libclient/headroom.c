@@ -5,7 +5,7 @@
  *	headroom = limit - what is charged + file cache that the kernel can drop - margin
  *
  * for each group from the process's own upwards.  What of that the heap may take is the concern of
- * throttle.c.  All of it is for the agent, whose table has the descriptors.
+ * grant.c.  All of it is for the agent, whose table has the descriptors.
  */
 #include <errno.h>
 #include <string.h>

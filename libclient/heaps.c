@@ -2,7 +2,7 @@
 /*
  * heaps.c - how many heaps a control group has
  *
- * Heaps in one group share what the group may still take (throttle.c).  Each has to know how many
+ * Heaps in one group share what the group may still take (grant.c).  Each has to know how many
  * they are, also when no collector splits the limit among them, because it has died or has not been
  * elected yet.  So:
  *

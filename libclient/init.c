@@ -45,6 +45,7 @@
 #include "state.h"
 #include "tasks.h"
 #include "thread.h"
+#include "grant.h"
 #include "throttle.h"
 #include "tls.h"
 #include "tricolor.h"
@@ -82,6 +83,7 @@ void tri_forked(void)
 	tri_libc_threads_reset();
 	tri_unattached_reset();
 	tri_error_reset();
+	tri_grant_reset();
 	tri_throttle_reset();
 	tri_spawn_reset();
 	tri_policy_reset();

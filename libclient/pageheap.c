@@ -23,7 +23,7 @@
 #include "pageheap.h"
 #include "pressure.h"
 #include "state.h"
-#include "throttle.h"
+#include "grant.h"
 #include "untouched.h"
 
 void tri_pageheap_init(void)
@@ -190,7 +190,7 @@ static uint64_t take_run(uint32_t pages, uint32_t align_pages)
 		if (!page)
 			return 0;
 		fresh = unbacked(page, pages);
-		if (!tri_throttle_may_take(fresh))
+		if (!tri_grant_may_take(fresh))
 			return 0;
 		TRI_POINT("pageheap.may_take");
 		if (!set_used(page, pages))
@@ -225,7 +225,7 @@ static bool set_backed(uint64_t page, uint64_t pages)
 		page += here;
 		pages -= here;
 	}
-	tri_throttle_took(fresh);
+	tri_grant_took(fresh);
 	return backed;
 }
 

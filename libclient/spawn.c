@@ -50,14 +50,14 @@
 #include "error.h"
 #include "init.h"
 #include "state.h"
-#include "throttle.h"
+#include "grant.h"
 #include "watched.h"
 
 #define STACK_BYTES 65536
 #define START_MS 5000			/* until the daemon's program has been entered */
 /*
  * What a control group has to have left: 0.4 MiB is what it takes until a daemon serves.  Half of
- * the least margin of throttle.c, so that the heap alone never takes it.
+ * the least margin of headroom.c, so that the heap alone never takes it.
  */
 #define START_BYTES (512ll << 10)
 #define FIRST_FD 6			/* ours are from here on: the child arranges those below */
@@ -306,8 +306,8 @@ static bool has_room(void)
 	uint64_t now = tri_now_ns();
 	bool room;
 
-	tri_throttle_measure();
-	room = tri_throttle_room() >= START_BYTES;
+	tri_grant_measure();
+	room = tri_grant_room() >= START_BYTES;
 	if (!room && !refused_ns)
 		refused_ns = now;
 	if (!room && now - refused_ns < TRI_WITHOUT_NS)

@@ -1,100 +1,62 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
- * throttle.c - threads are held back before the heap is at the kernel's limit
+ * throttle.c - threads that want memory near the kernel's limit wait for it
  *
- * Where a control group has a limit, the kernel kills whom it likes when that is reached.  The
- * collector keeps the heap below nine tenths of it; but a collector gets only the CPU time that the
- * system gives it, and is not there yet when a program begins.  So this needs no collector:
+ * grant.c says what the heap may take.  A thread that wants more is *throttled*: it waits, asleep,
+ * before it takes memory.
  *
- *  1. The agent measures the process's groups: what each may still take, file cache that the kernel
- *     can drop not counted.  The least of these counts.  From it go
+ *  1. A thread that wants memory above the reserve, but has no grant for it, waits for the next
+ *     measurement: for all of one allocation no longer than TRI_VALID_NS.  Then it takes what it
+ *     wants, if the last measurement has found as much.  For an object that is larger than a grant
+ *     the thread waits for a measurement that begins when it is wanted.
  *
- *	what the heap has taken and not touched yet (untouched.c)
- *	a margin, for what is no heap and grows between two measurements: a 32nd of the limit
+ *  2. A thread that wants memory of the reserve waits for its *turn*.  All threads of all heaps
+ *     together may take, in PACE_NS, as much as is left.  So the reserve is used up ever more
+ *     slowly, and in a time that does not depend on how many threads or heaps there are.  A turn
+ *     is for the bytes that were waited for.  When its time has come, the thread waits for a
+ *     measurement that begins then.  If that finds less than the turn was reckoned from, the turn
+ *     is worth nothing.
  *
- *     The rest is what the heap may take.  It measures when the heap starts, when a collector is
- *     looked for, and after that when a thread asks.
+ *     Where that would take longer than TURN_NS, the thread asks for a cycle and waits for the
+ *     cycle's end.  It looks for free slots again when any cycle has ended.
  *
- *  2. Each page that the heap takes and that has no memory yet is counted against the rest, with
- *     its tables.  Pages that have memory cost nothing.
+ *  3. A thread that is refused again after the cycle that it asked for has found no free slot
+ *     anywhere: what lives does not fit, or others were faster.  It goes on, past the headroom.
+ *     But all threads together, of all heaps, do so for a PAST_PARTS-th (grant.c) of the margin in
+ *     a cycle, and who comes too late for that waits for the next cycle.  So a heap that fits gets
+ *     back below its limit in the cycles that follow.  One that does not fit is the kernel's to
+ *     decide on after some cycles.
  *
- *  3. Other heaps may be in the group (heaps.c), and what they have taken since its last
- *     measurement this one does not know.  So a measurement *grants* only a part of the rest: a
- *     GRANT_PARTS-th of the reserve (see 4), divided by the number of heaps, and that for
- *     VALID_NS.  Half-way a thread asks for the next measurement.  If that is late, a thread waits
- *     for it: for all of one allocation no longer than VALID_NS, and then it takes what it has
- *     asked for, if the last measurement has found as much.  An object that is larger than a grant
- *     is taken if a measurement finds the room that begins when it is wanted.
+ *  4. All waits of a thread in one cycle end after TRICOLOR_MAX_WAIT seconds, and so do all for one
+ *     allocation.  If the collector has done anything meanwhile the thread goes on, and the kernel
+ *     decides.  If it has done nothing the allocation fails, as it does without a collector
+ *     (uncollected.c), and no thread waits again before something is done.
  *
- *  4. The last tenth of the limit is the *reserve*; the collector should have left it alone.  A
- *     thread that wants memory from the reserve is *throttled*: it waits, asleep, before it takes
- *     it.  All threads of all heaps together may take, in PACE_NS, as much as is left.  So the
- *     reserve is used up ever more slowly, and in a time that does not depend on how many threads
- *     or heaps there are.  A turn is for as many bytes as it was waited for.  When its time has
- *     come, a measurement is waited for that begins then: the turn is for nothing if that finds
- *     less than the turn was reckoned from.
+ * What decides is in the library's own memory.  The control page, which a collector writes, says
+ * only that the cycle that was asked for has ended.  This is believed only if the agent has been
+ * through a whole cycle meanwhile.  So a collector that writes nonsense can end a wait too early by
+ * a cycle, and can make none longer.
  *
- *  5. Where that would take longer than TURN_NS, the thread asks for a cycle and waits for the
- *     cycle's end.  It looks again for free slots when any cycle has ended.
- *
- *  6. A thread that has been refused again after the cycle that it asked for has found no free slot
- *     anywhere: what lives does not fit, or others were faster.  It goes on, past the end of the
- *     reserve; but all threads together, of all heaps, do so for a PAST_PARTS-th of the margin in a
- *     cycle.  Who comes too late for that waits for the next cycle.  So a heap that fits gets back
- *     below the end in the cycles that follow, and one that does not fit is the kernel's to decide
- *     on in some cycles' time.
- *
- *  7. All waits of a thread in one cycle end after TRICOLOR_MAX_WAIT seconds, and so do all for one
- *     allocation.  If anything was done meanwhile the thread goes on, and the kernel decides.  If
- *     nothing was done the allocation fails, as it does without a collector (uncollected.c), and
- *     none waits again before something is done.
- *
- * Why the heap leaves the margin alone:
- *
- *  - A measurement counts each page once or twice.  It reads `taken` first, then what is not
- *    touched, and then what the group uses.  A page that is taken after the first has been read is
- *    counted by `taken`.  One that was taken before has its bit in untouched.c by then; if it is
- *    touched before that is read, its memory is in what the group uses, which is read later.
- *  - From one measurement to the next `taken` grows by all that the heap takes; it is read and
- *    changed with the page heap's lock held, so that no two threads take the same rest.
- *  - That several heaps do not take the same rest is argued in Documentation/design/limits.md.
- *  - Past the end of the rest come only those of 6 and 7, and threads that can't wait.
- *
- * What decides is in the library's own memory.  From the control page, which a collector writes,
- * comes that the cycle that was asked for has ended; and that is believed only if the agent has
- * been through a whole cycle meanwhile.  So a collector that writes nonsense can end a wait too
- * early by a cycle, and make none longer.
- *
- * The wait is no blocking region: a handler of the program's may interrupt it, and jump out of it.
- * Then the count of those that wait is too high by one, and wakes nobody at the end of each cycle.
- * A thread that is inside already, in a handler that interrupted an allocation, is not held back:
- * the agent may be waiting for it.
+ * The wait is no blocking region: a handler of the program may interrupt it, and jump out of it.
+ * Then the count of waiting threads is too high by one, which costs a futile wake-up at the end of
+ * each cycle.  A thread that is inside already, in a handler that interrupted an allocation, is not
+ * held back: the agent may be waiting for it.
  */
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "../core/heap/layout.h"
-#include "../core/system/cgroup.h"
-#include "../core/system/cgroup_files.h"
 #include "../core/system/futex.h"
 #include "../core/system/point.h"
 #include "agent.h"
-#include "attributes.h"
-#include "uncollected.h"
 #include "error.h"
-#include "heaps.h"
-#include "init.h"
-#include "headroom.h"
-#include "lock.h"
-#include "pageheap.h"
+#include "grant.h"
 #include "scan.h"
 #include "signals.h"
 #include "state.h"
 #include "thread.h"
 #include "throttle.h"
-#include "tricolor.h"
-#include "untouched.h"
+#include "uncollected.h"
 
 /*
  * Two periods of a CPU quota.  A collector that has one gets to do something in each of them, so
@@ -102,242 +64,50 @@
  */
 #define PACE_NS 200000000ull
 #define TURN_NS 100000000ull		/* one period */
-#define LATE_NS 1000000000ull		/* a turn waits no longer for a measurement that is late */
-#define VALID_NS 100000000ull		/* what a measurement has found holds for so long */
-#define GRANT_PARTS 4
-#define GRANT_MIN_BYTES ((int64_t)TRI_TAKEN_BYTES)	/* where there is no reserve to speak of */
-#define AGAIN_NS 1000000000ull		/* which group it is is looked for so often at most */
-#define PAST_PARTS 32
+#define LATE_NS 1000000000ull		/* how long a turn waits for a measurement that is late */
 
-/* Agent only. */
-static uint64_t found_ns;
-static int64_t seen_limit;		/* of the control page */
-static int64_t room_bytes = INT64_MAX;	/* for all, the margin is a part of it */
+/* Written by any thread. */
+static tri_au64 turn_ns;		/* when the next turn in the reserve begins */
+static tri_au64 past;			/* completed cycles << 32 | KiB taken past the headroom
+					 * since */
+static tri_au64 given_up;		/* 1 + tri_progress() at which waiting was in vain */
 
-/* Written by the agent, but for `taken`; read by any thread. */
-static tri_au32 enforced;		/* some group has a limit */
-static tri_au64 taken_bytes;		/* by the heap, since the start; page heap's lock */
-static tri_as64 end_bytes;		/* the value of `taken` at which nothing is left */
-static tri_as64 reserve_bytes;		/* with so much left the reserve begins */
-static tri_as64 grant_bytes;		/* that the last measurement allows, above the reserve */
-static tri_as64 granted_bytes;		/* the value of `taken` at which that is used up */
-static tri_au32 heaps;			/* that share the limit, this one included */
-static tri_au64 past_bytes;		/* that threads may take past the end in a cycle */
-static tri_au64 measured_ns;		/* when the last measurement began */
-static tri_au32 begun, seen;		/* numbers of measurements: the last that has begun, and
-					 * the last that has ended */
-static tri_au32 asked;			/* for a measurement; any thread */
-static tri_au64 turn_ns;		/* when the next turn in the reserve begins; any thread */
-static tri_au64 past;			/* completed cycles << 32 | KiB taken past the end since;
-					 * any thread */
-static tri_au64 given_up;		/* 1 + tri_progress() at which waiting was in vain; any
-					 * thread */
-
-/* ------------------------------------------------------------------------------------------ */
-/* Looking: the agent                                                                         */
-/* ------------------------------------------------------------------------------------------ */
-
-/* What the heap may take until the agent measures again. */
-static int64_t grant(const struct tri_headroom *left)
-{
-	int64_t bytes = left->reserve / (int64_t)(GRANT_PARTS * left->heaps);
-
-	return bytes > GRANT_MIN_BYTES ? bytes : GRANT_MIN_BYTES;
-}
-
-static void wake_throttled(void)
-{
-	struct tri_ctl *ctl = tri_g.view.ctl;
-
-	/* pairs with the count in wait_for() */
-	atomic_fetch_add(&ctl->throttle_seq, 1);
-	if (atomic_load(&ctl->throttled_now))
-		tri_futex_wake(&ctl->throttle_seq);
-}
-
-/** See what may still be taken.  Agent. */
-void tri_throttle_measure(void)
-{
-	struct tri_headroom least = { .bytes = INT64_MAX }, left;
-	int64_t room = INT64_MAX, most = INT64_MAX, promised = 0;
-	uint64_t now = tri_now_ns(), taken;
-	unsigned int sharers = 1;
-	uint32_t measurement;
-	size_t i;
-
-	if (!found_ns || now - found_ns > AGAIN_NS) {
-		tri_headroom_find_groups();
-		found_ns = now;
-	}
-	/* A thread that asks from here on gets another measurement, and its number is larger. */
-	tri_write(&asked, 0);
-	measurement = atomic_fetch_add(&begun, 1) + 1;
-	/*
-	 * In this order: what is taken or touched meanwhile may be counted twice, and is not
-	 * missed.
-	 */
-	taken = atomic_load(&taken_bytes);
-	/* The device's arenas are charged otherwise. */
-	if (tri_headroom_groups() && !tri_g.mapping.is_device)
-		promised = (int64_t)tri_untouched_bytes();
-	TRI_POINT("throttle.knows_promised");
-	for (i = 0; i < tri_headroom_groups(); i++) {
-		if (!tri_headroom_at(i, &left))
-			continue;
-		if (left.bytes + left.margin < room)
-			room = left.bytes + left.margin;
-		if (left.bytes - left.reserve < least.bytes - least.reserve)
-			least = left;
-		if (grant(&left) < most)
-			most = grant(&left);
-		if (left.heaps > sharers)
-			sharers = left.heaps;
-	}
-	if (least.bytes != INT64_MAX) {
-		room -= promised;
-		least.bytes -= promised;
-		tri_write(&end_bytes, (int64_t)taken + least.bytes);
-		tri_write(&reserve_bytes, least.reserve);
-		tri_write(&grant_bytes, most);
-		tri_write(&granted_bytes, (int64_t)taken + most);
-		tri_write(&past_bytes, (uint64_t)least.margin / PAST_PARTS / sharers);
-		tri_write(&heaps, sharers);
-	}
-	room_bytes = room;
-	tri_write(&measured_ns, now);
-	tri_write_release(&seen, measurement);
-	tri_write_release(&enforced, least.bytes != INT64_MAX);
-	wake_throttled();
-}
-
-/**
- * Agent: what else than the heap may take, as the agent measured it last; INT64_MAX: no
- * limit.
- */
-int64_t tri_throttle_room(void)
-{
-	return room_bytes;
-}
-
-/** Agent, each time that it has been woken. */
-void tri_throttle_measure_if_asked(void)
-{
-	if (unlikely(tri_read(&asked)))
-		tri_throttle_measure();
-}
-
-/**
- * Agent: a cycle is over for the client, and threads sweep for themselves.  The process may have
- * been moved to another group, which nobody tells: the collector's share tells, or the next second.
- */
-void tri_throttle_cycle_over(void)
-{
-	int64_t limit = tri_read(&tri_g.view.ctl->limit_bytes);
-
-	if (limit != seen_limit)
-		found_ns = 0;
-	seen_limit = limit;
-	if (!found_ns || tri_now_ns() - tri_read(&measured_ns) > AGAIN_NS)
-		tri_throttle_measure();
-	else
-		wake_throttled();
-}
-
-/** In the child of a fork(): it has not got the agent's descriptors. */
+/** In the child of a fork(). */
 void tri_throttle_reset(void)
 {
-	tri_headroom_forget_groups();
-	found_ns = 0;
-	tri_write(&asked, 0);
 	tri_write(&given_up, 0);
 	tri_write(&past, 0);
 }
 
-/* ------------------------------------------------------------------------------------------ */
-/* Taking                                                                                     */
-/* ------------------------------------------------------------------------------------------ */
-
-static int64_t headroom_bytes(void)
-{
-	return tri_read(&end_bytes) - (int64_t)atomic_load(&taken_bytes);
-}
-
-/* What it may take when it tries again, if as much as @least_headroom is left then. */
+/* It may take @bytes when it tries again, if as much as @least_headroom is left then. */
 static void let_pass(struct tri_thread *t, uint64_t bytes, int64_t least_headroom)
 {
 	t->pass_bytes = bytes;
 	t->least_headroom = least_headroom;
 }
 
-static void ask_to_measure(void)
-{
-	if (!tri_read(&asked) && !atomic_exchange(&asked, 1))
-		tri_agent_wake(TRI_WAKE_MEASURE);
-}
-
-/**
- * Whether @pages that have no memory may be taken.  False: the caller has to wait, or go without.
- * With the page heap's lock held until tri_throttle_took().
- */
-bool tri_throttle_may_take(uint64_t pages)
-{
-	uint64_t bytes = pages * TRI_TAKEN_BYTES, age;
-	struct tri_thread *t = tri__tls.thread;
-	int64_t taken, left;
-
-	if (likely(!tri_read_acquire(&enforced)) || !pages || unlikely(!t))
-		return true;
-	taken = (int64_t)atomic_load(&taken_bytes) + (int64_t)bytes;
-	left = tri_read(&end_bytes) - taken;
-	age = tri_now_ns() - tri_read(&measured_ns);
-	if (taken > tri_read(&granted_bytes) - tri_read(&grant_bytes) / 2 || age > VALID_NS / 2)
-		ask_to_measure();
-	if (left >= tri_read(&reserve_bytes) && taken <= tri_read(&granted_bytes) &&
-	    age <= VALID_NS)
-		return true;
-	if (bytes <= t->pass_bytes && left >= t->least_headroom)
-		return true;
-	t->short_bytes = bytes;
-	return false;
-}
-
-/**
- * They have been taken, and their bits set in untouched.c: pairs with the first load in
- * tri_throttle_measure().
- */
-void tri_throttle_took(uint64_t pages)
-{
-	struct tri_thread *t = tri__tls.thread;
-
-	atomic_fetch_add(&taken_bytes, pages * TRI_TAKEN_BYTES);
-	/* What it has waited for. */
-	if (likely(t))
-		let_pass(t, 0, 0);
-}
-
-/* ------------------------------------------------------------------------------------------ */
-/* Waiting                                                                                    */
-/* ------------------------------------------------------------------------------------------ */
-
-/* What a turn for @bytes takes of the time of all heaps; 0: it would be too long. */
+/* How long a turn for @bytes takes of the time of all heaps; 0: too long. */
 static uint64_t turn_cost(uint64_t bytes)
 {
-	int64_t left = headroom_bytes();
+	int64_t left = tri_grant_headroom();
 	unsigned __int128 cost;
 
 	if (left <= (int64_t)bytes)
 		return 0;
-	cost = (unsigned __int128)bytes * PACE_NS * tri_read(&heaps) / (uint64_t)left;
+	cost = (unsigned __int128)bytes * PACE_NS * tri_read(&tri_grant.heaps) / (uint64_t)left;
 	return cost <= TURN_NS ? (uint64_t)cost + !cost : 0;
 }
 
-/* If all heaps take @bytes at once, by the same measurement, half of the headroom has to stay. */
+/*
+ * The headroom that must be left for a thread to take @bytes after its turn.  If each heap takes as
+ * much at the same moment, by the same measurement, half of the headroom stays.
+ */
 static int64_t least_headroom(uint64_t bytes)
 {
-	return (int64_t)(bytes * (PACE_NS / TURN_NS * tri_read(&heaps) - 1));
+	return (int64_t)(bytes * (PACE_NS / TURN_NS * tri_read(&tri_grant.heaps) - 1));
 }
 
-/* When the thread may take @bytes of the reserve; 0: it is not to wait for that. */
+/* When the thread may take @bytes of the reserve; 0: its turn would be too late. */
 static uint64_t take_turn(uint64_t bytes, uint64_t now)
 {
 	uint64_t next = tri_read(&turn_ns), cost = turn_cost(bytes), at;
@@ -352,26 +122,26 @@ static uint64_t take_turn(uint64_t bytes, uint64_t now)
 	return at;
 }
 
-/* A measurement has begun and ended since the thread began to wait. */
+/* Whether a measurement has begun and ended since the thread began to wait. */
 static bool is_measured(const struct tri_throttled *w)
 {
-	return (int32_t)(tri_read_acquire(&seen) - w->measurement) > 0;
+	return (int32_t)(tri_read_acquire(&tri_grant.ended) - w->measurement) > 0;
 }
 
-/* Completed cycles, as the agent has seen them. */
+/* The number of completed cycles, as the agent has seen them. */
 static uint32_t completed(void)
 {
 	return tri_read_acquire(&tri_g.sweepable);
 }
 
-/* A whole cycle has been, since it was asked for. */
+/* Whether the cycle that the thread has asked for has ended, and the agent was through one. */
 static bool has_seen_a_cycle(const struct tri_throttled *w)
 {
 	return w->gc && (int32_t)(tri_read_acquire(&tri_g.view.ctl->gc_done) - w->gc) >= 0 &&
 	       completed() != w->first_gen;
 }
 
-/* What this thread may still wait in the cycle that is under way, and for this allocation. */
+/* How long this thread may still wait in the present cycle, and for this allocation. */
 static uint64_t patience_ns(struct tri_thread *t, const struct tri_throttled *w)
 {
 	uint64_t most = tri_g.settings.max_wait_s * 1000000000ull, waited;
@@ -385,8 +155,8 @@ static uint64_t patience_ns(struct tri_thread *t, const struct tri_throttled *w)
 }
 
 /*
- * Whether @bytes may be taken past the end in the cycle that is under way.  A large object is never
- * cut short.
+ * Whether @bytes may be taken past the headroom in the present cycle.  The first object of a cycle
+ * may be of any size, or a large one would never be taken.
  */
 static bool take_past(uint64_t bytes)
 {
@@ -394,59 +164,59 @@ static bool take_past(uint64_t bytes)
 
 	do {
 		used = was >> 32 == cycle ? (uint32_t)was : 0;
-		if (used && used + kib > tri_read(&past_bytes) / 1024)
+		if (used && used + kib > tri_read(&tri_grant.past_bytes) / 1024)
 			return false;
 		used = used + kib < UINT32_MAX ? used + kib : UINT32_MAX;
 	} while (!atomic_compare_exchange_weak(&past, &was, cycle << 32 | used));
 	return true;
 }
 
-/* A turn is good for what a measurement finds that begins when the time has come. */
+/* When the time of a turn has come, a measurement is due that begins from now on. */
 static void note_time(struct tri_throttled *w)
 {
 	if (!w->turn_ns || w->due || tri_now_ns() < w->turn_ns)
 		return;
 	w->due = true;
-	w->measurement = tri_read(&begun);
+	w->measurement = tri_read(&tri_grant.begun);
 }
 
-/* An agent that has no CPU for as long as that is not waited for. */
+/* Whether the turn may be taken.  An agent without a CPU is waited for until LATE_NS. */
 static bool turn_has_come(const struct tri_throttled *w)
 {
 	return w->due && (is_measured(w) || tri_now_ns() - w->turn_ns >= LATE_NS);
 }
 
-/* Its turn has come, or waiting is of no use. */
+/* Whether the wait is over. */
 static bool is_over(const struct tri_throttled *w)
 {
 	return w->for_measurement ? is_measured(w) : has_seen_a_cycle(w) || turn_has_come(w);
 }
 
-/* There is memory, or a cycle has ended, and it is worth another try. */
+/* Whether another try is worthwhile: there is memory, or a cycle has ended. */
 static bool relieved(const struct tri_throttled *w)
 {
 	if (w->for_measurement)
 		return false;
-	return !tri_read(&enforced) || completed() != w->gen ||
-	       headroom_bytes() - (int64_t)w->bytes >= tri_read(&reserve_bytes);
+	return !tri_read(&tri_grant.enforced) || completed() != w->gen ||
+	       tri_grant_headroom() - (int64_t)w->bytes >= tri_read(&tri_grant.reserve_bytes);
 }
 
 /*
- * Wait for news, for @most or until it is the thread's turn.  At most VALID_NS, as an agent that is
- * busy measures late.  Returns how long that was; time in which the process was stopped does not
- * count.
+ * Sleep until something has changed, for @most, or until the thread's turn; but not for longer than
+ * TRI_VALID_NS, since a busy agent measures late.  Returns how long that took.  Time in which the
+ * process was stopped does not count.
  */
 static uint64_t wait_for(struct tri_thread *t, const struct tri_throttled *w, uint64_t most)
 {
 	struct tri_ctl *ctl = tri_g.view.ctl;
-	uint64_t ns = most < VALID_NS ? most : VALID_NS, began = tri_now_ns(), took;
+	uint64_t ns = most < TRI_VALID_NS ? most : TRI_VALID_NS, began = tri_now_ns(), took;
 	uint32_t seq;
 
 	if (w->turn_ns && !w->due && w->turn_ns < began + ns)
 		ns = w->turn_ns > began ? w->turn_ns - began : 0;
 	/*
-	 * Then the conditions are read: pairs with wake_throttled(), and with the one in
-	 * daemon/heap/cycle.c.
+	 * The count goes up before the conditions are read.  Pairs with wake_throttled() in grant.c
+	 * and in daemon/heap/cycle.c, which change a condition and then read the count.
 	 */
 	atomic_fetch_add(&ctl->throttled_now, 1);
 	tri_write(&t->waits, 1);
@@ -459,30 +229,31 @@ static uint64_t wait_for(struct tri_thread *t, const struct tri_throttled *w, ui
 	tri_write(&t->waits, 0);
 	atomic_fetch_sub(&ctl->throttled_now, 1);
 	took = tri_now_ns() - began;
-	return took < 2 * VALID_NS ? took : 2 * VALID_NS;
+	return took < 2 * TRI_VALID_NS ? took : 2 * TRI_VALID_NS;
 }
 
-/* Some measurement is needed, or the last one was long ago. */
+/* Ask for a measurement if the thread waits for one, or the last one was long ago. */
 static void ask_in_time(const struct tri_throttled *w)
 {
-	if (w->for_measurement || w->due || tri_now_ns() - tri_read(&measured_ns) > VALID_NS / 2)
-		ask_to_measure();
+	if (w->for_measurement || w->due ||
+	    tri_now_ns() - tri_read(&tri_grant.measured_ns) > TRI_VALID_NS / 2)
+		tri_grant_ask();
 }
 
 /*
- * There is room, and no measurement that allows to take it: wait for one.  A measurement that is
- * late is not waited for any longer than what it finds would hold; then what the last one has
- * found has to do. That is also what bounds the time in which other threads take, each time, all
- * that a measurement allows.
+ * There is headroom above the reserve, and no grant for it: wait for a measurement.  A measurement
+ * that is late is waited for no longer than it would be valid.  Then what the last one has found
+ * has to do.  This also bounds the time in which other threads take all that each measurement
+ * grants.
  */
 static void wait_for_measurement(struct tri_thread *t, struct tri_throttled *w)
 {
 	uint64_t now = tri_now_ns();
 
 	if (!w->until_ns)
-		w->until_ns = now + VALID_NS;
+		w->until_ns = now + TRI_VALID_NS;
 	w->for_measurement = true;
-	w->measurement = tri_read(&begun);
+	w->measurement = tri_read(&tri_grant.begun);
 	tri_forget_registers();
 	while (!is_measured(w) && now < w->until_ns) {
 		ask_in_time(w);
@@ -490,9 +261,9 @@ static void wait_for_measurement(struct tri_thread *t, struct tri_throttled *w)
 		now = tri_now_ns();
 	}
 	w->for_measurement = false;
-	/* What is larger than all that a measurement allows is taken at once after one. */
-	if (now >= w->until_ns || (int64_t)w->bytes > tri_read(&grant_bytes))
-		let_pass(t, w->bytes, tri_read(&reserve_bytes));
+	/* What is larger than a whole grant is taken right after a measurement. */
+	if (now >= w->until_ns || (int64_t)w->bytes > tri_read(&tri_grant.grant_bytes))
+		let_pass(t, w->bytes, tri_read(&tri_grant.reserve_bytes));
 }
 
 static void ask_for_cycle(struct tri_throttled *w)
@@ -500,14 +271,17 @@ static void ask_for_cycle(struct tri_throttled *w)
 	if (w->gc)
 		return;
 	w->gc = atomic_fetch_add(&tri_g.gc_wanted, 1) + 1;
-	/* 0 says that none was asked for. */
+	/* In w->gc, 0 says that none was asked for. */
 	if (!w->gc)
 		w->gc = atomic_fetch_add(&tri_g.gc_wanted, 1) + 1;
 	w->first_gen = completed();
 	tri_agent_wake(TRI_WAKE_GC);
 }
 
-/* Patience is at its end.  True: something was done, so that the thread may go on. */
+/*
+ * The thread has waited as long as it may.  True: something was done meanwhile, so that it may take
+ * the memory.
+ */
 static bool give_up(struct tri_thread *t, struct tri_throttled *w)
 {
 	uint64_t progress = tri_progress();
@@ -522,8 +296,8 @@ static bool give_up(struct tri_thread *t, struct tri_throttled *w)
 }
 
 /**
- * Memory was refused: wait, and try again.  False: the allocation fails.  The caller is outside,
- * and holds nothing that is not a root.
+ * The page heap has refused memory: wait until another try is worthwhile.  False: the allocation
+ * fails.  The caller is outside, and holds no pointer that is not a root.
  */
 bool tri_throttle_wait(struct tri_thread *t, struct tri_throttled *w)
 {
@@ -531,7 +305,7 @@ bool tri_throttle_wait(struct tri_thread *t, struct tri_throttled *w)
 
 	if (!w->refused)
 		*w = (struct tri_throttled){ .refused = true };
-	/* A handler that interrupts the wait may be refused something itself. */
+	/* A handler that interrupts the wait may be refused memory itself, and set this. */
 	w->bytes = t->short_bytes;
 	t->short_bytes = 0;
 	let_pass(t, 0, 0);
@@ -540,7 +314,7 @@ bool tri_throttle_wait(struct tri_thread *t, struct tri_throttled *w)
 		let_pass(t, UINT64_MAX, INT64_MIN);
 		return true;
 	}
-	if (headroom_bytes() - (int64_t)w->bytes >= tri_read(&reserve_bytes)) {
+	if (tri_grant_headroom() - (int64_t)w->bytes >= tri_read(&tri_grant.reserve_bytes)) {
 		wait_for_measurement(t, w);
 		return true;
 	}
@@ -550,8 +324,8 @@ bool tri_throttle_wait(struct tri_thread *t, struct tri_throttled *w)
 		w->progress = tri_progress();
 	}
 	/*
-	 * A turn stays, whatever ends the wait for it; but not if it is for less, or others have
-	 * taken the rest.
+	 * The thread keeps its turn, whatever ends the wait for it; but not if the turn is for less
+	 * than is wanted now, or others have taken what is left.
 	 */
 	if (w->turn_ns && (w->bytes > w->turn_bytes || !turn_cost(w->bytes)))
 		w->turn_ns = 0;
@@ -563,7 +337,7 @@ bool tri_throttle_wait(struct tri_thread *t, struct tri_throttled *w)
 	most = patience_ns(t, w);
 	if (!w->turn_ns) {
 		w->due = false;
-		/* It has looked since, and was refused. */
+		/* It has tried since the cycle ended, and was refused. */
 		if (has_seen_a_cycle(w) && completed() == w->gen) {
 			if (take_past(w->bytes)) {
 				let_pass(t, w->bytes, INT64_MIN);
@@ -595,7 +369,7 @@ bool tri_throttle_wait(struct tri_thread *t, struct tri_throttled *w)
 	return true;
 }
 
-/** The allocation is over, one way or the other. */
+/** The allocation has succeeded or failed: count its wait. */
 void tri_throttle_end(struct tri_thread *t, const struct tri_throttled *w)
 {
 	struct tri_ctl *ctl = tri_g.view.ctl;
@@ -612,7 +386,7 @@ void tri_throttle_end(struct tri_thread *t, const struct tri_throttled *w)
 		;
 }
 
-/** An allocation has failed for that: leave a sentence. */
+/** Leave a sentence that says that an allocation has failed after waiting.  Returns -ENOMEM. */
 int tri_throttle_why(void)
 {
 	const char *reason = tri_complaint(TRI_COMPLAINT_NO_COLLECTOR);

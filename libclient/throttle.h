@@ -33,23 +33,16 @@ struct tri_throttled {
 	uint64_t progress;		/* tri_progress() when it began */
 };
 
-/* Agent; the last of them in a forked child. */
-void tri_throttle_measure(void) TRI_HIDDEN;
-int64_t tri_throttle_room(void) TRI_HIDDEN;
-void tri_throttle_measure_if_asked(void) TRI_HIDDEN;
-void tri_throttle_cycle_over(void) TRI_HIDDEN;
+/* In the child of a fork(). */
 void tri_throttle_reset(void) TRI_HIDDEN;
 
-/* A thread that is inside. */
-bool tri_throttle_may_take(uint64_t pages) TRI_HIDDEN;
-void tri_throttle_took(uint64_t pages) TRI_HIDDEN;
-
+/* A thread that is about to allocate, inside. */
 static inline void tri_throttle_begin(struct tri_throttled *w)
 {
 	w->refused = w->begun = w->failed = false;
 }
 
-/* A thread that is outside. */
+/* The same thread, outside. */
 bool tri_throttle_wait(struct tri_thread *t, struct tri_throttled *w) TRI_HIDDEN;
 void tri_throttle_end(struct tri_thread *t, const struct tri_throttled *w) TRI_HIDDEN;
 int tri_throttle_why(void) TRI_HIDDEN;

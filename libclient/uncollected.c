@@ -30,7 +30,7 @@
 #include "error.h"
 #include "init.h"
 #include "state.h"
-#include "throttle.h"
+#include "grant.h"
 
 static tri_au64 allowed_pages = UINT64_MAX;	/* of the heap's, for all that the process may
 						 * have */
@@ -57,7 +57,7 @@ void tri_uncollected_update(void)
 	}
 	if (bytes != UINT64_MAX)
 		tri_write(&allowed_pages, bytes >> TRI_PAGE_SHIFT);
-	tri_throttle_measure();
+	tri_grant_measure();
 }
 
 static uint64_t bound_pages(void)

@@ -33,7 +33,7 @@
 #include "signals.h"
 #include "state.h"
 #include "thread.h"
-#include "throttle.h"
+#include "grant.h"
 
 #define UNLOCK_NS 50000000ull
 #define LEAST_NS 1000000	/* the first wait; each further one is twice as long */
@@ -129,11 +129,11 @@ bool tri_unresponsive_wait(struct tri_unresponsive_wait *h, struct tri_thread *t
 	tri_assert_held(&tri_g.list_lock);
 	pthread_mutex_unlock(&tri_g.list_lock);
 	/*
-	 * Threads may wait for the agent to measure before they take memory (throttle.c).  This may
+	 * Threads may wait for the agent to measure before they take memory (grant.c).  This may
 	 * be a thread of the program, which measures nothing.
 	 */
 	if (tri_is_agent)
-		tri_throttle_measure_if_asked();
+		tri_grant_measure_if_asked();
 	/* An answer wakes us.  Nothing does when a thread has ended without one. */
 	tri_futex_wait(&tri_g.answers, answers, (int64_t)LEAST_NS << h->waits);
 	h->waits += h->waits < LONGER;

@@ -3,7 +3,7 @@
  * untouched.c - pages that were taken and have no memory yet: what the system still has to give
  *
  * The kernel gives a page memory, and charges it, when it is touched.  So what the heap has taken
- * and not touched is promised to it, and nobody else sees that (throttle.c).  How much memory the
+ * and not touched is promised to it, and nobody else sees that (grant.c).  How much memory the
  * arena's file has does not tell it: that is tables, buffers and pages in one number.  So:
  *
  *  1. A page that is taken and has no memory (`backed`) gets a bit here, under

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * throttle.pml - heaps of one group that nobody splits the limit for leave its margin alone: libclient/throttle.c
+ * throttle.pml - heaps of one group that nobody splits the limit for leave its margin alone: libclient/{grant,throttle}.c
  *
  * Asks: may heaps that each measure what is left, and take what that measurement grants or their turn is for, take more than
  * there is?  Memory is counted in pages, time in ticks.  A tick passes for all at once, at any moment but between a turn's
@@ -19,7 +19,7 @@
 #endif
 #define GRANT (RESERVE / (4 * HEAPS))
 #ifndef VALID_TICKS
-#define VALID_TICKS 2			/* VALID_NS; a measurement is good to the end of so many ticks after that in which it began */
+#define VALID_TICKS 2			/* TRI_VALID_NS; a measurement is good to the end of so many ticks after that in which it began */
 #endif
 #define PACE_TICKS (2 * VALID_TICKS)
 #define OLD (VALID_TICKS + 1)

@@ -7,13 +7,13 @@
 struct tri_global tri_g;
 bool pageheap_refusing;
 
-bool tri_throttle_may_take(uint64_t pages)
+bool tri_grant_may_take(uint64_t pages)
 {
 	(void)pages;
 	return true;
 }
 
-void tri_throttle_took(uint64_t pages)
+void tri_grant_took(uint64_t pages)
 {
 	(void)pages;
 }

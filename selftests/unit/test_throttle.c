@@ -2,10 +2,10 @@
 /*
  * test_throttle.c - the account that the library keeps of a group's limit, to the byte
  *
- * throttle.c, untouched.c and pageheap.c work here on an arena without a collector, in a group
- * whose files are this program's.  What a page of the heap or of the tables gets by and by comes
- * when the test says so: also between two steps of a measurement, and between two of the page
- * heap's, where these have their test points.
+ * grant.c, throttle.c, untouched.c and pageheap.c work here on an arena without a collector, in a
+ * group whose files are this program's.  What a page of the heap or of the tables gets by and by
+ * comes when the test says so: also between two steps of a measurement, and between two of the
+ * page heap's, where these have their test points.
  */
 #include <sys/mman.h>
 #include <sys/resource.h>
@@ -31,6 +31,7 @@ static uint64_t test_cpu_ns(void)
 #define clock_cpu_ns test_cpu_ns
 
 /* Included, so that the test points in them are this program's. */
+#include "libclient/grant.c"
 #include "libclient/heaps.c"
 #include "libclient/headroom.c"
 #include "libclient/pageheap.c"
@@ -111,13 +112,13 @@ static void (*waits)(void);		/* while a thread waits */
 static void measures(void)
 {
 	found_ns = now_ns;
-	tri_throttle_measure();
+	tri_grant_measure();
 }
 
 /* It has no CPU; nobody wakes the thread. */
 static void goes_by(void)
 {
-	now_ns += VALID_NS / 4;
+	now_ns += TRI_VALID_NS / 4;
 	atomic_fetch_add(&tri_g.view.ctl->throttle_seq, 1);
 }
 
@@ -175,6 +176,7 @@ static void begin(int64_t bytes)
 	tri_g.settings.max_wait_s = 10;
 	tri_write(&tri_g.sweepable, 1);
 	tri_write(&tri_g.gc_wanted, 0);
+	tri_grant_reset();
 	tri_throttle_reset();
 	tri_write(&turn_ns, 0);
 	tri_write(&given_up, 0);
@@ -201,8 +203,8 @@ static int64_t measured(int64_t heap_bytes)
 {
 	found_ns = now_ns;
 	write_use(use + heap_bytes);
-	tri_throttle_measure();
-	return headroom_bytes();
+	tri_grant_measure();
+	return tri_grant_headroom();
 }
 
 static uint32_t take(uint32_t pages)
@@ -253,7 +255,7 @@ static void begin_with(int64_t left)
 }
 
 /* ------------------------------------------------------------------------------------------ */
-/* Looking                                                                                    */
+/* Measuring                                                                                  */
 /* ------------------------------------------------------------------------------------------ */
 
 static void test_promised(void)
@@ -264,7 +266,7 @@ static void test_promised(void)
 	begin(20 * MIB);
 	check(measured(0) == all);
 	page = have(256);
-	check(headroom_bytes() == all - 256 * (int64_t)TRI_TAKEN_BYTES);
+	check(tri_grant_headroom() == all - 256 * (int64_t)TRI_TAKEN_BYTES);
 	/* Other blocks of the file are no page's: they hide nothing that is promised. */
 	memset(tri_g.view.buffers, 1, 4 * MIB);
 	check(measured(0) == all - 256 * (int64_t)TRI_TAKEN_BYTES);
@@ -291,7 +293,7 @@ static void test_again(void)
 	check(measured(64 * TRI_PAGE_BYTES) == all - 64 * (int64_t)TRI_PAGE_BYTES);
 	tri_pages_release(v, page, 64);
 	check(take(64) == page);
-	check(headroom_bytes() == all - 64 * (int64_t)TRI_PAGE_BYTES);
+	check(tri_grant_headroom() == all - 64 * (int64_t)TRI_PAGE_BYTES);
 	tri_pages_release(v, page, 64);
 	madvise(v->heap + ((uint64_t)page << TRI_PAGE_SHIFT), 64 << TRI_PAGE_SHIFT, MADV_REMOVE);
 	memset((void *)v->backed, 0, PAGES / 8);
@@ -375,7 +377,7 @@ static void test_turn(void)
 	int64_t left;
 
 	begin_with(RESERVE);
-	left = headroom_bytes();
+	left = tri_grant_headroom();
 	check(!take(16) && t->short_bytes == 16 * TRI_TAKEN_BYTES);
 	check(!take(1) && t->short_bytes == TRI_TAKEN_BYTES);
 	/* The clock stands still; its turn comes between two measurements. */
@@ -384,9 +386,9 @@ static void test_turn(void)
 	w.turn_bytes = TRI_TAKEN_BYTES;
 	check(tri_throttle_wait(t, &w));
 	check(!take(16));
-	check(headroom_bytes() == left);
+	check(tri_grant_headroom() == left);
 	check(take(1));
-	check(headroom_bytes() == left - (int64_t)TRI_TAKEN_BYTES);
+	check(tri_grant_headroom() == left - (int64_t)TRI_TAKEN_BYTES);
 	tri_throttle_end(t, &w);
 	check(!take(1));
 }
@@ -537,7 +539,7 @@ static void test_scavenged(void)
 	check(!tri_read(&v->ctl->used_pages));
 	write_use(20 * MIB);
 	found_ns = now_ns;
-	tri_throttle_measure();
+	tri_grant_measure();
 	check(have(512) == page);
 }
 
@@ -553,10 +555,10 @@ static void test_descriptors(void)
 	check(!setrlimit(RLIMIT_NOFILE, &none));
 	write_use(20 * MIB);
 	found_ns = 0;
-	tri_throttle_measure();
+	tri_grant_measure();
 	check(!setrlimit(RLIMIT_NOFILE, &before));
 	check(tri_headroom_groups() == 1 && levels[0].files.fd[TRI_FD_LIMIT] == limit);
-	check(tri_read(&enforced) && headroom_bytes() == LIMIT - MARGIN - 20 * MIB);
+	check(tri_read(&tri_grant.enforced) && tri_grant_headroom() == LIMIT - MARGIN - 20 * MIB);
 }
 
 /* ------------------------------------------------------------------------------------------ */
@@ -667,7 +669,7 @@ static void test_old(void)
 {
 	begin(20 * MIB);
 	measured(0);
-	now_ns += VALID_NS;
+	now_ns += TRI_VALID_NS;
 	check(take(1));
 	now_ns++;
 	check(!take(1));
@@ -690,10 +692,10 @@ static void test_late(void)
 	waits = goes_by;
 	began = now_ns;
 	check(!take(2) && tri_throttle_wait(t, &w));
-	check(now_ns == began + VALID_NS);
+	check(now_ns == began + TRI_VALID_NS);
 	check(!take(3) && take(2) && !take(1));
 	/* Nor does it wait again for the same object. */
-	check(tri_throttle_wait(t, &w) && now_ns == began + VALID_NS);
+	check(tri_throttle_wait(t, &w) && now_ns == began + TRI_VALID_NS);
 	check(take(1));
 	check(!w.begun && !w.ns && !tri_read(&tri_g.view.ctl->throttled));
 	tri_throttle_end(t, &w);
@@ -705,7 +707,7 @@ static void takes_all(void)
 	struct tri_thread *t = tri__tls.thread;
 
 	measures();
-	now_ns += VALID_NS / 4;
+	now_ns += TRI_VALID_NS / 4;
 	tri__tls.thread = &threads[1];
 	takes();
 	tri__tls.thread = t;
@@ -772,9 +774,9 @@ static void test_turns_of_many(void)
 	first = take_turn(TRI_TAKEN_BYTES, now_ns);
 	check(first - now_ns == cost);
 	check(take_turn(TRI_TAKEN_BYTES, now_ns) == first + cost);
-	check(take_turn(RESERVE / 5, now_ns + VALID_NS) &&
-	      !take_turn(RESERVE / 4 + 1, now_ns + VALID_NS));
-	check(tri_read(&past_bytes) == MARGIN / PAST_PARTS / 2);
+	check(take_turn(RESERVE / 5, now_ns + TRI_VALID_NS) &&
+	      !take_turn(RESERVE / 4 + 1, now_ns + TRI_VALID_NS));
+	check(tri_read(&tri_grant.past_bytes) == MARGIN / PAST_PARTS / 2);
 	close(other);
 }
 
