@@ -4,7 +4,7 @@
  *
  * Once a cycle, when marking is complete and before barriers go off:
  *
- *  1. The epoch of notes changes; fence; quiesce (handshake.c).  Who has noted in the old one has
+ *  1. The epoch of notes changes; fence; quiesce (fence.c).  Who has noted in the old one has
  *     stored.
  *  2. Every word of objects with pointers that are in use, of data segments and of registered
  *     ranges is read, and then its notes, of both epochs.  What differs from its shadow without a
@@ -16,8 +16,6 @@
  */
 #include <errno.h>
 #include <signal.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -29,8 +27,7 @@
 #include "agent.h"
 #include "attributes.h"
 #include "checker.h"
-#include "handshake.h"
-#include "init.h"
+#include "fence.h"
 #include "loader.h"
 #include "lock.h"
 #include "object.h"
@@ -41,12 +38,6 @@
 #include "tricolor.h"
 
 #define SUSPECTS 65536u			/* that are kept at a time */
-#define END_NS 10000000000ull		/* exit() waits no longer for a program's last pass */
-
-tri_au32 tri_check_asked;		/* futex: 1 asked, 2 done */
-static tri_au32 sites_found;
-static int exit_status;
-static bool has_begun, is_child;
 
 static struct tri_suspect *suspects;	/* SUSPECTS of them, and TRI_WATCHED */
 static size_t nsuspects;
@@ -64,17 +55,6 @@ struct pass {
 static struct tri_ranges segments;	/* data segments that can go, as of the last pass */
 static unsigned long long unloads;	/* as of then */
 static bool unloads_known;
-
-/* Word of the heap's addresses that an object in use is at. */
-bool tri_check_is_object(uint64_t word)
-{
-	const struct tri_view *v = &tri_g.view;
-	uint64_t offset = word - v->heap_va;
-	struct tri_object o;
-
-	return offset >> TRI_PAGE_SHIFT < v->heap_pages && tri_in_heap(offset) &&
-	       tri_resolve(v, offset, &o) && tri_bit(v->marks[tri_g.gen & 1], o.page, o.index);
-}
 
 static void hand_over(void)
 {
@@ -392,14 +372,8 @@ void tri_check_pace(struct tri_thread *t)
 	}
 }
 
-/** list_lock.  The notes that are there belong to the pass that comes. */
-void tri_check_turn(void)
-{
-	tri_notes_turn();
-}
-
-/** After that, and a quiescence.  @last: not at the end of marking. */
-void tri_check_pass(bool last)
+/* The notes of what was stored so far are of the old epoch.  @last: not at the end of marking. */
+static void pass_over_words(bool last)
 {
 	struct pass p = { .heap_lo = tri_g.view.heap_va,
 			  .heap_bytes = tri_g.view.heap_pages << TRI_PAGE_SHIFT,
@@ -441,6 +415,23 @@ void tri_check_pass(bool last)
 		       "pointers; ulimit -v, or vm.overcommit_memory");
 }
 
+/**
+ * Agent: what was stored by the library so far is noted in the epoch that ends here, and then all
+ * words are read.  @last: not at the end of marking.
+ */
+void tri_check_pass(bool last)
+{
+	if (likely(!tri_read(&tri_g.checks)))
+		return;
+	TRI_POINT("check.begins");
+	pthread_mutex_lock(&tri_g.list_lock);
+	tri_notes_turn();
+	tri_fence_all();
+	tri_quiesce();
+	pthread_mutex_unlock(&tri_g.list_lock);
+	pass_over_words(last);
+}
+
 /** The cycle is over: the next one is to begin at once. */
 void tri_check_cycle_over(void)
 {
@@ -450,20 +441,13 @@ void tri_check_cycle_over(void)
 	tri_agent_wake(TRI_WAKE_GC);
 }
 
-static void note_status(int status, void *unused)
-{
-	(void)unused;
-	exit_status = status;
-}
-
 /** Agent, at the start, before anything is allocated. */
 void tri_check_begin(void)
 {
 	int err;
 
-	if (!tri_g.settings.barriers || is_child)
+	if (!tri_g.settings.barriers || !tri_check_exit_begin())
 		return;
-	has_begun = true;
 	tri_report_open();
 	suspects = tri_check_map((SUSPECTS + TRI_WATCHED) * sizeof(*suspects));
 	err = suspects ? tri_shadow_open(tri_g.settings.debug_memory_bytes) : -ENOMEM;
@@ -479,7 +463,7 @@ void tri_check_begin(void)
 			"objects have no allocation site in what is reported: there is no address space for "
 			"them; ulimit -v, or vm.overcommit_memory");
 	if (tri_g.settings.barriers_status)
-		on_exit(note_status, NULL);
+		tri_check_exit_watch();
 	tri_write(&tri_g.checks, 1);
 	atomic_fetch_add(&tri_g.gc_wanted, 1);
 }
@@ -488,49 +472,12 @@ void tri_check_begin(void)
 void tri_check_end(void)
 {
 	if (tri_read(&tri_g.checks)) {
-		tri_handshake_check(true);
+		tri_check_pass(true);
 		tri_tracer_let_go();
 		tri_write(&tri_g.checks, 0);
 	}
 	tri_write_release(&tri_check_asked, 2);
 	tri_futex_wake(&tri_check_asked);
-}
-
-/** A site was found. */
-void tri_check_found(void)
-{
-	static const struct sigaction by_default = { .sa_handler = SIG_DFL };
-
-	atomic_fetch_add(&sites_found, 1);
-	if (!tri_g.settings.barriers_abort)
-		return;
-	/* A handler of the program's is not for this thread: it may allocate. */
-	tri_real_sigaction(SIGABRT, &by_default, NULL);
-	abort();
-}
-
-static void await_last_pass(void)
-{
-	uint64_t until = tri_now_ns() + END_NS;
-	uint32_t word;
-
-	tri_write(&tri_check_asked, 1);
-	tri_agent_wake(TRI_WAKE_MEASURE);
-	while ((word = tri_read_acquire(&tri_check_asked)) != 2 && tri_now_ns() < until)
-		tri_futex_wait(&tri_check_asked, word, 100000000);
-}
-
-/* After the program's handlers of exit(), and the destructors of what is linked with us. */
-__attribute__((destructor)) static void finish(void)
-{
-	if (!tri_is_ready() || !tri_g.settings.barriers || is_child)
-		return;
-	if (tri_read(&tri_g.checks))
-		await_last_pass();
-	if (tri_g.settings.barriers_status && tri_read(&sites_found) && !exit_status) {
-		fflush(NULL);
-		_exit(1);
-	}
 }
 
 /**
@@ -542,5 +489,5 @@ void tri_check_forked(void)
 	tri_write(&tri_g.checks, 0);
 	tri_write(&tri_check_asked, 0);
 	tri_tracer_forked();
-	is_child |= has_begun;
+	tri_check_exit_forked();
 }

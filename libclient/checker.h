@@ -3,6 +3,7 @@
  * checker.h - TRICOLOR_DEBUG=barriers: stores of pointers that no barrier saw; design/checker.md
  *
  *	checker.c	a pass: reads all words and compares them with what they were
+ *	check_exit.c	how the program ends, and with which status
  *	shadow.c	what they were, and notes of what the library stored
  *	sites.c		where objects were allocated
  *	suspect.c	what is made of words that changed: places, sites, what is watched
@@ -22,6 +23,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "../core/heap/span.h"
 #include "attributes.h"
 #include "state.h"
 
@@ -42,18 +44,32 @@ struct tri_suspect {
 
 /* ---- checker.c ---- */
 void tri_check_begin(void) TRI_HIDDEN;
-void tri_check_turn(void) TRI_HIDDEN;		/* list_lock; then fence and quiescence */
 void tri_check_pass(bool last) TRI_HIDDEN;
 void tri_check_cycle_over(void) TRI_HIDDEN;
 void tri_check_end(void) TRI_HIDDEN;
 void tri_check_forked(void) TRI_HIDDEN;
-void tri_check_found(void) TRI_HIDDEN;
 void tri_check_pace(struct tri_thread *t) TRI_HIDDEN;	/* any thread */
-bool tri_check_is_object(uint64_t word) TRI_HIDDEN;
 
 void tri_suspects_aim(void) TRI_HIDDEN;	/* suspect.c */
 
+/* Whether @word, one of the heap's addresses, is that of an object in use. */
+static inline bool tri_check_is_object(uint64_t word)
+{
+	const struct tri_view *v = &tri_g.view;
+	uint64_t offset = word - v->heap_va;
+	struct tri_object o;
+
+	return offset >> TRI_PAGE_SHIFT < v->heap_pages && tri_in_heap(offset) &&
+	       tri_resolve(v, offset, &o) && tri_bit(v->marks[tri_g.gen & 1], o.page, o.index);
+}
+
+/* ---- check_exit.c ---- */
+bool tri_check_exit_begin(void) TRI_HIDDEN;
+void tri_check_exit_watch(void) TRI_HIDDEN;
+void tri_check_exit_forked(void) TRI_HIDDEN;
+void tri_check_found(void) TRI_HIDDEN;
 extern tri_au32 tri_check_asked TRI_HIDDEN;	/* a thread in exit() waits for the end */
+
 extern tri_au32 tri_check_progress TRI_HIDDEN;	/* changes while a pass goes on */
 
 static inline void tri_check_end_if_asked(void)

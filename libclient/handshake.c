@@ -2,11 +2,11 @@
 /*
  * handshake.c - the client's half of a cycle, run by the agent when the collector asks
  *
- * Everything rests on the fence: after fence_all() each mutator has executed a full memory barrier,
+ * Everything rests on the fence (fence.c): after tri_fence_all() each mutator has executed a full memory barrier,
  * and no restartable sequence that began before it can still commit (one that was under way starts
  * again and reads what the agent wrote before the fence).  membarrier(PRIVATE_EXPEDITED_RSEQ) does
  * it in one system call and interrupts nobody for more than a microsecond; where there is no
- * membarrier, a signal to each thread does the same.  After quiesce() each thread has moreover been
+ * membarrier, a signal to each thread does the same.  After tri_quiesce() each thread has moreover been
  * outside the library at least once since the fence, so that what it did inside under the old rules
  * is over.
  *
@@ -31,10 +31,7 @@
  * ends then needs it, nor when a thread has held it up for some time (unresponsive.c).
  */
 #include <errno.h>
-#include <linux/membarrier.h>
-#include <sched.h>
 #include <string.h>
-#include <sys/rseq.h>
 
 #include "../core/heap/layout.h"
 #include "../core/proto/client.h"
@@ -48,6 +45,7 @@
 #include "central.h"
 #include "checker.h"
 #include "coroutine.h"
+#include "fence.h"
 #include "handshake.h"
 #include "unresponsive.h"
 #include "init.h"
@@ -66,234 +64,6 @@
 
 /* Threads get this long to answer by themselves before they are sent a signal. */
 #define PATIENCE_NS 30000
-/*
- * A signal may be blocked in a thread that does not answer for so long: the second one is sent as
- * well.
- */
-#define AGAIN_NS 100000000
-/* Some microseconds. */
-#define LOCK_TRIES 200
-/* An object is rather left where it is than waited for any longer. */
-#define UNLOAD_NS 3000000000ull
-
-/* A thread in a blocking region stays in it until let_go(). */
-static bool hold(struct tri_thread *t)
-{
-	uint32_t word = tri_read(&t->blocked);
-
-	return tri_blocked(word) == TRI_BLOCKED &&
-	       atomic_compare_exchange_strong(&t->blocked, &word, (word & ~3u) | TRI_BLOCKED_HELD);
-}
-
-/* It may have lost patience: see wait_held(). */
-static void let_go(struct tri_thread *t)
-{
-	uint32_t word = tri_read(&t->blocked);
-
-	if (tri_blocked(word) == TRI_BLOCKED_HELD)
-		atomic_compare_exchange_strong(&t->blocked, &word, (word & ~3u) | TRI_BLOCKED);
-	tri_futex_wake(&t->blocked);
-}
-
-/*
- * Not one fence alone: while the agent, held up, has let go of list_lock, another thread may begin
- * a later one (tri_fence_unload()), and who answers that has answered both.
- */
-static bool has_seen(const struct tri_thread *t, uint32_t fence)
-{
-	return (int32_t)(tri_read_acquire(&t->fence_seen) - fence) >= 0;
-}
-
-/*
- * A signal to every thread, and its answer; false if it takes longer than @limit_ns (0: for ever).
- * list_lock, which may be let go of.
- */
-static bool fence_by_signal(uint64_t limit_ns)
-{
-	uint32_t fence = atomic_fetch_add(&tri_g.fence, 1) + 1, answers;
-	uint64_t began = tri_now_ns(), now;
-	struct tri_unresponsive_wait wait = { 0 };
-	struct tri_thread *t, *next;
-	int64_t resend_ns;
-
-	for (t = tri_g.threads; t; t = next) {
-		next = t->next;
-		if (t != tri__tls.thread && tri_blocked(tri_read(&t->blocked)) == TRI_RUNNING &&
-		    tri_signal_send(t, false) == -ESRCH)
-			tri_thread_remove(t);
-	}
-again:
-	for (t = tri_g.threads; t; t = next) {
-		next = t->next;
-		for (resend_ns = TRI_RESEND_NS;; resend_ns = tri_resend_longer(resend_ns)) {
-			answers = tri_read_acquire(&tri_g.answers);
-			/* Going into a blocking region and coming out of it are fences. */
-			if (t == tri__tls.thread || has_seen(t, fence) ||
-			    tri_blocked(tri_read_acquire(&t->blocked)) != TRI_RUNNING)
-				break;
-			TRI_POINT("fence.waits");
-			tri_futex_wait(&tri_g.answers, answers, resend_ns);
-			now = tri_now_ns();
-			if (tri_thread_over(t) ||
-			    (!has_seen(t, fence) &&
-			     tri_signal_send(t, now - began > AGAIN_NS) == -ESRCH)) {
-				tri_thread_remove(t);
-				break;
-			}
-			if (limit_ns && now - began > limit_ns)
-				return false;
-			if (tri_unresponsive_wait(&wait, t))
-				goto again;
-		}
-	}
-	return true;
-}
-
-/* With rseq it restarts sequences, too. */
-static bool barrier_everywhere(void)
-{
-	return tri_g.membarrier && !syscall(SYS_membarrier,
-					    tri_g.rseq ? MEMBARRIER_CMD_PRIVATE_EXPEDITED_RSEQ :
-							 MEMBARRIER_CMD_PRIVATE_EXPEDITED,
-					    0, 0);
-}
-
-/*
- * list_lock.  The interrupt that restarts sequences drains the store buffer, as any does on x86-64,
- * and the kernel adds a barrier: it is a fence as well, and one is enough.  A program that puts
- * itself into a sandbox may be refused what it had registered for: then signals are the fence from
- * this one on.
- */
-static void fence_all(void)
-{
-	if (barrier_everywhere())
-		return;
-	tri_g.membarrier = false;
-	fence_by_signal(0);
-}
-
-/*
- * An object is about to be unmapped, and with it the descriptors of the sequences that were inlined
- * into it.  The kernel follows a thread's rseq_cs whenever that thread comes back from a
- * preemption: it must not name one of them.  A signal makes the kernel clear it, as the thread is
- * not in the sequence (the program would not unmap code that runs); for a thread that is blocked we
- * do.  False: some thread does not answer.
- */
-bool tri_fence_unload(void)
-{
-	struct tri_thread *t, *self = tri__tls.thread;
-	bool done;
-
-	/* Not tri_g.rseq: a sequence that then finds the flag set has named itself all the same. */
-	if (!__rseq_size)
-		return true;
-	tri_list_lock(self);
-	done = fence_by_signal(UNLOAD_NS);
-	for (t = tri_g.threads; t; t = t->next) {
-		if (t == self) {
-			__atomic_store_n(t->rseq_cs, 0, __ATOMIC_RELAXED);
-		} else if (t->rseq_cs && hold(t)) {
-			__atomic_store_n(t->rseq_cs, 0, __ATOMIC_RELAXED);
-			let_go(t);
-		}
-	}
-	tri_list_unlock(self);
-	return done;
-}
-
-/* For waiting assists: the cycle is held up by the program's own threads, not by its collector. */
-static void note_progress(void)
-{
-	atomic_fetch_add_explicit(&tri_g.view.ctl->work_seq, 1, memory_order_relaxed);
-}
-
-/*
- * A while in which @t may come out.  Mostly it does soon; if not, it has lost its CPU, perhaps for
- * milliseconds, and is asked to wake us.  After the barrier either it has seen that, or we see that
- * it is out.  Without the barrier it may miss it, as it may while it answers something else: we
- * look again in time.
- */
-static void wait_for_way_out(struct tri_thread *t, int tries, int64_t *most_ns)
-{
-	uint32_t visits = tri_read_acquire(&t->visits), answers, none = 0;
-
-	if (tries < 20 || !(visits & 1)) {
-		sched_yield();
-		return;
-	}
-	answers = tri_read_acquire(&tri_g.answers);
-	if (atomic_compare_exchange_strong(&t->pending, &none, TRI_PENDING_WAKE))
-		barrier_everywhere();
-	TRI_POINT("way_out.waits");
-	if (tri_read_acquire(&t->visits) == visits)
-		tri_futex_wait(&tri_g.answers, answers, *most_ns);
-	*most_ns = tri_resend_longer(*most_ns);
-}
-
-/*
- * list_lock, after fence_all(); it may be let go of.  Threads that attach meanwhile need not be
- * waited for.
- */
-static void quiesce(void)
-{
-	struct tri_unresponsive_wait wait = { 0 };
-	struct tri_thread *t;
-	int64_t most_ns;
-	int tries;
-
-	for (t = tri_g.threads; t; t = t->next) {
-		uint32_t visits = tri_read_acquire(&t->visits);
-
-		t->inside_since = visits & 1 ? visits : 0;
-	}
-again:
-	for (t = tri_g.threads; t; t = t->next) {
-		most_ns = TRI_RESEND_NS;
-		for (tries = 0; t->inside_since && !tri_thread_over(t) &&
-		     tri_read_acquire(&t->visits) == t->inside_since; tries++) {
-			note_progress();
-			TRI_POINT("quiesce.waits");
-			wait_for_way_out(t, tries, &most_ns);
-			if (tri_unresponsive_wait(&wait, t))
-				goto again;
-		}
-		t->inside_since = 0;
-	}
-}
-
-/*
- * A thread that allocates by the library takes its lock again at once.  Who has slept until it let
- * go finds the lock taken, mostly, and so tries for as long as a few allocations take.
- */
-static bool try_cache(struct tri_thread *t)
-{
-	int tries;
-
-	for (tries = 0; tries < LOCK_TRIES; tries++) {
-		if (tri_trylock(&t->cache_lock))
-			return true;
-		__builtin_ia32_pause();
-	}
-	return false;
-}
-
-/*
- * Take a thread's cache lock.  False: list_lock was let go of meanwhile, and the lock is not taken.
- * A thread that is inside may have been stopped with its lock in its hands.
- */
-static bool lock_cache(struct tri_thread *t, struct tri_unresponsive_wait *wait)
-{
-	int64_t most_ns = TRI_RESEND_NS;
-	int tries;
-
-	for (tries = 0; !try_cache(t); tries++) {
-		wait_for_way_out(t, tries, &most_ns);
-		if (tri_unresponsive_wait(wait, t))
-			return false;
-	}
-	return true;
-}
-
 /* list_lock */
 static void divert(void)
 {
@@ -340,8 +110,8 @@ static void barrier_on(uint32_t cycle)
 		tri_flag_set(&tri_tls_of(t)->barrier, TRI_FLAG_AGENT, true);
 	}
 	divert();
-	fence_all();
-	quiesce();
+	tri_fence_all();
+	tri_quiesce();
 	TRI_POINT("barrier_on.quiet");
 	tri_g.phase = TRI_PHASE_BLACK;
 	/* A cycle that was abandoned had the same number: its scans do not count for this one. */
@@ -351,7 +121,7 @@ again:
 	for (t = tri_g.threads; t; t = t->next) {
 		if (t->black)
 			continue;
-		if (!lock_cache(t, &wait))
+		if (!tri_cache_lock_for_agent(t, &wait))
 			goto again;
 		tri_cache_blacken(t);
 		tri_unlock(&t->cache_lock);
@@ -364,7 +134,7 @@ static bool answer_for(struct tri_thread *t, uint32_t what)
 {
 	bool stop = what & TRI_PENDING_STOP;
 
-	if (!hold(t))
+	if (!tri_region_hold(t))
 		return false;
 	tri_g.agent->fake_stack = t->fake_stack;
 	tri_scan_frame(tri_g.agent, (uintptr_t)t->saved, (uintptr_t)(t->saved + t->nsaved), stop);
@@ -373,7 +143,7 @@ static bool answer_for(struct tri_thread *t, uint32_t what)
 	tri_write(&t->pending, 0);
 	tri_flag_set(&tri_tls_of(t)->attention, TRI_FLAG_AGENT, false);
 	if (!stop)
-		let_go(t);
+		tri_region_let_go(t);
 	return true;
 }
 
@@ -430,7 +200,7 @@ static void ask_all(uint32_t what)
 			/* One that waits in the library would not notice by itself. */
 			if ((now - asked > PATIENCE_NS || tri_read(&t->waits)) &&
 			    (!t->signalled || resend)) {
-				bool again = now - began > AGAIN_NS;
+				bool again = now - began > TRI_AGAIN_NS;
 
 				t->signalled = signalled = true;
 				/* Ended without its destructors: a raw exit of the thread. */
@@ -454,7 +224,7 @@ static void ask_all(uint32_t what)
 			resend_ns = tri_resend_longer(resend_ns);
 		}
 		pthread_mutex_unlock(&tri_g.list_lock);
-		note_progress();
+		tri_note_progress();
 		if (tri_is_agent)
 			tri_grant_measure_if_asked();
 		TRI_POINT("ask.waits");
@@ -473,7 +243,7 @@ static void resume(void)
 	tri_futex_wake(&tri_g.resume);
 	for (t = tri_g.threads; t; t = t->next) {
 		if (tri_blocked(tri_read(&t->blocked)) == TRI_BLOCKED_HELD)
-			let_go(t);
+			tri_region_let_go(t);
 	}
 	pthread_mutex_unlock(&tri_g.list_lock);
 }
@@ -519,26 +289,10 @@ static void scan(void)
 static void collect(void)
 {
 	pthread_mutex_lock(&tri_g.list_lock);
-	fence_all();
-	quiesce();
+	tri_fence_all();
+	tri_quiesce();
 	TRI_POINT("collect.quiet");
 	pthread_mutex_unlock(&tri_g.list_lock);
-}
-
-/**
- * What was stored by the library so far has been noted in the epoch that ends here: see checker.c.
- */
-void tri_handshake_check(bool last)
-{
-	if (likely(!tri_read(&tri_g.checks)))
-		return;
-	TRI_POINT("check.begins");
-	pthread_mutex_lock(&tri_g.list_lock);
-	tri_check_turn();
-	fence_all();
-	quiesce();
-	pthread_mutex_unlock(&tri_g.list_lock);
-	tri_check_pass(last);
 }
 
 /* All stay in the handler, or on their way out of the library, or held in a blocking region. */
@@ -563,8 +317,8 @@ static void barrier_off(uint32_t gen)
 	pthread_mutex_lock(&tri_g.list_lock);
 	tri_threads_reap();
 	divert();
-	fence_all();
-	quiesce();
+	tri_fence_all();
+	tri_quiesce();
 	TRI_POINT("barrier_off.quiet");
 	tri_g.phase = TRI_PHASE_OFF;
 	tri_g.gen = gen;
@@ -573,7 +327,7 @@ again:
 		/* It has changed over, or has attached since. */
 		if (!tri_read(&t->marking))
 			continue;
-		if (!lock_cache(t, &wait))
+		if (!tri_cache_lock_for_agent(t, &wait))
 			goto again;
 		tri_cache_flush(t, false);
 		t->gen = gen;
@@ -597,8 +351,8 @@ again:
 	if (tri_g.common->buffer)
 		tri_write(&tri_g.view.buffers[tri_g.common->buffer - 1].count, 0);
 	/* A thread that came inside before its turn may still be at it under the old rules. */
-	fence_all();
-	quiesce();
+	tri_fence_all();
+	tri_quiesce();
 	for (t = tri_g.threads; t; t = t->next)
 		tri_write(&t->scanned_cycle, 0);
 	tri_coroutines_forget_scans();
@@ -673,7 +427,7 @@ void tri_handshake(const struct tri_msg *ask, struct tri_msg *answer)
 		/* Threads must not sweep either: tri_handshake_abandon() follows. */
 		if (tri_read(&tri_g.cycle_is_void))
 			break;
-		tri_handshake_check(false);
+		tri_check_pass(false);
 		barrier_off(tri_g.gen + 1);
 		tri_check_barriers_off();
 		allocated = tri_read(&tri_g.view.ctl->allocated_bytes);
@@ -691,7 +445,7 @@ void tri_handshake(const struct tri_msg *ask, struct tri_msg *answer)
 	answer->answer.threads = tri_g.nthreads;
 	answer->answer.root_bytes = tri_roots_bytes();
 	tri_step_done();
-	note_progress();
+	tri_note_progress();
 	tri_write_release(&tri_g.in_handshake, 0);
 	tri_futex_wake(&tri_g.in_handshake);
 }

@@ -12,7 +12,5 @@ struct tri_msg;
 void tri_handshake(const struct tri_msg *ask, struct tri_msg *answer) TRI_HIDDEN;
 void tri_handshake_abandon(void) TRI_HIDDEN;
 void tri_handshake_wait(uint64_t until_ns) TRI_HIDDEN;	/* any thread, outside */
-void tri_handshake_check(bool last) TRI_HIDDEN;
-bool tri_fence_unload(void) TRI_HIDDEN;	/* any thread */
 
 #endif

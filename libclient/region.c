@@ -104,6 +104,25 @@ static uint32_t wait_held(struct tri_thread *t)
 	return word;
 }
 
+/** Agent: the thread stays in its region until tri_region_let_go().  False: it is in none. */
+bool tri_region_hold(struct tri_thread *t)
+{
+	uint32_t word = tri_read(&t->blocked);
+
+	return tri_blocked(word) == TRI_BLOCKED &&
+	       atomic_compare_exchange_strong(&t->blocked, &word, (word & ~3u) | TRI_BLOCKED_HELD);
+}
+
+/** Agent.  The thread may have lost patience: see wait_held(). */
+void tri_region_let_go(struct tri_thread *t)
+{
+	uint32_t word = tri_read(&t->blocked);
+
+	if (tri_blocked(word) == TRI_BLOCKED_HELD)
+		atomic_compare_exchange_strong(&t->blocked, &word, (word & ~3u) | TRI_BLOCKED);
+	tri_futex_wake(&t->blocked);
+}
+
 /** End the region that the calling thread is in, if it is in one. */
 void tri_region_end(struct tri_thread *t)
 {

@@ -26,6 +26,8 @@ extern struct tri__cache tri_empty_caches[TRI__CACHES + TRI_DIVERTED_BOTH] TRI_H
 void tri_divert(struct tri__tls *tls, struct tri__cache *open, unsigned int add, unsigned int take)
 	TRI_HIDDEN;
 void tri_region_end(struct tri_thread *t) TRI_HIDDEN;
+bool tri_region_hold(struct tri_thread *t) TRI_HIDDEN;
+void tri_region_let_go(struct tri_thread *t) TRI_HIDDEN;
 
 /* One byte of a word of tri__tls: neither writer disturbs the other. */
 static inline void tri_flag_set(uint32_t *word, unsigned int which, bool on)

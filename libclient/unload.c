@@ -11,7 +11,7 @@
 
 #include "../core/heap/layout.h"
 #include "attributes.h"
-#include "handshake.h"
+#include "fence.h"
 #include "real.h"
 #include "state.h"
 #include "tricolor.h"
