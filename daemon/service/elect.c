@@ -1,28 +1,28 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * elect.c - private collectors of one user that share a memory limit, and elect one of them that
+ * elect.c - private collectors of one user that share a memory limit elect one of them, which
  * splits it
  *
- *  1. Two abstract addresses stand for the group whose limit is the tightest.  Its user, and device
- *     and inode of its file, are in them.  The collector that binds the first address, the *door*,
- *     is the *policy* of all the others, beside marking its own client's heap, and listens at the
- *     second.  The kernel lets one process bind an address, and frees the address when that process
- *     ends, however it ends.
+ *  1. Two abstract addresses stand for the group whose limit is the tightest.  Their names have the
+ *     user, and device and inode of the group's file.  The first address is a lock: the collector
+ *     that binds it is the *policy* of all the others, beside marking its own client's heap, and
+ *     listens at the second address.  The kernel lets one process bind an address, and frees the
+ *     address when that process ends, however it ends.
  *  2. The others connect to the second address, and send the HELLO that their client has sent to
  *     them, with the same descriptors.  From then on they are *peer markers*: markers on a link, as
- *     those of a shared tricolord (link.h).  If nobody listens there yet, or not any more, they
- *     knock at the door: they send it one end of a socket pair.  The policy drops what it receives
- *     there once it listens, and the kernel drops it when the policy ends.  Either closes that end,
- *     which is the event that they wait for.
- *  3. When the link ends a peer marker elects again.  Until that has a result it keeps the share
- *     that it had, and its watcher pauses.  Its process name stays tricolor-peer, by which a new
- *     policy that it has not joined yet counts it (groups.c).
- *  4. A policy closes its peer markers' links and lets go of the addresses if its client comes to
- *     be limited by another group or by none, or if the agent hands it a policy.  A peer marker
- *     does likewise with its own link.
- *  5. Any process may take the address.  So each side checks the other's user.  A collector that
- *     finds a stranger there, or one that does not answer, works alone, as without elections, and
- *     tries again when its watcher is awake and some seconds have passed.
+ *     those of a shared tricolord (link.h).  If nobody listens there yet, or not any more, a
+ *     collector waits for whoever holds the lock: it sends one end of a socket pair to the lock's
+ *     address.  The policy drops what it receives there once it listens, and the kernel drops it
+ *     when the policy ends.  Either closes that end, which is the event that is waited for.
+ *  3. When its link ends a peer marker elects again.  Until that has a result it keeps the share
+ *     that it had, and its watcher pauses.  Its process name stays tricolor-member, so that a new
+ *     policy which it has not joined yet can count it (groups.c).
+ *  4. A policy closes its peer markers' links and gives up both addresses if its client comes to be
+ *     limited by another group or by none, or if the agent hands it a policy.  A peer marker then
+ *     closes its own link.
+ *  5. Any process may bind the addresses.  So each side checks the other's user.  A collector that
+ *     finds another user there, or a process that does not answer, works alone, as without
+ *     elections.  It tries again when its watcher is awake and some seconds have passed.
  *
  * The thread waits without a timer.  Links and boards belong to the arena's thread, which is told
  * the result of an election (daemon/clients/election.h).
@@ -52,22 +52,22 @@
 
 #define STACK_BYTES (64u << 10)
 #define BACKLOG 128
-#define WELCOME_MS 2000			/* a policy answers within this, or there is none */
-#define ATTEMPTS 50			/* with those that are just ending */
-/* before a connection is accepted that there was no descriptor for */
+#define WELCOME_MS 2000			/* a policy answers within this time, or there is none */
+#define ATTEMPTS 50			/* most tries while others are just ending */
+/* If there is no descriptor for a connection, this is the time until the next try to accept it. */
 #define FULL_NS 10000000l
 
 enum role { ALONE, POLICY, PEER };
 
-/* All of the thread. */
+/* All of it belongs to the election's thread. */
 static struct {
 	int wake_fd;
 	enum role role;
-	struct election_key key;	/* of the role */
-	int door, listener;		/* of a policy; -1 */
-	bool reported;
-	bool watcher_pauses;			/* the watcher rests until there is a result */
-} elect = { .wake_fd = -1, .door = -1, .listener = -1 };
+	struct election_key key;	/* the group in which it has the role */
+	int lock_sock, listener;	/* of a policy, else -1 */
+	bool reported;			/* the log says that no policy could be joined */
+	bool watcher_pauses;		/* the watcher waits until there is a result */
+} elect = { .wake_fd = -1, .lock_sock = -1, .listener = -1 };
 
 static bool same(struct election_key a, struct election_key b)
 {
@@ -78,7 +78,7 @@ static bool same(struct election_key a, struct election_key b)
 /* Arenas                                                                                     */
 /* ------------------------------------------------------------------------------------------ */
 
-/* @kind to our own arena, or to those that are linked with us. */
+/* Give order @kind to our own arena, or to those that are linked with us. */
 static void order(enum board_order kind, bool linked)
 {
 	size_t room = registry_count() + 16, n, i;
@@ -95,7 +95,7 @@ static void order(enum board_order kind, bool linked)
 	free(list);
 }
 
-/* The arena's thread is rung by an order that asks for nothing. */
+/* An order that asks for nothing makes the arena's thread look for the result. */
 static void answer_arena(enum election_result result, int sock, int board)
 {
 	election_answer(result, sock, board);
@@ -123,31 +123,31 @@ static bool is_of_our_user(int sock)
 	return !getsockopt(sock, SOL_SOCKET, SO_PEERCRED, &cred, &len) && cred.uid == geteuid();
 }
 
-static void close_door(void)
+static void release_lock(void)
 {
-	close(elect.door);
-	elect.door = -1;
+	close(elect.lock_sock);
+	elect.lock_sock = -1;
 }
 
-/* 0, or an errno; EADDRINUSE: another process has it. */
-static int take_door(struct election_key key)
+/* Returns 0, or an errno; EADDRINUSE: another process holds the lock. */
+static int take_lock(struct election_key key)
 {
 	struct sockaddr_un addr;
-	socklen_t len = address("door", key, &addr);
+	socklen_t len = address("lock", key, &addr);
 	int err = 0;
 
-	elect.door = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (elect.door < 0)
+	elect.lock_sock = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (elect.lock_sock < 0)
 		return errno;
-	if (bind(elect.door, (struct sockaddr *)&addr, len)) {
+	if (bind(elect.lock_sock, (struct sockaddr *)&addr, len)) {
 		err = errno;
-		close_door();
+		release_lock();
 	}
 	return err;
 }
 
 /*
- * To be called when the door is bound.  0, or an errno; EADDRINUSE: another process has the
+ * Listen.  To be called with the lock.  Returns 0, or an errno; EADDRINUSE: another process has the
  * address.
  */
 static int become_policy(struct election_key key)
@@ -173,13 +173,16 @@ static int become_policy(struct election_key key)
 	return 0;
 }
 
-/* Send @end to whoever has the door, and wait as long as there is no room for it. */
-static int knock_with(struct election_key key, int end)
+/*
+ * Send @end to the process that holds the lock, and wait while there is no room for it.  Returns 0,
+ * or an errno.
+ */
+static int send_to_holder(struct election_key key, int end)
 {
 	const struct timeval patience = { WELCOME_MS / 1000, 0 };
 	const struct tri_msg nothing = { 0 };
 	struct sockaddr_un addr;
-	socklen_t len = address("door", key, &addr);
+	socklen_t len = address("lock", key, &addr);
 	int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0), err = 0;
 
 	if (fd < 0)
@@ -193,17 +196,17 @@ static int knock_with(struct election_key key, int end)
 	return err == EAGAIN ? ETIMEDOUT : err;
 }
 
-/* Wait until whoever has the door listens, or is no more.  0, or an errno. */
-static int knock(struct election_key key)
+/* Wait until the process that holds the lock listens, or has ended.  Returns 0, or an errno. */
+static int wait_for_holder(struct election_key key)
 {
 	struct pollfd p = { .events = POLLIN };
 	int pair[2], err;
 
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair))
 		return errno;
-	err = knock_with(key, pair[1]);
+	err = send_to_holder(key, pair[1]);
 	close(pair[1]);
-	TRI_POINT("elect.knocked");
+	TRI_POINT("elect.waits");
 	p.fd = pair[0];
 	if (!err && poll(&p, 1, WELCOME_MS) <= 0)
 		err = ETIMEDOUT;
@@ -211,12 +214,15 @@ static int knock(struct election_key key)
 	return err;
 }
 
-/* What was sent is dropped, and its descriptors with it: recv() gives them no room. */
-static void answer_door(void)
+/*
+ * Have those who wait for us connect.  What they sent is dropped, and the descriptors in it are
+ * closed, as recv() has no room for them.
+ */
+static void release_waiter(void)
 {
 	char byte;
 
-	if (recv(elect.door, &byte, 1, 0) < 0)
+	if (recv(elect.lock_sock, &byte, 1, 0) < 0)
 		return;
 }
 
@@ -226,12 +232,12 @@ static int say_hello(int sock)
 	struct tri_msg hello = client->msg;
 
 	hello.hello.flags |= TRI_HELLO_STARTS_MARKER;
-	/* Not that of the client, which the other would read from the socket. */
+	/* By our own number the policy sees whether it and we number processes alike. */
 	hello.hello.marker_pid = (uint64_t)getpid();
 	return -tri_pass(sock, &hello, client->fds, client->nfds, MSG_DONTWAIT);
 }
 
-/* The board that comes with WELCOME, or -errno. */
+/* Returns the descriptor of the board that comes with WELCOME, or -errno. */
 static int receive_welcome(int sock)
 {
 	struct tri_msg msg = { 0 };
@@ -255,7 +261,7 @@ static int receive_welcome(int sock)
 	return -EPROTO;
 }
 
-/* 0, or an errno. */
+/* Join the policy that listens.  Returns 0, or an errno. */
 static int become_peer(struct election_key key)
 {
 	struct sockaddr_un addr;
@@ -279,29 +285,29 @@ static int become_peer(struct election_key key)
 	return 0;
 }
 
-/* The other process is ending, and lets go of the address by that: try again. */
+/* Whether the other process is just ending, which frees its addresses, so that a new try is due. */
 static bool is_transient(int err)
 {
 	return err == ECONNREFUSED || err == ECONNRESET || err == EPIPE;
 }
 
-/* 0, or an errno. */
+/* Returns 0, or an errno. */
 static int become_something(struct election_key key)
 {
-	int err = take_door(key);
+	int err = take_lock(key);
 
 	TRI_POINT("elect.tries");
 	if (err == EADDRINUSE) {
 		err = become_peer(key);
 		if (err != ECONNREFUSED)
 			return err;
-		err = knock(key);
+		err = wait_for_holder(key);
 	} else if (!err) {
 		err = become_policy(key);
 		if (!err)
 			return 0;
-		close_door();
-		/* One that is ending, or that knows of no door. */
+		release_lock();
+		/* A policy is just ending, or is of a version that binds no lock. */
 		if (err == EADDRINUSE)
 			err = 0;
 	}
@@ -338,7 +344,7 @@ static void accept_one(void)
 	int sock = accept4(elect.listener, NULL, NULL, SOCK_CLOEXEC);
 
 	if (sock < 0) {
-		/* What keeps the connection in the queue will not go away at once. */
+		/* The connection stays in the queue until there is a descriptor for it. */
 		if (errno != EAGAIN && errno != EINTR && errno != ECONNABORTED)
 			nanosleep(&(struct timespec){ 0, FULL_NS }, NULL);
 		return;
@@ -349,13 +355,13 @@ static void accept_one(void)
 		close(sock);
 }
 
-/* Give up the role.  A peer marker's is over when its arena has hung up. */
+/* Give up the role.  That of a peer marker ends when its arena's thread has closed the link. */
 static void leave(void)
 {
 	if (elect.role == POLICY) {
 		close(elect.listener);
 		elect.listener = -1;
-		close_door();
+		release_lock();
 		order(ORDER_STOP, true);
 	}
 	elect.role = ALONE;
@@ -372,7 +378,7 @@ static void *thread(void *unused)
 	(void)unused;
 	for (;;) {
 		p[1].fd = elect.listener;
-		p[2].fd = elect.door;
+		p[2].fd = elect.lock_sock;
 		p[1].revents = p[2].revents = 0;
 		if (poll(p, 3, -1) < 0 && errno != EINTR)
 			break;
@@ -384,7 +390,7 @@ static void *thread(void *unused)
 		elect.watcher_pauses |= s.over;
 		if (elect.role != ALONE && !same(s.wanted, elect.key)) {
 			/*
-			 * A peer marker's link is hung up on by its arena's thread, which then says that
+			 * The arena's thread closes the link of a peer marker, and then reports that
 			 * it is over.
 			 */
 			if (elect.role == PEER && !s.barred)
@@ -394,7 +400,7 @@ static void *thread(void *unused)
 		if (elect.role == ALONE && s.wanted.ino && (!s.failed || s.over))
 			run_for(s.wanted);
 		/*
-		 * The arena's watcher rests until there is a result, be it that there is nobody
+		 * The arena's watcher waits for a result, also if it is that there is nobody
 		 * else.
 		 */
 		if (elect.watcher_pauses && elect.role != PEER && !s.barred)
@@ -403,7 +409,7 @@ static void *thread(void *unused)
 		if (p[1].revents && elect.role == POLICY)
 			accept_one();
 		if (p[2].revents && elect.role == POLICY)
-			answer_door();
+			release_waiter();
 	}
 	log_warning("takes no part in the election of a policy any more: poll: %s",
 		    strerror(errno));

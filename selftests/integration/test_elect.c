@@ -277,7 +277,7 @@ static __attribute__((noreturn)) void squat_listening(int fd, _Atomic uint32_t *
 	}
 }
 
-/* Keep what who knocks sends, and so never answer. */
+/* Keep what those send who wait, and so never answer. */
 static __attribute__((noreturn)) void squat_silent(int fd, _Atomic uint32_t *there)
 {
 	static const struct tri_msg nothing;
@@ -295,7 +295,7 @@ static __attribute__((noreturn)) void squat_silent(int fd, _Atomic uint32_t *the
 	}
 }
 
-/* Holds an address of the group's, "policy" or "door", as another user. */
+/* Holds an address of the group's, "policy" or "lock", as another user. */
 static pid_t start_squatter(const char *what, int type,
 			    void (*squat)(int fd, _Atomic uint32_t *there)
 				    __attribute__((noreturn)))
@@ -372,9 +372,9 @@ static void test_squatter(void)
 	squatted("squatter", "policy", SOCK_SEQPACKET, squat_listening);
 }
 
-static void test_door(void)
+static void test_lock(void)
 {
-	squatted("door", "door", SOCK_DGRAM, squat_silent);
+	squatted("lock", "lock", SOCK_DGRAM, squat_silent);
 }
 
 int main(int argc, char **argv)
@@ -385,7 +385,7 @@ int main(int argc, char **argv)
 		{ "exit", test_exit, 4 },
 		{ "shared", test_shared, 2 },
 		{ "squatter", test_squatter, 2 },
-		{ "door", test_door, 2 },
+		{ "lock", test_lock, 2 },
 	};
 
 	limited_run(all, sizeof(all) / sizeof(all[0]), argc < 2 ? NULL : argv[1]);

@@ -33,11 +33,11 @@ hidden byte sound = 1;
 /* run.sh looks for the word. */
 #define MUST(x) assert((x) || !sound)
 
-/* BINDS: it has the door, and does not listen yet; LEFT: its client is in another group. */
+/* BINDS: it has the lock, and does not listen yet; LEFT: its client is in another group. */
 mtype = { ELECTS, BINDS, ALONE, POLICY, PEER, LEFT, GONE };
 
 mtype role[MARKERS] = ELECTS;
-byte holder;			/* of the door */
+byte holder;			/* of the lock */
 byte link[MARKERS];		/* whoever was found to have it, and is the policy at the other end then; NONE */
 bit welcome[MARKERS];		/* … which has answered */
 bit named[MARKERS];		/* tricolor-peer */

@@ -26,7 +26,7 @@ static bool is_peer(pid_t pid)
 /* In the group.  0, or the number of the step that failed. */
 static int elect_two(void)
 {
-	struct tri_point *bound, *tries, *knocked;
+	struct tri_point *bound, *tries, *waiting;
 	struct served first, second;
 	pid_t collector;
 	bool waits, joins;
@@ -34,12 +34,12 @@ static int elect_two(void)
 	points_open();
 	bound = point_hold("elect.bound", 0);
 	tries = point_watch("elect.tries");
-	knocked = point_watch("elect.knocked");
+	waiting = point_watch("elect.waits");
 	first = served_start("off", 0, NULL);
 	if (!point_reached(bound))
 		return 1;
 	second = served_start("off", 0, NULL);
-	if (!point_passed_times(knocked, 1))
+	if (!point_passed_times(waiting, 1))
 		return 2;
 	pause_ns(WHILE_NS);
 	waits = point_passed(tries) == 2;
