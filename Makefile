@@ -226,7 +226,7 @@ $(DAEMON_BIN): $(DAEMON_MAIN) $(DAEMON_LIB) $(CORE_LIB)
 	$(call say,LD,$@)$(LINK) -o $@ $(filter %.o %.a,$^) -lm -lpthread
 
 # The collector without a library, for clients in whose file system there is none: a shared one lends it
-# (daemon/service/link_server.c).  There are no static sanitizers.
+# (daemon/service/marker_program.h).  There are no static sanitizers.
 $(O)/libexec/tricolor/tricolor-marker: $(DAEMON_MAIN) $(DAEMON_LIB) $(CORE_LIB)
 	@mkdir -p $(@D)
 	$(call say,LD,$@)$(LINK) -static -o $@ $(filter %.o %.a,$^) -lm -lpthread

@@ -11,7 +11,7 @@
 
 #include "core/heap/layout.h"
 #include "daemon/process/cpus.h"
-#include "link_server.h"
+#include "marker_program.h"
 #include "listen.h"
 #include "daemon/process/log.h"
 #include "postmortem_file.h"

@@ -16,12 +16,10 @@
 #include "link_server.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "daemon/heap/arena.h"
@@ -35,67 +33,11 @@
 #include "daemon/clients/link.h"
 #include "daemon/clients/registry.h"
 #include "daemon/clients/watcher.h"
-
-#ifndef MARKER_PATH
-#define MARKER_PATH "/usr/local/libexec/tricolor/tricolor-marker"
-#endif
+#include "marker_program.h"
 
 /* Lines of one marker: so many at once, and one in so much time from then on. */
 #define LOG_BURST 20
 #define LOG_INTERVAL_NS 1000000000ull
-
-/* ------------------------------------------------------------------------------------------ */
-/* The program that is lent                                                                   */
-/* ------------------------------------------------------------------------------------------ */
-
-static int program_fd = -1;
-static char program_path[512];
-
-static bool open_program(const char *path)
-{
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
-	struct stat st;
-
-	if (fd < 0)
-		return false;
-	if (fstat(fd, &st) || !S_ISREG(st.st_mode)) {
-		close(fd);
-		return false;
-	}
-	program_fd = fd;
-	snprintf(program_path, sizeof(program_path), "%s", path);
-	return true;
-}
-
-void marker_program_find(void)
-{
-	char path[sizeof(program_path)];
-	ssize_t n = readlink("/proc/self/exe", path, sizeof(path) - 64);
-	char *slash = NULL;
-
-	if (n > 0) {
-		path[n] = 0;
-		slash = strrchr(path, '/');
-	}
-	if (slash) {
-		strcpy(slash, "/../libexec/tricolor/tricolor-marker");
-		if (open_program(path))
-			return;
-	}
-	if (!open_program(MARKER_PATH))
-		log_debug(
-			"%s: %s; a client without a tricolord of its own has its heap marked here",
-			MARKER_PATH, strerror(errno));
-}
-
-const char *marker_program_path(void)
-{
-	return program_fd < 0 ? NULL : program_path;
-}
-
-/* ------------------------------------------------------------------------------------------ */
-/* Serving                                                                                    */
-/* ------------------------------------------------------------------------------------------ */
 
 struct session {
 	struct arena *a;
@@ -106,7 +48,7 @@ struct session {
 
 static bool welcome(struct arena *a, int board_fd)
 {
-	int fds[2] = { board_fd, program_fd };
+	int program_fd = marker_program_fd(), fds[2] = { board_fd, program_fd };
 	struct tri_msg msg = channel_welcome();
 
 	msg.kind = TRI_WELCOME_POLICY;

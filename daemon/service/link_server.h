@@ -10,12 +10,6 @@
 
 struct arena;
 
-/** Find the program that clients without one are lent.  Once, before there are threads. */
-void marker_program_find(void);
-
-/** Path of that program, or NULL. */
-const char *marker_program_path(void);
-
 /**
  * The client at @a's socket is to start a marker: hand it the board, and serve the link until its
  * end.

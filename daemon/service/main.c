@@ -14,7 +14,7 @@
 #include "daemon/process/fault.h"
 #include "dry_run.h"
 #include "elect.h"
-#include "link_server.h"
+#include "marker_program.h"
 #include "listen.h"
 #include "daemon/process/log.h"
 #include "daemon/heap/workers.h"
