@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0-only */
+// SPDX-License-Identifier: GPL-2.0-only
 /*
  * pacer.c - Go's pacer (1.19 and later), for one arena
  *
@@ -16,27 +16,30 @@
  *
  *	cons/mark = (allocated / (1 − G)) / (scanned / (G + I))
  *
- *     A trigger that comes too late costs assists, one that comes too early costs a few more
- *     cycles: so the greatest of five measurements counts.
+ *     A trigger that comes too late costs assists; one that comes too early costs a few more
+ *     cycles.  So the greatest of five measurements counts.
  *
  *  4. Trigger.  If marking gets 25 % of the CPUs and the program 75 %, then during marking the
  *     program allocates
  *
  *	runway = cons/mark · (0.75 / 0.25) · expected scan work,
  *
- *     and trigger = goal − runway, within 45/64 to 61/64 of the way from marked to goal.  The lower
- *     bound keeps a fast allocator from having a cycle always on; the upper leaves every cycle some
- *     runway, but not more than 4 MiB on account of a large heap that has little to scan.
+ *     and trigger = goal − runway, within 45/64 to 61/64 of the way from marked to goal.  Without
+ *     the lower bound a program that allocates fast would always have a cycle under way.  The upper
+ *     bound leaves each cycle some runway, but no more than 4 MiB where a heap is large and has
+ *     little to scan.
  *
- *     A heap under a limit that has not been measured yet is triggered half-way, if little of it is
- *     known to live: how fast the program allocates is not to be found out at the limit.  Not Go's.
+ *     A heap under a limit that has not been measured yet is triggered half-way to the goal, if
+ *     little of it is known to live.  Its pace is then measured before it is at the limit.  Go has
+ *     no such rule.
  *
  *  5. Assist.  What is left to scan, divided by what is left to allocate, is what each allocated
- *     byte costs its thread.  Work beyond the expectation means that the heap grows: then the goal
- *     is moved out as far as the work may go, up to what the next cycle's goal would be at most
+ *     byte costs its thread.  More work than was expected means that the heap grows.  Then the goal
+ *     moves out in proportion to the work, but no further than the next cycle's goal could be
  *     ((1 + GOGC/100) · goal: the hard goal).  Past that, a last tenth is left to finish in.
  *
- * Sums saturate, and ratios are computed in double: a rounding error of 2^-53 is nothing here.
+ * Sums saturate.  Ratios are computed in double, whose rounding error of 2^-53 does not matter
+ * here.
  */
 #include <string.h>
 
@@ -44,14 +47,15 @@
 
 #include "core/system/saturate.h"
 
+/* Room beyond the goal: the scavenger's tenth, the limit's headroom, and cycles that end late. */
+#define CAP_FACTOR			1.15
+
 /* The trigger's bounds, in 64ths of the way from marked to goal. */
-/* for the scavenger's tenth, the limit's headroom, late ends */
-#define CAP_FACTOR		1.15
 #define TRIGGER_LOWEST_64THS		45
 #define TRIGGER_HIGHEST_64THS		61
 #define LARGE_HEAP_RUNWAY_BYTES		(4ull << 20)
 
-/* The first one under a limit: half-way, if less than a quarter is known to live. */
+/* The first trigger under a limit is half-way, if less than a quarter is known to live. */
 #define FIRST_TRIGGER_PARTS		2
 #define FIRST_LIVE_PARTS		4
 
@@ -62,14 +66,14 @@
 #define LIMIT_HEADROOM_PERCENT		3
 #define LIMIT_HEADROOM_MIN_BYTES	(1ull << 20)
 
-/* With GOGC off a cycle can still be forced; its hard goal is then as good as none. */
+/* With GOGC off a cycle can still be forced, and is to have as good as no hard goal. */
 #define GC_PERCENT_IF_OFF		100000
 
-/* Scanning is counted in batches and may count an object twice: a little is always left. */
+/* Scanning is counted in batches, and an object may count twice, so that some is always left. */
 #define SCAN_LEFT_MIN_BYTES		1000.0
 #define OVERSHOOT			1.1
 
-/* Mutators that ran for less than this share of a cycle have told nothing about their pace. */
+/* If mutators ran for less than this share of a cycle, their pace was not measured. */
 #define MUTATOR_SHARE_MIN		0.001
 
 static uint64_t min_u64(uint64_t a, uint64_t b)
@@ -95,10 +99,10 @@ static uint64_t bytes_from_double(double value)
 	return value >= 0x1p64 ? UINT64_MAX : (uint64_t)value;
 }
 
-/* A share of the CPUs is in 0 … 1, whatever rounding and racing clocks made of it. */
+/* A share of the CPUs becomes one of 0 to 1, whatever rounding and clocks have made of it. */
 static double clamp_share(double share)
 {
-	if (!(share > 0))	/* a NaN too */
+	if (!(share > 0))	/* true for a NaN as well */
 		return 0;
 	return share < 1 ? share : 1;
 }
@@ -151,13 +155,13 @@ static uint64_t goal_under(const struct pacer *p, int64_t memory_limit_bytes)
 		return PACER_NEVER;
 	/*
 	 * Free pages are memory for the heap to grow into, so they take nothing away from it.  What
-	 * is over the limit counts twice: that is the push that brings it back under.
+	 * is over the limit counts twice, which brings the heap back below the limit.
 	 */
 	other = pacer_overhead_bytes(p);
 	over = sub_sat(m->mapped_bytes, limit);
 	goal = sub_sat(limit, add_sat(other, over));
 	if (!goal)
-		return p->marked_bytes;	/* lost without the heap: collect always */
+		return p->marked_bytes;	/* all but the heap is over the limit: always collect */
 
 	headroom = max_u64(goal / 100 * LIMIT_HEADROOM_PERCENT, LIMIT_HEADROOM_MIN_BYTES);
 	goal = max_u64(sub_sat(goal, headroom), headroom);
@@ -174,7 +178,7 @@ bool pacer_limited(const struct pacer *p, int64_t memory_limit_bytes)
 	return goal_under(p, memory_limit_bytes) < p->percent_goal_bytes;
 }
 
-/* The goal now, and in @trigger_min a bound for the trigger, which is never above the goal. */
+/* Returns the goal now.  @trigger_min: a lower bound for the trigger, never above the goal. */
 static uint64_t current_goal(const struct pacer *p, uint64_t *trigger_min)
 {
 	uint64_t goal = p->percent_goal_bytes;
@@ -243,9 +247,9 @@ static double assist_ratio(const struct pacer *p)
 		double further = hard;
 
 		/*
-		 * Allocation per scanned byte stays as it was planned, so that a growing heap does
-		 * not make assists jump.  Below the trigger (a limit has pulled the goal under it)
-		 * that moves the goal further down, and everybody marks.
+		 * Allocation per scanned byte stays as it was planned, so that assists do not jump
+		 * when the heap grows.  If a limit has pulled the goal below the trigger, this
+		 * moves the goal further down, and all threads mark.
 		 */
 		if (expected > 0)
 			further = triggered + (goal - triggered) / expected * most;
@@ -266,7 +270,7 @@ static double assist_ratio(const struct pacer *p)
 	return scan_left / heap_left;
 }
 
-/* Bring what is derived up to date. */
+/* Compute the derived fields again. */
 static void recompute(struct pacer *p)
 {
 	double work = (double)pacer_expected_scan_bytes(p);
@@ -302,9 +306,10 @@ double pacer_revise(struct pacer *p, uint64_t heap_live_bytes, uint64_t scan_wor
 }
 
 /*
- * Take this cycle's cons/mark into account.  A cycle in which nothing was allocated, scanned or
- * paid for says nothing.  Nor does a forced one: whoever asked for it waits instead of allocating,
- * or the program is idle, and five such cycles in a row would make the next real one start late.
+ * Take this cycle's cons/mark into account.  A cycle in which nothing was allocated or scanned, or
+ * for which no CPU time was counted, says nothing.  Nor does a forced one: the thread that asked for it waits
+ * instead of allocating, or the program is idle.  Five such cycles in a row would make the next
+ * real one start late.
  */
 static void measure_cons_mark(struct pacer *p, const struct pacer_end *end)
 {

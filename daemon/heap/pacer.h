@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * pacer.h - when a cycle starts, how large the heap may grow, what allocating threads owe
+ * pacer.h - when a cycle starts, how large the heap may grow, and how much threads assist
  *
- * Numbers in, numbers out: no clock, no I/O, no allocation, no lock.  pacer.c opens with the
- * algorithm.  The caller brings the figures and publishes what comes out (trigger and assist ratio
- * to the arena's control page).
+ * This is arithmetic only, without clock, I/O, allocation or lock.  pacer.c opens with the
+ * algorithm.  The caller brings the figures, and publishes trigger and assist ratio in the arena's
+ * control page.
  *
- * Any figure may be any value of its type.  Clients can make theirs up, so nothing here divides by
- * zero, overflows, or gives an infinity or a NaN, whatever comes in.
+ * Clients can make their figures up, so that each may be any value of its type.  Whatever comes in,
+ * nothing here divides by zero or overflows, and no result is infinite or a NaN.
  */
 #ifndef TRICOLOR_PACER_H
 #define TRICOLOR_PACER_H
@@ -28,20 +28,20 @@
 /* Cycles before the last one whose cons/mark ratio still counts. */
 #define PACER_CONS_MARK_HISTORY		4
 
-/* What somebody chose.  The caller's; copied by pacer_init() and pacer_configure(). */
+/* The settings.  pacer_init() and pacer_configure() copy them from the caller. */
 struct pacer_config {
 	int32_t gc_percent;		/* GOGC; negative: off */
-	int64_t memory_limit_bytes;	/* this arena's share; PACER_NO_LIMIT: none; below 0 is 0 */
+	int64_t memory_limit_bytes;	/* this arena's; PACER_NO_LIMIT: none; below 0 is 0 */
 	uint32_t procs;			/* CPUs that the mutators can use; 0 is taken as 1 */
 	uint64_t heap_minimum_bytes;	/* least goal at GOGC 100; scales with gc_percent */
 };
 
 /*
- * Memory as the limit sees it, measured by the caller.  The parts must belong to the whole; where
- * they exceed it (they are read one after the other) nothing is taken to be outside the heap.
+ * Memory as it counts against the limit, measured by the caller.  The figures are read one after
+ * the other.  If the parts exceed the whole, nothing is taken to be outside the heap.
  */
 struct pacer_memory {
-	uint64_t mapped_bytes;		/* all that counts against the limit and is not released */
+	uint64_t mapped_bytes;		/* all that counts and is not released */
 	uint64_t heap_alloc_bytes;	/* of it, in objects, swept or not */
 	uint64_t heap_free_bytes;	/* of it, in free pages that still have memory */
 };
@@ -67,76 +67,80 @@ struct pacer_end {
 };
 
 /*
- * One arena's pacer.  Lives as long as the daemon serves the arena, owned by the thread that drives
- * its cycles; nobody else reads it.  Written by the functions below only.  The fields are visible
- * for embedding and for the trace, not for change.
+ * One arena's pacer.  It lives as long as the daemon serves the arena, and belongs to the thread
+ * that drives the arena's cycles.  Only the functions below write to it.  The fields are here so
+ * that it can be a part of another struct, and for the trace.
  */
 struct pacer {
-	struct pacer_config config;	/* normalised */
+	struct pacer_config config;	/* within its bounds */
 	struct pacer_memory memory;	/* the latest */
 
-	/* The last cycle's findings, by pacer_cycle_end(). */
+	/* What the last cycle has found: set by pacer_cycle_end(). */
 	uint64_t marked_bytes;
 	uint64_t heap_scan_bytes;
 	uint64_t stack_scan_bytes;
-	uint64_t globals_scan_bytes;	/* also by pacer_cycle_start() */
+	uint64_t globals_scan_bytes;	/* set by pacer_cycle_start() as well */
 	uint64_t last_goal_bytes;	/* goal that the last cycle ended with; 0: no cycle yet */
 
 	/*
-	 * Bytes allocated by one CPU in the time in which one CPU marks a byte.  @cons_mark is what
-	 * counts: the greatest of the last cycle's and @cons_mark_history.
+	 * Bytes allocated by one CPU in the time in which one CPU marks a byte.  @cons_mark is the
+	 * greatest of the last cycle's and those of @cons_mark_history.
 	 */
 	double cons_mark;
 	double cons_mark_history[PACER_CONS_MARK_HISTORY];	/* oldest first */
 
-	/* Derived from the above whenever it changes. */
+	/* Derived from the fields above whenever these change. */
 	uint64_t percent_goal_bytes;	/* GOGC's; PACER_NEVER: off */
 	uint64_t sweep_floor_bytes;	/* least trigger: room for sweeping; 0: first cycle */
 	uint64_t runway_bytes;		/* allocation expected between trigger and end of marking */
 
-	/* The cycle under way, by pacer_cycle_start() and pacer_revise(). */
+	/* The cycle under way: set by pacer_cycle_start() and pacer_revise(). */
 	bool marking;
 	uint64_t triggered_bytes;	/* live when it started */
 	uint64_t heap_live_bytes;	/* live now */
 	uint64_t scan_work_bytes;	/* done so far */
 	uint64_t scan_work_max_bytes;	/* if everything turned out to be reachable; 0: not told */
-	double assist_ratio;		/* scan bytes owed per allocated byte; kept after it */
+	double assist_ratio;		/* scan bytes owed per allocated byte; stays after it */
 };
 
-/** Start with nothing known about the heap. */
+/** Begin, with nothing known about the heap. */
 void pacer_init(struct pacer *p, const struct pacer_config *config);
 
-/** Change the configuration.  Goal, trigger and, in a cycle, the assist ratio follow at once. */
+/** Change the settings.  Goal and trigger follow at once, and in a cycle the assist ratio. */
 void pacer_configure(struct pacer *p, const struct pacer_config *config);
 
-/** Memory has changed between two cycles or in one.  Takes effect at once, as pacer_configure(). */
+/** Say how memory has changed, in a cycle or between two.  Goal and trigger follow at once. */
 void pacer_set_memory(struct pacer *p, const struct pacer_memory *memory);
 
-/** Marking begins.  A cycle that was under way is forgotten (its client or daemon was lost). */
+/** Marking begins.  A cycle that was under way is forgotten, as its client or daemon is gone. */
 void pacer_cycle_start(struct pacer *p, const struct pacer_start *start);
 
 /**
  * Recompute the assist ratio.  To be called during marking whenever one of the figures has moved.
  * @heap_live_bytes: live at the start plus allocated since.
  * @scan_work_bytes: scanned since the start, in objects, stacks and globals.
- * @scan_work_max_bytes: what would be scanned if nothing were garbage; 0 where that is not known,
- * and all of the live heap is taken.
- * Returns the bytes of scanning that a thread owes for each byte that it allocates: above 0,
- * finite.  While the CPU limiter limits, the caller asks for no assists in spite of it.
+ * @scan_work_max_bytes: what would be scanned if nothing were garbage; 0: not known, and all of the
+ * live heap is taken.  Returns the bytes of scanning that a thread owes for each byte that it
+ * allocates, which is above 0 and finite.  While the CPU limiter limits, the caller asks for no
+ * assists in spite of it.
  */
 double pacer_revise(struct pacer *p, uint64_t heap_live_bytes, uint64_t scan_work_bytes,
 		    uint64_t scan_work_max_bytes);
 
-/** Marking has ended.  Goal and trigger are the next cycle's from here on. */
+/** Marking has ended.  From here on goal and trigger are those of the next cycle. */
 void pacer_cycle_end(struct pacer *p, const struct pacer_end *end);
 
-/** Heap size, in live bytes, by which the cycle (under way, or else the next) should have ended. */
+/**
+ * Heap size, in live bytes, at which the cycle under way should have ended; or the next one, if
+ * none is under way.
+ */
 uint64_t pacer_goal_bytes(const struct pacer *p);
 
 /**
  * Heap size, in live bytes, at which the next cycle starts.
- * Never above the goal.  May equal what is live already (a live heap over the limit), so it is to
- * be compared when something is allocated, not by a timer: an idle program is left in peace.
+ * It is never above the goal.  If more lives than the limit allows, it may be what is live already.
+ * So it is to be compared when something is allocated, and not by a timer, which would have an idle
+ * program collected again and again.
  */
 uint64_t pacer_trigger_bytes(const struct pacer *p);
 
@@ -146,15 +150,15 @@ bool pacer_limited(const struct pacer *p, int64_t memory_limit_bytes);
 /** Memory that is neither in objects nor in free pages: metadata, gaps in spans. */
 uint64_t pacer_overhead_bytes(const struct pacer *p);
 
-/** Memory that GOGC lets the heap have use for, all in all; PACER_NEVER: without bounds. */
+/** Most memory that the heap can use as GOGC has it, all in all; PACER_NEVER: no bound. */
 uint64_t pacer_cap_bytes(const struct pacer *p);
 
-/** Bytes that the next cycle (or the one under way) is expected to scan. */
+/** Bytes that the cycle under way, or else the next one, is expected to scan. */
 uint64_t pacer_expected_scan_bytes(const struct pacer *p);
 
 /**
- * Whether two minutes have passed since the last cycle ended.
- * @last_cycle_end_ns: 0 if there was none: then nothing is due.  Not to be asked with GOGC off.
+ * Whether two minutes have passed since the last cycle ended.  Not to be called with GOGC off.
+ * @last_cycle_end_ns: 0 if there was no cycle; then none is due.
  */
 bool pacer_periodic_due(uint64_t last_cycle_end_ns, uint64_t now_ns);
 

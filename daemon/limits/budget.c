@@ -3,31 +3,31 @@
  * budget.c - the square-root rule (MemBalancer, OOPSLA 2022), with floors and caps
  *
  *  1. A heap with L bytes alive, that allocates g bytes a second and whose cycle takes T
- *     CPU-seconds, costs g·T / (M − L) CPU if it may have M.  For a given sum of all M the sum of
- *     all costs is least if each gets
+ *     CPU-seconds, costs g·T / (M − L) CPUs if it may have M bytes.  For a given sum B of all M,
+ *     the sum of all costs is least if each heap gets
  *
  *	M = L + (B − ΣL) · w/Σw,	w = √(g·T)
  *
- *     An idle heap has nothing to lose, and gets nothing beyond L.
+ *     An idle heap allocates nothing, so w is 0, and it gets nothing beyond L.
  *
  *  2. Floor: L + 4 MiB or an equal part of B, whichever is less.  The sum of all floors is at
  *     most B, and no neighbour, however hungry, can push a heap below it.
  *
- *  3. Cap: with GOGC a heap collects before it has used a large part.  What it would leave goes to
- *     the others.  If nobody needs it, all have it in proportion.
+ *  3. Cap: with GOGC a heap collects before it has used a large part.  What it would not use goes
+ *     to the others.  If none of them can use it, all have it in proportion.
  *
- *     With floors and caps, M = L + λ·w within floor … cap; λ such that the sum is B.  The sum
- *     rises with λ, which is found by bisection.
+ *     With floors and caps, M = L + λ·w, at least the floor and at most the cap, with λ such that
+ *     the sum is B.  The sum rises with λ, so λ is found by bisection.
  *
- *  4. Objects do not move: where a few live in every span there is much that can't be given back
- *     soon, however often it is collected.  A part is at least 95 % of it, so that it becomes less,
- *     but not by force.
+ *  4. Objects do not move.  Where a few live in every span, much memory can't be given back soon,
+ *     however often the heap is collected.  A part is at least 95 % of this memory, so that the
+ *     heap shrinks by and by, and is not collected all the time.
  *
- *  5. If all live bytes together are more than B, the floors stand, and those above theirs share
- *     the want in proportion to what they have above them.
+ *  5. If all live bytes together are more than B, each heap has its floor.  What is left of B goes
+ *     to the heaps that need more than their floors, in proportion to how much more that is.
  *
- *  6. A change of less than 1/32 is not made: each costs a wake-up, and estimates have noise.  But
- *     where the sum would be above B, whoever is to give gives all of it.  Then each part is either
+ *  6. A change of less than 1/32 is not made, as each change costs a wake-up and estimates have
+ *     noise.  But if the sum would be above B, all parts that are to shrink do.  Then each part is
  *     what the split says or smaller, and so is the sum.
  */
 #include "budget.h"
@@ -35,14 +35,14 @@
 #include <math.h>
 #include <stdbool.h>
 
-#define MEMORY_S 10.0	/* allocation this old counts 1/e: longer than most pauses */
+#define MEMORY_S 10.0	/* allocation this old counts 1/e; longer than most pauses of work */
 #define CYCLE_DECAY 0.5	/* the cycle before the last counts half as much, and so on */
-#define YIELD 0.95			/* of what can't be released now */
+#define YIELD 0.95			/* the least part of what can't be released now */
 #define BISECTIONS 100
 #define STEP_FRACTION 32
 #define STEP_MIN_BYTES (256ull << 10)
 
-/* Sums of many arenas that may say anything stay finite. */
+/* With this bound the sums of many arenas do not overflow, whatever the arenas say. */
 #define BYTES_MAX (UINT64_MAX >> 16)
 
 void budget_note_allocation(struct budget_pace *pace, uint64_t bytes, uint64_t ns)
@@ -93,7 +93,7 @@ static uint64_t floor_of(const struct budget_arena *a, uint64_t fair)
 	return least < fair ? least : fair;
 }
 
-/* The part of @a at @lambda, or without claims on the rest at 0. */
+/* The part of @a at @lambda; at 0 it gets nothing of what is left beyond all live bytes. */
 static double part(const struct budget_arena *a, uint64_t fair, double lambda)
 {
 	double least = (double)floor_of(a, fair), most = (double)a->cap_bytes;
@@ -116,7 +116,7 @@ static double sum_at(const struct budget_arena *arenas, size_t n, uint64_t fair,
 	return sum;
 }
 
-/* More lives than there is room for. */
+/* More lives than the budget has room for. */
 static void split_want(struct budget_arena *arenas, size_t n, uint64_t budget, uint64_t fair)
 {
 	double above = 0, left = (double)budget;
@@ -137,7 +137,10 @@ static void split_want(struct budget_arena *arenas, size_t n, uint64_t budget, u
 	}
 }
 
-/* Each has all it can use; the rest goes in proportion, equal parts if nobody has a claim. */
+/*
+ * There is more than all can use.  The rest goes to all in proportion, or in equal parts if all
+ * weights are 0.
+ */
 static void split_plenty(struct budget_arena *arenas, size_t n, uint64_t budget, uint64_t fair)
 {
 	double left = (double)budget - sum_at(arenas, n, fair, INFINITY), weights = 0;
@@ -182,7 +185,7 @@ void budget_split(struct budget_arena *arenas, size_t n, uint64_t budget_bytes)
 				arenas[i].want_bytes = (uint64_t)part(&arenas[i], fair, low);
 		}
 	}
-	/* What rounding has made too much. */
+	/* Rounding may have made the sum too large. */
 	for (i = 0; i < n; i++) {
 		total += arenas[i].want_bytes;
 		if (arenas[i].want_bytes >= most) {

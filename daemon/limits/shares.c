@@ -3,13 +3,13 @@
  * shares.c - shares of arenas for which several limits hold
  *
  * Limits are nested: one holds for some arenas, the next one for these and others.  Each limit is
- * split by itself (budget.c), from the innermost outwards, and what a limit further in leaves an
- * arena is a cap for the next one.  An arena's share is the least of all its parts.  So for each
- * limit the sum of the shares is at most its room, and what an inner limit denies an arena goes to
- * other arenas under the outer limits.
+ * split by itself (budget.c), from the innermost outwards, and the part that an inner limit gives
+ * an arena is a cap for the next split.  An arena's share is the least of all its parts.  So for
+ * each limit the sum of the shares is at most its room.  What an inner limit denies an arena goes
+ * to other arenas under the outer limits.
  *
- * What an outer limit denies an arena does not go to other arenas under its inner limits: they are
- * under the outer limit themselves, which gives out all that there is.
+ * What an outer limit denies an arena does not go to other arenas under its inner limits.  These
+ * are under the outer limit themselves, which gives out all of its room.
  */
 #include "shares.h"
 

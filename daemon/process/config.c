@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* config.c - see config.h; config_file.c reads files */
+/* config.c - the settings, their names and their checks: see config.h */
 #include "config.h"
 
 #include <errno.h>
@@ -14,10 +14,10 @@
 
 struct key {
 	const char *name;
-	const char *want;		/* "want …" */
+	const char *want;		/* what is accepted, as the object of "want" */
 	bool (*parse)(struct config *c, const char *value);
 	void (*print)(const struct config *c, char *text, size_t room);
-	bool fixed;			/* for the life of the process */
+	bool fixed;			/* it takes a restart to change it */
 };
 
 static bool parse_socket(struct config *c, const char *value)
@@ -75,7 +75,7 @@ static bool parse_memory_limit(struct config *c, const char *value)
 	return tri_parse_limit(value, &c->memory_limit_bytes);
 }
 
-/* In the largest unit that loses nothing. */
+/* Print a limit in the largest unit of which it is a whole multiple. */
 static void print_limit(int64_t n, char *text, size_t room)
 {
 	static const char *const units[] = { "B", "KiB", "MiB", "GiB", "TiB" };
@@ -99,7 +99,7 @@ static bool parse_total_limit(struct config *c, const char *value)
 {
 	int64_t n;
 
-	/* Without bounds is what "memory-limit = off" is for. */
+	/* Clients without any limit are what "memory-limit = off" is for. */
 	if (!tri_parse_limit(value, &n) || n == TRI_LIMIT_NONE)
 		return false;
 	c->total_limit_bytes = n;
@@ -285,14 +285,14 @@ unsigned int config_compare(const struct config *now, const struct config *next)
 	return n;
 }
 
-/* Each by itself: they do not depend on each other. */
+/* Each setting is atomic by itself, as none depends on another one. */
 static _Atomic(int32_t) gc_percent = CONFIG_GC_PERCENT;
 static _Atomic(int64_t) memory_limit_bytes = TRI_LIMIT_AUTO;
 static _Atomic(int64_t) total_limit_bytes = TRI_LIMIT_AUTO;
 static _Atomic(uint32_t) limit_policy = TRI_LIMIT_CONTINUE;
 static _Atomic(bool) marker_own = true;
 static bool private, elects;
-/* written before there are threads */
+/* This one is written before there are threads, and constant from then on. */
 static char on_kill[sizeof(((struct config *)0)->on_kill)];
 
 void config_enforce(const struct config *c)
@@ -303,7 +303,7 @@ void config_enforce(const struct config *c)
 	atomic_store(&limit_policy, c->limit_policy);
 	atomic_store(&marker_own, c->marker_own);
 	log_set_level(c->log_level);
-	/* It takes a restart: so it is not written while others read it. */
+	/* A new value takes a restart, so this is not written while others read it. */
 	if (strcmp(on_kill, c->on_kill))
 		strcpy(on_kill, c->on_kill);
 }

@@ -2,8 +2,9 @@
 /*
  * config_file.c - reading tricolord.conf and its drop-ins
  *
- * A line is empty, a comment that begins with # or ;, or "key = value".  Blanks around either do
- * not count.  Drop-ins are the files *.conf of the folder FILE.d, in byte order of their names.
+ * A line is empty, or is a comment that begins with # or ;, or is "key = value".  Blanks around key
+ * and value do not count.  Drop-ins are the files *.conf of the folder FILE.d, in byte order of
+ * their names.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -14,7 +15,7 @@
 
 #define LINE_BYTES 1024
 
-/* Without blanks at both ends, in place. */
+/* Remove blanks at both ends, in place. */
 static char *trim(char *text)
 {
 	static const char blanks[] = " \t\r\n";
@@ -42,7 +43,10 @@ static bool read_line(struct config *c, char *line, const char *origin)
 	return config_set(c, trim(key), trim(equals + 1), origin);
 }
 
-/* False: the line is too long, or has a zero byte; then @line is its beginning. */
+/*
+ * Read the next line.  False: it is too long, or has a zero byte; then @line is its beginning.
+ * @end: there was none.
+ */
 static bool get_line(FILE *f, char *line, size_t room, bool *end)
 {
 	size_t n = 0;

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * cpus.c - how many CPUs there are for us
+ * cpus.c - how many CPUs this process may use
  *
- * The number of CPUs is not the number that we may use: the affinity mask may leave some out, and a
- * cgroup's quota (v2 cpu.max, v1 cpu.cfs_quota_us), our own or an ancestor's, may allow less.
+ * That may be fewer than the machine has.  The affinity mask may leave some out.  And a CPU quota
+ * of our cgroup, or of one that this is in, may allow less (cpu.max in v2, cpu.cfs_quota_us in v1).
  */
 #include "cpus.h"
 

@@ -8,10 +8,10 @@
 /** CPUs of the machine that are online. */
 unsigned int cpus_online(void);
 
-/** CPUs by affinity mask and cgroup quota, ancestors included; rounded up, at least 1. */
+/** CPUs that the affinity mask and the quotas of our cgroups allow: rounded up, at least 1. */
 unsigned int cpus_allowed(void);
 
-/** CPUs that the quotas of @pid's cgroup and its ancestors allow; 0: none that we see. */
+/** CPUs that the quotas of @pid's cgroup and its ancestors allow; 0: we see no quota. */
 double cpus_quota(pid_t pid);
 
 #endif

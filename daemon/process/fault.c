@@ -43,7 +43,9 @@ static struct fault_guard *find(uintptr_t at)
 	for (g = atomic_load_explicit(&guards, memory_order_acquire); g; g = g->next) {
 		uintptr_t base = atomic_load_explicit(&g->base, memory_order_acquire);
 
-		/* Whose mapping it is, touches it: the guard can't be taken away meanwhile. */
+		/*
+		 * The thread that touched the page owns the guard, so nobody takes that away now.
+		 */
 		if (base && at - base < atomic_load(&g->bytes))
 			return g;
 	}
@@ -62,7 +64,9 @@ static void on_bus_error(int sig, siginfo_t *info, void *context)
 		      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0) != MAP_FAILED)
 		atomic_store(&g->happened, true);
 	else
-		/* Not ours to repair: the instruction is repeated, and ends us. */
+		/*
+		 * This page can't be replaced: the instruction is repeated, and ends the process.
+		 */
 		signal(sig, SIG_DFL);
 	errno = err;
 }

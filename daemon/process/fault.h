@@ -10,19 +10,19 @@
 
 struct fault_guard;
 
-/** Install the handler.  Before there are threads. */
+/** Install the handler, before there are threads. */
 void fault_init(void);
 
-/** Watch the mapping of @bytes at @base.  NULL: no memory. */
+/** Guard the mapping of @bytes at @base.  NULL: no memory. */
 struct fault_guard *fault_guard(void *base, size_t bytes);
 
-/** Before the mapping goes. */
+/** End the guard, before the mapping is removed. */
 void fault_unguard(struct fault_guard *g);
 
 /** Whether a page was missing.  From then on all of the mapping is private zeros. */
 bool fault_happened(const struct fault_guard *g);
 
-/** Where in the mapping that was. */
+/** The offset in the mapping of the page that was missing. */
 size_t fault_offset(const struct fault_guard *g);
 
 #endif

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* log.c - see log.h */
+/* log.c - lines on standard error, at a bounded rate: see log.h */
 #include "log.h"
 
 #include <stdarg.h>
@@ -12,12 +12,12 @@
 
 #include "core/system/clock.h"
 
-/* What clients bring about: so many lines at once, and one in so much time from then on. */
+/* BURST lines may come at once; from then on there may be one in each interval. */
 #define BURST 200
 #define INTERVAL_NS 100000000ull
 
 static _Atomic(int) highest = LOG_INFO;
-static _Atomic(uint64_t) spent_until_ns;	/* by lines at one an interval */
+static _Atomic(uint64_t) spent_until_ns;	/* end of the intervals that lines have used up */
 static _Atomic(unsigned int) left_out;
 
 void log_set_level(enum log_level level)
@@ -26,7 +26,7 @@ void log_set_level(enum log_level level)
 }
 
 /*
- * Whether there may be one more line.  A client that is refused a thousand times a second must
+ * Whether there may be one more line: a client that is refused a thousand times a second must
  * neither fill a disk nor have the system's log drop what others say.
  */
 static bool may_say(void)
@@ -55,20 +55,20 @@ void log_at(enum log_level level, const char *fmt, ...)
 	int most = atomic_load_explicit(&highest, memory_order_relaxed);
 	void (*copy)(enum log_level, const char *) = atomic_load(&copy_to);
 	char line[1024];
-	unsigned int lost;
+	unsigned int omitted;
 	size_t at;
 	va_list args;
 	int n;
 
 	if ((int)level > most)
 		return;
-	/* Our own troubles are few, and who debugs wants all. */
+	/* Errors are the collector's own, and few; at LOG_DEBUG all lines are wanted. */
 	if (level != LOG_ERROR && most < LOG_DEBUG) {
 		if (!may_say())
 			return;
-		lost = atomic_exchange(&left_out, 0);
-		if (lost)
-			dprintf(STDERR_FILENO, "tricolord: %u lines were left out\n", lost);
+		omitted = atomic_exchange(&left_out, 0);
+		if (omitted)
+			dprintf(STDERR_FILENO, "tricolord: %u lines were left out\n", omitted);
 	}
 	strcpy(line, "tricolord: ");
 	at = strlen(line);

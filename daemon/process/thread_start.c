@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* thread_start.c - see thread_start.h */
+/* thread_start.c - starting threads that nobody waits for: see thread_start.h */
 #include "thread_start.h"
 
 #include <pthread.h>

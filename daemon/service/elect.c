@@ -390,8 +390,8 @@ static void *thread(void *unused)
 		elect.watcher_pauses |= s.over;
 		if (elect.role != ALONE && !same(s.wanted, elect.key)) {
 			/*
-			 * The arena's thread closes the link of a peer marker, and then reports that
-			 * it is over.
+			 * The arena's thread closes the link of a peer marker, and then reports
+			 * that it is over.
 			 */
 			if (elect.role == PEER && !s.barred)
 				answer_arena(ELECTION_ALONE, -1, -1);

@@ -2,9 +2,9 @@
 /*
  * notify.c - telling the service manager how we are
  *
- * sd_notify(3) says that the protocol may be spoken without its library: a datagram to the unix
- * socket that NOTIFY_SOCKET names, where @ at the beginning is the zero byte of an abstract
- * address.
+ * The protocol is that of sd_notify(3), which allows to speak it without a library.  A message is a
+ * datagram to the unix socket that NOTIFY_SOCKET names.  A @ at the beginning of that name stands
+ * for the zero byte of an abstract address.
  */
 #include "notify.h"
 

@@ -5,11 +5,11 @@
 
 /**
  * Send lines of the sd_notify(3) protocol, such as "READY=1\nSTATUS=listening", to $NOTIFY_SOCKET.
- * Nothing happens where there is none: nobody asked.
+ * Without that variable nobody listens, and nothing is sent.
  */
 void notify(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
-/** RELOADING=1 with the time that the protocol wants beside it.  READY=1 ends it. */
+/** Send RELOADING=1 with the time that the protocol wants.  READY=1 then says that it is over. */
 void notify_reloading(void);
 
 #endif

@@ -13,7 +13,7 @@ const char *argp_program_version = "tricolord " TRI_VERSION;
 
 enum { KEY_DRY_RUN = 256, KEY_UNTIL, KEY_NO_CONTROL, KEY_SETTING };
 
-/* Settings of the file have the name of their key; the first two, a letter as well. */
+/* An option has the name of the key in the file; the first two have a letter as well. */
 static const char *const names[CONFIG_KEYS] = {
 	[CONFIG_SOCKET] = "socket",
 	[CONFIG_WORKERS] = "workers",
@@ -104,7 +104,10 @@ static const struct argp argp = {
 	"Collect the heaps of programs that use libtricolor: see tricolord(8).", NULL, NULL, NULL,
 };
 
-/* What is not absolute in argv is so in a setting: nothing may depend on a folder later. */
+/*
+ * Make the path of an option absolute, since the working directory may be another one when the path
+ * is used.
+ */
 static void absolute(struct options *o, enum config_key key, char *path, size_t room)
 {
 	const char *given = o->settings[key];
@@ -129,8 +132,8 @@ void options_parse(struct options *o, int argc, char **argv)
 }
 
 /*
- * Of a program with a collector of its own.  What makes no sense is said, and its heap is collected
- * anyway.
+ * Take the settings that a program leaves in the environment of its own collector.  A mistake is
+ * logged, and the heap is collected nevertheless.
  */
 static void take_environment(struct config *c)
 {
@@ -146,7 +149,7 @@ bool options_config(const struct options *o, struct config *c)
 	int i;
 
 	config_defaults(c);
-	/* A private collector is its client's: it takes what that hands over, and nothing else. */
+	/* A private collector takes the settings of its client, and no files. */
 	if (o->private_fd < 0)
 		ok = config_read(c, o->config ? o->config : CONFIG_FILE, !o->config);
 	else

@@ -7,19 +7,19 @@
 
 #include "daemon/process/config.h"
 
-/* Lives as long as the process; its strings are argv's. */
+/* Its strings are those of argv, or static. */
 struct options {
 	const char *config;		/* NULL: CONFIG_FILE, which need not exist */
 	const char *settings[CONFIG_KEYS];	/* values that win over the files; NULL: none */
-	int private_fd;			/* -1: shared */
-	int until_fd;			/* -1: until a signal */
+	int private_fd;			/* the client to serve; -1: this is a shared one */
+	int until_fd;			/* ends the process at its end; -1: a signal does */
 	bool dry_run, no_control;
 };
 
-/** Read the command line.  Does not return for a mistake, --help or --version. */
+/** Read the command line.  A mistake, --help and --version end the process. */
 void options_parse(struct options *o, int argc, char **argv);
 
-/** Files, and the command line over them.  False: the log says what is wrong. */
+/** Read the files, and put the command line over them.  False: the log says what is wrong. */
 bool options_config(const struct options *o, struct config *c);
 
 #endif

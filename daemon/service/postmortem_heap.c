@@ -3,8 +3,8 @@
  * postmortem_heap.c - what the tables of a heap say after its program has ended
  *
  * The arena's tables are read with pread(), a few at a time, into memory of our own.  So reading
- * cannot fault, whatever becomes of the file, and it fills no holes.  What the tables say is counted
- * and never followed.
+ * cannot fault, whatever becomes of the file, and it fills no holes.  What the tables say is
+ * counted and never followed.
  *
  * Objects that threads have taken in advance, up to 64 of a size and kind each, count as objects.
  */

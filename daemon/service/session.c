@@ -281,8 +281,8 @@ static void serve_at(int sock, bool is_peer_marker)
 	if (attach(a))
 		serve(a);
 	/*
-	 * A peer marker's heap has a collector of its own, which writes; and it is that one's end that
-	 * is seen here.
+	 * A peer marker's heap has a collector of its own, which writes; and it is that one's end
+	 * that is seen here.
 	 */
 	if (a->registry && !a->stop && !a->client.is_peer_marker)
 		postmortem = postmortem_read(a->registry, &a->client.end_watch, a->fd,
