@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * alarm.c - what the kernel tells about a control group of its own accord
+ * alarm.c - what the kernel tells about a control group without being asked
  *
  * 	a limit is written		inotify on the files (all versions)
  * 	memory.high or .max is hit	memory.events can be polled (v2)
@@ -8,8 +8,8 @@
  * 	reclaim has a hard time		an eventfd on memory.pressure_level (v1)
  * 	use passes a threshold		eventfds on memory.usage_in_bytes (v1)
  *
- * Each of them may be missing, by version, by configuration, or for want of a right.  Then the
- * watcher reads by the clock, as it does anyway while clients are at work.
+ * Each of them may be missing, because of the version, the configuration, or a missing right.  Then
+ * the watcher reads by the clock, as it does anyway while clients are at work.
  */
 #include "alarm.h"
 
@@ -47,13 +47,13 @@ bool alarm_on_limit(int fd, const struct tri_cgroup_files *f)
 		if (f->fd[kinds[i]] < 0)
 			continue;
 		snprintf(path, sizeof(path), "/proc/self/fd/%d", f->fd[kinds[i]]);
-		/* Twice is as good as once: it is the same watch.  It goes with the file. */
+		/* A second call for a file changes nothing.  The watch ends with the file. */
 		heard &= fd >= 0 && inotify_add_watch(fd, path, IN_MODIFY) >= 0;
 	}
 	return heard;
 }
 
-/* Have eventfd @fd counted up for what @arguments say about a file; v1. */
+/* Have eventfd @fd counted up at the events of a file that @arguments name; v1. */
 static bool register_event(int fd, const struct tri_cgroup_files *f, int file,
 			   const char *arguments)
 {
@@ -84,12 +84,12 @@ static int duplicate(int fd)
 
 static int pressure_trigger(int file)
 {
-	/* 100 ms of waits in a second; who has no privileges may ask for windows of 2 s only. */
+	/* 100 ms of waits in a second; without privileges only windows of 2 s are allowed. */
 	static const char *const triggers[] = { "some 100000 1000000", "some 200000 2000000" };
 	size_t i;
 
 	for (i = 0; i < 2 && file >= 0; i++)
-		/* BUSY: it has one, of a time when this group had a limit before. */
+		/* EBUSY: the file has a trigger, from when this group had a limit before. */
 		if (write(file, triggers[i], strlen(triggers[i]) + 1) > 0 || errno == EBUSY)
 			return duplicate(file);
 	return -1;
@@ -113,7 +113,7 @@ void alarm_open(struct alarm *a, const struct tri_cgroup_files *f)
 		return;
 	a->pressure_fd = pressure_trigger(f->fd[TRI_FD_PRESSURE]);
 	a->use_fd = duplicate(f->fd[TRI_FD_EVENTS]);
-	/* What has changed since it was read rings. */
+	/* The kernel signals changes since the file was read. */
 	if (a->use_fd >= 0 && pread(a->use_fd, events, sizeof(events), 0) < 0)
 		forget(&a->use_fd);
 }
@@ -133,7 +133,7 @@ void alarm_thresholds(struct alarm *a, const struct tri_cgroup_files *f, uint64_
 		return;
 	a->threshold[0] = low;
 	a->threshold[1] = high;
-	forget(&a->use_fd);	/* thresholds go with it */
+	forget(&a->use_fd);	/* this removes the thresholds, too */
 	snprintf(text, sizeof(text), "%llu", (unsigned long long)low);
 	a->use_fd = event_on(f, f->fd[TRI_FD_USE], text);
 	snprintf(text, sizeof(text), "%llu", (unsigned long long)high);
@@ -149,7 +149,7 @@ void alarm_poll(const struct alarm *a, struct pollfd *p)
 	p[1] = (struct pollfd){ .fd = a->use_fd, .events = events };
 }
 
-/* A v1 alarm counts; v2's is at rest again when it has been read from the start. */
+/* Reset an alarm: v1's is a counter, and v2's is a file that is to be read from its start. */
 static bool quiet(const struct alarm *a, int fd)
 {
 	char text[1024];
@@ -162,7 +162,10 @@ bool alarm_rang(struct alarm *a, const struct pollfd *p)
 {
 	bool rang = false;
 
-	/* POLLERR: the group is gone.  memory.events has it with each change. */
+	/*
+	 * POLLERR of memory.pressure says that the group is gone.  memory.events has it at each
+	 * change.
+	 */
 	if (p[0].revents & (POLLERR | POLLHUP | POLLNVAL))
 		forget(&a->pressure_fd);
 	else if (p[0].revents)

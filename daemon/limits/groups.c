@@ -5,7 +5,7 @@
  *  1. The registry says which arenas there are.  The control group of an arena's client is looked
  *     up by its PID.  If the client has sent files of the same group that show more of its levels,
  *     or if the look-up finds nothing, what the client says is taken instead.  Nothing tells when a
- *     client is moved, so clients are looked up again now and then. A client that has sent files
+ *     client is moved, so clients are looked up again now and then.  A client that has sent files
  *     sends new ones when it starts another marker.
  *  2. A private collector is in the control group of its client.  Other collectors that are listed
  *     in that group share its limits with us.  Where collectors elect a policy (elect.c), those
@@ -28,8 +28,8 @@
 
 #define LOOKUP_NS 5000000000ull
 /*
- * Other collectors in a group are counted no more often than COUNT_NS; or, while a new one may have
- * come, than COUNT_GROWN_NS; or, while one is about to join us, than COUNT_UNJOINED_NS.
+ * Other collectors in a group are counted once in COUNT_NS; once in COUNT_GROWN_NS while a new one
+ * may have come; and once in COUNT_UNJOINED_NS while one is about to join us.
  */
 #define COUNT_NS 5000000000ull
 #define COUNT_GROWN_NS 15000000ull
@@ -65,7 +65,7 @@ void groups_tick_soon(struct limit_group *g)
 /* Other collectors                                                                           */
 /* ------------------------------------------------------------------------------------------ */
 
-/* Count process @pid by its name: linked.c. */
+/* Count process @pid by its name, which linked.c sets. */
 static void note_collector(int pid, unsigned int *collectors, unsigned int *peers)
 {
 	char dir[32], name[32];
@@ -77,7 +77,7 @@ static void note_collector(int pid, unsigned int *collectors, unsigned int *peer
 	*peers += !strcmp(name, "tricolor-peer\n");
 }
 
-/* Markers in there that are linked with us, if we are an elected policy. */
+/* The number of markers in @p that are linked with us, if we are an elected policy. */
 static unsigned int joined(const struct groups *s, const struct client_cgroup *p)
 {
 	const struct watched_arena *m;
@@ -102,7 +102,7 @@ static void count_others(const struct groups *s, struct client_cgroup *p, uint64
 
 		if (end == at)
 			break;
-		/* 0: not in our pid namespace. */
+		/* 0 stands for a process of another PID namespace. */
 		if (pid > 0 && pid != self)
 			note_collector(pid, &collectors, &peers);
 	}
@@ -143,7 +143,7 @@ void groups_count(const struct groups *s, const struct limit_group *g, bool grow
 	uint64_t age_ns = grown ? COUNT_GROWN_NS : COUNT_NS;
 	struct client_cgroup *p;
 
-	/* Those of other groups are counted for these. */
+	/* Client cgroups that another group limits are counted for that one. */
 	for (p = s->cgroups; p; p = p->next)
 		if (p->group == g &&
 		    now - p->counted_ns >= (p->unjoined ? COUNT_UNJOINED_NS : age_ns))
@@ -186,7 +186,7 @@ static unsigned int height(const struct limit_group *g)
 	return n;
 }
 
-/* Groups come before those that they are in. */
+/* Sort groups so that each comes before those that it is in. */
 static void put_in_order(struct groups *s)
 {
 	struct limit_group *remaining = s->groups, *g, **at;
@@ -224,7 +224,7 @@ static void set_up(struct groups *s, struct limit_group *g, struct limit_group *
 	groups_tick_soon(g);
 }
 
-/* Read the limits of a client cgroup again: which groups count its memory. */
+/* Read the limits of a client cgroup again, and with that which groups its memory counts in. */
 static void read_limits_of(struct groups *s, struct client_cgroup *p)
 {
 	struct level_limit limits[LEVEL_LIMITS];
@@ -249,7 +249,7 @@ static void read_limits_of(struct groups *s, struct client_cgroup *p)
 	}
 	if (!tightest)
 		return;
-	/* What there was no memory for is missed until limits are read again. */
+	/* A group that there was no memory for is left out until limits are read again. */
 	set_up(s, below, NULL);
 	if (p->group == tightest)
 		return;
@@ -274,7 +274,7 @@ void groups_read_limits(struct groups *s)
 /* Clients                                                                                    */
 /* ------------------------------------------------------------------------------------------ */
 
-/* The level of the folder that we have found, which may be known already. */
+/* The level of the group that we have found, which may be known already. */
 static struct level *find_level(struct groups *s, const struct tri_cgroup *cg)
 {
 	const struct client_cgroup *p;
@@ -282,14 +282,14 @@ static struct level *find_level(struct groups *s, const struct tri_cgroup *cg)
 	if (!cg->version)
 		return NULL;
 	for (p = s->cgroups; p; p = p->next)
-		/* Its own group may have had no controller of memory, and only those above. */
+		/* The group itself may have no memory controller, and its level be one above. */
 		if (p->cg.version && !strcmp(p->cg.dir, cg->dir) &&
 		    !strcmp(p->level->name, cg->dir))
 			return p->level;
 	return levels_at(&s->levels, cg);
 }
 
-/* By what its group is known, or why it is not: for the log, and for who asks. */
+/* Say how the client's group is known, or why it is not, in the log and in the registry. */
 static void report_cgroup(struct registry_arena *r, const struct level *l,
 			  const struct tri_cgroup *cg)
 {
@@ -320,7 +320,7 @@ static void report_cgroup(struct registry_arena *r, const struct level *l,
 			name, seen.why);
 }
 
-/* The client cgroup of a private collector's own client, which comes first; NULL: not found yet. */
+/* The client cgroup of a private collector's own client; NULL: it was not found yet. */
 static struct client_cgroup *own_cgroup(const struct groups *s)
 {
 	const struct watched_arena *m;
@@ -338,7 +338,7 @@ static struct client_cgroup *cgroup_of(struct groups *s, struct watched_arena *m
 
 	tri_cgroup_find("", m->r->pid, "memory", cg);
 	if (!registry_client_lives(m->r)) {
-		/* Who has ended leaves soon, and stays where it was until then. */
+		/* A client that has ended leaves soon, and stays where it was until then. */
 		if (m->cgroup)
 			return m->cgroup;
 		cg->version = 0;
@@ -350,7 +350,7 @@ static struct client_cgroup *cgroup_of(struct groups *s, struct watched_arena *m
 	if (m->claimed && (!found || (levels_same(found, m->claimed) &&
 				      levels_seen(found) < levels_seen(m->claimed))))
 		l = m->claimed;
-	/* A peer marker of ours that we can't see has come because this is its group. */
+	/* A peer marker that we can't look up has joined us because this is its group. */
 	if (!l && config_is_private() && registry_is_linked(m->r))
 		return own_cgroup(s);
 	for (p = s->cgroups; p; p = p->next)
@@ -412,13 +412,16 @@ static struct watched_arena *find_arena(const struct groups *s, const struct reg
 	return m;
 }
 
-/* Who may count with it as it says: its user, if our namespace knows one user from another. */
+/*
+ * The owner of what @r's client says: its user, or the client alone if our namespace does not tell
+ * its user from others.
+ */
 static int64_t claimant(const struct registry_arena *r)
 {
 	return users_is_nobody(r->uid) ? -1 - (int64_t)r->id : (int64_t)r->uid;
 }
 
-/* Takes the reference; NULL: no memory, and the next time it is met may be better. */
+/* Takes the reference.  NULL: no memory; the next update tries again. */
 static struct watched_arena *add_arena(struct groups *s, struct registry_arena *r, uint64_t now)
 {
 	struct watched_arena *m = calloc(1, sizeof(*m));
@@ -461,7 +464,10 @@ void groups_update(struct groups *s, uint64_t now)
 		if (m)
 			m->present = true;
 	}
-	/* More than there was room for: the list has rung again by now. */
+	/*
+	 * If there were more than the list has room for, the registry has changed since it was
+	 * counted, and another update follows.
+	 */
 	for (at = &s->arenas; *at && n <= room;)
 		if ((*at)->present)
 			at = &(*at)->next;
@@ -491,7 +497,7 @@ static bool has_clients(const struct groups *s, const struct client_cgroup *p)
 	return m;
 }
 
-/* Levels that no client cgroup and no arena is in, nor below, are removed. */
+/* Remove the levels in and below which there is no client cgroup and no arena. */
 static void tidy_levels(struct groups *s)
 {
 	const struct watched_arena *m;
@@ -532,7 +538,7 @@ void groups_tidy(struct groups *s, uint64_t now)
 		*p = old->next;
 		free(old);
 	}
-	/* A group that is used leads to such only. */
+	/* No group that is used leads to one that is not. */
 	for (at = &s->groups; *at;) {
 		g = *at;
 		if (g->used) {

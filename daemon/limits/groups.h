@@ -2,11 +2,11 @@
 /*
  * groups.h - which client is in which control group, and which limits hold there
  *
- * All of this belongs to the watcher's thread (watch.c).
+ * All of it belongs to the watcher's thread (watch.c).
  *
  * A *limit group* is a control group that has a limit; there is also one that stands for clients
- * without any limit.  `up` leads to the next group outwards whose limit is larger: memory that is
- * used in a group counts in those as well, and they may have less room left.  Groups that are
+ * without any limit.  `up` leads to the next group outwards whose limit is larger.  Memory that is
+ * used in a group counts in that one as well, which may have less room left.  Groups that are
  * connected by `up` are a *tree*, and a tick handles a tree as a whole.
  */
 #ifndef TRICOLOR_GROUPS_H
@@ -26,41 +26,44 @@
 /* How near a limit is, from tick to tick. */
 struct pressure_state {
 	uint32_t pressure;		/* enum tri_pressure */
-	unsigned int near_ticks, room_ticks;
-	/* when cycles were requested last, and how long not to again */
+	unsigned int near_ticks;	/* ticks in a row in which it was near */
+	unsigned int room_ticks;	/* ticks since then in which it was far */
+	/* when cycles were requested last, and the least time until the next request */
 	uint64_t requested_ns, request_interval_ns;
 	uint64_t other_bytes;		/* as of the last tick */
-	uint64_t room_bytes, raised_ns;	/* beside other collectors: taken, and when more */
+	/* beside other collectors: the room that we have taken, and when we took more */
+	uint64_t room_bytes, raised_ns;
 	/* the soft limit that the log has called too low; 0: none */
 	uint64_t reported_bytes;
 };
 
 /* From the first client that it limits until a while after the last one. */
 struct limit_group {
-	struct level *level;		/* NULL: can't be seen */
-	uint64_t limit_bytes;		/* TRI_CGROUP_NONE */
+	struct level *level;		/* NULL: it can't be seen */
+	uint64_t limit_bytes;		/* TRI_CGROUP_NONE: it has none */
 	struct limit_group *up;		/* the next that counts; NULL: the top of its tree */
 	struct alarm alarm;
-	bool rang;			/* the alarm, since the last tick */
+	bool alarmed;			/* since the last tick */
 	struct pressure_state own;	/* of its own limit */
 	struct pressure_state chosen;	/* of the limit that was chosen for its clients */
 
-	/* Of the top: when its tree is looked at. */
-	unsigned int idle_ticks;
-	uint64_t ticked_ns, next_ns, period_ns;	/* next_ns: 0: now; UINT64_MAX: if it rings */
+	/* Of the top of a tree. */
+	unsigned int idle_ticks;	/* ticks in a row in which nothing happened */
+	uint64_t ticked_ns, period_ns;	/* the last tick, and how long after it the next is due */
+	uint64_t next_ns;		/* the next tick; 0: now; UINT64_MAX: at an event */
 
-	bool used;			/* while groups are tidied */
-	struct limit_group *next;		/* groups come before those that they are in */
+	bool used;			/* for groups_tidy() */
+	struct limit_group *next;	/* groups come before those that they are in */
 };
 
-/* A cgroup with clients. */
+/* A control group with clients in it. */
 struct client_cgroup {
-	struct level *level;		/* NULL: can't be seen */
+	struct level *level;		/* NULL: it can't be seen */
 	struct tri_cgroup cg;		/* where we have found it; version 0: it was sent */
 	struct limit_group *group;	/* with the tightest limit; NULL: no memory for one */
-	unsigned int others;		/* other collectors in there, when they were counted last */
+	unsigned int others;		/* other collectors in it, when these were counted last */
 	unsigned int unjoined;		/* of these, peer markers that have not joined us */
-	uint64_t counted_ns;		/* when that was */
+	uint64_t counted_ns;		/* when they were */
 	struct client_cgroup *next;
 };
 
@@ -72,7 +75,7 @@ struct groups {
 	struct client_cgroup *cgroups;
 	struct limit_group *groups;
 	struct levels levels;
-	bool untidy;			/* somebody has left a client cgroup or a group */
+	bool untidy;			/* an arena has left a client cgroup, or that a group */
 	uint64_t tidied_ns;
 };
 
@@ -85,12 +88,12 @@ static inline struct limit_group *groups_of(const struct watched_arena *m)
 	return m->cgroup ? m->cgroup->group : NULL;
 }
 
-/** Whether @m counts in @g. */
+/** Whether @m's memory counts in @g. */
 bool groups_in(const struct watched_arena *m, const struct limit_group *g);
 
 /**
- * Nothing is known of what is in force for @m, because somebody else has given orders: whatever
- * comes out of the next tick is ordered.
+ * Forget what @m was ordered, because another policy has given orders.  Then the next tick orders
+ * all of it anew.
  */
 static inline void groups_order_anew(struct watched_arena *m)
 {
@@ -99,36 +102,37 @@ static inline void groups_order_anew(struct watched_arena *m)
 	m->idle = m->gave_back = false;
 }
 
-/** Look at @g's tree as soon as possible. */
+/** Have the next tick of @g's tree as soon as possible. */
 void groups_tick_soon(struct limit_group *g);
 
-/** Take those that have come, let go of those that have left, find those that may have moved. */
+/** Add arenas that have come, drop those that have left, look up clients that may have moved. */
 void groups_update(struct groups *s, uint64_t now);
 
 /** Read all limits again. */
 void groups_read_limits(struct groups *s);
 
-/** Collectors whose arenas count in @g, as far as they can be seen; ours included. */
+/** How many collectors have arenas that count in @g, as far as can be seen, with ours. */
 unsigned int groups_collectors(const struct groups *s, const struct limit_group *g);
 
 /**
- * Count those in @g's places again, if that was not done lately; @grown: nor a moment ago, since
- * somebody has grown.
+ * Count the collectors in @g again, if that was not done lately.  @grown: there may be new ones, so
+ * they are counted again sooner.
  */
 void groups_count(const struct groups *s, const struct limit_group *g, bool grown, uint64_t now);
 
-/** Count them at the next opportunity, since they are others now. */
+/** Count collectors in all groups at the next groups_count(), since they are others now. */
 void groups_recount(struct groups *s);
 
-/** Peer markers of an elected policy in @g, among the others, that have not joined us. */
+/** How many peer markers in @g have not joined us. */
 unsigned int groups_unjoined(const struct groups *s, const struct limit_group *g);
 
 /** When groups_tidy() has something to do; UINT64_MAX: nothing. */
 uint64_t groups_tidy_ns(const struct groups *s);
 
 /**
- * Let go of places and groups that nobody is in any more, with the descriptors of their alarms.
- * Not at once: processes that come and go one by one would have all of it made anew each time.
+ * Free client cgroups and groups that no client is in any more, with the descriptors of their
+ * alarms.  This is not done at once, as processes that come and go one by one would have all of it
+ * made anew each time.
  */
 void groups_tidy(struct groups *s, uint64_t now);
 

@@ -2,12 +2,14 @@
 /*
  * idle.c - what is done before the watcher sleeps
  *
- * Where the kernel does not tell that use grows (v2 knows no thresholds), a neighbour may grow
- * while nobody reads. So before the watcher sleeps there, idle arenas give back what they do
- * not need if the group is more than half full, and they are told to wake the watcher when they
- * allocate again, before they have used much of shares that others may have taken meanwhile.
- * The same holds where the kernel does not tell that a limit is written (without /proc there is
- * no inotify on a descriptor): a limit that shrinks while all are idle is then read before any
+ * The kernel does not tell everywhere that use of a group grows: version 2 of cgroups knows no
+ * thresholds.  There a neighbour may grow while the watcher sleeps.  So before it sleeps, idle
+ * arenas give back what they do not need, if the group is more than half full.  And they are told
+ * to wake the watcher when they allocate again, before they have used much of shares that may no
+ * longer fit.
+ *
+ * The same is done where the kernel does not tell that a limit is written, as without /proc there
+ * is no inotify on a descriptor.  A limit that shrinks while all are idle is then read before any
  * of them has used much of the old one.
  */
 #include "idle.h"
@@ -15,17 +17,17 @@
 #include "core/system/saturate.h"
 
 /*
- * After so many ticks in which no arena was at work the watcher sleeps until it is woken.  Where
- * the kernel does not wake it, arenas are told that they are idle first.
+ * After TICKS_IDLE ticks in which no arena was at work the watcher sleeps until it is woken; or
+ * after TICKS_IDLE_UNWATCHED where the kernel does not wake it.
  */
 #define TICKS_IDLE 3
 #define TICKS_IDLE_UNWATCHED 12
-#define IDLE_RELEASE_PARTS 8		/* an idle arena gives back no less than this part of it */
+#define IDLE_RELEASE_PARTS 8		/* an idle arena gives back an eighth of it, or nothing */
 
-/* Whether the kernel will not tell when use of the group grows, or its limit shrinks. */
+/* Whether the kernel will not tell that use of the group grows, or that its limit shrinks. */
 static bool unwatched(const struct groups *s, const struct account *a)
 {
-	return !a->chosen && (s->levels.deaf || !alarm_on_use(&a->g->alarm));
+	return !a->chosen && (s->levels.must_poll || !alarm_on_use(&a->g->alarm));
 }
 
 static void release_idle(struct snapshot *snap, const struct account *a)
@@ -61,7 +63,7 @@ bool idle_begin(const struct groups *s, struct snapshot *snap, unsigned int tick
 	return sleepy;
 }
 
-bool idle_listen(const struct groups *s, struct limit_group *top)
+bool idle_poll_limits(const struct groups *s, struct limit_group *top)
 {
 	bool active = false;
 	struct tri_ctl ctl;

@@ -16,9 +16,10 @@
 bool idle_begin(const struct groups *s, struct snapshot *snap, unsigned int ticks);
 
 /**
- * Nobody will tell when there is a limit in @top's tree, which has none.  Returns whether any of
- * its arenas has allocated since the last call.  If none has they are told to wake the watcher.
+ * @top's tree has no limit, and the kernel does not tell when it gets one.  Returns whether any of
+ * its arenas has allocated since the last call.  If none has, all are told to wake the watcher when
+ * they do.
  */
-bool idle_listen(const struct groups *s, struct limit_group *top);
+bool idle_poll_limits(const struct groups *s, struct limit_group *top);
 
 #endif

@@ -5,23 +5,23 @@
  *  1. For each group there is one set of open files, whichever of its clients has brought them.  A
  *     group is identified by device and inode of the file of its limit, which are the same in each
  *     namespace.
- *  2. There are two ways to a group.  We find it ourselves by the client's PID, and that is true.
- *     Or the client has sent its files, and that is a claim.  Either way shows the groups above it
- *     up to some height, depending on namespaces.
+ *  2. There are two ways to a group.  We find it ourselves by the client's PID, which is a fact.
+ *     Or the client has sent its files, which is only a claim.  Either way shows the groups above
+ *     it up to some height, depending on namespaces.
  *  3. A claim counts among clients of the same user only: `owner` is a part of a group's identity.
- *     So a client that lies, and sends another group's files, has a share of that group's limit
- *     together with others of its own user, who could end it as well.  Clients that we have found
- *     in that group, and clients of other users, have accounts of their own, in which what the liar
- *     uses is memory that somebody else uses, as it would be had it said nothing.
+ *     So a client that lies, and sends another group's files, shares that group's limit with other
+ *     clients of its own user only, who could end it as well.  Clients that we have found in that
+ *     group, and clients of other users, have accounts of their own.  There the memory of the
+ *     client that lies is used by others, as if it had said nothing.
  *  4. A group has one parent as long as it is known.  The parent is found before its children, so
  *     no path leads back to where it began, whatever clients claim about which group is above
  *     which.
- *  5. A limit holds for all groups below.  Going up, a limit that is no larger than one further
- *     down makes that one superfluous, because more counts against it.  A larger one may have less
- *     room left all the same, because of what else is in there.  Of the groups above the highest
- *     one that is seen v1 tells the least limit, and v2 nothing.
+ *  5. A limit holds for all groups below.  A limit that is no larger than one further down makes
+ *     that one superfluous, because more counts against it.  A larger limit may leave less room all
+ *     the same, because of what else is in its group.  Of the groups above the highest one that is
+ *     seen, version 1 tells the least limit, and version 2 nothing.
  *  6. inotify tells when a limit is written, by way of /proc/self/fd.  Without /proc nothing tells,
- *     and the watcher reads the limits itself (watch.c).
+ *     and the watcher reads the limits by the clock (watch.c).
  */
 #include "levels.h"
 
@@ -32,8 +32,8 @@
 
 #include "alarm.h"
 
-#define HEIGHT_MAX 64			/* of groups that we find; more are not looked at */
-#define CLAIMED_MAX 128	/* groups that one user may claim at the same time: they are open files */
+#define HEIGHT_MAX 64			/* levels of a group that we find; others are left out */
+#define CLAIMED_MAX 128		/* groups that one user may claim, each of which has open files */
 
 static bool identify(const struct tri_cgroup_files *f, dev_t *dev, ino_t *ino)
 {
@@ -54,7 +54,7 @@ static bool is_at_or_above(const struct level *above, const struct level *l)
 	return l;
 }
 
-/* The level with files @f, which it takes; NULL: there is nothing to know it by, or no memory. */
+/* The level with files @f, which are taken; NULL: it can't be identified, or no memory. */
 static struct level *enter(struct levels *s, struct tri_cgroup_files *f, int64_t owner,
 			   struct level *parent, const char *name)
 {
@@ -89,7 +89,7 @@ static struct level *enter(struct levels *s, struct tri_cgroup_files *f, int64_t
 	l->next = s->first;
 	s->first = l;
 	if (!alarm_on_limit(s->limits_fd, &l->files))
-		s->deaf = true;
+		s->must_poll = true;
 	return l;
 drop:
 	tri_cgroup_files_close(f);
@@ -110,7 +110,7 @@ struct level *levels_at(struct levels *s, const struct tri_cgroup *cg)
 		lengths[n++] = strlen(dir);
 	while (n < HEIGHT_MAX && tri_cgroup_up(dir, cg->mount_len) &&
 	       tri_cgroup_is_hierarchical(dir, cg->version));
-	/* The highest first.  One without files of memory is passed over. */
+	/* The highest comes first.  A group without files of memory is left out. */
 	while (n--) {
 		memcpy(dir, cg->dir, lengths[n]);
 		dir[lengths[n]] = 0;
@@ -121,7 +121,7 @@ struct level *levels_at(struct levels *s, const struct tri_cgroup *cg)
 	return above;
 }
 
-/* Of the group @up levels above that of the client. */
+/* The name of the group @up levels above that of the client. */
 static void name_claim(const struct claim *c, unsigned int up, char *name, size_t room)
 {
 	char path[sizeof(c->cgroup)], *slash;
@@ -146,7 +146,7 @@ struct level *levels_claimed(struct levels *s, struct claim *c, int64_t owner)
 	for (n = c ? c->levels : 0; n--;) {
 		struct tri_cgroup_files f = c->level[n];
 
-		/* The files of CPUs stay where they are. */
+		/* The files of CPUs stay in the claim. */
 		f.fd[TRI_FD_CPU] = f.fd[TRI_FD_CPU_PERIOD] = -1;
 		for (kind = 0; kind < TRI_FD_CPU; kind++)
 			c->level[n].fd[kind] = -1;
@@ -173,7 +173,7 @@ unsigned int levels_seen(const struct level *l)
 	return n;
 }
 
-/* One further up than all that there are. */
+/* Add a limit that is further up than all before it. */
 static size_t add_limit(struct level_limit *limits, size_t n, size_t room, uint64_t bytes,
 			struct level *l, bool hidden)
 {
@@ -181,7 +181,7 @@ static size_t add_limit(struct level_limit *limits, size_t n, size_t room, uint6
 		return n;
 	while (n && limits[n - 1].limit_bytes >= bytes)
 		n--;
-	/* It is the largest, and the last that would be missed. */
+	/* It is the largest one, and matters least. */
 	if (n == room)
 		return n;
 	limits[n] = (struct level_limit){ bytes, l, hidden };

@@ -3,12 +3,12 @@
  * pressure.c - how near a limit is, and what is done as it comes near
  *
  *  1. When use is half-way from a soft limit to the real one, the arenas that count there are
- *     requested to release what they have in free pages at once, and to collect if enough was
- *     allocated since their last cycle.
+ *     requested to release their free pages at once, and to collect if enough was allocated since
+ *     their last cycle.
  *
- *  2. No collection can keep a limit that is below what lives.  Whoever has set it is told so, once
- *     for each value as long as there is a client.  Memory that was allocated while a cycle marked
- *     counts as live until the next cycle, and does not count for this.
+ *  2. No collection can keep a limit that is below what lives.  The log says so, once for each
+ *     value of the limit as long as there is a client.  Memory that was allocated while a cycle
+ *     marked is live until the next cycle, but may be garbage, so it does not count for this.
  */
 #include "pressure.h"
 
@@ -18,12 +18,12 @@
 #include "tricolor.h"
 
 #define MS 1000000ull
-/* If a request has not helped it is made again after so long, and then less and less often. */
+/* A request that has not helped is made again after REQUEST_NS, and then less and less often. */
 #define REQUEST_NS (50 * MS)
 #define REQUEST_MAX_NS (2000 * MS)
 /*
- * Clients are told that a limit is near after so many ticks with a quarter of the reserve used, and
- * that it is not after so many ticks well below the soft limit.
+ * Clients are told that a limit is near after NEAR_TICKS ticks with a quarter of the reserve in
+ * use, and that it is not after ROOM_TICKS ticks well below the soft limit.
  */
 #define NEAR_TICKS 2
 #define ROOM_TICKS 10
@@ -66,7 +66,7 @@ uint32_t pressure_of(const struct watched_arena *m)
 	return pressure;
 }
 
-/* What lives in the heaps that count in @a, how many these are, and one of them. */
+/* Returns what lives in the heaps that count against @a, how many these are, and one of them. */
 static uint64_t reached_in(const struct groups *s, const struct account *a, size_t *heaps,
 			   const struct registry_arena **one)
 {
@@ -77,7 +77,7 @@ static uint64_t reached_in(const struct groups *s, const struct account *a, size
 	for (m = s->arenas; m; m = m->next) {
 		if (!groups_of(m) || !snapshot_counts(m, a))
 			continue;
-		/* Its client chooses any figure for it, and the sum is not to go round. */
+		/* A client can make the figure up, and the sum must not overflow. */
 		bytes +=
 			m->reached_bytes < m->resident_bytes ? m->reached_bytes : m->resident_bytes;
 		*one = m->r;
@@ -110,10 +110,6 @@ void pressure_warn(const struct groups *s, const struct account *a)
 		a->chosen ? "" : a->g->level->name);
 }
 
-/*
- * Use is half-way from the soft to the real limit: request cycles, less and less often if that does
- * not help.
- */
 void pressure_request_cycles(struct snapshot *snap, const struct account *a)
 {
 	struct pressure_state *t = a->state;
@@ -123,7 +119,7 @@ void pressure_request_cycles(struct snapshot *snap, const struct account *a)
 		t->request_interval_ns = REQUEST_NS;
 		return;
 	}
-	if ((a->used_bytes <= pressure_urgent_bytes(a) && !a->g->rang) ||
+	if ((a->used_bytes <= pressure_urgent_bytes(a) && !a->g->alarmed) ||
 	    snap->now - t->requested_ns < t->request_interval_ns)
 		return;
 	t->requested_ns = snap->now;

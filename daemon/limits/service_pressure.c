@@ -2,18 +2,18 @@
 /*
  * service_pressure.c - what the service manager tells of memory pressure
  *
- * systemd's protocol, which needs no library (https://systemd.io/PRESSURE):
+ * The protocol is systemd's, and needs no library (https://systemd.io/PRESSURE):
  *
  *  1. MEMORY_PRESSURE_WATCH is the path of what to watch.  It is a file of the kernel's
  *     (memory.pressure of the service's group), which signals by POLLPRI and is never read; or a
- *     FIFO, or a unix socket to connect to, which signal by POLLIN, and whose contents are thrown
- *     away.  /dev/null says not to watch.
+ *     FIFO, or a unix socket to connect to, which signal by POLLIN, and whose contents are
+ *     discarded.  /dev/null says not to watch.
  *  2. MEMORY_PRESSURE_WRITE, in base64, is written there first: the kernel's file needs to know
  *     when to signal.
  *
- * The path may be anything.  A file that is none of these is not opened, no open or write waits,
- * and an error is a line in the log and no more.  Nothing is written into a regular file that is
- * not the kernel's, because that can't signal.
+ * The path may name anything.  A file of another kind is not opened, no open or write waits, and an
+ * error is only logged.  Nothing is written into a regular file that is not the kernel's, as such a
+ * file can't signal.
  *
  * After a signal the file is not polled for as long as the kernel's shortest window.  All signals
  * that come meanwhile count as one, so a flood of them costs a few readings a second.
@@ -35,12 +35,12 @@
 #include "daemon/process/log.h"
 
 #define WRITE_BYTES 1024
-#define DEAF_NS 1000000000ull
+#define PAUSE_NS 1000000000ull
 #define MS 1000000ull
 
 static int fd = -1;
 static short events;
-static uint64_t deaf_until_ns;		/* 0: it is listened to */
+static uint64_t paused_until_ns;	/* 0: it is polled */
 
 static int digit(char c)
 {
@@ -67,7 +67,7 @@ int service_pressure_decode(const char *text, void *data, size_t room)
 		if (value < 0)
 			return -1;
 		bits = bits << 6 | (uint32_t)value;
-		/* Four digits are three bytes: each but the first completes one. */
+		/* Four digits are three bytes, and each digit but the first completes one. */
 		if (i % 4)
 			to[n++] = (unsigned char)(bits >> (6 - 2 * (i % 4)));
 	}
@@ -96,7 +96,7 @@ static int connect_to(const char *path)
 	return sock;
 }
 
-/* A FIFO that is open for both has a writer, so that it is never at its end. */
+/* Open for reading and writing: a FIFO then has a writer, and never is at its end. */
 static int open_file(const char *path, mode_t type)
 {
 	int opened = open(path, O_RDWR | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
@@ -105,7 +105,7 @@ static int open_file(const char *path, mode_t type)
 
 	if (opened < 0)
 		return -1;
-	/* It was looked at before it was opened. */
+	/* Another file may have its name by now. */
 	if (fstat(opened, &st) || (st.st_mode & S_IFMT) != type)
 		return no(EMEDIUMTYPE, opened);
 	if (type == S_IFREG && (fstatfs(opened, &fs) || (fs.f_type != CGROUP2_SUPER_MAGIC &&
@@ -120,7 +120,7 @@ static int open_path(const char *path)
 
 	if (*path != '/')
 		return no(EINVAL, -1);
-	/* To open a device may do something already. */
+	/* The kind is checked first, as opening a device may have effects. */
 	if (stat(path, &st))
 		return -1;
 	events = S_ISREG(st.st_mode) ? POLLPRI : POLLIN;
@@ -176,9 +176,7 @@ void service_pressure_open(struct pollfd *p)
 	*p = (struct pollfd){ .fd = fd, .events = events };
 }
 
-/*
- * What it has brought, but no more than a FIFO holds: the rest can wait.  False: it is at its end.
- */
+/* Read and discard as much as a FIFO holds; the rest can wait.  False: it is at its end. */
 static bool discard(void)
 {
 	char data[4096];
@@ -206,14 +204,14 @@ bool service_pressure_signalled(struct pollfd *p)
 			"not know when to");
 		close(fd);
 		fd = p->fd = -1;
-		deaf_until_ns = 0;
+		paused_until_ns = 0;
 		return rang;
 	}
 	if (rang) {
-		deaf_until_ns = now + DEAF_NS;
+		paused_until_ns = now + PAUSE_NS;
 		p->fd = -1;
-	} else if (deaf_until_ns && now >= deaf_until_ns) {
-		deaf_until_ns = 0;
+	} else if (paused_until_ns && now >= paused_until_ns) {
+		paused_until_ns = 0;
 		p->fd = fd;
 	}
 	p->revents = 0;
@@ -224,7 +222,7 @@ int service_pressure_timeout(void)
 {
 	uint64_t now = clock_ns();
 
-	if (!deaf_until_ns)
+	if (!paused_until_ns)
 		return -1;
-	return deaf_until_ns <= now ? 0 : (int)((deaf_until_ns - now + MS - 1) / MS);
+	return paused_until_ns <= now ? 0 : (int)((paused_until_ns - now + MS - 1) / MS);
 }

@@ -12,19 +12,19 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/** What @text has in base64.  Returns the number of bytes; -1: it is none, or more than @room. */
+/** Decode base64.  Returns the number of bytes; -1: @text is no base64, or more than @room. */
 int service_pressure_decode(const char *text, void *data, size_t room);
 
 /**
- * Begin to watch, if the environment says what.  @p: what to poll; its fd is negative if there is
+ * Begin to watch what the environment names.  @p: what to poll; its fd is negative if that is
  * nothing.
  */
 void service_pressure_open(struct pollfd *p);
 
-/** After poll(): whether memory is short. */
+/** To be called after poll().  Returns whether memory is short. */
 bool service_pressure_signalled(struct pollfd *p);
 
-/** How long poll() may wait at most, in ms; -1: no matter. */
+/** How long poll() may wait at most, in ms; -1: as long as it likes. */
 int service_pressure_timeout(void);
 
 #endif

@@ -14,18 +14,18 @@
  *     Other collectors may have arenas in the same group, as each client may have a private
  *     collector.  Their arenas are among the others for us, and ours are for them.  With k
  *     collectors, each takes the k-th part of what is free.  Memory that one has taken and not used
- *     yet still looks free to the rest, so no collector takes more before all have read the group
- *     again and seen what is used.  Then everything that is taken fits.  A collector that has more
- *     than the k-th part of the whole, and twice what lives in its heaps, gives some up while next
- *     to nothing is free, so that newcomers find something.  All this is for collectors that do not
- *     come under one policy (elect.c), because they belong to another user or are in another
- *     network.
+ *     yet still looks free to the rest.  So no collector takes more before all have read the group
+ *     again and seen what is used.  Then all that was taken fits.  While next to nothing is free, a
+ *     collector that has more than the k-th part of the whole, and more than twice what lives in
+ *     its heaps, gives some up, so that a new collector finds something.  All this concerns
+ *     collectors that can't have one policy (elect.c), as they are of different users or in
+ *     different network namespaces.
  *
- *     Somebody may have chosen one limit for all clients of a group together.  Against that limit
- *     the private memory of these clients counts as others, and nothing else in the group does.
+ *     An administrator may have chosen one limit for all clients of a group together.  Against that
+ *     limit the private memory of these clients counts as others, and nothing else in the group.
  *
- * Where a group cannot be seen (no cgroups, or another container) and somebody has chosen a limit,
- * the memory of the clients themselves is counted: their arenas, and their private memory.
+ * A group cannot be seen where there are no cgroups, or in another container.  If a limit was
+ * chosen for such clients, their own memory is counted: their arenas, and their private memory.
  */
 #include "snapshot.h"
 
@@ -36,23 +36,23 @@
 #include "tricolor.h"
 
 #define MS 1000000ull
-#define YOUNG_NS (2000 * MS)		/* one client alone may start with others */
-#define RAISE_NS (500 * MS)		/* longer than the longest time between two ticks */
+#define YOUNG_NS (2000 * MS)		/* so long after the first client others may follow */
+#define RAISE_NS (500 * MS)		/* more is taken once in this time, longer than a period */
 /*
- * While less than this part of the soft limit is free, a collector that has more than its part
- * gives up this part of what it has at each tick.
+ * While less than 1/FREE_PARTS of the soft limit is free, a collector that has more than its part
+ * gives up 1/YIELD_PARTS of what it has at each tick.
  */
 #define FREE_PARTS 16
 #define YIELD_PARTS 32
-#define GROWN_BYTES (1ull << 20)	/* others have, so that it is worth looking who they are */
-#define FEW 4				/* clients */
+#define GROWN_BYTES (1ull << 20)	/* growth of others after which collectors are counted */
+#define FEW 4				/* with more clients than these we are probably alone */
 #define SOFT_PARTS 10			/* the soft limit is a tenth below the real one */
 
 /* ------------------------------------------------------------------------------------------ */
 /* Arenas                                                                                     */
 /* ------------------------------------------------------------------------------------------ */
 
-/* Private memory of a process beside its arena: anonymous pages. */
+/* The private memory of a process beside its arena, which is its anonymous pages. */
 static uint64_t private_bytes(pid_t pid)
 {
 	unsigned long long resident = 0, shared = 0;
@@ -93,7 +93,10 @@ static void read_arenas(const struct groups *s, const struct limit_group *top,
 /* Accounts                                                                                   */
 /* ------------------------------------------------------------------------------------------ */
 
-/* A chosen limit is for those of which the group is the tightest; the group's own for all in it. */
+/*
+ * A chosen limit holds for the arenas of which the group is the tightest one, and the group's own
+ * limit for all arenas in it.
+ */
 bool snapshot_counts(const struct watched_arena *m, const struct account *a)
 {
 	return a->chosen ? groups_of(m) == a->g : groups_in(m, a->g);
@@ -109,7 +112,7 @@ void snapshot_select(struct snapshot *snap, const struct account *a)
 			snap->shares.selected[snap->shares.nselected++] = i;
 }
 
-/* With other collectors in the group one takes no more than a fair part of what is free. */
+/* Beside other collectors in the group we take no more than a fair part of what is free. */
 static void share_room(const struct snapshot *snap, struct account *a, unsigned int collectors)
 {
 	uint64_t ours = sub_sat(a->used_bytes, a->other_bytes);
@@ -133,8 +136,8 @@ static void share_room(const struct snapshot *snap, struct account *a, unsigned 
 }
 
 /*
- * Others have shares of a policy that has ended, and keep them until they have joined us: so what
- * we split is what we have of its shares, and not more.
+ * Others have shares of a policy that has ended, and keep them until they have joined us.  So we
+ * split no more than what our own arenas have of its shares.
  */
 static void keep_promises(const struct snapshot *snap, struct account *a)
 {
@@ -160,7 +163,7 @@ static void set_room(const struct groups *s, const struct snapshot *snap, struct
 	a->room_bytes = sub_sat(a->soft_bytes, a->other_bytes);
 	if (a->chosen)
 		return;
-	/* Who has many clients is most likely the only one, and has a budget for them. */
+	/* A collector with many clients is most likely the only one, and splits a budget. */
 	grown = snap->shares.nselected <= FEW &&
 		(snap->young || a->other_bytes > a->state->other_bytes + GROWN_BYTES);
 	groups_count(s, a->g, grown, snap->now);
@@ -172,8 +175,8 @@ static void set_room(const struct groups *s, const struct snapshot *snap, struct
 }
 
 /*
- * What is used is read after the arenas were looked at: what grows in between is taken for somebody
- * else's, and the room for less.  Returns whether anybody counts there.
+ * Fill in what is used.  It is read after the arenas, so what an arena grows by in between counts
+ * as the others' and makes the room smaller.  Returns whether any arena counts against the limit.
  */
 static bool fill_in(const struct groups *s, const struct snapshot *snap, struct account *a)
 {
@@ -194,9 +197,9 @@ static bool fill_in(const struct groups *s, const struct snapshot *snap, struct 
 	if (a->chosen || !any)
 		return any;
 	/*
-	 * Inactive file cache is left out.  What that is, the kernel has to add up over
-	 * all groups below.  So a group further up is first asked what is charged to it with all
-	 * cache: mostly that leaves enough.
+	 * Inactive file cache is left out.  To tell how much that is, the kernel has to add it up
+	 * over all groups below.  So what is charged to the group with all its cache is read first,
+	 * and mostly that is low enough.
 	 */
 	if (snap->shares.nselected && shares_wanted(&snap->shares) < a->soft_bytes) {
 		used = tri_cgroup_files_charged(&a->g->level->files);
@@ -219,7 +222,7 @@ static void add_account(const struct groups *s, struct snapshot *snap, struct li
 	uint64_t limit = chosen ? snap->chosen_bytes : g->limit_bytes;
 	struct account *a = &snap->accounts[snap->naccounts];
 
-	/* A chosen limit is the soft limit itself. */
+	/* A limit that was chosen is kept as it is, with the reserve above it. */
 	*a = (struct account){
 		.g = g,
 		.state = chosen ? &g->chosen : &g->own,
@@ -241,7 +244,7 @@ static void add_accounts(const struct groups *s, struct limit_group *top, struct
 {
 	struct limit_group *g;
 
-	/* The innermost come first. */
+	/* The list has the innermost groups first. */
 	for (g = s->groups; g; g = g->next) {
 		if (groups_top(g) != top)
 			continue;

@@ -12,31 +12,33 @@
 #include "groups.h"
 #include "shares.h"
 
-/* A limit, and what counts against it, for the length of a tick. */
+/* A limit, and what counts against it: lives as long as a tick. */
 struct account {
 	struct limit_group *g;
 	struct pressure_state *state;	/* of @g: its own, or that of the chosen limit */
-	bool chosen;
+	bool chosen;			/* the limit is the one for all clients of @g */
 	uint64_t soft_bytes;
-	uint64_t hard_bytes;		/* what must not be reached */
+	uint64_t hard_bytes;		/* the real limit, which must not be reached */
 	uint64_t used_bytes;
-	uint64_t other_bytes;		/* of that, what is no arena that has a share */
-	uint64_t room_bytes;		/* for those that have one */
+	uint64_t other_bytes;		/* of that, all but arenas that have a share */
+	uint64_t room_bytes;		/* for arenas that have a share */
 };
 
+/* What was read of a tree: lives as long as a tick. */
 struct snapshot {
-	struct watched_arena **arenas;	/* those that have a share */
-	struct shares shares;		/* theirs, in the same order */
+	struct watched_arena **arenas;	/* the arenas that have a share */
+	struct shares shares;		/* their shares, in the same order */
 	struct account *accounts;
 	size_t naccounts;
 	uint64_t chosen_bytes, now;
-	bool active, sleepy;
-	bool young;			/* its one client has just come */
+	bool active;			/* an arena has allocated, or had a cycle */
+	bool sleepy;			/* the watcher may sleep */
+	bool young;			/* its only client has just come */
 };
 
 /**
  * Read the arenas of @top's tree, and then each limit that holds there.  The caller has set
- * @chosen_bytes and @now, and has made room.
+ * @chosen_bytes and @now, and has allocated the arrays.
  */
 void snapshot_read(const struct groups *s, struct limit_group *top, struct snapshot *snap);
 

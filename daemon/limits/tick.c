@@ -25,10 +25,10 @@
 
 #define MS 1000000ull
 #define TICK_SHORT_NS (20 * MS)		/* above a soft limit */
-#define TICK_NS (100 * MS)		/* while parts are moving */
-#define TICK_LONG_NS (400 * MS)		/* while they are not */
+#define TICK_NS (100 * MS)		/* while shares change */
+#define TICK_LONG_NS (400 * MS)		/* while they do not */
 
-/* Order what has changed, the ones that give first.  Returns how many there were. */
+/* Order the shares that have changed, smaller ones first.  Returns how many these were. */
 static size_t send_shares(struct snapshot *snap)
 {
 	size_t sent = 0, i;
@@ -48,7 +48,7 @@ static size_t send_shares(struct snapshot *snap)
 	return sent;
 }
 
-/* When to look at it again, at most @period_ns from now. */
+/* Returns how long the next tick may wait because of @a, at most @period_ns. */
 static uint64_t next_period(const struct account *a, const struct limit_group *top,
 			    uint64_t period_ns, uint64_t now)
 {
@@ -58,7 +58,9 @@ static uint64_t next_period(const struct account *a, const struct limit_group *t
 	if (a->used_bytes > a->soft_bytes)
 		return TICK_SHORT_NS;
 	if (other > had && top->ticked_ns) {
-		/* Somebody else grows: look before half of what is left is gone at that pace. */
+		/*
+		 * Others grow.  At this pace half of what is left is to be free at the next tick.
+		 */
 		double pace = (double)(other - had) / (double)(now - top->ticked_ns);
 		double half_ns = (double)(a->hard_bytes - a->used_bytes) / pace / 2;
 
@@ -89,12 +91,12 @@ static void tick_tree(const struct groups *s, struct limit_group *top, struct sn
 		pressure_judge(a);
 		pressure_warn(s, a);
 		pressure_request_cycles(snap, a);
-		/* The kernel counts what is in the group. */
+		/* The kernel's thresholds are for the group's own limit. */
 		if (!a->chosen)
 			alarm_thresholds(&a->g->alarm, &a->g->level->files, pressure_near_bytes(a),
 					 pressure_urgent_bytes(a));
 		period = next_period(a, top, period, snap->now);
-		a->g->rang = false;
+		a->g->alarmed = false;
 	}
 	for (m = s->arenas; m; m = m->next)
 		if (groups_in(m, top))
@@ -104,7 +106,7 @@ static void tick_tree(const struct groups *s, struct limit_group *top, struct sn
 	snap->sleepy = idle_begin(s, snap, top->idle_ticks);
 }
 
-/* There is no limit, or not any more. */
+/* There is no limit, or no more. */
 static void lift_limits(const struct groups *s, struct limit_group *top)
 {
 	struct watched_arena *m;
@@ -117,7 +119,7 @@ static void lift_limits(const struct groups *s, struct limit_group *top)
 		watched_arena_order_pressure(m, TRI_PRESSURE_NONE);
 	}
 	top->own.pressure = top->chosen.pressure = TRI_PRESSURE_NONE;
-	top->rang = false;
+	top->alarmed = false;
 	top->next_ns = UINT64_MAX;
 }
 
@@ -142,14 +144,14 @@ void tick(const struct groups *s, struct limit_group *top, uint64_t chosen_bytes
 	if (!tick_limited(top, chosen_bytes)) {
 		lift_limits(s, top);
 		top->ticked_ns = now;
-		if (tick_listens(s, top))
-			top->next_ns = idle_listen(s, top) ? now + TICK_LONG_NS : UINT64_MAX;
+		if (tick_must_poll(s, top))
+			top->next_ns = idle_poll_limits(s, top) ? now + TICK_LONG_NS : UINT64_MAX;
 		return;
 	}
 	count(s, top, &members, &groups);
 	snap.arenas = calloc(members + 1, sizeof(*snap.arenas));
 	snap.accounts = calloc(2 * groups, sizeof(*snap.accounts));
-	/* One arena more: each is looked at before it is known to be exempt. */
+	/* One arena more: each is read before it is known whether it is exempt. */
 	if (shares_begin(&snap.shares, members + 1) && snap.arenas && snap.accounts)
 		tick_tree(s, top, &snap);
 	else

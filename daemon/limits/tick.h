@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* tick.h - a look at the arenas of a tree of control groups: see tick.c.  The watcher's thread. */
+/* tick.h - reading a tree of control groups and splitting its memory: see tick.c */
 #ifndef TRICOLOR_TICK_H
 #define TRICOLOR_TICK_H
 
@@ -9,18 +9,19 @@
 #include "groups.h"
 
 /**
- * Look at the tree of @top, split what there is, and say when to look again.  @chosen_bytes: limit
- * of the clients of a group together that somebody has chosen; 0: none was.
+ * Read the tree of @top, split its memory, and set @top->next_ns, the time of the next tick.  The
+ * watcher's thread.  @chosen_bytes: the limit of all clients of a group together; 0: none was
+ * chosen.
  */
 void tick(const struct groups *s, struct limit_group *top, uint64_t chosen_bytes, uint64_t now);
 
 /**
- * Where nobody tells when a limit is written: whether clients that have none are to be looked at,
- * since they may have got one.  They are, while they allocate.
+ * Whether clients of @g without a limit may get one and nothing would tell.  Then their limits are
+ * read again while they allocate.
  */
-static inline bool tick_listens(const struct groups *s, const struct limit_group *g)
+static inline bool tick_must_poll(const struct groups *s, const struct limit_group *g)
 {
-	return s->levels.deaf && g->level;
+	return s->levels.must_poll && g->level;
 }
 
 /** Whether any limit holds for the clients of @g. */

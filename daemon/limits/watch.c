@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * watch.c - the thread that knows what memory there is, and splits it among arenas
+ * watch.c - the thread that knows the memory limits and splits them among arenas
  *
  *  1. Clients share the limits of the control groups that they are in; groups.c knows which these
  *     are.  A *tick* (tick.c) of a tree of groups reads its arenas and splits the memory that there
@@ -39,9 +39,9 @@
 
 #define STACK_BYTES (256u << 10)
 #define MS 1000000ull
-#define TICK_MIN_NS (10 * MS)		/* no two ticks are nearer, whatever rings */
+#define TICK_MIN_NS (10 * MS)		/* the least time between two ticks of a tree */
 /*
- * Limits are read again after so long, in case inotify does not work there.  Where it is known not
+ * Limits are read again after LIMIT_NS, in case inotify does not work there.  Where it is known not
  * to work, they are read whenever the watcher is awake.
  */
 #define LIMIT_NS (1000 * MS)
@@ -60,7 +60,10 @@ void watch_set_total(uint64_t total_bytes)
 	watcher_notify();
 }
 
-/* For the arenas of this process, and, on their boards, for those that others mark. */
+/*
+ * Say whether arenas are to wake the watcher: to the threads of this process, and on the boards of
+ * arenas that other processes mark.
+ */
 static void set_asleep(bool asleep)
 {
 	struct watched_arena *m;
@@ -71,9 +74,9 @@ static void set_asleep(bool asleep)
 }
 
 /*
- * Get ready to sleep until somebody rings, if no tick is due.  An arena's thread that starts a
- * cycle reads `asleep` after its client has counted what made the cycle due: either it sees that
- * we sleep, and rings, or we see the counter.
+ * Get ready to sleep without a timer, if no tick is due.  An arena's thread that starts a cycle
+ * reads `asleep` after its client has counted what made the cycle due.  So either it sees that we
+ * sleep, and wakes us, or we see the counter.
  */
 static void fall_asleep(void)
 {
@@ -85,18 +88,16 @@ static void fall_asleep(void)
 	for (g = watch.groups.groups; g; g = g->next) {
 		if (!g->up && g->next_ns != UINT64_MAX)
 			return;
-		any |= tick_limited(g, total) || tick_listens(&watch.groups, g);
+		any |= tick_limited(g, total) || tick_must_poll(&watch.groups, g);
 	}
-	/*
-	 * Without a limit, or a listener, no cycle concerns the watcher: no arena has to wake it.
-	 */
+	/* Where there is no limit, and none is looked for, no arena has to wake the watcher. */
 	if (!any)
 		return;
 	/* pairs with watcher_wake(), and in other processes with linked_wake() */
 	set_asleep(true);
 	for (m = watch.groups.arenas; m; m = m->next) {
 		g = groups_of(m);
-		if (!g || (!tick_limited(g, total) && !tick_listens(&watch.groups, g)) ||
+		if (!g || (!tick_limited(g, total) && !tick_must_poll(&watch.groups, g)) ||
 		    !watched_arena_has_allocated(m))
 			continue;
 		groups_tick_soon(g);
@@ -118,7 +119,7 @@ static int next_timeout(uint64_t now)
 	return due <= now ? 0 : (int)((due - now + MS - 1) / MS);
 }
 
-/* There is no memory, or no waiting by poll(): then by the clock alone. */
+/* There is no memory to wait by poll(), or that fails: wait for some time instead. */
 static void nap(void)
 {
 	struct timespec ts = { 0, 100 * MS };
@@ -126,7 +127,7 @@ static void nap(void)
 	nanosleep(&ts, NULL);
 }
 
-/* Wait, and note who has rung.  Returns whether a limit may have changed. */
+/* Wait for an event, and note what it is.  Returns whether a limit may have changed. */
 static bool wait_for_news(void)
 {
 	int limits_fd = watch.groups.levels.limits_fd;
@@ -165,7 +166,7 @@ static bool wait_for_news(void)
 	}
 	for (g = watch.groups.groups, n = 2; g; g = g->next, n += ALARM_FDS) {
 		if (alarm_rang(&g->alarm, &p[n])) {
-			g->rang = true;
+			g->alarmed = true;
 			groups_tick_soon(g);
 		}
 	}
@@ -187,7 +188,7 @@ static void tick_due(uint64_t now)
 	}
 }
 
-/* Until the policy of another process is gone.  Then nothing that was ordered before counts. */
+/* Wait until the policy of another process is gone.  Then all is ordered anew. */
 static void wait_out_pause(void)
 {
 	struct pollfd p = { .fd = watch.wake_fd, .events = POLLIN };
@@ -209,7 +210,10 @@ static void wait_out_pause(void)
 		groups_tick_soon(g);
 }
 
-/* A private collector's client: where it is, those are that it may share a policy with. */
+/*
+ * Say which group limits a private collector's own client.  The collectors of that group may have
+ * one policy.
+ */
 static void note_group(void)
 {
 	const struct watched_arena *m = watch.groups.arenas;
@@ -237,7 +241,7 @@ static void *watcher(void *unused)
 			wait_out_pause();
 		now = clock_ns();
 		groups_update(&watch.groups, now);
-		if (limits || watch.groups.levels.deaf || now - limits_ns >= LIMIT_NS) {
+		if (limits || watch.groups.levels.must_poll || now - limits_ns >= LIMIT_NS) {
 			limits_ns = now;
 			groups_read_limits(&watch.groups);
 		}

@@ -10,7 +10,7 @@
 #include "daemon/heap/pacer.h"
 #include "tricolor.h"
 
-#define WAKE_AFTER_BYTES (1ull << 20)	/* an idle arena wakes the watcher after such allocation */
+#define WAKE_AFTER_BYTES (1ull << 20)	/* allocation after which an idle arena wakes the watcher */
 
 bool watched_arena_read_counters(const struct watched_arena *m, struct tri_ctl *ctl)
 {
@@ -53,7 +53,7 @@ void watched_arena_read(struct watched_arena *m, struct budget_arena *b, uint64_
 	m->cycles = f.cycles;
 	m->read_ns = now;
 	b->live_bytes = f.live_bytes + f.overhead_bytes;
-	/* What a newcomer has filled may all be alive: its first cycle will tell. */
+	/* Before its first cycles all that a heap has filled may be alive. */
 	b->bound_bytes = f.cycles < 2 && m->resident_bytes > f.bound_bytes ? m->resident_bytes :
 									     f.bound_bytes;
 	b->cap_bytes = f.cap_bytes;

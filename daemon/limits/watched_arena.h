@@ -2,7 +2,7 @@
 /*
  * watched_arena.h - an arena as the watcher knows it: what was read of it, and what it was ordered
  *
- * The watcher's thread.
+ * All of it belongs to the watcher's thread.
  */
 #ifndef TRICOLOR_WATCHED_ARENA_H
 #define TRICOLOR_WATCHED_ARENA_H
@@ -21,21 +21,18 @@ struct registry_arena;
 struct watched_arena {
 	struct registry_arena *r;	/* a reference */
 	struct client_cgroup *cgroup;
-	struct level *claimed;		/* its group, as it says; NULL */
-	uint64_t looked_up_ns;
-	bool present;			/* met while the list was read */
+	struct level *claimed;		/* its group, as the client says; NULL: it does not */
+	uint64_t looked_up_ns;		/* when @cgroup was looked up */
+	bool present;			/* for groups_update(): it is still in the registry */
 
 	/* As of the last tick. */
 	struct budget_pace pace;
 	uint64_t allocated_bytes, cycles, read_ns;
 	uint64_t resident_bytes, private_bytes, reached_bytes;
 	bool active;
-	/*
-	 * It was told to wake the watcher when it allocates, and has not since; and it has given
-	 * memory back.
-	 */
-	bool idle, gave_back;
-	bool exempt;			/* has a limit of its own, or wants none */
+	bool idle;			/* it is to wake the watcher, and has not allocated since */
+	bool gave_back;			/* it was ordered to give memory back since it is idle */
+	bool exempt;			/* it has a limit of its own, or wants none */
 	uint64_t in_force_bytes;	/* the limit that it keeps, whoever has ordered that */
 	uint64_t share_bytes;		/* as ordered; UINT64_MAX: none */
 	uint32_t pressure;

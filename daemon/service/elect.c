@@ -15,7 +15,7 @@
  *     address.  The policy drops what it receives there once it listens, and the kernel drops it
  *     when the policy ends.  Either closes that end, which is the event that is waited for.
  *  3. When its link ends a peer marker elects again.  Until that has a result it keeps the share
- *     that it had, and its watcher pauses.  Its process name stays tricolor-member, so that a new
+ *     that it had, and its watcher pauses.  Its process name stays tricolor-peer, so that a new
  *     policy which it has not joined yet can count it (groups.c).
  *  4. A policy closes its peer markers' links and gives up both addresses if its client comes to be
  *     limited by another group or by none, or if the agent hands it a policy.  A peer marker then
