@@ -8,7 +8,8 @@
  *	sites.c		where objects were allocated
  *	suspect.c	what is made of words that changed: places, sites, what is watched
  *	breakpoint.c	the watching, by events
- *	tracer.c	the watching, where there are no events
+ *	tracer.c	the watching, where there are no events; tracer_process.c: the process
+ *			that does it
  *	probe.c		whether a sandbox lets us
  *	report.c	what is said
  *
