@@ -6,7 +6,8 @@
  *	check_exit.c	how the program ends, and with which status
  *	shadow.c	what they were, and notes of what the library stored
  *	sites.c		where objects were allocated
- *	suspect.c	what is made of words that changed: places, sites, what is watched
+ *	suspect.c	what is made of words that changed: places and sites
+ *	watching.c	which words are watched
  *	breakpoint.c	the watching, by events
  *	tracer.c	the watching, where there are no events; tracer_process.c: the process
  *			that does it
@@ -51,7 +52,7 @@ void tri_check_end(void) TRI_HIDDEN;
 void tri_check_forked(void) TRI_HIDDEN;
 void tri_check_pace(struct tri_thread *t) TRI_HIDDEN;	/* any thread */
 
-void tri_suspects_aim(void) TRI_HIDDEN;	/* suspect.c */
+void tri_watching_aim(void) TRI_HIDDEN;	/* watching.c */
 
 /* Whether @word, one of the heap's addresses, is that of an object in use. */
 static inline bool tri_check_is_object(uint64_t word)
@@ -82,7 +83,7 @@ static inline void tri_check_end_if_asked(void)
 static inline void tri_check_barriers_off(void)
 {
 	if (unlikely(tri_read(&tri_g.checks)))
-		tri_suspects_aim();
+		tri_watching_aim();
 }
 
 /* ---- shadow.c ---- */
