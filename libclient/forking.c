@@ -57,6 +57,7 @@
 #include "init.h"
 #include "loader.h"
 #include "lock.h"
+#include "main_thread.h"
 #include "pageheap.h"
 #include "root.h"
 #include "signals.h"
@@ -492,6 +493,7 @@ static void become(const struct tri_copy *c)
 	/* A wait that the fork() interrupted, in a signal handler, is over. */
 	tri_write(&tri_g.view.ctl->gc_done, tri_read(&tri_g.gc_wanted));
 	tri_write(&tri_g.view.ctl->free_done, tri_read(&tri_g.free_wanted));
+	tri_main_thread_is_here();
 	tri_threads_forked(tri__tls.thread);
 	tri_pageheap_reset();
 	tri_dump_begin();

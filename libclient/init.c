@@ -96,6 +96,7 @@ void tri_forked(void)
 			mmap(m->base, m->layout.file_bytes, PROT_NONE,
 			     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
 		tri_backing_close(&tri_g.mapping);
+		tri_main_thread_is_here();
 		tri_threads_reset();
 		memset(&tri_g, 0, sizeof(tri_g));
 		pthread_mutex_init(&tri_g.list_lock, NULL);

@@ -4,7 +4,7 @@
  *
  * A thread inside the library answers nothing; its request waits in `pending` and is answered on
  * the way out.  The agent's fence (membarrier) orders the store to `visits` before what follows, so
- * that the thread needs no fence of its own: see handshake.c.
+ * that the thread needs no fence of its own: see fence.c.
  *
  * A signal handler of the program may come inside too.  Depth and visits change in one store, so
  * that it finds its thread inside, with an odd number of visits, or outside, with an even one.  One

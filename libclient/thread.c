@@ -23,7 +23,6 @@
 #include "coroutine.h"
 #include "life.h"
 #include "lock.h"
-#include "main_thread.h"
 #include "raw_fork.h"
 #include "region.h"
 #include "signals.h"
@@ -217,7 +216,6 @@ void tri_threads_reset(void)
 	tri_g.threads = NULL;
 	tri_g.unused = NULL;
 	tri_g.nthreads = 0;
-	tri_main_thread_is_here();
 	tri_between = false;
 	tri__tls.thread = NULL;
 	tri__tls.caches = tri_empty_caches;
@@ -252,7 +250,6 @@ void tri_threads_forked(struct tri_thread *self)
 	tri_g.threads = NULL;
 	tri_g.nthreads = 0;
 	memset(slots_used, 0, sizeof(slots_used));
-	tri_main_thread_is_here();
 	if (!self)
 		return;
 	tri_raw_fork_wipe(self, true);
