@@ -55,7 +55,7 @@
 #include "own_thread.h"
 #include "pageheap.h"
 #include "real.h"
-#include "root.h"
+#include "root_scan.h"
 #include "signals.h"
 #include "stack.h"
 #include "state.h"

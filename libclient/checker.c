@@ -31,7 +31,7 @@
 #include "loader.h"
 #include "lock.h"
 #include "object.h"
-#include "root.h"
+#include "root_scan.h"
 #include "signals.h"
 #include "state.h"
 #include "thread.h"

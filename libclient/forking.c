@@ -59,7 +59,7 @@
 #include "lock.h"
 #include "main_thread.h"
 #include "pageheap.h"
-#include "root.h"
+#include "root_table.h"
 #include "signals.h"
 #include "state.h"
 #include "thread.h"

@@ -53,7 +53,7 @@
 #include "lock.h"
 #include "pageheap.h"
 #include "region.h"
-#include "root.h"
+#include "root_scan.h"
 #include "scan.h"
 #include "signals.h"
 #include "stack.h"

@@ -36,7 +36,8 @@
 #include "pageheap.h"
 #include "pressure.h"
 #include "real.h"
-#include "root.h"
+#include "root_scan.h"
+#include "root_table.h"
 #include "scan.h"
 #include "settings.h"
 #include "signals.h"
@@ -75,6 +76,7 @@ void tri_forked(void)
 	pthread_mutex_init(&start_lock, NULL);
 	tri_coroutines_reset(copied);
 	tri_roots_reset(copied);
+	tri_root_scan_reset();
 	tri_starting_reset();
 	tri_pressure_reset();
 	tri_last_watch_reset();

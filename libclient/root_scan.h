@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * root.h - roots that are not stacks: data segments, registered ranges, handles
+ * root_scan.h - the scan of roots that are not stacks: data segments, registered ranges, handles
  *
- * The scan and the visit are the agent's.
+ * All of it is the agent's.
  */
-#ifndef TRI_ROOT_H
-#define TRI_ROOT_H
+#ifndef TRI_ROOT_SCAN_H
+#define TRI_ROOT_SCAN_H
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -29,8 +29,6 @@ struct tri_root_visitor {
 	void *arg;
 };
 bool tri_roots_visit(const struct tri_root_visitor *v) TRI_HIDDEN;
-bool tri_roots_hold(uint64_t ns) TRI_HIDDEN;
-void tri_roots_release(void) TRI_HIDDEN;
-void tri_roots_reset(bool copied) TRI_HIDDEN;
+void tri_root_scan_reset(void) TRI_HIDDEN;
 
 #endif
