@@ -27,6 +27,7 @@
 #include "uncollected.h"
 #include "cache.h"
 #include "checker.h"
+#include "child.h"
 #include "error.h"
 #include "find_object.h"
 #include "gc.h"

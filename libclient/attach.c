@@ -15,6 +15,7 @@
 #include "../core/system/futex.h"
 #include "attach.h"
 #include "attributes.h"
+#include "child.h"
 #include "coroutine.h"
 #include "error.h"
 #include "init.h"

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
- * init.c - start of the heap, fork
+ * init.c - start of the heap
  *
  * The heap starts with the first call that needs it, in whatever thread that is.  The agent makes
  * the arena (its descriptors are its own); the starter waits for that, and not for a collector.
@@ -21,37 +21,20 @@
 #include "attributes.h"
 #include "backing.h"
 #include "central.h"
-#include "checker.h"
-#include "connect.h"
-#include "coroutine.h"
-#include "async_connect.h"
 #include "error.h"
-#include "forking.h"
 #include "init.h"
 #include "lastexit.h"
-#include "libc_threads.h"
-#include "loader.h"
 #include "main_thread.h"
-#include "own_thread.h"
 #include "pageheap.h"
-#include "pressure.h"
+#include "raw_fork.h"
 #include "real.h"
-#include "root_scan.h"
-#include "root_table.h"
 #include "scan.h"
 #include "settings.h"
 #include "signals.h"
 #include "stack.h"
-#include "starting.h"
 #include "state.h"
-#include "tasks.h"
-#include "thread.h"
-#include "grant.h"
-#include "throttle.h"
 #include "tls.h"
 #include "tricolor.h"
-#include "unattached.h"
-#include "raw_fork.h"
 #include "watched.h"
 
 #define FIRST_TRIGGER_BYTES (4ull << 20)
@@ -63,61 +46,6 @@ static bool inherited;			/* settings are those of the process that forked us */
 TRI_EXPORT const char *tri_version(void)
 {
 	return TRI_VERSION;
-}
-
-/* In the child.  Another thread may have been in any lock, and about to start the heap. */
-void tri_forked(void)
-{
-	struct tri_settings settings = tri_g.settings;
-	const struct tri_mapping *m = &tri_g.mapping;
-	const tri_au32 *same = tri_g.same;
-	bool started = tri_read(&tri_g.state) != TRI_STATE_NONE, copied = tri_fork_copied();
-
-	pthread_mutex_init(&start_lock, NULL);
-	tri_coroutines_reset(copied);
-	tri_roots_reset(copied);
-	tri_root_scan_reset();
-	tri_starting_reset();
-	tri_pressure_reset();
-	tri_last_watch_reset();
-	tri_own_threads_reset();
-	tri_tasks_reset();
-	tri_libc_threads_reset();
-	tri_unattached_reset();
-	tri_error_reset();
-	tri_grant_reset();
-	tri_throttle_reset();
-	tri_spawn_reset();
-	tri_policy_reset();
-	tri_async_connect_reset();
-	if (!copied) {
-		/*
-		 * What pointed into the parent's arena must fault here and not meet a new object.
-		 */
-		if (m->base)
-			mmap(m->base, m->layout.file_bytes, PROT_NONE,
-			     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
-		tri_backing_close(&tri_g.mapping);
-		tri_main_thread_is_here();
-		tri_threads_reset();
-		memset(&tri_g, 0, sizeof(tri_g));
-		pthread_mutex_init(&tri_g.list_lock, NULL);
-		tri_g.settings = settings;
-		tri_g.same = same;
-		if (same)
-			tri_raw_fork_init();
-		inherited |= started;
-	}
-	tri_fork_reset();
-	tri_check_forked();
-}
-
-/* Before there is a second thread that could be starting the heap during a fork(). */
-__attribute__((constructor)) static void watch_forks(void)
-{
-	tri_loader_find();
-	if (pthread_atfork(tri_fork_prepare, tri_fork_over, tri_forked))
-		dprintf(2, "tricolor: no memory for a fork handler\n");
 }
 
 static void detect(void)
@@ -229,6 +157,13 @@ static int start(const struct tri_options *opts)
 	return 0;
 }
 
+/** In the child of a fork().  @inherit: the settings stay, as its parent had a heap. */
+void tri_start_reset(bool inherit)
+{
+	pthread_mutex_init(&start_lock, NULL);
+	inherited |= inherit;
+}
+
 /** For fork(): no thread starts the heap, or its agent.  False if that can't be had until @ns. */
 bool tri_start_hold(uint64_t ns)
 {
@@ -274,7 +209,8 @@ int tri_agent_ensure(void)
 	return err;
 }
 
-static int already(const struct tri_options *opts)
+/** Start the heap, which is there already.  With @opts that is an error. */
+int tri_start_again(const struct tri_options *opts)
 {
 	return opts ? tri_fail(
 			      EALREADY,
@@ -283,21 +219,18 @@ static int already(const struct tri_options *opts)
 		      0;
 }
 
-int tri_start(const struct tri_options *opts)
+/**
+ * Start the heap, if no other thread has meanwhile.  Outside, and without a lock.  Returns 0 or a
+ * negative errno.
+ */
+int tri_start_here(const struct tri_options *opts)
 {
 	static bool said;		/* start_lock */
-	const tri_au32 *same;
-	int err = 0;
+	int err;
 
-	if (likely(tri_is_ready()))
-		return already(opts);
-	/* A child that is one thread, whatever its parent's locks say. */
-	same = __atomic_load_n(&tri_g.same, __ATOMIC_ACQUIRE);
-	if (same && !tri_read(same))
-		tri_forked();
 	pthread_mutex_lock(&start_lock);
 	if (tri_read(&tri_g.state) == TRI_STATE_READY) {
-		err = already(opts);
+		err = tri_start_again(opts);
 	} else {
 		err = start(opts);
 		if (err) {

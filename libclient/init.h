@@ -13,10 +13,11 @@
 #include "attributes.h"
 #include "tricolor.h"
 
-int tri_start(const struct tri_options *opts) TRI_HIDDEN;
+int tri_start_here(const struct tri_options *opts) TRI_HIDDEN;	/* see tri_start() in child.c */
+int tri_start_again(const struct tri_options *opts) TRI_HIDDEN;
+void tri_start_reset(bool inherit) TRI_HIDDEN;
 bool tri_start_hold(uint64_t ns) TRI_HIDDEN;
 void tri_start_release(void) TRI_HIDDEN;
-void tri_forked(void) TRI_HIDDEN;
 int tri_agent_ensure(void) TRI_HIDDEN;
 void tri_ctl_fill(uint64_t allocated_bytes) TRI_HIDDEN;
 

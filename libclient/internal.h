@@ -20,6 +20,7 @@
 #include "shade.h"
 #include "cache.h"
 #include "central.h"
+#include "child.h"
 #include "connect.h"
 #include "copying.h"
 #include "coroutine.h"

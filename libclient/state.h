@@ -62,8 +62,8 @@ enum tri_state { TRI_STATE_NONE, TRI_STATE_STARTING, TRI_STATE_READY };
 struct tri_thread;
 
 /*
- * Lives as long as the process.  In the child of a fork() it is begun anew (tri_forked()), unless
- * the child has a copy of the heap.
+ * Lives as long as the process.  In the child of a fork() it is begun anew (child.c), unless the
+ * child has a copy of the heap.
  */
 struct tri_global {
 	/*
