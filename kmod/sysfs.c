@@ -63,7 +63,7 @@ static DEVICE_ATTR_ADMIN_RO(state);
 
 static ssize_t phase_show(struct device *dev, struct device_attribute *attr, char *buf)
 {
-	static const char * const names[] = {
+	static const char *const names[] = {
 		[TRICOLOR_PHASE_OFF] = "off",
 		[TRICOLOR_PHASE_BARRIER] = "barrier",
 		[TRICOLOR_PHASE_MARK] = "mark",

@@ -165,8 +165,8 @@ static bool begin_thread(void)
 	const int flags = CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD |
 			  CLONE_SYSVSEM | CLONE_PARENT_SETTID | CLONE_CHILD_CLEARTID;
 
-	return !tri_on_valgrind() && clone(caller, attempt.stack + STACK_BYTES, flags, NULL, own_tid,
-					   NULL, own_tid) >= 0;
+	return !tri_on_valgrind() &&
+	       clone(caller, attempt.stack + STACK_BYTES, flags, NULL, own_tid, NULL, own_tid) >= 0;
 }
 
 /**

@@ -129,8 +129,8 @@ static int attach(void)
 
 /*
  * What a function does first that needs the heap: whoever calls it may hold objects from now on
- * without ever calling another.  No slot left is no failure of such a function; unattached.c finds the
- * thread.
+ * without ever calling another.  No slot left is no failure of such a function; unattached.c finds
+ * the thread.
  */
 int tri_start_attached(const struct tri_options *opts)
 {

@@ -17,8 +17,10 @@
 #include "settings.h"
 
 struct tri_mapping {
-	/* In the agent's descriptor table; -1 after it was lost.  In a forked child whose agent has not started
-	 * yet, in the program's, where @inode says whether it is still ours. */
+	/*
+	 * In the agent's descriptor table; -1 after it was lost.  In a forked child whose agent has
+	 * not started yet, in the program's, where @inode says whether it is still ours.
+	 */
 	int fd;
 	uint64_t inode;
 	bool is_device;			/* an owner's of /dev/tricolor; else a memfd */

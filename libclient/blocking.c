@@ -2,8 +2,9 @@
 /*
  * blocking.c - calls of the C library that are blocking regions
  *
- *	poll, select, epoll_wait, …	would return EINTR after a handshake signal, SA_RESTART or not
- *	longjmp, setcontext, …		out of a blocking region end it
+ * poll(), select(), epoll_wait() and their like would return EINTR after a handshake signal, with
+ * SA_RESTART or without.  longjmp(), setcontext() and their like end a blocking region that they
+ * leave.
  */
 #include <poll.h>
 #include <semaphore.h>

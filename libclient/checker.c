@@ -411,8 +411,8 @@ static void pass_over_words(bool last)
 		refuse("there is no memory for what words were: it takes as much as words with pointers do, up to "
 		       "TRICOLOR_DEBUG_MEMORY (1GiB)");
 	else if (p.full)
-		refuse("there is no address space for what words were, 1 GiB for each of the program's that has words with "
-		       "pointers; ulimit -v, or vm.overcommit_memory");
+		refuse("there is no address space for what words were, 1 GiB for each of the program's "
+		       "that has words with pointers; ulimit -v, or vm.overcommit_memory");
 }
 
 /**

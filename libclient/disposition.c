@@ -52,7 +52,8 @@ struct shared_signal {
 
 static struct shared_signal shared[2];
 
-static void (*handler)(int sig, siginfo_t *info, void *context);	/* the library's own; set once */
+/* The library's own; it is set once. */
+static void (*handler)(int sig, siginfo_t *info, void *context);
 
 /* Which of ours @sig is, as the program may see it handled; -1: none. */
 static int which_of(int sig)

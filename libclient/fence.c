@@ -2,11 +2,11 @@
 /*
  * fence.c - a fence in every thread, and waiting until every thread has been outside the library
  *
- * After tri_fence_all() each mutator has executed a full memory barrier, and no restartable sequence
- * that began before it can still commit: one that was under way starts again, and reads what the
- * agent wrote before the fence.  membarrier(PRIVATE_EXPEDITED_RSEQ) does it in one system call and
- * interrupts nobody for more than a microsecond.  Where there is no membarrier, a signal to each
- * thread does the same.
+ * After tri_fence_all() each mutator has executed a full memory barrier, and no restartable
+ * sequence that began before it can still commit: one that was under way starts again, and reads
+ * what the agent wrote before the fence.  membarrier(PRIVATE_EXPEDITED_RSEQ) does it in one system
+ * call and interrupts nobody for more than a microsecond.  Where there is no membarrier, a signal
+ * to each thread does the same.
  *
  * After tri_quiesce() each thread has moreover been outside the library at least once since the
  * fence, so that what it did inside under the old rules is over.

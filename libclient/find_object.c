@@ -92,5 +92,7 @@ TRI_EXPORT size_t tri_usable_size(const void *object)
 {
 	struct tri_object o;
 
-	return tri_find_object(object, &o) && tri_object_start(&o, object) == object ? tri_object_bytes(&o) : 0;
+	return tri_find_object(object, &o) && tri_object_start(&o, object) == object ?
+		       tri_object_bytes(&o) :
+		       0;
 }

@@ -3,23 +3,23 @@
  * grant.c - what the heap may take before its control groups are at their limits
  *
  * Where a control group has a limit, the kernel kills whom it likes when the limit is reached.  The
- * collector keeps the heap below nine tenths of it.  But a collector gets only the CPU time that the
- * system gives it, and is not there yet when a program begins.  So the library keeps an account of
- * its own, which needs no collector:
+ * collector keeps the heap below nine tenths of it.  But a collector gets only the CPU time that
+ * the system gives it, and is not there yet when a program begins.  So the library keeps an account
+ * of its own, which needs no collector:
  *
  *  1. The agent *measures* what each of the process's groups may still take: its headroom
  *     (headroom.c).  The group with the least counts.  From its headroom the agent subtracts what
  *     the heap has taken and not touched yet (untouched.c).  It measures when the heap starts, when
  *     it looks for a collector, and after that when a thread asks.
  *
- *  2. Each page that the heap takes and that has no memory yet is counted against the headroom, with
- *     its tables.  Pages that have memory cost nothing.
+ *  2. Each page that the heap takes and that has no memory yet is counted against the headroom,
+ *     with its tables.  Pages that have memory cost nothing.
  *
  *  3. Other heaps may be in the group (heaps.c), and this one does not know what they have taken
  *     since its last measurement.  So a measurement *grants* only a part of the headroom: a
- *     GRANT_PARTS-th of the reserve (below), divided by the number of heaps.  The grant is valid for
- *     TRI_VALID_NS.  A thread asks for the next measurement when half of the grant or of the time is
- *     over.
+ *     GRANT_PARTS-th of the reserve (below), divided by the number of heaps.  The grant is valid
+ *     for TRI_VALID_NS.  A thread asks for the next measurement when half of the grant or of the
+ *     time is over.
  *
  *  4. The last tenth of the limit is the *reserve*, which the collector should have left alone.
  *     Memory of the reserve, and memory beyond the grant, is not taken without a wait (throttle.c).
@@ -28,10 +28,10 @@
  *
  *  - A measurement counts each page once or twice.  It reads `taken_bytes` first, then what is not
  *    touched, and then what the group uses.  A page that is taken after the first has been read is
- *    counted by `taken_bytes`.  One that was taken before has its bit in untouched.c by then.  If it
- *    is touched before that is read, its memory is in what the group uses, which is read later.
- *  - From one measurement to the next `taken_bytes` grows by all that the heap takes.  It is read and
- *    changed with the page heap's lock held, so that no two threads take the same bytes.
+ *    counted by `taken_bytes`.  One that was taken before has its bit in untouched.c by then.  If
+ *    it is touched before that is read, its memory is in what the group uses, which is read later.
+ *  - From one measurement to the next `taken_bytes` grows by all that the heap takes.  It is read
+ *    and changed with the page heap's lock held, so that no two threads take the same bytes.
  *  - That several heaps do not take the same bytes is argued in Documentation/design/limits.md.
  *  - Only threads of throttle.c's points 3 and 4 go past the headroom, and threads that can't wait.
  */
@@ -160,8 +160,8 @@ void tri_grant_measure_if_asked(void)
 
 /**
  * A cycle is over for the client, and threads sweep for themselves.  Called by the agent.  Nobody
- * tells the process that it was moved to another group.  So the groups are looked for again when the
- * collector has given the heap another limit, and once a second.
+ * tells the process that it was moved to another group.  So the groups are looked for again when
+ * the collector has given the heap another limit, and once a second.
  */
 void tri_grant_cycle_over(void)
 {
@@ -210,9 +210,11 @@ bool tri_grant_may_take(uint64_t pages)
 	taken = (int64_t)atomic_load(&tri_grant.taken_bytes) + (int64_t)bytes;
 	left = tri_read(&tri_grant.end_bytes) - taken;
 	age = tri_now_ns() - tri_read(&tri_grant.measured_ns);
-	if (taken > tri_read(&tri_grant.granted_bytes) - tri_read(&tri_grant.grant_bytes) / 2 || age > TRI_VALID_NS / 2)
+	if (taken > tri_read(&tri_grant.granted_bytes) - tri_read(&tri_grant.grant_bytes) / 2 ||
+	    age > TRI_VALID_NS / 2)
 		tri_grant_ask();
-	if (left >= tri_read(&tri_grant.reserve_bytes) && taken <= tri_read(&tri_grant.granted_bytes) &&
+	if (left >= tri_read(&tri_grant.reserve_bytes) &&
+	    taken <= tri_read(&tri_grant.granted_bytes) &&
 	    age <= TRI_VALID_NS)
 		return true;
 	if (bytes <= t->pass_bytes && left >= t->least_headroom)

@@ -12,8 +12,8 @@
 #define TRI_VALID_NS 100000000ull	/* what a measurement has found is valid for so long */
 
 /*
- * The account.  Written by the agent when it measures, but for @taken_bytes, and read by any thread.
- * Bytes that say "at" are values of @taken_bytes.
+ * The account.  Written by the agent when it measures, but for @taken_bytes, and read by any
+ * thread.  Bytes that say "at" are values of @taken_bytes.
  */
 struct tri_grant {
 	tri_au32 enforced;		/* some group has a limit.  Written last, with release:

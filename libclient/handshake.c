@@ -2,13 +2,13 @@
 /*
  * handshake.c - the client's half of a cycle, run by the agent when the collector asks
  *
- * Everything rests on the fence (fence.c): after tri_fence_all() each mutator has executed a full memory barrier,
- * and no restartable sequence that began before it can still commit (one that was under way starts
- * again and reads what the agent wrote before the fence).  membarrier(PRIVATE_EXPEDITED_RSEQ) does
- * it in one system call and interrupts nobody for more than a microsecond; where there is no
- * membarrier, a signal to each thread does the same.  After tri_quiesce() each thread has moreover been
- * outside the library at least once since the fence, so that what it did inside under the old rules
- * is over.
+ * Everything rests on the fence (fence.c): after tri_fence_all() each mutator has executed a full
+ * memory barrier, and no restartable sequence that began before it can still commit (one that was
+ * under way starts again and reads what the agent wrote before the fence).
+ * membarrier(PRIVATE_EXPEDITED_RSEQ) does it in one system call and interrupts nobody for more than
+ * a microsecond; where there is no membarrier, a signal to each thread does the same.  After
+ * tri_quiesce() each thread has moreover been outside the library at least once since the fence, so
+ * that what it did inside under the old rules is over.
  *
  *	H1 barrier on	write every thread's barrier flag, and divert its allocations; fence;
  *			quiesce.  Now every store shades.  Only then, thread by thread with its
@@ -250,8 +250,8 @@ static void resume(void)
 
 /*
  * Threads that have never called the library, nor were made by a pthread_create() of ours: see
- * unattached.c.  If they come and go faster than they are found, all others wait meanwhile, so that no
- * new ones come.
+ * unattached.c.  If they come and go faster than they are found, all others wait meanwhile, so that
+ * no new ones come.
  */
 static void scan_unknown(void)
 {

@@ -19,7 +19,8 @@
 #define MARGIN_PARTS 32
 #define MARGIN_MIN_BYTES (1ll << 20)
 #define MARGIN_MAX_BYTES (64ll << 20)
-#define RESERVE_PARTS 10		/* as the collectors' soft limit: daemon/limits/snapshot.c */
+/* As the collectors' soft limit: daemon/limits/snapshot.c. */
+#define RESERVE_PARTS 10
 
 /* A group that the process is in, from its own upwards. */
 struct level {

@@ -74,8 +74,9 @@ static uintptr_t closed_descriptor(pid_t tid, uintptr_t sp)
 		for (i = 0; i < bytes / sizeof(*word); i++) {
 			address = at + i * sizeof(*word);
 			/* It begins with its own address. */
-			if (word[i] == address && tri_read_foreign(&its, address + tid_at, sizeof(its)) &&
-			    its == tid && tri_read_foreign(&start, address + start_at, sizeof(start)))
+			if (word[i] == address &&
+			    tri_read_foreign(&its, address + tid_at, sizeof(its)) && its == tid &&
+			    tri_read_foreign(&start, address + start_at, sizeof(start)))
 				return !_dl_find_object((void *)start, &o) &&
 				       o.dlfo_link_map == libc.dlfo_link_map ? address : 0;
 			if (returns_elsewhere(word[i], libc.dlfo_link_map))
@@ -134,7 +135,8 @@ bool tri_thread_is_beginning(uintptr_t self)
 	uint32_t start_at = descriptor_field("_thread_db_pthread_start_routine");
 	uintptr_t start;
 
-	return start_at && tri_read_foreign(&start, self + start_at, sizeof(start)) && tri_starting_begins_with(start);
+	return start_at && tri_read_foreign(&start, self + start_at, sizeof(start)) &&
+	       tri_starting_begins_with(start);
 }
 
 /** In the child of a fork(). */

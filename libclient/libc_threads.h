@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* libc_threads.h - threads of the C library's own: see libc_threads.c.  All of it is the agent's. */
+/*
+ * libc_threads.h - threads of the C library's own: see libc_threads.c.  All of it is the agent's.
+ */
 #ifndef TRI_LIBC_THREADS_H
 #define TRI_LIBC_THREADS_H
 

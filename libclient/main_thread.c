@@ -2,8 +2,8 @@
 /*
  * main_thread.c - the main thread, which another thread may attach
  *
- * The main thread may hold pointers that it loads from globals without ever calling the library.  So
- * whoever starts the heap attaches it, and has to know where its thread-local data are.
+ * The main thread may hold pointers that it loads from globals without ever calling the library.
+ * So whoever starts the heap attaches it, and has to know where its thread-local data are.
  */
 #include <sys/rseq.h>
 #include <unistd.h>

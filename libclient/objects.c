@@ -253,9 +253,9 @@ static bool is_header(uintptr_t header, const struct tri_object_location *place,
 }
 
 /*
- * Headers that are not at their object's bias, as the agent has found them by the mappings, which a
- * signal handler can't read.  Written by the agent, read by any thread.  No order is needed: what is
- * read here is only tried, by is_header().
+ * Headers that are not at their object's bias, as the agent has found them by the mappings, which
+ * a signal handler can't read.  Written by the agent, read by any thread.  No order is needed: what
+ * is read here is only tried, by is_header().
  */
 static struct {
 	tri_au64 dynamic, header;

@@ -11,7 +11,8 @@
  *     cross chunks.
  *
  * First fit keeps the heap low and dense, so that the scavenger finds whole free pages at the top.
- * tri_g.page_lock is the client's own: the collector frees pages by clearing bits and never holds it.
+ * tri_g.page_lock is the client's own: the collector frees pages by clearing bits and never holds
+ * it.
  */
 #include "../core/heap/layout.h"
 #include "../core/heap/pages.h"

@@ -2,8 +2,8 @@
 /*
  * pageheap.h - the free pages of the heap
  *
- * Its lock, tri_g.page_lock, is the last in the lock order.  Threads take pages; whoever frees them,
- * in either process, clears bits and needs no lock.
+ * Its lock, tri_g.page_lock, is the last in the lock order.  Threads take pages; whoever frees
+ * them, in either process, clears bits and needs no lock.
  */
 #ifndef TRI_PAGEHEAP_H
 #define TRI_PAGEHEAP_H
@@ -18,7 +18,8 @@
  * What a page of the heap has in tables, all kinds of spans: marks, pointer map, span, span-of,
  * page map, queued, and its bits of used, backed and chunks.
  */
-#define TRI_TABLES_BYTES (8ull * (3 * TRI_MARK_WORDS + TRI_PTRMAP_WORDS) + sizeof(struct tri_span) + 7)
+#define TRI_TABLES_BYTES \
+	(8ull * (3 * TRI_MARK_WORDS + TRI_PTRMAP_WORDS) + sizeof(struct tri_span) + 7)
 #define TRI_TAKEN_BYTES (TRI_PAGE_BYTES + TRI_TABLES_BYTES)	/* that are had from the system
 								 * for it */
 

@@ -2,8 +2,9 @@
 /*
  * pthreads.c - functions of <pthread.h> and <threads.h> that the library stands in front of
  *
- *	pthread_create, thrd_create	the new thread is attached before it runs; until then its argument
- *					is a root, and so is what it returns until it is joined
+ *	pthread_create, thrd_create	the new thread is attached before it runs; until then its
+ *					argument is a root, and so is what it returns until it is
+ *					joined
  *	pthread_exit, _join, _detach	for that result
  *
  * All of these stand in front of the C library's, and have a second name, tri_pthread_create and so

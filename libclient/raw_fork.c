@@ -7,8 +7,8 @@
  * (MADV_WIPEONFORK):
  *
  *  1. A page that holds a 1.  Where it reads 0, the process is such a child.
- *  2. The records of threads.  The inline paths find empty caches in a wiped record, and tri_enter()
- *     finds that it belongs to no thread.
+ *  2. The records of threads.  The inline paths find empty caches in a wiped record, and
+ *     tri_enter() finds that it belongs to no thread.
  *
  * Either leads to tri_start(), which does what the handler would have done.  The child gets a fresh
  * heap.

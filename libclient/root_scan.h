@@ -22,7 +22,8 @@ uint64_t tri_roots_bytes(void) TRI_HIDDEN;
 
 /* Who looks at the roots that a program stores to. */
 struct tri_root_visitor {
-	void (*range)(void *arg, uintptr_t lo, uintptr_t hi, bool segment);	/* the words of it come next */
+	/* The words of this range come next. */
+	void (*range)(void *arg, uintptr_t lo, uintptr_t hi, bool segment);
 	void (*words)(void *arg, uintptr_t at, const uint64_t *words, size_t bytes);
 	void (*nothing)(void *arg, uintptr_t lo, uintptr_t hi);	/* holds nothing, or can't be
 								 * read */

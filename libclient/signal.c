@@ -172,7 +172,8 @@ static bool is_ours(struct tri_thread *t, int sig, const siginfo_t *info)
 	uint32_t sent = TRI_SENT;
 
 	/* Whatever comes wakes the agent; from a sandbox by tgkill(), see tri_signal_wake(). */
-	if (tri_is_agent && (named || nameless || (info->si_code == SI_TKILL && info->si_pid == tri_g.pid)))
+	if (tri_is_agent &&
+	    (named || nameless || (info->si_code == SI_TKILL && info->si_pid == tri_g.pid)))
 		return true;
 	if (!named && (!nameless || !t || !tri_read(&t->signal_sent[which])))
 		return false;
@@ -196,7 +197,8 @@ static void answer_signal(struct tri_thread *t, const ucontext_t *uc, uintptr_t 
 		return;
 	if (tri_read(&t->pending) != TRI_PENDING_WAKE) {
 		tri_go_in(t);
-		do_answer(t, (uintptr_t)uc->uc_mcontext.gregs[REG_RSP] - 128, (uintptr_t)uc, end, uc);
+		do_answer(t, (uintptr_t)uc->uc_mcontext.gregs[REG_RSP] - 128, (uintptr_t)uc,
+			  end, uc);
 		tri_come_out(t);
 	}
 	wake_agent(t);

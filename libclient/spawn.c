@@ -403,9 +403,9 @@ static bool wait_for_start(void)
 
 /**
  * Start a tricolord: one of ours, or @program, the descriptor of one that was lent, if that is not
- * -1.  Where an earlier start has not come to an end yet, that one is waited for instead.  Returns a
- * socket to it, or a negative errno: -ENOEXEC if no program could be executed.  @say: a user should
- * hear of a failure.  Agent only.
+ * -1.  Where an earlier start has not come to an end yet, that one is waited for instead.  Returns
+ * a socket to it, or a negative errno: -ENOEXEC if no program could be executed.  @say: a user
+ * should hear of a failure.  Agent only.
  */
 int tri_spawn(int program, bool say)
 {

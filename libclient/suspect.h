@@ -34,12 +34,14 @@ struct tri_place {
 	uintptr_t highest;		/* the highest address that was suspect */
 	uint64_t pending;		/* suspects that no site has yet */
 	uint64_t turns;			/* passes that it was watched for */
-	uint32_t stint;			/* passes that it is to be watched for after it was suspect */
+	/* Passes that it is to be watched for after it was suspect. */
+	uint32_t stint;
 	uint32_t left;			/* those of them that are left */
 	bool in_vain;			/* it was not suspect again in a whole stint */
 	uint32_t missed;		/* times that it was suspect while it was watched, and no
 					 * watch told by whom */
-	uint32_t elsewhere;		/* how often of these it was not the word that was watched */
+	/* How often of these it was not the word that was watched. */
+	uint32_t elsewhere;
 	enum tri_told told;		/* the last time that it was watched */
 	uint64_t seen;			/* the last pass in which it was suspect */
 	uint64_t chosen;		/* the last pass in which it was chosen to be watched */

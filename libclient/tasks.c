@@ -154,10 +154,10 @@ static bool main_is_over(void)
 }
 
 /*
- * How many threads of this library there are, to be asked for after a count: none of them is missing
- * in that.  The agent is there before any cycle, as is the watch of the main thread.  These two and
- * the thread that waits for pressure end with the process.  The agent itself begins the one that
- * connects, so that one that is there still was there at the count.
+ * How many threads of this library there are, to be asked for after a count: none of them is
+ * missing in that.  The agent is there before any cycle, as is the watch of the main thread.  These
+ * two and the thread that waits for pressure end with the process.  The agent itself begins the one
+ * that connects, so that one that is there still was there at the count.
  */
 static size_t own_threads(void)
 {
@@ -323,8 +323,8 @@ bool tri_task_blocks_signal(pid_t tid)
 }
 
 /**
- * Scan the stack from @sp up of a thread that is not attached and does not run, whose thread pointer
- * is @thread_pointer.
+ * Scan the stack from @sp up of a thread that is not attached and does not run, whose thread
+ * pointer is @thread_pointer.
  */
 void tri_task_scan_stack(pid_t tid, uintptr_t thread_pointer, uintptr_t sp, uintptr_t signal_lo,
 			 uintptr_t signal_hi)

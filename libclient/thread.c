@@ -5,9 +5,9 @@
  * All of this happens under list_lock.  A record comes into the list when its thread attaches
  * (attach.c), and then adopts the phase that the agent is in: barrier, colour, generation.
  *
- * A record leaves the list when its thread detaches, or is found to have ended.  Its spans are given
- * back, its buffer is handed to the collector, and then it is taken out, so that a handshake sees
- * either the thread or what it left.
+ * A record leaves the list when its thread detaches, or is found to have ended.  Its spans are
+ * given back, its buffer is handed to the collector, and then it is taken out, so that a handshake
+ * sees either the thread or what it left.
  */
 #include <errno.h>
 #include <string.h>

@@ -166,7 +166,8 @@ void tri_threads_forked(struct tri_thread *self) TRI_HIDDEN;
 struct tri_thread *tri_thread_new(void) TRI_HIDDEN;	/* list_lock */
 struct tri_thread *tri_thread_new_with_slot(void) TRI_HIDDEN;
 void tri_thread_discard(struct tri_thread *t) TRI_HIDDEN;	/* list_lock */
-void tri_thread_link(struct tri_thread *t, struct tri__tls *tls, bool inlined) TRI_HIDDEN; /* list_lock */
+/* With list_lock. */
+void tri_thread_link(struct tri_thread *t, struct tri__tls *tls, bool inlined) TRI_HIDDEN;
 int tri_slot_take(struct tri_thread *t) TRI_HIDDEN;
 void tri_slot_give(struct tri_thread *t) TRI_HIDDEN;
 

@@ -48,7 +48,9 @@ struct tri_trace {
 struct tri_traced {
 	tri_au32 tid;			/* 0: none */
 	tri_au32 armed;			/* the version that its debug registers are of */
-	/* What each of its debug registers is for: the number of a trace + 1, or 0, and of its use. */
+	/*
+	 * What each of its debug registers is for: the number of a trace + 1, or 0, and of its use.
+	 */
 	uint32_t trace[TRI_TRACE_REGISTERS], number[TRI_TRACE_REGISTERS];
 };
 

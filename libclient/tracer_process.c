@@ -89,7 +89,8 @@ BARE static void arm(struct tri_traced *t)
 		struct tri_trace *w = &tri_tracer->trace[i];
 
 		/* Acquire: pairs with the release in tri_tracer_begin(). */
-		if (tri_read_acquire(&w->state) != TRI_TRACE_WATCHES || (w->only && w->only != (pid_t)tid))
+		if (tri_read_acquire(&w->state) != TRI_TRACE_WATCHES ||
+		    (w->only && w->only != (pid_t)tid))
 			continue;
 		if (n == TRI_TRACE_REGISTERS) {
 			err = -ENOSPC;

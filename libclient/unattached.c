@@ -73,7 +73,8 @@ static void ask(pid_t tid)
 static void scan_visited(struct tri_visit *v, bool hold)
 {
 	/* One of ours may be seen in two cycles as well, where it gets no CPU while it begins. */
-	if (v->stranger && tri_visit_tid(v) == seen_before && !tri_thread_is_beginning(v->thread_pointer))
+	if (v->stranger && tri_visit_tid(v) == seen_before &&
+	    !tri_thread_is_beginning(v->thread_pointer))
 		tri_write(&tri_g.uninterposed_threads, 1);
 	tri_g.agent->fake_stack = v->fake_stack;
 	tri_scan_frame(tri_g.agent, v->frame, v->frame_end, false);
@@ -108,11 +109,12 @@ static bool attend(struct tri_visit *v, bool hold, bool resend, bool old)
 	case TRI_VISIT_ASKED:
 		if ((resend && tri_signal_send_with(tri_visit_tid(v), v) == -ESRCH) ||
 		    (old && tri_task_has_ended(tri_visit_tid(v), &status)))
-			return atomic_compare_exchange_strong(&v->state, &asked,
-							      tri_visit_state(tri_visit_tid(v), TRI_VISIT_OVER));
+			return atomic_compare_exchange_strong(
+				&v->state, &asked,
+				tri_visit_state(tri_visit_tid(v), TRI_VISIT_OVER));
 		if (old && tri_libc_thread_scan(tri_visit_tid(v)) &&
-		    atomic_compare_exchange_strong(&v->state, &asked,
-						   tri_visit_state(tri_visit_tid(v), TRI_VISIT_OVER))) {
+		    atomic_compare_exchange_strong(
+			    &v->state, &asked, tri_visit_state(tri_visit_tid(v), TRI_VISIT_OVER))) {
 			tri_libc_thread_note(tri_visit_tid(v));
 			v->scanned = true;
 			return true;
@@ -173,8 +175,9 @@ static void give_up(void)
 	for (i = 0; i < tri_visits_used; i++) {
 		uint64_t asked = tri_visit_state(tri_visit_tid(&tri_visits[i]), TRI_VISIT_ASKED);
 
-		if (atomic_compare_exchange_strong(&tri_visits[i].state, &asked,
-						   tri_visit_state(tri_visit_tid(&tri_visits[i]), TRI_VISIT_OVER)))
+		if (atomic_compare_exchange_strong(
+			    &tri_visits[i].state, &asked,
+			    tri_visit_state(tri_visit_tid(&tri_visits[i]), TRI_VISIT_OVER)))
 			silent = tri_visit_tid(&tri_visits[i]);
 	}
 	if (silent)
@@ -214,7 +217,8 @@ bool tri_unattached_scan(bool hold)
 		first = tri_visits_used;
 		if (!hold && rounds == FREE_ROUNDS)
 			return false;
-		if (tri_now_ns() > until || n == -ENOMEM || (n > 0 && (uint32_t)n > TRI_VISITS - tri_visits_used)) {
+		if (tri_now_ns() > until || n == -ENOMEM ||
+		    (n > 0 && (uint32_t)n > TRI_VISITS - tri_visits_used)) {
 			give_up();
 			return true;
 		}

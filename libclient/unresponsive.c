@@ -4,9 +4,9 @@
  *
  * The agent waits for threads: until they are outside the library, until they have scanned their
  * stacks, until a signal has reached them.  Mostly that takes microseconds.  It may take for ever
- * if a thread is stopped (by a debugger, or in a frozen group), waits for a disk inside the library,
- * or has blocked both signals by a raw system call.  Such a thread holds up the collector, and
- * nobody else:
+ * if a thread is stopped (by a debugger, or in a frozen group), waits for a disk inside the
+ * library, or has blocked both signals by a raw system call.  Such a thread holds up the collector,
+ * and nobody else:
  *
  *	after UNLOCK_NS		the agent releases list_lock while it waits, so that other threads
  *				can begin and end

@@ -14,10 +14,11 @@ struct tri_thread;
 					 * second */
 
 /*
- * When a signal is sent again.  A signal may find its thread inside the library, and then the thread
- * answers soon.  If it does not, the signal is sent again after TRI_RESEND_NS, and then each time
- * after twice as long, up to TRI_RESEND_MOST_NS: mostly the thread has no CPU, and each signal costs
- * it some.  Threads that assist give up waiting after 20 ms without a sign of life (assist.c).
+ * When a signal is sent again.  A signal may find its thread inside the library, and then the
+ * thread answers soon.  If it does not, the signal is sent again after TRI_RESEND_NS, and then each
+ * time after twice as long, up to TRI_RESEND_MOST_NS: mostly the thread has no CPU, and each signal
+ * costs it some.  Threads that assist give up waiting after 20 ms without a sign of life
+ * (assist.c).
  */
 #define TRI_RESEND_NS 2000000
 #define TRI_RESEND_MOST_NS 16000000

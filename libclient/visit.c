@@ -44,11 +44,13 @@ bool tri_visit(const siginfo_t *info, const ucontext_t *uc, uintptr_t sp, uintpt
 	uint64_t asked;
 	pid_t tid;
 
-	if (info->si_code != SI_QUEUE || !tri_visits || v < tri_visits || v >= tri_visits + TRI_VISITS)
+	if (info->si_code != SI_QUEUE || !tri_visits || v < tri_visits ||
+	    v >= tri_visits + TRI_VISITS)
 		return false;
 	tid = (pid_t)raw(SYS_gettid, NULL, 0, 0);
 	asked = tri_visit_state(tid, TRI_VISIT_ASKED);
-	if (!atomic_compare_exchange_strong(&v->state, &asked, tri_visit_state(tid, TRI_VISIT_TAKEN)))
+	if (!atomic_compare_exchange_strong(&v->state, &asked,
+					    tri_visit_state(tid, TRI_VISIT_TAKEN)))
 		return true;
 	raw(SYS_clock_gettime, (void *)CLOCK_MONOTONIC, (long)&v->began, 0);
 	v->attaching = tri_between || (t && t->tid == tid);

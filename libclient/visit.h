@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * visit.h - the agent scans a thread that is not attached, while that thread waits in the handler of
- * the handshake signal
+ * visit.h - the agent scans a thread that is not attached, while that thread waits in the handler
+ * of the handshake signal
  *
  * unattached.c asks for visits; visit.c has what the visited thread does.
  */

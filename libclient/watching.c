@@ -114,7 +114,8 @@ static uint64_t rank(const struct tri_place *p)
 {
 	if (p->turns < TRI_STINT)
 		return p->turns;
-	return TRI_STINT + (p->chosen + 1 != tri_check_number || p->seen == tri_check_number ? p->turns : 0);
+	return TRI_STINT +
+	       (p->chosen + 1 != tri_check_number || p->seen == tri_check_number ? p->turns : 0);
 }
 
 /* The next place to be watched; the number of places: there is none. */
@@ -125,7 +126,8 @@ static size_t next_place(void)
 	for (i = 0; i < tri_nplaces; i++) {
 		const struct tri_place *p = &tri_suspects->place[i];
 
-		if (p->left && p->chosen != tri_check_number && tri_check_number >= p->rests_until &&
+		if (p->left && p->chosen != tri_check_number &&
+		    tri_check_number >= p->rests_until &&
 		    (best == tri_nplaces || rank(p) < rank(&tri_suspects->place[best])))
 			best = i;
 	}

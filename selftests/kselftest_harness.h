@@ -210,12 +210,12 @@ static inline void th_fail(bool fatal)
 	{										\
 		name##_fixture.bytes = sizeof(struct name##_self);			\
 	}										\
-	static void name##_setup(struct name##_self __attribute__((unused)) *self,	\
-				 const struct name##_variant __attribute__((unused)) *variant)
+	static void name##_setup(struct name##_self *self __attribute__((unused)),	\
+				 const struct name##_variant *variant __attribute__((unused)))
 
 #define FIXTURE_TEARDOWN(name)								\
-	static void name##_teardown(struct name##_self __attribute__((unused)) *self,	\
-				    const struct name##_variant __attribute__((unused)) *variant)
+	static void name##_teardown(struct name##_self *self __attribute__((unused)),	\
+				    const struct name##_variant *variant __attribute__((unused)))
 
 #define FIXTURE_VARIANT(name) struct name##_variant
 
@@ -238,8 +238,8 @@ static inline void th_fail(bool fatal)
 	TH_REGISTER(fixture##_##name, fixture##_fixture, #name, fixture##_##name##_run,	\
 		    timeout)								\
 	static void fixture##_##name##_body(						\
-		struct fixture##_self __attribute__((unused)) *self,			\
-		const struct fixture##_variant __attribute__((unused)) *variant)
+		struct fixture##_self *self __attribute__((unused)),			\
+		const struct fixture##_variant *variant __attribute__((unused)))
 #define TEST_F(fixture, name) TEST_F_TIMEOUT(fixture, name, TEST_TIMEOUT_SECONDS)
 
 /* ------------------------------------------------------------------------------------------ */

@@ -415,8 +415,8 @@ void tri_marking_leave(struct tri_marking *k, struct tri_here *h)
 	}
 }
 
-static inline __attribute__((always_inline))
-void tri_marking_examine(struct tri_marking *k, struct tri_here *h, unsigned int index, uint64_t word)
+static inline __attribute__((always_inline)) void
+tri_marking_examine(struct tri_marking *k, struct tri_here *h, unsigned int index, uint64_t word)
 {
 	uint64_t to = word - k->heap_va;
 

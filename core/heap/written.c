@@ -106,10 +106,14 @@ static void clear_all(uint64_t *bits, size_t pages)
 /* The device                                                                                 */
 /* ------------------------------------------------------------------------------------------ */
 
-static int device_call(const struct tri_written *w, uint32_t flags, size_t first, size_t pages, uint64_t *bits)
+static int device_call(const struct tri_written *w, uint32_t flags, size_t first, size_t pages,
+		       uint64_t *bits)
 {
 	struct tricolor_dirty args = {
-		.size = sizeof(args), .flags = flags, .offset = first * PAGE_BYTES, .length = pages * PAGE_BYTES,
+		.size = sizeof(args),
+		.flags = flags,
+		.offset = first * PAGE_BYTES,
+		.length = pages * PAGE_BYTES,
 		.bitmap = (uintptr_t)bits,
 	};
 
@@ -150,7 +154,8 @@ static int find_data(const struct tri_written *w, size_t at, size_t end, size_t 
 }
 
 /* Pages that have memory, but no entry in the page table: their bits, counted from @first. */
-static int add_without_entry(const struct tri_written *w, size_t at, size_t end, size_t first, uint64_t *bits)
+static int add_without_entry(const struct tri_written *w, size_t at, size_t end, size_t first,
+			     uint64_t *bits)
 {
 	int err;
 
@@ -164,7 +169,8 @@ static int add_without_entry(const struct tri_written *w, size_t at, size_t end,
 	return 0;
 }
 
-static int add_region(const struct tri_written *w, const struct region *r, size_t first, uint64_t *bits)
+static int add_region(const struct tri_written *w, const struct region *r, size_t first,
+		      uint64_t *bits)
 {
 	size_t at = (r->start - w->base) / PAGE_BYTES, end = (r->end - w->base) / PAGE_BYTES;
 
@@ -180,9 +186,14 @@ static int scan(const struct tri_written *w, size_t at, size_t end, size_t first
 	struct region regions[REGIONS];
 	uintptr_t to = w->base + end * PAGE_BYTES;
 	struct scan args = {
-		.size = sizeof(args), .flags = SCAN_WP_MATCHING | SCAN_CHECK_WPASYNC,
-		.start = w->base + at * PAGE_BYTES, .end = to, .vec = (uintptr_t)regions, .vec_len = REGIONS,
-		.category_mask = IS_WRITTEN, .return_mask = IS_WRITTEN | IS_PRESENT | IS_SWAPPED,
+		.size = sizeof(args),
+		.flags = SCAN_WP_MATCHING | SCAN_CHECK_WPASYNC,
+		.start = w->base + at * PAGE_BYTES,
+		.end = to,
+		.vec = (uintptr_t)regions,
+		.vec_len = REGIONS,
+		.category_mask = IS_WRITTEN,
+		.return_mask = IS_WRITTEN | IS_PRESENT | IS_SWAPPED,
 	};
 	int n, i, err;
 
@@ -245,7 +256,8 @@ static int scan_data(const struct tri_written *w, size_t first, size_t pages, ui
 static int open_uffd(struct tri_written *w)
 {
 	struct uffdio_api api = {
-		.api = UFFD_API, .features = UFFD_FEATURE_WP_ASYNC | UFFD_FEATURE_WP_HUGETLBFS_SHMEM,
+		.api = UFFD_API,
+		.features = UFFD_FEATURE_WP_ASYNC | UFFD_FEATURE_WP_HUGETLBFS_SHMEM,
 	};
 	struct uffdio_register range = {
 		.range = { w->base, w->pages * PAGE_BYTES }, .mode = UFFDIO_REGISTER_MODE_WP,
@@ -394,7 +406,8 @@ static int collect(const struct tri_written *w, size_t first, size_t pages, uint
 		return -ENODATA;
 	if (first > w->pages || pages > w->pages - first)
 		return -EINVAL;
-	return w->by == TRI_WRITTEN_BY_DEVICE ? device_call(w, 0, first, pages, bits) : scan_data(w, first, pages, bits);
+	return w->by == TRI_WRITTEN_BY_DEVICE ? device_call(w, 0, first, pages, bits) :
+						scan_data(w, first, pages, bits);
 }
 
 int tri_written_collect(struct tri_written *w, size_t first, size_t pages, uint64_t *bits)
@@ -448,7 +461,8 @@ static const char *why_no_uffd(int err)
 	case -ENOSYS:
 		return "the kernel is built without CONFIG_USERFAULTFD";
 	case -EPERM:
-		return "userfaultfd(2) is denied, as the default profiles of containers do: allow it, or use /dev/tricolor";
+		return "userfaultfd(2) is denied, as the default profiles of containers do: "
+		       "allow it, or use /dev/tricolor";
 	case -EACCES:
 		return "/proc/self/pagemap can't be opened: the process is not dumpable (PR_SET_DUMPABLE)";
 	case -EBUSY:

@@ -307,9 +307,9 @@ double pacer_revise(struct pacer *p, uint64_t heap_live_bytes, uint64_t scan_wor
 
 /*
  * Take this cycle's cons/mark into account.  A cycle in which nothing was allocated or scanned, or
- * for which no CPU time was counted, says nothing.  Nor does a forced one: the thread that asked for it waits
- * instead of allocating, or the program is idle.  Five such cycles in a row would make the next
- * real one start late.
+ * for which no CPU time was counted, says nothing.  Nor does a forced one: the thread that asked
+ * for it waits instead of allocating, or the program is idle.  Five such cycles in a row would make
+ * the next real one start late.
  */
 static void measure_cons_mark(struct pacer *p, const struct pacer_end *end)
 {

@@ -121,9 +121,9 @@ enum tri_limit_policy {
 
 /** What a child of fork() has. */
 enum tri_fork {
-	TRI_FORK_AUTO = 0,	/**< as TRI_FORK_COPY if the heap has no more than 256 MiB, else as TRI_FORK_FRESH */
+	TRI_FORK_AUTO = 0,	/**< TRI_FORK_COPY if the heap has at most 256 MiB, else _FRESH */
 	TRI_FORK_COPY = 1,	/**< a copy of the heap, if both are within the memory limit */
-	TRI_FORK_FRESH = 2,	/**< an empty heap; objects of the parent are a segmentation fault */
+	TRI_FORK_FRESH = 2,	/**< an empty heap; touching an object of the parent is SIGSEGV */
 };
 
 /**
@@ -139,7 +139,7 @@ struct tri_options {
 	int64_t memory_limit_bytes;	/**< soft limit; TRI_LIMIT_NONE: none */
 	int32_t gc_percent;		/**< GOGC: 100 is the default, -1 is off */
 	uint32_t backing;		/**< enum tri_backing */
-	int32_t handshake_signal;	/**< default SIGRTMIN + 2, or the next one without a handler */
+	int32_t handshake_signal;	/**< default SIGRTMIN + 2, or the next without a handler */
 	uint32_t limit_policy;		/**< enum tri_limit_policy */
 	const char *socket;		/**< path of a shared tricolord's socket */
 	const char *trace;		/**< as TRICOLOR_TRACE */
@@ -472,8 +472,10 @@ int64_t tri_set_memory_limit(int64_t bytes);
 /** How near the heap is to its limit. */
 enum tri_pressure {
 	TRI_PRESSURE_NONE = 0,	/**< there is room */
-	TRI_PRESSURE_NEAR = 1,	/**< its container is past 90 % of its limit: drop what can be had again */
-	TRI_PRESSURE_OVER = 2,	/**< the limit can't be kept, or not with half of the CPU time: shed load */
+	/** The container is past 90 % of its limit: drop what can be had again. */
+	TRI_PRESSURE_NEAR = 1,
+	/** The limit can't be kept, or not with half of the CPU time: shed load. */
+	TRI_PRESSURE_OVER = 2,
 };
 
 /** The pressure now.  A load and a comparison; async-signal-safe. */
@@ -519,10 +521,10 @@ struct tri_stats {
 	uint64_t limit_bytes;		/**< memory limit in force; INT64_MAX: none */
 	uint64_t pressure;		/**< enum tri_pressure */
 	uint64_t limit_events;		/**< times that the limit had to give way */
-	uint64_t limited_gc_ns;		/**< while there was a limit: CPU time of collecting, assists included */
-	uint64_t limited_program_ns;	/**< while there was a limit: CPU time of the program for itself */
+	uint64_t limited_gc_ns;		/**< CPU time of collecting, with assists, under a limit */
+	uint64_t limited_program_ns;	/**< CPU time of the program for itself, under a limit */
 	uint64_t refused;		/**< allocations that failed by TRI_LIMIT_FAIL_FAST */
-	uint64_t throttled;		/**< allocations that waited before they took the last of a group's memory */
+	uint64_t throttled;		/**< allocations that waited for a group's last memory */
 	uint64_t throttled_ns;		/**< that they waited, all in all */
 	uint64_t throttled_max_ns;	/**< the longest of these waits */
 	uint64_t throttled_now;		/**< threads that wait so at this moment */

@@ -57,7 +57,8 @@ END
 install_here()
 {
 	make O=build/install PREFIX="$prefix" install && cp -r "$prefix/include" "$work/later" &&
-		sed -i 's/define TRI__INLINE_VERSION 1$/define TRI__INLINE_VERSION 2/' "$work/later/tricolor/inline.h" &&
+		sed -i 's/define TRI__INLINE_VERSION 1$/define TRI__INLINE_VERSION 2/' \
+			"$work/later/tricolor/inline.h" &&
 		! cmp "$prefix/include/tricolor/inline.h" "$work/later/tricolor/inline.h" &&
 		cp -r "$prefix/include" "$work/forged" &&
 		sed -i 's/"3:.*INLINE_VERSION) /"3:\\t.long 2" /' "$work/forged/tricolor/inline.h" &&

@@ -3,7 +3,7 @@
  * test_inside.c - what can be seen of the library only from inside: it is linked statically
  *
  *	cycle numbers are 32 bits: the one after 2^32 - 1 collects as any other
- *	a signal handler finds its thread inside or outside at every instruction, and nothing between
+ *	a signal handler finds its thread inside or outside at every instruction, never between
  *	membarrier() is refused to a program that is at work: from then on signals are the fence
  *	a thread that forks is the child's main thread, and another one may attach it
  *
@@ -214,7 +214,9 @@ static void *nothing(void *arg)
 	return arg;
 }
 
-/* In a child without a heap: the first thread that it makes starts one, and attaches the main one. */
+/*
+ * In a child without a heap: the first thread that it makes starts one, and attaches the main one.
+ */
 static bool is_attached_as_main(void)
 {
 	const struct tri_thread *t;
@@ -225,7 +227,9 @@ static bool is_attached_as_main(void)
 		return false;
 	t = tri__tls.thread;
 	return t && t->tid == getpid() &&
-	       t->rseq_cs == (__rseq_size ? (uint64_t *)((char *)__builtin_thread_pointer() + __rseq_offset + 8) : NULL);
+	       t->rseq_cs == (__rseq_size ? (uint64_t *)((char *)__builtin_thread_pointer() +
+							 __rseq_offset + 8) :
+					    NULL);
 }
 
 static void *fork_here(void *result)
@@ -244,7 +248,8 @@ static bool main_of_a_child(void)
 	bool result = false;
 
 	setenv("TRICOLOR_FORK", "fresh", 1);
-	return !pthread_create(&forks, NULL, fork_here, &result) && !pthread_join(forks, NULL) && result;
+	return !pthread_create(&forks, NULL, fork_here, &result) && !pthread_join(forks, NULL) &&
+	       result;
 }
 
 int main(void)

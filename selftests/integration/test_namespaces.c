@@ -8,8 +8,9 @@
  *
  *	mount, pid, user, cgroup, net	one each
  *	all		all of them; nothing is mounted at the collector's /sys/fs/cgroup
- *	bare		that, without /proc in the collector, whose root is read-only.  Then nobody tells the
- *			collector when a limit is written: it is lowered while all are asleep, too
+ *	bare		that, without /proc in the collector, whose root is read-only.  Then nobody
+ *			tells the collector when a limit is written: it is lowered while all are
+ *			asleep, too
  *	host's, over	the client has a cgroup namespace of its own, and the host's mount, which
  *			names groups above that it has no names for; or that mount lies over the one
  *			of its own part, which is listed, too
@@ -30,7 +31,9 @@
 #define MIB (1ull << 20)
 #define LIVE (8 * MIB)
 #define HOST_ID 100000			/* root of a user namespace */
-#define ALL (CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWUSER | CLONE_NEWCGROUP | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS)
+#define ALL                                                                            \
+	(CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWUSER | CLONE_NEWCGROUP | CLONE_NEWNET | \
+	 CLONE_NEWIPC | CLONE_NEWUTS)
 
 struct box {
 	const char *name;

@@ -282,7 +282,9 @@ static NOINLINE void atomics(void)
 /* What the compiler's headers have inlined is blamed on who uses it. */
 static NOINLINE void vector(void)
 {
-	_mm_store_si128((__m128i *)g_vector, _mm_set_epi64x((long)other(), (long)other())); /* plain */
+	__m128i pair = _mm_set_epi64x((long)other(), (long)other());
+
+	_mm_store_si128((__m128i *)g_vector, pair); /* plain */
 }
 
 static NOINLINE void in_handler(int sig)

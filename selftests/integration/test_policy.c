@@ -374,14 +374,14 @@ static void test_lent(void)
 	first = (pid_t)served_tell(&c, 's').collector_pid;
 	ksft_test_result(runs_lent(first) && becomes_known(&c),
 			 "a client without a tricolord is lent one\n");
-	ksft_test_result(!kill(first, SIGKILL) &&
-				 WAIT_FOR(!served_tell(&c, 'g').error &&
-						  (next = (pid_t)served_tell(&c, 's')
-								  .collector_pid) &&
-						  next != first,
-					  0, PATIENCE_NS) &&
-				 runs_lent(next) && becomes_known(&c),
-			 "and another one when that is killed\n");
+	ksft_test_result(
+		!kill(first, SIGKILL) &&
+			WAIT_FOR(!served_tell(&c, 'g').error &&
+					 (next = (pid_t)served_tell(&c, 's').collector_pid) &&
+					 next != first,
+				 0, PATIENCE_NS) &&
+			runs_lent(next) && becomes_known(&c),
+		"and another one when that is killed\n");
 	ksft_test_result(!served_end(&c), "its client ends in order\n");
 	end(&policy, SIGTERM);
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * test_service_pressure.c - MEMORY_PRESSURE_WATCH: what rings, what does not, and what makes no sense
+ * test_service_pressure.c - MEMORY_PRESSURE_WATCH: what rings, what does not, and what makes no
+ * sense
  *
  *	socket, fifo	what is asked for is written, a ring has a heap collected, and its free
  *			memory goes back

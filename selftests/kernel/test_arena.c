@@ -14,8 +14,10 @@
 
 TEST(sizes)
 {
-	static const uint64_t bad[] = { 0, 1, PAGE - 1, PAGE + 1, 3 * PAGE / 2, ~0ull, ~0ull - PAGE + 1,
-					1ull << 63, (1ull << 63) - PAGE };
+	static const uint64_t bad[] = {
+		0, 1, PAGE - 1, PAGE + 1, 3 * PAGE / 2, ~0ull, ~0ull - PAGE + 1, 1ull << 63,
+		(1ull << 63) - PAGE,
+	};
 	uint64_t limit;
 	size_t i;
 	int fd;

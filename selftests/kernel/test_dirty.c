@@ -64,7 +64,8 @@ static int start(int fd)
 		uint64_t pages_ = 0;							\
 											\
 		memset((self)->bits, 0xee, sizeof((self)->bits));			\
-		ASSERT_EQ(0, dirty_call((self)->collector, 0, 0, BYTES, (self)->bits, &pages_));	\
+		ASSERT_EQ(0, dirty_call((self)->collector, 0, 0, BYTES, (self)->bits,	\
+					&pages_));					\
 		EXPECT_EQ(count((self)->expected, PAGES), pages_);			\
 		EXPECT_EQ(0, memcmp((self)->expected, (self)->bits, sizeof((self)->bits)));	\
 		memset((self)->expected, 0, sizeof((self)->expected));			\

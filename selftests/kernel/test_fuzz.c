@@ -65,8 +65,10 @@ static bool one_in(struct worker *w, uint64_t n)
 /* An offset or a length, for the most part of whole pages of an arena. */
 static uint64_t number(struct worker *w)
 {
-	static const uint64_t edges[] = { 0, 1, PAGE - 1, PAGE, BYTES, BYTES + PAGE, HUGE, 1ull << 46, 1ull << 63,
-					  ~0ull, ~0ull - PAGE + 1, 0x7fffffffffffffff, 0xffffffff };
+	static const uint64_t edges[] = {
+		0, 1, PAGE - 1, PAGE, BYTES, BYTES + PAGE, HUGE, 1ull << 46, 1ull << 63, ~0ull,
+		~0ull - PAGE + 1, 0x7fffffffffffffff, 0xffffffff,
+	};
 
 	if (one_in(w, 8))
 		return edges[below(w, sizeof(edges) / sizeof(edges[0]))];
@@ -102,7 +104,8 @@ static void *place(struct worker *w)
 	static char *good;
 
 	if (!good) {
-		good = mmap(NULL, 8 * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+		good = mmap(NULL, 8 * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1,
+			    0);
 		mprotect(good + 4 * PAGE, PAGE, PROT_NONE);
 	}
 	if (one_in(w, 16))
@@ -148,7 +151,9 @@ static int another_collector(struct worker *w)
 static int some_ranges(struct worker *w)
 {
 	struct tricolor_range r[40];
-	struct tricolor_ranges v = { .size = sizeof(v), .flags = flags(w), .nr = (uint32_t)below(w, 40) };
+	struct tricolor_ranges v = { .size = sizeof(v),
+				     .flags = flags(w),
+				     .nr = (uint32_t)below(w, 40) };
 	uint32_t i;
 
 	memset(r, 0, sizeof(r));
@@ -190,8 +195,10 @@ static int any_call(struct worker *w)
 
 static int map_some(struct worker *w)
 {
-	static const int kinds[] = { MAP_SHARED, MAP_SHARED, MAP_SHARED, MAP_PRIVATE, MAP_SHARED | MAP_POPULATE,
-				     MAP_SHARED | MAP_LOCKED, MAP_SHARED_VALIDATE, MAP_SHARED | MAP_NORESERVE };
+	static const int kinds[] = {
+		MAP_SHARED, MAP_SHARED, MAP_SHARED, MAP_PRIVATE, MAP_SHARED | MAP_POPULATE,
+		MAP_SHARED | MAP_LOCKED, MAP_SHARED_VALIDATE, MAP_SHARED | MAP_NORESERVE,
+	};
 	struct mapping *m = &w->maps[below(w, SLOTS)];
 	uint64_t bytes = one_in(w, 20) ? number(w) : (1 + below(w, BYTES / PAGE)) * PAGE;
 	char *p = mmap(NULL, bytes, (int)below(w, 8), kinds[below(w, 8)], *slot(w),
@@ -254,9 +261,11 @@ static void forget(struct mapping *m)
 
 static int change_mapping(struct worker *w)
 {
-	static const int advice[] = { MADV_DONTNEED, MADV_REMOVE, MADV_PAGEOUT, MADV_COLD, MADV_FREE, MADV_WILLNEED,
-				      MADV_HUGEPAGE, MADV_NOHUGEPAGE, MADV_DOFORK, MADV_DONTFORK, MADV_DODUMP,
-				      MADV_MERGEABLE, MADV_POPULATE_READ, MADV_POPULATE_WRITE, 25 /* COLLAPSE */ };
+	static const int advice[] = {
+		MADV_DONTNEED, MADV_REMOVE, MADV_PAGEOUT, MADV_COLD, MADV_FREE, MADV_WILLNEED,
+		MADV_HUGEPAGE, MADV_NOHUGEPAGE, MADV_DOFORK, MADV_DONTFORK, MADV_DODUMP,
+		MADV_MERGEABLE, MADV_POPULATE_READ, MADV_POPULATE_WRITE, 25 /* COLLAPSE */,
+	};
 	struct mapping *m;
 	uint64_t bytes, moved = (1 + below(w, BYTES / PAGE)) * PAGE;
 	char *p = part(w, &m, &bytes), *q;
@@ -284,7 +293,8 @@ static int change_mapping(struct worker *w)
 	case 4:
 		return remap_file_pages(p, bytes, 0, below(w, BYTES / PAGE), 0) ? -errno : 0;
 	default:
-		return madvise(p, bytes, advice[below(w, sizeof(advice) / sizeof(advice[0]))]) ? -errno : 0;
+		return madvise(p, bytes, advice[below(w, sizeof(advice) / sizeof(advice[0]))]) ?
+			-errno : 0;
 	}
 }
 
@@ -297,13 +307,16 @@ static int as_a_file(struct worker *w)
 
 	switch (below(w, 8)) {
 	case 0:
-		return pread(fd, buffer, below(w, sizeof(buffer)), (off_t)number(w)) < 0 ? -errno : 0;
+		return pread(fd, buffer, below(w, sizeof(buffer)), (off_t)number(w)) < 0 ?
+			-errno : 0;
 	case 1:
-		return pwrite(fd, buffer, below(w, sizeof(buffer)), (off_t)number(w)) < 0 ? -errno : 0;
+		return pwrite(fd, buffer, below(w, sizeof(buffer)), (off_t)number(w)) < 0 ?
+			-errno : 0;
 	case 2:
 		return lseek(fd, (off_t)number(w), (int)below(w, 6)) < 0 ? -errno : 0;
 	case 3:
-		return fallocate(fd, (int)below(w, 4), (off_t)number(w), (off_t)number(w)) ? -errno : 0;
+		return fallocate(fd, (int)below(w, 4), (off_t)number(w), (off_t)number(w)) ?
+			-errno : 0;
 	case 4:
 		return ftruncate(fd, (off_t)number(w)) ? -errno : 0;
 	case 5:
@@ -324,8 +337,12 @@ static int as_a_file(struct worker *w)
 
 static int write_setting(struct worker *w)
 {
-	static const char * const names[] = { "gc_percent", "memory_limit_bytes", "state", "uevent" };
-	static const char * const values[] = { "off", "none", "0", "-1", "100", "-2", "99999999999999999999", "", "x" };
+	static const char *const names[] = {
+		"gc_percent", "memory_limit_bytes", "state", "uevent",
+	};
+	static const char *const values[] = {
+		"off", "none", "0", "-1", "100", "-2", "99999999999999999999", "", "x",
+	};
 	char path[96];
 
 	snprintf(path, sizeof(path), "/sys/class/tricolor/arena%llu/%s", (unsigned long long)below(w, 2000),
@@ -353,13 +370,15 @@ static int send_message(struct worker *w)
 		struct nlattr *a = (struct nlattr *)(m.attributes + at);
 		uint64_t payload = one_in(w, 6) ? below(w, 40) : one_in(w, 2) ? 4 : 8;
 
-		a->nla_type = (uint16_t)(one_in(w, 10) ? draw(&w->seed) : below(w, TRICOLOR_A_ARENA_MAX + 2));
+		a->nla_type = (uint16_t)(one_in(w, 10) ? draw(&w->seed) :
+							 below(w, TRICOLOR_A_ARENA_MAX + 2));
 		a->nla_len = (uint16_t)(one_in(w, 20) ? draw(&w->seed) : NLA_HDRLEN + payload);
 		for (i = 0; i < payload && at + NLA_HDRLEN + i < sizeof(m.attributes); i++)
 			m.attributes[at + NLA_HDRLEN + i] = one_in(w, 3) ? (char)draw(&w->seed) : 0;
 		at += NLA_HDRLEN + NLA_ALIGN(payload);
 	}
-	m.n.nlmsg_len = (uint32_t)(NLMSG_LENGTH(GENL_HDRLEN) + (at < sizeof(m.attributes) ? at : sizeof(m.attributes)));
+	m.n.nlmsg_len = (uint32_t)(NLMSG_LENGTH(GENL_HDRLEN) +
+				   (at < sizeof(m.attributes) ? at : sizeof(m.attributes)));
 	while (recv(w->netlink, drain, sizeof(drain), MSG_DONTWAIT) > 0)
 		;
 	return send(w->netlink, &m, m.n.nlmsg_len, MSG_DONTWAIT) < 0 ? -errno : 0;
@@ -393,9 +412,10 @@ static const struct {
 	int weight;
 	int (*run)(struct worker *w);
 } actions[] = {
-	{ 4, new_owner }, { 6, another_collector }, { 24, some_ranges }, { 12, some_dirty }, { 12, any_call },
-	{ 12, map_some }, { 40, touch }, { 10, change_mapping }, { 12, as_a_file }, { 4, write_setting },
-	{ 8, send_message }, { 1, fork_one }, { 3, drop_one },
+	{ 4, new_owner }, { 6, another_collector }, { 24, some_ranges }, { 12, some_dirty },
+	{ 12, any_call }, { 12, map_some }, { 40, touch }, { 10, change_mapping },
+	{ 12, as_a_file }, { 4, write_setting }, { 8, send_message }, { 1, fork_one },
+	{ 3, drop_one },
 };
 
 /* ------------------------------------------------------------------------------------------ */
@@ -410,9 +430,12 @@ static int find_family(int sock)
 		struct genlmsghdr g;
 		struct nlattr a;
 		char name[16];
-	} ask = { .n = { .nlmsg_len = sizeof(ask), .nlmsg_type = GENL_ID_CTRL, .nlmsg_flags = NLM_F_REQUEST },
+	} ask = { .n = { .nlmsg_len = sizeof(ask),
+			 .nlmsg_type = GENL_ID_CTRL,
+			 .nlmsg_flags = NLM_F_REQUEST },
 		  .g = { .cmd = CTRL_CMD_GETFAMILY, .version = 1 },
-		  .a = { .nla_type = CTRL_ATTR_FAMILY_NAME, .nla_len = NLA_HDRLEN + sizeof(TRICOLOR_FAMILY_NAME) },
+		  .a = { .nla_type = CTRL_ATTR_FAMILY_NAME,
+			 .nla_len = NLA_HDRLEN + sizeof(TRICOLOR_FAMILY_NAME) },
 		  .name = TRICOLOR_FAMILY_NAME };
 	char answer[8192];
 	ssize_t n, at = NLMSG_LENGTH(GENL_HDRLEN);
@@ -440,7 +463,9 @@ static void make_shared(void)
 {
 	shared[0] = new_arena(BYTES, 0, NULL);
 	shared[1] = new_collector(shared[0]);
-	shared[2] = has_feature(TRICOLOR_FEATURE_HUGE) ? new_arena(BYTES, TRICOLOR_CREATE_HUGE, NULL) : dup(shared[0]);
+	shared[2] = has_feature(TRICOLOR_FEATURE_HUGE) ?
+			    new_arena(BYTES, TRICOLOR_CREATE_HUGE, NULL) :
+			    dup(shared[0]);
 	shared[3] = new_collector(shared[2]);
 }
 

@@ -110,7 +110,8 @@ TEST_F(call, good)
 
 			if (!r->on[kind])
 				continue;
-			EXPECT_CALL(r, 0, kind == kind_of(r) ? fd_for(r, self->fds) : self->fds[kind],
+			EXPECT_CALL(r, 0,
+				    kind == kind_of(r) ? fd_for(r, self->fds) : self->fds[kind],
 				    &a.good);
 			if (a.good.words[0] != r->size)
 				TH_LOG("%s: size is now %u", r->name, a.good.words[0]);

@@ -123,7 +123,8 @@ TEST_F(mapping, a_collector_allocates_nothing)
 	EXPECT_EQ(-1, madvise(q, BYTES, MADV_POPULATE_WRITE));
 	EXPECT_EQ(0, madvise(q, BYTES, MADV_WILLNEED) && errno != EINVAL);
 	munmap(q, BYTES);
-	q = mmap(NULL, BYTES, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, self->collector, 0);
+	q = mmap(NULL, BYTES, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE,
+		 self->collector, 0);
 	if (q != MAP_FAILED)
 		munmap(q, BYTES);
 	q = map_rw(self->collector, BYTES);
@@ -435,7 +436,8 @@ TEST_F(mapping, remap_file_pages)
 			if (has_feature(TRICOLOR_FEATURE_DIRTY)) {
 				uint64_t bitmap[BYTES / PAGE / 64] = { 0 };
 
-				EXPECT_EQ(0, dirty_call(collector, TRICOLOR_DIRTY_START, 0, BYTES, NULL, NULL));
+				EXPECT_EQ(0, dirty_call(collector, TRICOLOR_DIRTY_START, 0, BYTES,
+							NULL, NULL));
 				fill_page(p, 2);
 				EXPECT_EQ(0, dirty_call(collector, 0, 0, BYTES, bitmap, NULL));
 				EXPECT_EQ(1, bitmap[0]);
@@ -551,8 +553,8 @@ TEST_F(mapping, neighbours)
 		for (upper = 0; upper < 2; upper++) {
 			q = mmap(NULL, BYTES, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 			ASSERT_NE(MAP_FAILED, q);
-			ASSERT_NE(MAP_FAILED, mmap(q, half, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED,
-						   fd[lower], 0));
+			ASSERT_NE(MAP_FAILED, mmap(q, half, PROT_READ | PROT_WRITE,
+						   MAP_SHARED | MAP_FIXED, fd[lower], 0));
 			ASSERT_NE(MAP_FAILED, mmap(q + half, half, PROT_READ | PROT_WRITE,
 						   MAP_SHARED | MAP_FIXED, fd[upper], (off_t)half));
 			/* A page that nobody has touched yet. */
@@ -609,7 +611,7 @@ TEST_F(mapping, seeking_waits_for_nobody)
 		off_t data = lseek(self->collector, 0, SEEK_DATA);
 		off_t hole = lseek(self->collector, 0, SEEK_HOLE);
 
-		/* Linux 7.3 may have made the page, as zeros, before it waits for what is written. */
+		/* Linux 7.3 may have made the page, as zeros, before it waits for contents. */
 		_exit((data == HUGE && !hole) || (!data && hole > 0) ? 0 : 1);
 	}
 	EXPECT_TRUE(WAIT_FOR(waitpid(pid, &status, WNOHANG) == pid));

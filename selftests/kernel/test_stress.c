@@ -244,7 +244,8 @@ static void collect(struct stress_self *self, uint64_t seed)
 static void run(struct stress_self *self, bool press)
 {
 	const char *e = getenv("STRESS_SECONDS");
-	uint64_t end = now_ns() + (e ? strtoull(e, NULL, 10) : 8) * 1000000000ull, seed = self->seed;
+	uint64_t end = now_ns() + (e ? strtoull(e, NULL, 10) : 8) * 1000000000ull;
+	uint64_t seed = self->seed;
 	struct worker w[WORKERS + 1];
 	pid_t collector;
 	int i;

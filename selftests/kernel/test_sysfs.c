@@ -283,10 +283,11 @@ TEST_F(sysfs, what_the_collector_publishes)
 {
 	static const char *const phases[] = { "off", "barrier", "mark", "termination", "sweep" };
 	struct tricolor_pacer p = {
-		.size = sizeof(p), .events = TRICOLOR_EVENT_PACER, .goal_bytes = 11, .trigger_bytes = 12,
-		.live_bytes = 13, .memory_limit_bytes = 14, .budget_bytes = 15, .cycles = 16,
-		.mark_cpu_ns = 17, .assist_bytes = 18, .interrupted_max_ns = 19, .gc_percent = 20,
-		.gc_cpu_ppm = 21, .limiter = 1,
+		.size = sizeof(p), .events = TRICOLOR_EVENT_PACER,
+		.goal_bytes = 11, .trigger_bytes = 12, .live_bytes = 13,
+		.memory_limit_bytes = 14, .budget_bytes = 15, .cycles = 16,
+		.mark_cpu_ns = 17, .assist_bytes = 18, .interrupted_max_ns = 19,
+		.gc_percent = 20, .gc_cpu_ppm = 21, .limiter = 1,
 	};
 
 	for (p.phase = 0; p.phase <= TRICOLOR_PHASE_SWEEP; p.phase++) {
@@ -323,8 +324,11 @@ TEST_F(sysfs, what_the_collector_publishes)
 	EXPECT_EQ(-EINVAL, call(self->collector, TRICOLOR_IOC_PUBLISH, &p));
 	EXPECT_EQ(16, number(self, "cycles"));
 
-	p = (struct tricolor_pacer){ .size = sizeof(p), .gc_percent = -1, .goal_bytes = NONE_BUDGET,
-				     .memory_limit_bytes = NONE_LIMIT, .budget_bytes = NONE_BUDGET };
+	p = (struct tricolor_pacer){ .size = sizeof(p),
+				     .gc_percent = -1,
+				     .goal_bytes = NONE_BUDGET,
+				     .memory_limit_bytes = NONE_LIMIT,
+				     .budget_bytes = NONE_BUDGET };
 	ASSERT_EQ(0, call(self->collector, TRICOLOR_IOC_PUBLISH, &p));
 	EXPECT_STREQ("off", value(self, "gc_percent"));
 	EXPECT_STREQ("none", value(self, "memory_limit_bytes"));

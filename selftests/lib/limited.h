@@ -87,8 +87,8 @@ bool falls_asleep(pid_t a, pid_t b);
  * has them.  Each time it waits until client @r has made @steps more: objects do not move, so a
  * heap that has filled all it may gives pages back as fast as it replaces what is in them, and that
  * is as fast as CPUs are.  With 0 it waits until the group has room: collectors are to make it when
- * use is half-way from nine tenths of the limit to the limit (daemon/limits/pressure.c), and it comes a
- * little closer than that.
+ * use is half-way from nine tenths of the limit to the limit (daemon/limits/pressure.c), and it
+ * comes a little closer than that.
  */
 pid_t start_neighbour(const struct test_group *g, uint64_t bytes, struct report *r,
 		      uint64_t steps, _Atomic uint32_t *full);

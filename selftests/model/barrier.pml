@@ -12,8 +12,8 @@
  *	word.pml	a model of its own (-DREGION_WORD): how a thread says that it is in a blocking region
  *	collector.pml	agent and daemon: one cycle after the other
  *
- * Models of their own, of protocols between processes: link.pml (-DLINK), replace.pml (-DREPLACEMENT), elect.pml (-DELECT),
- * throttle.pml (-DTHROTTLE).
+ * Models of their own, of protocols between processes: link.pml (-DLINK), replace.pml
+ * (-DREPLACEMENT), elect.pml (-DELECT), throttle.pml (-DTHROTTLE).
  *
  * An atomic { } is a step that the others see as a whole; everything else interleaves.
  */

@@ -3,8 +3,8 @@
  * elect.pml - private collectors of one group elect one that splits the limit: daemon/service/elect.c
  *
  * Asks three questions.  Does each come to have one policy, or to be alone where none can be had, whoever dies, gives
- * up or is stopped?  Does nobody but its policy order a peer marker?  When one policy follows another, may what they have
- * promised sum up to more than the budget?
+ * up or is stopped?  Does nobody but its policy order a peer marker?  When one policy follows
+ * another, may what they have promised sum up to more than the budget?
  *
  * Use is left out: what others use may be nothing as yet, however much they were promised.  So a policy that splits
  * what it sees nobody use would split all.
@@ -145,7 +145,8 @@ proctype Marker(byte m)
 		:: atomic { role[m] == ELECTS && link[m] == NONE && holder == NONE -> holder = m; role[m] = BINDS }
 		:: atomic { role[m] == BINDS -> role[m] = POLICY; named[m] = 0; news[m] = 1 }
 #ifdef MUTANT_NO_KNOCK
-		:: atomic { role[m] == ELECTS && link[m] == NONE && holder < MARKERS && role[holder] == BINDS -> go_alone() }
+		:: atomic { role[m] == ELECTS && link[m] == NONE && holder < MARKERS &&
+			    role[holder] == BINDS -> go_alone() }
 #endif
 		:: atomic { role[m] == ELECTS && link[m] == NONE && holder == SQUATTER ->
 #ifdef MUTANT_STRANGER
@@ -159,7 +160,8 @@ proctype Marker(byte m)
 		:: atomic { role[m] == ELECTS && link[m] != NONE && welcome[m] && !cut[m] ->
 			role[m] = PEER; named[m] = 1; news[link[m]] = 1 }
 #ifndef MUTANT_BIND_ONCE
-		:: atomic { role[m] == ELECTS && link[m] != NONE && (cut[m] || (link[m] < MARKERS && role[link[m]] == GONE)) ->
+		:: atomic { role[m] == ELECTS && link[m] != NONE &&
+			    (cut[m] || (link[m] < MARKERS && role[link[m]] == GONE)) ->
 			link[m] = NONE; welcome[m] = 0; cut[m] = 0 }
 #endif
 #ifndef MUTANT_NO_PATIENCE
@@ -174,7 +176,8 @@ proctype Marker(byte m)
 			:: else -> NEXT(ticks[m])
 			fi;
 			tick() }
-		:: atomic { role[m] == POLICY && resigns < RESIGNS -> NEXT(resigns); holder = NONE; role[m] = LEFT; share[m] = 0 };
+		:: atomic { role[m] == POLICY && resigns < RESIGNS ->
+			NEXT(resigns); holder = NONE; role[m] = LEFT; share[m] = 0 };
 #ifndef MUTANT_NO_HANG_UP
 			atomic {
 				for (x : 0 .. MARKERS - 1) {
@@ -186,7 +189,8 @@ proctype Marker(byte m)
 			break
 		od
 	} unless {
-		atomic { (role[m] == GONE && holder != m && deaths > 0) || stopped[m]; x = 0; pool = 0; ours = 0; most = 0; strays = 0 }
+		atomic { (role[m] == GONE && holder != m && deaths > 0) || stopped[m];
+			x = 0; pool = 0; ours = 0; most = 0; strays = 0 }
 	}
 }
 

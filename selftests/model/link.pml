@@ -6,7 +6,9 @@
  * client allocates?  When the policy has died, does the marker's own watcher take over, and does a new policy find
  * the marker?  Does anybody but the one that a marker is linked with, or else its own watcher, set its share?
  *
- * Policies, markers and their watchers end at any point (`unless`), or just don't go on for as long as they like.  At `timeout` nobody can go on any more: what holds then is what everything comes to.
+ * Policies, markers and their watchers end at any point (`unless`), or just don't go on for as
+ * long as they like.  At `timeout` nobody can go on any more: what holds then is what everything
+ * comes to.
  * README.md says what is left out, and lists the mutants.
  */
 #ifndef HEAPS
@@ -615,7 +617,8 @@ proctype Settled()
 				:: marker[m] != NONE && b == NONE ->
 					/* alone: by its own watcher, and because there is no policy */
 					MUST(in_force[m] && share[m] == OWN);
-					MUST(links == LINKS || !policy_live[0] && (links == 0 || !policy_live[POLICIES - 1]));
+					MUST(links == LINKS || !policy_live[0] &&
+					     (links == 0 || !policy_live[POLICIES - 1]));
 				fi
 			};
 			/* each link that a policy has is the one of a marker that lives */

@@ -169,8 +169,10 @@ proctype Agent()
 		:: candidate == NONE && used < COLLECTORS -> turn_to(c)
 		:: else
 		fi }
-	:: atomic { current != NONE && !ready && from[current]?[START] -> from[current]?START; in_cycle = 1; to[current]!ANSWER,0 }
-	:: atomic { current != NONE && from[current]?[FINISH] -> from[current]?FINISH; in_cycle = 0; to[current]!ANSWER,0 }
+	:: atomic { current != NONE && !ready && from[current]?[START] ->
+		from[current]?START; in_cycle = 1; to[current]!ANSWER,0 }
+	:: atomic { current != NONE && from[current]?[FINISH] ->
+		from[current]?FINISH; in_cycle = 0; to[current]!ANSWER,0 }
 	:: atomic { woken && current != NONE && nfull(to[current]) -> woken = 0; to[current]!REQUEST,gc_wanted }
 	/* It is gone. */
 	:: atomic { current != NONE && GONE(current) ->

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * throttle.pml - heaps of one group that nobody splits the limit for leave its margin alone: libclient/{grant,throttle}.c
+ * throttle.pml - heaps of one group that nobody splits the limit for leave its margin alone:
+ * libclient/{grant,throttle}.c
  *
- * Asks: may heaps that each measure what is left, and take what that measurement grants or their turn is for, take more than
- * there is?  Memory is counted in pages, time in ticks.  A tick passes for all at once, at any moment but between a turn's
- * look and its taking: so long an agent has no CPU here only while it looks for a grant, or while nobody waits for it.
+ * Asks: may heaps that each measure what is left, and take what that measurement grants or their
+ * turn is for, take more than there is?  Memory is counted in pages, time in ticks.  A tick passes
+ * for all at once, at any moment but between a turn's look and its taking: so long an agent has no
+ * CPU here only while it looks for a grant, or while nobody waits for it.
  *
  * What is left out: memory that is freed again, which only makes room; what is taken and not touched yet; cycles.
  */
@@ -19,7 +21,8 @@
 #endif
 #define GRANT (RESERVE / (4 * HEAPS))
 #ifndef VALID_TICKS
-#define VALID_TICKS 2			/* TRI_VALID_NS; a measurement is good to the end of so many ticks after that in which it began */
+/* TRI_VALID_NS: a measurement is good to the end of so many ticks after that in which it began */
+#define VALID_TICKS 2
 #endif
 #define PACE_TICKS (2 * VALID_TICKS)
 #define OLD (VALID_TICKS + 1)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * word.pml - the word of a blocking region: the protocol of libclient/region.c, with handlers that interrupt it anywhere
+ * word.pml - the word of a blocking region: the protocol of libclient/region.c, with handlers that
+ * interrupt it anywhere
  *
  * Asks one question: when the agent reads the stack of a thread that it takes for blocked, does it read all that
  * the thread holds?  The thread's own frame is 1, that of a handler which interrupts it is 2; what is read from

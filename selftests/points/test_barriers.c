@@ -10,7 +10,8 @@
  */
 #include "lib/stage.h"
 
-FIXTURE(stage) {
+FIXTURE(stage)
+{
 	struct actor subject;
 };
 
@@ -86,11 +87,13 @@ static void put_in_black(void *arg)
 	tri_store(&black, b);
 }
 
-FIXTURE(insert) {
+FIXTURE(insert)
+{
 	struct actor subject;
 };
 
-FIXTURE_VARIANT(insert) {
+FIXTURE_VARIANT(insert)
+{
 	store_fn *by;
 };
 
@@ -133,11 +136,13 @@ TEST_F(insert, by_a_thread_that_is_scanned_later)
 	EXPECT_TRUE(is_alive(made));
 }
 
-FIXTURE(delete) {
+FIXTURE(delete)
+{
 	struct actor subject;
 };
 
-FIXTURE_VARIANT(delete) {
+FIXTURE_VARIANT(delete)
+{
 	store_fn *by;
 };
 

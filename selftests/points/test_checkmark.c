@@ -5,8 +5,8 @@
  * A thread that has been scanned takes a pointer from where no barrier and no scan has seen it, as
  * from another thread's stack, and has it on its own.
  *
- * And the stop that it needs, which cycles without it may need as well (unattached.c): whom it finds
- * with a lock.
+ * And the stop that it needs, which cycles without it may need as well (unattached.c): whom it
+ * finds with a lock.
  */
 #define _GNU_SOURCE
 #include <signal.h>

@@ -5,7 +5,8 @@
 #include "lib/arena_check.h"
 #include "lib/stage.h"
 
-FIXTURE(stage) {
+FIXTURE(stage)
+{
 	struct actor subject, other;
 };
 

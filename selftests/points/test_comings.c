@@ -9,7 +9,8 @@
 
 #include "lib/stage.h"
 
-FIXTURE(stage) {
+FIXTURE(stage)
+{
 	struct actor subject, other;
 };
 
@@ -435,11 +436,13 @@ static void in_saved_register(void *unused)
 	only_in_saved_register(made, &place);
 }
 
-FIXTURE(place) {
+FIXTURE(place)
+{
 	struct actor subject;
 };
 
-FIXTURE_VARIANT(place) {
+FIXTURE_VARIANT(place)
+{
 	void (*only)(void *unused);
 };
 

@@ -15,7 +15,8 @@
 
 #include "lib/stage.h"
 
-FIXTURE(stage) {
+FIXTURE(stage)
+{
 	struct actor subject, other;
 };
 

@@ -76,9 +76,7 @@ static void *work(void *tid)
 
 static void main_leaves(void)
 {
-	int (*libc_pthread_create)(pthread_t * thread, const pthread_attr_t *attr,
-				   void *(*fn)(void *),
-				   void *arg);
+	__typeof__(pthread_create) *libc_pthread_create, *create;
 	void *libc = dlopen("libc.so.6", RTLD_LAZY | RTLD_NOLOAD);
 	static _Atomic pid_t tid;
 	pthread_t thread;
@@ -87,8 +85,8 @@ static void main_leaves(void)
 		libc ? (__typeof__(libc_pthread_create))dlsym(libc, "pthread_create") : NULL;
 	if (!libc_pthread_create || tri_gc())
 		abort();
-	if ((how->worker == UNINTERPOSED ? libc_pthread_create : pthread_create)(&thread, NULL, work,
-								     (void *)&tid))
+	create = how->worker == UNINTERPOSED ? libc_pthread_create : pthread_create;
+	if (create(&thread, NULL, work, (void *)&tid))
 		abort();
 	event_wait(&began);
 	if (!how->main_first) {
@@ -137,14 +135,17 @@ FIXTURE_TEARDOWN(last)
 {
 }
 
-FIXTURE_VARIANT(last) {
+FIXTURE_VARIANT(last)
+{
 	struct ending e;
 };
 
 #define WAYS(name, ...)										\
 	FIXTURE_VARIANT_ADD(last, name) { .e = { __VA_ARGS__ } };				\
-	FIXTURE_VARIANT_ADD(last, name##_uninterposed) { .e = { __VA_ARGS__, .worker = UNINTERPOSED } };	\
-	FIXTURE_VARIANT_ADD(last, name##_no_waiter) { .e = { __VA_ARGS__, .no_waiter = true } };	\
+	FIXTURE_VARIANT_ADD(last, name##_uninterposed) {					\
+		.e = { __VA_ARGS__, .worker = UNINTERPOSED } };					\
+	FIXTURE_VARIANT_ADD(last, name##_no_waiter) {						\
+		.e = { __VA_ARGS__, .no_waiter = true } };					\
 	FIXTURE_VARIANT_ADD(last, name##_no_pidfd) { .e = { __VA_ARGS__, .no_pidfd = true } };	\
 	FIXTURE_VARIANT_ADD(last, name##_nothing) {						\
 		.e = { __VA_ARGS__, .no_waiter = true, .no_pidfd = true }			\

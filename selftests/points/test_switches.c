@@ -16,7 +16,8 @@ static tri_stack *registered, *own;
 static uintptr_t object;
 static int result;
 
-FIXTURE(stage) {
+FIXTURE(stage)
+{
 	struct actor subject;
 };
 

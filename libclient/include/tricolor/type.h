@@ -33,8 +33,9 @@
 #define TRI__F16(T, w, f, ...) TRI__FIELD_BITS(T, f, w) | TRI__F15(T, w, __VA_ARGS__)
 #define TRI__PICK(a1, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, n, ...) n
 #define TRI__FIELDS(T, w, ...)						\
-	TRI__PICK(__VA_ARGS__, TRI__F16, TRI__F15, TRI__F14, TRI__F13, TRI__F12, TRI__F11, TRI__F10, \
-		  TRI__F9, TRI__F8, TRI__F7, TRI__F6, TRI__F5, TRI__F4, TRI__F3, TRI__F2, TRI__F1, 0) \
+	TRI__PICK(__VA_ARGS__, TRI__F16, TRI__F15, TRI__F14, TRI__F13, TRI__F12, TRI__F11,	\
+		  TRI__F10, TRI__F9, TRI__F8, TRI__F7, TRI__F6, TRI__F5, TRI__F4, TRI__F3,	\
+		  TRI__F2, TRI__F1, 0)							\
 	(T, w, __VA_ARGS__)
 #define TRI_TYPE(name, T, ...)						\
 	static const uint64_t name##__ptrmap[8] = {			\
