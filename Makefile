@@ -305,7 +305,7 @@ help:
 	'bench-curves       the same against the size of the heap, up to 4 GiB' \
 	'bench-limits       memory limits: near them, shared by three, split among fifty' \
 	'bench-scale        an idle client, 1,000 threads, 100 clients on one daemon' \
-	'style              formatting, licence lines, line length' \
+	'style              print what is wrong in form: formatting, licence lines, line length' \
 	'install, uninstall honour DESTDIR, PREFIX (default /usr/local), bindir, sbindir, libdir,' \
 	'                   sysconfdir (/etc for /usr and /usr/local, else PREFIX/etc), unitdir' \
 	'modules            the kernel module, for KVER (default: the running kernel)' \

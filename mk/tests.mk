@@ -95,7 +95,7 @@ RUN	= sh selftests/run.sh -o $(O)/results
 
 .PHONY: check check-unit check-integration check-points check-mutants check-containers check-model \
 	check-sanitize check-install check-interface \
-	check-structure \
+	check-structure check-style \
 	check-compilers check-vm check-vm-all check-vm-newest check-vm-debug kernel-tests
 check-unit: unit-tests
 	$(Q)$(RUN) -l unit -t 60 $(UNIT_TESTS)
@@ -125,6 +125,10 @@ check-interface:
 # Which folders and files need which.
 check-structure: all
 	$(Q)O=$(O) $(RUN) -l structure -t 60 "sh selftests/structure/run.sh"
+
+# The form of the sources, as make style prints it.
+check-style:
+	$(Q)$(RUN) -l style -t 120 "sh scripts/style.sh -t"
 
 check-install:
 	$(Q)$(RUN) -b
@@ -214,6 +218,7 @@ check: all tests images kernel-tests build-points build-asan build-tsan
 	$(Q)O=$(O) $(RUN) -a -l containers -t 600 "sh selftests/containers/run.sh"
 	$(Q)$(RUN) -a -l interface -t 60 "python3 selftests/interface/check.py"
 	$(Q)O=$(O) $(RUN) -a -l structure -t 60 "sh selftests/structure/run.sh"
+	$(Q)$(RUN) -a -l style -t 120 "sh scripts/style.sh -t"
 	$(Q)$(RUN) -a -l install -t 300 "sh selftests/install/run.sh"
 	$(Q)$(RUN) -a -l install-abi -t 300 "sh selftests/install/abi.sh"
 	$(Q)$(RUN) -a -l install-module -t 300 "sh selftests/install/module.sh"

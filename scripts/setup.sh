@@ -37,8 +37,9 @@ check | check-vm | check-vm-all | check-vm-newest)
 	# g++ for the test that the header is C++ too, spin for the model of the protocol, and what
 	# the virtual machine needs: an emulator and a file system, and to build a module pahole,
 	# for its types, and libelf, for the kernel's own tools.
-	packages="make gcc g++ libc6-dev libjson-c-dev libdw-dev binutils spin qemu-system-x86 busybox-static cpio xz-utils
-		pahole libelf1 libnl-genl-3-dev python3-yaml python3-jsonschema podman runc"
+	packages="make gcc g++ libc6-dev libjson-c-dev libdw-dev binutils spin qemu-system-x86
+		busybox-static cpio xz-utils pahole libelf1 libnl-genl-3-dev python3-yaml
+		python3-jsonschema podman runc clang-format"
 	;;
 *)
 	sed -n 's/^#\t/usage: /p' "$0" >&2

@@ -477,7 +477,7 @@ static void function(unsigned int number)
 int main(int argc, char **argv)
 {
 	unsigned int i, count;
-	enum kind (*kinds)[3];
+	enum kind *kinds;			/* three of each function */
 	int k;
 
 	if (argc != 3) {
@@ -486,7 +486,7 @@ int main(int argc, char **argv)
 	}
 	state = strtoull(argv[1], NULL, 0) * 0x9e3779b97f4a7c15ull + 1;
 	count = (unsigned int)strtoul(argv[2], NULL, 0);
-	kinds = calloc(count, sizeof(*kinds));
+	kinds = calloc(count, 3 * sizeof(*kinds));
 	if (!kinds)
 		return 2;
 	printf("/* generate %s %s */\n#include \"loops.h\"\n\ntypedef long row[6];\n"
@@ -494,12 +494,12 @@ int main(int argc, char **argv)
 	for (i = 0; i < count; i++) {
 		function(i);
 		for (k = 0; k < 3; k++)
-			kinds[i][k] = objects[k].kind;
+			kinds[3 * i + k] = objects[k].kind;
 	}
 	printf("const struct loop loops[] = {\n");
 	for (i = 0; i < count; i++)
-		printf("\t{ (loop_fn *)f%u, { %d, %d, %d } },\n", i, kinds[i][0], kinds[i][1],
-		       kinds[i][2]);
+		printf("\t{ (loop_fn *)f%u, { %d, %d, %d } },\n", i, kinds[3 * i],
+		       kinds[3 * i + 1], kinds[3 * i + 2]);
 	printf("};\nconst unsigned int nloops = %u;\n", count);
 	free(kinds);
 	return fflush(stdout) || ferror(stdout);
