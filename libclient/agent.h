@@ -21,6 +21,12 @@ void tri_agent_wake(uint32_t what) TRI_HIDDEN;
 extern sigset_t tri_agent_mask TRI_HIDDEN;	/* while it waits: the handshake signal is not in
 						 * it */
 void tri_agent_measure_if_asked(void) TRI_HIDDEN;
+uint64_t tri_agent_until(uint64_t until_ns) TRI_HIDDEN;
 int tri_agent_poll(struct pollfd *p, unsigned int n, int ms) TRI_HIDDEN;
+
+/* ---- agent_descriptors.c, agent_arena.c, agent_session.c; agent ---- */
+int tri_agent_own_descriptors(void) TRI_HIDDEN;
+int tri_agent_make_arena(void) TRI_HIDDEN;
+void tri_agent_session(int socket) TRI_HIDDEN;
 
 #endif

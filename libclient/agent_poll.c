@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "agent.h"
+#include "error.h"
 #include "state.h"
 #include "grant.h"
 
@@ -46,4 +47,15 @@ int tri_agent_poll(struct pollfd *p, unsigned int n, int ms)
 			ready = poll(p, n, left_ns ? FORBIDDEN_MS : 0);
 	} while (ready <= 0 && left_ns);
 	return ready > 0 ? ready : 0;
+}
+
+/**
+ * @until_ns, or a second from now if that is sooner: a long wait is interrupted once a second, while
+ * there may be something to be said.
+ */
+uint64_t tri_agent_until(uint64_t until_ns)
+{
+	uint64_t second_ns = tri_now_ns() + TRI_SAY_WITHOUT_NS;
+
+	return second_ns < until_ns ? second_ns : until_ns;
 }

@@ -91,7 +91,7 @@ static int attach(void)
 	struct tri_thread *t;
 
 	pthread_once(&key_once, make_key);
-	/* Beside another thread: see take_over() in agent.c. */
+	/* Beside another thread: see take_over() in agent_arena.c. */
 	if (tri_g.nthreads)
 		tri_agent_ensure();
 	tri_between = true;

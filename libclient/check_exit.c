@@ -13,7 +13,6 @@
 #include "../core/heap/layout.h"
 #include "../core/system/futex.h"
 #include "agent.h"
-#include "attributes.h"
 #include "checker.h"
 #include "lock.h"
 #include "signals.h"

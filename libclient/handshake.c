@@ -38,7 +38,6 @@
 #include "../core/system/futex.h"
 #include "../core/system/point.h"
 #include "agent.h"
-#include "attributes.h"
 #include "grant.h"
 #include "shade.h"
 #include "cache.h"
@@ -48,8 +47,6 @@
 #include "fence.h"
 #include "handshake.h"
 #include "unresponsive.h"
-#include "init.h"
-#include "life.h"
 #include "lock.h"
 #include "pageheap.h"
 #include "region.h"
@@ -211,7 +208,7 @@ static void ask_all(uint32_t what)
 		if (!waiting)
 			break;
 		/*
-		 * Nothing may be freed then: the cycle is given up (agent.c), and the thread may
+		 * Nothing may be freed then: the cycle is given up (agent_session.c), and the thread may
 		 * come back.
 		 */
 		if (now - began > TRI_REPORT_NS) {

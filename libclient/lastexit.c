@@ -20,7 +20,6 @@
 #include "../core/system/futex.h"
 #include "error.h"
 #include "lastexit.h"
-#include "life.h"
 #include "real.h"
 #include "state.h"
 #include "tasks.h"

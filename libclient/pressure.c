@@ -15,7 +15,6 @@
 #include "attributes.h"
 #include "error.h"
 #include "pressure.h"
-#include "settings.h"
 #include "state.h"
 #include "tricolor.h"
 

@@ -87,7 +87,7 @@ static int create(pthread_t *thread, const pthread_attr_t *attr, void *(*fn)(voi
 
 	if (!s)
 		return EAGAIN;
-	/* Of a forked child, before it has a second thread: see take_over() in agent.c. */
+	/* Of a forked child, before it has a second thread: see take_over() in agent_arena.c. */
 	if (tri_is_ready())
 		tri_agent_ensure();
 	if (attr)

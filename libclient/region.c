@@ -33,7 +33,6 @@
 #include "attributes.h"
 #include "blocking.h"
 #include "checker.h"
-#include "init.h"
 #include "lock.h"
 #include "region.h"
 #include "signals.h"

@@ -25,7 +25,6 @@
 #include "../core/system/futex.h"
 #include "../core/system/point.h"
 #include "agent.h"
-#include "attributes.h"
 #include "inside.h"
 #include "lock.h"
 #include "region.h"
@@ -98,7 +97,7 @@ static void do_answer(struct tri_thread *t, uintptr_t sp, uintptr_t extra, uintp
 				if (tri_now_ns() - began > STOP_NS) {
 					/*
 					 * What is found from here on is nobody's fault: see
-					 * agent.c.
+					 * agent_session.c.
 					 */
 					tri_write(&tri_g.cycle_is_void, 1);
 					break;

@@ -14,10 +14,8 @@
 #include <sys/mman.h>
 
 #include "../core/heap/layout.h"
-#include "../core/system/futex.h"
 #include "../core/system/point.h"
 #include "agent.h"
-#include "attributes.h"
 #include "shade.h"
 #include "cache.h"
 #include "coroutine.h"
