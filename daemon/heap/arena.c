@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * arena.c - the file of a client's heap: checked, and mapped
+ * arena.c - checking and mapping the file of a client's heap
  *
- *  1. It is refused unless it is one of those in backing.c, has the size that its own header
+ *  1. The file is refused unless it is one of those in backing.c, has the size that its own header
  *     implies, and speaks our versions.  The header is read with pread() into our own memory; from
  *     then on only those numbers count.
  *  2. Metadata is mapped to be written, the heap to be read only; or, with the client's
@@ -69,10 +69,10 @@ bool arena_map(struct arena *a, const struct tri_layout *layout, uint64_t heap_v
 	a->guard = fault_guard(a->base, layout->file_bytes);
 	if (!a->guard)
 		return channel_refuse(a, ENOMEM, "no memory to watch over another arena");
-	/* A private collector's client is who started it.  Its sandbox may not know the call. */
+	/* A private collector trusts its client, whose sandbox may not know the call. */
 	if (!config_is_private())
 		a->holes_fd = backing_guard_holes(a->is_device, a->base, layout->file_bytes);
-	/* For this process the heap is there to be read. */
+	/* This process only reads the heap, unless it is to clobber what is free. */
 	mprotect((char *)a->base + layout->heap, layout->file_bytes - layout->heap, heap_prot);
 	madvise(a->base, layout->file_bytes, MADV_DONTDUMP);
 	return true;

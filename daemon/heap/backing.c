@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * backing.c - what an arena lives in
+ * backing.c - the file that an arena lives in
  *
  * A memfd has to be sealed against shrinking and growing, or the client could take pages away while
- * we read them.  A collector's descriptor of /dev/tricolor has its size for good.
+ * we read them.  The size of an arena of /dev/tricolor never changes.
  *
  * Holes of the device do not fill when we touch them, so we are never charged for a client's page.
- * Those of a memfd do not either where the kernel has userfaultfd.  Without that, one large object
- * that was never written would be enough to make us fill the machine's memory.  fault.c handles the
- * touch of a hole.
+ * Nor do those of a memfd, where the kernel has userfaultfd.  Otherwise one large object that was
+ * never written would be enough to have us fill the machine's memory.  fault.c handles the bus
+ * error of a thread that touches a hole.
  */
 #include "backing.h"
 
@@ -28,7 +28,7 @@
 #define SEALS (F_SEAL_SHRINK | F_SEAL_GROW)
 #define RANGES_MAX 64
 
-/* By its name: a stranger's descriptor might do anything when it gets a number that it knows. */
+/* Its name tells.  An ioctl might have any effect on a descriptor of another kind. */
 static bool is_collector(int fd)
 {
 	static const char want[] = "anon_inode:[tricolor-collector]";
@@ -100,7 +100,7 @@ int backing_guard_holes(bool is_device, void *base, uint64_t bytes)
 
 	if (is_device)
 		return -1;
-	/* Nothing is ever read from it: a bus error is raised where the fault is. */
+	/* Nothing is ever read from it, as the thread that faults gets a bus error. */
 	fd = (int)syscall(SYS_userfaultfd, O_CLOEXEC | O_NONBLOCK | UFFD_USER_MODE_ONLY);
 	if (fd < 0)
 		return -1;
@@ -120,11 +120,11 @@ uint64_t backing_resident_bytes(int fd, uint64_t otherwise)
 		return otherwise;
 	if (S_ISREG(st.st_mode))
 		return (uint64_t)st.st_blocks * 512;
-	/* Nothing else gets by backing_check(). */
+	/* backing_check() refuses all but the device and memory files. */
 	return ioctl(fd, TRICOLOR_IOC_INFO, &info) ? otherwise : info.resident_bytes;
 }
 
-/* One call for all of them: what a range costs is then its pages. */
+/* One call releases many ranges, so that the cost is that of their pages. */
 static int release_device(int fd, const struct backing_range *ranges, unsigned int n)
 {
 	struct tricolor_range vector[RANGES_MAX];

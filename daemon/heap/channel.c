@@ -59,9 +59,7 @@ bool channel_poll(struct arena *a, struct pollfd *p, nfds_t n, const struct time
 
 	if (ppoll(p, n, timeout, NULL) >= 0)
 		return true;
-	/*
-	 * Our client's sandbox, which a private collector inherits, may know only the older call.
-	 */
+	/* The client's sandbox, which a private collector inherits, may know poll() only. */
 	if ((errno == EPERM || errno == ENOSYS) && poll(p, n, ms) >= 0)
 		return true;
 	for (i = 0; i < n; i++)
@@ -72,7 +70,7 @@ bool channel_poll(struct arena *a, struct pollfd *p, nfds_t n, const struct time
 	return false;
 }
 
-/* Link and board, @fds, that came with @msg, for linked_begin(); other descriptors are closed. */
+/* Keep link and board, @fds, of a POLICY message for linked_begin(); close other descriptors. */
 static void keep_given(struct arena *a, const struct tri_msg *msg, const int *fds)
 {
 	bool policy = msg->type == TRI_MSG_POLICY && config_is_private();

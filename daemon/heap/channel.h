@@ -3,7 +3,8 @@
  * channel.h - messages to and from a client
  *
  * The agent of the client is at the other end of the arena's socket (core/proto/client.h).  Here
- * they are sent, received and waited for; what they mean is handshake.c's.  The arena's thread.
+ * messages are sent, received and waited for; handshake.c knows what they mean.  All of it is for
+ * the arena's thread.
  */
 #ifndef TRICOLOR_CHANNEL_H
 #define TRICOLOR_CHANNEL_H
@@ -26,26 +27,26 @@ bool channel_send(struct arena *a, const struct tri_msg *msg);
 bool channel_refuse(struct arena *a, int err, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
 
-/** What a WELCOME says in any case. */
+/** A WELCOME with all that it always says. */
 struct tri_msg channel_welcome(void);
 
 /**
- * A message, if there is one; never waits.  Returns as recv(): 0 at the client's end, -1 and errno;
- * EAGAIN also if the message was POLICY, which may come at any time, and whose descriptors
- * linked_begin() will take.
+ * Receive a message if there is one, without waiting.  Returns what recv() does: 0 when the client
+ * is gone, or -1 and errno.  EAGAIN also says that the message was POLICY, which may come at any
+ * time, and whose descriptors linked_begin() takes.
  */
 ssize_t channel_receive(struct arena *a, struct tri_msg *msg);
 
-/* Who an arena's thread waits for. */
+/* What an arena's thread waits for. */
 enum { POLL_CLIENT, POLL_ORDERS, POLL_POLICY, ARENA_POLLS };
 
 /** Fill in @p for the client's socket, with @events, and for those who give orders. */
 void channel_listen(const struct arena *a, struct pollfd *p, short events);
 
 /**
- * Wait for events of @p, the client's socket and others; NULL: for any time.  False: there is no
- * waiting (a sandbox, a limit of descriptors), and the client is to be let go of.  Trying again at
- * once would keep a CPU busy, and outlive the client.
+ * Wait for events of @p, of the client's socket and others.  @timeout: NULL: for any time.  False:
+ * it is not possible to wait, because of a sandbox or a limit of descriptors.  Then the connection
+ * is to be closed.  A loop that tried again would keep a CPU busy, and outlive the client.
  */
 bool channel_poll(struct arena *a, struct pollfd *p, nfds_t n, const struct timespec *timeout);
 

@@ -2,15 +2,15 @@
 /*
  * checkmark.c - TRICOLOR_DEBUG=checkmark: was everything reachable marked?
  *
- * After marking has ended, and before anything is swept, all threads are stopped, their stacks and
- * the roots are scanned again, and the heap is traversed from scratch with marks of its own.  If a
- * marked object holds a pointer to an unmarked one, the barrier has missed the latter (or the
- * program has, by a plain store of the pointer); both objects are named.
+ * After marking has ended, and before anything is swept, all threads are stopped.  Their stacks and
+ * the roots are scanned again, and the heap is traversed anew with marks of its own.  If a marked
+ * object holds a pointer to an unmarked one, the barrier has missed that one, or the program has
+ * stored the pointer without a barrier.  Both objects are reported.
  *
- * A word on a stack that leads to an unmarked object is no proof, because the stack may show a dead
- * value of an earlier call. Such words are not followed.  But a pointer that another thread has put
- * on its own stack by a plain store, and that this thread has loaded from there, looks the same.
- * That there are such words is reported once.
+ * A word on a stack that leads to an unmarked object is no proof, as it may be a dead value of an
+ * earlier call.  Such words are not followed.  But a pointer that another thread has put on its own
+ * stack by a plain store, and that this thread has loaded from there, looks the same.  So it is
+ * reported once that there are such words.
  */
 #include "checkmark.h"
 
@@ -119,7 +119,7 @@ static void scan(struct check *c, const struct tri_object *o)
 	}
 }
 
-/* Marked objects that a root's word leads to are where the traversal begins. */
+/* The traversal begins at the marked objects that words of roots lead to. */
 static void root(struct check *c, uint64_t value)
 {
 	struct arena *a = c->a;

@@ -2,16 +2,18 @@
 /*
  * cycle.c - one collection cycle of one arena
  *
- *  1. Barrier on (H1).  Nothing is marked before every thread's stores shade.
- *  2. Scan (H2): stacks and roots are in buffers.  One message asks for both: under load a wake-up
- *     of the agent costs more than what it does.
- *  3. Mark, beside the program: buffers, then what they lead to, until nothing is known to be grey.
- *  4. Collect (H3): what threads have shaded is in buffers that can be read.  First the buffers
- *     that threads are filling, then those that they have handed over: a buffer that is handed over
- *     between the two is seen in the second place.  If any of it was white, back to 3.  A round
- *     that finds nothing white ends marking: Documentation/design/marking.md has the argument.
- *  5. Barrier off (H4): each thread gives its spans back.
- *  6. Sweep, here and in allocating threads.  The next cycle waits for its end.
+ *  1. Barrier on (H1).  Nothing is marked before the stores of every thread shade.
+ *  2. Scan (H2).  Stacks and roots are put into buffers.  One message asks for H1 and H2, because
+ *     under load a wake-up of the agent costs more than its work.
+ *  3. Mark, while the program runs: the objects in buffers, and then what these lead to, until
+ *     nothing is known to be grey.
+ *  4. Collect (H3).  What threads have shaded is now in buffers that can be read.  The buffers that
+ *     threads are filling are read first, and then those that they have handed over, so that none
+ *     is missed which is handed over between the two.  If any of it was white, step 3 follows
+ *     again.  A round that finds nothing white ends marking; Documentation/design/marking.md has
+ *     the argument.
+ *  5. Barrier off (H4).  Each thread gives its spans back.
+ *  6. Sweep, here and in allocating threads.  The next cycle waits until all is swept.
  */
 #include "cycle.h"
 
@@ -57,7 +59,7 @@ static void drain_buffer(struct arena *a, uint32_t index)
 	a->drained[index] = (uint16_t)n;
 }
 
-/* The buffers that threads are filling at this moment. */
+/* Drain the buffers that threads are filling at this moment. */
 static void drain_slots(struct arena *a)
 {
 	const struct tri_view *v = &a->view;
@@ -73,7 +75,7 @@ static void drain_slots(struct arena *a)
 	}
 }
 
-/* The buffers that were handed over. */
+/* Drain the buffers that threads have handed over. */
 static void drain_full(struct arena *a)
 {
 	const struct tri_view *v = &a->view;
@@ -103,7 +105,7 @@ static void progress(void *arg)
 		orders_take(a);
 }
 
-/* When the part of a phase began that is measured now. */
+/* When the part of a phase began that is being measured. */
 struct lap {
 	uint64_t wall_ns, cpu_ns;
 };
@@ -114,7 +116,7 @@ static void lap_start(struct lap *l)
 	l->cpu_ns = clock_cpu_ns();
 }
 
-/* What was spent since counts for @phase.  The next lap starts. */
+/* Count what was spent since the lap began for @phase, and begin the next lap. */
 static void lap_end(struct arena *a, enum phase phase, struct lap *l)
 {
 	struct lap began = *l;
@@ -124,7 +126,9 @@ static void lap_end(struct arena *a, enum phase phase, struct lap *l)
 	a->now.cpu_ns[phase] += l->cpu_ns - began.cpu_ns;
 }
 
-/* 1 and 2.  @black_at: the allocation counter when objects began to be allocated black. */
+/*
+ * Steps 1 and 2.  @black_at: the allocation counter when objects began to be allocated black.
+ */
 static bool start(struct arena *a, struct lap *l, uint64_t *black_at)
 {
 	struct tri_msg answer;
@@ -150,7 +154,7 @@ static bool start(struct arena *a, struct lap *l, uint64_t *black_at)
 	return true;
 }
 
-/* 3 and 4.  The last round's handshake counts for termination, and all else for marking. */
+/* Steps 3 and 4.  The last round counts for termination, and all before it for marking. */
 static bool mark(struct arena *a, struct lap *l)
 {
 	struct cycle_figures *f = &a->now;
@@ -165,7 +169,7 @@ static bool mark(struct arena *a, struct lap *l)
 		lap_end(a, PHASE_MARK, l);
 		before = mark_objects(m);
 		m->supplied = false;
-		/* Credit is of no use now: past the goal, only the end of the cycle is. */
+		/* Past the goal only the end of the cycle helps, and credit does not. */
 		tri_write(&a->view.ctl->assist_q16, PACING_ASSIST_MOST_Q16);
 		TRI_POINT("cycle.collects");
 		if (!handshake(a, TRI_HANDSHAKE_COLLECT, &answer))
@@ -197,7 +201,7 @@ static bool mark(struct arena *a, struct lap *l)
 	return true;
 }
 
-/* 5. */
+/* Step 5. */
 static bool end_marking(struct arena *a, struct lap *l, uint64_t black_at, bool forced)
 {
 	struct tri_msg answer;
@@ -214,7 +218,7 @@ static bool end_marking(struct arena *a, struct lap *l, uint64_t black_at, bool 
 	return true;
 }
 
-/* 6. */
+/* Step 6. */
 static void sweep(struct arena *a, struct lap *l)
 {
 	publish_phase(a, PHASE_SWEEP);
@@ -232,8 +236,8 @@ static void wake(tri_au32 *word, uint32_t value)
 }
 
 /*
- * Threads that wait before they take more memory from the kernel go on: if a cycle frees pages at
- * all, it has now.
+ * Let threads go on that wait before they take more memory from the kernel.  All pages that this
+ * cycle could free are free now.
  */
 static void wake_throttled(struct tri_ctl *ctl)
 {
@@ -261,7 +265,7 @@ static void count_cycle(struct arena *a, bool forced)
 	tri_write(&ctl->mark_cpu_ns, t->gc_cpu_ns);
 }
 
-/* The client's request for free memory to go back, if there was one before the cycle began. */
+/* Meet the client's request to give free memory back, if it came before the cycle began. */
 static void meet_free_request(struct arena *a)
 {
 	struct arena_requests *r = &a->requests;
@@ -274,7 +278,7 @@ static void meet_free_request(struct arena *a)
 	wake(&a->view.ctl->free_done, r->free_done);
 }
 
-/* The client's request for a cycle.  What it waits for has been traced by then. */
+/* Meet the client's request for a cycle, of which the trace has been written by now. */
 static void meet_gc_request(struct arena *a)
 {
 	struct arena_requests *r = &a->requests;
@@ -323,7 +327,7 @@ bool cycle_run(struct arena *a, bool forced)
 	a->last = a->now;
 	publish_phase(a, PHASES);
 	publish_figures(a);
-	/* After the figures: whoever has waited for the cycle finds it in them. */
+	/* This comes after the figures, so that whoever waited for the cycle finds it in them. */
 	orders_cycle_ends(a);
 	return true;
 }

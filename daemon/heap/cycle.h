@@ -8,9 +8,9 @@
 struct arena;
 
 /**
- * Run a cycle to its end.  @forced: somebody has asked for it, or none has run for two minutes.
- * False: the client is gone, or the cycle can't be trusted.  Then the caller closes the connection,
- * and the client's agent goes on as after the death of a collector.
+ * Run a cycle to its end.  @forced: it was asked for, or there was none for two minutes.  False:
+ * the client is gone, or the cycle can't be trusted.  Then the caller closes the connection, and
+ * the client's agent goes on as after the death of a collector.
  */
 bool cycle_run(struct arena *a, bool forced);
 

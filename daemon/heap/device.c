@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * device.c - what an arena of /dev/tricolor has more than a memfd
+ * device.c - what an arena of /dev/tricolor has beyond a memfd
  *
- * Its state is published to the module, for sysfs and tracepoints: with each phase, and with each
- * cycle's figures.  What somebody has written into its files in sysfs, or asked for by netlink,
- * comes as POLLPRI on the descriptor, and is followed like any other order.  Nothing here can fail
- * in a way that matters: the module may have its state a little late.
+ * The collector publishes its state to the module, for sysfs and tracepoints, with each phase and
+ * with the figures of each cycle.  A setting that was written into a file in sysfs, or asked for by
+ * netlink, makes POLLPRI on the descriptor, and is followed like any other order.  If a call fails
+ * here, the module only has an older state.
  */
 #include "device.h"
 

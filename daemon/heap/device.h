@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * device.h - an arena of /dev/tricolor; all of it does nothing for other arenas
+ * device.h - what an arena of /dev/tricolor has beyond a memfd: see device.c
  */
 #ifndef TRICOLOR_DEVICE_H
 #define TRICOLOR_DEVICE_H
@@ -12,13 +12,16 @@
 struct arena;
 struct tricolor_tunables;
 
-/** A phase begins; PHASES: the cycle is over. */
+/** Set the phase, and publish it; PHASES: the cycle is over. */
 void device_phase(struct arena *a, enum phase phase);
 
-/** The figures have changed. */
+/** Publish figures that have changed. */
 void device_publish(struct arena *a);
 
-/** What was set through sysfs or netlink since the last call.  False: that can't be read. */
+/**
+ * Read what was set by sysfs or netlink since the last call.  False: the arena is not the device's,
+ * or it can't be read.
+ */
 bool device_tunables(struct arena *a, struct tricolor_tunables *t);
 
 #endif

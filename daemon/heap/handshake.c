@@ -13,7 +13,7 @@
 #include "pacing.h"
 #include "publish.h"
 
-/* An agent sends its first request when it receives our WELCOME, and few policies before. */
+/* An agent sends its first request when it receives our WELCOME, and few POLICY messages before. */
 #define FIRST_S 10
 #define FIRST_MESSAGES 8
 
@@ -109,6 +109,6 @@ bool handshake(struct arena *a, enum tri_handshake kind, struct tri_msg *answer)
 	f->interruptions += answer->answer.interruptions;
 	a->client.threads = answer->answer.threads;
 	limit_interrupted(a, answer->answer.interrupted_total_ns, answer->answer.interruptions);
-	/* It lost a pointer for want of a buffer: this cycle must free nothing. */
+	/* If a pointer was lost for want of a buffer, this cycle must free nothing. */
 	return !answer->answer.incomplete;
 }

@@ -49,8 +49,9 @@ struct limit_group {
 
 	/* Of the top of a tree. */
 	unsigned int idle_ticks;	/* ticks in a row in which nothing happened */
-	uint64_t ticked_ns, period_ns;	/* the last tick, and how long after it the next is due */
+	uint64_t ticked_ns;		/* the last tick */
 	uint64_t next_ns;		/* the next tick; 0: now; UINT64_MAX: at an event */
+	uint64_t period_ns;		/* how long after a tick the next one is due */
 
 	bool used;			/* for groups_tidy() */
 	struct limit_group *next;	/* groups come before those that they are in */
