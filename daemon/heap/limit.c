@@ -2,9 +2,9 @@
 /*
  * limit.c - one arena and its memory limit
  *
- *  1. Which limit.  The client's own one (TRICOLOR_MEMORY_LIMIT, tri_set_memory_limit(), an order),
- *     or else its share of the budget of all arenas in its cgroup, which the watcher orders
- *     (watch.c).  The pacer keeps it.
+ *  1. Which limit.  It is the client's own one (TRICOLOR_MEMORY_LIMIT, tri_set_memory_limit(), an
+ *     order), or else its share of the budget of all arenas in its cgroup, which the watcher orders
+ *     (watch.c).  The pacer keeps the limit.
  *
  *  2. What it may cost.  While there is a limit all CPU time goes into a bucket (limiter.c).  On
  *     one side is the time of the arena's thread, whatever it does, of helpers, and of the
@@ -18,27 +18,26 @@
  *
  *  3. Giving way.  If the bucket is full and the limit sets the goal, the limit gives way: cycles
  *     start by GOGC alone and nobody assists, until the program has had its half.  While the client
- *     allocates, the trigger has us judge this again every so often.  A client that does not
- *     allocate needs nothing.
+ *     allocates, the trigger makes us judge this again from time to time.  For a client that does
+ *     not allocate nothing is to be done.
  *
- *     For an arena with a share there is a tenth of reserve up to the limit that the kernel
+ *     For an arena with a share there is a reserve of a tenth up to the limit that the kernel
  *     enforces.  Beyond a part of that reserve cycles run although the limit gives way, and further
- *     up threads wait for their end: a heap whose limit gives way is not to be killed for a burst,
- *     or because others had the CPUs.  Such cycles may owe some seconds.  After that more lives
- *     than there is room for, and half of the CPUs is all that can be had.
+ *     up threads wait for their end.  So the kernel does not kill a program because of a burst, or
+ *     because others had the CPUs.  Such cycles may owe some seconds.  If more is owed, more lives
+ *     than there is room for, and the collector has no more than half of the CPUs.
  *
  *  4. Telling.  The client learns by a futex in its control page, and the log and the trace by a
  *     line, when the limit begins to give way and when it is kept again.  With the policy fail-fast
  *     the client is refused further pages as soon as a cycle has found that what lives does not
- *     fit, until a cycle finds that it does: a heap that grows would not live to see the limiter's
- *     bucket full.
+ *     fit, until a cycle finds that it does.  The kernel would kill a heap that grows before the
+ *     limiter's bucket is full.
  *
  *  5. Waking.  Where the kernel does not tell the watcher that use of the group grows, the watcher
- *     must not sleep through the client's work.  So the trigger is brought forward to the first
- *     allocation of some size.
+ *     must not sleep while the client is at work.  So the trigger is set to an allocation of some
+ *     size.
  *
- *  6. Releasing.  Memory above the limit goes back at once, because the limit is what others are
- *     promised.
+ *  6. Releasing.  Memory above the limit goes back at once, because others count on it.
  */
 #include "limit.h"
 
@@ -55,26 +54,28 @@
 #include "trace.h"
 #include "tricolor.h"
 
-#define QUOTA_NS 1000000000ull		/* look at the client's CPU quota this often */
+#define QUOTA_NS 1000000000ull		/* the client's CPU quota is read once in this time */
 /*
- * A limit that gives way is judged again after so much allocation: a part of the limit, within
- * bounds.
+ * A limit that gives way is judged again after allocation of 1/JUDGE_PARTS of the limit, within
+ * these bounds.
  */
 #define JUDGE_PARTS 64
 #define JUDGE_MIN_BYTES (1ull << 20)
 #define JUDGE_MAX_BYTES (64ull << 20)
-#define SCAN_NS 200000ull		/* of a thread's stack: mostly it is a fortieth of that */
-/* Less new allocation than this, or than this part of what lives, is not worth an urgent cycle. */
+#define SCAN_NS 200000ull		/* a stack's scan counts for no more; most take 5 µs */
+/* An urgent cycle needs this much allocation, and this part of what lives. */
 #define URGENT_MIN_BYTES (1ull << 20)
 #define URGENT_PARTS 16
-#define KEEP_PERCENT 95			/* released down to here */
-#define AT_ONCE_BYTES (16ull << 20)	/* while there is marking to be done */
+#define KEEP_PERCENT 95			/* memory is released to this part of the limit */
+#define AT_ONCE_BYTES (16ull << 20)	/* most that is released while there is marking to do */
 #define FRESH_PARTS 64			/* less than this part of the heap is no growth */
-#define RESERVE_PARTS 9			/* what a part has up to the kernel's limit, of itself */
-/* Eighths of the reserve: a cycle runs in spite of its price, and threads wait for its end. */
+#define RESERVE_PARTS 9			/* the reserve is this part of a share */
+/*
+ * Eighths of the reserve from which a cycle runs in any case, and from which threads wait for it.
+ */
 #define RESERVE_CYCLE 3
 #define RESERVE_WAIT 5
-#define RESERVE_SECONDS 10		/* of all CPUs, that such cycles may owe */
+#define RESERVE_SECONDS 10		/* of all CPUs: as much as such cycles may owe */
 
 static bool limited(const struct arena *a)
 {
@@ -85,7 +86,7 @@ static bool limited(const struct arena *a)
 /* CPU time                                                                                   */
 /* ------------------------------------------------------------------------------------------ */
 
-/* Of the program's threads for the collector. */
+/* The CPU time that the program's threads have spent for the collector. */
 static uint64_t assist_cpu_ns(const struct tri_ctl *ctl)
 {
 	uint64_t slept = tri_read(&ctl->assist_slept_ns);
@@ -106,7 +107,7 @@ static uint32_t client_cpu_milli(const struct arena *a)
 {
 	double cpus = cpus_online(), quota = a->client.pid > 0 ? cpus_quota(a->client.pid) : 0;
 
-	/* Not to be seen from here, but by what it has sent. */
+	/* The quota can't be seen from here, but maybe by files that the client has sent. */
 	if (quota <= 0)
 		quota = claim_cpus(a->registry->claim);
 	if (quota > 0 && quota < cpus)
@@ -147,7 +148,7 @@ static void account(struct arena *a)
 	l->unreported_ns = 0;
 	total = (uint64_t)((double)sub_sat(now, l->limiter.updated_ns) * l->limiter.cpu_milli /
 			   1000);
-	/* A client whose clock can't be read is taken to use all that is left. */
+	/* A client whose clock can't be read is assumed to use all that is left. */
 	program = l->client_seen ?
 			  sub_sat(advance(&l->client_cpu_ns, client_cpu_ns(l)), assist) :
 			  sub_sat(total, gc);
@@ -156,8 +157,7 @@ static void account(struct arena *a)
 	tri_write(&ctl->limited_gc_ns, l->gc_ns);
 	tri_write(&ctl->limited_program_ns, l->program_ns);
 	/*
-	 * What is owed is paid first: the program's time that pays it drains nothing from the
-	 * bucket.
+	 * What is owed is paid first.  Time of the program that pays it does not drain the bucket.
 	 */
 	if (program > gc && l->owed_cpu_ns) {
 		uint64_t pays = program - gc < l->owed_cpu_ns ? program - gc : l->owed_cpu_ns;
@@ -234,7 +234,7 @@ static void trace_throttled(struct arena *a)
 		(double)tri_read(&ctl->throttled_max_ns) / 1e6);
 }
 
-/* More was reached, and is bound, than the limit allows, so no collection can help. */
+/* Whether what was reached, with what belongs to it, is more than the limit: no cycle can help. */
 static bool overfull(const struct arena *a)
 {
 	return limited(a) && a->live.reached_bytes + pacer_overhead_bytes(&a->pacer) >
@@ -347,10 +347,10 @@ int64_t limit_update(struct arena *a)
 }
 
 /*
- * At the peak, when marking has ended, overhead is what is bound and no object: metadata, and gaps
- * in spans that the heap had no use for before it took fresh pages.  If it has taken none since the
- * last sweep there are gaps that it might have filled, had its goal been higher.  To count those as
- * well would lower the goal again, and so on, down to what lives.
+ * At the peak, when marking has ended, overhead is memory that is in use and holds no object:
+ * metadata, and gaps in spans that the heap did not fill before it took fresh pages.  If it has
+ * taken none since the last sweep, there are also gaps that it would have filled, had its goal been
+ * higher.  If these counted, the goal would become lower, and so on, down to what lives.
  */
 void limit_peak(struct arena *a, struct pacer_memory *memory)
 {
@@ -366,10 +366,10 @@ void limit_peak(struct arena *a, struct pacer_memory *memory)
 }
 
 /*
- * What the pacer is to think of memory.  The peak, when marking ended, tells how much is bound
- * beside objects: later there are gaps in spans, which will be filled.  But what is above the limit
- * is what is above it now, when what was free has been released.  It counts twice, as in Go: a heap
- * that has overshot is to fill its gaps, and not to take more pages.
+ * Tell the pacer about memory after a cycle.  Its overhead is that of the peak, when marking ended;
+ * the gaps that there are in spans now will be filled.  But the excess over the limit is that of
+ * now, when free pages have been released.  It counts twice, as in Go, so that a heap that has
+ * overshot fills its gaps, and does not take more pages.
  */
 static void settle_memory(struct arena *a)
 {
@@ -381,7 +381,7 @@ static void settle_memory(struct arena *a)
 	pacer_set_memory(&a->pacer, &memory);
 }
 
-/* Give memory back until what there is is a little below the limit. */
+/* Give memory back until the heap is a little below the limit. */
 static void release(struct arena *a, uint64_t at_most)
 {
 	uint64_t keep, have;
@@ -394,10 +394,7 @@ static void release(struct arena *a, uint64_t at_most)
 		scavenge(a, have - keep < at_most ? have - keep : at_most);
 }
 
-/*
- * A heap without a limit gives back all free pages: it needs them less urgently than others need
- * the memory.
- */
+/* A heap without a limit gives back all free pages, as others need the memory more urgently. */
 static void release_urgently(struct arena *a, uint64_t at_most)
 {
 	if (limited(a))
@@ -477,8 +474,8 @@ bool limit_wants_cycle(struct arena *a)
 }
 
 /*
- * Live bytes at which so many eighths of the reserve are used; PACER_NEVER: there is none, or it
- * may not be used.
+ * Live bytes at which @eighths of the reserve are used; PACER_NEVER: there is no reserve, or it may
+ * not be used.
  */
 static uint64_t reserve_bytes(const struct arena *a, unsigned int eighths)
 {

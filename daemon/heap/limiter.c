@@ -5,19 +5,21 @@
  * For each span of time between two updates:
  *
  *	total     = time · CPUs
- *	collector = what was reported: marking, assists
+ *	collector = what was reported: marking and assists
  *	program   = total − idle − collector, at least 0
  *	bucket   += collector − program, within 0 … capacity · 1.01
  *
- * Idle time is taken from the program's side only.  A program that wants one CPU of eight would
- * else look as if it had all eight, and a collector that thrashes under it would go unnoticed.
+ * Idle time is taken from the program's side only.  Otherwise a program that wants one CPU of eight
+ * would seem to have all eight, and a collector that takes more than the program would go
+ * unnoticed.
  *
  * Go counts background marking as the 25 % that it aims for.  Here the arena's thread reports the
  * CPU time that it took, because it takes a whole CPU and not a quarter of all.
  *
- * The hundredth above the capacity is not Go's.  The program learns up to one period late whether
- * to assist.  What it does for the collector in those 10 ms is owed and not forgiven, or a heap
- * that is out of all bounds would have its way in every other period: 62 % of the CPU, not 50.
+ * Go has no hundredth above the capacity.  The program learns up to one period late whether to
+ * assist.  What it does for the collector in those 10 ms is owed and not forgiven.  Otherwise a
+ * heap far above its limit would be collected in every other period, and take 62 % of the CPU
+ * instead of 50 %.
  */
 #include <assert.h>
 #include <string.h>
@@ -67,7 +69,7 @@ void limiter_update(struct limiter *l, uint64_t now_ns)
 	uint64_t total = window_cpu_ns(l, now_ns);
 	uint64_t collector = l->assist_cpu_ns;
 
-	if (now_ns < l->updated_ns)	/* what was reported waits for a clock that goes on */
+	if (now_ns < l->updated_ns)	/* the clock went back: what was reported counts later */
 		return;
 	pour(l, collector, sub_sat(sub_sat(total, l->idle_cpu_ns), collector));
 	l->assist_cpu_ns = 0;

@@ -2,8 +2,8 @@
 /*
  * linked.c - the marker's end of a link: see daemon/clients/link.h
  *
- *  1. The agent hands over link and board.  They are checked as if an enemy had sent them: a policy
- *     is a process of another user, in another container.
+ *  1. The agent hands over link and board.  They are checked as if an enemy had sent them, as a
+ *     policy is a process of another user, in another container.
  *  2. Once the policy has ordered a share its watcher splits memory, and ours pauses.  A policy
  *     gets its CPU time elsewhere, and may have none for a second.  So until then our watcher goes
  *     on, or the share from a policy before this one stays in force.  Orders of both are met by the
@@ -11,12 +11,12 @@
  *  3. When the link ends the arena goes on with what is in force.  Our own watcher reads its groups
  *     at once and orders what follows; until then the policy's last share holds.  The agent is
  *     told, and finds another policy.
- *  4. A policy that was told something and does not read its board for some seconds, because it is
- *     stopped, is left as if it had ended.  That is noticed when a cycle starts, so it takes no
+ *  4. If a policy does not read its board for some seconds after a message, as it is stopped, its
+ *     link is closed as if it had ended.  This is checked when a cycle starts, so it needs no
  *     timer.
- *  5. A policy that private collectors have elected (elect.c) is no concern of the agent's, and
- *     gives way to one that the agent hands over.  When the link with it ends our watcher pauses
- *     until the next election has a result.
+ *  5. The agent does not know about a policy that private collectors have elected (elect.c).  A
+ *     policy that the agent hands over takes its place.  When the link with an elected policy ends,
+ *     our watcher pauses until the next election has a result.
  *  6. Lines for the log go to the policy as well, because a marker's standard error mostly leads
  *     nowhere.
  */
@@ -41,7 +41,9 @@
 #include "publish.h"
 #include "daemon/clients/watcher.h"
 
-/* What the log has a copy sent to.  The lock is held for a send that does not wait. */
+/*
+ * The link to which lines of the log are copied.  The lock is held for a send that does not wait.
+ */
 static pthread_mutex_t log_lock = PTHREAD_MUTEX_INITIALIZER;
 static int log_sock = -1;
 
@@ -94,7 +96,7 @@ void linked_init(struct linked *l)
 	*l = (struct linked){ .given = { -1, -1 }, .sock = -1 };
 }
 
-/* The agent is told that there is no policy, and why. */
+/* Tell the agent that there is no policy, and why. */
 static void report_gone(struct arena *a, int err, const char *why)
 {
 	struct tri_msg msg = { .type = TRI_MSG_POLICY_GONE,
@@ -105,7 +107,7 @@ static void report_gone(struct arena *a, int err, const char *why)
 	channel_send(a, &msg);
 }
 
-/* Let go of link and board.  Nobody is told, and our watcher still pauses. */
+/* Close link and board.  Nobody is told, and our watcher still pauses. */
 static void drop_link(struct arena *a)
 {
 	struct linked *l = &a->linked;
@@ -122,7 +124,7 @@ static void drop_link(struct arena *a)
 	l->elected = l->splits = false;
 }
 
-/* Our own watcher splits again. */
+/* Have our own watcher split again. */
 static void resume_watcher(void)
 {
 	/* The name by which watchers of other collectors count us: see groups.c. */
@@ -130,7 +132,7 @@ static void resume_watcher(void)
 	watcher_pause(false);
 }
 
-/* The caller brings pacing up to date: nobody waits for a sign that we allocate any more. */
+/* The caller calls pacing_update(), as the watcher is no longer to be woken by allocation. */
 static void end_link(struct arena *a, int err, const char *why)
 {
 	bool elected = a->linked.elected;
@@ -181,7 +183,7 @@ static void begin_link(struct arena *a, int sock, int fd, bool elected)
 	}
 	if (!elected)
 		election_bar(true);
-	/* Of a policy before, the share stays until this one orders another. */
+	/* The share of an earlier policy stays until this one orders another. */
 	drop_link(a);
 	if (a->limit.share_bytes != PACER_NO_LIMIT)
 		linked_splits(a);
@@ -205,7 +207,7 @@ bool linked_begin(struct arena *a)
 	struct linked *l = &a->linked;
 	int sock = l->given[0], fd = l->given[1];
 
-	/* With less than these it is a message that makes no sense, and changes nothing. */
+	/* Nothing was handed over, or a message without descriptors, which changes nothing. */
 	if (sock < 0 && fd < 0)
 		return false;
 	l->given[0] = l->given[1] = -1;
@@ -226,7 +228,7 @@ bool linked_elected(struct arena *a)
 			begin_link(a, given[0], given[1], true);
 			return true;
 		}
-		/* The agent's came first. */
+		/* The agent's policy came first. */
 		for (i = 0; i < 2; i++)
 			if (given[i] >= 0)
 				close(given[i]);
@@ -263,7 +265,7 @@ bool linked_receive(struct arena *a)
 	return l->sock < 0;
 }
 
-/* Note @want on the board, and ring.  True: the link has ended. */
+/* Note @want on the board, and tell the policy.  True: the link has ended. */
 static bool want(struct arena *a, uint32_t want)
 {
 	struct linked *l = &a->linked;

@@ -10,15 +10,16 @@
  *  3. A mutator that assists hands over what it marked and did not scan as GREY entries of its
  *     buffer.
  *
- * A client that clears bits behind our back could keep us marking for ever.  But no heap has more
- * to scan than its size, and no span comes back that was not offered.  So a cycle that exceeds
- * either is given up, and the arena with it.
+ * A client that clears mark bits could keep us marking for ever.  But no heap has more to scan than
+ * its size, and no span comes back that was not offered.  So a cycle that exceeds one of these is
+ * given up, and the arena with it.
  *
- * Nor may a client make our queues grow.  What it claims the size of its heap to be costs it
- * nothing; memory does.  A piece (24 B) is queued for an object that is marked, or for an entry of
- * a buffer (8 B).  The page of such an object has a line in each of two bitmaps (128 B), and holds
- * at most 14 such objects (336 B of pieces).  Spans are fewer and smaller.  So a queue never needs
- * more than three times the memory that the arena has, which is read when a queue grows.
+ * Nor may a client make our queues grow without bounds.  It can claim any size for its heap, but
+ * not have memory that it does not pay for.  A piece (24 B) is queued for an object that is marked,
+ * or for an entry of a buffer (8 B).  The page of such an object has a line in each of two bitmaps
+ * (128 B), and holds at most 14 such objects (336 B of pieces).  Spans are fewer and smaller.  So a
+ * queue never needs more than three times the memory that the arena has, which is read when a queue
+ * grows.
  */
 #include "mark.h"
 
@@ -34,36 +35,36 @@
 #include "core/heap/marking.h"
 
 #define PIECE_BYTES (128ull << 10)
-#define QUEUE_FACTOR 3			/* a queue may have this many times the arena's resident
-					 * bytes, */
-#define QUEUE_SLACK_BYTES (1ull << 20)	/* and this in addition */
-#define QUEUE_KEEP_BYTES (1ull << 20)	/* a helper keeps a queue of that size for the next arena */
+/* A queue may have QUEUE_FACTOR times the arena's resident bytes, and QUEUE_SLACK_BYTES more. */
+#define QUEUE_FACTOR 3
+#define QUEUE_SLACK_BYTES (1ull << 20)
+#define QUEUE_KEEP_BYTES (1ull << 20)	/* a helper keeps a queue of this size for the next arena */
 #define CREDIT_BYTES (64ull << 10)
-#define SHARE_FROM 128		/* spans in a FIFO that are worth sharing: 1 MiB of heap */
+#define SHARE_FROM 128		/* spans in a FIFO from which it is shared: 1 MiB of heap */
 #define OFFER_FROM 16
 #define BATCH 64
 #define VISITS 8		/* spans whose objects are being fetched; a power of two */
-#define FETCHING 16		/* objects that are enough of these */
+#define FETCHING 16		/* objects in those spans that are enough */
 #define PIECES 4		/* pieces that are being fetched; a power of two */
-#define PIECE_LINES 8		/* lines of each: the CPU fetches the others by itself */
+#define PIECE_LINES 8		/* lines of each that are fetched; the CPU fetches the others */
 
 struct mark_worker {
-	struct tri_marking k;		/* first: the queue functions get at the worker from it */
+	struct tri_marking k;		/* first, as queue functions cast it to the worker */
 	struct marker *m;
 	uint32_t *span;			/* FIFO of first pages, a ring of room entries */
 	uint32_t head, tail, room;	/* head - tail are queued */
 	struct mark_piece *piece;	/* stack */
 	uint64_t npieces, pieces_room;
 
-	/* Rings of what is about to be scanned, and on its way into the cache. */
+	/* Rings of what is about to be scanned, and is being fetched into the cache. */
 	struct tri_visit visit[VISITS];
 	struct mark_piece next[PIECES];
 	uint32_t visit_head, visit_tail, next_head, next_tail;
 	uint32_t fetching;		/* objects in visit */
-	uint32_t taken;			/* spans, for what is done now and then */
-	uint64_t offered;		/* to assisting mutators, and not come back: at most */
-	uint64_t credited_bytes;	/* of scan_bytes, already given to mutators */
-	bool failed;			/* no memory, or no sane heap: the cycle is void */
+	uint32_t taken;			/* spans taken; it times what is done now and then */
+	uint64_t offered;		/* most spans that mutators were offered and may return */
+	uint64_t credited_bytes;	/* part of scan_bytes that mutators got credit for */
+	bool failed;			/* no memory, or a corrupt heap: the cycle is void */
 };
 
 /* Whether a queue that has @bytes may have more. */
@@ -140,10 +141,10 @@ static void scan_range(struct mark_worker *w, uint64_t offset, uint64_t bytes, b
 }
 
 /*
- * Objects whose memory came fresh from the system were not zeroed by anyone, and may have holes
- * where they were never written.  A hole must not be read, as that would allocate a page and charge
- * us for it.  (Page by page: to look for the end of the data would walk all that follows, up to the
- * end of the heap.)
+ * Objects whose memory came fresh from the system were not zeroed, and may have holes where they
+ * were never written.  A hole must not be read, as that would allocate a page and charge us for it.
+ * The file is asked page by page, because the kernel would look for the end of the data up to the
+ * end of the heap.
  */
 static void scan_sparse(struct mark_worker *w, const struct mark_piece *p)
 {
@@ -197,7 +198,7 @@ static void scan_piece(struct mark_worker *w)
 		scan_range(w, p.offset, p.bytes, p.typed);
 }
 
-/** Threads that wait for credit, or for the end of the cycle, are to look again. */
+/** Wake threads that wait for credit, or for the end of the cycle. */
 void mark_wake_assists(struct marker *m)
 {
 	struct tri_ctl *ctl = m->v->ctl;
@@ -207,7 +208,7 @@ void mark_wake_assists(struct marker *m)
 		tri_futex_wake(&ctl->work_seq);
 }
 
-/* Work done is credit for allocating threads. */
+/* Give allocating threads credit for the work that was done. */
 static void credit(struct mark_worker *w)
 {
 	struct tri_ctl *ctl = w->m->v->ctl;
@@ -256,7 +257,7 @@ static void share(struct mark_worker *w)
 	workers_offer(&m->job);
 }
 
-/* A batch of shared spans for @w. */
+/* Give @w a batch of shared spans. */
 static bool take_shared(struct mark_worker *w)
 {
 	struct marker *m = w->m;
@@ -290,7 +291,7 @@ static void offer(struct mark_worker *w)
 	tri_write(&v->ctl->grey_count, TRI_GREY_SLOTS);
 }
 
-/* Take back what is on offer.  True if there was anything. */
+/* Take back spans that are on offer.  True: there were some. */
 static bool take_back(struct mark_worker *w)
 {
 	const struct tri_view *v = w->m->v;
@@ -345,7 +346,7 @@ static void scan_span(struct mark_worker *w)
 	tri_marking_visit(&w->k, visit);
 }
 
-/* Whatever has been fetched is scanned before this returns, unless the cycle is void. */
+/* All that was fetched is scanned before this returns, unless the cycle is void. */
 static void work(struct mark_worker *w)
 {
 	while (!w->failed) {
@@ -403,7 +404,7 @@ static void begin(struct mark_worker *w, struct marker *m)
 	w->failed = false;
 }
 
-/* A helper goes on to other arenas, and not with what one of them may have had it allocate. */
+/* A helper goes on to other arenas.  Queues that one arena made large are freed before. */
 static void trim_queues(struct mark_worker *w)
 {
 	if (w->room * sizeof(*w->span) > QUEUE_KEEP_BYTES) {
@@ -419,8 +420,8 @@ static void trim_queues(struct mark_worker *w)
 }
 
 /*
- * A helper has joined: m->job.helpers counts it until it has returned, and the arena's thread waits
- * for that.
+ * What a helper runs that has joined.  m->job.helpers counts it until it returns, and the arena's
+ * thread waits for that.
  */
 static void help(void *marker, void **scratch)
 {
@@ -526,7 +527,7 @@ uint64_t mark_bytes(struct marker *m)
 	       (tri_read(&m->v->ctl->assist_marked_bytes) - m->assist_marked_at);
 }
 
-/* Helpers may be at work, and leave, while this is asked. */
+/* Helpers may be at work, and leave, while this is called. */
 uint64_t mark_scan_bytes(struct marker *m)
 {
 	uint64_t helpers;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* orders.c - what others want of an arena: see orders.h */
+/* orders.c - taking and meeting the orders of an arena: see orders.h */
 #include <assert.h>
 #include <unistd.h>
 
@@ -30,7 +30,7 @@ static void met(struct arena *a, int from, enum board_order kind, uint32_t numbe
 		pacing_update(a);
 }
 
-/* What our own watcher orders does not count beside a policy, once that one's watcher splits. */
+/* Once a policy splits memory, what our own watcher orders does not count. */
 static bool counts(const struct arena *a, int from, enum board_order kind)
 {
 	return from == FROM_POLICY || !a->linked.splits ||
@@ -38,7 +38,7 @@ static bool counts(const struct arena *a, int from, enum board_order kind)
 		kind != ORDER_URGENT);
 }
 
-/* A board may have anything on it. */
+/* Whether an order makes sense, as another process may write anything to a board. */
 static bool makes_sense(enum board_order kind, int64_t value)
 {
 	switch (kind) {
@@ -66,7 +66,7 @@ static void meet(struct arena *a, int from, enum board_order kind, uint32_t numb
 		a->orders[from].free = number;
 		return;
 	case ORDER_STOP:
-		/* A policy ends by hanging up. */
+		/* A policy that ends closes the link, and has no order for that. */
 		a->stop |= from == FROM_REGISTRY;
 		return;
 	case ORDER_SHARE:
@@ -105,7 +105,7 @@ static void take_from(struct arena *a, int from)
 	int64_t value;
 	int kind;
 
-	/* Cleared before the mailboxes are looked at: what comes after is a new ring. */
+	/* It is cleared before the mailboxes are read, so that a later order sets it again. */
 	atomic_store(&o->board->rung, 0);
 	/* The link may be found to be at its end meanwhile, and the board gone. */
 	for (kind = 0; kind < ORDERS && o->board; kind++) {
@@ -123,7 +123,7 @@ void orders_take(struct arena *a)
 	uint64_t times;
 	int i;
 
-	/* Nothing to be read is no reason not to look. */
+	/* Orders on the policy's board do not make the eventfd readable. */
 	while (read(a->registry->order_fd, &times, sizeof(times)) >= 0 || orders_are_waiting(a)) {
 		for (i = 0; i < FROM; i++)
 			if (a->orders[i].board)

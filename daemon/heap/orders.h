@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * orders.h - what others want of an arena
+ * orders.h - taking and meeting the orders of an arena
  *
- *  0. Orders are on two boards at most: the registry's, and that of a policy in another process
+ *  1. Orders are on two boards at most: the registry's, and that of a policy in another process
  *     (linked.h).  Orders of both are met alike.
- *  1. What can be done at once is done at once, also in the middle of a handshake or of marking:
- *     settings, shares.
- *  2. A cycle that is ordered begins as soon as no other is under way; it answers for all orders
- *     that came before it began.
+ *  2. Orders that need no cycle, such as settings and shares, are met at once, also in the middle
+ *     of a handshake or of marking.
+ *  3. A cycle that is ordered begins as soon as no other is under way.  It meets all orders for a
+ *     cycle that came before it began.
  *
- * The arena's thread.
+ * All of it is for the arena's thread.
  */
 #ifndef TRICOLOR_ORDERS_H
 #define TRICOLOR_ORDERS_H
@@ -23,8 +23,8 @@ struct arena;
 bool orders_are_waiting(const struct arena *a);
 
 /**
- * See what is ordered: what can be done at once is done, and the rest noted.  To be called whenever
- * the thread waits, and now and then while it marks.
+ * Take the orders that there are.  Those that can be met at once are, and the others are noted.  To
+ * be called whenever the thread waits, and now and then while it marks.
  */
 void orders_take(struct arena *a);
 
@@ -37,13 +37,13 @@ void orders_begin_link(struct arena *a);
 /** Whether a cycle is ordered that has not been run. */
 bool orders_want_cycle(const struct arena *a);
 
-/** A cycle begins: it meets the orders that have come until now. */
+/** A cycle begins, which meets the orders that have come until now. */
 void orders_cycle_begins(struct arena *a);
 
-/** Whether this cycle's end is to give all free memory back. */
+/** Whether all free memory is to go back at the end of this cycle. */
 bool orders_want_release(const struct arena *a);
 
-/** A cycle has ended, and its figures are published: those that it meets are met. */
+/** A cycle has ended, and its figures are published: note the orders that it has met. */
 void orders_cycle_ends(struct arena *a);
 
 #endif

@@ -14,8 +14,8 @@
 
 #define LATE_SLACK_BYTES (8ull << 20)
 /*
- * Parts of a limit: by so much the goal may be exceeded before threads wait, and by so much what
- * fits, before they wait for long.
+ * Parts of a limit: the heap may exceed its goal by 1/LIMIT_SLACK_PARTS before threads wait, and
+ * what fits by 1/LIMIT_FAR_PARTS before they wait for long.
  */
 #define LIMIT_SLACK_PARTS 128
 #define LIMIT_FAR_PARTS 64
@@ -38,16 +38,13 @@ static void publish_trigger(struct arena *a)
 	bool limited = pacer_limited(&a->pacer, a->limit.in_force_bytes);
 
 	tri_write(&ctl->goal_bytes, goal);
-	/*
-	 * Small heaps get some slack: there a cycle's wake-ups take as long as filling the heap
-	 * does.
-	 */
+	/* Small heaps get some slack, as filling them takes no longer than a cycle's wake-ups. */
 	slack = goal / 2 < LATE_SLACK_BYTES ? goal / 2 : LATE_SLACK_BYTES;
 	if (limited && slack > in_force / LIMIT_SLACK_PARTS)
 		slack = in_force / LIMIT_SLACK_PARTS;
 	/*
-	 * A goal that is low to have gaps filled is no danger: objects that fit take no pages.  One
-	 * that GOGC sets is passed as others are, and then there may be no room for it.
+	 * A limit's goal may be low so that gaps are filled.  Passing it is harmless, because
+	 * objects in gaps take no pages.  GOGC's goal may be above what fits.
 	 */
 	fits = in_force > overhead ? in_force - overhead : 0;
 	late = goal == PACER_NEVER ? PACER_NEVER : goal + slack;
@@ -59,10 +56,10 @@ static void publish_trigger(struct arena *a)
 	tri_write(&ctl->late_bytes, counter_at(a, late));
 	tri_write(&ctl->far_bytes, counter_at(a, far));
 	if (a->pacer.marking)
-		return;			/* the next trigger is the end of marking's business */
+		return;			/* the end of marking sets the next trigger */
 	a->pacing.trigger_bytes = limit_trigger(a, counter_at(a, pacer_trigger_bytes(&a->pacer)));
 	tri_write(&ctl->trigger_bytes, a->pacing.trigger_bytes);
-	/* Then triggered() reads the counter: pairs with tri_count_allocated(). */
+	/* triggered() reads the counter after this.  It pairs with tri_count_allocated(). */
 	atomic_thread_fence(memory_order_seq_cst);
 }
 
@@ -105,15 +102,12 @@ static bool triggered(const struct arena *a)
 }
 
 /*
- * A cycle is due.  Whether it is put off, because the watcher was to be woken, or the limit gives
- * way.
+ * Whether a cycle that is due is put off, as only the watcher was to be woken, or as the limit
+ * gives way.
  */
 static bool put_off(struct arena *a)
 {
-	/*
-	 * The client is at work again: the watcher is to know, before what it knows of the group is
-	 * old.
-	 */
+	/* The client is at work again, and so the watcher has to read the group again. */
 	if (a->limit.wake_after_bytes && triggered(a)) {
 		a->limit.wake_after_bytes = 0;
 		linked_wake(a);
@@ -126,9 +120,7 @@ static bool put_off(struct arena *a)
 	case LIMIT_KEPT:
 		return false;
 	case LIMIT_KEPT_AGAIN:
-		/*
-		 * The program has had its half.  The limit counts again, and may make a cycle due.
-		 */
+		/* The limit is in force again, and may make a cycle due. */
 		pacing_update(a);
 		return !triggered(a) && !tri_read(&a->view.ctl->refuse);
 	case LIMIT_GIVES_WAY:
@@ -219,15 +211,17 @@ void pacing_end_marking(struct arena *a, uint64_t black_at, uint64_t end_at, boo
 	a->live.bytes = end.marked_bytes;
 	a->live.at_bytes = end_at;
 	tri_write(&ctl->live_bytes, a->live.bytes);
-	/* Before the sweep: threads past the old goal wait for the new one. */
+	/*
+	 * This comes before the sweep, as threads that are past the old goal wait for the new one.
+	 */
 	publish_trigger(a);
 }
 
 /*
- * A cycle costs something however little there is to mark: handshakes and wake-ups, some 100 µs.
- * A program that fills the smallest heap in that time would have a cycle always on.  The least
- * goal grows until the fixed part takes at most a tenth of the time, or it is as large as a
- * processor's cache; and shrinks again.
+ * However little there is to mark, handshakes and wake-ups of a cycle take some 100 µs.  A program
+ * that fills the smallest heap in that time would always have a cycle under way.  So the least goal
+ * grows until this fixed part takes at most a tenth of the time, or the heap is as large as a
+ * processor's cache.  It shrinks again when that part takes less than a fortieth.
  */
 static void adapt_minimum(struct arena *a)
 {

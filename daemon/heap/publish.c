@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* publish.c - what others see of an arena: see publish.h */
+/* publish.c - publishing the figures and the phase of an arena: see publish.h */
 #include "publish.h"
 
 #include "arena.h"

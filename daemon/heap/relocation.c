@@ -7,13 +7,13 @@
  * it there, but a new marker that the client starts is there from the beginning.  So the marker
  * asks for one, between two cycles.
  *
- * A new marker inherits session and control group from the thread that starts it, the client's
- * agent.  So it is the agent that is compared with ourselves, and a new marker has nothing to ask
- * for.  The client's word for the number of that thread is believed: a client that lies has its own
+ * A new marker inherits session and control group from the thread that starts it, which is the
+ * client's agent.  So the agent's are compared with ours, and a new marker finds no difference.
+ * The client says which thread its agent is, and is believed; a client that lies has its own
  * markers replaced.
  *
- * Where there is no /proc, or the client is in another pid namespace, nothing can be compared, and
- * nothing is asked.
+ * Where there is no /proc, or the client is in another PID namespace, nothing can be compared, and
+ * the marker does not ask.
  */
 #include "relocation.h"
 
@@ -31,10 +31,13 @@
 #include "handshake.h"
 
 #define CHECK_NS 1000000000ull
-#define FOLLOW_NS 1000000000ull		/* for the client to let go of us: it does so at once */
+#define FOLLOW_NS 1000000000ull		/* time in which the client closes the connection */
 #define TEXT_BYTES 8192
 
-/* Compare in the hierarchy that has @controller.  A group that can't be read does not differ. */
+/*
+ * Compare the groups in the hierarchy that has @controller.  A group that can't be read does not
+ * differ.
+ */
 static bool group_differs(const char *theirs, const char *ours, const char *controller, char *where,
 			  size_t room)
 {
@@ -97,8 +100,8 @@ bool relocation_follow(struct arena *a)
 	if (!channel_send(a, &ask))
 		return false;
 	/*
-	 * Wait, so that no cycle begins that would be given up at once.  A client that does not
-	 * want another marker is served on.
+	 * Wait, so that no cycle begins that would be given up at once.  If the client does not
+	 * want another marker, it goes on with this one.
 	 */
 	until = clock_ns() + FOLLOW_NS;
 	while (clock_ns() < until) {

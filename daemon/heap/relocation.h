@@ -8,10 +8,10 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-/* Owned by the arena's thread. */
+/* It belongs to the arena's thread. */
 struct relocation_check {
-	pid_t pid, tid;	/* of the client and its agent, as we see them; 0: not to be looked at */
-	uint64_t next_ns;		/* when to look again */
+	pid_t pid, tid;			/* the client and its agent, as we see them; 0: no check */
+	uint64_t next_ns;		/* when the next check is due */
 };
 
 struct arena;
@@ -21,7 +21,7 @@ void relocation_init(struct relocation_check *m, pid_t pid, pid_t tid);
 
 /**
  * Whether the client is in another session or control group than we are, and where, in words.
- * Looks once a second at most: false in between.
+ * There is a check once a second at most, and false in between.
  */
 bool relocation_detected(struct relocation_check *m, char *where, size_t room);
 

@@ -2,12 +2,12 @@
 /*
  * scavenge.c - giving free pages back to the system
  *
- *  1. What may stay is 110 % of what the heap will use when it reaches its goal.  Spans hold more
- *     than objects, and a cycle ends a little late.  So the heap is expected to use as much more
- *     than its goal as it did at most in the last half to one second.  (Go takes the last cycle
- *     only.  Then a heap that is collected a thousand times a second has its memory taken and
- *     faulted in again all the time.)  Free pages with memory beyond that are released from the
- *     highest address down, where pages are least likely to be taken again soon.
+ *  1. The heap keeps 110 % of what it will use when it reaches its goal.  That is more than the
+ *     goal, as spans hold more than objects, and a cycle ends a little late.  The heap is expected
+ *     to exceed its goal by as much as it did at most in the last half to one second.  (Go takes
+ *     the last cycle only.  Then a heap that is collected a thousand times a second would lose
+ *     memory and fault it in again all the time.)  Free pages with memory beyond that are released
+ *     from the highest address down, where pages are least likely to be taken again soon.
  *  2. They are released in steps of at most 512 KiB, each followed by a pause of 99 times its
  *     duration.  That is 1 % of a CPU, and never a thread of the client's.  tri_free_os_memory()
  *     releases all at once.
@@ -34,7 +34,7 @@
 #define PAUSE_FACTOR 99
 #define PAUSE_MIN_NS 1000000ull
 #define CLAIM_WORDS 64			/* 32 MiB of heap at a time */
-#define RANGES_MAX 64			/* of them released at once */
+#define RANGES_MAX 64			/* ranges of pages that are released at once */
 
 static uint64_t words_in_use(const struct tri_view *v)
 {
@@ -58,7 +58,7 @@ uint64_t scavenge_free_bytes(const struct arena *a)
 	return free_backed(&a->view);
 }
 
-/* Forget what is older than the last window; true if no cycle is left to remember. */
+/* Drop figures from before the last window.  Returns whether no figure is left. */
 static bool turn_windows(struct arena *a, uint64_t now)
 {
 	uint64_t since = now - a->scavenger.use_window_ns;
@@ -98,7 +98,7 @@ static uint64_t excess(struct arena *a)
 	return (double)(used + idle) > keep ? used + idle - (uint64_t)keep : 0;
 }
 
-/* The next step: after its pause, or when there may be something because a window is over. */
+/* Set when the next step is due: after the pause, or when a window ends and more may be free. */
 static void schedule(struct arena *a, bool something)
 {
 	uint64_t now = clock_ns();
@@ -119,7 +119,7 @@ void scavenge_begin(struct arena *a)
 
 /*
  * Punch the runs of pages in mask[] of words [@from, @from + @n), merged across words.  Returns
- * the bytes released; 0 if any of them could not be: then all of them count as backed still.
+ * the bytes released; 0 if any of them could not be, and then all of them still count as backed.
  */
 static uint64_t punch(struct arena *a, uint64_t from, const uint64_t *mask, uint64_t n)
 {
@@ -190,7 +190,7 @@ uint64_t scavenge(struct arena *a, uint64_t bytes)
 	while (end && done < bytes) {
 		uint64_t n;
 
-		/* From the highest word that has something down. */
+		/* Begin at the highest word that has free pages with memory. */
 		while (end && !(tri_read(&v->backed[end - 1]) & ~tri_read(&v->used[end - 1])))
 			end--;
 		n = end < CLAIM_WORDS ? end : CLAIM_WORDS;

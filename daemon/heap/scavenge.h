@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* scavenge.h - giving free pages back to the system: see scavenge.c.  The arena's thread. */
+/*
+ * scavenge.h - giving free pages back to the system: see scavenge.c
+ *
+ * All of it is for the arena's thread.
+ */
 #ifndef TRICOLOR_SCAVENGE_H
 #define TRICOLOR_SCAVENGE_H
 
@@ -14,20 +18,21 @@ struct arena;
  */
 uint64_t scavenge(struct arena *a, uint64_t bytes);
 
-/** Free pages that have memory. */
+/** Bytes in free pages that have memory. */
 uint64_t scavenge_free_bytes(const struct arena *a);
 
-/** A cycle has marked: how much its heap used, of what it should have. */
+/** Note, at the end of marking, how much the heap uses compared with its goal. */
 void scavenge_note_use(struct arena *a, uint64_t goal_bytes);
 
 /**
- * A cycle has ended: look at what is free now, and set when to release it (scavenger.step_ns).
+ * A cycle has ended: measure what is free now, and set when to release it (scavenger.step_ns).
  */
 void scavenge_begin(struct arena *a);
 
 /**
- * The time for a step has come.  First what is too old of scavenge_note_use() is forgotten: true if
- * that was all.  Then a step is taken, which sets when the next one is due.
+ * The time for a step has come.  scavenge_forget_use() drops figures of scavenge_note_use() that
+ * are too old, and returns whether that was all.  scavenge_step() takes a step, and sets when the
+ * next one is due.
  */
 bool scavenge_forget_use(struct arena *a);
 void scavenge_step(struct arena *a);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* settings.c - what was chosen for an arena, and by whom: see settings.h */
+/* settings.c - the settings of an arena, and who has chosen them: see settings.h */
 #include "settings.h"
 
 #include <linux/tricolor.h>

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * settings.h - what was chosen for an arena, and by whom
+ * settings.h - the settings of an arena, and who has chosen them
  *
  * The settings in force are on the client's control page: gc-percent, memory limit and limit
- * policy.  Whoever makes a setting writes it there, as if the client had made it, and the pacer
- * follows at once, also in the middle of a handshake or of marking.  What nobody has chosen is as
- * the configuration has it: that of the policy in another process, if there is one, or else our
- * own.  The arena's thread.
+ * policy.  A setting is written there, as if the client had made it, and the pacer follows at once,
+ * also in the middle of a handshake or of marking.  A setting that nobody has chosen is that of the
+ * configuration: of the policy in another process, if there is one, or else our own.  All of it is
+ * for the arena's thread, except where any thread is said.
  */
 #ifndef TRICOLOR_SETTINGS_H
 #define TRICOLOR_SETTINGS_H
@@ -25,17 +25,17 @@ void settings_set(struct arena *a, enum board_order kind, int64_t value);
  */
 void settings_take_tunables(struct arena *a);
 
-/** Write what the configuration has for clients that have not chosen to a board.  Any thread. */
+/** Write the configuration's settings for clients that have not chosen to a board.  Any thread. */
 void settings_write_defaults(struct board *b);
 
 /**
- * A client has come; @unchosen: TRI_HELLO_DEFAULT_*.  What is not as in a new arena was set in a
- * collector before us, and stays.
+ * A client has come.  @unchosen: TRI_HELLO_DEFAULT_*, the settings that it has not chosen.  A value
+ * that is not that of a new arena was set by an earlier collector, and stays.
  */
 void settings_init(struct arena *a, uint64_t unchosen);
 
 /**
- * Read the defaults again.  Those of a policy that has ended go on to count until there is another
+ * Read the defaults again.  Those of a policy that has ended stay in force until there is another
  * one.
  */
 void settings_learn_defaults(struct arena *a);

@@ -3,9 +3,9 @@
  * sweep.c - background sweep
  *
  * After a cycle every span has to be swept before the next one may begin.  Allocating threads sweep
- * the spans that they take.  This passes over all the rest in address order, and gives spans
- * without a live object back to the page heap, so that the heap of a client that stands still
- * shrinks, too.
+ * the spans that they take.  The background sweep takes all the rest in address order, and gives
+ * spans without a live object back to the page heap, so that the heap of an idle client shrinks,
+ * too.
  *
  * A span is claimed by a compare-and-swap of its state word.  A span that a client is sweeping is
  * left to it and read again later, so a client that is stopped delays nobody but itself.  It may
@@ -23,12 +23,12 @@
 #include "core/heap/span.h"
 
 #define PAUSE_MIN_NS 20000ull
-/* after such a pause the thread that has the span does not run */
+/* A thread that has not finished its span after such a pause does not run. */
 #define PAUSE_LONG_NS 5000000ull
 #define PAUSE_MAX_NS 100000000ull
-#define PAUSE_FACTOR 20			/* a pause is so many times as long as the pass before it */
+#define PAUSE_FACTOR 20			/* a pause is 20 times as long as the pass before it */
 
-/* From the first page that is to be swept to the one behind the last. */
+/* The pages that are to be swept: from the first one to the one behind the last. */
 struct reach {
 	uint64_t first, end;
 };
@@ -76,8 +76,8 @@ static bool sweep_span(struct arena *a, uint32_t page, const struct tri_class *c
 		return false;
 	live = tri_span_sweep(v, page, c->objects, a->cycle);
 	/*
-	 * Spans that go back to the page heap as well, so that a program that has lost an object
-	 * fails at once.
+	 * Spans that go back to the page heap are clobbered as well, so that a program that has
+	 * lost an object fails at once.
 	 */
 	if (a->debug.clobberfree)
 		tri_span_clobber(v, page, c, a->cycle);
@@ -91,7 +91,7 @@ static bool sweep_span(struct arena *a, uint32_t page, const struct tri_class *c
 	return true;
 }
 
-/* Call @fn for every span in @reach.  Returns in which it said false: none if that ends at 0. */
+/* Call @fn for every span in @reach.  Returns the part in which it said false; none: ends at 0. */
 static struct reach each_span(struct arena *a, struct reach reach,
 			      bool (*fn)(struct arena *a, uint32_t page, const struct tri_class *c))
 {
@@ -107,7 +107,7 @@ static struct reach each_span(struct arena *a, struct reach reach,
 		const struct tri_class *c = &tri_classes[tri_read_acquire(&v->page_map[page])];
 		uint64_t pages = c->pages;
 
-		/* Eight free pages at once: the table is mostly zero in a heap that has shrunk. */
+		/* Free pages are skipped eight at once, as a heap that has shrunk has many. */
 		if (!c->size && !c->large) {
 			if (!(page & 7) && page + 8 <= top &&
 			    !*(volatile uint64_t *)&v->page_map[page])
@@ -116,7 +116,7 @@ static struct reach each_span(struct arena *a, struct reach reach,
 				page++;
 			continue;
 		}
-		/* Pages of a span that was freed and taken anew while we came along. */
+		/* This page is in a span that was freed and made anew meanwhile. */
 		if (c->pages != 1 && tri_read(&v->span_of[page]) != page) {
 			page++;
 			continue;
@@ -140,9 +140,7 @@ static const struct reach everything = { 1, UINT64_MAX };
 
 void sweep_all(struct arena *a)
 {
-	/*
-	 * A thread of the client is in the middle of a span.  The client's end of file is an event.
-	 */
+	/* The client's end of file ends a wait for a thread that is in the middle of a span. */
 	struct pollfd p[ARENA_POLLS];
 	struct reach left = everything;
 	uint64_t pause_ns = PAUSE_MIN_NS, began, least;
@@ -154,7 +152,9 @@ void sweep_all(struct arena *a)
 		left = each_span(a, left, sweep_span);
 		if (!left.end)
 			return;
-		/* At first it takes the client microseconds, and the next cycle waits for us. */
+		/*
+		 * Mostly a client takes microseconds for a span, and the next cycle waits for us.
+		 */
 		least = pause_ns < PAUSE_LONG_NS ? 0 : (clock_ns() - began) * PAUSE_FACTOR;
 		least = pause_ns > least ? pause_ns : least;
 		pause = (struct timespec){ (time_t)(least / 1000000000),

@@ -2,8 +2,8 @@
 /*
  * trace.c - lines for the client's standard error
  *
- * The format is documented in tricolor(7).  The daemon has no business with the client's
- * descriptors: it sends the line, and the agent writes it.
+ * The format is documented in tricolor(7).  The daemon does not have the client's descriptors, so
+ * it sends the line, and the agent writes it.
  */
 #include "trace.h"
 

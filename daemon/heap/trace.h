@@ -3,7 +3,7 @@
  * trace.h - lines for the client's standard error
  *
  * The format is documented in tricolor(7).  A client that does not read its messages loses them.
- * The arena's thread.
+ * All of it is for the arena's thread.
  */
 #ifndef TRICOLOR_TRACE_H
 #define TRICOLOR_TRACE_H
@@ -15,13 +15,13 @@ struct arena;
 /** Send a line. */
 void trace_line(struct arena *a, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
-/** TRICOLOR_TRACE=gc: the cycle that has just ended. */
+/** Send TRICOLOR_TRACE=gc's line about the cycle that has just ended. */
 void trace_cycle(struct arena *a, bool forced);
 
-/** TRICOLOR_TRACE=pacer: how the next cycle was set up. */
+/** Send TRICOLOR_TRACE=pacer's line about goal and trigger of the next cycle. */
 void trace_pacer(struct arena *a);
 
-/** TRICOLOR_TRACE=scav: what there is to release, and what has been. */
+/** Send TRICOLOR_TRACE=scav's line about memory that is free, and that was released. */
 void trace_scavenger(struct arena *a);
 
 #endif

@@ -2,9 +2,9 @@
 /*
  * workers.c - threads that help with the jobs of all arenas of the daemon: see workers.h
  *
- * Helpers use CPUs that nobody else wants: an arena's thread alone is the dedicated worker.  So
- * whoever would offer a job asks first whether some CPU is idle, by the number of runnable tasks in
- * /proc/loadavg, at most once a millisecond.
+ * Helpers use CPUs that nobody else wants; the dedicated worker is the arena's thread alone.  So
+ * before a job is offered workers_idle() says whether some CPU is idle, by the number of runnable
+ * tasks in /proc/loadavg, which is read at most once a millisecond.
  */
 #include "workers.h"
 
@@ -26,10 +26,10 @@
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t wanted = PTHREAD_COND_INITIALIZER;
-static struct workers_job *offered;	/* lock */
+static struct workers_job *offered;	/* under the lock */
 static tri_au32 waiting;		/* helpers without work */
 static tri_au64 read_ns;
-static tri_au32 cpu_idle;		/* what was seen then */
+static tri_au32 cpu_idle;		/* whether a CPU was idle at read_ns */
 static int loadavg = -1;
 
 void workers_job_init(struct workers_job *job, void (*run)(void *arg, void **scratch), void *arg)
@@ -58,7 +58,7 @@ static void *helper(void *unused)
 		job = offered;
 		offered = job->next;
 		job->offered = false;
-		/* Joined before the pool's lock goes: see workers_withdraw(). */
+		/* It joins under the pool's lock, so that workers_withdraw() sees it. */
 		pthread_mutex_lock(&job->lock);
 		job->helpers++;
 		job->joined++;
@@ -100,7 +100,7 @@ static bool read_loadavg(void)
 	if (n <= 0)
 		return false;
 	text[n] = 0;
-	/* "0.20 0.18 0.12 1/80 11206": runnable now, the reader included */
+	/* In "0.20 0.18 0.12 1/80 11206" 1 task is runnable, the reader included. */
 	slash = strchr(text, '/');
 	if (!slash)
 		return false;
