@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* board.c - figures out, orders in: see board.h */
+/* board.c - publishing figures and leaving orders: see board.h */
 #include "board.h"
 
 #include <sched.h>
@@ -37,8 +37,8 @@ bool board_read(struct board *b, struct board_figures *f, unsigned int tries)
 			return true;
 		}
 		/*
-		 * The writer lost its CPU between two words, and would not get it back from a
-		 * thread that spins.
+		 * The writer lost its CPU between two words.  A thread that spins here might keep
+		 * it from getting one again.
 		 */
 		sched_yield();
 	}
@@ -60,7 +60,7 @@ bool board_take(struct board *b, enum board_order kind, uint32_t met, uint32_t *
 {
 	struct board_mailbox *m = &b->mailbox[kind];
 
-	/* pairs with board_order().  A value newer than its number is taken twice. */
+	/* pairs with board_order().  A value that is newer than the number is taken twice. */
 	*number = atomic_load_explicit(&m->asked, memory_order_acquire);
 	*value = atomic_load_explicit(&m->value, memory_order_relaxed);
 	return *number != met;

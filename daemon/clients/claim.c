@@ -16,10 +16,11 @@
  *     with "some avg10=", and memory.events with "low".  What we write into one is a trigger, which
  *     other files refuse, and other files would make poll() return at once, again and again.
  *
- * So no file is taken that reading cannot identify: v1's cgroup.event_control can only be written,
- * and so can memory.force_empty, which makes the kernel work for a long time whatever is written.
+ * So no file is taken that reading cannot identify.  Version 1's cgroup.event_control can only be
+ * written, and so can memory.force_empty, which makes the kernel work for a long time whatever is
+ * written.
  *
- * All this does not make it the client's own group.  levels.c decides which clients may count
+ * None of this proves that the group is the client's own.  levels.c decides which clients may count
  * together.
  */
 #include "claim.h"
@@ -76,7 +77,7 @@ static bool is_cpu(unsigned int kind)
 	return kind == TRI_FD_CPU || kind == TRI_FD_CPU_PERIOD;
 }
 
-/* True: it has @fd now. */
+/* Take @fd if it can be @what.  True: the claim has it now. */
 static bool take(struct claim *c, uint8_t what, int fd)
 {
 	unsigned int kind = what % TRI_FD_LEVEL, level = what / TRI_FD_LEVEL, version;
@@ -96,7 +97,7 @@ static bool take(struct claim *c, uint8_t what, int fd)
 	return true;
 }
 
-/* A text of a client: it ends, and does nothing to a log or a terminal. */
+/* Copy a text of a client, with an end and without control characters. */
 static void take_text(char *to, const char *from, size_t room)
 {
 	size_t i;

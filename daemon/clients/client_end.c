@@ -1,20 +1,20 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * client_end.c - what ended a client, as far as that can be known
+ * client_end.c - how a client ended, as far as that can be known
  *
  * An end of file says only that the client's connection is gone.  The facts come from, in this
  * order:
  *
- *  1. A pidfd, from the connection or from the client's number (peer.c).  It is readable when all
+ *  1. A pidfd, from the connection or from the client's PID (peer.c).  It is readable when all
  *     threads have ended.  If it is not, the client has only closed the connection, as execve()
  *     does.
  *  2. PIDFD_GET_INFO with the exit's status: Linux 6.15, once the parent has waited for the client.
  *  3. Before that, and on older kernels, the status in /proc/PID/stat of a process that nobody has
  *     waited for yet.  It is shown to the process's own user and to root.  The pidfd is polled
- *     before and after it is read, so that the number is the client's and no other process's.
- *  4. The group's count of processes that the kernel killed for memory.
+ *     before and after it is read, so that the PID is the client's and no other process's.
+ *  4. The group's count of processes that the kernel has killed for memory.
  *
- * What none of them tells is called not known.
+ * If none of them tells, the end is called not known.
  */
 #include "client_end.h"
 
@@ -37,7 +37,7 @@
 #include "core/system/cgroup.h"
 #include "peer.h"
 
-/* linux/pidfd.h has it from 6.13 and 6.15 on. */
+/* linux/pidfd.h has this struct from 6.13 on, and exit_code from 6.15 on. */
 struct exit_info {
 	uint64_t mask;
 	uint64_t cgroupid;
@@ -49,7 +49,7 @@ struct exit_info {
 
 _Static_assert(sizeof(struct exit_info) == 64, "pidfd_info");
 
-/* Number of kills of the group; false: it can't be read. */
+/* Read the number of kills in the group.  False: it can't be read. */
 static bool oom_kills(const struct client_end_watch *w, uint64_t *n)
 {
 	char text[512];
@@ -61,7 +61,7 @@ static bool oom_kills(const struct client_end_watch *w, uint64_t *n)
 	return tri_cgroup_parse_stat(text, "oom_kill", n);
 }
 
-/* The events of its group, as the client has sent them, or as we find them. */
+/* Open the events of its group, which the client has sent, or which we find. */
 static int find_events(pid_t pid, int pidfd, const struct claim *claim)
 {
 	int fd = claim && claim->levels ? claim->level[0].fd[TRI_FD_EVENTS] : -1;
@@ -97,7 +97,9 @@ void client_end_forget(struct client_end_watch *w)
 	w->pidfd = w->events_fd = -1;
 }
 
-/* Of a pidfd: POLLIN when the process has ended, POLLHUP as well when it has been waited for. */
+/*
+ * Poll a pidfd: POLLIN when the process has ended, and POLLHUP when its parent has waited for it.
+ */
 static short events(int pidfd, const struct timespec *timeout)
 {
 	struct pollfd p = { .fd = pidfd, .events = POLLIN };
@@ -128,7 +130,7 @@ static bool read_process(pid_t pid, const char *name, char *text, size_t room)
 }
 
 /*
- * Whether line @name of /proc/PID/status has but @id: real, effective, saved, and of file systems.
+ * Whether line @name of /proc/PID/status has only @id: real, effective, saved and file system's.
  */
 static bool only_id(const char *text, const char *name, unsigned int id)
 {
@@ -140,7 +142,7 @@ static bool only_id(const char *text, const char *name, unsigned int id)
 	       ids[0] == id && ids[1] == id && ids[2] == id && ids[3] == id;
 }
 
-/* Whether the kernel shows us all about process @pid: 0 is what it shows of a status otherwise. */
+/* Whether the kernel shows us all about process @pid.  Of others it shows a status of 0. */
 static bool is_ours(pid_t pid)
 {
 	char text[4096];
@@ -149,7 +151,7 @@ static bool is_ours(pid_t pid)
 	       only_id(text, "\nUid:", geteuid()) && only_id(text, "\nGid:", getegid());
 }
 
-/* The last number of /proc/PID/stat of one that nobody has waited for. */
+/* Read the last number of /proc/PID/stat of a process that nobody has waited for. */
 static bool read_zombie(const struct client_end_watch *w, int *status)
 {
 	char text[1024], *at;
@@ -159,7 +161,7 @@ static bool read_zombie(const struct client_end_watch *w, int *status)
 		return false;
 	ours = is_ours(w->pid);
 	at = strrchr(text, ')');
-	/* Somebody else's, or nobody's by now: the number may be that of another. */
+	/* Without a zombie, or if it was waited for meanwhile, this may be another process. */
 	if (!at || at[1] != ' ' || at[2] != 'Z' || events(w->pidfd, &at_once) & POLLHUP)
 		return false;
 	at = strrchr(at, ' ');
@@ -191,13 +193,13 @@ void client_end_read(const struct client_end_watch *w, struct client_end *e)
 	uint64_t kills;
 
 	/*
-	 * A zombie tells how it ended, and so does one that was waited for; but not in the moment
-	 * between.
+	 * How a process ended can be read while it is a zombie, and when it was waited for, but not
+	 * in the moment between.  So what was read once is kept.
 	 */
 	if (e->how == CLIENT_END_EXIT || e->how == CLIENT_END_SIGNAL)
 		return;
 	read_how(w, e);
-	/* After that: the kernel counts a kill before it kills. */
+	/* This is read last, as the kernel counts a kill before it kills. */
 	e->oom_known = oom_kills(w, &kills);
 	if (e->oom_known)
 		e->oom_kills = kills > w->oom_kills ? kills - w->oom_kills : 0;
@@ -210,13 +212,15 @@ void client_end_wait(const struct client_end_watch *w, uint64_t until_ns, struct
 		struct pollfd p = { .fd = w->pidfd, .events = POLLIN };
 		uint64_t now = clock_ns(), left = until_ns > now ? until_ns - now : 0;
 		struct timespec ts = { (time_t)(left / 1000000000), (long)(left % 1000000000) };
-		/* Asked first: who has been waited for between two looks is looked at once more. */
+		/*
+		 * Polled first, so that a client that is waited for after this is read once more.
+		 */
 		bool over = w->pidfd >= 0 && events(w->pidfd, &at_once) & POLLHUP;
 
 		client_end_read(w, e);
 		if ((e->how != CLIENT_END_ALIVE && e->how != CLIENT_END_UNKNOWN) || !left)
 			return;
-		/* Dead: what is left to wait for is that its parent hears of it. */
+		/* It is dead, and more can be known only when its parent waits for it. */
 		if (e->how == CLIENT_END_UNKNOWN) {
 			if (over)
 				return;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* election.c - what threads tell each other about the election of a policy: see election.h */
+/* election.c - what the threads know about the election of a policy: see election.h */
 #include "election.h"
 
 #include <fcntl.h>
@@ -16,13 +16,13 @@ static struct {
 	pthread_mutex_t lock;
 	int wake_fd;	/* constant while there are threads; -1: there is no election */
 
-	/* The lock. */
+	/* Under the lock. */
 	struct election_key wanted;
 	bool barred, over;
-	uint64_t failed_ns;		/* 0: it has not */
+	uint64_t failed_ns;		/* when the last election failed; 0: it has not */
 	enum election_result result;
 	int given[2];
-	bool has_hello;			/* and then that is constant */
+	bool has_hello;			/* from then on hello is constant */
 
 	struct election_hello hello;
 } election = { .lock = PTHREAD_MUTEX_INITIALIZER, .wake_fd = -1, .given = { -1, -1 } };
@@ -36,7 +36,7 @@ static void wake(void)
 {
 	uint64_t one = 1;
 
-	/* It can't fail but for a counter that is full: then it is readable. */
+	/* It fails only if the counter is full, and then the eventfd is readable. */
 	if (election.wake_fd >= 0 && write(election.wake_fd, &one, sizeof(one)) < 0)
 		return;
 }
@@ -70,7 +70,7 @@ void election_hello(const struct tri_msg *hello, pid_t pid, const int *fds, size
 		h->fds[h->nfds] = fcntl(fds[h->nfds], F_DUPFD_CLOEXEC, 3);
 		if (h->fds[h->nfds] >= 0)
 			continue;
-		/* Not all of it could be said to a policy. */
+		/* Without all descriptors the HELLO can't be sent to a policy. */
 		while (h->nfds)
 			close(h->fds[--h->nfds]);
 		return;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* link.c - boards between two processes, and what is sent beside them: see link.h */
+/* link.c - boards between two processes, and the messages of a link: see link.h */
 #include "link.h"
 
 #include <errno.h>
@@ -25,8 +25,8 @@ static int map(struct link_board *b, int fd)
 		return ENOMEM;
 	}
 	/*
-	 * Who punches a hole into it while no memory is left has the other touch a page that is
-	 * missing.
+	 * The other side can punch a hole into the file.  If no memory is left, this side then
+	 * touches a page that is missing.
 	 */
 	b->guard = fault_guard(b->board, BOARD_BYTES);
 	if (b->guard)

@@ -2,19 +2,19 @@
 /*
  * link.h - a policy and a marker, in two processes
  *
- * The *policy* decides about limits, and the *marker* marks one heap.  They have in common a
- * *board* (board.h), a page of a memory file that the policy has made, and the *link*, a connected
- * SOCK_SEQPACKET socket: the one by which the client's agent connected to the policy.  The agent
- * hands both on to the marker (TRI_MSG_POLICY of core/proto/client.h).
+ * The *policy* decides about limits, and the *marker* marks one heap.  They share a *board*
+ * (board.h), a page of a memory file that the policy has made, and the *link*, the connected
+ * SOCK_SEQPACKET socket by which the client's agent connected to the policy.  The agent hands both
+ * on to the marker (TRI_MSG_POLICY of core/proto/client.h).
  *
  * On the link both send struct link_msg.  The marker begins with ATTACH.  From then on RING says
  * that there is something new on the board, and the board says what.  So a RING that finds no room
- * in the socket's queue may be left out: those before it have not been read yet, and whoever reads
- * them reads the board.  Neither side waits for the other, or for room in the queue.  The end of
- * file is the other side's end.
+ * in the socket's queue may be left out, as those before it have not been read yet, and the board
+ * is read after them.  Neither side waits for the other, or for room in the queue.  An end of file
+ * says that the other side has ended.
  *
- * Each side takes the other for hostile.  Nothing on board and link costs more than some attention:
- * at most LINK_MESSAGES of a marker are read in LINK_PAUSE_NS.
+ * Each side takes the other for hostile.  Reading board and link costs a bounded time: at most
+ * LINK_MESSAGES of a marker are read in LINK_PAUSE_NS.
  */
 #ifndef TRICOLOR_LINK_H
 #define TRICOLOR_LINK_H
@@ -32,21 +32,21 @@ struct fault_guard;
 #define LINK_VERSION 2u
 #define LINK_MESSAGES 16
 #define LINK_PAUSE_NS 5000000ull
-/* the agent starts the marker in this time, or another way is found */
+/* If the agent has not started a marker in this time, it has another collector. */
 #define LINK_ATTACH_S 10
-/* a policy that does not look at the board for so long is left */
+/* A marker closes the link with a policy that does not read the board for so long. */
 #define LINK_SILENCE_NS 5000000000ull
 
 enum link_type {
 	LINK_ATTACH = 1,		/* marker: version, pid */
-	LINK_RING,			/* either: look at the board */
+	LINK_RING,			/* either: there is something new on the board */
 	LINK_LOG,			/* marker: level, text, for the policy's log */
 };
 
 struct link_msg {
 	uint32_t type;
 	uint32_t version;		/* LINK_VERSION */
-	int32_t pid;			/* the marker's, in its own namespace: to be shown */
+	int32_t pid;			/* the marker's, in its own namespace, to be shown */
 	uint32_t level;			/* enum log_level */
 	char text[240];
 };
@@ -60,10 +60,10 @@ struct link_board {
 	struct fault_guard *guard;
 };
 
-/** Make a board and map it.  Its descriptor, sealed, or -errno. */
+/** Make a board and map it.  Returns its descriptor, which is sealed, or -errno. */
 int link_board_make(struct link_board *b);
 
-/** Map the board that somebody hands over.  0, or an errno and a sentence. */
+/** Map a board that was handed over.  Returns 0, or an errno and in @why a sentence. */
 int link_board_map(struct link_board *b, int fd, const char **why);
 
 void link_board_unmap(struct link_board *b);

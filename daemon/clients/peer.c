@@ -2,17 +2,17 @@
 /*
  * peer.c - the process at the other end of a connection
  *
- * SO_PEERCRED tells the number of the process that has connected.  When that process ends, another
- * one may get the number while a third holds the connection.  So
+ * SO_PEERCRED tells the PID of the process that has connected.  When that process ends, another one
+ * may get the PID while a third one has the connection.  So
  *
- *  1. the connection's own pidfd is asked for (SO_PEERPIDFD, Linux 6.5), which stays that process's
- *     whatever becomes of its number.  Older kernels have pidfd_open() of the number, which is
- *     right unless the process has ended by then;
- *  2. what is found by the number, in /proc or a control group, counts only if that process is
- *     still there afterwards: then the number was its own all the time.
+ *  1. the connection's own pidfd is asked for (SO_PEERPIDFD, Linux 6.5), which stays that of this
+ *     process.  On older kernels pidfd_open() of the PID is right unless the process has ended by
+ *     then;
+ *  2. what is found by the PID, in /proc or a control group, counts only if the process still lives
+ *     afterwards, as then the PID was its own all the time.
  *
- * A pidfd could tell its process's group of version 2 as well (PIDFD_GET_INFO).  But the kernel
- * tells nothing about a process of another PID namespace, and about any other /proc tells it.
+ * A pidfd could tell the process's group of version 2 as well (PIDFD_GET_INFO).  But the kernel
+ * tells nothing about a process of another PID namespace, and for all others /proc has the group.
  */
 #include "peer.h"
 
@@ -36,7 +36,7 @@ int peer_open(int sock, pid_t pid)
 		fcntl(fd, F_SETFD, FD_CLOEXEC);
 		return fd;
 	}
-	/* EINVAL: it has been waited for, says Linux up to 6.15. */
+	/* Up to Linux 6.15 EINVAL says that it has been waited for. */
 	if (errno == ESRCH || errno == EINVAL)
 		return -ESRCH;
 	if (errno != ENOPROTOOPT || pid <= 0)
@@ -49,6 +49,6 @@ bool peer_lives(int pidfd)
 {
 	struct pollfd p = { .fd = pidfd, .events = POLLIN };
 
-	/* Without one nothing is known against it. */
+	/* Without a pidfd it is taken to live. */
 	return pidfd < 0 ? pidfd != -ESRCH : poll(&p, 1, 0) <= 0;
 }

@@ -9,12 +9,13 @@
 #include <sys/types.h>
 
 /**
- * A pidfd of the process that has made the connection @sock, whose number was @pid, or was 0; to be
- * closed by the caller.  -ESRCH: it is no more.  Another negative errno: there is none to be had.
+ * Returns a pidfd of the process that has made the connection @sock, whose PID was @pid (0: it is
+ * not known), to be closed by the caller.  -ESRCH: the process has ended.  Another negative errno:
+ * there is no pidfd.
  */
 int peer_open(int sock, pid_t pid);
 
-/** Whether a process may still have its number: @pidfd is what peer_open() has returned. */
+/** Whether a process may still have its PID.  @pidfd is what peer_open() has returned. */
 bool peer_lives(int pidfd);
 
 #endif

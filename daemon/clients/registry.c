@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* registry.c - see registry.h */
+/* registry.c - the arenas that this daemon serves: see registry.h */
 #include "registry.h"
 
 #include <assert.h>
@@ -53,7 +53,7 @@ static void ring(int fd)
 {
 	uint64_t one = 1;
 
-	/* It can't fail but for a counter that is full: then it is readable. */
+	/* It fails only if the counter is full, and then the eventfd is readable. */
 	if (write(fd, &one, sizeof(one)) < 0)
 		return;
 }
@@ -71,7 +71,7 @@ bool registry_client_lives(const struct registry_arena *r)
 	return peer_lives(r->pidfd);
 }
 
-/* What the client is called: by what we see of its process, or else by what it says. */
+/* Name the client by what we see of its process, or else by what it says. */
 static void read_comm(struct registry_arena *r)
 {
 	char dir[32], comm[sizeof(r->comm) + 1] = "";
@@ -86,7 +86,7 @@ static void read_comm(struct registry_arena *r)
 	memcpy(r->comm, comm, sizeof(r->comm));
 }
 
-/* An entry that can't be rung yet. */
+/* Make an entry, without a descriptor yet by which its thread is told of orders. */
 static struct registry_arena *make_entry(pid_t pid, int pidfd, uid_t uid, gid_t gid,
 					 uint64_t arena_bytes, struct claim *claim)
 {
@@ -119,7 +119,7 @@ static struct registry_arena *make_entry(pid_t pid, int pidfd, uid_t uid, gid_t 
 	return r;
 }
 
-/* Put @r into the list; or, if there is no @fd to ring it by, free it. */
+/* Put @r into the list; or free it, if there is no @fd by which its thread is told of orders. */
 static struct registry_arena *enter(struct registry_arena *r, int fd)
 {
 	if (fd < 0) {
@@ -247,14 +247,14 @@ size_t registry_count(void)
 	return atomic_load(&count);
 }
 
-/* At most as much as there can be, so that no sum of them overflows. */
+/* Bound @bytes by what there can be, so that no sum overflows. */
 static void bound(const struct registry_arena *r, uint64_t *bytes)
 {
 	if (*bytes > 2 * r->arena_bytes)
 		*bytes = 2 * r->arena_bytes;
 }
 
-/* What another process says of its arena becomes numbers that our threads can use. */
+/* Bound what another process says of its arena, so that our threads can compute with it. */
 static void make_sane(const struct registry_arena *r, struct board_figures *f)
 {
 	bound(r, &f->live_bytes);
@@ -277,7 +277,7 @@ static void make_sane(const struct registry_arena *r, struct board_figures *f)
 void registry_read(struct registry_arena *r, struct board_figures *f)
 {
 	if (!registry_is_linked(r)) {
-		/* The writer is a thread of ours, which gets to its end. */
+		/* The writer is a thread of ours, which will end its writing. */
 		while (!board_read(r->board, f, UINT_MAX))
 			;
 		return;
@@ -303,7 +303,10 @@ void registry_asleep(struct registry_arena *r, bool asleep)
 		atomic_store(&r->board->asleep, asleep);
 }
 
-/* Its mailbox was filled before.  A link that is full of rings will have been read after that. */
+/*
+ * Tell the arena's thread that there is an order, which is in its mailbox.  If the link is full of
+ * RINGs, they will be read after this, and then the mailbox is.
+ */
 static void ring_arena(struct registry_arena *r, enum board_order kind)
 {
 	if (!registry_is_linked(r))
@@ -318,7 +321,7 @@ uint32_t registry_order(struct registry_arena *r, enum board_order kind, int64_t
 {
 	uint32_t number;
 
-	/* The lock makes value and number of two orders at once belong together. */
+	/* Under the lock, so that number and value of an order belong together. */
 	pthread_mutex_lock(&lock);
 	number = ++r->asked[kind];
 	board_order(r->board, kind, number, value);
@@ -381,7 +384,7 @@ int registry_watch(void)
 
 	if (fd < 0)
 		return -errno;
-	/* 0 says "none": a process without standard input could get it. */
+	/* In watch_fds 0 stands for none.  A process without standard input could get it as fd. */
 	for (i = 0; fd > 0 && i < WATCHERS; i++, none = 0)
 		if (atomic_compare_exchange_strong(&watch_fds[i], &none, fd))
 			return fd;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* users.c - see users.h */
+/* users.c - counting what each user has of this collector: see users.h */
 #include "users.h"
 
 #include <assert.h>
@@ -12,9 +12,9 @@
 
 #include "core/system/held.h"
 
-#define GUEST_USERS 256			/* with guests at the same time */
+#define GUEST_USERS 256			/* users that may have guests at the same time */
 #define ADDRESS_BYTES (1ull << 47)
-#define PARTS 2				/* of either, one of which a user may have */
+#define PARTS 2				/* a user may have half of descriptors and addresses */
 
 struct user {
 	struct user *next;
@@ -24,7 +24,7 @@ struct user {
 };
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static struct user *first;		/* all that have something */
+static struct user *first;		/* users that have a guest or a client */
 static unsigned int guest_users;
 
 bool users_is_nobody(uid_t uid)

@@ -10,13 +10,13 @@
 static int wake_fd = -1;	/* constant once there are threads; -1: there is no watcher */
 static _Atomic(bool) asleep;
 static _Atomic(bool) paused;
-static _Atomic(uint32_t) pauses;	/* that have begun */
+static _Atomic(uint32_t) pauses;	/* the number that have begun */
 
 void watcher_notify(void)
 {
 	uint64_t one = 1;
 
-	/* It can't fail but for a counter that is full: then the descriptor is readable. */
+	/* It fails only if the counter is full, and then the descriptor is readable. */
 	if (wake_fd >= 0 && write(wake_fd, &one, sizeof(one)) < 0)
 		return;
 }
@@ -30,7 +30,7 @@ void watcher_wake(void)
 
 void watcher_pause(bool pause)
 {
-	/* First: one that is over before the watcher has looked is a pause, too. */
+	/* It is counted first, as a pause that is over before the watcher sees it counts, too. */
 	if (pause && !atomic_load(&paused))
 		atomic_fetch_add(&pauses, 1);
 	if (atomic_exchange(&paused, pause) != pause)

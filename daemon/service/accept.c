@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * accept.c - what a new connection is, by its first message
+ * accept.c - finding out by its first message what a new connection is for
  *
  *  1. Each connection gets a thread, which waits for the first message of a client, or of
  *     tricolor(1).  The library sends its HELLO as it connects.  A connection on which nothing
  *     comes for ten seconds is closed.
- *  2. A guest is a connection that is not a client's: one that has sent nothing yet, or asks for
- *     something.  Each user may have a few guests, and root any number, so that no user keeps
+ *  2. A guest is a connection that is not a client's: it has sent nothing yet, or it is
+ *     tricolor(1)'s.  Each user may have a few guests, and root any number, so that no user keeps
  *     others out or makes us start threads without end.
  *  3. A private collector has its one client already, so a connection that sends HELLO there is
- *     closed.  Other users than its own may have only as many guests as it takes to be told that
- *     they may not.  Peer markers send HELLO as well, but they come by another address (elect.c).
+ *     closed.  Users other than its own may have very few guests, enough to be told that their
+ *     requests are refused.  Peer markers send HELLO as well, but to another address (elect.c).
  */
 #include "accept.h"
 
@@ -41,7 +41,7 @@ struct connection {
 	bool is_peer_marker;
 };
 
-/* The type of the first message, which stays where it is; 0: there was none. */
+/* The type of the first message, which stays in the queue; 0: there was none. */
 static uint32_t first_type(int sock)
 {
 	struct pollfd p = { .fd = sock, .events = POLLIN };
@@ -67,7 +67,7 @@ static void *serve(void *arg)
 		control_serve(c.sock);
 	} else if (type && (c.is_peer_marker || !config_is_private())) {
 		users_guest_leave(c.uid);
-		/* A message that is no HELLO is refused there. */
+		/* The session refuses a message that is no HELLO. */
 		if (c.is_peer_marker)
 			session_serve_peer_marker(c.sock);
 		else

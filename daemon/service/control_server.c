@@ -2,10 +2,10 @@
 /*
  * control_server.c - answering tricolor(1): see core/proto/control.h
  *
- *  1. The kernel says who the peer is (SO_PEERCRED).  What the peer sends says only what it wants.
- *  2. It is answered in a thread of its own, with lower priority than those that collect.  All that
- *     this thread shares with an arena's thread is the registry, where nobody waits for it.
- *  3. Figures are copied first and sent then, without a reference to any arena.
+ *  1. The kernel says who the peer is (SO_PEERCRED).  The peer's message only says what it wants.
+ *  2. Each peer is answered in a thread of its own, with a lower priority than those that collect.
+ *     It shares only the registry with arenas' threads, and no thread waits for it there.
+ *  3. Figures are copied first and sent then, so that no reference to an arena is kept meanwhile.
  */
 #include "control_server.h"
 
@@ -34,9 +34,9 @@
 #include "daemon/clients/users.h"
 
 #define NICE 10
-/* How long to wait for figures of now: those of an arena that is busy may be a cycle old. */
+/* How long to wait for new figures.  Without them those of a busy arena may be a cycle old. */
 #define FRESH_NS 100000000ull
-/* For settings: an arena's thread takes them whenever it waits, and while it marks. */
+/* How long to wait for a setting, which an arena's thread takes when it waits or marks. */
 #define SET_NS (CONTROL_SILENCE_S * 1000000000ull)
 
 /* How long to wait for the end of a client whose process has ended. */
@@ -93,7 +93,7 @@ static bool may(const struct peer *p, const struct registry_arena *r)
 	return may_see(p, r->uid);
 }
 
-/* All arenas are asked before any is waited for. */
+/* Have arenas publish new figures.  All are asked before any is waited for. */
 static void refresh(struct registry_arena **list, size_t n, uint32_t *numbers)
 {
 	uint64_t until = clock_ns() + FRESH_NS;
@@ -156,7 +156,7 @@ cleanup:
 	return ok;
 }
 
-/* The arena that a request is about, with a reference. */
+/* The arena that a request is about, with a reference; NULL: there is none. */
 static struct registry_arena *find(const struct control_request *q)
 {
 	struct registry_arena **r, *found = NULL;
@@ -173,7 +173,7 @@ static struct registry_arena *find(const struct control_request *q)
 	n = registry_all(r, room);
 	if (n > room)
 		n = room;
-	/* The newest: a predecessor of the same process may not have left yet. */
+	/* The newest one counts, as an earlier arena of the process may not have left yet. */
 	for (i = n; i--;) {
 		if (!found && r[i]->pid == q->pid)
 			found = r[i];
@@ -194,7 +194,7 @@ static bool stat_one(const struct peer *p, struct registry_arena *r)
 	return send_arenas(p, &arena, 1, 0);
 }
 
-/* Give an order, and answer with the figures after it was met. */
+/* Give an order, and when it is met answer with the figures. */
 static bool order(const struct peer *p, struct registry_arena *r, enum board_order kind,
 		  int64_t value, uint64_t patience_ns)
 {
@@ -226,8 +226,9 @@ static uint64_t has_bytes(struct registry_arena *r)
 }
 
 /*
- * The limit, and then a cycle and a release of all that is free.  What was allocated while that
- * cycle marked counts as live until the next, so there is one more where that may help.
+ * Set the limit, and then order a cycle and a release of all that is free.  Memory that was
+ * allocated while that cycle marked counts as live until the next one, so a second cycle is ordered
+ * if the first one was not enough.
  */
 static bool make_room(const struct peer *p, struct registry_arena *r, int64_t value)
 {
@@ -255,8 +256,8 @@ static bool make_room(const struct peer *p, struct registry_arena *r, int64_t va
 }
 
 /*
- * Wait for those whose process is gone (@pid, or any) to leave: we may hear of that later than who
- * asks.
+ * Wait until clients whose process has ended (@pid, or any) have left the registry.  The peer may
+ * know of the end before their threads here do.
  */
 static void wait_for_leavers(const struct peer *p, int64_t pid)
 {
@@ -342,11 +343,13 @@ static bool about_one(const struct peer *p, const struct control_request *q)
 	return ok;
 }
 
-/* One request.  False: there is nothing more to say to this peer. */
+/* Answer one request.  False: the connection is to be closed. */
 static bool answer(const struct peer *p)
 {
 	struct control_request q = { 0 };
-	/* TRUNC: the length that was sent, which may be that of a newer peer's larger struct. */
+	/*
+	 * MSG_TRUNC has it return the length that was sent, which a newer peer's struct may have.
+	 */
 	ssize_t n = recv(p->sock, &q, sizeof(q), MSG_TRUNC);
 
 	if (n <= 0)
@@ -393,7 +396,7 @@ void control_serve(int sock)
 	struct peer p = { .sock = sock };
 	socklen_t len = sizeof(p.cred);
 
-	/* Threads have their own, on Linux.  It may fail: then the priority is the same. */
+	/* On Linux each thread has its own priority.  If this fails, it stays the same. */
 	setpriority(PRIO_PROCESS, (id_t)gettid(), NICE);
 	if (getsockopt(sock, SOL_SOCKET, SO_PEERCRED, &p.cred, &len) ||
 	    setsockopt(sock, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience)) ||

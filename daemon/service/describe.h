@@ -2,8 +2,7 @@
 /*
  * describe.h - an arena in the words of the control protocol
  *
- * For whoever reports about an arena: answers to tricolor(1), the list of clients that have left,
- * and post-mortems.
+ * Answers to tricolor(1), the list of clients that have ended, and post-mortems use it.
  */
 #ifndef TRICOLOR_DESCRIBE_H
 #define TRICOLOR_DESCRIBE_H
@@ -13,7 +12,7 @@
 struct registry_arena;
 
 /**
- * Fill in @out with what is known of @r, as of the figures that it published last.  Never waits.
+ * Fill in @out with what is known of @r, by the figures that it published last.  Never waits.
  */
 void describe_arena(struct registry_arena *r, struct control_arena *out);
 

@@ -17,7 +17,7 @@
 #include "postmortem_file.h"
 #include "daemon/clients/users.h"
 
-/* A client's default arena, mapped as attaching would. */
+/* Map an arena of the default size, as for a client. */
 #define ARENA_PAGES ((64ull << 30) >> TRI_PAGE_SHIFT)
 
 static bool check_arena(void)

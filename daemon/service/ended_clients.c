@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * ended_clients.c - the clients that a shared collector had lately
+ * ended_clients.c - the last clients of a shared collector that have ended
  *
- * A parent that waits for a program, as `tricolor run` does, learns that it was killed and wants to
- * know what its heap had. By then the heap is gone.  So the last figures of the last few clients
- * are kept, with a pidfd each.  What ended a client may be known only when its parent has waited
- * for it, which may be long after its connection has ended.
+ * A parent that waits for a program, as `tricolor run` does, learns that it was killed and asks
+ * what its heap had.  By then the heap is gone.  So the last figures of the last few clients are
+ * kept, with a pidfd each.  How a client ended may be known only when its parent has waited for it,
+ * which may be long after its connection has ended.
  */
 #include "ended_clients.h"
 
@@ -20,12 +20,12 @@
 struct ended_client {
 	struct control_arena arena;
 	struct client_end_watch watch;	/* its own descriptors */
-	struct client_end end;		/* what was seen of it so far */
+	struct client_end end;		/* what is known so far */
 };
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct ended_client ring[CONTROL_ENDED_MAX];
-static size_t added;			/* so far */
+static size_t added;			/* clients so far; under the lock, as ring is */
 
 static int again(int fd)
 {
@@ -38,8 +38,8 @@ void ended_clients_add(struct registry_arena *r, const struct client_end_watch *
 	struct ended_client *slot;
 
 	/*
-	 * A private collector ends with its client, so nobody could ask it.  And an entry without
-	 * figures would only push one with figures out.
+	 * A private collector ends with its client, so nobody could ask it.  An entry without
+	 * figures would only take the place of one with figures.
 	 */
 	if (config_is_private() || !registry_has_figures(r))
 		return;

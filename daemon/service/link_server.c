@@ -4,11 +4,11 @@
  *
  *  1. HELLO has brought the heap's file.  It is checked, and its counters are read, by pread();
  *     nothing of it is mapped.
- *  2. The client gets the board, and the program of a marker, in case it has none.  It has some
+ *  2. The client gets the board, and the program of a marker in case it has none.  It has some
  *     seconds to start a marker, which sends ATTACH.  Then the heap is in the registry as if it
- *     were marked here, and whoever gives it orders need not know the difference.
- *  3. The client's thread serves the link.  What the marker wants is on the board.  Lines for the
- *     log are printed with the client's name, and at a bounded rate.
+ *     were marked here, and gets its orders in the same way.
+ *  3. A thread for each client serves the link.  The board says what the marker wants.  Lines of
+ *     its log are printed with the client's name, and at a bounded rate.
  *  4. An end of file is the end of the marker, and the heap leaves the registry.  The next process
  *     that marks it attaches anew.  If the end of file comes before ATTACH, and post-mortems are
  *     wanted, the heap is in the registry for as long as one is read.
@@ -35,14 +35,14 @@
 #include "daemon/clients/watcher.h"
 #include "marker_program.h"
 
-/* Lines of one marker: so many at once, and one in so much time from then on. */
+/* A marker may log LOG_BURST lines at once, and from then on one in each interval. */
 #define LOG_BURST 20
 #define LOG_INTERVAL_NS 1000000000ull
 
 struct session {
 	struct arena *a;
 	struct board *board;
-	uint64_t log_until_ns;		/* spent by its lines at one an interval */
+	uint64_t log_until_ns;		/* end of the intervals that its lines have used up */
 	unsigned int left_out;
 };
 
@@ -122,12 +122,12 @@ static void print(struct session *s, struct link_msg *msg)
 		log_line("marker of %s: %u lines were left out", s->a->client.name,
 			 s->left_out);
 	s->left_out = 0;
-	/* An error of a client's is no error of ours, and our log's bounds hold for it. */
+	/* An error of a marker is a warning here, and so the log's bound on its rate holds. */
 	log_at(level == LOG_ERROR ? LOG_WARNING : level, "marker of %s: %s", s->a->client.name,
 	       msg->text);
 }
 
-/* Do what the marker wants by its board. */
+/* Do what the marker wants, as its board says. */
 static void read_board(struct session *s)
 {
 	uint32_t wants = atomic_exchange(&s->board->wants, 0);
@@ -164,13 +164,14 @@ static void serve(struct session *s)
 		}
 		if (++messages < LINK_MESSAGES)
 			continue;
-		/* Nothing is lost by the pause, which only delays a marker that sends too much. */
+		/* The pause delays a marker that sends too much, and loses none of its messages. */
 		nanosleep(&(struct timespec){ 0, (long)(window_ns + LINK_PAUSE_NS - now) }, NULL);
 	}
 }
 
 /*
- * A peer marker has made the connection in place of its client, so its process is not the client's.
+ * A peer marker has connected in place of its client, so the connection's pidfd is not the
+ * client's.
  */
 static int client_pidfd(const struct arena *a)
 {
@@ -217,6 +218,6 @@ void link_serve(struct arena *a, uint32_t gid, uint64_t heap_bytes)
 	settings_write_defaults(s.board);
 	registry_order(a->registry, ORDER_DEFAULTS, 0);
 	serve(&s);
-	/* The marker reads an end of file, whoever still has a reference to this arena. */
+	/* The marker reads an end of file, also while others have a reference to this arena. */
 	shutdown(a->client.sock, SHUT_RDWR);
 }

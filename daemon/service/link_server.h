@@ -11,8 +11,8 @@
 struct arena;
 
 /**
- * The client at @a's socket is to start a marker: hand it the board, and serve the link until its
- * end.
+ * Hand the client at @a's socket, which is to start a marker, the board, and serve the link until
+ * its end.
  * @gid: of the client.  @heap_bytes: address space of its heap.
  */
 void link_serve(struct arena *a, uint32_t gid, uint64_t heap_bytes);

@@ -2,9 +2,9 @@
 /*
  * listen.c - the sockets that a collector is reached at
  *
- * A shared one has a path.  A private one has none to serve clients at, but its user may want to
- * ask it something: it listens at an abstract address, which has no file that could be left behind.
- *  The address is free for anybody to take, so the peer looks at our credentials as we look at its.
+ * A shared collector listens at a path.  A private one serves no clients by a socket of its own,
+ * but answers its user's requests at an abstract address, which leaves no file behind.  Any process
+ * may take that address, so each side checks the other's credentials.
  */
 #include "listen.h"
 
@@ -42,7 +42,7 @@ static bool address(const char *path, struct sockaddr_un *addr)
 	return true;
 }
 
-/* A socket file that nobody listens at is a dead daemon's. */
+/* Remove a socket file at which nobody listens, as it was left by a daemon that is dead. */
 static bool stale(const struct sockaddr_un *addr)
 {
 	int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
@@ -77,7 +77,7 @@ int listen_at(const char *path)
 			close(fd);
 		return -1;
 	}
-	/* Who may reach the folder may have a heap collected. */
+	/* All who may reach the folder may be clients. */
 	chmod(path, 0666);
 	return fd;
 }
@@ -109,7 +109,7 @@ bool listen_check(const char *path)
 	return true;
 }
 
-/* Until whoever has the address lets go of it: the collector before us, as it ends. */
+/* Wait until the address is free, as the collector before us, which has it, is just ending. */
 static void wait_for(const struct sockaddr_un *addr, socklen_t len)
 {
 	int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
@@ -131,7 +131,10 @@ static void *private_thread(void *arg)
 	len += (socklen_t)snprintf(addr.sun_path + 1, sizeof(addr.sun_path) - 1, "%s%d",
 				   CONTROL_PRIVATE_PREFIX, (int)(intptr_t)arg);
 	while (fd >= 0 && bind(fd, (struct sockaddr *)&addr, len)) {
-		/* Somebody who takes the address and hangs up on us would keep us busy. */
+		/*
+		 * Without a pause, a process that takes it and closes connections would keep us
+		 * busy.
+		 */
 		if (errno != EADDRINUSE || ++attempts == ATTEMPTS) {
 			close(fd);
 			return NULL;
@@ -146,7 +149,7 @@ static void *private_thread(void *arg)
 		if (sock >= 0)
 			accept_connection(sock);
 	}
-	/* Who connects is not left waiting for nobody. */
+	/* Nobody accepts connections any more, so they are refused. */
 	close(fd);
 	return NULL;
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* main.c - tricolord: what it is asked to be, and the start of its threads */
+/* main.c - tricolord's start: options, kind of collector, and threads */
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -24,10 +24,10 @@
 #include "daemon/limits/watch.h"
 
 /*
- * A client survives its collector, and not the other way round: so the kernel, where it is out of
- * memory, had better take this one.  Our client has seen to that before we were here (spawn.c), but
- * for one that is not dumpable: the files of such a process are root's.  Without /proc it stays as
- * it is.
+ * A client survives its collector, and not the other way round.  So the kernel is to kill this
+ * process first when it is out of memory.  Our client has seen to that before it started us
+ * (spawn.c), unless it is not dumpable, as the files of such a process in /proc are root's.
+ * Without /proc nothing is changed.
  */
 static void go_first(void)
 {
@@ -47,8 +47,8 @@ static int run_private(const struct options *o)
 
 	fcntl(o->private_fd, F_SETFD, FD_CLOEXEC);
 	/*
-	 * We share the session of our client, and with it maybe a terminal, where a line of ours
-	 * would stop us.
+	 * We share the session of our client, and so maybe a terminal, which stops a process in the
+	 * background that writes to it.
 	 */
 	signal(SIGTTOU, SIG_IGN);
 	if (!o->no_control && !getsockopt(o->private_fd, SOL_SOCKET, SO_PEERCRED, &cred, &len))

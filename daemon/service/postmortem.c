@@ -2,17 +2,17 @@
 /*
  * postmortem.c - what the heap of a client held that was killed
  *
- *  1. The connection is at its end, and we still have the arena's file.  A client that has begun to
- *     exit() has said so in its control page, and then there is nothing to do.
+ *  1. The connection has ended, and we still have the arena's file.  If the client has begun to
+ *     exit(), its control page says so, and there is nothing to do.
  *  2. The arena's tables are read and counted (postmortem_heap.c).  This may take a second at most,
  *     and a new client of the same user ends it, because that client's memory comes first.
- *  3. The caller lets go of the arena.
- *  4. Only then is the cause of the end waited for (client_end.c), a second at most.  If it was a
- *     signal, or something that this kernel does not tell, a file is written (postmortem_file.c).
+ *  3. The caller unmaps the arena and closes its file.
+ *  4. Only then we wait until it is known how the client ended (client_end.c), a second at most.
+ *     If a signal ended it, or this kernel does not tell, a file is written (postmortem_file.c).
  *
- * A client that dies has one file.  The kernel kills a marker before its client, maybe several
- * times, and each of those connections has ended when the client does.  So of all that wait for the
- * end of one client only the one that knows most writes, and none of them does once one has.
+ * A client that dies gets one file.  The kernel kills a marker before its client, maybe several
+ * times in turn, and then a client has had several connections when it ends.  Of all that wait for
+ * the end of one client only the one with the newest figures writes, and none does after one has.
  */
 #include "postmortem.h"
 
@@ -32,27 +32,27 @@
 
 #define READ_NS 1000000000ull
 #define WAIT_NS 1000000000ull
-#define ACTIVE_MAX 64			/* at a time: each is a thread that may wait for a second */
-#define RECENT 256
+#define ACTIVE_MAX 64			/* at a time, as each has a thread that may wait */
+#define RECENT 256			/* deaths that are remembered */
 
 struct postmortem {
-	struct postmortem *next;	/* the lock */
-	bool reading;			/* the lock */
-	atomic_bool stop;		/* a client of the same user wants memory */
-	uint64_t hello;			/* number of the one that its connection began with */
+	struct postmortem *next;	/* under the lock */
+	bool reading;			/* under the lock */
+	atomic_bool stop;		/* a new client of the same user needs the memory */
+	uint64_t hello;			/* the number of its connection's HELLO */
 	struct postmortem_facts facts;
 };
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static struct postmortem *begun;	/* and not at their end */
-/* The last deaths that were written of; the lock. */
+static struct postmortem *begun;	/* those that may still write; under the lock */
+/* The last deaths of which there is a file; under the lock. */
 static struct death {
-	uint64_t hellos;		/* before it */
+	uint64_t hellos;		/* the number of HELLOs before it */
 	struct postmortem_client identity;
 } recent[RECENT];
-static uint64_t deaths;			/* so far */
-static uint64_t hellos;			/* so far */
-static unsigned int active;		/* under way; the lock */
+static uint64_t deaths;			/* so far; under the lock */
+static uint64_t hellos;			/* so far; under the lock */
+static unsigned int active;		/* post-mortems under way; under the lock */
 static atomic_bool no_more;
 static pthread_cond_t fewer = PTHREAD_COND_INITIALIZER;
 
@@ -86,7 +86,7 @@ static void has_read(struct postmortem *p)
 	pthread_mutex_unlock(&lock);
 }
 
-/* It is no longer begun. */
+/* Take @p out of the list. */
 static void remove_locked(struct postmortem *p)
 {
 	struct postmortem **at;
@@ -110,7 +110,7 @@ static bool is_same(const struct postmortem_client *a, const struct postmortem_c
 	       a->inode == b->inode && !strcmp(a->host, b->host);
 }
 
-/* Whether @p knows more than @other of the same client: figures, or newer ones. */
+/* Whether @p has figures of the client and @other has none, or older ones. */
 static bool has_newer_figures(const struct postmortem *p, const struct postmortem *other)
 {
 	if (p->facts.has_figures != other->facts.has_figures)
@@ -118,7 +118,7 @@ static bool has_newer_figures(const struct postmortem *p, const struct postmorte
 	return p->hello > other->hello;
 }
 
-/* Whether the client's death was written of since this connection began. */
+/* Whether there is a file about the client's death since this connection began. */
 static bool is_written(const struct postmortem *p)
 {
 	size_t i;
@@ -137,9 +137,9 @@ static bool is_kill(const struct client_end *e)
 }
 
 /*
- * Its wait is over: it is no longer begun.  Whether it is the one to write of what @w says now.
- * That is looked at under the lock: of two that wait for one client one may have seen the end when
- * the other's time is up, and relies on that to see it, too.
+ * The wait of @p is over, so it leaves the list.  Returns whether it is the one that writes, with
+ * how the client ended in @e.  That is read under the lock.  Otherwise one of two that wait for the
+ * same client could leave the file to the other, whose time is up before it sees the end.
  */
 static bool is_the_one(struct postmortem *p, const struct client_end_watch *w, struct client_end *e)
 {
@@ -160,7 +160,7 @@ static bool is_the_one(struct postmortem *p, const struct client_end_watch *w, s
 	return one;
 }
 
-/* Whether there may be one more. */
+/* Begin one more post-mortem.  False: there are too many. */
 static bool enter(void)
 {
 	bool may;
@@ -195,7 +195,7 @@ void postmortem_finish(uint64_t until_ns)
 	pthread_mutex_unlock(&lock);
 }
 
-/* In words of its own, which are those that people know it by. */
+/* Identify the client, by its own PID and host, which people know it by, if it has sent them. */
 static void name_client(struct postmortem_client *identity, const struct registry_arena *r,
 			const struct client_end_watch *w)
 {

@@ -21,7 +21,7 @@
 
 #define PREFIX "tricolor-"
 
-/* The folder, if it is one that we may rely on.  Negative: -errno, and @why. */
+/* Open the folder, if it is safe to write there.  Negative: -errno, and @why. */
 static int open_folder(const char *dir, char why[static 160])
 {
 	int fd = open(dir, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC), err = errno;
@@ -58,7 +58,7 @@ int postmortem_check(const char *dir, char why[static 160])
 	return err;
 }
 
-/* How many of our files there are. */
+/* Count the post-mortems in the folder. */
 static unsigned int count_files(int folder)
 {
 	int fd = openat(folder, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -91,7 +91,7 @@ static bool write_all(int fd, const struct postmortem_text *t)
 	return true;
 }
 
-/* 0, or an errno. */
+/* Returns 0, or an errno. */
 static int write_file(int folder, const char *name, const struct postmortem_text *t)
 {
 	char temporary[160];
@@ -103,7 +103,7 @@ static int write_file(int folder, const char *name, const struct postmortem_text
 		return errno;
 	if (fchmod(fd, 0600) || !write_all(fd, t))
 		err = errno;
-	/* A file system may say only now that it is full. */
+	/* Some file systems say only at close() that they are full. */
 	if (close(fd) && !err)
 		err = errno;
 	if (!err && renameat2(folder, temporary, folder, name, RENAME_NOREPLACE))
@@ -113,7 +113,7 @@ static int write_file(int folder, const char *name, const struct postmortem_text
 	return err;
 }
 
-/* A host's name as a part of a file's: letters, digits, and what is harmless. */
+/* The host's name for a file's name, with letters, digits, - and . only. */
 static void host_part(const struct postmortem_client *identity, char host[static 64])
 {
 	size_t i;

@@ -7,11 +7,11 @@
 
 #include "postmortem_text.h"
 
-/* Most that a file has, and most files that we make in a folder. */
+/* The size that a file may have, and how many of them a folder may have. */
 #define POSTMORTEM_BYTES (64u << 10)
 #define POSTMORTEM_FILES 256
 
-/** Whether a folder is fit for it: 0, or an errno and in @why what to do. */
+/** Check that files can be written to @dir.  Returns 0, or an errno and in @why what to do. */
 int postmortem_check(const char *dir, char why[static 160]);
 
 /** Write a post-mortem into the folder of the configuration.  The log says what has come of it. */

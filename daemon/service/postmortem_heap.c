@@ -19,7 +19,7 @@
 #include "core/system/clock.h"
 #include "daemon/heap/backing.h"
 
-#define STEP TRI_CHUNK_PAGES		/* pages that are looked at in one go */
+#define STEP TRI_CHUNK_PAGES		/* pages whose tables are read at a time */
 
 /* Tables of STEP pages. */
 struct step {
@@ -77,14 +77,14 @@ static void note_large(struct postmortem_heap *h, uint64_t bytes)
 		h->largest[i] = bytes;
 }
 
-/* The span that begins at page @at of @s.  Returns its pages; 1 for what makes no sense. */
+/* Count the span that begins at page @at of @s.  Returns its pages; 1 if it can't be right. */
 static uint64_t count_span(struct postmortem_heap *h, const struct step *s, uint64_t at,
 			   uint64_t pages_left)
 {
 	const struct tri_class *c = &tri_classes[s->map[at]];
 	const struct tri_span *span = &s->spans[at];
 	uint64_t state = tri_read(&span->state), pages = tri_read(&span->pages), most, objects = 0;
-	/* The cycle that it was swept after says which of both bitmaps has its objects. */
+	/* The number of its last sweep says which of both bitmaps has its objects. */
 	const uint64_t *bits = s->marks[TRI_STATE_CYCLE(state) & 1][at];
 	unsigned int w;
 
@@ -144,7 +144,7 @@ static void read_tables(struct postmortem_heap *h, int fd, const struct tri_layo
 		if (atomic_load(stop) || clock_ns() > until_ns || !read_step(fd, l, page, s))
 			break;
 		next = count_spans(h, s, page, next, h->top_pages);
-		/* Page 0 is never used, and marked as if it were. */
+		/* Page 0 is never used, but marked as used. */
 		if (!page)
 			s->used[0] &= ~1ull;
 		count_pages(h, s);
@@ -153,7 +153,7 @@ static void read_tables(struct postmortem_heap *h, int fd, const struct tri_layo
 	free(s);
 }
 
-/* The header, checked as at the client's coming.  False: there is nothing to be read. */
+/* Read the header, and check it as when the client came.  False: there is nothing to read. */
 static bool read_header(struct postmortem_heap *h, int fd, struct tri_layout *l)
 {
 	struct tri_ctl ctl;

@@ -20,7 +20,7 @@ struct postmortem_heap {
 	struct postmortem_class classes[256];	/* by span class */
 	uint64_t large_objects, large_bytes, largest[POSTMORTEM_LARGEST];
 	uint64_t used_pages, free_backed_pages, top_pages;
-	uint64_t read_pages;		/* so far: all is top_pages */
+	uint64_t read_pages;		/* pages read; all are top_pages */
 	bool is_device;			/* an arena of /dev/tricolor: its memory is gone */
 };
 

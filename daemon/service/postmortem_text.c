@@ -32,7 +32,7 @@ static void add(struct postmortem_text *t, const char *fmt, ...)
 		t->used += (size_t)n;
 }
 
-/* A string from a client: what is not plain text becomes a question mark. */
+/* Add a string from a client, with question marks in place of what is not plain text. */
 static void add_string(struct postmortem_text *t, const char *name, const char *value, size_t room)
 {
 	size_t i;
@@ -49,7 +49,7 @@ static void add_string(struct postmortem_text *t, const char *name, const char *
 
 static void add_number(struct postmortem_text *t, const char *name, uint64_t n)
 {
-	/* Limits that are none, and goals that are never reached. */
+	/* These stand for no limit, and for a goal that is never reached. */
 	if (n == UINT64_MAX || n == INT64_MAX)
 		add(t, "  \"%s\": null,\n", name);
 	else
@@ -60,7 +60,8 @@ static void add_end(struct postmortem_text *t, const struct client_end *e)
 {
 	char sentence[128];
 
-	add(t, "  \"ended\": { \"how\": \"%s\"", e->how == CLIENT_END_SIGNAL ? "signal" : "not known");
+	add(t, "  \"ended\": { \"how\": \"%s\"",
+	    e->how == CLIENT_END_SIGNAL ? "signal" : "not known");
 	if (e->how == CLIENT_END_SIGNAL)
 		add(t, ", \"signal\": %d, \"core\": %s", e->signal, e->core ? "true" : "false");
 	if (e->oom_known)

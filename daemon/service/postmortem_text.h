@@ -15,13 +15,13 @@
 #include "daemon/clients/client_end.h"
 #include "postmortem_heap.h"
 
-/* A process, as far as it can be told from others at one time. */
+/* What identifies a client among the processes of one time. */
 struct postmortem_client {
-	int32_t service_pid;		/* as the registry has it */
-	int32_t pid;			/* in its namespace, or else in ours */
+	int32_t service_pid;		/* its PID in the registry */
+	int32_t pid;			/* its PID in its own namespace, or else in ours */
 	uid_t uid;
-	ino_t inode;	/* of a pidfd: from Linux 6.9 on a process has one of its own */
-	char host[64];			/* as the client calls it, or we do */
+	ino_t inode;			/* of its pidfd, which from Linux 6.9 on is unique */
+	char host[64];			/* the host's name, as the client has it, or we do */
 };
 
 /* What a post-mortem says, but for how the client ended. */

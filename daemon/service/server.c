@@ -1,18 +1,18 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * server.c - the life of a collector that serves whoever connects
+ * server.c - the life of a shared collector
  *
  *  1. It listens, and says READY to the service manager.
  *  2. The main thread accepts connections, which accept.c serves, and reads signals.  On SIGHUP the
  *     configuration is read again; if there is a mistake in it, the one in force stays.
- *  3. On SIGTERM or SIGINT no new client is let in, and each arena is let go of when the cycle
- *     under way has ended.  After two seconds the process ends anyway: a client survives the death
- *     of its collector at any moment.
+ *  3. On SIGTERM or SIGINT no new client is accepted, and each connection is closed when the cycle
+ *     under way has ended.  After two seconds the process ends in any case, as a client survives
+ *     the death of its collector at any moment.
  *  4. --until FD: an end of file on FD means that no new client will come.  The process ends with
  *     the last client.
- *  5. The service manager may tell that memory is short (pressure.c).  Then heaps give back what is
- *     free, and are collected if enough was allocated since their last cycle, as if one of their
- *     limits were near.
+ *  5. The service manager may tell that memory is short (service_pressure.c).  Then heaps give back
+ *     what is free, and are collected if enough was allocated since their last cycle, as if one of
+ *     their limits were near.
  */
 #include "server.h"
 
@@ -41,7 +41,7 @@
 #include "daemon/limits/watch.h"
 
 #define STOP_NS 2000000000ull
-#define TELL_NS 60000000000ull		/* the same again, in the log */
+#define TELL_NS 60000000000ull		/* the log has the same line once in this time */
 #define SNATCHED_MS 100
 
 enum { POLL_LISTENER, POLL_SIGNALS, POLL_UNTIL, POLL_ARENAS, POLL_PRESSURE, POLLS };
@@ -62,7 +62,7 @@ void server_block_signals(void)
 	pthread_sigmask(SIG_BLOCK, &set, NULL);
 }
 
-/* Order @kind of all arenas.  Those that come meanwhile know already. */
+/* Give order @kind to all arenas.  Those that come meanwhile have the new settings. */
 static void order_all(enum board_order kind)
 {
 	size_t room = registry_count() + 64, n, i;
@@ -72,7 +72,7 @@ static void order_all(enum board_order kind)
 		return;
 	n = registry_all(list, room);
 	for (i = 0; i < n && i < room; i++) {
-		/* Markers in other processes don't know our configuration. */
+		/* Markers in other processes read our configuration from their boards. */
 		if (kind == ORDER_DEFAULTS)
 			settings_write_defaults(list[i]->board);
 		registry_order(list[i], kind, 0);
@@ -102,7 +102,7 @@ static void reload(const struct options *o, struct config *c)
 
 static bool failed;
 
-static int reserve = -1;	/* a descriptor to turn clients away with when there is no other */
+static int reserve = -1;	/* a descriptor for refusing clients when there is no other */
 
 static void keep_reserve(void)
 {
@@ -110,7 +110,7 @@ static void keep_reserve(void)
 		reserve = open("/dev/null", O_RDONLY | O_CLOEXEC);
 }
 
-/* Sleep, but not by poll(), which may be what fails. */
+/* Sleep without poll(), which may be the call that fails. */
 static void nap(void)
 {
 	struct timespec ts = { 0, SNATCHED_MS * 1000000l };
@@ -145,7 +145,7 @@ static void accept_one(int listener)
 	} else if (sock >= 0) {
 		accept_connection(sock);
 	} else if (err != EAGAIN && err != EINTR && err != ECONNABORTED) {
-		/* It is still in the queue, and poll() says so at once. */
+		/* It is still in the queue, so poll() would return at once. */
 		nap();
 	}
 	keep_reserve();
@@ -164,7 +164,7 @@ static const char *serve(const struct options *o, struct config *c, struct pollf
 			if (errno == EINTR)
 				continue;
 			/*
-			 * A limit of fewer descriptors than these, a sandbox: it won't get better.
+			 * A sandbox or a low limit of descriptors: the next call would fail, too.
 			 */
 			snprintf(reason, sizeof(reason), "poll: %s", strerror(errno));
 			log_error("can't wait for clients: %s", reason);
@@ -180,7 +180,10 @@ static const char *serve(const struct options *o, struct config *c, struct pollf
 			reload(o, c);
 		}
 		if (p[POLL_UNTIL].revents && read(p[POLL_UNTIL].fd, &byte, 1) <= 0) {
-			/* From now on the list's changes count.  The other end may want to know. */
+			/*
+			 * Now the end of the last client ends the process; the peer may want to
+			 * know.
+			 */
 			p[POLL_UNTIL].fd = -1;
 			p[POLL_ARENAS].fd = registry_watch();
 			if (registry_count() && send(o->until_fd, "u", 1, MSG_NOSIGNAL) < 0 &&

@@ -6,9 +6,10 @@
  *     Nothing is written there before the client's first request: see handshake_receive_first().
  *  2. The arena's thread then waits for requests, orders, the scavenger's next step, or the
  *     two-minute rule, and runs the cycles.
- *  3. An end of file is the client's end, whatever ended it.  Mapping and descriptors go with it.
+ *  3. An end of file is the end of the client or of its connection.  Then the arena is unmapped,
+ *     and its descriptors are closed.
  *
- * A client that starts a marker of its own is served by policy.c instead, from HELLO on.
+ * A client that starts a marker of its own is served by link_server.c instead, from HELLO on.
  */
 #include "session.h"
 
@@ -50,7 +51,7 @@
 #include "postmortem_file.h"
 #include "tricolor.h"
 
-/* The first message, and the descriptors that come with it: that of the arena must. */
+/* Receive the first message, and with it descriptors, of which that of the arena must be one. */
 static bool receive_hello(struct arena *a, struct tri_msg *hello)
 {
 	int got[TRI_HELLO_FDS];
@@ -62,7 +63,7 @@ static bool receive_hello(struct arena *a, struct tri_msg *hello)
 	while (n < 0 && errno == EINTR);
 	if (ngot > TRI_HELLO_FDS)
 		ngot = TRI_HELLO_FDS;
-	/* What is no HELLO says nothing of them. */
+	/* A message that is no HELLO does not say what its descriptors are. */
 	if (n != sizeof(*hello))
 		memset(&hello->client, 0, sizeof(hello->client));
 	if (n == sizeof(*hello) && config_is_private() && config_elects() &&
@@ -86,7 +87,7 @@ static bool receive_hello(struct arena *a, struct tri_msg *hello)
 	return true;
 }
 
-/* A private collector has no log that its user sees. */
+/* The user of a private collector does not see its log, so a mistake is told by the client. */
 static void check_on_kill(struct arena *a)
 {
 	char why[160];
@@ -99,8 +100,8 @@ static void check_on_kill(struct arena *a)
 }
 
 /*
- * The client could not send the files of its groups, and we do not find them: nobody will keep its
- * container's limit. It is told so once, on its standard error, unless somebody has chosen a limit.
+ * The client could not send the files of its groups, and we do not find them, so nobody keeps its
+ * container's limit.  It is told so once, on its standard error, unless a limit was chosen.
  */
 static void report_unseen_limit(struct arena *a)
 {
@@ -142,14 +143,14 @@ static bool attach(struct arena *a)
 			a, EINVAL,
 			"this is another client's collector, which marks no heap but that");
 	/*
-	 * It speaks for its client.  Where both of us number it alike, the client's number is right
-	 * as well.
+	 * It speaks for its client.  If it has the same number here as in its own namespace, the
+	 * number that it gives for its client is right here as well.
 	 */
 	if (a->client.is_peer_marker && cred.pid && hello.hello.marker_pid == (uint64_t)cred.pid)
 		a->client.pid = hello.client.pid;
 	policy = a->client.is_peer_marker || (hello.hello.flags & TRI_HELLO_STARTS_MARKER &&
 					      config_marker_own() && !config_is_private());
-	/* What is not mapped takes no addresses; a byte says that it is a client. */
+	/* An arena that is not mapped takes no address space, but counts as a client. */
 	if (!users_client_enter(cred.uid, policy ? 1 : layout.file_bytes))
 		return channel_refuse(
 			a, EDQUOT,
@@ -184,7 +185,10 @@ static bool attach(struct arena *a)
 	a->client.attached_ns = clock_ns();
 	a->requests.gc_done = a->requests.gc_wanted = tri_read(&a->view.ctl->gc_done);
 	a->requests.free_done = a->requests.free_wanted = tri_read(&a->view.ctl->free_done);
-	/* How much of it lives nobody knows after a predecessor's death: at most what is in use. */
+	/*
+	 * After an earlier collector's death it is not known what lives, but no more than is in
+	 * use.
+	 */
 	a->live.bytes = arena_used_bytes(a);
 	a->live.at_bytes = tri_read(&a->view.ctl->allocated_bytes);
 	a->registry = registry_enter(cred.pid, a->client.end_watch.pidfd, cred.uid, cred.gid,
@@ -207,12 +211,12 @@ static bool attach(struct arena *a)
 	settings_apply_defaults(a);
 	handshake_note(a, &first);
 	orders_begin_link(a);
-	/* What it left unswept must be swept before a cycle.  Orders come meanwhile. */
+	/* Spans that an earlier collector left unswept must be swept before a cycle. */
 	sweep_all(a);
 	return true;
 }
 
-/* Time until there is something to do by the clock.  False: there is nothing. */
+/* The time until something is due by the clock.  False: nothing is. */
 static bool next_timeout(const struct arena *a, struct timespec *left)
 {
 	uint64_t now = clock_ns(), due = pacing_next_ns(a);
@@ -252,7 +256,7 @@ static void serve(struct arena *a)
 		*device = (struct pollfd){ .fd = a->is_device ? a->fd : -1, .events = POLLPRI };
 		if (!channel_poll(a, p, ARENA_POLLS + 1, next_timeout(a, &left) ? &left : NULL))
 			return;
-		/* Gone, with its memory, whoever may still have a copy of the socket. */
+		/* The process has ended, also if another one has a copy of its socket. */
 		if (device->revents & POLLHUP)
 			return;
 		if (device->revents)
@@ -281,8 +285,8 @@ static void serve_at(int sock, bool is_peer_marker)
 	if (attach(a))
 		serve(a);
 	/*
-	 * A peer marker's heap has a collector of its own, which writes; and it is that one's end
-	 * that is seen here.
+	 * A peer marker's heap has a collector of its own, which writes a post-mortem.  Here only
+	 * that collector's end is seen.
 	 */
 	if (a->registry && !a->stop && !a->client.is_peer_marker)
 		postmortem = postmortem_read(a->registry, &a->client.end_watch, a->fd,

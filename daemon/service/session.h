@@ -7,8 +7,8 @@
 void session_serve(int sock);
 
 /**
- * The same for a private collector of our user, which marks its heap itself and takes us for its
- * policy.
+ * The same for a private collector of our user, which marks its client's heap, and of which we are
+ * the policy.
  */
 void session_serve_peer_marker(int sock);
 
