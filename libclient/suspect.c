@@ -28,9 +28,6 @@
 #define REST_MOST 1024			/* passes in which a place whose instruction is known is
 					 * not watched, at most */
 
-struct tri_suspects *tri_suspects;
-size_t tri_nplaces, tri_nwatches;
-uint64_t tri_unwatched, tri_check_number;
 static size_t nsites;
 
 /** Have the memory for places and sites.  Returns 0 or -ENOMEM. */

@@ -51,7 +51,6 @@
 #define POLL_NS 1000000ull		/* for what wakes nobody: a region that begins, a tracer
 					 * that ends */
 
-struct tri_tracer *tri_tracer;		/* made by the agent, once in a process */
 
 /* The agent's own. */
 static pid_t tracer;			/* 0: there is none */

@@ -32,6 +32,8 @@
 
 #define BARE __attribute__((no_sanitize("address", "undefined", "thread"), no_stack_protector))
 
+struct tri_tracer *tri_tracer;		/* made by the agent, once in a process */
+
 BARE static long trace_call(long request, pid_t tid, long a, long b)
 {
 	return tri_bare(SYS_ptrace, request, tid, a, b);

@@ -30,6 +30,10 @@
 
 enum aim { AT_SLOT, AT_NEXT_OBJECT, AT_NEXT_WORD, AIMS };
 
+struct tri_suspects *tri_suspects;
+size_t tri_nplaces, tri_nwatches;
+uint64_t tri_unwatched, tri_check_number;
+
 /* Places to be watched in new objects, once windows have been given back. */
 static size_t wanted[TRI_WATCHES], nwanted;
 
