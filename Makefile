@@ -290,7 +290,7 @@ help:
 	'check-integration  tests with real processes' \
 	'check-points       tests that hold threads at chosen places' \
 	'check-containers   the collector as a sidecar container; minutes' \
-	'check-mutants      whether tests notice errors made on purpose; minutes' \
+	'check-mutants      whether tests notice errors made on purpose; long' \
 	'check-compilers    whether a compiler hides objects: random loops, each compiler; an hour' \
 	'check-model        the protocol model in its large sizes; hours, several GB' \
 	'check-sanitize     unit and integration tests under the sanitizers' \

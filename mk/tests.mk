@@ -21,7 +21,10 @@ PLUGINS		:= $(patsubst selftests/%.c,$(O)/tests/%.so,$(PLUGIN_SRCS))
 # Parts of the library that unit tests take without the rest, and what stands for the rest.
 UNIT_ALONE	:= $(O)/obj/selftests/unit/pageheap_alone.o
 UNIT_AROUND	:= $(O)/obj/selftests/unit/pageheap_around.o
-TEST_OBJS	:= $(UNIT_OBJS) $(INTEGRATION_OBJS) $(POINT_OBJS) $(TESTLIB_OBJS) $(PLUGIN_OBJS) \
+# What mutants are run by.
+SUBREAPER	:= $(O)/tests/subreaper
+SUBREAPER_OBJ	:= $(O)/obj/selftests/mutants/subreaper.o
+TEST_OBJS	:= $(SUBREAPER_OBJ) $(UNIT_OBJS) $(INTEGRATION_OBJS) $(POINT_OBJS) $(TESTLIB_OBJS) $(PLUGIN_OBJS) \
 	$(UNIT_ALONE) $(UNIT_AROUND)
 
 # --------------------------------------------------------------------------------------------
@@ -30,7 +33,7 @@ TEST_OBJS	:= $(UNIT_OBJS) $(INTEGRATION_OBJS) $(POINT_OBJS) $(TESTLIB_OBJS) $(PL
 
 .PHONY: tests unit-tests integration-tests point-tests plugins
 tests: unit-tests integration-tests
-unit-tests: $(UNIT_TESTS)
+unit-tests: $(UNIT_TESTS) $(SUBREAPER)
 plugins: $(PLUGINS)
 integration-tests: $(INTEGRATION_TESTS) plugins $(LIB) $(DAEMON) $(TOOL) $(EXAMPLES)
 point-tests: $(POINT_TESTS) $(LIB) $(DAEMON)
@@ -51,6 +54,10 @@ $(TEST_LIB): $(TESTLIB_OBJS)
 $(UNIT_TESTS): $(O)/tests/%: $(O)/obj/selftests/%.o $(TEST_LIB) $(TOOL_LIB) $(DAEMON_LIB) $(CORE_LIB)
 	@mkdir -p $(@D)
 	$(call say,LD,$@)$(LINK) -o $@ $(filter %.o,$^) $(filter %.a,$^) -lm -lpthread -ljson-c $(DW_LIBS)
+
+$(SUBREAPER): $(SUBREAPER_OBJ)
+	@mkdir -p $(@D)
+	$(call say,LD,$@)$(LINK) -o $@ $<
 
 $(O)/tests/unit/test_pageheap: $(O)/pic/libclient/pageheap.o $(UNIT_ALONE) $(UNIT_AROUND)
 $(O)/tests/unit/test_pagehints: $(UNIT_ALONE) $(UNIT_AROUND)
@@ -95,7 +102,7 @@ RUN	= sh selftests/run.sh -o $(O)/results
 
 .PHONY: check check-unit check-integration check-points check-mutants check-containers check-model \
 	check-sanitize check-install check-interface \
-	check-structure check-style \
+	check-structure check-style check-mutants-apply \
 	check-compilers check-vm check-vm-all check-vm-newest check-vm-debug kernel-tests
 check-unit: unit-tests
 	$(Q)$(RUN) -l unit -t 60 $(UNIT_TESTS)
@@ -110,6 +117,10 @@ check-points: build-points
 # Whether the tests notice what was broken on purpose: one small change after the other.
 check-mutants:
 	$(Q)sh selftests/mutants/run.sh
+
+# Whether each of them can be made: what it changes is in its file, once.
+check-mutants-apply:
+	$(Q)$(RUN) -l mutants-apply -t 60 "sh selftests/mutants/run.sh -n"
 
 # The collector as a sidecar, in containers of podman or made with unshare(1).
 check-containers: all images
@@ -219,6 +230,7 @@ check: all tests images kernel-tests build-points build-asan build-tsan
 	$(Q)$(RUN) -a -l interface -t 60 "python3 selftests/interface/check.py"
 	$(Q)O=$(O) $(RUN) -a -l structure -t 60 "sh selftests/structure/run.sh"
 	$(Q)$(RUN) -a -l style -t 120 "sh scripts/style.sh -t"
+	$(Q)$(RUN) -a -l mutants-apply -t 60 "sh selftests/mutants/run.sh -n"
 	$(Q)$(RUN) -a -l install -t 300 "sh selftests/install/run.sh"
 	$(Q)$(RUN) -a -l install-abi -t 300 "sh selftests/install/abi.sh"
 	$(Q)$(RUN) -a -l install-module -t 300 "sh selftests/install/module.sh"

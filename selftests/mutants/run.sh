@@ -4,6 +4,7 @@
 # run.sh - whether the tests notice errors that are made on purpose
 #
 #	run.sh [NAME...]	all mutants, or those whose file name contains a NAME
+#	run.sh -n [NAME...]	only whether each can be applied, as results of a test (TAP); seconds
 #
 # A copy of the tree is built once, and the closest test of each mutant must pass on it.  Then each
 # file *.mutant is applied to it, built, and its test run: a test that fails, or hangs, has killed
@@ -16,6 +17,8 @@
 #				be
 #	<<<<  ====  >>>>	in it once, are replaced by those between ==== and >>>>
 #
+# A test has 100 s, and when it has ended, every process that it started is ended (subreaper.c).
+#
 # Prints a line for each.  Status 1 if one survived that is not argued equivalent, or could not be
 # applied or built.
 
@@ -25,17 +28,26 @@ here=$PWD
 tree=$here/${O:-build}/mutants/tree
 log=$here/${O:-build}/mutants/log
 tests=build/points/tests
+subreaper=build/points/tests/subreaper
 
-rm -rf "$tree" "$log"
-mkdir -p "$tree" "$log"
-git ls-files -co --exclude-standard | while read -r f; do
-	[ -e "$f" ] && echo "$f"
-done | tar -cf - -T - | tar -xf - -C "$tree"
+applies_only=
+[ "${1:-}" = -n ] && applies_only=1 && shift
+
+if [ "$applies_only" ]; then
+	tree=$here
+else
+	rm -rf "$tree" "$log"
+	mkdir -p "$tree" "$log"
+	git ls-files -co --exclude-standard | while read -r f; do
+		[ -e "$f" ] && echo "$f"
+	done | tar -cf - -T - | tar -xf - -C "$tree"
+fi
 
 # make that builds what test $1 needs, there; some load plugins, or run the tool.
 build()
 {
-	make -C "$tree" -j2 POINTS=1 WERROR=0 lib daemon tool plugins "$tests/$1" >"$log/build" 2>&1
+	make -C "$tree" -j2 POINTS=1 WERROR=0 lib daemon tool plugins "$subreaper" "$tests/$1" \
+		>"$log/build" 2>&1
 }
 
 # Run the test of line $*; output in $log/$mutant.
@@ -43,11 +55,41 @@ run()
 {
 	program=$1
 	shift
-	# A mutant may spin: it gets its CPU time and no more.
-	(ulimit -c 0; cd "$tree" && timeout -k 5 100 "./$tests/$program" "$@") >"$log/$mutant" 2>&1
+	(ulimit -c 0; cd "$tree" && "$subreaper" 100 "./$tests/$program" "$@") >"$log/$mutant" 2>&1
 }
 
-# Replace the blocks of $1 in the tree.  What was there goes to $log/saved.
+# Replace the blocks of $1 in the tree.  With -n nothing is written.
+replace()
+{
+	(cd "$tree" && perl -e '
+		my ($file, $state, $old, $new, %text) = ("", "", "", "");
+		my $applies_only = shift;
+		while (<>) {
+			if ($state eq "" && /^file (\S+)/) { $file = $1; }
+			elsif (/^<<<<$/) { ($state, $old, $new) = ("old", "", ""); }
+			elsif (/^====$/) { $state = "new"; }
+			elsif (/^>>>>$/) {
+				if (!exists $text{$file}) {
+					local $/; open(my $in, "<", $file) or die "no file $file\n";
+					$text{$file} = <$in>; close($in);
+				}
+				my $n = () = $text{$file} =~ /\Q$old\E/g;
+				if ($n != 1) { print "$file: found $n times:\n$old"; exit 1; }
+				$text{$file} =~ s/\Q$old\E/$new/;
+				$state = "";
+			}
+			elsif ($state eq "old") { $old .= $_; }
+			elsif ($state eq "new") { $new .= $_; }
+		}
+		if ($state ne "" || !%text) { print "$ARGV: no change, or one without an end\n"; exit 1; }
+		exit 0 if $applies_only;
+		for $file (keys %text) {
+			open(my $out, ">", $file) or die "$file: $!\n"; print $out $text{$file}; close($out);
+		}
+		' "$applies_only" "$1")
+}
+
+# What was there goes to $log/saved.
 apply()
 {
 	rm -rf "$log/saved"
@@ -57,26 +99,7 @@ apply()
 		mkdir -p "$log/saved/$(dirname "$file")"
 		cp -p "$tree/$file" "$log/saved/$file"
 	done
-	(cd "$tree" && perl -e '
-		my ($file, $state, $old, $new, $changes) = ("", "", "", "", 0);
-		while (<>) {
-			if ($state eq "" && /^file (\S+)/) { $file = $1; }
-			elsif (/^<<<<$/) { ($state, $old, $new) = ("old", "", ""); }
-			elsif (/^====$/) { $state = "new"; }
-			elsif (/^>>>>$/) {
-				local $/; open(my $in, "<", $file) or die; my $text = <$in>; close($in);
-				my $n = () = $text =~ /\Q$old\E/g;
-				if ($n != 1) { print "$file: found $n times:\n$old"; exit 1; }
-				$text =~ s/\Q$old\E/$new/;
-				open(my $out, ">", $file) or die; print $out $text; close($out);
-				$state = "";
-				$changes++;
-			}
-			elsif ($state eq "old") { $old .= $_; }
-			elsif ($state eq "new") { $new .= $_; }
-		}
-		if ($state ne "" || !$changes) { print "$ARGV: no change, or one without an end\n"; exit 1; }
-		' "$1")
+	replace "$1"
 }
 
 restore()
@@ -97,6 +120,25 @@ for f in "$here"/selftests/mutants/*.mutant; do
 		esac
 	done
 done
+
+if [ "$applies_only" ]; then
+	# shellcheck disable=SC2086
+	set -- $chosen
+	echo "TAP version 13"
+	echo "1..$#"
+	failed=0 n=0
+	for f; do
+		n=$((n + 1))
+		if what=$(replace "$f" 2>&1); then
+			echo "ok $n $(basename "$f" .mutant)"
+		else
+			printf '%s\n' "$what" | sed 's/^/# /'
+			echo "not ok $n $(basename "$f" .mutant)"
+			failed=1
+		fi
+	done
+	exit $failed
+fi
 
 # The tests as they are.
 mutant=unchanged
