@@ -9,6 +9,7 @@
  *	region.pml	blocking regions, threads without a slot
  *	mutator.pml	threads: load, store, allocate, read a weak pointer, begin, end
  *	stack.pml	stacks that threads switch between
+ *	free.pml	objects that the program frees itself
  *	word.pml	a model of its own (-DREGION_WORD): how a thread says that it is in a blocking region
  *	collector.pml	agent and daemon: one cycle after the other
  *
@@ -33,6 +34,9 @@
 #include "stack.pml"
 #endif
 #include "region.pml"
+#if FREE
+#include "free.pml"
+#endif
 #include "mutator.pml"
 #include "collector.pml"
 

@@ -210,6 +210,12 @@ inline scan_thread(m)
 #ifdef MUTANT_DISCARD_AT_H2
 	buffer[m] = 0;
 #endif
+#if FREE
+	if
+	:: MATTERS(stale[m]) -> buffer[m] = buffer[m] | BIT(stale[m])
+	:: else
+	fi;
+#endif
 	if
 	:: MATTERS(LOC(m, 0)) -> buffer[m] = buffer[m] | BIT(LOC(m, 0))
 	:: else
@@ -416,7 +422,11 @@ inline barrier_off()
 inline flip()
 {
 	do
+#if FREE
+	:: atomic { NEXT_THREAD(UNLOCKED); take_notes(t); black[t] = 0; divert[t] = 0; LOOP_END }
+#else
 	:: atomic { NEXT_THREAD(ANY); black[t] = 0; divert[t] = 0; LOOP_END }
+#endif
 	od
 }
 
@@ -439,6 +449,9 @@ inline end_marking()
 		AGENT_LOCKS
 		phase = P_FLIP;
 		todo = LISTED;
+#if FREE
+		completes = 1;
+#endif
 #if WEAK
 		/* the weak pointers are settled */
 		if
@@ -470,6 +483,9 @@ inline end_marking()
 	atomic { forget_scans() }
 #endif
 	atomic {
+#if FREE
+		withdraw_marks();
+#endif
 		phase = P_SWEEP;
 #if WEAK
 		word = NOT_MARKING;
@@ -544,6 +560,9 @@ inline abandon()
 #endif
 		phase = P_FLIP;
 		todo = LISTED;
+#if FREE
+		completes = 0;
+#endif
 		t = 0;
 		object = 0;
 		slot = 0;

@@ -132,7 +132,12 @@ inline create_object(m, o, old_span)
 {
 	used = used | BIT(o);
 	if
+#if FREE
+	:: black[m] && (white & BIT(o)) -> skip
+	:: black[m] && !(white & BIT(o)) -> mark = mark | BIT(o)
+#else
 	:: black[m] -> mark = mark | BIT(o)
+#endif
 #ifndef MUTANT_ALLOC_UNSWEPT
 	:: !black[m] && PHASE_SWEEP && !(old_span) -> swept = swept | BIT(o)
 #endif
@@ -433,6 +438,10 @@ end:
 	}
 #endif
 
+#if FREE
+	FREE_STEPS(m)
+#endif
+
 #if BLOCKING
 	REGION_STEPS(m)
 #endif
@@ -504,6 +513,11 @@ end:
 		queue = queue | buffer[m];
 #endif
 		buffer[m] = 0;
+#if FREE
+		withdrawn = withdrawn | noted[m];
+		noted[m] = 0;
+		stale[m] = 0;
+#endif
 		on[m] = 0;
 		black[m] = 0;
 		divert[m] = 0;

@@ -70,6 +70,9 @@
 #ifndef SLOTLESS
 #define SLOTLESS 0		/* set of mutators for which no slot is left; they have no sequences */
 #endif
+#ifndef FREE
+#define FREE 0			/* mutators free objects: free.pml */
+#endif
 #ifndef KEEP_STALE
 #define KEEP_STALE 0		/* buffers outlive the cycle, and keep what is marked already */
 #endif
@@ -84,6 +87,7 @@
 #define W_ATTACH_BLACK 4	/* a thread attaches with a white argument while marking runs */
 #define W_REFUSED 5		/* a weak read is refused */
 #define W_FREED_LATER 6		/* an object is freed in a cycle after an abandoned one */
+#define W_WITHDRAWN 7		/* an object that was freed while marking had been marked */
 
 #define BIT(o) (1 << (o))
 #define ALL (BIT(NOBJ + 1) - 2)
