@@ -347,6 +347,16 @@ TRI_EXPORT void *tri__alloc_slow(size_t size, unsigned int kind)
 	return made(alloc(size, kind), kind, NULL, __builtin_return_address(0));
 }
 
+TRI_EXPORT void *tri_calloc(size_t n, size_t size)
+{
+	size_t bytes;
+
+	if (__builtin_mul_overflow(n, size, &bytes) || bytes > PTRDIFF_MAX)
+		return too_large();
+	return made(alloc(bytes, TRI__CONSERVATIVE), TRI__CONSERVATIVE, NULL,
+		    __builtin_return_address(0));
+}
+
 static void *alloc_typed(const struct tri_type *type, size_t count)
 {
 	struct tri_thread *t;

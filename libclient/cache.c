@@ -29,6 +29,55 @@
 
 #define RUN_PAGES 16			/* taken from the page heap at once, at most */
 
+static unsigned int windows(unsigned int span_class)
+{
+	return (tri_classes[span_class].objects + 63u) / 64;
+}
+
+/*
+ * Count @bytes as allocated.  Whoever takes the counter past the trigger tells the collector.  If
+ * the trigger is published when it has been passed already, the publisher notices: a full barrier
+ * is between the addition and the load here, as between its store and its load, so one of the two
+ * sees the other.  Pairs with publish_trigger() in daemon/heap/pacing.c.  The cache lock is not
+ * needed.
+ */
+void tri_count_allocated(struct tri_thread *t, uint64_t bytes)
+{
+	struct tri_ctl *ctl = tri_g.view.ctl;
+	uint64_t total = atomic_fetch_add(&ctl->allocated_bytes, bytes) + bytes;
+	uint64_t trigger = tri_read(&ctl->trigger_bytes);
+
+	t->debt_bytes += bytes;
+	if (total > trigger && total - bytes <= trigger)
+		tri_agent_wake(TRI_WAKE_TRIGGER);
+}
+
+/* A window with @nfree free slots is open: what counts as allocated already, and what is new. */
+static void count_opened(struct tri_thread *t, unsigned int span_class, unsigned int nfree)
+{
+	struct tri_cached_span *s = &t->spans[span_class];
+
+	if (likely(nfree <= s->counted)) {
+		s->counted = (uint16_t)(s->counted - nfree);
+		return;
+	}
+	/* Freed since the span was taken. */
+	tri_count_allocated(t, (uint64_t)(nfree - s->counted) * tri_classes[span_class].size);
+	s->counted = 0;
+}
+
+/* Slots of the cached span that are free by its bits. */
+static unsigned int count_free_slots(struct tri_thread *t, unsigned int span_class)
+{
+	tri_au64 *allocated = tri_g.view.marks[t->gen & 1][t->spans[span_class].page];
+	unsigned int objects = tri_classes[span_class].objects, w, n = 0;
+
+	for (w = 0; w < windows(span_class); w++)
+		n += (unsigned int)__builtin_popcountll(~tri_read(&allocated[w]) &
+							tri_objects_mask(objects, w));
+	return n;
+}
+
 /* Make the entry's free bits those of window @w.  False if the window is full. */
 static bool open_window(struct tri_thread *t, unsigned int span_class, uint32_t w)
 {
@@ -37,10 +86,13 @@ static bool open_window(struct tri_thread *t, unsigned int span_class, uint32_t 
 	struct tri__cache *cache = &t->caches[span_class];
 	uint32_t page = t->spans[span_class].page;
 	tri_au64 *allocated = &v->marks[t->gen & 1][page][w];
-	uint64_t free = ~tri_read(allocated) & tri_objects_mask(c->objects, w);
+	/* Acquire: pairs with free_small() in free.c. */
+	uint64_t free = ~tri_read_acquire(allocated) & tri_objects_mask(c->objects, w);
 	bool fresh = !tri_read(&v->spans[page].needs_zero);
 
-	t->spans[span_class].window = w;
+	/* Until it has another one: nothing is freed into the window that is over. */
+	cache->base = NULL;
+	t->spans[span_class].window = (uint16_t)w;
 	if (!free)
 		return false;
 	if (c->kind != TRI__LEAF)
@@ -66,39 +118,18 @@ static bool open_window(struct tri_thread *t, unsigned int span_class, uint32_t 
 		atomic_fetch_or(&v->marks[~t->gen & 1][page][w], free);
 	}
 	cache->base = v->heap + ((uint64_t)page << TRI_PAGE_SHIFT) + (size_t)w * 64 * c->size;
-	cache->size = c->size;
+	cache->bytes = (uint32_t)(c->objects - w * 64 < 64 ? c->objects - w * 64 : 64) * c->size;
 	cache->zeroed = fresh;
 	cache->free = free;
+	count_opened(t, span_class, (unsigned int)__builtin_popcountll(free));
 	return true;
-}
-
-static unsigned int windows(unsigned int span_class)
-{
-	return (tri_classes[span_class].objects + 63u) / 64;
-}
-
-/*
- * Count @bytes as allocated.  Whoever takes the counter past the trigger tells the collector.  If
- * the trigger is published when it has been passed already, the publisher notices: a full barrier
- * is between the addition and the load here, as between its store and its load, so one of the two
- * sees the other.  Pairs with publish_trigger() in daemon/heap/pacing.c.  The cache lock is not
- * needed.
- */
-void tri_count_allocated(struct tri_thread *t, uint64_t bytes)
-{
-	struct tri_ctl *ctl = tri_g.view.ctl;
-	uint64_t total = atomic_fetch_add(&ctl->allocated_bytes, bytes) + bytes;
-	uint64_t trigger = tri_read(&ctl->trigger_bytes);
-
-	t->debt_bytes += bytes;
-	if (total > trigger && total - bytes <= trigger)
-		tri_agent_wake(TRI_WAKE_TRIGGER);
 }
 
 static void set_cached(struct tri_thread *t, unsigned int span_class, uint32_t page,
 		       unsigned int nfree)
 {
 	t->spans[span_class].page = page;
+	t->spans[span_class].counted = (uint16_t)nfree;
 	t->active[span_class / 64] |= 1ull << (span_class & 63);
 	tri_count_allocated(t, (uint64_t)nfree * tri_classes[span_class].size);
 }
@@ -132,13 +163,23 @@ static uint32_t fresh_span(struct tri_thread *t, unsigned int span_class)
 	return page;
 }
 
-/* The span is used up: it belongs to nobody until the next cycle. */
+/*
+ * The span is used up: it belongs to nobody until the next cycle, or until enough of its objects
+ * have been freed.  Those that were freed while it was cached are counted here.
+ */
 static void retire(struct tri_thread *t, unsigned int span_class)
 {
 	struct tri_cached_span *s = &t->spans[span_class];
+	unsigned int nfree = count_free_slots(t, span_class);
 
+	if (s->counted)
+		atomic_fetch_sub(&tri_g.view.ctl->allocated_bytes,
+				 (uint64_t)s->counted * tri_classes[span_class].size);
+	t->caches[span_class].base = NULL;
 	tri_write_release(&tri_g.view.spans[s->page].state,
-			  TRI_STATE(span_class, TRI_SPAN_IDLE, 0, t->gen));
+			  TRI_STATE(span_class, TRI_SPAN_IDLE, nfree, t->gen));
+	if (nfree >= tri_central_least(&tri_classes[span_class]))
+		tri_central_put(s->page, span_class);
 	s->page = 0;
 	/* The next flush resets the run. */
 	if (!s->run)
@@ -186,7 +227,7 @@ void *tri_cache_alloc(struct tri_thread *t, unsigned int span_class, bool *zeroe
 	i = (uint32_t)__builtin_ctzll(cache->free);
 	cache->free &= cache->free - 1;
 	*zeroed = cache->zeroed;
-	return cache->base + (size_t)i * cache->size;
+	return cache->base + (size_t)i * tri_classes[span_class].size;
 }
 
 /* The slot that tri_cache_alloc() will hand out next, or NULL if that takes fresh pages. */
@@ -196,13 +237,17 @@ void *tri_cache_next(struct tri_thread *t, unsigned int span_class)
 
 	if (!cache->free && !refill(t, span_class, false))
 		return NULL;
-	return cache->base + (size_t)__builtin_ctzll(cache->free) * cache->size;
+	return cache->base + (size_t)__builtin_ctzll(cache->free) * tri_classes[span_class].size;
 }
 
-/* From now on what this thread allocates is black, the rest of its open windows included. */
-void tri_cache_blacken(struct tri_thread *t)
+/*
+ * From now on what this thread allocates is black, the rest of its open windows included.  Returns
+ * the bytes that count as allocated and are not: they are of the black ones that come.
+ */
+uint64_t tri_cache_blacken(struct tri_thread *t)
 {
 	const struct tri_view *v = &tri_g.view;
+	uint64_t unused_bytes = 0;
 	unsigned int i;
 
 	for (i = 0; i < 4; i++) {
@@ -213,7 +258,11 @@ void tri_cache_blacken(struct tri_thread *t)
 			struct tri_cached_span *s = &t->spans[span_class];
 			uint64_t free = t->caches[span_class].free;
 
-			if (!s->page || !free)
+			if (!s->page)
+				continue;
+			unused_bytes += (uint64_t)(s->counted + (unsigned int)__builtin_popcountll(free)) *
+					tri_classes[span_class].size;
+			if (!free)
 				continue;
 			atomic_fetch_or(&v->scanned[s->page][s->window], free);
 			atomic_fetch_or(&v->marks[~t->gen & 1][s->page][s->window], free);
@@ -221,6 +270,7 @@ void tri_cache_blacken(struct tri_thread *t)
 	}
 	t->black = 1;
 	t->tiny = NULL;
+	return unused_bytes;
 }
 
 /* Give back the fresh spans that the thread did not come to. */
@@ -243,7 +293,7 @@ void tri_cache_flush(struct tri_thread *t, bool to_central)
 {
 	const struct tri_view *v = &tri_g.view;
 	int64_t unused_bytes = 0;
-	unsigned int i, w;
+	unsigned int i;
 
 	for (i = 0; i < 4; i++) {
 		for (; t->active[i]; t->active[i] &= t->active[i] - 1) {
@@ -254,13 +304,14 @@ void tri_cache_flush(struct tri_thread *t, bool to_central)
 			struct tri__cache *cache = &t->caches[span_class];
 			uint64_t free = cache->free;
 			tri_au64 *allocated = v->marks[t->gen & 1][s->page];
-			unsigned int nfree = 0;
+			unsigned int nfree;
 
 			if (!s->page) {
 				flush_run(t, span_class, to_central);
 				continue;
 			}
 			cache->free = 0;
+			cache->base = NULL;
 			cache->zeroed = 0;
 			if (free) {
 				atomic_fetch_and(&allocated[s->window], ~free);
@@ -270,10 +321,10 @@ void tri_cache_flush(struct tri_thread *t, bool to_central)
 					atomic_fetch_and(&v->scanned[s->page][s->window], ~free);
 				}
 			}
-			for (w = s->window; w < windows(span_class); w++)
-				nfree += (unsigned int)__builtin_popcountll(
-					~tri_read(&allocated[w]) & tri_objects_mask(c->objects, w));
-			unused_bytes += (int64_t)nfree * c->size;
+			nfree = count_free_slots(t, span_class);
+			unused_bytes +=
+				(int64_t)(s->counted + (unsigned int)__builtin_popcountll(free)) *
+				c->size;
 			/*
 			 * Slots of the first window have been used: it can't count as zeroed again.
 			 */

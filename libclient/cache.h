@@ -20,7 +20,9 @@ struct tri_thread;
  */
 struct tri_cached_span {
 	uint32_t page;			/* 0: none */
-	uint32_t window;		/* the 64 slots that the entry's bits stand for */
+	uint16_t window;		/* the 64 slots that the entry's bits stand for */
+	uint16_t counted;		/* free slots of later windows that count as allocated
+					 * already */
 	uint32_t next;			/* page of the first of @left spans that come next */
 	uint16_t left;
 	uint16_t run;			/* spans that were taken at once the last time, in this
@@ -30,7 +32,7 @@ struct tri_cached_span {
 void *tri_cache_alloc(struct tri_thread *t, unsigned int span_class, bool *zeroed) TRI_HIDDEN;
 void *tri_cache_next(struct tri_thread *t, unsigned int span_class) TRI_HIDDEN;
 void tri_count_allocated(struct tri_thread *t, uint64_t bytes) TRI_HIDDEN;
-void tri_cache_blacken(struct tri_thread *t) TRI_HIDDEN;
+uint64_t tri_cache_blacken(struct tri_thread *t) TRI_HIDDEN;
 void tri_cache_flush(struct tri_thread *t, bool to_central) TRI_HIDDEN;
 
 #endif

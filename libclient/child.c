@@ -18,6 +18,7 @@
 #include "connect.h"
 #include "coroutine.h"
 #include "error.h"
+#include "free.h"
 #include "forking.h"
 #include "grant.h"
 #include "init.h"
@@ -72,6 +73,7 @@ static void forked(void)
 		tri_backing_close(&tri_g.mapping);
 		tri_main_thread_is_here();
 		tri_threads_reset();
+		tri_free_reset();
 		memset(&tri_g, 0, sizeof(tri_g));
 		pthread_mutex_init(&tri_g.list_lock, NULL);
 		tri_g.settings = settings;

@@ -52,6 +52,7 @@
 #include "copying.h"
 #include "dumping.h"
 #include "error.h"
+#include "free.h"
 #include "forking.h"
 #include "handshake.h"
 #include "init.h"
@@ -495,6 +496,7 @@ static void become(const struct tri_copy *c)
 	tri_write(&tri_g.view.ctl->free_done, tri_read(&tri_g.free_wanted));
 	tri_main_thread_is_here();
 	tri_threads_forked(tri__tls.thread);
+	tri_free_forked();
 	tri_pageheap_reset();
 	tri_dump_begin();
 	tri_central_init();

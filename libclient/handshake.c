@@ -45,6 +45,7 @@
 #include "checker.h"
 #include "coroutine.h"
 #include "fence.h"
+#include "free.h"
 #include "handshake.h"
 #include "unresponsive.h"
 #include "lock.h"
@@ -93,9 +94,11 @@ static void wake_assists(void)
 		tri_futex_wake(&ctl->work_seq);
 }
 
-static void barrier_on(uint32_t cycle)
+/* Returns the value of the allocation counter from which on what is counted is black. */
+static uint64_t barrier_on(uint32_t cycle)
 {
 	struct tri_unresponsive_wait wait = { 0 };
+	uint64_t unused_bytes = 0, allocated;
 	struct tri_thread *t;
 
 	pthread_mutex_lock(&tri_g.list_lock);
@@ -120,10 +123,12 @@ again:
 			continue;
 		if (!tri_cache_lock_for_agent(t, &wait))
 			goto again;
-		tri_cache_blacken(t);
+		unused_bytes += tri_cache_blacken(t);
 		tri_unlock(&t->cache_lock);
 	}
+	allocated = tri_read(&tri_g.view.ctl->allocated_bytes);
 	pthread_mutex_unlock(&tri_g.list_lock);
+	return allocated - unused_bytes;
 }
 
 /* A blocked thread's answer.  True if it was blocked; it stays held for a stop. */
@@ -327,6 +332,9 @@ again:
 		if (!tri_cache_lock_for_agent(t, &wait))
 			goto again;
 		tri_cache_flush(t, false);
+		/* An abandoned cycle has swept nothing, and notes of what was freed hold on. */
+		if (gen == tri_g.cycle)
+			tri_free_take_notes(t);
 		t->gen = gen;
 		t->black = 0;
 		tri_write(&t->marking, 0);
@@ -353,6 +361,8 @@ again:
 	for (t = tri_g.threads; t; t = t->next)
 		tri_write(&t->scanned_cycle, 0);
 	tri_coroutines_forget_scans();
+	if (gen == tri_g.cycle)
+		tri_free_withdraw(gen);
 	tri_central_restart();
 	/* pairs with the acquire in tri_central_take() */
 	tri_write_release(&tri_g.sweepable, gen);
@@ -402,8 +412,7 @@ void tri_handshake(const struct tri_msg *ask, struct tri_msg *answer)
 		tri_step_hold();
 	switch (ask->kind) {
 	case TRI_HANDSHAKE_START:
-		barrier_on(tri_g.gen + 1);
-		allocated = tri_read(&tri_g.view.ctl->allocated_bytes);
+		allocated = barrier_on(tri_g.gen + 1);
 		scan();
 		break;
 	case TRI_HANDSHAKE_COLLECT:

@@ -265,6 +265,17 @@ uint32_t tri_pageheap_take(uint32_t pages, uint32_t align_pages, bool *backed)
 }
 
 /*
+ * Clearing bits needs no lock.  But in between the pages look like those that a dead collector has
+ * begun to free, which the agent frees as well, and perhaps others take before our bits are cleared.
+ */
+void tri_pageheap_give(uint32_t page, uint32_t pages)
+{
+	tri_lock(&tri_g.page_lock);
+	tri_span_free(&tri_g.view, page, pages);
+	tri_unlock(&tri_g.page_lock);
+}
+
+/*
  * The collector died.  Pages that it was scavenging, or had begun to free, are used and nobody has
  * a span there; with the lock held no client thread is between taking pages and writing their span
  * classes.  What it did not get to count or to give a hint of is counted and hinted anew.

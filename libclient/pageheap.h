@@ -2,8 +2,9 @@
 /*
  * pageheap.h - the free pages of the heap
  *
- * Its lock, tri_g.page_lock, is the last in the lock order.  Threads take pages; whoever frees
- * them, in either process, clears bits and needs no lock.
+ * Its lock, tri_g.page_lock, is the last in the lock order.  Threads take and give back pages with
+ * it.
+ * The collector, which has no part in it, gives pages back by clearing bits.
  */
 #ifndef TRI_PAGEHEAP_H
 #define TRI_PAGEHEAP_H
@@ -25,6 +26,8 @@
 
 void tri_pageheap_init(void) TRI_HIDDEN;
 uint32_t tri_pageheap_take(uint32_t pages, uint32_t align_pages, bool *backed) TRI_HIDDEN;
+/** Give the pages of a span back, which the caller has claimed. */
+void tri_pageheap_give(uint32_t page, uint32_t pages) TRI_HIDDEN;
 void tri_pageheap_recover(void) TRI_HIDDEN;
 void tri_pageheap_reset(void) TRI_HIDDEN;
 void tri_pageheap_trim_dump(void) TRI_HIDDEN;

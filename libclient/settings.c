@@ -365,6 +365,7 @@ int tri_settings_read(struct tri_settings *s, const struct tri_options *opts)
 	const struct word debugs[] = {
 		{ "checkmark", &s->checkmark, NULL },
 		{ "clobberfree", &s->clobberfree, NULL },
+		{ "frees", &s->frees, NULL },
 		{ "nomembarrier", &s->no_membarrier, NULL },
 		{ "norseq", &s->no_rseq, NULL },
 		{ "novmread", &s->no_vm_read, NULL },
@@ -396,13 +397,15 @@ int tri_settings_read(struct tri_settings *s, const struct tri_options *opts)
 	if (!err && debug)
 		err = parse_words(
 			"TRICOLOR_DEBUG", debug, debugs,
-			"a list of checkmark, clobberfree, gc=N (N: 1 or more), nomembarrier, norseq, "
+			"a list of checkmark, clobberfree, frees, gc=N (N: 1 or more), nomembarrier, norseq, "
 			"novmread, barriers, barriers=abort, barriers=status");
 	s->barriers |= s->barriers_abort || s->barriers_status;
+	/* Free slots are to be empty, or overwritten, or not to be handed out. */
+	s->frees_at_once = !s->frees && !s->barriers && !s->checkmark && !s->clobberfree;
 	/* Every allocation and store is to be counted: none may go the inline way. */
 	s->no_rseq |= s->gc_every != 0;
 	s->prints = s->trace_gc || s->trace_pacer || s->trace_scav || s->trace_limit ||
-		    s->checkmark || s->barriers;
+		    s->checkmark || s->barriers || s->frees;
 	if (!err && s->signal && !may_interrupt(s->signal))
 		err = tri_fail(
 			EINVAL,

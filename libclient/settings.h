@@ -37,6 +37,8 @@ struct tri_settings {
 					 * started */
 	bool quiet;			/* nothing on standard error that was not asked for */
 	bool barriers, barriers_abort, barriers_status;	/* checker.h */
+	bool frees;			/* objects that are freed are checked: free.c */
+	bool frees_at_once;		/* the next allocation may have what was just freed */
 	uint64_t debug_memory_bytes;
 	char debug_file[256];
 	uint32_t max_wait_s;		/* of a thread, in a cycle, for the kernel's limit:

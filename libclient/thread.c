@@ -19,6 +19,7 @@
 #include "shade.h"
 #include "cache.h"
 #include "coroutine.h"
+#include "free.h"
 #include "life.h"
 #include "lock.h"
 #include "raw_fork.h"
@@ -192,6 +193,7 @@ void tri_thread_remove(struct tri_thread *t)
 	 */
 	if (!(tri_thread_over(t) && (tri_read(&t->visits) & 1))) {
 		tri_lock(&t->cache_lock);
+		tri_free_leave(t);
 		tri_cache_flush(t, tri_read(&tri_g.sweepable) == t->gen);
 		tri_unlock(&t->cache_lock);
 	}

@@ -29,6 +29,8 @@ enum {
 	TRI_PENDING_WAKE = 4,		/* the agent waits until you are outside: wake it */
 };
 
+#define TRI_FREED 64u			/* notes of freed objects in a record */
+
 /* tri_thread.signal_sent */
 enum { TRI_SENDING = 1, TRI_SENT = 2 };
 
@@ -44,6 +46,13 @@ struct tri_thread {
 	struct tri_cached_span spans[TRI__CACHES];
 	uint64_t active[4];		/* bit of each entry that has a span or a run of fresh
 					 * ones */
+
+	/*
+	 * Objects that it has freed: to be freed together, or when the cycle ends.  Owner: as the
+	 * caches; see free.c.
+	 */
+	uint32_t nfreed;
+	uintptr_t freed[TRI_FREED];
 
 	/* Owner: the thread; read by the agent and, in a signal handler, by the thread. */
 	_Alignas(64) union {

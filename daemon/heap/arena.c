@@ -119,7 +119,10 @@ uint64_t arena_live_at(const struct arena *a, uint64_t allocated)
 {
 	int64_t since = (int64_t)(allocated - a->live.at_bytes);
 
-	return since < 0 ? a->live.bytes : a->live.bytes + (uint64_t)since;
+	/* Less than after the last cycle, if the program frees objects itself. */
+	if (since < 0 && (uint64_t)-since > a->live.bytes)
+		return 0;
+	return a->live.bytes + (uint64_t)since;
 }
 
 uint64_t arena_live_bytes(const struct arena *a)

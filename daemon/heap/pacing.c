@@ -184,12 +184,15 @@ void pacing_end_marking(struct arena *a, uint64_t black_at, uint64_t end_at, boo
 {
 	struct cycle_figures *f = &a->now;
 	struct tri_ctl *ctl = a->view.ctl;
-	uint64_t black = end_at > black_at ? end_at - black_at : 0;
+	/* Negative: more was freed than allocated, and what was freed is not marked any more. */
+	int64_t black = (int64_t)(end_at - black_at);
+	uint64_t reached = mark_bytes(&a->marker);
+	uint64_t live = black < 0 && (uint64_t)-black > reached ? 0 : reached + (uint64_t)black;
 	uint64_t mark_ns = f->wall_ns[PHASE_MARK] + f->wall_ns[PHASE_TERMINATION] + 1;
 	uint64_t mark_cpu = f->cpu_ns[PHASE_MARK] + f->cpu_ns[PHASE_TERMINATION];
 	struct pacer_end end = {
 		.heap_live_bytes = arena_live_at(a, end_at),
-		.marked_bytes = mark_bytes(&a->marker) + black,
+		.marked_bytes = live,
 		.heap_scan_bytes = mark_scan_bytes(&a->marker),
 		.globals_scan_bytes = f->root_bytes,
 		.gc_utilization = (double)mark_cpu / ((double)mark_ns * cpus_online()),
@@ -207,7 +210,7 @@ void pacing_end_marking(struct arena *a, uint64_t black_at, uint64_t end_at, boo
 	scavenge_note_use(a, f->goal_bytes);
 	f->live_bytes = end.marked_bytes;
 	pacer_cycle_end(&a->pacer, &end);
-	a->live.reached_bytes = end.marked_bytes - black;
+	a->live.reached_bytes = live < reached ? live : reached;
 	a->live.bytes = end.marked_bytes;
 	a->live.at_bytes = end_at;
 	tri_write(&ctl->live_bytes, a->live.bytes);

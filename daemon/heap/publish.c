@@ -11,7 +11,7 @@ void publish_figures(struct arena *a)
 {
 	const struct cycle_figures *c = &a->last;
 	struct tri_ctl *ctl = a->view.ctl;
-	uint64_t allocated = tri_read(&ctl->allocated_bytes), since = allocated - a->live.at_bytes;
+	uint64_t allocated = tri_read(&ctl->allocated_bytes);
 	uint64_t peak = tri_read(&ctl->peak_pages);
 	struct board_figures f = {
 		.published_ns = clock_ns(),
@@ -20,7 +20,7 @@ void publish_figures(struct arena *a)
 		.allocated_bytes = allocated,
 		.live_bytes = a->live.bytes,
 		.reached_bytes = a->live.reached_bytes,
-		.now_bytes = a->live.bytes + ((int64_t)since < 0 ? 0 : since),
+		.now_bytes = arena_live_at(a, allocated),
 		.goal_bytes = pacer_goal_bytes(&a->pacer),
 		.trigger_bytes = pacer_trigger_bytes(&a->pacer),
 		.heap_bytes = arena_used_bytes(a),

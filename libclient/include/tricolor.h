@@ -232,6 +232,26 @@ void *tri_alloc_leaf_aligned(size_t size, size_t align);
  */
 void *tri_realloc(void *object, size_t size);
 
+/**
+ * tri_alloc() of an array of @n elements of @size bytes.  A product that is no size_t is larger than
+ * any arena: NULL with errno ENOMEM.
+ */
+void *tri_calloc(size_t n, size_t size);
+
+/**
+ * Free @object now, and not in the cycle that finds it.  Never necessary.  The caller vouches that
+ * nothing will be loaded, stored or called through any pointer to it: the next allocation, in any
+ * thread, may have its memory.  A pointer that is left over somewhere, and not used, does no harm.
+ * It is a permission: an object of up to 8 bytes without pointers, and one that can't be freed at
+ * once, is left to the collector, as is all that is freed while TRICOLOR_DEBUG=barriers checks.
+ * While a cycle marks, objects are kept until it has ended.  What it refers to is left alone.
+ * @object: the start of an object; or NULL, which is ignored.  A pointer to anything else, or to an
+ * object that was freed before, is an error of the program, whose consequences are those of free();
+ * TRICOLOR_DEBUG=frees has them end it, with a sentence on standard error and SIGABRT.
+ * Keeps errno.  Some nanoseconds where the thread allocates from the same place.
+ */
+void tri_free(void *object);
+
 /** A leaf copy of @string, or NULL with errno ENOMEM. */
 char *tri_strdup(const char *string);
 
@@ -503,7 +523,7 @@ struct tri_stats {
 	size_t size;			/**< sizeof(struct tri_stats), set by the caller */
 	uint64_t cycles;		/**< completed */
 	uint64_t forced_cycles;		/**< of which asked for by tri_gc() or the 2-minute rule */
-	uint64_t allocated_bytes;	/**< handed to thread caches since the start */
+	uint64_t allocated_bytes;	/**< handed to thread caches since the start, less what was freed */
 	uint64_t live_bytes;		/**< marked by the last cycle */
 	uint64_t goal_bytes;		/**< heap size that the pacer aims at */
 	uint64_t heap_bytes;		/**< in spans */

@@ -76,7 +76,7 @@ enum tri__kind { TRI__LEAF = 0, TRI__CONSERVATIVE = 1, TRI__TYPED = 2 };
 struct tri__cache {
 	uint64_t free;			/* slots of the window that are free, bit 0 = @base */
 	char *base;
-	uint32_t size;			/* of a slot, in bytes */
+	uint32_t bytes;			/* of the window */
 	uint32_t zeroed;		/* the slots hold zeros already */
 };
 

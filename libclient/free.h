@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* free.h - objects that the program frees itself: see free.c */
+#ifndef TRI_FREE_H
+#define TRI_FREE_H
+
+#include <stdint.h>
+
+#include "attributes.h"
+
+struct tri_thread;
+
+/* Agent, in H4 of a cycle that completes: the thread's notes go with those of the others.  Cache lock. */
+void tri_free_take_notes(struct tri_thread *t) TRI_HIDDEN;
+/* Then, before anything is swept: what was freed is not marked.  @gen: the cycle that completes. */
+void tri_free_withdraw(uint32_t gen) TRI_HIDDEN;
+/* The thread leaves the list.  Cache lock. */
+void tri_free_leave(struct tri_thread *t) TRI_HIDDEN;
+/* A child of fork(), with a copy of the heap, and with an empty one. */
+void tri_free_forked(void) TRI_HIDDEN;
+void tri_free_reset(void) TRI_HIDDEN;
+
+#endif
