@@ -2,17 +2,18 @@
 /*
  * alloc.c - allocation
  *
- * The inline path of tricolor.h takes a slot from the thread's cache; everything else comes here:
+ * The inline path of tricolor.h takes a slot from the thread's cache.  Everything else comes here:
  *
- *	size not a constant	the same restartable sequence, with a class computed at run time
- *	entry empty		cache.c refills it, with the cache lock held
- *	typed			as above, and the type's bitmap is written
- *	leaf of up to 8 B	two share a slot
- *	above 32 KiB		a span of its own
- *	no free page		an emergency cycle, once; then NULL and ENOMEM
+ *	the size is no constant	the same restartable sequence, with a class computed at run time
+ *	the entry is empty	cache.c refills it, with the cache lock held
+ *	a typed object		the same, and the type's bitmap is written
+ *	a leaf of up to 8 B	two of them share a slot
+ *	above 32 KiB		the object gets a span of its own
+ *	no page is free		one cycle is waited for; then NULL and ENOMEM
  *
- * Zeroing comes last, when the thread is outside again: a large object takes a while, and the scan
- * of a slot that still holds old data keeps objects that it need not, but loses none.
+ * Zeroing comes last, when the thread is outside again, because it takes a while for a large
+ * object. The scan of a slot that still holds old data keeps objects that it need not keep, but
+ * loses none.
  */
 #include <errno.h>
 #include <string.h>
@@ -41,7 +42,9 @@
 #include "throttle.h"
 #include "tricolor.h"
 
-/* Write @n bits of @bits at bit @at of the pointer map.  The caller owns the span. */
+/*
+ * Write the lowest @n bits of @bits to the pointer map from bit @at on.  The caller owns the span.
+ */
 static void put_bits(tri_au64 *map, uint64_t at, unsigned int n, uint64_t bits)
 {
 	uint64_t mask = n == 64 ? ~0ull : (1ull << n) - 1;
@@ -56,7 +59,10 @@ static void put_bits(tri_au64 *map, uint64_t at, unsigned int n, uint64_t bits)
 	}
 }
 
-/* The slot of @slot_bytes at @object holds @count elements of @type; its rest holds no pointers. */
+/*
+ * Write to the pointer map that the slot of @slot_bytes at @object holds @count elements of @type,
+ * and no pointers behind them.
+ */
 static void write_type(const void *object, size_t slot_bytes, const struct tri_type *type,
 		       size_t count)
 {
@@ -77,8 +83,9 @@ static void write_type(const void *object, size_t slot_bytes, const struct tri_t
 }
 
 /*
- * No pages.  True if a cycle has run and it is worth another try.  One that the limit refuses is
- * refused at once: the collector has all the CPU time that it may take.
+ * There are no pages: wait for a cycle.  Returns whether one has run, so that another try is
+ * worthwhile.  Where the limit policy refuses the allocation (fail-fast), it is refused at once,
+ * because the collector has had all the CPU time that it may take.
  */
 static bool emergency(void)
 {
@@ -86,7 +93,10 @@ static bool emergency(void)
 	       tri_gc_wait(&tri_g.gc_wanted, &tri_g.view.ctl->gc_done, TRI_WAKE_GC) == 0;
 }
 
-/* No pages, or none before the thread has waited.  Whether it is worth another try. */
+/*
+ * There are no pages, or none before the thread has waited.  Returns whether another try is
+ * worthwhile.
+ */
 static bool try_again(struct tri_thread *t, struct tri_throttled *w, bool *tried)
 {
 	bool again = false;
@@ -94,8 +104,8 @@ static bool try_again(struct tri_thread *t, struct tri_throttled *w, bool *tried
 	tri_leave(t);
 	if (t->short_bytes) {
 		/*
-		 * A child of fork() has no agent before it needs one; without one no cycle would
-		 * end the wait.
+		 * A child of fork() has no agent before it needs one.  Without an agent no cycle
+		 * would end the wait.
 		 */
 		if (tri_g.settings.max_wait_s && !t->depth)
 			tri_agent_ensure();
@@ -109,7 +119,8 @@ static bool try_again(struct tri_thread *t, struct tri_throttled *w, bool *tried
 }
 
 /*
- * What gives a larger arena.  One that is smaller than was asked for is all that the system allows.
+ * How the user gets a larger arena.  If it is smaller than was asked for, the system allows no
+ * larger one.
  */
 static const char *larger_arena(void)
 {
@@ -120,8 +131,8 @@ static const char *larger_arena(void)
 }
 
 /*
- * @pages were wanted; UINT64_MAX: more than there are addresses for.  @throttled: it has waited in
- * vain.
+ * Leave a sentence that says why @pages could not be had; UINT64_MAX: more than there are addresses
+ * for.  @throttled: the thread has waited in vain.
  */
 static void *out_of_memory(uint64_t pages, bool throttled)
 {
@@ -156,7 +167,7 @@ static void *too_large(void)
 	return tri_start(NULL) ? NULL : out_of_memory(UINT64_MAX, false);
 }
 
-/* One try at a slot.  @zeroed: whether its memory is known to be. */
+/* Try to take a slot.  *@zeroed: whether it is known to hold zeros.  Called inside. */
 static inline void *take_small(struct tri_thread *t, unsigned int span_class,
 			       const struct tri_type *type, size_t count, bool *zeroed)
 {
@@ -177,7 +188,9 @@ static inline void *take_small(struct tri_thread *t, unsigned int span_class,
 	return object;
 }
 
-/* Further tries, with what has to come first.  @throttled: it has waited in vain. */
+/*
+ * Wait and try again, as long as that is worthwhile.  *@throttled: the thread has waited in vain.
+ */
 static __attribute__((noinline)) void *take_small_again(struct tri_thread *t,
 							unsigned int span_class,
 							const struct tri_type *type, size_t count,
@@ -195,7 +208,7 @@ static __attribute__((noinline)) void *take_small_again(struct tri_thread *t,
 	return object;
 }
 
-/* What is kept of a wait is of no use to those that need not wait, which are nearly all. */
+/* Nearly all allocations need not wait, and so the state of a wait is not in this function. */
 static void *alloc_small(struct tri_thread *t, unsigned int span_class, const struct tri_type *type,
 			 size_t count)
 {
@@ -211,7 +224,7 @@ static void *alloc_small(struct tri_thread *t, unsigned int span_class, const st
 	return zeroed ? object : memset(object, 0, tri_classes[span_class].size);
 }
 
-/* Leaf objects of up to 8 B: two share a slot, which lives while one of them does. */
+/* Leaf objects of up to 8 B: two share a slot, which lives as long as one of them does. */
 static void *alloc_tiny(struct tri_thread *t)
 {
 	char *object;
@@ -241,7 +254,7 @@ static uint32_t take_large(struct tri_thread *t, uint32_t pages, uint32_t align,
 
 	if (!page)
 		return 0;
-	/* As open_window() does in cache.c. */
+	/* For the second marking and the checker, as in open_window() in cache.c. */
 	if (*backed && (tri_g.settings.checkmark || tri_g.settings.barriers))
 		memset(v->heap + ((uint64_t)page << TRI_PAGE_SHIFT), 0,
 		       (uint64_t)pages << TRI_PAGE_SHIFT);
@@ -254,7 +267,7 @@ static uint32_t take_large(struct tri_thread *t, uint32_t pages, uint32_t align,
 		(void)tri_read(&v->ptrmap[page + i][0]);
 	tri_write(&v->spans[page].pages, pages);
 	tri_write(&v->spans[page].list_entry, 0);
-	/* It may have holes until it has been zeroed: alloc_large(). */
+	/* The span may have holes until alloc_large() has zeroed it. */
 	tri_write(&v->spans[page].needs_zero, 0);
 	v->spans[page].bytes = size;
 	tri_write_release(&v->spans[page].state,
@@ -296,17 +309,17 @@ static void *alloc_large(struct tri_thread *t, size_t size, size_t align, unsign
 		return out_of_memory(pages, w.failed);
 	if (!backed && !tri_g.settings.clobberfree)
 		return object;
-	/* All of it: the rest of the last page may be used, and is scanned, too. */
+	/* The rest of the last page is zeroed too: the program may use it, and it is scanned. */
 	memset(object, 0, pages << TRI_PAGE_SHIFT);
 	/*
-	 * From here on it has no holes, and the marker need not look for them: scan_sparse() in
-	 * mark.c.
+	 * From here on the span has no holes, and scan_sparse() in daemon/heap/mark.c need not look
+	 * for them.
 	 */
 	tri_write_release(&v->spans[page].needs_zero, 1);
 	return object;
 }
 
-/* With the checker on: where @object comes from.  @by: what is behind the program's call. */
+/* If the checker is on, note where @object was allocated.  @by: the address behind the call. */
 static inline void *made(void *object, unsigned int kind, const char *type, const void *by)
 {
 	if (unlikely(tri_read(&tri_g.checks)) && object && kind != TRI__LEAF)
@@ -332,7 +345,10 @@ static void *alloc(size_t size, unsigned int kind)
 	object = tri__take((size_t)span_class * sizeof(struct tri__cache),
 			   tri_classes[span_class].size);
 	if (likely(object)) {
-		/* Only this thread refills the entry; a flush in between says "not zeroed". */
+		/*
+		 * Only this thread refills the entry, so @zeroed is about the window of the slot;
+		 * or the agent has flushed the entry since, and then it is false.
+		 */
 		t = tri__tls.thread;
 		if (t->caches[span_class].zeroed)
 			return object;
@@ -398,7 +414,9 @@ static void *alloc_aligned(size_t size, size_t align, unsigned int kind)
 	}
 	if (align <= 16)
 		return alloc(size < 16 ? 16 : size, kind);
-	/* Slots of a power of two are aligned to it, as spans begin at page boundaries. */
+	/*
+	 * A slot whose size is a power of two is aligned to it, as spans begin at page boundaries.
+	 */
 	if (size <= TRI_SMALL_MAX && align <= TRI_PAGE_BYTES) {
 		size_t power = align;
 
@@ -424,7 +442,7 @@ TRI_EXPORT void *tri_alloc_leaf_aligned(size_t size, size_t align)
 	return alloc_aligned(size, align, TRI__LEAF);
 }
 
-/* @n bits of the pointer map from bit @at, as a type's. */
+/* Copy @n bits of the pointer map, from bit @at on, to the bitmap of a type. */
 static void get_bits(uint64_t *to, uint64_t at, uint64_t n)
 {
 	tri_au64 *map = &tri_g.view.ptrmap[0][0];
@@ -434,7 +452,10 @@ static void get_bits(uint64_t *to, uint64_t at, uint64_t n)
 		to[i / 64] |= (tri_read(&map[(at + i) / 64]) >> ((at + i) & 63) & 1) << (i & 63);
 }
 
-/* A typed object's map goes with it; words beyond the old size are no pointers. */
+/*
+ * Allocate an object of @size for a copy of @object.  It has the same kind, and if that is typed
+ * the same pointers; words beyond the old size are no pointers.
+ */
 static void *alloc_like(const struct tri_object *o, const void *object, size_t size)
 {
 	uint64_t bits[TRI_SMALL_MAX / 512 + 1] = { 0 }, i;
@@ -450,7 +471,7 @@ static void *alloc_like(const struct tri_object *o, const void *object, size_t s
 		get_bits(bits, from, words);
 		return alloc_typed(&type, 1);
 	}
-	/* A large object shares no word of the map, so that it may be filled in afterwards. */
+	/* A large object shares no word of the map with others, so the map may be written later. */
 	type.size = 8;
 	copy = alloc_typed(&type, (size + 7) / 8);
 	if (!copy)
@@ -466,7 +487,8 @@ static void *alloc_like(const struct tri_object *o, const void *object, size_t s
 }
 
 /*
- * Cut an object with pointers to @size bytes: what comes after reads as zero when it grows again.
+ * Make an object with pointers @size bytes long in its slot.  What comes behind becomes zero, since
+ * the object may grow again.
  */
 static void cut(char *object, size_t size, size_t old)
 {
@@ -479,7 +501,10 @@ static void cut(char *object, size_t size, size_t old)
 	tri_clear(object + size, (old - size) / 8);
 }
 
-/* Less than a word, which is all of a pointer if that begins with a zero. */
+/*
+ * Copy less than a word.  The bytes may be a whole pointer if its other bytes are zero, so the
+ * checker is told.
+ */
 static void copy_rest(char *to, const char *from, size_t bytes)
 {
 	struct tri_thread *t = unlikely(tri_read(&tri_g.checks)) ? tri_enter_any() : NULL;
@@ -490,7 +515,7 @@ static void copy_rest(char *to, const char *from, size_t bytes)
 		tri_leave_any(t);
 }
 
-/* A copy has the type of what it is a copy of. */
+/* As made(), with the type of the object that was copied. */
 static void *made_copy(void *copy, const struct tri_object *o, const void *object, const void *by)
 {
 	const char *type = NULL;
@@ -547,7 +572,7 @@ TRI_EXPORT char *tri_strndup(const char *string, size_t n)
 	size_t len = strnlen(string, n);
 	char *copy = alloc(len + 1, TRI__LEAF);
 
-	/* The rest is zero already. */
+	/* What is behind the string is zero already. */
 	return copy ? memcpy(copy, string, len) : NULL;
 }
 

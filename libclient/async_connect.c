@@ -6,17 +6,17 @@
  * do not come back, whatever flags or time-outs the socket has, and nothing but SIGKILL ends them.
  * The agent must not wait for that: it answers handshakes.
  *
- *  1. A thread of its own makes these calls: one of our process, as whose the collector is to see
- *     the connection.  The C library does not know it.  It has the agent's thread pointer and
- *     descriptors, and uses nothing but bare system calls; all signals are blocked in it, as in the
- *     agent.
- *  2. It tells by an eventfd that it is through.  Who has waited long enough leaves it behind; what
- *     it was given it keeps until it comes back, as the numbers of its descriptors may not be used
- *     again before that.
- *  3. There is never a second one.  While one is abandoned, the path is not tried.
- *  4. It ends with the process, or with an exec: by a kill, which ends such waits.
- *  5. For those who look for the program's threads (tasks.c) it is one of ours.  The kernel clears
- *     its number before it can be another thread's.
+ *  1. A thread of its own makes these calls.  It belongs to our process, because the collector is
+ *     to see the connection as ours.  The C library does not know the thread.  It has the agent's
+ *     thread pointer and descriptors, and uses nothing but bare system calls.  All signals are
+ *     blocked in it, as in the agent.
+ *  2. It tells by an eventfd that it is done.  Whoever has waited long enough abandons it.  It
+ *     keeps the descriptors that it was given until the calls return, as their numbers may not be
+ *     used again before that.
+ *  3. There is never a second such thread.  While one is abandoned, the path is not tried.
+ *  4. It ends with the process, or with an exec: the kernel kills it, which ends such waits.
+ *  5. It counts as a thread of the library where the program's threads are looked for
+ *     (unattached.c).  The kernel clears its number before another thread can have that number.
  *
  * Where no thread can be made (a sandbox, valgrind), the agent makes the calls itself, and waits as
  * long as they take.
@@ -46,24 +46,25 @@
 #define EVENTS (IN_CREATE | IN_MOVED_TO | IN_ATTRIB | IN_DELETE_SELF | IN_MOVE_SELF | IN_ONLYDIR)
 
 static struct {
-	bool under_way;			/* the agent: it has been begun, and not been seen to end */
+	bool under_way;			/* an attempt has begun, and was not seen to end */
 	bool abandoned;			/* nobody waits for it any more */
 	int over_fd;			/* eventfd; -1: not made yet */
 
-	/* Its own while it is under way. */
+	/* The thread's own while an attempt is under way. */
 	struct tri_async_connected d;
 	struct sockaddr_un addr;
 	char path[sizeof(((struct sockaddr_un *)0)->sun_path)];
-	int slash[sizeof(((struct sockaddr_un *)0)->sun_path)];	/* of its folders, from the last
-								 * one on */
+	/* Where the path's slashes are, from the last one on. */
+	int slash[sizeof(((struct sockaddr_un *)0)->sun_path)];
 	int folders;
-	tri_au32 over;
+	tri_au32 over;			/* released by the thread when all of this is written */
 	_Alignas(64) char stack[STACK_BYTES];
 } attempt = { .over_fd = -1 };
 
-/* The kernel writes the ID of its thread there, and 0 when the thread has ended. */
+/* The kernel writes the ID of the thread there, and 0 when the thread has ended. */
 static tri_au32 *const own_tid = &tri_own_tids[TRI_OWN_CONNECT];
 
+/* Watch @folder, in which @name is to appear.  False: this can't be done. */
 static bool watch(const char *folder, const char *name)
 {
 	long watch = tri_bare(SYS_inotify_add_watch, attempt.d.inotify, (long)folder, EVENTS, 0);
@@ -75,7 +76,7 @@ static bool watch(const char *folder, const char *name)
 	return true;
 }
 
-/* The nearest folder that there is, for what is next on the path there. */
+/* Watch the nearest folder that exists, for the next name on the path. */
 static void watch_nearest(void)
 {
 	int i, at = -1;
@@ -120,7 +121,7 @@ static void close_all(void)
 		close(attempt.d.inotify);
 }
 
-/* False: it is not over. */
+/* Whether the attempt is over.  If so, the thread has ended. */
 static bool reap(void)
 {
 	uint64_t times;
@@ -128,13 +129,14 @@ static bool reap(void)
 
 	if (!tri_read_acquire(&attempt.over) || read(attempt.over_fd, &times, sizeof(times)) < 0)
 		return false;
-	/* It is about to leave its stack. */
+	/* The thread is about to leave its stack, which the next one gets. */
 	while ((tid = tri_read_acquire(own_tid)))
 		tri_futex_wait(own_tid, tid, -1);
 	attempt.under_way = false;
 	return true;
 }
 
+/* Whether an attempt may begin.  One that was abandoned is waited for until @wait_ms. */
 static bool is_free(int wait_ms)
 {
 	struct pollfd p = { .fd = attempt.over_fd, .events = POLLIN };
@@ -171,8 +173,9 @@ static bool begin_thread(void)
 
 /**
  * Begin to connect @sock to the shared collector's socket and, if @inotify is a descriptor, to
- * have the nearest folder of its path watched before.  Both belong to this then, until
- * tri_async_connect_end(). -EBUSY: the last one has not come back within @wait_ms.
+ * have the nearest folder of its path watched before.  Both belong to this file until
+ * tri_async_connect_end().  Returns 0 or a negative errno; -EBUSY: the last attempt has not come to
+ * an end within @wait_ms.
  */
 int tri_async_connect_begin(int sock, int inotify, int wait_ms)
 {
@@ -199,15 +202,13 @@ int tri_async_connect_begin(int sock, int inotify, int wait_ms)
 	return attempt.under_way ? 0 : -errno;
 }
 
-/** Readable when it is over. */
+/** A descriptor that is readable when the attempt is over. */
 int tri_async_connect_fd(void)
 {
 	return attempt.over_fd;
 }
 
-/**
- * What has come of it, with its descriptors, which are the caller's again.  False: it is not over.
- */
+/** The result of the attempt, whose descriptors are the caller's again.  False: it is not over. */
 bool tri_async_connect_end(struct tri_async_connected *d)
 {
 	if (!reap())
@@ -216,13 +217,13 @@ bool tri_async_connect_end(struct tri_async_connected *d)
 	return true;
 }
 
-/** Nobody waits for it. */
+/** Nobody waits for the attempt any more. */
 void tri_async_connect_abandon(void)
 {
 	attempt.abandoned = true;
 }
 
-/* In the child of a fork(): descriptors are the parent's agent's. */
+/** In the child of a fork(): the descriptors are the parent's. */
 void tri_async_connect_reset(void)
 {
 	attempt.under_way = false;

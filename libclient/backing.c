@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
- * backing.c - what an arena lives in: the only file of the library that knows
+ * backing.c - whether an arena is a memfd or an arena of /dev/tricolor, and what follows from that
  *
- *  - An arena of /dev/tricolor, if the module is there in our version: what we touch is charged to
- *    us alone.  The collector gets a descriptor of its own kind, which adds no memory; the owner's
- *    stays with the agent.
- *  - Else a memfd of the arena's full size, sparse, sealed against shrinking and growing (the
- *    collector maps it too, and refuses one that could be cut off under it).
+ *  - If the kernel module is loaded in our version, it is an arena of /dev/tricolor.  Then what we
+ *    touch is charged to us alone.  The collector gets a descriptor of its own kind, which adds no
+ *    memory.  The owner's descriptor stays with the agent.
+ *  - Else it is a sparse memfd of the arena's full size, sealed against shrinking and growing.  The
+ *    collector maps it too, and refuses one that could be cut off under it.
  *
- * Either is mapped shared, and not inherited by children.  Where the address space, the file size,
- * or what a user may have is limited, a smaller arena is tried.
+ * Either is mapped shared, and children do not inherit the mapping.  Where the address space, the
+ * file size, or what a user may have is limited, a smaller arena is tried.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -30,7 +30,7 @@
 
 #define DEVICE "/dev/tricolor"
 
-/* After mlockall(MCL_FUTURE) a page is there as soon as it is mapped. */
+/* Whether new mappings are locked, by mlockall(MCL_FUTURE): then a page has memory at once. */
 static bool locks_what_comes(void)
 {
 	unsigned char there = 0;
@@ -46,15 +46,15 @@ static bool locks_what_comes(void)
 }
 
 /*
- * What mlockall(MCL_FUTURE) has locked would be filled as soon as it can be read: instead, pages
- * are to be locked when they are touched.  Where not so much may be locked, they are not.
+ * Have pages locked when they are touched.  After mlockall(MCL_FUTURE) all of the mapping would get
+ * memory as soon as it can be read.  Where so much may not be locked, nothing is locked.
  */
 static bool lock_as_used(void *base, uint64_t bytes)
 {
 	return !locks_what_comes() || !mlock2(base, bytes, MLOCK_ONFAULT) || !munlock(base, bytes);
 }
 
-/* Aligned address space for the file; the parts of the reservation around it are given back. */
+/* Map the file at an aligned address.  More is reserved, and what lies around it is given back. */
 static void *map_aligned(int fd, uint64_t bytes)
 {
 	char *space = mmap(NULL, bytes + TRI_HUGE_BYTES, PROT_NONE,
@@ -115,7 +115,7 @@ static int open_device(struct tri_mapping *m)
 	return map_file(m);
 }
 
-/* 0 if there is a module that we can use, or a negative errno. */
+/* Returns 0 if there is a module that we can use, or a negative errno. */
 static int look_for_device(void)
 {
 	struct tricolor_query query = { .size = sizeof(query) };
@@ -132,8 +132,9 @@ static int look_for_device(void)
 }
 
 /*
- * Of a limited address space the arena takes a third.  A child of fork() that has a copy of it maps
- * both for a moment, and the program has stacks, libraries and memory of its own.
+ * Whether an arena would take more than a third of a limited address space.  A child of fork() that
+ * gets a copy of the arena maps both for a moment, and the program has stacks, libraries and memory
+ * of its own.
  */
 static bool too_large(const struct tri_layout *layout)
 {
@@ -142,6 +143,7 @@ static bool too_large(const struct tri_layout *layout)
 	return !getrlimit(RLIMIT_AS, &space) && layout->file_bytes > space.rlim_cur / 3;
 }
 
+/* Open an arena of @bytes, or the largest that the system allows. */
 static int open_largest(struct tri_mapping *m, uint64_t bytes,
 			int (*open_file)(struct tri_mapping *m))
 {
@@ -168,9 +170,8 @@ static int open_largest(struct tri_mapping *m, uint64_t bytes,
 }
 
 /**
- * Make an arena.  Run by the agent, whose descriptor table gets the descriptor.
- * Returns 0, or a negative errno: why there is no device, if one was asked for, or the system's
- * refusal.
+ * Make an arena.  Called by the agent, whose descriptor table gets the descriptor.  Returns 0 or a
+ * negative errno, which says why there is no device, if that was asked for.
  */
 int tri_backing_open(struct tri_mapping *m, const struct tri_settings *s)
 {
@@ -191,7 +192,8 @@ int tri_backing_open(struct tri_mapping *m, const struct tri_settings *s)
 }
 
 /**
- * The descriptor that a collector gets, or a negative errno.  tri_backing_passed() when it has it.
+ * The descriptor to send to a collector, or a negative errno.  tri_backing_passed() is to be called
+ * when it was sent.
  */
 int tri_backing_pass(const struct tri_mapping *m)
 {
@@ -204,12 +206,15 @@ int tri_backing_pass(const struct tri_mapping *m)
 
 void tri_backing_passed(const struct tri_mapping *m, int fd)
 {
-	/* The owner looks at its collectors by this: none is left of one that dies. */
+	/*
+	 * Only the collector has a descriptor of this kind then, and the kernel closes it when the
+	 * collector dies.
+	 */
 	if (m->is_device)
 		close(fd);
 }
 
-/** Why there is no arena: a sentence for the user.  Static. */
+/** Why there is no arena, for the user.  The text stays valid. */
 const char *tri_backing_why(const struct tri_settings *s, int err)
 {
 	if (err == -ENOMEM && locks_what_comes())
@@ -235,14 +240,17 @@ const char *tri_backing_why(const struct tri_settings *s, int err)
 	}
 }
 
-/* A forked child: the mapping did not come along. */
+/** In a forked child, which has not inherited the mapping: forget the arena. */
 void tri_backing_close(struct tri_mapping *m)
 {
 	m->fd = -1;
 	m->base = NULL;
 }
 
-/* Above what programs count on; still below where the kernel would need a larger table. */
+/*
+ * Move @fd above the numbers that programs count on, but below those for which the kernel would
+ * need a larger table.
+ */
 static int move_up(int fd)
 {
 	struct rlimit limit;
@@ -260,7 +268,7 @@ static int move_up(int fd)
 static int open_copy(struct tri_mapping *m, const struct tri_mapping *of)
 {
 	struct tricolor_create create = { .size = sizeof(create), .bytes = of->layout.file_bytes };
-	/* A memfd is written to, an arena of the device through a mapping. */
+	/* A memfd is filled by pwrite(), an arena of the device through a mapping of all of it. */
 	uint64_t bytes = m->is_device ? of->layout.file_bytes : of->layout.heap;
 	struct rlimit limit;
 	struct stat st;
@@ -274,7 +282,7 @@ static int open_copy(struct tri_mapping *m, const struct tri_mapping *of)
 		if (ioctl(m->fd, TRICOLOR_IOC_CREATE, &create))
 			return -errno;
 	} else {
-		/* Past the limit there would be a signal, too. */
+		/* A larger file would also cause a signal, SIGXFSZ. */
 		if (!getrlimit(RLIMIT_FSIZE, &limit) && limit.rlim_cur < of->layout.file_bytes)
 			return -EFBIG;
 		if (ftruncate(m->fd, (off_t)of->layout.file_bytes) ||
@@ -293,8 +301,9 @@ static int open_copy(struct tri_mapping *m, const struct tri_mapping *of)
 }
 
 /**
- * An arena like @of, for a forked child to fill.  @m->base: a mapping of its tables at least, at
- * any address.  The descriptor is the calling thread's.  Returns 0 or a negative errno.
+ * Make an arena like @of, for a forked child to fill.  At least its tables are mapped at @m->base,
+ * which is any address.  The descriptor is in the table of the calling thread.  Returns 0 or a
+ * negative errno.
  */
 int tri_backing_copy(struct tri_mapping *m, const struct tri_mapping *of)
 {
@@ -307,7 +316,10 @@ int tri_backing_copy(struct tri_mapping *m, const struct tri_mapping *of)
 	return err;
 }
 
-/** Write @bytes from @from to byte @offset of an arena of tri_backing_copy(). */
+/**
+ * Write @bytes from @from to byte @offset of an arena of tri_backing_copy().  0 or a negative
+ * errno.
+ */
 int tri_backing_write(const struct tri_mapping *m, uint64_t offset, const char *from,
 		      uint64_t bytes)
 {
@@ -334,7 +346,7 @@ static uint64_t mapped_bytes(const struct tri_mapping *m)
 	return m->is_device ? m->layout.file_bytes : m->layout.heap;
 }
 
-/** An arena of tri_backing_copy() that nobody wants. */
+/** Close an arena of tri_backing_copy() that nobody wants. */
 void tri_backing_discard(struct tri_mapping *m)
 {
 	if (m->base)
@@ -360,8 +372,8 @@ int tri_backing_install(struct tri_mapping *m, void *at)
 }
 
 /**
- * Whether the descriptor of tri_backing_copy() is still one of this arena: the program may have
- * closed it.
+ * Whether the descriptor of tri_backing_copy() is still that of this arena.  The program may have
+ * closed it, and the number may be another file's.
  */
 bool tri_backing_is_there(const struct tri_mapping *m)
 {
@@ -370,7 +382,9 @@ bool tri_backing_is_there(const struct tri_mapping *m)
 	return m->fd >= 0 && !fstat(m->fd, &st) && st.st_ino == m->inode;
 }
 
-/** Whether a child that is forked now has the mapping, too. */
+/**
+ * Choose whether children that are forked from now on inherit the mapping.  0 or a negative errno.
+ */
 int tri_backing_inherit(const struct tri_mapping *m, bool inherit)
 {
 	return madvise(m->base, m->layout.file_bytes, inherit ? MADV_DOFORK : MADV_DONTFORK) ?

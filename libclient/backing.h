@@ -2,9 +2,9 @@
 /*
  * backing.h - what an arena lives in: a memfd, or an arena of /dev/tricolor
  *
- * The only module that knows.  Functions return 0 or a negative errno, or what their comments in
- * backing.c say.  They are called by the agent, in whose descriptor table the arena is; in the
- * child of a fork(), by its only thread.
+ * Functions return 0 or a negative errno, or what their comments in backing.c say.  They are called
+ * by the agent, in whose descriptor table the arena is; or in the child of a fork() by its only
+ * thread.
  */
 #ifndef TRI_BACKING_H
 #define TRI_BACKING_H
@@ -19,11 +19,11 @@
 struct tri_mapping {
 	/*
 	 * In the agent's descriptor table; -1 after it was lost.  In a forked child whose agent has
-	 * not started yet, in the program's, where @inode says whether it is still ours.
+	 * not started yet it is in the program's table, and @inode says whether it is still ours.
 	 */
 	int fd;
 	uint64_t inode;
-	bool is_device;			/* an owner's of /dev/tricolor; else a memfd */
+	bool is_device;			/* an owner's descriptor of /dev/tricolor; else a memfd */
 	void *base;
 	struct tri_layout layout;
 };

@@ -2,13 +2,14 @@
 /*
  * cache.c - a thread's cached spans: refill, blacken, flush
  *
- * A thread allocates from one span of each class and kind at a time, and may own a few fresh ones
- * that lie behind it, so that a fast allocator does not go to the page heap for each.  It hands
- * out the span's free slots 64 at a time: a window.  Opening a window sets all of its allocation
- * bits, so that a slot counts as allocated from then on whether or not the thread has got to it;
- * and while the thread allocates black, sets the mark and scanned bits of its free slots (a batch
- * of black objects for the price of two atomic instructions).  Closing a window half-way takes
- * both back.
+ * A thread allocates from one span of each span class at a time.  It may own a few fresh spans that
+ * lie behind that one, so that a thread that allocates fast does not go to the page heap for each.
+ * It hands out the span's free slots 64 at a time: a *window*.
+ *
+ * Opening a window sets all of its allocation bits, so that a slot counts as allocated from then
+ * on, whether the thread has come to it or not.  While the thread allocates black, opening also
+ * sets the mark and scanned bits of the free slots, which makes a batch of black objects for the
+ * price of two atomic instructions.  Closing a window half-way takes both back.
  *
  * All but tri_count_allocated() runs with the thread's cache lock held: by the thread, in a refill
  * or as it ends; by the agent, which has diverted the inline path and fenced first; or by whoever
@@ -27,7 +28,7 @@
 #include "touch.h"
 #include "tricolor.h"
 
-#define RUN_PAGES 16			/* taken from the page heap at once, at most */
+#define RUN_PAGES 16			/* the most that is taken from the page heap at once */
 
 static unsigned int windows(unsigned int span_class)
 {
@@ -78,7 +79,7 @@ static unsigned int count_free_slots(struct tri_thread *t, unsigned int span_cla
 	return n;
 }
 
-/* Make the entry's free bits those of window @w.  False if the window is full. */
+/* Open window @w of the cached span.  False: it has no free slot. */
 static bool open_window(struct tri_thread *t, unsigned int span_class, uint32_t w)
 {
 	const struct tri_view *v = &tri_g.view;
@@ -100,8 +101,9 @@ static bool open_window(struct tri_thread *t, unsigned int span_class, uint32_t 
 			  v->heap + ((uint64_t)page << TRI_PAGE_SHIFT) + (size_t)w * 64 * c->size,
 			  c->objects - w * 64 < 64 ? c->objects - w * 64 : 64, fresh);
 	/*
-	 * A thread that is stopped before it has zeroed a black slot must not show old pointers
-	 * there, nor may one that the checker finds allocated.
+	 * Slots are zeroed here if somebody may read them before the thread has zeroed them: the
+	 * second marking, which stops the thread and finds black slots, or the checker, which finds
+	 * allocated ones.
 	 */
 	if ((tri_g.settings.checkmark || tri_g.settings.barriers) && !fresh) {
 		char *base =
@@ -135,8 +137,8 @@ static void set_cached(struct tri_thread *t, unsigned int span_class, uint32_t p
 }
 
 /*
- * A span with fresh pages for @span_class, owned by the caller; 0 when the heap is full.  A thread
- * that takes one after another in a cycle takes twice as many at a time, up to RUN_PAGES.
+ * Take a span of @span_class with fresh pages, which the caller owns.  Returns its page; 0: the
+ * heap is full.  Each time in a cycle a thread takes twice as many spans at once, up to RUN_PAGES.
  */
 static uint32_t fresh_span(struct tri_thread *t, unsigned int span_class)
 {
@@ -164,8 +166,8 @@ static uint32_t fresh_span(struct tri_thread *t, unsigned int span_class)
 }
 
 /*
- * The span is used up: it belongs to nobody until the next cycle, or until enough of its objects
- * have been freed.  Those that were freed while it was cached are counted here.
+ * Give up the cached span, which is used up.  It belongs to nobody until the next cycle, or until
+ * enough of its objects have been freed.  Those that were freed while it was cached are counted here.
  */
 static void retire(struct tri_thread *t, unsigned int span_class)
 {
@@ -186,7 +188,7 @@ static void retire(struct tri_thread *t, unsigned int span_class)
 		t->active[span_class / 64] &= ~(1ull << (span_class & 63));
 }
 
-/* @fresh: of pages that nobody has yet, if it has to be. */
+/* Open a window with free slots.  @fresh: fresh pages may be taken.  False: there is none. */
 static bool refill(struct tri_thread *t, unsigned int span_class, bool fresh)
 {
 	struct tri_cached_span *s = &t->spans[span_class];
@@ -207,7 +209,7 @@ static bool refill(struct tri_thread *t, unsigned int span_class, bool fresh)
 			page = tri_central_take(t->gen, span_class, true);
 		if (!page)
 			return false;
-		/* What it may have been refused on the way it does without. */
+		/* It may have been refused fresh pages on the way, and does without. */
 		t->short_bytes = 0;
 		set_cached(t, span_class, page,
 			   TRI_STATE_NFREE(tri_read(&tri_g.view.spans[page].state)));
@@ -216,7 +218,7 @@ static bool refill(struct tri_thread *t, unsigned int span_class, bool fresh)
 	}
 }
 
-/* A slot of @span_class, or NULL when the heap is full.  @zeroed: it holds zeros. */
+/** Take a slot of @span_class; NULL: the heap is full.  *@zeroed: whether it holds zeros. */
 void *tri_cache_alloc(struct tri_thread *t, unsigned int span_class, bool *zeroed)
 {
 	struct tri__cache *cache = &t->caches[span_class];
@@ -230,7 +232,7 @@ void *tri_cache_alloc(struct tri_thread *t, unsigned int span_class, bool *zeroe
 	return cache->base + (size_t)i * tri_classes[span_class].size;
 }
 
-/* The slot that tri_cache_alloc() will hand out next, or NULL if that takes fresh pages. */
+/** The slot that tri_cache_alloc() will hand out next, or NULL if it will take fresh pages. */
 void *tri_cache_next(struct tri_thread *t, unsigned int span_class)
 {
 	struct tri__cache *cache = &t->caches[span_class];
@@ -240,9 +242,9 @@ void *tri_cache_next(struct tri_thread *t, unsigned int span_class)
 	return cache->base + (size_t)__builtin_ctzll(cache->free) * tri_classes[span_class].size;
 }
 
-/*
- * From now on what this thread allocates is black, the rest of its open windows included.  Returns
- * the bytes that count as allocated and are not: they are of the black ones that come.
+/**
+ * From now on this thread allocates black, also from windows that are open.  Returns the bytes that
+ * count as allocated and are not yet: they are those of black objects to come.
  */
 uint64_t tri_cache_blacken(struct tri_thread *t)
 {
@@ -273,7 +275,7 @@ uint64_t tri_cache_blacken(struct tri_thread *t)
 	return unused_bytes;
 }
 
-/* Give back the fresh spans that the thread did not come to. */
+/* Give back the fresh spans that the thread has not come to. */
 static void flush_run(struct tri_thread *t, unsigned int span_class, bool to_central)
 {
 	const struct tri_class *c = &tri_classes[span_class];
@@ -288,7 +290,7 @@ static void flush_run(struct tri_thread *t, unsigned int span_class, bool to_cen
 	s->run = 0;
 }
 
-/* Give all cached spans back.  @to_central: others may allocate from them in this cycle. */
+/** Give all cached spans back.  @to_central: other threads may use them in this cycle. */
 void tri_cache_flush(struct tri_thread *t, bool to_central)
 {
 	const struct tri_view *v = &tri_g.view;
@@ -326,7 +328,8 @@ void tri_cache_flush(struct tri_thread *t, bool to_central)
 				(int64_t)(s->counted + (unsigned int)__builtin_popcountll(free)) *
 				c->size;
 			/*
-			 * Slots of the first window have been used: it can't count as zeroed again.
+			 * Slots of the first window have been used, so the span does not count as
+			 * zeroed any more.
 			 */
 			tri_write(&v->spans[s->page].needs_zero, 1);
 			tri_write_release(&v->spans[s->page].state,

@@ -15,18 +15,18 @@
 struct tri_thread;
 
 /*
- * The span that a cache entry allocates from, and fresh ones that lie behind it.  Owner: as the
- * caches.
+ * The span that a cache entry allocates from, and fresh ones that lie behind it.  Protected by the
+ * cache lock, as the caches are.
  */
 struct tri_cached_span {
-	uint32_t page;			/* 0: none */
-	uint16_t window;		/* the 64 slots that the entry's bits stand for */
+	uint32_t page;			/* of the span; 0: there is none */
+	uint16_t window;		/* the number of its 64 slots that the entry stands for */
 	uint16_t counted;		/* free slots of later windows that count as allocated
 					 * already */
-	uint32_t next;			/* page of the first of @left spans that come next */
-	uint16_t left;
-	uint16_t run;			/* spans that were taken at once the last time, in this
-					 * cycle */
+	uint32_t next;			/* page of the first fresh span that comes next */
+	uint16_t left;			/* how many fresh spans there are */
+	uint16_t run;			/* spans that were taken at once the last time in this
+					 * cycle; 0: none were */
 };
 
 void *tri_cache_alloc(struct tri_thread *t, unsigned int span_class, bool *zeroed) TRI_HIDDEN;

@@ -2,19 +2,21 @@
 /*
  * central.c - lists of the spans of each class and kind, from which thread caches refill
  *
- * A list has every span of one span class, and a cursor that goes around it once a cycle.  It
- * begins at the first span that had a free slot in the last one, so that objects gather in the same
- * spans, and others are freed whole; or where it stood, if none had.  A refill takes spans from it
- * one by one and sweeps what the collector has not swept yet (lazy sweeping) until one has a free
- * slot.  Each span is passed once a cycle, so that refills cost no more than the sweep they do.
- * Spans that come back half-used (a thread ended) are kept beside it, in `partial`.
+ * A list has every span of one span class, and a cursor that goes around it once a cycle.  The
+ * cursor begins at the first span that had a free slot in the last cycle, so that objects gather
+ * in the same spans and other spans are freed whole.  If none had one, it begins where it stood.
+ * A refill takes spans from the list one by one, and sweeps those that the collector has not swept
+ * yet (lazy sweeping), until one has a free slot.  Each span is passed once a cycle, so refills
+ * cost no more than the sweep that they do.  Spans that come back half-used, as when a thread has
+ * ended, are kept beside the list, in `partial`.
  *
  * A refill goes past PASS_MAX full spans and no further.  So if each cycle began at the front, a
- * class of which little is allocated in a cycle would never get past those that are full there, and
- * take fresh pages in each.  Where there are no fresh pages a refill goes past any number.
+ * class of which little is allocated in a cycle would never get past the full spans there, and
+ * would take fresh pages in each cycle.  Where there are no fresh pages a refill goes past any
+ * number.
  *
- * The collector frees whole spans without telling: an entry is good only if the span's `list_entry`
- * names it.  Stale entries are dropped when the cursor meets them.
+ * The collector frees whole spans without telling the library.  So an entry is good only if the
+ * span's `list_entry` names it.  Stale entries are dropped when the cursor meets them.
  */
 #include <stdlib.h>
 #include <sys/mman.h>
@@ -32,20 +34,23 @@
 #define PASS_MAX 64
 #define NONE UINT32_MAX
 
+/* @lock protects all fields.  is_done() and tri_central_take() read some without it. */
 struct list {
 	struct tri_lock lock;
 	uint32_t *span;
 	uint32_t n, room;
-	uint32_t start, cursor;			/* in this cycle from start to n, and then from 0
-						 * to start */
-	uint32_t first;				/* that had a free slot in this cycle; NONE */
-	bool around;				/* the second of these */
+	uint32_t start, cursor;			/* the cursor goes from @start to @n, and then from
+						 * 0 to @start */
+	bool around;				/* it is on the second of these ways */
+	uint32_t first;				/* the first span that had a free slot in this
+						 * cycle; NONE: none yet */
 	uint32_t *partial;
 	uint32_t npartial, partial_room;
 };
 
 static struct list lists[TRI_SPAN_CLASS_LARGE];
 
+/** Empty all lists.  Called when the heap starts. */
 void tri_central_init(void)
 {
 	unsigned int i;
@@ -53,20 +58,21 @@ void tri_central_init(void)
 	for (i = 0; i < TRI_SPAN_CLASS_LARGE; i++) {
 		struct list *l = &lists[i];
 
-		/* A forked child forgets the parent's lists, and their memory with them. */
+		/* A forked child has its parent's lists, and gives up their memory. */
 		munmap(l->span, l->room * sizeof(uint32_t));
 		munmap(l->partial, l->partial_room * sizeof(uint32_t));
 		*l = (struct list){ .first = NONE };
 	}
 }
 
+/* Unlock the first @n lists. */
 static void release(unsigned int n)
 {
 	while (n--)
 		tri_unlock(&lists[n].lock);
 }
 
-/** For fork(): nobody changes the lists.  False if that can't be had until @ns. */
+/** Lock all lists, for fork().  False: this took longer than until @ns, and none is locked. */
 bool tri_central_hold(uint64_t ns)
 {
 	unsigned int i;
@@ -85,7 +91,7 @@ void tri_central_release(void)
 	release(TRI_SPAN_CLASS_LARGE);
 }
 
-/* mmap, not malloc: the program's malloc may be what called us. */
+/* By mmap() and not malloc(), since the program's malloc() may be what called us. */
 static bool grow(uint32_t **array, uint32_t *room)
 {
 	uint32_t more = *room ? *room * 2 : 1024;
@@ -109,9 +115,9 @@ static uint64_t list_entry(unsigned int span_class, uint32_t index)
 	return (uint64_t)span_class << 32 | index;
 }
 
-/*
- * Put @spans spans that lie one behind the other into their list.  Without memory for the list
- * their free slots wait for the collector.
+/**
+ * Put @spans spans that lie one behind the other into their list.  If there is no memory for the
+ * list, no refill finds them, and their free slots wait for the collector.
  */
 void tri_central_add(uint32_t page, unsigned int spans, unsigned int span_class)
 {
@@ -121,7 +127,7 @@ void tri_central_add(uint32_t page, unsigned int spans, unsigned int span_class)
 	for (; spans && (l->n < l->room || grow(&l->span, &l->room)); spans--) {
 		tri_write(&tri_g.view.spans[page].list_entry, list_entry(span_class, l->n));
 		l->span[l->n] = page;
-		/* A fresh span has nothing for this cycle's cursor. */
+		/* The cursor need not meet a fresh span in this cycle: its caller owns it. */
 		if (!l->around && l->cursor == l->n)
 			l->cursor++;
 		l->n++;
@@ -131,7 +137,8 @@ void tri_central_add(uint32_t page, unsigned int spans, unsigned int span_class)
 }
 
 /*
- * The span at @page, just taken, becomes one of @span_class.  Others are not to claim it: CACHED.
+ * Make the pages at @page, which were just taken, a span of @span_class.  Its state is CACHED, so
+ * that nobody else claims it.
  */
 static void make_span(uint32_t gen, unsigned int span_class, uint32_t page, bool needs_zero)
 {
@@ -139,17 +146,17 @@ static void make_span(uint32_t gen, unsigned int span_class, uint32_t page, bool
 	const struct tri_class *c = &tri_classes[span_class];
 	unsigned int w, words = (c->objects + 63u) / 64, i;
 
-	/* Metadata first, span classes last: a pointer leads here only when all is in place. */
+	/* The span classes are written last: only then does a pointer lead here. */
 	for (w = 0; w < words; w++) {
 		tri_write(&v->marks[0][page][w], 0);
 		tri_write(&v->marks[1][page][w], 0);
 		tri_write(&v->scanned[page][w], 0);
 	}
 	tri_write(&v->queued[page], 0);
-	/* A pointer into a slot that is not typed yet must not find a hole here. */
+	/* The marker may read the map of a slot that has no type yet, and must not find a hole. */
 	for (i = 0; i < c->pages && c->kind == TRI__TYPED; i++)
 		(void)tri_read(&v->ptrmap[page + i][0]);
-	/* The collector writes into free slots then. */
+	/* The collector will write into free slots, which must have memory by then. */
 	if (tri_g.settings.clobberfree)
 		tri_touch(c, v->heap + ((uint64_t)page << TRI_PAGE_SHIFT), c->objects, false);
 	tri_write(&v->spans[page].pages, c->pages);
@@ -163,9 +170,9 @@ static void make_span(uint32_t gen, unsigned int span_class, uint32_t page, bool
 }
 
 /**
- * Spans of @span_class with fresh pages, one behind the other, owned by the caller and in the list
- * already: *@run of them, or one if there are no pages for so many.  Returns the page of the first;
- * 0: the heap is full.
+ * Make *@run spans of @span_class from fresh pages, one behind the other; or one, if there are no
+ * pages for so many, and then *@run is 1.  They are in the list, and the caller owns them.  Returns
+ * the page of the first; 0: the heap is full.
  */
 uint32_t tri_central_grow(uint32_t gen, unsigned int span_class, unsigned int *run)
 {
@@ -186,6 +193,7 @@ uint32_t tri_central_grow(uint32_t gen, unsigned int span_class, unsigned int *r
 	return page;
 }
 
+/** Give back a span with free slots, from which others may allocate in this cycle. */
 void tri_central_put(uint32_t page, unsigned int span_class)
 {
 	struct list *l = &lists[span_class];
@@ -196,7 +204,10 @@ void tri_central_put(uint32_t page, unsigned int span_class)
 	tri_unlock(&l->lock);
 }
 
-/* Drop entry @i, which is stale.  The last entry takes its place if it is good itself. */
+/*
+ * Drop entry @i, which is stale.  The last entry takes its place.  Its span learns that, unless the
+ * last entry is stale itself.
+ */
 static void drop(struct list *l, uint32_t i, unsigned int span_class)
 {
 	uint32_t last = --l->n;
@@ -210,8 +221,8 @@ static void drop(struct list *l, uint32_t i, unsigned int span_class)
 }
 
 /*
- * Whether the cursor points to a span that it has not passed in this cycle; it may go around for
- * that.
+ * Whether the cursor points to a span that it has not passed in this cycle.  At the end of the list
+ * it goes on at the front.
  */
 static bool has_next(struct list *l)
 {
@@ -222,7 +233,10 @@ static bool has_next(struct list *l)
 	return l->cursor < l->n && (!l->around || l->cursor < l->start);
 }
 
-/* Without the lock.  What another thread adds at this moment is missed: fresh pages do as well. */
+/*
+ * Whether the list has nothing more in this cycle.  Called without the lock.  What another thread
+ * adds at this moment is missed, and the caller takes fresh pages, which do as well.
+ */
 static bool is_done(const struct list *l)
 {
 	uint32_t cursor = __atomic_load_n(&l->cursor, __ATOMIC_RELAXED),
@@ -237,8 +251,8 @@ static bool is_done(const struct list *l)
 }
 
 /*
- * The next span that may have free slots, or 0.  @index: where the cursor found it; NONE: beside
- * the list.
+ * The next span that may have free slots, or 0.  *@index is where the cursor found it, or NONE if
+ * it was in `partial`.
  */
 static uint32_t next_candidate(struct list *l, unsigned int span_class, uint32_t *index)
 {
@@ -271,7 +285,7 @@ static uint32_t next_candidate(struct list *l, unsigned int span_class, uint32_t
 	return page;
 }
 
-/* Claim the span at @page, swept, with a free slot.  False: someone has it, or it is full. */
+/* Claim the span at @page, and sweep it if that is due.  False: somebody has it, or it is full. */
 static bool claim(uint32_t page, unsigned int span_class, uint32_t gen)
 {
 	const struct tri_view *v = &tri_g.view;
@@ -282,7 +296,7 @@ static bool claim(uint32_t page, unsigned int span_class, uint32_t gen)
 
 	if (TRI_STATE_CLASS(state) != span_class || TRI_STATE_OWNER(state) != TRI_SPAN_IDLE)
 		return false;
-	/* Made by a thread that has changed over to a cycle that this one is yet to change to. */
+	/* It was made by a thread that has changed over to a cycle that this one has not. */
 	if ((int32_t)(TRI_STATE_CYCLE(state) - gen) > 0)
 		return false;
 	if (TRI_STATE_CYCLE(state) == gen) {
@@ -313,15 +327,16 @@ static void note_first(struct list *l, uint32_t index)
 }
 
 /**
- * A span of @span_class that the caller now owns, with state CACHED; 0: take fresh pages.
- * @all: there are none; whatever free slot this cycle has left is looked for.
+ * Take a span of @span_class that has a free slot.  Its state is CACHED, and the caller owns it.
+ * Returns its page; 0: fresh pages are to be taken.  @all: there are no fresh pages, so all spans
+ * are tried that the cursor has not passed in this cycle.
  */
 uint32_t tri_central_take(uint32_t gen, unsigned int span_class, bool all)
 {
 	struct list *l = &lists[span_class];
 	int i;
 
-	/* While threads change over to a new cycle, old spans are out of bounds. */
+	/* While threads change over to a new cycle, nobody may take spans of the one before. */
 	if (tri_read_acquire(&tri_g.sweepable) != gen)
 		return 0;
 	for (i = 0; all || i < PASS_MAX; i++) {
@@ -338,7 +353,7 @@ uint32_t tri_central_take(uint32_t gen, unsigned int span_class, bool all)
 	return 0;
 }
 
-/* Agent, when every thread has changed over: a cycle's worth of spans may be swept. */
+/** Begin a new round through each list.  Called by the agent when all threads have changed over. */
 void tri_central_restart(void)
 {
 	unsigned int i;
@@ -358,7 +373,7 @@ void tri_central_restart(void)
 	}
 }
 
-/* The collector died: spans that it was sweeping are unswept again (sweeping is repeatable). */
+/** Make spans unswept again that a collector was sweeping when it died.  Sweeping is repeatable. */
 void tri_central_recover(void)
 {
 	const struct tri_view *v = &tri_g.view;
@@ -375,7 +390,7 @@ void tri_central_recover(void)
 			uint32_t i;
 
 			pages = was->large ? tri_read(&span->pages) : was->pages;
-			/* It may have begun to free it; then the span classes are incomplete. */
+			/* It may have begun to free the span, and to clear the span classes. */
 			for (i = 0; i < pages; i++)
 				tri_write(&v->page_map[page + i], (uint8_t)TRI_STATE_CLASS(state));
 			tri_write(&span->state,
@@ -385,7 +400,7 @@ void tri_central_recover(void)
 			page += pages ? pages : 1;
 			continue;
 		}
-		/* A page inside a span that was made as we came along is no beginning. */
+		/* A span that was made meanwhile may begin before this page. */
 		pages = c->large ? tri_read(&span->pages) : c->pages;
 		if (c->pages != 1 && tri_read(&v->span_of[page]) != page)
 			pages = 1;

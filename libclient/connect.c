@@ -5,18 +5,18 @@
  *  1. The shared daemon's socket is tried, if there is one.  One whose path is not found
  *     (async_connect.c), or that does not take the connection, or says nothing, within some
  *     seconds is passed over.
- *  2. HELLO brings it the arena; it answers WELCOME, or REFUSE.
- *  3. It may mark the heap itself.  Or it decides about limits only: then a tricolord is started
- *     (spawn.c) that marks, and is handed the connection, the *link*, and what came with it.  It is
- *     ours, or if we have none, the one that the shared daemon lends, whose program runs as us: so
- *     only of one that is root, or our own user.  If none can be started the shared daemon is asked
- *     to mark.
+ *  2. HELLO brings it the arena, and it answers WELCOME or REFUSE.
+ *  3. The shared daemon may mark the heap itself.  Or it decides about limits only.  Then a
+ *     tricolord is started (spawn.c) that marks, and is handed the connection, the *link*, and
+ *     what came with it.  This marker is one of ours, or if there is none, the one that the shared
+ *     daemon lends.  A lent program runs as us, so it is taken only from root or from our own
+ *     user.  If none can be started, the shared daemon is asked to mark.
  *  4. Without a shared daemon the same tricolord goes alone, as a private collector.  policy.c then
  *     looks for a shared one, and hands the link over later.
- *  5. The agent's first request is the last word: a collector writes nothing into the arena before
- *     it has that.  So one whose WELCOME comes when we have just lost patience, and turned to
- *     another one, has the arena mapped beside the other, and does nothing with it; it finds the
- *     end of file, and lets go.
+ *  5. A collector writes nothing into the arena before it has the agent's first request.  So if
+ *     its WELCOME comes when we have just given it up and turned to another one, it has the arena
+ *     mapped beside the other, and does nothing with it.  It finds the end of file, and gives up
+ *     the arena.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -43,17 +43,17 @@
 					 * connecting fails */
 #define AGAIN_NS 30000000000ull		/* a shared one that did not answer is tried again after
 					 * this */
-#define OVERFLOW_UID 65534		/* every user that a user namespace does not know looks
-					 * like this one */
+#define OVERFLOW_UID 65534		/* how a user looks that our user namespace does not know */
 
 static bool is_private;
 
+/** Whether tri_connect() has found a collector that is one of ours. */
 bool tri_connected_private(void)
 {
 	return is_private;
 }
 
-/* Connect @fd, which is closed if that fails. */
+/* Connect @fd to the shared collector.  If that fails, @fd is closed, now or later. */
 static int connect_within(int fd)
 {
 	struct pollfd p = { .events = POLLIN };
@@ -75,13 +75,13 @@ static int connect_within(int fd)
 	return d.err;
 }
 
-/* The shared collector, if there is one that serves us, and what it says. */
+/* Connect to the shared collector, if there is one that serves us; @w is what it says. */
 static int connect_to_shared(bool starts_marker, struct tri_welcome *w)
 {
 	int fd, err;
 
 	*w = (struct tri_welcome){ .board = -1, .program = -1 };
-	/* Whoever comes back to it after each death of a private one waits each time. */
+	/* After each death of a private collector the program would wait for it again. */
 	if (tri_shared_is_put_off())
 		return -EAGAIN;
 	tri_g.waits_for = "the shared one does not answer";
@@ -105,8 +105,8 @@ static int connect_to_shared(bool starts_marker, struct tri_welcome *w)
 	if (err == -EAGAIN || err == -ETIMEDOUT || err == -ETIME)
 		tri_shared_put_off(tri_now_ns() + AGAIN_NS);
 	/*
-	 * That there is none is nothing to speak of; what we have not got a private one does not
-	 * get either.
+	 * That there is none is not worth a complaint.  Where we have no descriptor or memory, the
+	 * start of a private one fails too, and complains.
 	 */
 	if (err != -ENOENT && err != -ECONNREFUSED && err != -ENOTDIR && err != -EMFILE &&
 	    err != -ENFILE && err != -ENOMEM)
@@ -119,8 +119,8 @@ static int connect_to_shared(bool starts_marker, struct tri_welcome *w)
 }
 
 /*
- * Whether a program that came by @link may run as us: root could do so anyway, and so could our own
- * user.  A user who is unknown here is nobody's.
+ * Whether a program that came by @link may run as us.  Root and our own user could run it as us
+ * anyway.  A user whom our user namespace does not know may be anybody.
  */
 static bool trusted(int link)
 {
@@ -191,7 +191,7 @@ static int start_marker(int link, struct tri_welcome *w)
 	return fd;
 }
 
-/* There is no marker to be had: the shared collector may mark. */
+/* No marker can be started: ask the shared collector to mark. */
 static int have_it_marked(void)
 {
 	struct tri_welcome w;
@@ -214,7 +214,10 @@ static int have_it_marked(void)
 	return fd;
 }
 
-/** A connected, attached socket, or a negative errno, and a complaint.  Agent only. */
+/**
+ * Find a collector, or start one.  Returns a socket to it, which has welcomed us, or a negative
+ * errno, and a complaint.  Agent only.
+ */
 int tri_connect(void)
 {
 	struct tri_welcome w;

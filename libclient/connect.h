@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * connect.h - finding a collector: see connect.c, policy.c and spawn.c.  All of it is the agent's.
+ * connect.h - finding a collector: connect.c, shared.c, policy.c, spawn.c
+ *
+ * All of it is the agent's.
  */
 #ifndef TRI_CONNECT_H
 #define TRI_CONNECT_H

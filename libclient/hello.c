@@ -2,9 +2,9 @@
 /*
  * hello.c - HELLO and its answer
  *
- * HELLO brings the arena and files of our control groups.  Where so many descriptors can't be had,
- * or sent, it goes without the files.  A WELCOME may bring descriptors too.  Whoever it is from,
- * none that comes with a message stays open unless it is what the message says.
+ * HELLO brings the arena, and files of our control groups.  If so many descriptors can't be had or
+ * sent, it goes without the files.  A WELCOME may bring descriptors too.  Whoever has sent a
+ * message, no descriptor that came with it stays open unless the message says what it is.
  */
 #include <errno.h>
 #include <poll.h>
@@ -38,10 +38,12 @@ uint32_t tri_unchosen(void)
 	       (chosen & TRI_CHOSEN_LIMIT_POLICY ? 0 : TRI_HELLO_DEFAULT_LIMIT_POLICY);
 }
 
-/** Send HELLO.  @starts_marker: we could start a marker if this one decides about limits only. */
+/**
+ * Send HELLO.  @starts_marker: we could start a marker if this collector decides about limits only.
+ */
 int tri_hello_send(int fd, bool starts_marker)
 {
-	static struct tri_introduction in;
+	static struct tri_introduction in;	/* it is large for the agent's stack */
 	int arena = tri_backing_pass(&tri_g.mapping), err;
 
 	if (arena < 0)
@@ -74,7 +76,7 @@ int tri_hello_send(int fd, bool starts_marker)
 	return err;
 }
 
-/** Hand @link and @board to the marker at @fd.  They stay ours to close. */
+/** Hand @link and @board to the marker at @fd.  The caller still has to close them. */
 int tri_policy_send(int fd, int link, int board)
 {
 	struct tri_msg msg = { .type = TRI_MSG_POLICY, .version = TRI_PROTO_ID };
@@ -92,7 +94,7 @@ void tri_welcome_close(struct tri_welcome *w)
 	w->board = w->program = -1;
 }
 
-/* What an answer says.  Its descriptors are in @w already. */
+/* Read an answer, whose descriptors are in @w already.  Returns 0 or a negative errno. */
 static int understand(const struct tri_msg *m, size_t count, struct tri_welcome *w)
 {
 	if (m->type == TRI_MSG_REFUSE) {
@@ -110,7 +112,7 @@ static int understand(const struct tri_msg *m, size_t count, struct tri_welcome 
 		       -EPROTO;
 }
 
-/** The answer to HELLO.  A negative errno: -EAGAIN: it is not there yet. */
+/** Receive the answer to HELLO.  Returns 0 or a negative errno; -EAGAIN: there is none yet. */
 int tri_hello_receive(int fd, struct tri_welcome *w)
 {
 	struct tri_msg reply;
@@ -145,7 +147,7 @@ int tri_hello_wait(int fd, struct tri_welcome *w)
 		now = tri_now_ns();
 		if (now >= until)
 			return -ETIMEDOUT;
-		/* What there is to say of a second without a collector is said in time. */
+		/* A complaint about a second without a collector must not come late. */
 		err = tri_agent_poll(&p, 1,
 				     until - now < 1000000000 ? (int)((until - now) / 1000000) + 1 :
 								1000) ?

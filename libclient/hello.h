@@ -19,12 +19,12 @@ struct tri_introduction {
 	unsigned int count;
 };
 
-/* A WELCOME.  The descriptors are ours to close; -1: there is none. */
+/* A WELCOME.  The descriptors are the caller's to close; -1: there is none. */
 struct tri_welcome {
 	uint32_t pid;
 	bool is_policy;			/* it decides about limits, and we are to start a marker */
 	int board, program;
-	char refusal[160];		/* a sentence; of -EACCES */
+	char refusal[160];		/* a sentence, after -EACCES */
 };
 
 /* identity.c */

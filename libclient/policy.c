@@ -2,21 +2,21 @@
 /*
  * policy.c - the way back to a shared collector
  *
- * A heap whose tricolord goes alone (there was no shared one, or it has ended) has one again as
- * soon as there is one, without losing a cycle: the agent looks for the shared socket while it
- * serves its tricolord.
+ * A heap whose tricolord goes alone, because there was no shared one or it has ended, gets a shared
+ * one as soon as there is one, without losing a cycle.  For that the agent looks for the shared
+ * socket while it serves its tricolord.
  *
  *  1. The nearest folder of the socket's path that exists is watched (inotify).  When the next part
  *     of the path appears in it, the next folder is watched, or the socket tried.
- *  2. Not every file system tells of everything: so the socket is tried now and then, too, after
- *     pauses that double up to half a minute.  After an event they begin anew.
+ *  2. Not every file system reports every change.  So the socket is also tried now and then, after
+ *     pauses that double up to half a minute.  After an event the pauses begin anew.
  *  3. Nothing here waits: look-up of the path (async_connect.c) and answer are events as others
  *     are. Handshakes are answered meanwhile.
- *  4. A shared one that decides about limits only is handed to the tricolord that there is,
- *     whatever that is about.  To one that marks itself the agent turns between two cycles, by the
- *     ordinary way of tri_connect().
+ *  4. The link to a shared one that decides about limits only is handed to the present tricolord,
+ *     whatever that is doing.  The agent turns to one that marks itself between two cycles, through
+ *     tri_connect().
  *
- * A shared one that comes and goes is not followed faster than the pauses allow.
+ * If shared ones come and go, they are not followed faster than the pauses allow.
  */
 #include <errno.h>
 #include <limits.h>
@@ -37,30 +37,30 @@
 #define PAUSE_MAX_NS 30000000000ull
 #define STEADY_NS 10000000000ull	/* a link that held so long was a good one */
 #define PATIENCE_NS 5000000000ull	/* for WELCOME */
-#define MUTED_NS 100000000ull		/* a folder where much happens does not wake us more
-					 * often */
+#define MUTED_NS 100000000ull		/* a folder where much happens does not wake us more often
+					 * than this */
 #define FOLDER_IS_GONE (IN_DELETE_SELF | IN_MOVE_SELF | IN_UNMOUNT | IN_IGNORED | IN_Q_OVERFLOW)
 
 static struct {
 	bool searching;
-	int inotify, watch;		/* and the folder in it; -1: there is none */
-	char awaited[NAME_MAX + 1];	/* to appear there */
+	int inotify, watch;		/* an inotify, and the watched folder in it; -1: none */
+	char awaited[NAME_MAX + 1];	/* the name that is to appear in that folder */
 	uint64_t muted_until_ns;
 	bool is_connecting;		/* async_connect.c has the inotify, and is about to
 					 * connect */
-	int fd;				/* HELLO was sent there; -1: nowhere */
-	uint64_t due_ns;		/* the next attempt, or the end of our patience with this
-					 * one */
+	int fd;				/* where HELLO was sent; -1: nowhere */
+	uint64_t due_ns;		/* when the next attempt is made, or this one given up */
 	uint64_t pause_ns;
 	uint64_t linked_ns;		/* when there was a link last; 0: never */
 } policy = { .inotify = -1, .watch = -1, .fd = -1, .pause_ns = PAUSE_MIN_NS };
 
+/* The next attempt, or the end of this one, is due in @ns. */
 static void later(uint64_t ns)
 {
 	policy.due_ns = tri_now_ns() + ns;
 }
 
-/* The marker goes alone: look for a policy from now on. */
+/** The marker goes alone: look for a policy from now on. */
 void tri_policy_search(void)
 {
 	if (!tri_shared_is_wanted() || policy.searching)
@@ -71,7 +71,7 @@ void tri_policy_search(void)
 	later(policy.pause_ns);
 }
 
-/* What it was given is its own until it comes back. */
+/* The descriptors that async_connect.c was given are its own until its thread is done. */
 static void abandon_connect(void)
 {
 	if (!policy.is_connecting)
@@ -92,14 +92,14 @@ static void stop(void)
 	policy.searching = false;
 }
 
-/** There is a link. */
+/** The marker has a link: stop looking. */
 void tri_policy_linked(void)
 {
 	stop();
 	policy.linked_ns = tri_now_ns();
 }
 
-/** The collector that it was looked for is gone. */
+/** The collector for which a policy was looked for is gone. */
 void tri_policy_stop(void)
 {
 	stop();
@@ -119,8 +119,8 @@ static void failed(int err)
 		close(policy.fd);
 	policy.fd = -1;
 	/*
-	 * What is not there we are told of; who did not answer, or refused, won't change its mind
-	 * soon.
+	 * If the path does not exist, inotify will tell when it does.  A collector that did not
+	 * answer, or refused, will not do otherwise soon.
 	 */
 	if (((err == -ENOENT || err == -ENOTDIR) && policy.watch >= 0) || err == -ETIMEDOUT ||
 	    err == -EACCES || err == -EPROTO)
@@ -131,6 +131,7 @@ static void failed(int err)
 		policy.pause_ns = PAUSE_MAX_NS;
 }
 
+/* Begin to connect. */
 static void try_it(void)
 {
 	int fd = tri_shared_socket(SOCK_NONBLOCK), err;
@@ -148,7 +149,7 @@ static void try_it(void)
 	later(PATIENCE_NS);
 }
 
-/* The path was looked up. */
+/* The attempt to connect may be over.  If so, send HELLO, or note the failure. */
 static void connected(void)
 {
 	struct tri_async_connected d;
@@ -171,7 +172,7 @@ static void connected(void)
 		later(PATIENCE_NS);
 }
 
-/* Whether an event is one that we wait for. */
+/* Whether an event is about the name that we wait for, or its folder. */
 static bool matters(const struct inotify_event *e)
 {
 	if (e->mask & IN_Q_OVERFLOW)
@@ -272,7 +273,7 @@ unsigned int tri_policy_poll(struct pollfd *p, uint64_t *until_ns)
 	return n;
 }
 
-/** Something of that may have come.  @marker: whom a link is handed to. */
+/** Deal with the events of tri_policy_poll().  @marker: the socket of the present tricolord. */
 enum tri_policy_news tri_policy_receive(int marker, const struct pollfd *p, unsigned int n)
 {
 	enum tri_policy_news news = TRI_POLICY_NOTHING;

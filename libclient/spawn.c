@@ -3,28 +3,31 @@
  * spawn.c - starting a tricolord of our own, to mark alone or for a shared one
  *
  * The daemon must be no child that the program could wait for, get a SIGCHLD from, or be surprised
- * by.  So it is the grandchild of a child without an exit signal (which wait() ignores), that ends
- * at once; init adopts the daemon.  A program that is itself init, or a subreaper, would adopt it:
- * there the child in between stays, as its parent.
+ * by.  So the agent makes a child without an exit signal, which wait() ignores.  This child in
+ * between makes a grandchild, the daemon, and ends at once, so that init adopts the daemon.  A
+ * program that is itself init or a subreaper would adopt it.  There the child in between stays, as
+ * the daemon's parent.
  *
- * It stays in our session, because the kernel may give CPU time to sessions and not to processes
- * (autogroup): in a session of its own it would get its turn when that session does, and not when
- * we do.  It has a process group of its own, so that what is typed at a terminal is not for it.
+ * The daemon stays in our session, because the kernel may share CPU time out among sessions and
+ * not among processes (autogroup).  In a session of its own it would get its turn when that
+ * session does, and not when we do.  It has a process group of its own, so that what is typed at a
+ * terminal is not for it.
  *
- * Both share our memory and not our descriptors.  They run beside us, with our thread pointer, and
- * so use nothing but bare system calls: errno is ours.
+ * Both processes share our memory, and have copies of our descriptors.  They run beside us with our
+ * thread pointer.  So they use nothing but bare system calls, since errno is ours.
  *
- * Nothing here waits without a bound.  That the daemon's program has been entered is told by a pipe
- * that the exec closes.  Where a path leads to a file system that does not answer, that takes for
- * ever: then we say so, and the same start is waited for again at the next attempt.  There is never
- * a second one beside it, so that they do not pile up.  It gets no arena meanwhile, since nobody
+ * Nothing here waits without a bound.  A pipe that the exec closes tells that the daemon's program
+ * has been entered.  If its path leads to a file system that does not answer, that takes for ever.
+ * Then we say so, and the next attempt waits for the same start again.  There is never a second
+ * start beside it, so that they do not pile up.  The daemon gets no arena meanwhile, since nobody
  * has said HELLO to it.
  *
- * Where memory is short the kernel had better take the daemon, from its first page on: in a control
- * group that is full this page may be the one too many, and the client would be the largest process
- * there.  So the value is set before the exec.  The kernel sets it for all processes that share
- * memory, but for one that is in vfork, which it does not choose either: so the child in between is
- * the one that waits, and nobody waits for that one.
+ * Where memory is short, the kernel should kill the daemon rather than the program, from the
+ * daemon's first page on: in a control group that is full this page may be the one too many, and
+ * the client would be the largest process there.  So oom_score_adj is set before the exec.  The
+ * kernel sets it for all processes that share memory, but for one that waits in vfork(), which it
+ * does not choose either.  So the child in between is the one that waits in vfork(), and nobody
+ * waits for that child.
  */
 #include <dlfcn.h>
 #include <errno.h>
@@ -56,11 +59,11 @@
 #define STACK_BYTES 65536
 #define START_MS 5000			/* until the daemon's program has been entered */
 /*
- * What a control group has to have left: 0.4 MiB is what it takes until a daemon serves.  Half of
- * the least margin of headroom.c, so that the heap alone never takes it.
+ * The headroom that a control group must have.  A daemon takes 0.4 MiB until it serves.  This is
+ * half of the least margin of headroom.c, so that the heap alone never takes it.
  */
 #define START_BYTES (512ll << 10)
-#define FIRST_FD 6			/* ours are from here on: the child arranges those below */
+#define FIRST_FD 6			/* the new process arranges the descriptors below this */
 
 /*
  * What the two processes in between need.  They read it in our memory until the daemon's program is
@@ -74,7 +77,7 @@ static struct {
 	const char *argv[5];
 	char *envp[8];
 	int fd, report;			/* the daemon's end of the socket; end of the pipe */
-	bool stay;
+	bool stay;			/* the child in between is to stay: see above */
 	char *stack;
 	volatile int err;		/* why no program could be executed; 0: one was */
 	volatile int failed;		/* which path that is about: one that is there, or the
@@ -82,10 +85,10 @@ static struct {
 	volatile int pid;		/* of the daemon */
 } child;
 
-/* Agent only. */
+/* The agent's own. */
 static struct {
 	bool under_way;			/* a start that has not been seen to end */
-	int sock, told;			/* our ends */
+	int sock, told;			/* our ends of the socket and of the pipe */
 	pid_t middle;			/* the child in between; 0: there is none */
 	int pidfd;			/* of the daemon; -1: unknown */
 } spawn = { .pidfd = -1 };
@@ -94,16 +97,16 @@ static void close_from(long fd)
 {
 	if (!tri_bare(SYS_close_range, fd, (long)~0u, 0, 0))
 		return;
-	/* All that the agent has opened, and some: its table began empty. */
+	/* The agent's table began empty, and has no descriptor as high as this. */
 	for (; fd < 1024; fd++)
 		tri_bare(SYS_close, fd, 0, 0, 0);
 }
 
 /*
- * Nobody needs a privilege to raise it.  Without /proc, or if we are not dumpable, the daemon finds
- * it as it is.
+ * Have the kernel kill this process first.  Nobody needs a privilege to raise the value.  Without
+ * /proc, or if we are not dumpable, the value stays as it is.
  */
-static void go_first(void)
+static void be_killed_first(void)
 {
 	long fd = tri_bare(SYS_openat, AT_FDCWD, (long)"/proc/self/oom_score_adj",
 			   O_WRONLY | O_CLOEXEC, 0);
@@ -134,7 +137,7 @@ static int grandchild(void *unused)
 	tri_bare(SYS_setpgid, 0, 0, 0, 0);
 	tri_bare(SYS_chdir, (long)"/", 0, 0, 0);
 	tri_bare(SYS_rt_sigprocmask, SIG_SETMASK, (long)&none, 0, 8);
-	go_first();
+	be_killed_first();
 	if (child.program >= 0)
 		why = -tri_bare5(SYS_execveat, 5, (long)"", (long)child.argv, (long)child.envp,
 				 AT_EMPTY_PATH);
@@ -171,9 +174,9 @@ static int in_between(void *stack)
 }
 
 /*
- * Where the daemon is: as configured, or beside this library (lib/x.so and sbin/tricolord), or
- * where it was to be installed.  Nothing is looked at here: it may be on a file system that does
- * not answer.
+ * Find the daemon's paths: the configured one; or that beside this library (lib/x.so and
+ * sbin/tricolord), and the one that it was to be installed as.  No file is touched here, since it
+ * may be on a file system that does not answer.
  */
 static void find_daemon(void)
 {
@@ -193,13 +196,13 @@ static void find_daemon(void)
 	child.paths[n] = NULL;
 }
 
-/* A program with more rights than its caller makes no files where the caller says. */
+/* A program with more rights than its caller writes no files where the caller says. */
 static bool may_keep(const char *name)
 {
 	return strcmp(name, "TRICOLOR_ON_KILL=") || secure_getenv("TRICOLOR_ON_KILL");
 }
 
-/* The daemon gets a clean environment: nothing that was meant for the program. */
+/* Choose the daemon's environment, which has nothing that was meant for the program. */
 static void pick_environment(void)
 {
 	const size_t room = sizeof(child.envp) / sizeof(child.envp[0]);
@@ -226,7 +229,7 @@ const char *tri_spawn_name(void)
 	return child.program < 0 ? child.paths[child.failed] : "the tricolord that was lent";
 }
 
-/* Move @fd out of the way of what the child arranges. */
+/* Move @fd out of the way of the descriptors that the new process arranges. */
 static int move_up(int fd)
 {
 	int up = fd < 0 ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, FIRST_FD), err = errno;
@@ -278,7 +281,10 @@ static int open_ends(int program)
 	return err;
 }
 
-/* One that stays runs on its stack for as long as its daemon lives. */
+/*
+ * Have a stack for the two processes.  A child in between that stays runs on its stack as long as
+ * its daemon lives, so the next start gets another one.
+ */
 static int make_stack(void)
 {
 	int status;
@@ -296,9 +302,9 @@ static int make_stack(void)
 }
 
 /*
- * Whether there is room.  Nobody is told when a program gives memory back, so it is looked at
- * whenever the agent tries.  Not for ever: where there is swap, the kernel may make room that is
- * not seen here.
+ * Whether the control groups have room for a daemon.  Nobody is told when a program gives memory
+ * back, so the agent measures at each attempt.  After TRI_WITHOUT_NS it tries all the same: where
+ * there is swap, the kernel may make room that is not seen here.
  */
 static bool has_room(void)
 {
@@ -353,7 +359,7 @@ static int begin(int program)
 	return 0;
 }
 
-/* The child in between has let go of the pipe: it ends now, or stays. */
+/* The pipe was closed: the child in between ends now, or stays. */
 static void started(void)
 {
 	int status;
@@ -367,7 +373,10 @@ static void started(void)
 	spawn.middle = 0;
 }
 
-/* While the other end of @sock is open its process, the only one that has it, is there. */
+/*
+ * Get a pidfd of the daemon.  Only the daemon has the other end of @sock.  So as long as that is
+ * open the daemon exists, and its PID has not become another process's.
+ */
 static void find_pidfd(int sock)
 {
 	struct pollfd p = { .fd = sock };
@@ -384,8 +393,7 @@ static void find_pidfd(int sock)
 }
 
 /*
- * Until the daemon's program has been entered, or could not be, and the child in between goes on.
- * False: that takes too long.
+ * Wait until the daemon's program has been entered, or could not be.  False: this takes too long.
  */
 static bool wait_for_start(void)
 {
@@ -465,13 +473,13 @@ int tri_spawn(int program, bool say)
 	return spawn.sock;
 }
 
-/** End the private collector that was started last.  False if that can't be done. */
+/** Kill the private collector that was started last.  False: this can't be done. */
 bool tri_spawn_kill(void)
 {
 	return spawn.pidfd >= 0 && !syscall(SYS_pidfd_send_signal, spawn.pidfd, SIGKILL, NULL, 0);
 }
 
-/* In the child of a fork(): the daemon is the parent's. */
+/** In the child of a fork(): the daemon is the parent's. */
 void tri_spawn_reset(void)
 {
 	memset(&spawn, 0, sizeof(spawn));
