@@ -1,20 +1,21 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * arena.c - making arenas, finding them, and their end
+ * arena.c - making arenas, finding them, and ending them
  *
  *  1. An arena's memory is a shmem file of our own mount (one with 4 KiB pages, one with 2 MiB
  *     pages, so that the system's setting for shared memory does not matter).  The file gets a copy
  *     of shmem's operations that names this module as owner, has a release function, and has no
  *     mmap(): see tricolor_shmem_mmap().
- *  2. References to the arena are references to that file.  arenas[] holds none: under arenas_lock
- *     an arena that is found there may be on its way out, and then its count is 0 already, but
- *     its memory stays until release has taken it from the list, which needs the lock.
+ *  2. References to the arena are references to that file.  arenas[] holds none.  An arena that is
+ *     found there under arenas_lock may be on its way out.  Then its count is 0 already, but its
+ *     memory stays until release has taken it from the list, which needs the lock.
  *  3. When the last owner goes (tricolor_owner_put()), all memory is freed and the file's size
- *     becomes 0: whoever still has it mapped gets SIGBUS.  That includes root, who can reopen it
- *     through /proc/PID/map_files without us.  A worker takes the arena out of sysfs and lets go of
- *     the network namespace: who unmaps may hold locks.
- *  4. When the last reference goes, release does that if the worker has not yet, or waits for it,
- *     and takes the arena from the list.  The worker has a reference to the arena's memory only.
+ *     becomes 0, so that all who still have it mapped get SIGBUS.  That includes root, who can
+ *     reopen it through /proc/PID/map_files without us.  A worker takes the arena out of sysfs and
+ *     drops the network namespace, as a task that unmaps may hold locks.
+ *  4. When the last reference goes, release does the same if the worker has not yet, or waits for
+ *     it, and takes the arena from the list.  The worker has a reference to the arena's struct
+ *     only.
  */
 #include <linux/cred.h>
 #include <linux/fcntl.h>
@@ -34,20 +35,21 @@
 #include "internal.h"
 #include "trace.h"
 
-/* Half of what a process can address: larger ones could not be mapped. */
+/* Half of what a process can address, as larger arenas could not be mapped. */
 #define ARENA_MAX_BYTES (1ull << 46)
 
 static DEFINE_MUTEX(arenas_lock);
 static DEFINE_XARRAY_ALLOC1(arenas);	/* number to arena; NULL while it is being made */
 static u32 last_id;
-static DEFINE_MUTEX(let_go_lock);
-static LLIST_HEAD(orphans);		/* with references to their memory */
+static DEFINE_MUTEX(detach_lock);
+static LLIST_HEAD(orphans);		/* with references to their structs */
 
 static struct vfsmount *small_mount, *huge_mount;
-static struct file *small_anchor, *huge_anchor;	/* a file of each with shmem's own operations */
+/* One file of each mount, which keeps shmem's own operations. */
+static struct file *small_anchor, *huge_anchor;
 bool tricolor_have_huge;
 
-static struct file_operations shm_fops;	/* shmem's, and what shm_release() adds */
+static struct file_operations shm_fops;	/* shmem's, with those of this file in place of some */
 
 static void arena_free(struct device *dev)
 {
@@ -60,8 +62,8 @@ static void arena_free(struct device *dev)
 }
 
 /*
- * Where huge pages fit, for arenas that have them.  shmem's function wants a file with its very own
- * operations, and looks at nothing but its mount.
+ * Find an address where huge pages fit, for arenas that have them.  shmem's function wants a file
+ * with shmem's own operations, and uses only its mount.
  */
 static unsigned long shm_get_unmapped_area(struct file *shm, unsigned long addr, unsigned long len,
 					   unsigned long pgoff, unsigned long flags)
@@ -76,46 +78,46 @@ static unsigned long shm_get_unmapped_area(struct file *shm, unsigned long addr,
 /**
  * tricolor_shmem_mmap - shmem's own mmap(), for a mapping whose file is @arena's
  *
- * The file itself has none.  It is in every mapping, so whoever has one can have the kernel map the
- * file again without us: remap_file_pages() does, and what it makes would have shmem's operations
- * and flags.  It would be inherited, executable and huge, count for no owner, and let a collector
- * fill holes.  Without an mmap() of its file it is refused with ENODEV, before anything of the old
- * mapping is gone.
+ * The file itself has none.  It is in every mapping, so a process that has one can have the kernel
+ * map the file again without us, by remap_file_pages().  The new mapping would have shmem's
+ * operations and flags: it would be inherited, executable and huge, count for no owner, and let a
+ * collector fill holes.  As the file has no mmap(), this is refused with ENODEV, before anything of
+ * the old mapping is gone.
  */
 int tricolor_shmem_mmap(struct tricolor_arena *arena, struct vm_area_struct *vma)
 {
 	return tricolor_mmap_by(small_anchor->f_op, arena->shm, vma);
 }
 
-/* Out of sysfs, whose files look at the shmem file, and no namespace is kept.  Once. */
-static void let_go(struct tricolor_arena *arena)
+/* Take the arena out of sysfs, whose files use the shmem file, and drop its namespace; once. */
+static void detach(struct tricolor_arena *arena)
 {
-	mutex_lock(&let_go_lock);
+	mutex_lock(&detach_lock);
 	if (arena->net) {
 		tricolor_sysfs_del(arena);
 		put_net(arena->net);
 		arena->net = NULL;
 	}
-	mutex_unlock(&let_go_lock);
+	mutex_unlock(&detach_lock);
 }
 
-static void let_go_of_orphans(struct work_struct *work)
+static void detach_orphans(struct work_struct *work)
 {
 	struct llist_node *gone = llist_del_all(&orphans);
 	struct tricolor_arena *arena, *next;
 
 	llist_for_each_entry_safe(arena, next, gone, orphans) {
-		let_go(arena);
+		detach(arena);
 		put_device(&arena->dev);
 	}
 }
-static DECLARE_WORK(let_go_work, let_go_of_orphans);
+static DECLARE_WORK(detach_work, detach_orphans);
 
 static int shm_release(struct inode *inode, struct file *shm)
 {
 	struct tricolor_arena *arena = shm->private_data;
 
-	let_go(arena);
+	detach(arena);
 	mutex_lock(&arenas_lock);
 	xa_erase(&arenas, arena->id);
 	tricolor_user_uncharge(arena);
@@ -128,12 +130,12 @@ static int shm_release(struct inode *inode, struct file *shm)
 }
 
 /*
- * From here on shm_release() undoes everything.  The reference to the module is the file's: it is
- * put after release, with the file's operations.
+ * From here on shm_release() undoes everything.  The reference to the module belongs to the file,
+ * and is put after release, with the file's operations.
  */
 static void adopt(struct tricolor_arena *arena)
 {
-	/* Nor will what root reopens behind our back change the size, or grow it after the end. */
+	/* So a file that root reopens can't change the size either, nor grow after the end. */
 	SHMEM_I(file_inode(arena->shm))->seals = F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW;
 	__module_get(THIS_MODULE);
 	arena->shm->private_data = arena;
@@ -176,8 +178,8 @@ static struct tricolor_arena *alloc_arena(const struct tricolor_create *args)
 }
 
 /*
- * A number and a place in the user's limits; the place in the list stays empty until it can be
- * found.
+ * Get a number, and count for the user.  The place in the list stays empty until the arena is
+ * complete.
  */
 static int enlist(struct tricolor_arena *arena)
 {
@@ -192,7 +194,7 @@ static int enlist(struct tricolor_arena *arena)
 			tricolor_user_uncharge(arena);
 	}
 	mutex_unlock(&arenas_lock);
-	/* 1: the numbers have wrapped. */
+	/* It returns 1 when the numbers have wrapped. */
 	return err < 0 ? err : 0;
 }
 
@@ -207,7 +209,8 @@ static void delist(struct tricolor_arena *arena)
 /**
  * tricolor_arena_create - an arena for the calling process
  *
- * Returned with one owner and one reference; tricolor_owner_put() and then tricolor_arena_put().
+ * It has one owner and one reference, which end by tricolor_owner_put() and then
+ * tricolor_arena_put().
  */
 struct tricolor_arena *tricolor_arena_create(const struct tricolor_create *args)
 {
@@ -234,7 +237,7 @@ struct tricolor_arena *tricolor_arena_create(const struct tricolor_create *args)
 	shm = shmem_file_setup_with_mnt(mount, "tricolor", (loff_t)arena->bytes,
 					TRICOLOR_NORESERVE);
 	if (IS_ERR(shm)) {
-		/* Our mounts have no limits: what is full is memory. */
+		/* Our mounts have no limits, so ENOSPC says that memory is full. */
 		err = PTR_ERR(shm) == -ENOSPC ? -ENOMEM : PTR_ERR(shm);
 		goto err_delist;
 	}
@@ -244,7 +247,7 @@ struct tricolor_arena *tricolor_arena_create(const struct tricolor_create *args)
 		goto err_fput;
 	adopt(arena);
 	trace_tricolor_arena_new(arena);
-	/* Now it can be found. */
+	/* From now on it can be found. */
 	mutex_lock(&arenas_lock);
 	xa_store(&arenas, arena->id, arena, GFP_KERNEL);
 	mutex_unlock(&arenas_lock);
@@ -260,7 +263,7 @@ err_put_device:
 	return ERR_PTR(err);
 }
 
-/** tricolor_arena_get - the arena of that number, with a reference; NULL: none */
+/** tricolor_arena_get - the arena of that number, with a reference; NULL: there is none */
 struct tricolor_arena *tricolor_arena_get(u32 id)
 {
 	struct tricolor_arena *arena;
@@ -273,7 +276,7 @@ struct tricolor_arena *tricolor_arena_get(u32 id)
 	return arena;
 }
 
-/** tricolor_arena_next - the first arena from that number on, with a reference; NULL: none */
+/** tricolor_arena_next - the first arena from that number on, with a reference, or NULL */
 struct tricolor_arena *tricolor_arena_next(u32 from)
 {
 	struct tricolor_arena *arena, *found = NULL;
@@ -296,11 +299,11 @@ void tricolor_arena_put(struct tricolor_arena *arena)
 }
 
 /**
- * tricolor_owner_put - one descriptor or mapping of the owner less
+ * tricolor_owner_put - drop a descriptor or mapping of the owner
  *
- * Called with the mmap_lock of the process whose mapping it was.  That rules out the inode's lock
- * here, within which others take mmap_lock; shmem needs none to truncate, and on a 64-bit machine
- * a size is one store.
+ * Called with the mmap_lock of the process whose mapping it was.  So the inode's lock can't be
+ * taken here, as others take mmap_lock within it.  shmem needs no lock to truncate, and on a 64-bit
+ * machine the size is set by one store.
  */
 void tricolor_owner_put(struct tricolor_arena *arena)
 {
@@ -310,14 +313,14 @@ void tricolor_owner_put(struct tricolor_arena *arena)
 		return;
 	WRITE_ONCE(arena->orphan, true);
 	i_size_write(mapping->host, 0);
-	/* A fault that still saw the old size looks at it again once it has its page. */
+	/* A fault that still saw the old size reads it again once it has its page. */
 	unmap_mapping_range(mapping, 0, 0, 1);
 	shmem_truncate_range(mapping->host, 0, (loff_t)-1);
 	trace_tricolor_arena_orphan(arena);
 	wake_up_all(&arena->wait);
 	get_device(&arena->dev);
 	llist_add(&arena->orphans, &orphans);
-	schedule_work(&let_go_work);
+	schedule_work(&detach_work);
 }
 
 /** tricolor_arena_state - as sysfs and fdinfo name it */
@@ -328,7 +331,11 @@ const char *tricolor_arena_state(const struct tricolor_arena *arena)
 	return atomic_read(&arena->collectors) ? "attached" : "alone";
 }
 
-/** tricolor_arena_info - what the reader's namespaces may see of it; does not write @info->size. */
+/**
+ * tricolor_arena_info - fill in what the reader's namespaces may see of it
+ *
+ * @info->size is left as it is.
+ */
 void tricolor_arena_info(struct tricolor_arena *arena, struct tricolor_info *info)
 {
 	info->id = arena->id;
@@ -349,10 +356,10 @@ static struct vfsmount *make_mount(const char *options)
 	struct vfsmount *mnt;
 	char *copy;
 
-	/* It is no module: the reference counts nothing. */
+	/* tmpfs is no module, so there is no reference to be put. */
 	if (!type)
 		return ERR_PTR(-ENODEV);
-	/* The parser writes into it. */
+	/* The parser writes into the string. */
 	copy = kstrdup(options, GFP_KERNEL);
 	mnt = copy ? vfs_kern_mount(type, SB_KERNMOUNT, "tricolor", copy) : ERR_PTR(-ENOMEM);
 	kfree(copy);
@@ -383,7 +390,7 @@ int tricolor_arena_init(void)
 	huge_anchor = IS_ERR(huge_mount) ? ERR_CAST(huge_mount) : make_anchor(huge_mount);
 	tricolor_have_huge = IS_ENABLED(CONFIG_TRANSPARENT_HUGEPAGE) && !IS_ERR(huge_anchor);
 
-	/* shmem does not export its operations, but they are in every file of its. */
+	/* shmem does not export its operations, but each of its files has them. */
 	shm_fops = *small_anchor->f_op;
 	shm_fops.owner = THIS_MODULE;
 	shm_fops.release = shm_release;
@@ -397,14 +404,15 @@ err_unmount:
 }
 
 /**
- * tricolor_arena_flush - wait for the worker, which may still have an arena that is gone otherwise
+ * tricolor_arena_flush - wait for the worker, which may have the last reference to an arena's
+ * struct
  */
 void tricolor_arena_flush(void)
 {
-	flush_work(&let_go_work);
+	flush_work(&detach_work);
 }
 
-/* The files are put when the task returns to user mode, and keep their mounts until then. */
+/* The files are freed when the task returns to user mode, and keep their mounts until then. */
 void tricolor_arena_exit(void)
 {
 	if (!IS_ERR(huge_anchor))

@@ -2,9 +2,9 @@
 /*
  * collector_fd.c - a collector's descriptor
  *
- * It shows an arena's memory (mmap(), pread(), SEEK_DATA and SEEK_HOLE) without ever adding to it,
- * and takes the same calls as the owner's, and the pacer's.  It keeps the arena's number and state,
- * but not its memory: that goes with the owner.
+ * It shows an arena's memory (mmap(), pread(), SEEK_DATA and SEEK_HOLE) without ever adding to it.
+ * It takes the same calls as the owner's descriptor, and those for figures and settings.  It keeps
+ * the arena's number and state, but not its memory, which goes with the owner.
  */
 #include <linux/anon_inodes.h>
 #include <linux/file.h>
@@ -89,7 +89,7 @@ static const struct file_operations collector_fops = {
 /**
  * tricolor_collector_open - another descriptor for @arena
  *
- * The caller of the ioctl gets it, in @fd, when all else has gone well: see tricolor_ioctl().
+ * The descriptor is in @fd, and is installed when all else has gone well: see tricolor_ioctl().
  */
 int tricolor_collector_open(struct tricolor_call *call, struct tricolor_arena *arena, s32 *fd)
 {
@@ -113,7 +113,7 @@ int tricolor_collector_open(struct tricolor_call *call, struct tricolor_arena *a
 		goto err_put_fd;
 	}
 	file->f_mode |= FMODE_LSEEK | FMODE_PREAD;
-	/* The caller has a reference, which this one outlives. */
+	/* The caller's reference may be put before this one. */
 	get_file(arena->shm);
 	atomic_inc(&arena->collectors);
 	wake_up_all(&arena->wait);

@@ -2,8 +2,8 @@
 /*
  * compat.h - what differs between Linux 6.1, 6.12 and 7.3, and nothing else
  *
- * The code is written for the newest one.  A number before a change is the kernel that made it;
- * where only 6.12 and 7.3 were compared, it is 7.3.
+ * The code is written for the newest one.  The number before a change is the kernel that has made
+ * it, or 7.3 where only 6.12 and 7.3 were compared.
  */
 #ifndef TRICOLOR_COMPAT_H
 #define TRICOLOR_COMPAT_H
@@ -40,8 +40,8 @@
 
 /*
  * 7.3: a file's operations have a hook that is called before there is a mapping, in place of
- * mmap(). These call the one of @operations with a file that has none, and take it out of a copy of
- * them.
+ * mmap().  These functions call the one of @operations with a file that has none, and clear it in a
+ * copy of them.
  */
 #if LINUX_VERSION_CODE < KERNEL_VERSION(7, 3, 0)
 static inline int tricolor_mmap_by(const struct file_operations *operations, struct file *file,
@@ -72,7 +72,7 @@ static inline void tricolor_clear_mmap(struct file_operations *operations)
 }
 #endif
 
-/* 6.2: what a class asks about a device does not change it. */
+/* 6.2: a class's functions take a device that they may not change. */
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 2, 0)
 typedef struct device tricolor_class_device;
 #else
@@ -88,7 +88,7 @@ typedef const struct ns_common tricolor_namespace;
 #define tricolor_net_namespace(net) to_ns_common(net)
 #endif
 
-/* 6.4: no folio is an error pointer. */
+/* 6.4: if there is no folio, an error pointer is returned. */
 static inline struct folio *tricolor_lock_folio(struct address_space *mapping, pgoff_t index)
 {
 	struct folio *folio = filemap_lock_folio(mapping, index);
@@ -96,7 +96,7 @@ static inline struct folio *tricolor_lock_folio(struct address_space *mapping, p
 	return IS_ERR(folio) ? NULL : folio;
 }
 
-/* 6.8: took a page.  Takes a locked folio out of the page cache, for the caller to put. */
+/* Take a locked folio out of the page cache, for the caller to put.  6.8: it took a page. */
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 8, 0)
 static inline int generic_error_remove_folio(struct address_space *mapping, struct folio *folio)
 {
@@ -105,8 +105,8 @@ static inline int generic_error_remove_folio(struct address_space *mapping, stru
 #endif
 
 /*
- * A reference to a file that may be on its way out; the caller keeps its memory from being freed.
- * 6.13 counts differently.
+ * Get a reference to a file that may be being freed; the caller keeps its memory.  6.13: the count
+ * is another one.
  */
 static inline bool tricolor_get_file(struct file *file)
 {

@@ -123,7 +123,7 @@ static const struct ioctl {
 	size_t size;
 	int (*run)(struct tricolor_call *call, union args *args);
 } ioctls[] = {
-/* @last: of the first version, which every caller has at least. */
+/* @last: the last field of the first version, which each caller has at least. */
 #define IOCTL(name, run_, kinds_, type, last) \
 	[_IOC_NR(TRICOLOR_IOC_##name)] = { TRICOLOR_IOC_##name, kinds_, \
 		offsetofend(struct type, last), sizeof(struct type), run_ }
@@ -164,17 +164,17 @@ long tricolor_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 		return -EFAULT;
 	if (size < ioctl->first_size)
 		return -EINVAL;
-	/* None will ever be that large, and the rest would have to be looked through for zeros. */
+	/* No struct will ever be that large, and all of the rest would have to be read. */
 	if (size > PAGE_SIZE)
 		return -E2BIG;
-	/* -E2BIG if the rest is not 0. */
+	/* It returns -E2BIG if the rest is not 0. */
 	err = copy_struct_from_user(&args, ioctl->size, uargs, size);
 	if (err)
 		return err;
 	err = ioctl->run(&call, &args);
-	/* What was read twice says now what was checked. */
+	/* The size was read twice, and the one that was checked counts. */
 	*(u32 *)&args = size;
-	/* A call that fails may have results still: how far it came. */
+	/* A call that fails may have results all the same, such as how far it came. */
 	if (copy_to_user(uargs, &args, min_t(size_t, size, ioctl->size)) && !err)
 		err = -EFAULT;
 	if (call.new_file) {
@@ -191,8 +191,8 @@ long tricolor_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 /**
  * tricolor_show_fdinfo - /proc/PID/fdinfo of any descriptor
  *
- * What TRICOLOR_IOC_INFO says, for those who may look into the process that has it; no number of a
- * process or a user, which would be another namespace's.
+ * It shows what TRICOLOR_IOC_INFO says, to those who may see the files of the process that has it.
+ * It has no number of a process or a user, which would be another namespace's.
  */
 void tricolor_show_fdinfo(struct seq_file *m, struct file *file)
 {
@@ -243,7 +243,7 @@ static int owner_mmap(struct file *file, struct vm_area_struct *vma)
 	return arena ? tricolor_mmap(arena, vma, false) : -ENXIO;
 }
 
-/* Where huge pages fit, for arenas that have them. */
+/* Find an address where huge pages fit, for arenas that have them. */
 static unsigned long owner_get_unmapped_area(struct file *file, unsigned long addr,
 					     unsigned long len, unsigned long pgoff,
 					     unsigned long flags)

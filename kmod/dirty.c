@@ -3,22 +3,22 @@
  * dirty.c - which pages were written, from the processor's dirty bits
  *
  * For each group of pages of a range:
- *  1. All folios that are there are locked, and marked dirty: the dirty bits of page tables are
- *     about to go, and a folio that nobody thinks dirty is dropped by reclaim and not swapped out.
- *     Those that come later are marked by the fault that maps them, before anything can be written
- *     to them.
+ *  1. All folios that are there are locked, and marked dirty.  The dirty bits of page tables are
+ *     about to be cleared, and reclaim would drop a folio that looks clean instead of swapping it
+ *     out.  Folios that come later are marked by the fault that maps them, before anything can be
+ *     written to them.
  *  2. clean_record_shared_mapping_range() moves the dirty bits of all mappings into a bitmap.
- *  3. What step 2 can't have seen counts as written: pages that are swapped out, pages that are
- *     mapped nowhere, which have lost their dirty bits to the folio, pages that were one of these
- *     and have been mapped since, and pages whose folio somebody else has locked.  The fault that
- *     maps one tells (tricolor_dirty_fault()).
+ *  3. Pages that step 2 can't have seen count as written: those that are swapped out; those that
+ *     are mapped nowhere, whose dirty bits went to the folio; those that were one of these and have
+ *     been mapped since, which the fault that maps one marks (tricolor_dirty_fault()); and those
+ *     whose folio is locked by another task.
  *
  * Why no page is missed that was written before.  The dirty bit of the write was in a page table.
- * There it stays until step 2, unless the page is moved or unmapped.  To move one takes its lock,
- * until it is mapped as it was, dirty bits included (tricolor_dirty_possible()): one that is being
- * moved in step 2 is locked by somebody else.  One that was unmapped is mapped again only by a
- * fault, and with its lock: if that was before step 1, it has told, and if not, the page is mapped
- * nowhere in step 3.
+ * It stays there until step 2, unless the page is moved or unmapped.  A page that is moved is
+ * locked until it is mapped as before, with its dirty bits (tricolor_dirty_possible()).  So a page
+ * that is being moved in step 2 is locked by another task.  A page that was unmapped is mapped
+ * again only by a fault, which holds its lock.  If that was before step 1, the fault has marked it.
+ * If not, the page is mapped nowhere in step 3.
  */
 #include <linux/bitmap.h>
 #include <linux/mm.h>
@@ -40,33 +40,33 @@
 
 struct collection {
 	struct tricolor_arena *arena;
-	pgoff_t first;			/* of the stretch, to which bit 0 belongs */
+	pgoff_t first;			/* the first page of the stretch, which has bit 0 */
 	unsigned long *bitmap;		/* STRETCH_PAGES bits */
-	struct folio **locked;		/* up to GROUP_PAGES, with references */
+	struct folio **locked;		/* up to GROUP_PAGES folios, with references */
 	unsigned int nr_locked;
 };
 
 /*
- * In the page cache, of a page that counts as written.  File systems mark so what they are about to
- * write back, which nobody does with the pages of shmem.
+ * The mark in the page cache of a page that counts as written.  File systems use it for what they
+ * are about to write back, and shmem writes nothing back.
  */
 #define MARK_MAPPED PAGECACHE_TAG_TOWRITE
 
 /**
  * tricolor_dirty_fault - a fault is about to map a page of a folio, which is locked
  *
- * From here on it is dirty, whatever becomes of the dirty bits of those that map it: collecting
- * takes them away from pages that it has not seen before too.
+ * From here on the folio is dirty, whatever becomes of the dirty bits in page tables, which
+ * collecting clears for pages as well that it has not seen before.
  *
- * Locked it can't be swapped out, so that what is mapped nowhere now is mapped here first.  A large
- * one may be mapped in part.
+ * As the folio is locked, it can't be swapped out.  So a page that is mapped nowhere now is first
+ * mapped by this fault.  A large folio may be mapped in part.
  */
 void tricolor_dirty_fault(struct tricolor_arena *arena, const struct vm_fault *vmf)
 {
 	struct xarray *pages = &tricolor_mapping(arena)->i_pages;
 	struct folio *folio = page_folio(vmf->page);
 
-	/* The folio is in the page cache; pairs with the barrier in begin(). */
+	/* The folio is in the page cache before this.  It pairs with the barrier in begin(). */
 	smp_mb();
 	if (!READ_ONCE(arena->dirty_tracked))
 		return;
@@ -82,10 +82,10 @@ void tricolor_dirty_fault(struct tricolor_arena *arena, const struct vm_fault *v
 /**
  * tricolor_dirty_possible - whether this machine loses no dirty bit when it moves a page
  *
- * The kernel keeps it in the entry that stands for the page meanwhile, if such entries are wide
- * enough.  They are as wide as those of swapped-out pages, which the kernel narrows on processors
- * that look into memory by way of them (L1TF).  With mitigations=off it does not, which is for the
- * kernel alone to know.
+ * Meanwhile the kernel keeps the bit in the entry that stands for the page, if such entries are
+ * wide enough.  They are as wide as those of swapped-out pages.  The kernel narrows these on
+ * processors that may read memory through them (L1TF), but not with mitigations=off, which modules
+ * can't see.
  */
 bool tricolor_dirty_possible(void)
 {
@@ -99,7 +99,7 @@ bool tricolor_dirty_possible(void)
 	return true;
 }
 
-/* Pages [@from, @to) are written, as far as they are in the group [@first, @end). */
+/* Count pages [@from, @to) as written, as far as they are in the group [@first, @end). */
 static void set_bits(struct collection *c, pgoff_t from, pgoff_t to, pgoff_t first, pgoff_t end)
 {
 	from = max(from, first);
@@ -107,7 +107,7 @@ static void set_bits(struct collection *c, pgoff_t from, pgoff_t to, pgoff_t fir
 	bitmap_set(c->bitmap, from - c->first, to - from);
 }
 
-/* Between two entries of a walk, with the lock held. */
+/* Let other tasks run between two entries of a walk.  Called with the lock held. */
 static void give_way(struct xa_state *xas)
 {
 	if (!need_resched())
@@ -118,7 +118,7 @@ static void give_way(struct xa_state *xas)
 	xas_lock_irq(xas);
 }
 
-/* Add what faults have marked, and take the marks off. */
+/* Count what faults have marked as written, and clear the marks. */
 static void take_marks(struct collection *c, pgoff_t first, pgoff_t end)
 {
 	XA_STATE(xas, &tricolor_mapping(c->arena)->i_pages, first);
@@ -136,10 +136,10 @@ static void take_marks(struct collection *c, pgoff_t first, pgoff_t end)
 }
 
 /*
- * Mark a folio dirty and lock it.  Takes over the reference.  False: somebody else has it locked,
- * or it has just gone, to swap maybe.
+ * Mark a folio dirty and lock it.  Takes over the reference.  False: another task has it locked, or
+ * it has just left the page cache, maybe to swap.
  *
- * Nobody is waited for: others are locked already.
+ * It does not wait for a lock, as it holds those of other folios.
  */
 static bool lock_one(struct collection *c, struct folio *folio)
 {
@@ -157,8 +157,8 @@ static bool lock_one(struct collection *c, struct folio *folio)
 }
 
 /*
- * Lock all folios of the group.  Pages count as written that are swapped out, or whose folio can't
- * be had.
+ * Lock all folios of the group.  Pages that are swapped out, or whose folio can't be locked, count
+ * as written.
  */
 static void lock_folios(struct collection *c, pgoff_t first, pgoff_t end)
 {
@@ -177,7 +177,7 @@ static void lock_folios(struct collection *c, pgoff_t first, pgoff_t end)
 			set_bits(c, begin, begin + pages, first, end);
 			continue;
 		}
-		/* It may be on its way out; what comes instead is looked at then. */
+		/* It is being freed.  What takes its place is read next. */
 		if (!folio_try_get(folio)) {
 			xas_reset(&xas);
 			continue;
@@ -193,7 +193,7 @@ static void lock_folios(struct collection *c, pgoff_t first, pgoff_t end)
 	rcu_read_unlock();
 }
 
-/* What is mapped nowhere counts as written. */
+/* Count pages that are mapped nowhere as written, and unlock all. */
 static void unlock_folios(struct collection *c, pgoff_t first, pgoff_t end)
 {
 	unsigned int i;
@@ -235,7 +235,7 @@ static void collect_stretch(struct collection *c, pgoff_t first, pgoff_t nr)
 	}
 }
 
-/* What was collected could not be delivered: the pages count as written the next time, too. */
+/* The result could not be delivered, so the pages are to count as written the next time, too. */
 static void put_back(struct tricolor_arena *arena, pgoff_t first, pgoff_t nr,
 		     const unsigned long *bitmap)
 {
@@ -252,8 +252,8 @@ static void put_back(struct tricolor_arena *arena, pgoff_t first, pgoff_t nr,
 }
 
 /*
- * With dirty_lock, but for while it copies.  Of a collection that fails what was delivered is said,
- * by @args->length, and what was not is collected again.
+ * Called with dirty_lock, which it drops while it copies.  If a collection fails, @args->length
+ * says how much was delivered, and the rest is collected again the next time.
  */
 static int walk(struct tricolor_arena *arena, struct tricolor_dirty *args, bool collect)
 {
@@ -271,9 +271,7 @@ static int walk(struct tricolor_arena *arena, struct tricolor_dirty *args, bool 
 		collect_stretch(&c, first + done, nr);
 		if (collect) {
 			args->dirty_pages += bitmap_weight(c.bitmap, nr);
-			/*
-			 * The owner's memory may keep us here for ever, and must not keep others.
-			 */
+			/* Copying to the caller's memory may block for ever, but not others. */
 			mutex_unlock(&arena->dirty_lock);
 			if (copy_to_user(user + done / 64, c.bitmap,
 					 DIV_ROUND_UP(nr, 64) * sizeof(u64)))
@@ -303,8 +301,8 @@ static int begin(struct tricolor_arena *arena, struct tricolor_dirty *args)
 
 	WRITE_ONCE(arena->dirty_tracked, true);
 	/*
-	 * From here on nothing is mapped but by faults that know it, or whose folios are there to
-	 * be seen by the walk.  That is a barrier too.
+	 * From here on each fault that maps a page has seen dirty_tracked, or its folio is in the
+	 * page cache for the walk to see.  This is also a barrier.
 	 */
 	synchronize_rcu();
 	err = walk(arena, args, false);
@@ -321,7 +319,7 @@ int tricolor_dirty(struct tricolor_arena *arena, struct tricolor_dirty *args)
 	args->dirty_pages = 0;
 	if (args->flags & ~(TRICOLOR_DIRTY_START | TRICOLOR_DIRTY_STOP) || (stop && start))
 		return -EINVAL;
-	/* Cleaning does not look into page table entries for huge pages. */
+	/* Cleaning does not read the entries of huge pages in page tables. */
 	if (arena->create_flags & TRICOLOR_CREATE_HUGE || !tricolor_dirty_possible())
 		return -EOPNOTSUPP;
 	if ((args->offset | args->length) & ~PAGE_MASK || args->offset > arena->bytes ||

@@ -3,26 +3,26 @@
  * internal.h - objects of the module, their lifetimes and locks
  *
  * Lifetime.  An arena is a shmem file that nobody sees, with our release function.  Descriptors
- * (owner's and collectors') and mappings hold references to that file, the latter because it is
- * their vm_file; so arena and memory go with the last of them, in any order, and the file's
+ * (the owner's and collectors') and mappings hold references to that file, as it is the vm_file of
+ * each mapping.  So arena and memory go with the last of them, in any order, and the file's
  * operations keep the module loaded until then.  The *owners* are the owner's descriptor and its
- * mappings: when the last of them is gone, the arena is an orphan.  It loses its memory at once,
- * although a collector may hold the file for as long as it likes, and a worker lets go of what
- * would keep a container from going: the network namespace, and the folder in sysfs, which is
- * tagged with that.  What is left is a number and a few counters.
+ * mappings.  When the last of them is gone, the arena is an orphan.  It loses its memory at once,
+ * although a collector may hold the file for as long as it likes.  A worker drops what would keep a
+ * container from ending: the network namespace, and the folder in sysfs, which is tagged with that.
+ * What is left is a number and a few counters.
  *
  * Lock order, outermost first:
  *
  *	tricolor_file.lock	creation, once a descriptor
  *	tricolor_arena.dirty_lock
- *	let_go_lock		(arena.c) who takes an arena out of sysfs
- *	arenas_lock		(arena.c) list of arenas, users
+ *	detach_lock		(arena.c) taking an arena out of sysfs
+ *	arenas_lock		(arena.c) the list of arenas, and users
  *	the kernel's own: inode's i_mmap_rwsem, folio lock, i_pages
  *	tricolor_arena.state_lock	innermost; nothing is called under it
- *	vm_ops_lock		(mmap.c) innermost, too
+ *	vm_ops_lock		(mmap.c) innermost as well
  *
- * mmap() and munmap() call us with the process's mmap_lock: only vm_ops_lock and the kernel's own
- * are taken there.  None of ours is held where the caller's memory is touched.
+ * mmap() and munmap() call us with the process's mmap_lock, and only vm_ops_lock and the kernel's
+ * own locks are taken there.  None of ours is held where the caller's memory is touched.
  */
 #ifndef TRICOLOR_INTERNAL_H
 #define TRICOLOR_INTERNAL_H
@@ -64,7 +64,7 @@ struct tricolor_arena {
 	atomic64_t reclaimed_bytes;
 
 	/* What would keep a container from going: while there are owners. */
-	struct net *net;			/* let_go_lock; of net_cookie, for sysfs */
+	struct net *net;			/* detach_lock; of net_cookie, for sysfs */
 	struct llist_node orphans;
 
 	struct mutex dirty_lock;
@@ -78,7 +78,7 @@ struct tricolor_arena {
 };
 
 /*
- * Behind a descriptor of any kind.  Freed with it; calls on a descriptor hold that.
+ * What is behind a descriptor of any kind.  It is freed with the descriptor, which calls hold.
  */
 struct tricolor_file {
 	unsigned int kind;			/* KIND_*; one bit */
@@ -91,7 +91,7 @@ struct tricolor_file {
 #define KIND_COLLECTOR	2u
 
 /*
- * One call.  A descriptor that it makes is installed when its results have reached the caller.
+ * One call.  A descriptor that it makes is installed after its results have reached the caller.
  */
 struct tricolor_call {
 	struct tricolor_file *tf;
@@ -139,7 +139,7 @@ static inline bool tricolor_is_orphan(const struct tricolor_arena *arena)
 	return READ_ONCE(arena->orphan);
 }
 
-/* quota.c: with arenas_lock held. */
+/* quota.c: to be called with arenas_lock held. */
 extern unsigned long tricolor_max_arena_bytes, tricolor_max_user_bytes;
 extern unsigned int tricolor_max_user_arenas;
 int tricolor_user_charge(struct tricolor_arena *arena);

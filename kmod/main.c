@@ -2,8 +2,8 @@
 /*
  * main.c - loading and unloading
  *
- * Unloading is refused while there is a descriptor or a mapping (their files' operations name the
- * module as owner), so that nothing below has to wait for users.
+ * Unloading is refused while there is a descriptor or a mapping, as the operations of their files
+ * name the module as owner.  So nothing below has to wait for users.
  */
 #include <linux/module.h>
 
@@ -22,7 +22,7 @@ static int __init tricolor_init(void)
 	err = tricolor_netlink_init();
 	if (err)
 		goto err_sysfs_exit;
-	/* Last: from here on there are users. */
+	/* This is last, as from here on there are users. */
 	err = tricolor_dev_init();
 	if (err)
 		goto err_netlink_exit;

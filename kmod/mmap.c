@@ -3,18 +3,19 @@
  * mmap.c - mappings of the owner and of collectors
  *
  *  1. A mapping of either descriptor becomes one of the arena's shmem file: shmem's own mmap sets
- *     it up, and vm_file is the shmem file, so that the descriptor may be closed, and madvise(),
+ *     it up, and vm_file is the shmem file.  So the descriptor may be closed, and madvise(),
  *     swapping and huge pages work as on any shared memory.  Then it gets a copy of shmem's
  *     operations with ours added.
- *  2. The owner's are counted, open() and close(), to know when the last is gone.
- *  3. The collector's have a fault() of their own.  shmem's gives a hole a page and has the
- *     faulting process pay; ours maps what the page cache has, brings back what is swapped out
- *     (whose page is charged to whom it was charged before), and answers SIGBUS to a hole.  It
- *     never calls anything that may allocate a page for the file, so no race with reclaim can make
- *     it do so.  A page that is in swap and for which there is no memory now is not gone: as with
- *     shmem's own, the fault is repeated.
+ *  2. The owner's mappings are counted, by open() and close(), so that it is known when the last is
+ *     gone.
+ *  3. The collector's mappings have a fault() of their own.  shmem's fills a hole with a page, and
+ *     charges the process that faults.  Ours maps what the page cache has, reads back what is
+ *     swapped out (which stays charged to whom it was charged before), and answers SIGBUS to a
+ *     hole.  It never calls anything that may allocate a page for the file, so no race with reclaim
+ *     can make it do so.  If there is no memory to read a page back, the page is not gone, and the
+ *     fault is repeated, as with shmem's own.
  *  4. map_pages(), which maps around a fault, only takes what is there.  It is not used while dirty
- *     pages are tracked, which wants to see what is mapped.
+ *     pages are tracked, as tracking has to see each page that is mapped.
  */
 #include <linux/fs.h>
 #include <linux/highmem.h>
@@ -26,7 +27,7 @@ static DEFINE_MUTEX(vm_ops_lock);
 static struct vm_operations_struct owner_vm_ops, collector_vm_ops;
 static const struct vm_operations_struct *shmem_vm_ops;	/* NULL: ours are not made yet */
 
-/* A reference for us is not needed: vm_file has one. */
+/* No reference is taken, as vm_file has one. */
 static struct tricolor_arena *arena_of(struct vm_area_struct *vma)
 {
 	return vma->vm_file->private_data;
@@ -34,7 +35,7 @@ static struct tricolor_arena *arena_of(struct vm_area_struct *vma)
 
 static void owner_open(struct vm_area_struct *vma)
 {
-	/* One that is there is being split or copied, so it is not 0. */
+	/* The count is not 0, as there is a mapping that is being split or copied. */
 	atomic_inc(&arena_of(vma)->owners);
 }
 
@@ -44,8 +45,9 @@ static void owner_close(struct vm_area_struct *vma)
 }
 
 /*
- * Only for there to be one.  What has a close() is not made one with a new mapping beside it; a
- * collector's would else swallow an owner's, which would be counted for ever, and get our fault().
+ * It does nothing, but the kernel merges no mapping that has a close() with a new one beside it.
+ * Otherwise a collector's mapping could be merged with an owner's, which would then be counted for
+ * ever, and get the collector's fault().
  */
 static void collector_close(struct vm_area_struct *vma)
 {
@@ -60,12 +62,12 @@ static vm_fault_t owner_fault(struct vm_fault *vmf)
 	return ret;
 }
 
-/* Also of collectors. */
+/* For mappings of the owner and of collectors. */
 static vm_fault_t map_around(struct vm_fault *vmf, pgoff_t first, pgoff_t last)
 {
 	vm_fault_t ret = 0;
 
-	/* pairs with synchronize_rcu() of who begins to track */
+	/* pairs with synchronize_rcu() in begin() of dirty.c */
 	rcu_read_lock();
 	if (!READ_ONCE(arena_of(vmf->vma)->dirty_tracked))
 		ret = shmem_vm_ops->map_pages(vmf, first, last);
@@ -74,7 +76,7 @@ static vm_fault_t map_around(struct vm_fault *vmf, pgoff_t first, pgoff_t last)
 }
 
 /*
- * Bring a swapped-out page back: reading it does, and reads a hole as zeros without filling it.
+ * Bring a swapped-out page back by reading it.  This reads a hole as zeros, without filling it.
  */
 static int swap_in(struct file *shm, pgoff_t pgoff)
 {
@@ -86,7 +88,10 @@ static int swap_in(struct file *shm, pgoff_t pgoff)
 	return n < 0 ? (int)n : 0;
 }
 
-/* Memory that fallocate() has given and nobody has touched yet.  With the folio's lock. */
+/*
+ * Clear a folio that fallocate() has allocated and nobody has touched yet.  To be called with its
+ * lock.
+ */
 static void clear_new_folio(struct folio *folio)
 {
 	long i, nr = folio_nr_pages(folio);
@@ -112,7 +117,7 @@ static vm_fault_t collector_fault(struct vm_fault *vmf)
 		if (err)
 			return vmf_error(err);
 		folio = tricolor_lock_folio(mapping, vmf->pgoff);
-		/* Gone again, or swapped out again: the fault is repeated, and tells. */
+		/* It is gone or swapped out again, and the repeated fault finds out which. */
 		if (!folio)
 			return VM_FAULT_NOPAGE;
 	}
@@ -144,9 +149,9 @@ static void make_vm_ops(const struct vm_operations_struct *shmem)
 /**
  * tricolor_mmap - mmap() of an owner's or a collector's descriptor
  *
- * Only shared mappings: a private one would copy pages, and would not be the arena.  The owner's is
- * not inherited by children, which get a heap of their own; a collector's neither, so that a helper
- * process of it holds nothing.
+ * Only shared mappings are allowed, as a private one would copy pages, and would not be the arena.
+ * Children inherit neither the owner's mapping, as they get a heap of their own, nor a collector's,
+ * so that a helper process of a collector holds nothing.
  */
 int tricolor_mmap(struct tricolor_arena *arena, struct vm_area_struct *vma, bool collector)
 {
@@ -166,16 +171,16 @@ int tricolor_mmap(struct tricolor_arena *arena, struct vm_area_struct *vma, bool
 	make_vm_ops(vma->vm_ops);
 	vm_flags_set(vma, VM_DONTCOPY);
 	/*
-	 * Keeps khugepaged and MADV_COLLAPSE away, which no mount option does.  They would fill
-	 * holes on a collector's account; and in an arena of small pages nobody expects large ones,
-	 * the walk of dirty.c least of all.
+	 * This keeps khugepaged and MADV_COLLAPSE away, which no mount option does.  They would
+	 * fill holes and charge a collector for it.  And an arena of small pages must have no large
+	 * ones, which the walk of dirty.c could not handle.
 	 */
 	if (collector || !(arena->create_flags & TRICOLOR_CREATE_HUGE))
 		vm_flags_set(vma, VM_DONTEXPAND);
 	/*
-	 * Nothing fills an arena because it is mapped: neither who writes a core dump, which reads
-	 * holes, nor mlockall() and MAP_POPULATE.  VM_LOCKED comes from MCL_FUTURE, and would be
-	 * taken off together with VM_LOCKONFAULT, after which everything is populated.
+	 * Mapping an arena must not fill it.  A core dump would, as it reads holes, and so would
+	 * mlockall() and MAP_POPULATE.  VM_LOCKED comes from MCL_FUTURE.  The kernel would clear it
+	 * together with VM_LOCKONFAULT, and then populate the mapping.
 	 */
 	vm_flags_set(vma, VM_DONTDUMP | VM_LOCKONFAULT);
 	vm_flags_clear(vma, VM_MAYEXEC | VM_LOCKED);

@@ -2,12 +2,12 @@
 /*
  * netlink.c - the generic netlink family "tricolor"
  *
- * As Documentation/netlink/tricolor.yaml specifies it.  Requests look at arenas and ask collectors
- * for other settings; events tell of arenas that come and go, and of settings.
+ * Documentation/netlink/tricolor.yaml specifies it.  Requests read arenas and ask collectors for
+ * other settings.  Events tell of arenas that come and go, and of settings.
  *
  * A network namespace shows the arenas that were made in it, so that the containers of a pod see
- * each other's; the first one shows all.  It is known by its cookie, which no other one ever has:
- * an arena that is left to its collector keeps none.
+ * each other's.  The initial one shows all.  An arena knows its namespace by its cookie, which is
+ * never used again, as an arena that only its collector has keeps no reference to a namespace.
  */
 #include <linux/capability.h>
 #include <linux/module.h>
@@ -41,8 +41,9 @@ static bool visible(const struct net *net, const struct tricolor_arena *arena)
 }
 
 /*
- * As with sysfs, what there is to tell about a heap is for its user, and for who administers the
- * namespace.  @request: whose sender counts, and not who happens to read a dump's next part.
+ * As with sysfs, a heap's user and the administrators of the namespace may read about it.  The
+ * rights of the sender of @request count, and not those of the process that reads the next part of
+ * a dump.
  */
 static bool may_read(struct sk_buff *request, struct net *net, const struct tricolor_arena *arena)
 {
@@ -50,7 +51,7 @@ static bool may_read(struct sk_buff *request, struct net *net, const struct tric
 	       netlink_ns_capable(request, net->user_ns, CAP_SYS_ADMIN);
 }
 
-/* With the owner in the numbers of who reads it. */
+/* The owner's PID and user are those of the reader's namespaces. */
 static int put_arena(struct sk_buff *skb, struct tricolor_arena *arena)
 {
 	struct tricolor_info info = {};
@@ -150,7 +151,7 @@ static int get_dumpit(struct sk_buff *skb, struct netlink_callback *cb)
 			cb->args[0] = arena->id + 1ul;
 		tricolor_arena_put(arena);
 	}
-	/* Full: what is left comes with the next message. */
+	/* The message is full, and the rest comes with the next one. */
 	return skb->len;
 }
 
@@ -210,7 +211,7 @@ static struct genl_family family __ro_after_init = {
 	.n_mcgrps = ARRAY_SIZE(groups),
 };
 
-/* Anyone may listen: which arena it is, and no more.  Who may read it asks for the rest. */
+/* Anyone may listen, so an event only says which arena it is.  Those who may read it ask. */
 static void tell(struct net *net, const struct tricolor_arena *arena, u8 cmd)
 {
 	struct sk_buff *skb;
@@ -230,7 +231,7 @@ static void tell(struct net *net, const struct tricolor_arena *arena, u8 cmd)
 	genlmsg_multicast_netns(&family, net, skb, 0, 0, GFP_KERNEL);
 }
 
-/* The namespace that @arena was made in, with a reference; NULL: there is none any more. */
+/* The namespace that @arena was made in, with a reference; NULL: the arena has dropped it. */
 static struct net *get_net_of(const struct tricolor_arena *arena)
 {
 	struct net *net, *found = NULL;
@@ -246,7 +247,7 @@ static struct net *get_net_of(const struct tricolor_arena *arena)
 	return found;
 }
 
-/** tricolor_netlink_event - tell the group; nobody may be listening, and no memory is no error */
+/** tricolor_netlink_event - send an event; without listeners or memory nothing is sent */
 void tricolor_netlink_event(struct tricolor_arena *arena, u8 cmd)
 {
 	struct net *net;

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * quota.c - what each user has, and may have
+ * quota.c - how many arenas each user has, and may have
  *
  * A user's record exists while arenas are charged to the user.  An arena is charged to its maker,
- * and to the owner of each user namespace that the maker is in (as the kernel's own limits are): a
- * user who has 65,536 subordinate ones would else have as many times what a user may have.
- * Everything here is under arenas_lock.
+ * and to the owner of each user namespace that the maker is in, as the kernel's own limits are.
+ * Otherwise a user with 65,536 subordinate users could have as many times what one may have.  All
+ * of this is under arenas_lock.
  */
 #include <linux/capability.h>
 #include <linux/cred.h>
@@ -89,12 +89,12 @@ static bool is_charged(const struct tricolor_arena *arena, kuid_t uid)
 	return false;
 }
 
-/* As with RLIMITs, CAP_SYS_RESOURCE goes beyond. */
+/* As with RLIMITs, a task with CAP_SYS_RESOURCE may exceed it. */
 static int charge(struct tricolor_arena *arena, kuid_t uid)
 {
 	struct tricolor_user *user;
 
-	/* A namespace's root may be its owner. */
+	/* The root of a namespace may be its owner, who is charged once. */
 	if (is_charged(arena, uid))
 		return 0;
 	user = find_or_make(uid);
@@ -110,7 +110,7 @@ static int charge(struct tricolor_arena *arena, kuid_t uid)
 	return 0;
 }
 
-/** tricolor_user_charge - one more arena, of the calling process */
+/** tricolor_user_charge - charge an arena of the calling process */
 int tricolor_user_charge(struct tricolor_arena *arena)
 {
 	struct user_namespace *ns = current_user_ns();

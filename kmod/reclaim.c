@@ -2,14 +2,14 @@
 /*
  * reclaim.c - freeing the memory of many ranges in one call
  *
- * Unmapping a range before it is truncated costs one walk over the reverse mapping where truncating
- * alone does one a page.  Nothing of ours is locked meanwhile: threads that fault in the range get
- * a new page before or after, as with any hole that is punched.
+ * A range is unmapped before it is truncated, which takes one walk over the reverse mapping.
+ * Truncating alone would take one for each page.  None of our locks is held meanwhile.  Threads
+ * that fault in the range get a new page before or after, as with any hole that is punched.
  *
- * shmem's truncation looks up the edges of a range twice and passes over it twice, which for a
- * range of a page or two is most of the cost.  Such ranges are emptied folio by folio (free_few()),
- * and the folios of a whole vector are freed together.  What shmem counts besides (blocks of the
- * file) it finds out the next time that it truncates anything, which is at the end of the vector.
+ * shmem's truncation looks up the edges of a range twice and passes over it twice, which is most of
+ * the cost for a range of a page or two.  Such ranges are emptied folio by folio (free_few()), and
+ * the folios of a whole vector are freed together.  shmem also counts blocks of the file.  It
+ * corrects that count the next time that it truncates anything, which is at the end of the vector.
  */
 #include <linux/fs.h>
 #include <linux/mm.h>
@@ -23,14 +23,14 @@
 #define BATCH 32		/* ranges; on the stack */
 #define FEW_PAGES 8		/* not more than a folio_batch holds */
 
-/* One call: what it has come to, and folios that are out of the page cache and not freed yet. */
+/* One call: its result so far, and folios that left the page cache and are not freed yet. */
 struct vector {
 	u64 bytes;
 	struct folio_batch freed;
-	bool uncounted;			/* shmem does not know of all that are gone */
+	bool uncounted;			/* shmem has still to count pages that are gone */
 };
 
-/* Make holes of whole pages.  Waits for folios' locks.  Returns about how many bytes were freed. */
+/* Make holes of whole pages, waiting for folios' locks.  Returns roughly the bytes freed. */
 static u64 free_pages_of(struct tricolor_arena *arena, u64 offset, u64 length)
 {
 	struct address_space *mapping = tricolor_mapping(arena);
@@ -38,15 +38,15 @@ static u64 free_pages_of(struct tricolor_arena *arena, u64 offset, u64 length)
 
 	unmap_mapping_range(mapping, (loff_t)offset, (loff_t)length, 0);
 	shmem_truncate_range(mapping->host, (loff_t)offset, (loff_t)(offset + length - 1));
-	/* Others fault and free at the same time. */
+	/* Others may fault and free at the same time, so it is bounded. */
 	after = tricolor_resident_bytes(arena);
 	return before > after ? min(before - after, length) : 0;
 }
 
-/* Pages were taken from the page cache: have shmem count what is left. */
+/* Have shmem count the pages that are left, after some were taken from the page cache. */
 static void count_pages(struct tricolor_arena *arena)
 {
-	/* Beyond the end there is nothing to truncate, but it counts. */
+	/* Beyond the end there is nothing to truncate, but shmem counts. */
 	shmem_truncate_range(tricolor_mapping(arena)->host, (loff_t)arena->bytes,
 			     (loff_t)(arena->bytes + PAGE_SIZE - 1));
 }
@@ -57,7 +57,10 @@ static bool is_valid(const struct tricolor_arena *arena, const struct tricolor_r
 	       range->length <= arena->bytes - range->offset;
 }
 
-/* False: there are huge or swapped-out pages, or some are being moved; nothing is lost by that. */
+/*
+ * Free a few pages.  False: some are left, as they are huge, swapped out or being moved.  They are
+ * unchanged.
+ */
 static bool free_few(struct tricolor_arena *arena, pgoff_t first, pgoff_t nr, struct vector *vector)
 {
 	struct address_space *mapping = tricolor_mapping(arena);
@@ -65,7 +68,7 @@ static bool free_few(struct tricolor_arena *arena, pgoff_t first, pgoff_t nr, st
 	pgoff_t next = first, last = first + nr - 1, removed;
 	unsigned int i, kept, before;
 
-	/* A single one is unmapped as it is removed. */
+	/* A single page is unmapped when it is removed. */
 	if (nr > 1)
 		unmap_mapping_pages(mapping, first, nr, false);
 	if (folio_batch_count(freed) + nr > FOLIO_BATCH_SIZE)
@@ -79,7 +82,7 @@ static bool free_few(struct tricolor_arena *arena, pgoff_t first, pgoff_t nr, st
 		folio_lock(folio);
 		gone = !folio_test_large(folio) && !generic_error_remove_folio(mapping, folio);
 		folio_unlock(folio);
-		/* A huge page that is held by us can't be cut. */
+		/* Our reference would keep a huge page from being split. */
 		if (gone)
 			freed->folios[kept++] = folio;
 		else

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * seek.c - which pages of an arena have contents
+ * seek.c - SEEK_DATA and SEEK_HOLE, which tell which pages of an arena have contents
  *
- * The page cache tells: it has an entry for each page (or huge page) that is in memory, and one for
- * each that is swapped out.
+ * The page cache has an entry for each page (or huge page) that is in memory, and one for each that
+ * is swapped out.
  */
 #include <linux/pagemap.h>
 #include <linux/rcupdate_wait.h>
@@ -40,9 +40,9 @@ static pgoff_t first_hole(struct tricolor_arena *arena, pgoff_t first, pgoff_t e
 /**
  * tricolor_seek - SEEK_DATA and SEEK_HOLE
  *
- * shmem's own takes the inode's lock, which the owner may hold for as long as fallocate() takes to
- * fill an arena, reclaim and throttling included: a collector would wait for it, and could not be
- * killed.
+ * shmem's own function takes the inode's lock.  The owner may hold that for as long as fallocate()
+ * takes to fill an arena, with reclaim and throttling.  A collector would wait for it, and could
+ * not be killed.
  */
 loff_t tricolor_seek(struct tricolor_arena *arena, loff_t offset, int whence)
 {

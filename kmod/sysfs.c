@@ -2,9 +2,9 @@
 /*
  * sysfs.c - /sys/class/tricolor/arenaN: one value a file
  *
- * Documentation/ABI/testing/sysfs-class-tricolor says what each means.  The folder goes when the
- * arena's owner is gone (arena.c).  Removing the files waits for readers and writers in them, so
- * that these need no reference to the arena, and must not drop one.
+ * Documentation/ABI/testing/sysfs-class-tricolor says what each file means.  The folder is removed
+ * when the arena's owner is gone (arena.c).  Removing files waits for their readers and writers.
+ * So these need no reference to the arena, and must not drop one.
  */
 #include <linux/capability.h>
 #include <linux/device.h>
@@ -23,13 +23,13 @@ static struct tricolor_arena *arena_of(const struct device *dev)
 	return container_of(dev, struct tricolor_arena, dev);
 }
 
-/* As for network devices: an arena is seen by mounts of its network namespace, */
+/* As with network devices, an arena is seen by mounts of its network namespace. */
 static tricolor_namespace *namespace(tricolor_class_device *dev)
 {
 	return tricolor_net_namespace(arena_of(dev)->net);
 }
 
-/* and its files belong to root of the user namespace to which that belongs. */
+/* The files belong to the root of the user namespace that owns the network namespace. */
 static void get_ownership(tricolor_class_device *dev, kuid_t *uid, kgid_t *gid)
 {
 	net_ns_get_ownership(arena_of(dev)->net, uid, gid);
@@ -129,8 +129,8 @@ static ssize_t budget_bytes_show(struct device *dev, struct device_attribute *at
 static DEVICE_ATTR_ADMIN_RO(budget_bytes);
 
 /*
- * What can be set reads as what is in force, which the collector says.  To set it takes what it
- * does over netlink: the file may be a container's root's.
+ * A setting reads as what is in force, as the collector says.  Writing it takes the same rights as
+ * by netlink, as the file may belong to the root of a container.
  */
 
 static ssize_t gc_percent_show(struct device *dev, struct device_attribute *attr, char *buf)
@@ -217,9 +217,9 @@ int tricolor_sysfs_add(struct tricolor_arena *arena)
 
 	arena->dev.class = &class;
 	arena->dev.groups = arena_groups;
-	/* Programs come and go more often than udev should run; netlink tells who wants to know. */
+	/* Programs come and go more often than udev should run, and netlink has events for them. */
 	dev_set_uevent_suppress(&arena->dev, true);
-	/* It has no power to be managed, and a folder for that costs as much as ten files. */
+	/* It has no power management, whose folder would cost as much as ten files. */
 	device_set_pm_not_required(&arena->dev);
 	err = dev_set_name(&arena->dev, "arena%u", arena->id);
 	return err ? err : device_add(&arena->dev);

@@ -25,7 +25,7 @@ TRACE_DEFINE_ENUM(TRICOLOR_PHASE_SWEEP);
 	{ TRICOLOR_PHASE_TERMINATION, "termination" }, \
 	{ TRICOLOR_PHASE_SWEEP, "sweep" })
 
-/* Life: made; its owner gone and its memory freed; gone altogether. */
+/* An arena's life: it is made; its owner is gone and its memory freed; it is gone. */
 DECLARE_EVENT_CLASS(tricolor_arena,
 	TP_PROTO(const struct tricolor_arena *arena),
 	TP_ARGS(arena),
@@ -52,7 +52,7 @@ DEFINE_EVENT(tricolor_arena, tricolor_arena_orphan,
 DEFINE_EVENT(tricolor_arena, tricolor_arena_gone,
 	TP_PROTO(const struct tricolor_arena *arena), TP_ARGS(arena));
 
-/* One call: ranges that were done, and bytes that were freed. */
+/* One call: the ranges that it has done, and the bytes that it has freed. */
 TRACE_EVENT(tricolor_reclaim,
 	TP_PROTO(const struct tricolor_arena *arena, u32 ranges, u64 bytes),
 	TP_ARGS(arena, ranges, bytes),
@@ -90,7 +90,7 @@ TRACE_EVENT(tricolor_dirty,
 		  __entry->bytes, __entry->pages)
 );
 
-/* What follows is as the collector says. */
+/* The collector publishes what follows. */
 TRACE_EVENT(tricolor_phase,
 	TP_PROTO(const struct tricolor_arena *arena, const struct tricolor_pacer *p),
 	TP_ARGS(arena, p),

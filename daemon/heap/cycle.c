@@ -86,7 +86,7 @@ static void drain_full(struct arena *a)
 		uint32_t index = next - 1;
 
 		next = tri_read(&v->buffers[index].next);
-		/* If we die the agent gives it back: collector_gone() in the library's agent_session.c. */
+		/* If we die the agent gives it back: collector_gone() in agent_session.c. */
 		tri_write(&v->buffers[index].state, TRI_BUFFER_COLLECTOR);
 		drain_buffer(a, index);
 		a->drained[index] = 0;
