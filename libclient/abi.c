@@ -25,23 +25,25 @@
 #include "scan.h"
 #include "tricolor.h"
 
-#define PIECE 4096			/* of a note segment is read at once */
-#define LONGEST 64			/* note of ours, with its header; all others are passed
-					 * over */
+#define PIECE 4096			/* how much of a note segment is read at once */
+#define LONGEST 64			/* no note of ours is longer, with its header */
 
 static struct tri_abi_fault fault;
 static bool found;
 
 /*
- * Parts of a note begin at multiples of 4 bytes: only those of GNU properties, which are not ours,
- * at 8.
+ * Parts of a note begin at multiples of 4 bytes.  Only those of GNU properties, which are not ours,
+ * begin at multiples of 8.
  */
 static size_t padded(uint32_t bytes)
 {
 	return ((size_t)bytes + 3) & ~(size_t)3;
 }
 
-/* Whether @note, of which @have bytes are there, is no note of ours that we don't know. */
+/*
+ * Whether @note, of which @have bytes are there, is no reason to refuse its object.  It is one if
+ * it names another version of the inline functions.
+ */
 static bool is_known(const char *note, size_t have)
 {
 	const ElfW(Nhdr) *header = (const ElfW(Nhdr) *)note;
@@ -52,7 +54,7 @@ static bool is_known(const char *note, size_t have)
 	    have < sizeof(*header) + sizeof(TRI__NOTE_OWNER) ||
 	    memcmp(owner, TRI__NOTE_OWNER, sizeof(TRI__NOTE_OWNER)))
 		return true;
-	/* One of ours of another type is something that this library does not have to know. */
+	/* This library need not know notes of ours of other types. */
 	if (header->n_type != TRI__NOTE_INLINE)
 		return true;
 	if (header->n_descsz < sizeof(version) ||
@@ -75,7 +77,7 @@ static bool check_notes(uintptr_t at, size_t bytes)
 	while (off < bytes && bytes - off >= sizeof(ElfW(Nhdr))) {
 		const ElfW(Nhdr) *note;
 
-		/* What is left of the segment, or as much as holds a note of ours. */
+		/* Read on unless a whole note of ours, or the rest of the segment, is there. */
 		if (off - from + LONGEST > have && from + have < bytes) {
 			from = off;
 			have = bytes - off < PIECE ? bytes - off : PIECE;

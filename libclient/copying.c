@@ -2,21 +2,21 @@
 /*
  * copying.c - a forked child's own copy of the parent's heap
  *
- * The child has the parent's arena in its place, mapped shared, and may only read it.  It makes an
- * arena of its own of the same size, fills that, and maps it over the parent's, so that every
- * pointer stays what it is:
+ * The child has the parent's arena mapped shared, and may only read it.  It makes an arena of its
+ * own of the same size, fills it, and maps it over the parent's, so that every pointer stays
+ * valid:
  *
- *  1. tri_copy_tables(), while the parent holds the locks of all its caches, lists and pages: what
- *     is allocated.  The collector, which nobody holds, may be sweeping meanwhile.  It takes no
- *     allocation bit back, and frees only spans that have none, so that the bits say all that
- *     matters, whatever else a table shows.  Of other threads' caches, which are in the child's own
- *     memory as of the instant of fork(), slots that were not handed out are free.
- *  2. tri_copy_pages(), while the parent holds list_lock: the contents of what is allocated.  No
- *     cycle ends meanwhile, so nothing of it is freed or used again; other threads may write to it.
- *     The rest is made anew: states, counts, marks (none), buffers (none).
- *  3. tri_backing_install(): forking.c.
+ *  1. tri_copy_tables() copies what is allocated, while the parent holds the locks of all its
+ *     caches, lists and pages.  Nobody stops the collector, which may be sweeping meanwhile.  It
+ *     takes no allocation bit back, and frees only spans that have none.  So the bits say all that
+ *     matters, whatever else a table shows.  The child's own memory has the caches of other
+ *     threads as of the instant of fork().  Their slots that were not handed out become free.
+ *  2. tri_copy_pages() copies the contents of what is allocated, while the parent holds list_lock.
+ *     No cycle ends meanwhile, so none of it is freed or used again.  Other threads may write to
+ *     it.  The rest is made anew: states and counts; marks and buffers are empty.
+ *  3. tri_backing_install() maps the copy: see forking.c.
  *
- * Pages in which nothing is allocated are neither read nor written: holes stay holes in both.
+ * Pages in which nothing is allocated are neither read nor written, so holes stay holes in both.
  */
 #include <errno.h>
 #include <string.h>
@@ -34,7 +34,7 @@
 #include "thread.h"
 #include "tricolor.h"
 
-#define PIECE_BYTES (1ull << 20)	/* written at once, and between two signs of life */
+#define PIECE_BYTES (1ull << 20)	/* written at once, and between two calls of goes_on() */
 #define SYSTEM_PAGE 4096u
 
 /* Bytes of the heap that are to be written next. */
@@ -84,8 +84,8 @@ static void copy_span_tables(const struct tri_copy *c, uint32_t page, uint32_t p
 		any |= bits[w];
 	}
 	/*
-	 * Nothing lives here, or the collector is just freeing it; but a thread may have it in its
-	 * cache.
+	 * Nothing lives in the span, or the collector is just freeing it.  It is copied all the
+	 * same if a thread has it in its cache.
 	 */
 	if (!any && TRI_STATE_OWNER(tri_read(&from->spans[page].state)) != TRI_SPAN_CACHED)
 		return;
@@ -104,7 +104,7 @@ static void copy_span_tables(const struct tri_copy *c, uint32_t page, uint32_t p
 		tri_write(&to->page_map[page + i], span_class);
 }
 
-/* What a thread that does not exist here had in its caches. */
+/* Make free what thread @t, which does not exist in the child, had in its caches. */
 static void give_back(const struct tri_copy *c, const struct tri_thread *t)
 {
 	const struct tri_view *to = &c->tables;
@@ -129,8 +129,8 @@ static void give_back(const struct tri_copy *c, const struct tri_thread *t)
 }
 
 /**
- * Step 1.  @keep: the thread that the child has; NULL: it is not attached.  Returns 0 or a negative
- * errno.
+ * Step 1.  @keep: the thread that the child has, or NULL if it is not attached.  Returns 0 or a
+ * negative errno.
  */
 int tri_copy_tables(struct tri_copy *c, const struct tri_thread *keep)
 {
@@ -175,7 +175,7 @@ static int write_run(const struct tri_copy *c, struct run *run)
 	return err;
 }
 
-/* Bytes [@from, @to) of the heap; what comes in order and touches is written together. */
+/* Add bytes [@from, @to) of the heap.  Ranges that follow each other are written together. */
 static int add_to_run(const struct tri_copy *c, struct run *run, uint64_t from, uint64_t to)
 {
 	int err = 0;
@@ -192,6 +192,7 @@ static int add_to_run(const struct tri_copy *c, struct run *run, uint64_t from, 
 	return err;
 }
 
+/* Whether some memory is swapped out, or that can't be known. */
 static bool swapping(void)
 {
 	struct sysinfo info;
@@ -200,8 +201,8 @@ static bool swapping(void)
 }
 
 /*
- * A large object that may have holes: only pages that are there.  The kernel does not tell a hole
- * from a page that is swapped out; if there are such pages, it is read as a whole.
+ * Add those pages of a large object that have memory.  The kernel does not tell a hole from a page
+ * that is swapped out.  So if there may be such pages, all are added.
  */
 static int add_sparse(const struct tri_copy *c, struct run *run, uint64_t from, uint64_t to)
 {
@@ -268,7 +269,7 @@ static void drop_span(const struct tri_view *to, uint32_t page, uint32_t pages)
 	tri_write(&to->spans[page].state, 0);
 }
 
-/* The span's tables as those of one that has just been swept.  False if nothing lives in it. */
+/* Make the span's tables those of one that was just swept.  False: nothing lives in it. */
 static bool renew(const struct tri_copy *c, uint32_t page, uint32_t pages)
 {
 	const struct tri_view *to = &c->tables;
@@ -288,12 +289,12 @@ static bool renew(const struct tri_copy *c, uint32_t page, uint32_t pages)
 		state = TRI_STATE(span_class, TRI_SPAN_LARGE, 0, c->gen);
 	else if (TRI_STATE_OWNER(state) != TRI_SPAN_CACHED)
 		state = TRI_STATE(span_class, TRI_SPAN_IDLE, class->objects - live, c->gen);
-	/* What another thread had not handed out, it may have written to by now. */
+	/* Another thread may have used its slots since, and written to them. */
 	if (!class->large && TRI_STATE_OWNER(state) != TRI_SPAN_CACHED)
 		tri_write(&to->spans[page].needs_zero, 1);
 	tri_write(&to->spans[page].state, state);
 	tri_write(&to->spans[page].list_entry, 0);
-	/* Written although they are zero: the collector is not to be the first who touches them. */
+	/* These are zero, but the collector must not be the first to touch them. */
 	for (w = 0; w < words_of(class); w++) {
 		tri_write(&to->marks[~c->gen & 1][page][w], 0);
 		tri_write(&to->scanned[page][w], 0);
@@ -341,7 +342,7 @@ int tri_copy_pages(struct tri_copy *c)
 	return err;
 }
 
-/** The copy is in its place: spans go into the lists that caches refill from. */
+/** Put spans into the lists that caches refill from.  The copy is in its place. */
 void tri_copy_list_spans(void)
 {
 	const struct tri_view *v = &tri_g.view;
@@ -362,8 +363,8 @@ static void copy_prefix(const struct tri_copy *c, uint64_t offset, uint64_t byte
 }
 
 /**
- * A copy as it is, of an arena that has only this one process, in which nobody changes anything
- * meanwhile.  Returns 0 or a negative errno.
+ * Copy an arena as it is.  Only this process has it, and nobody changes anything meanwhile.
+ * Returns 0 or a negative errno.
  */
 int tri_copy_whole(struct tri_copy *c)
 {

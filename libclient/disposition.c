@@ -2,19 +2,21 @@
 /*
  * disposition.c - the signals that the library handles, shared with the program
  *
- * The library handles two signals.  The first interrupts threads, and wakes the agent: a real-time
- * signal, which programs and the system leave alone, and which always says who sent it.  The
- * second, SIGSTKFLT, which no kernel for this machine sends, takes its place when the first can't
- * be queued (RLIMIT_SIGPENDING) or is not answered (blocked in a thread by a raw system call).
+ * The library handles two signals.  The first interrupts threads, and wakes the agent.  It is a
+ * real-time signal, which programs and the system leave alone, and which always says who sent it.
+ * The second is SIGSTKFLT, which no kernel for this machine sends.  It takes the place of the
+ * first when that can't be queued (RLIMIT_SIGPENDING), or is not answered because a thread has
+ * blocked it by a raw system call.
  *
- * The program may use both as if they were its own.  What its sigaction() calls ask for is kept
- * here, and a signal that the library has not sent goes there, with the mask, the stack and the
- * flags that were asked for: SA_ONSTACK and SA_RESTART decide before any handler runs, so that the
- * library's own handler is installed with the program's choice; the rest is done as the kernel does
- * it.
+ * The program may use both signals as if they were its own.  What its sigaction() calls ask for is
+ * kept here.  A signal that the library has not sent goes to the program's handler, with the mask,
+ * the stack and the flags that it asked for.  SA_ONSTACK and SA_RESTART take effect before any
+ * handler runs, so the library's own handler is installed with the program's choice of these.  The
+ * rest is done here as the kernel would do it.
  *
- * No mask of a handler's holds either signal: a thread would hold up cycles for as long as the
- * handler runs.  What was installed before the heap started is looked through when it starts.
+ * Neither signal is in the mask of any handler, because a thread would hold up cycles as long as
+ * the handler runs.  Handlers that were installed before the heap started are changed when it
+ * starts.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -41,21 +43,22 @@ struct kernel_action {
 	uint64_t mask;
 };
 
-#define VERSIONS 64			/* of what the program wants, before one is used again */
+#define VERSIONS 64			/* so many later versions leave a version valid */
 
-/* What the program wants done with one of our signals.  Handlers read it while others write. */
+/* What the program wants done with one of our signals.  Handlers read it while others write it. */
 struct shared_signal {
-	tri_au32 installed;
-	tri_au32 current, taken;	/* versions: the one that counts, and how many there were */
+	tri_au32 installed;		/* the library handles the signal */
+	tri_au32 current;		/* the number of the version that is valid */
+	tri_au32 taken;			/* the number of the newest version */
 	struct sigaction version[VERSIONS];
 };
 
 static struct shared_signal shared[2];
 
-/* The library's own; it is set once. */
+/* The library's own handler; it is set once. */
 static void (*handler)(int sig, siginfo_t *info, void *context);
 
-/* Which of ours @sig is, as the program may see it handled; -1: none. */
+/* Which of our signals @sig is; -1: none, or the heap has not started. */
 static int which_of(int sig)
 {
 	int i;
@@ -67,7 +70,10 @@ static int which_of(int sig)
 	return -1;
 }
 
-/* A copy of what the program wants, and which version it is. */
+/*
+ * Copy what the program wants.  Returns the number of that version.  It is read again if it may
+ * have been overwritten meanwhile.
+ */
 static uint32_t read_version(struct shared_signal *s, struct sigaction *act)
 {
 	uint32_t current;
@@ -80,7 +86,7 @@ static uint32_t read_version(struct shared_signal *s, struct sigaction *act)
 	return current;
 }
 
-/* A version that others do not see yet. */
+/* Make a version, which others do not see yet. */
 static uint32_t new_version(struct shared_signal *s, const struct sigaction *act)
 {
 	uint32_t n = atomic_fetch_add(&s->taken, 1) + 1;
@@ -105,7 +111,7 @@ static int install(struct shared_signal *s, const struct sigaction *program,
 	act.sa_flags = SA_SIGINFO | SA_RESTART | SA_ONSTACK;
 	if (has_handler(program))
 		act.sa_flags = SA_SIGINFO | (program->sa_flags & (SA_RESTART | SA_ONSTACK));
-	/* All of them, those that the C library keeps to itself too: see signal.c. */
+	/* Block all signals, also those that the C library keeps to itself: see signal.c. */
 	memset(&act.sa_mask, 0xff, sizeof(act.sa_mask));
 	return tri_real_sigaction((int)tri_read(&tri_signal_numbers[s - shared]), &act, old) ?
 		       -errno :
@@ -117,7 +123,7 @@ int tri_real_sigaction(int sig, const struct sigaction *act, struct sigaction *o
 	return REAL(sigaction)(sig, act, old);
 }
 
-/* A signal that the program has a handler for is left to it if we may choose. */
+/* Choose the first signal.  If none was set, it is one that the program has no handler for. */
 static int choose(void)
 {
 	int n = tri_signal_number(0);
@@ -140,7 +146,7 @@ static int take_over(int which, int number)
 
 	memset(&none, 0, sizeof(none));
 	tri_write(&tri_signal_numbers[which], (uint32_t)number);
-	/* First what was there, so that a signal that comes at once finds it. */
+	/* What was there is kept before, so that a signal that comes at once finds it. */
 	if (tri_real_sigaction(number, NULL, &old))
 		return -errno;
 	if (!(old.sa_flags & SA_SIGINFO) || old.sa_sigaction != handler)
@@ -154,8 +160,8 @@ static int take_over(int which, int number)
 }
 
 /*
- * Make a handler one of those that return to our restorers, with a mask that leaves our signals
- * open.  If another thread installs another one at the same time, that one stays.
+ * Change the program's handler of @sig: it returns to our restorers, and its mask does not block
+ * our signals.  If another thread installs another handler at the same time, that one stays.
  */
 static void adopt(int sig)
 {
@@ -176,7 +182,7 @@ static void adopt(int sig)
 	}
 }
 
-/* Handlers that were there before us. */
+/* Change all handlers that were installed before the heap started. */
 static void adopt_all(void)
 {
 	int sig;
@@ -187,7 +193,7 @@ static void adopt_all(void)
 			adopt(sig);
 }
 
-/** When the heap starts: @fn handles the library's signals.  Returns 0 or -errno. */
+/** Have @fn handle the library's signals.  Called when the heap starts.  Returns 0 or -errno. */
 int tri_signal_install(void (*fn)(int sig, siginfo_t *info, void *context))
 {
 	int first, err;
@@ -208,14 +214,14 @@ static void set_mask(const void *set)
 	syscall(SYS_rt_sigprocmask, SIG_SETMASK, set, NULL, 8);
 }
 
-/* The default action of a signal that nobody handles. */
+/* Take the default action of a signal that nobody handles. */
 static void by_default(int sig, const siginfo_t *info)
 {
 	struct sigaction act;
 
 	if (sig == SIGURG || sig == SIGCHLD || sig == SIGWINCH || sig == SIGCONT)
 		return;
-	/* One without a sender may be ours after all, sent to a thread that has detached since. */
+	/* One without a sender may be ours, sent to a thread that has detached since. */
 	if (info->si_code == SI_USER && !info->si_pid)
 		return;
 	if (sig == SIGTSTP || sig == SIGTTIN || sig == SIGTTOU) {
@@ -230,8 +236,8 @@ static void by_default(int sig, const siginfo_t *info)
 }
 
 /**
- * A signal that the library has not sent: what the program wants is done.  Called by the library's
- * handler, as the last thing that it does: the program's may jump out of it.
+ * Do what the program wants done with a signal that the library has not sent.  The library's
+ * handler calls this last, because the program's handler may jump out of it.
  */
 void tri_signal_chain(int sig, siginfo_t *info, void *context)
 {
@@ -244,7 +250,7 @@ void tri_signal_chain(int sig, siginfo_t *info, void *context)
 
 	if (which < 0)
 		return;
-	/* The agent is no thread of the program's. */
+	/* The agent is no thread of the program, so its first thread gets the signal. */
 	if (tri_is_agent) {
 		if (syscall(SYS_rt_tgsigqueueinfo, tri_g.pid, tri_g.pid, sig, info))
 			syscall(SYS_tgkill, tri_g.pid, tri_g.pid, sig);
@@ -283,7 +289,7 @@ TRI_EXPORT int sigaction(int sig, const struct sigaction *restrict act,
 	struct shared_signal *s;
 	int which = which_of(sig), err;
 
-	/* A child of vfork() shares this memory, and not its signals. */
+	/* A child of vfork() shares this memory, but has dispositions of its own. */
 	if (which >= 0 && getpid() == tri_g.pid) {
 		s = &shared[which];
 		read_version(s, &before);

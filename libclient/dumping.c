@@ -2,17 +2,17 @@
 /*
  * dumping.c - what of an arena is in a core dump
  *
- * The arena is mostly holes, and what writes a core reads them, each of which then is a page.  So
- * the kernel is told not to dump the arena (MADV_DONTDUMP), and to dump the control page and the
- * chunks of the heap that have pages in use (MADV_DODUMP): a debugger finds every object there.
- * The tables are not dumped.
+ * Most of the arena is holes.  The kernel reads them when it writes a core dump, and then each
+ * becomes a page.  So it is told not to dump the arena (MADV_DONTDUMP), but to dump the control
+ * page and the chunks of the heap that have pages in use (MADV_DODUMP).  A debugger finds every
+ * object there.  The tables are not dumped.
  *
  *  1. Whoever takes pages in a chunk has it dumped from then on.
- *  2. The agent looks once a cycle for chunks in which nothing is used, and nothing was when it
- *     looked before.
+ *  2. Once a cycle the agent looks for chunks in which nothing is used now, and nothing was a cycle
+ *     ago.  They are not dumped any more.
  *
- * An arena of /dev/tricolor is not dumped at all: what has once been left out of dumps of such a
- * mapping stays out (MADV_DODUMP refuses VM_DONTEXPAND).
+ * An arena of /dev/tricolor is not dumped at all, because MADV_DODUMP refuses such a mapping
+ * (VM_DONTEXPAND).
  */
 #include <string.h>
 #include <sys/mman.h>
@@ -25,7 +25,7 @@
 #define CHUNKS (TRI_MAX_HEAP_PAGES / TRI_CHUNK_PAGES)
 #define CHUNK_BYTES ((uint64_t)TRI_CHUNK_PAGES << TRI_PAGE_SHIFT)
 
-/* Both with the page heap's lock. */
+/* Sets of chunks, both under the page heap's lock. */
 static uint64_t dumped[CHUNKS / 64], idle[CHUNKS / 64];
 
 static bool has(const uint64_t *set, uint64_t chunk)
@@ -55,7 +55,7 @@ static bool is_used(uint64_t chunk)
 	return false;
 }
 
-/** The arena has just been mapped where it is now.  Nobody takes pages yet. */
+/** Begin, when the arena was just mapped where it is now.  Nobody takes pages yet. */
 void tri_dump_begin(void)
 {
 	const struct tri_mapping *m = &tri_g.mapping;
@@ -71,7 +71,7 @@ void tri_dump_begin(void)
 			tri_dump_pages(page, 1);
 }
 
-/** Pages are being taken: they are to be in core dumps.  The page heap's lock. */
+/** Have pages that are being taken in core dumps.  Called with the page heap's lock held. */
 void tri_dump_pages(uint64_t page, uint64_t pages)
 {
 	uint64_t chunk = page / TRI_CHUNK_PAGES, last = (page + pages - 1) / TRI_CHUNK_PAGES;
@@ -85,7 +85,7 @@ void tri_dump_pages(uint64_t page, uint64_t pages)
 	}
 }
 
-/** Agent, once a cycle.  The page heap's lock. */
+/** Point 2.  Called by the agent once a cycle, with the page heap's lock held. */
 void tri_dump_trim(void)
 {
 	uint64_t w, chunk;

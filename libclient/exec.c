@@ -2,13 +2,14 @@
 /*
  * exec.c - a handshake signal must not reach the program that comes after exec()
  *
- * What is pending stays pending there, and the handler is gone: a real-time signal would end it.
- * So a thread that calls exec() begins a blocking region, in which it is sent none, and waits until
- * one that is being sent at this moment has been; it is handled as the next system call returns.
+ * A signal that is pending stays pending after exec(), and its handler is gone, so a real-time
+ * signal would end the new program.  So a thread that calls exec() begins a blocking region, in
+ * which it is sent none.  It waits until one that is being sent at this moment was sent.  That one
+ * is handled as the next system call returns.
  *
- * The system call is made by ourselves, so that the functions work wherever the C library's are.
- * In the child of vfork(), or of a bare clone(), we are another process than the heap's: nothing is
- * done then.
+ * These functions make the system call themselves, so that they work wherever the C library's do.
+ * In the child of vfork(), or of a bare clone(), the process is not the heap's, and nothing is
+ * done before the system call.
  */
 #include <errno.h>
 #include <sched.h>
@@ -28,7 +29,7 @@
 #include "thread.h"
 #include "tricolor.h"
 
-/* An exec() that waits longer for the agent goes on. */
+/* For how long an exec() waits for the agent at most. */
 #define WAIT_NS 1000000000ull
 
 static bool being_sent(struct tri_thread *t)
@@ -51,11 +52,14 @@ static int exec(const char *path, char *const argv[], char *const envp[])
 		region = true;
 		tri_blocking_enter();
 		began = tri_now_ns();
-		/* Either we see it here, or the agent sees the region: send_one() in sending.c. */
+		/*
+		 * Either we see here that the agent is sending a signal, or the agent sees the
+		 * region.  Pairs with the fence in send_one() of sending.c.
+		 */
 		atomic_thread_fence(memory_order_seq_cst);
 		while (being_sent(t) && tri_now_ns() - began < WAIT_NS)
 			sched_yield();
-		/* What has been sent is handled as this returns. */
+		/* A signal that was sent is handled as this returns. */
 		syscall(SYS_gettid);
 	}
 	syscall(SYS_execve, path, argv, envp);
@@ -138,8 +142,8 @@ TRI_EXPORT int execvp(const char *file, char *const argv[])
 }
 
 /*
- * The arguments of a function whose last named one is @first, up to NULL, as an array of @n and
- * NULL.
+ * Make an array @argv of the arguments from @first, the last named one, up to NULL, which is its
+ * last element.
  */
 #define COLLECT(argv, first, args)					\
 	va_list args;							\

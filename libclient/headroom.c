@@ -4,8 +4,8 @@
  *
  *	headroom = limit - what is charged + file cache that the kernel can drop - margin
  *
- * for each group from the process's own upwards.  What of that the heap may take is the concern of
- * grant.c.  All of it is for the agent, whose table has the descriptors.
+ * for each group from the process's own upwards.  grant.c decides how much of it the heap may take.
+ * All of this is the agent's, whose table has the descriptors.
  */
 #include <errno.h>
 #include <string.h>
@@ -25,10 +25,10 @@
 /* A group that the process is in, from its own upwards. */
 struct level {
 	struct tri_cgroup_files files;
-	uint64_t above_bytes;		/* the least limit of those above, seen or not; v1, and
-					 * of the first only */
-	bool announced;			/* that we are there: heaps.c */
-	bool slow;			/* those who say so are not counted any more */
+	uint64_t above_bytes;		/* the least limit of the groups above, seen or not; only
+					 * of the first, with cgroups v1 */
+	bool announced;			/* this heap has said that it is there: heaps.c */
+	bool slow;			/* counting heaps took too long, and is over */
 };
 
 static struct level levels[TRI_FD_LEVELS];
@@ -40,7 +40,7 @@ static void close_levels(struct level *l, size_t n)
 		tri_cgroup_files_close(&l++->files);
 }
 
-/* False: which groups there are, or what they say, can't be known at this moment. */
+/* Open the groups' files.  False: they can't be known at this moment. */
 static bool open_levels(void)
 {
 	static struct tri_cgroup cg;
@@ -71,10 +71,10 @@ static bool open_levels(void)
 }
 
 /**
- * Find the groups that the process is in.  Those that were there are closed when there are others,
- * so that this heap is counted at any moment.  Where that can't be known they stay: a program may
- * have used up its descriptors, or gone where there is no /proc (chroot()), and its limit still
- * holds.
+ * Find the groups that the process is in.  The former ones are closed when the new ones are open,
+ * so that this heap is counted at any moment.  If the new ones can't be known, the former ones
+ * stay: a program may have used up its descriptors, or have changed to a root without /proc
+ * (chroot()), and its limit still holds.
  */
 void tri_headroom_find_groups(void)
 {
@@ -97,12 +97,13 @@ void tri_headroom_forget_groups(void)
 	nlevels = 0;
 }
 
+/** How many groups there are. */
 size_t tri_headroom_groups(void)
 {
 	return nlevels;
 }
 
-/* File cache that the kernel drops before it kills.  Pages of a memfd are not among them. */
+/* File cache that the kernel drops before it kills.  This does not include pages of a memfd. */
 static uint64_t cache_bytes(const struct tri_cgroup_files *f)
 {
 	static const char *const keys[3][2] = {
@@ -134,8 +135,8 @@ static int64_t margin(uint64_t limit)
 }
 
 /**
- * What group @i, counted from the process's own upwards, may still take; false: there is no limit,
- * or it can't be read.
+ * The headroom of group @i, counted from the process's own upwards.  False: it has no limit, or the
+ * limit can't be read.
  */
 bool tri_headroom_at(size_t i, struct tri_headroom *h)
 {
@@ -152,7 +153,7 @@ bool tri_headroom_at(size_t i, struct tri_headroom *h)
 	h->bytes = (int64_t)limit - (int64_t)used - h->margin;
 	h->heaps = l->announced ? tri_heaps_count(l->files.fd[TRI_FD_LIMIT], &l->slow) :
 				  TRI_HEAPS_UNKNOWN;
-	/* The kernel adds up what is cache over all groups below: only where it matters. */
+	/* The kernel adds cache up over all groups below, so this is done only where it matters. */
 	if (h->bytes < 2 * h->reserve)
 		h->bytes += (int64_t)cache_bytes(&l->files);
 	return true;

@@ -2,17 +2,18 @@
 /*
  * loader.c - locks of the dynamic loader over a fork()
  *
- * dl_iterate_phdr() takes the lock that dlopen() and dlclose() change the list of objects under,
- * and pthread_create() the lock of the table of thread-local storage.  The C library mends neither
- * in a child that is forked while another thread has it: no agent could start there, and no C++
- * exception be thrown.  So fork() takes them, as the C library does those of malloc(), and in the
- * child they are made free.  Before both it takes the lock that dlopen() holds from beginning to
- * end.  The C library mends that one in the child, but not what it protects: a child that is forked
- * in the middle of another thread's dlopen() can't load anything any more.
+ * dl_iterate_phdr() takes the lock under which dlopen() and dlclose() change the list of objects,
+ * and pthread_create() takes the lock of the table of thread-local storage.  If a child is forked
+ * while another thread has one of them, the C library does not release it in the child.  No agent
+ * could start there, and no C++ exception be thrown.  So fork() takes both, as the C library takes
+ * those of malloc(), and in the child they are made free.  Before both it takes the lock that
+ * dlopen() holds from beginning to end.  The C library releases that one in the child, but does
+ * not mend what it protects: a child that is forked in the middle of another thread's dlopen()
+ * can't load anything any more.
  *
- * They have no names, but lie in _rtld_global, side by side.  The first is found by its owner, from
- * inside dl_iterate_phdr(); the second, since glibc 2.35, behind it; the third before it.  If that
- * is not how it is, nothing is taken.
+ * The locks have no names, but lie side by side in _rtld_global.  The first is found by its owner,
+ * from inside dl_iterate_phdr().  Since glibc 2.35 the second lies behind it, and the third before
+ * it.  If they are not found so, none is taken.
  */
 #include <dlfcn.h>
 #include <link.h>
@@ -23,7 +24,10 @@
 #include "loader.h"
 
 static pthread_mutex_t *list_lock, *tls_lock, *open_lock;
-/* By this thread, of the three; they are taken in this order, which is that of dlclose(). */
+/*
+ * How many of the three this thread holds.  It takes them in the order of nth(), as dlclose()
+ * does.
+ */
 static __thread int held __attribute__((tls_model("initial-exec")));
 
 struct room {
@@ -61,7 +65,7 @@ static int find(struct dl_phdr_info *info, size_t size, void *arg)
 	return 1;
 }
 
-/** Before there is a second thread. */
+/** Find the locks.  Called before there is a second thread. */
 void tri_loader_find(void)
 {
 	struct room room = { dlsym(RTLD_DEFAULT, "_rtld_global"), 0 };
@@ -79,7 +83,7 @@ static pthread_mutex_t *nth(int n)
 	return n == 0 ? open_lock : n == 1 ? tls_lock : list_lock;
 }
 
-/** Have all of the locks, or as many as can be had until @ns. */
+/** Take all of the locks, or as many as can be had until @ns. */
 void tri_loader_hold(uint64_t ns)
 {
 	struct timespec until = { (time_t)(ns / 1000000000), (long)(ns % 1000000000) };
@@ -98,8 +102,8 @@ void tri_loader_release(void)
 }
 
 /*
- * In the child: a thread that is not there has nothing.  What it may have left half-done we can't
- * mend.
+ * Make a lock free in the child, where the thread that had it does not exist.  What that thread
+ * left half done can't be mended.
  */
 static void make_free(pthread_mutex_t *m)
 {
@@ -111,7 +115,7 @@ static void make_free(pthread_mutex_t *m)
 
 void tri_loader_reset(void)
 {
-	/* The one of dlopen() is the C library's to mend, which it has done by now. */
+	/* The C library has released the lock of dlopen() by now. */
 	if (list_lock)
 		make_free(list_lock);
 	if (tls_lock)
@@ -131,7 +135,7 @@ bool tri_loader_unloads(unsigned long long *n)
 {
 	if (!list_lock || pthread_mutex_trylock(list_lock))
 		return false;
-	/* It takes the same lock, which is recursive. */
+	/* dl_iterate_phdr() takes the same lock, which is recursive. */
 	dl_iterate_phdr(count_unloads, n);
 	pthread_mutex_unlock(list_lock);
 	return true;

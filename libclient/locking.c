@@ -1,17 +1,17 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
- * locking.c - mlockall() locks of the heap what is used
+ * locking.c - mlockall() locks those pages of the heap that are used
  *
- * By itself it would have each hole of the arena become a page.  So whoever calls it gets what he
- * asked for in all other mappings, and in the arena pages are locked as they come to be
- * (MCL_ONFAULT), which for a heap is no less: fresh pages are nowhere there before.
+ * By itself mlockall() would make each hole of the arena a page.  So it does what was asked for in
+ * all other mappings, and in the arena it locks pages when they get memory (MCL_ONFAULT).  For a
+ * heap this is no less, since fresh pages have no memory before in any case.
  *
- *  1. All that there is is locked on fault.
- *  2. Each mapping but the arena is locked by itself, which brings its pages in.
- *  3. What comes later is locked as was asked.
+ *  1. All mappings are locked on fault.
+ *  2. Each mapping but the arena is locked by itself, which gives its pages memory.
+ *  3. Mappings that come later are locked as was asked for.
  *
- * (An arena that is made after mlockall(MCL_FUTURE): backing.c.)  Without /proc step 2 can't be
- * done: pages are locked as they are touched.
+ * backing.c is about an arena that is made after mlockall(MCL_FUTURE).  Without /proc step 2 can't
+ * be done, and pages are locked when they are touched.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -25,9 +25,10 @@
 #include "state.h"
 
 /*
- * At the mappings, while other threads change them: what is left then is locked as it is touched.
+ * How often the mappings are read while other threads change them.  What is not locked then is
+ * locked when it is touched.
  */
-#define LOOKS 16
+#define READS 16
 
 static int lock_all(int flags)
 {
@@ -35,17 +36,17 @@ static int lock_all(int flags)
 }
 
 /*
- * Lock what was read to be one mapping.  What can't be brought in, mlockall() leaves as well.
- * False: a part of it is gone by now, which another thread has unmapped; then the kernel has
- * brought in nothing of the rest.
+ * Lock a range that was one mapping when it was read.  If a page can't get memory that is no error,
+ * as with mlockall().  False: another thread has unmapped a part meanwhile, and then the kernel has
+ * given no memory to the rest.
  */
 static bool lock_mapping(uintptr_t lo, uintptr_t hi)
 {
-	/* All that MS_ASYNC does is to say whether everything there is mapped. */
+	/* MS_ASYNC does nothing but say whether everything there is mapped. */
 	return !mlock((void *)lo, hi - lo) || !msync((void *)lo, hi - lo, MS_ASYNC);
 }
 
-/* Lock [@lo, @hi) but for the arena.  False: it has changed since. */
+/* Lock [@lo, @hi) but for the arena.  False: it has changed since it was read. */
 static bool lock_range(uintptr_t lo, uintptr_t hi)
 {
 	uintptr_t arena = (uintptr_t)tri_g.mapping.base,
@@ -59,18 +60,18 @@ static bool lock_range(uintptr_t lo, uintptr_t hi)
 	return ok;
 }
 
-/* A line of /proc/self/maps: "LO-HI rwxp …". */
+/* Lock what a line of /proc/self/maps is about, which begins with "LO-HI rwxp ". */
 static bool lock_line(const char *line)
 {
 	char *p;
 	uintptr_t lo = strtoul(line, &p, 16), hi = *p == '-' ? strtoul(p + 1, &p, 16) : 0;
 
-	/* Of the kernel's own mappings, above all others, nothing can be locked. */
+	/* The kernel's own mappings, above all others, can't be locked. */
 	return lo >= hi || hi > (uintptr_t)INTPTR_MAX || *p != ' ' || !strncmp(p, " ---", 4) ||
 	       lock_range(lo, hi);
 }
 
-/* False: some have changed since they were read about. */
+/* Lock all mappings but the arena.  False: some have changed since they were read. */
 static bool lock_mappings(void)
 {
 	int fd = open("/proc/self/maps", O_RDONLY | O_CLOEXEC);
@@ -86,7 +87,7 @@ static bool lock_mappings(void)
 			ok &= lock_line(line);
 		have = strlen(line);
 		memmove(text, line, have + 1);
-		/* A name that is longer than all of that. */
+		/* The line has a name that is longer than the buffer. */
 		if (have == sizeof(text) - 1) {
 			ok &= lock_line(text);
 			have = 0;
@@ -107,7 +108,7 @@ TRI_EXPORT int mlockall(int flags)
 		return lock_all(flags);
 	if (lock_all(MCL_CURRENT | MCL_ONFAULT))
 		return -1;
-	for (i = 0; i < LOOKS && !lock_mappings(); i++)
+	for (i = 0; i < READS && !lock_mappings(); i++)
 		;
 	return later & MCL_FUTURE ? lock_all(later) : 0;
 }

@@ -26,7 +26,7 @@ static struct mapping *mappings;
 static size_t count, room;
 static dev_t shmem_device;		/* 0: not known yet */
 
-/* A file of the kernel's own tmpfs tells its device. */
+/* The device of the kernel's own tmpfs, which a memfd is on. */
 static dev_t find_shmem_device(void)
 {
 	int fd = memfd_create("tricolor", MFD_CLOEXEC);
@@ -41,6 +41,7 @@ static dev_t find_shmem_device(void)
 	return device;
 }
 
+/* Read a line.  False: it is not of the form above. */
 static bool parse(const char *line, struct mapping *m)
 {
 	unsigned int major_number, minor_number;
@@ -76,7 +77,7 @@ static bool put(const char *line)
 	return parse(line, &mappings[count]) && ++count;
 }
 
-/* Lines are as long as names of files are; what does not fit is the end of a name. */
+/* Read all lines.  If one does not fit into the buffer, the end of a name is left out. */
 static bool read_lines(int fd)
 {
 	static char text[16384];
@@ -123,7 +124,7 @@ bool tri_mappings_read(void)
 	return ok;
 }
 
-/* In ascending order.  NULL: in none. */
+/* The mapping that @at is in, or NULL.  They are in ascending order. */
 static const struct mapping *find(uintptr_t at)
 {
 	size_t lo = 0, hi = count;

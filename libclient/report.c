@@ -4,8 +4,8 @@
  * TRICOLOR_DEBUG_FILE
  *
  * The format is in design/checker.md.  Each line is one write, so that several processes may share
- * a file.  The agent has kept standard error, as with a trace.  Where there is a file, single
- * stores go there only: who has asked for it has something that reads it.
+ * a file.  The agent has kept standard error, as it does for a trace.  Where there is a file,
+ * single stores are reported there only, since whoever has asked for the file reads it.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -22,7 +22,7 @@
 #define LINE_BYTES 65536u
 #define FILE_BYTES 4096u
 
-static char line[LINE_BYTES];		/* the one that is being made */
+static char line[LINE_BYTES];		/* the line that is being made */
 static size_t length;
 static int file = -1;
 static uint64_t pass;
@@ -41,7 +41,7 @@ static void put(const char *fmt, ...)
 		length += (size_t)n < LINE_BYTES - 2 - length ? (size_t)n : LINE_BYTES - 2 - length;
 }
 
-/* 0, or errno. */
+/* Write the line.  Returns 0 or an errno. */
 static int write_to(int fd)
 {
 	size_t done = 0;
@@ -59,7 +59,7 @@ static int write_to(int fd)
 	return err;
 }
 
-/* There is no file; reports go to standard error alone. */
+/* Report that there is no file.  Reports go to standard error alone. */
 static void say_no_file(int err)
 {
 	put("tricolor: barriers: nothing is written to TRICOLOR_DEBUG_FILE=%s: %s%s",
@@ -67,7 +67,7 @@ static void say_no_file(int err)
 	write_to(2);
 }
 
-/* A line that is not whole is the last one. */
+/* Write the line to the file.  If that fails, it was the last one. */
 static void write_to_file(void)
 {
 	int err = write_to(file);
@@ -99,6 +99,7 @@ void tri_report_pass(void)
 	pass++;
 }
 
+/** Open the file, if there is to be one. */
 void tri_report_open(void)
 {
 	char program[FILE_BYTES];
@@ -106,7 +107,7 @@ void tri_report_open(void)
 
 	program[n > 0 ? n : 0] = 0;
 	if (*tri_g.settings.debug_file) {
-		/* A FIFO that nobody reads is not waited for. */
+		/* With O_NONBLOCK, a FIFO that nobody reads is an error and no wait. */
 		file = open(tri_g.settings.debug_file,
 			    O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NONBLOCK, 0666);
 		if (file < 0 || fcntl(file, F_SETFL, O_APPEND))
@@ -194,11 +195,11 @@ static void put_module(uintptr_t at)
 	put(",\"vaddr\":\"0x%lx\"", at - bias);
 }
 
-#define MODULES 32			/* in a piece of stack, at most */
-#define MODULES_END (LINE_BYTES - 6 * FILE_BYTES - 1024)	/* there is room for one more,
-								 * and the rest of the line */
+#define MODULES 32			/* the most of a piece of stack */
+/* Up to here there is room for one more module, and for the rest of the line. */
+#define MODULES_END (LINE_BYTES - 6 * FILE_BYTES - 1024)
 
-/* The objects that a stack leads into, and where each is: what the command needs to unwind it. */
+/* The objects that a stack leads into, and where each is.  The command needs this to unwind it. */
 static void put_modules(const struct tri_hit *hit)
 {
 	uintptr_t seen[MODULES], bias, word = hit->registers[TRI_HIT_IP];
@@ -279,10 +280,7 @@ static void put_suspect(const struct tri_suspect *s)
 	    (unsigned long long)s->now);
 }
 
-/**
- * A word is suspect, and it is the first one of @place.  Who has stored there may be found later,
- * or not.
- */
+/** Report a suspect word, the first one of @place.  Who has stored there may be found later. */
 void tri_report_suspect(size_t place, const struct tri_suspect *s)
 {
 	if (file < 0)
@@ -313,22 +311,21 @@ static void write_store(size_t site, const struct tri_suspect *s, const struct t
 }
 
 /**
- * The first store of a site, @hit, or, where that is not known, @why: then the site is @place
- * itself.
+ * Report @hit, the first store of a site.  NULL: it is not known, for the reason @why, and the
+ * site is @place itself.
  */
 void tri_report_store(size_t site, const struct tri_suspect *s, const struct tri_hit *hit,
 		      size_t place, const char *why)
 {
 	if (file >= 0)
 		write_store(site, s, hit, place, why);
-	/* Also if it could not be written. */
+	/* There was no file, or it could not be written. */
 	if (file < 0)
 		say_store(site, s, hit, why);
 }
 
 /**
- * It was @site that has stored at @place, which was reported as a site of its own, @bare, unless
- * that is 0.
+ * Report that @site has stored at @place.  If @bare is not 0, the place was reported as that site.
  */
 void tri_report_known(size_t place, size_t bare, size_t site)
 {
@@ -366,7 +363,7 @@ void tri_report_end(size_t sites, uint64_t stores, uint64_t unwatched)
 	write_to_file();
 }
 
-/** Something is not known from here on. */
+/** Report that something can't be known from now on. */
 void tri_report_notice(const char *what)
 {
 	put("tricolor: barriers: %s", what);
@@ -379,7 +376,7 @@ void tri_report_notice(const char *what)
 	write_to_file();
 }
 
-/** Nothing is checked from here on. */
+/** Report that nothing is checked from now on. */
 void tri_report_refusal(const char *why)
 {
 	put("tricolor: barriers: stores are not checked: %s", why);

@@ -18,18 +18,20 @@
  * is, the restorer finds them, and has the call return EINTR after all.  There is no instant at
  * which that could be missed, as the instruction itself takes the mark away.
  *
- * A call with a time-out would begin it anew, again and again.  It carries another mark: flags that
- * no instruction leaves (zero and negative), which a call does not change, and whoever goes on in
- * the program does.  With that the time of the first interruption is known to be this call's, and
- * when its time-out has passed since, the call is over.  So it may take up to three times as long,
- * and no longer.  (What is interposed as a blocking region is not interrupted, and exact.)
+ * Each time that it is repeated, a call with a time-out would begin that anew.  So it carries
+ * another mark: flags that no instruction leaves (zero and negative).  A call does not change
+ * them, and other instructions of the program do.  By this mark it is known that the time of the
+ * first interruption is this call's.  When the time-out has passed since then, the call is over.
+ * So it may take up to three times as long, and no longer.  Functions that are interposed as
+ * blocking regions are not interrupted, and exact.
  *
- * close() is never repeated: its descriptor is gone.
+ * close() is never repeated, since its descriptor is gone.
  *
- * Other calls the kernel itself has begun anew, as our handler has SA_RESTART: RIP is at the
- * instruction then, and RCX behind it.  A handler of the program's that comes before it is executed
- * again, as its signal has waited for ours, would find no call to end.  So these have a mark as
- * well, in R11; the call returns EINTR if that handler has no SA_RESTART.
+ * The kernel itself begins other calls anew, because our handler has SA_RESTART.  Then RIP is at
+ * the instruction, and RCX points behind it.  A handler of the program may come before the
+ * instruction is executed again, if its signal had to wait for ours.  It would find no call to
+ * end.  So these calls have a mark as well, in R11, and return EINTR if that handler has no
+ * SA_RESTART.
  */
 #include <errno.h>
 #include <string.h>
@@ -53,7 +55,7 @@
 
 #define CODE_BYTES 64			/* before an instruction: more than number_of() looks at */
 
-/* Code that was executed may lie at the beginning of a mapping, or be readable by nobody. */
+/* Whether a syscall instruction is at @rip.  Code that was executed need not be readable. */
 static bool is_syscall(greg_t rip)
 {
 	unsigned char at[2];
@@ -61,7 +63,10 @@ static bool is_syscall(greg_t rip)
 	return tri_read_foreign(at, (uintptr_t)rip, sizeof(at)) && at[0] == 0x0f && at[1] == 0x05;
 }
 
-/* The code before @end; zeros, which are no instruction that matters, where there is none. */
+/*
+ * Read the code before @end.  Where there is none it is zeros, which are no instruction that
+ * matters.
+ */
 static void read_code(unsigned char code[CODE_BYTES], uintptr_t end)
 {
 	size_t in_page = end & 4095;
@@ -106,7 +111,7 @@ static int argument_length(const unsigned char *end)
 	return 0;
 }
 
-/* The number of the call that the thread is just behind; -1: unknown. */
+/* The number of the call that has just returned in the thread; -1: unknown. */
 static long number_of(const greg_t *regs)
 {
 	unsigned char code[CODE_BYTES];
@@ -149,7 +154,7 @@ static int64_t time_ns(const struct timespec *ts)
 	return ts ? ts->tv_sec * 1000000000 + ts->tv_nsec : -1;
 }
 
-/* SO_RCVTIMEO or SO_SNDTIMEO of what may be no socket at all. */
+/* SO_RCVTIMEO or SO_SNDTIMEO of @fd in ns; -1: it has none, or is no socket. */
 static int64_t socket_ns(greg_t fd, int option)
 {
 	struct timeval tv = { 0, 0 };
@@ -194,8 +199,8 @@ static int64_t time_out(long number, const greg_t *regs, int *result)
 	case SYS_io_getevents: case SYS_io_pgetevents:
 		return time_ns((const struct timespec *)regs[REG_R8]);
 	/*
-	 * Where the rest goes into the time that was asked for, the kernel has written it there: it
-	 * is exact.
+	 * The kernel writes the time that is left.  If the program has it written over the time
+	 * that it asked for, a repeated call is exact.
 	 */
 	case SYS_nanosleep:
 		return regs[REG_RSI] == regs[REG_RDI] ?
@@ -208,7 +213,7 @@ static int64_t time_out(long number, const greg_t *regs, int *result)
 	return -1;
 }
 
-/* Whether a signal waits that a handler of the program's will get as soon as ours returns. */
+/* Whether a handler of the program will get a signal as soon as ours returns. */
 static bool program_signal_pending(const ucontext_t *uc)
 {
 	struct {
@@ -232,9 +237,7 @@ static bool program_signal_pending(const ucontext_t *uc)
 	return false;
 }
 
-/**
- * At the end of our handler: have a call that it has interrupted go on.  @t: NULL if not attached.
- */
+/** Have a call that our handler has interrupted go on.  Called last.  @t: NULL if not attached. */
 void tri_restart(struct tri_thread *t, ucontext_t *uc)
 {
 	greg_t *regs = uc->uc_mcontext.gregs;
@@ -276,8 +279,9 @@ void tri_restart(struct tri_thread *t, ucontext_t *uc)
 }
 
 /**
- * A handler of the program's is about to return to @uc: a call there is over, or does not begin
- * again, but for one that handlers with SA_RESTART, as this one if @restarts, let go on.
+ * A handler of the program is about to return to @uc.  If it has interrupted a call that is to be
+ * repeated, the call returns EINTR instead.  But if the handler has SA_RESTART (@restarts), a call
+ * goes on that the kernel begins anew.
  */
 void tri_handler_returns(ucontext_t *uc, int restarts)
 {

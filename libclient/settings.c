@@ -2,8 +2,9 @@
 /*
  * settings.c - options and TRICOLOR_* variables
  *
- * An option that the program sets wins over the variable, the variable over the default.  Programs
- * that run with more rights than their caller ignore the variables (secure_getenv).
+ * An option that the program sets takes precedence over the variable, and the variable over the
+ * default.  Programs that run with more rights than their caller ignore the variables
+ * (secure_getenv()).
  */
 #include <errno.h>
 #include <signal.h>
@@ -23,18 +24,18 @@
 #define DEFAULT_ARENA_BYTES (64ull << 30)
 #define VALGRIND_ARENA_BYTES (64ull << 20)	/* see watched.c */
 #define DEFAULT_DEBUG_BYTES (1ull << 30)
-#define DEFAULT_MAX_WAIT_S 10		/* as long as a program waits for a collector that is not
-					 * there */
+#define DEFAULT_MAX_WAIT_S 10		/* as long as tri_gc() waits for a collector */
 #define MAX_WAIT_MOST_S 3600
 
+/* Fail with a sentence: the option or variable @name may not be @value. */
 static int bad(const char *name, const char *value, const char *want)
 {
 	return tri_fail(EINVAL, "tricolor: %s=%s: want %s", name, value, want);
 }
 
 /*
- * The words of a comma-separated list, each of which sets a flag; or a number from 1 on, behind an
- * equals sign.
+ * A word of a list with commas.  The word sets @flag; or it is followed by an equals sign and
+ * *@number, which is at least 1.
  */
 struct word {
 	const char *word;
@@ -55,7 +56,7 @@ static bool parse_number(const char *text, uint32_t *number)
 	return true;
 }
 
-/* Whether @text is @p, and if so that is set. */
+/* Whether @text is word @p.  If so, its flag or number is set. */
 static bool take_word(const struct word *p, const char *text)
 {
 	size_t n = strlen(p->word);
@@ -87,7 +88,7 @@ static int parse_words(const char *name, const char *text, const struct word *wo
 	return 0;
 }
 
-/* False: @text does not fit. */
+/* Copy @text.  False: it does not fit. */
 static bool copy_path(char *path, size_t room, const char *text)
 {
 	if (strlen(text) >= room)
@@ -96,7 +97,7 @@ static bool copy_path(char *path, size_t room, const char *text)
 	return true;
 }
 
-/* Which of @words @text is; -1: none of them. */
+/* The index of @text in @words, or -1. */
 static int which_of(const char *text, const char *const *words)
 {
 	int i;
@@ -176,14 +177,17 @@ static bool socket_path(struct tri_settings *s, const char *text)
 	return copy_path(s->socket, sizeof(s->socket), text);
 }
 
-/* The collector's business; but a mistake is to be seen where it was made. */
+/* The collector uses it, but a mistake should be reported where it was made. */
 static bool on_kill(struct tri_settings *s, const char *text)
 {
 	(void)s;
 	return is_absolute_or_off(text);
 }
 
-/* It is started with / as its folder, and maybe long after the program has changed its own. */
+/*
+ * The daemon is started in the folder /, and maybe long after the program has changed its own
+ * folder: a relative path would not lead to it.
+ */
 static bool daemon_is_absolute(struct tri_settings *s, const char *text)
 {
 	(void)s;
@@ -228,8 +232,9 @@ static bool debug_memory(struct tri_settings *s, const char *text)
 
 static const struct variable {
 	const char *name;
-	const char *want;		/* what it takes, for a sentence */
-	bool (*parse)(struct tri_settings *s, const char *text);	/* false: it is not that */
+	const char *want;		/* what it takes, for an error message */
+	/* Take the value @text.  False: it is not what @want says. */
+	bool (*parse)(struct tri_settings *s, const char *text);
 } variables[] = {
 	{ "TRICOLOR_GC_PERCENT", "a percentage of 0 or more, or off", gc_percent },
 	{ "TRICOLOR_MEMORY_LIMIT", TRI_SIZE_FORMS ", auto or off", memory_limit },
@@ -249,14 +254,14 @@ static const struct variable {
 	{ "TRICOLOR_DEBUG_MEMORY", TRI_SIZE_FORMS, debug_memory },
 };
 
-/* An empty variable is as good as none. */
+/* Read all variables.  An empty one counts as none. */
 static int read_environment(struct tri_settings *s)
 {
 	const char *text = secure_getenv("TRICOLOR_QUIET");
 	const struct variable *v;
 	size_t i;
 
-	/* First: it counts for what is said of the others. */
+	/* This comes first, because it decides whether mistakes in the others are printed. */
 	s->quiet = text && *text && strcmp(text, "0");
 	for (i = 0; i < sizeof(variables) / sizeof(variables[0]); i++) {
 		v = &variables[i];
@@ -268,8 +273,9 @@ static int read_environment(struct tri_settings *s)
 }
 
 /*
- * Options as a program was compiled with them: an older header has fewer, which are 0 then, and a
- * newer one may have more, of which none may be set.
+ * Copy the options of a program that was compiled with another header.  An older header has fewer
+ * options, and the others are 0 then.  A newer one may have more options, and none of these may be
+ * set.
  */
 static int copy_options(struct tri_options *to, const struct tri_options *from)
 {
@@ -339,7 +345,10 @@ static int read_options(struct tri_settings *s, const struct tri_options *opts, 
 	return 0;
 }
 
-/* Signals by which the kernel tells a thread of its own doing, and those that nobody can handle. */
+/*
+ * Whether threads may be interrupted by @sig.  They may not by those that the kernel sends to a
+ * thread or a process itself, nor by those that nobody can handle.
+ */
 static bool may_interrupt(int sig)
 {
 	static const int others[] = { SIGKILL, SIGSTOP, SIGSEGV, SIGBUS,  SIGFPE,
@@ -402,7 +411,7 @@ int tri_settings_read(struct tri_settings *s, const struct tri_options *opts)
 	s->barriers |= s->barriers_abort || s->barriers_status;
 	/* Free slots are to be empty, or overwritten, or not to be handed out. */
 	s->frees_at_once = !s->frees && !s->barriers && !s->checkmark && !s->clobberfree;
-	/* Every allocation and store is to be counted: none may go the inline way. */
+	/* Every allocation and store is to be counted, so none may be inline. */
 	s->no_rseq |= s->gc_every != 0;
 	s->prints = s->trace_gc || s->trace_pacer || s->trace_scav || s->trace_limit ||
 		    s->checkmark || s->barriers || s->frees;

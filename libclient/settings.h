@@ -15,7 +15,7 @@
 #include "attributes.h"
 #include "tricolor.h"
 
-/* What is not chosen, the collector's configuration may. */
+/* What the program has chosen.  The collector's configuration may choose the rest. */
 enum { TRI_CHOSEN_GC_PERCENT = 1, TRI_CHOSEN_MEMORY_LIMIT = 2, TRI_CHOSEN_LIMIT_POLICY = 4 };
 
 struct tri_settings {
@@ -29,12 +29,12 @@ struct tri_settings {
 	enum tri_fork fork;
 	int signal;			/* 0: to be chosen */
 	bool trace_gc, trace_pacer, trace_scav, trace_limit;
-	bool prints;			/* one of these, or checkmark: lines for standard error */
+	bool prints;			/* a trace, checkmark or barriers is on: there are lines
+					 * for standard error */
 	bool checkmark, clobberfree, no_membarrier, no_rseq, no_control, no_vm_read;
 	uint32_t gc_every;		/* allocations and stores from one step of a cycle to the
 					 * next; 0: see steps.c */
-	bool lent_marker;		/* whoever has the shared socket may lend a program to be
-					 * started */
+	bool lent_marker;		/* a program is started whoever lends it */
 	bool quiet;			/* nothing on standard error that was not asked for */
 	bool barriers, barriers_abort, barriers_status;	/* checker.h */
 	bool frees;			/* objects that are freed are checked: free.c */

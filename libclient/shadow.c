@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
- * shadow.c - a value and two notes for each word of the address space, sparse; for checker.c
+ * shadow.c - a value and two notes for each word of the address space; for checker.c
  *
- * Both are found by the address: 30 bits of it are a place in a leaf, the others one in a table of
- * leaves.  A leaf is mapped when it is first needed, and only its pages that are written to take
- * memory.
+ * Both are found by the address.  Its lowest 30 bits are a position in a leaf, and the others one
+ * in a table of leaves.  A leaf is mapped when it is first needed, and only those of its pages
+ * take memory that are written to.
  *
- * Notes are set by any thread, in the bitmap of the epoch, and read and cleared by the agent.  The
+ * Any thread sets notes, in the bitmap of the present epoch.  The agent reads and clears them.  The
  * shadow is the agent's alone.
  */
 #include <errno.h>
@@ -14,6 +14,7 @@
 #include <sys/mman.h>
 
 #include "../core/heap/layout.h"
+#include "../core/system/held.h"
 #include "../core/system/point.h"
 #include "checker.h"
 
@@ -32,14 +33,14 @@ struct leaves {
 };
 
 static struct leaves *leaves;
-static tri_au32 epoch;				/* agent; list_lock */
-static tri_au32 lost;				/* a note found no memory, in this epoch; any
-						 * thread */
+static tri_au32 epoch;				/* written by the agent under list_lock */
+static tri_au32 lost;				/* a note found no memory in this epoch; written
+						 * by any thread */
 static uint64_t shadow_bytes, most_bytes;
 
 /**
- * Memory that the checker keeps: zeros, not in a child of fork() nor in a core.  NULL: there is
- * none.
+ * Map memory for the checker, which holds zeros and is neither in children of fork() nor in core
+ * dumps.  NULL: there is none.
  */
 void *tri_check_map(size_t bytes)
 {
@@ -53,7 +54,7 @@ void *tri_check_map(size_t bytes)
 	return p;
 }
 
-/** 0 or -ENOMEM.  @most: bytes of the shadow. */
+/** Begin with an empty shadow of at most @most bytes.  Returns 0 or -ENOMEM. */
 int tri_shadow_open(uint64_t most)
 {
 	most_bytes = most;
@@ -103,7 +104,7 @@ static void note(uintptr_t at, uint64_t bits)
 	TRI_POINT("note.noted");
 }
 
-/** Any thread, inside. */
+/** Note that the library stores to @slot.  Called by any thread, inside. */
 void tri_note_slot(const void *slot)
 {
 	uintptr_t at = (uintptr_t)slot;
@@ -124,9 +125,10 @@ void tri_note_range(uintptr_t lo, uintptr_t hi)
 	}
 }
 
-/** A new epoch.  list_lock; fence and quiescence come next. */
+/** Begin an epoch.  Called with list_lock held.  The caller makes a fence and quiesces next. */
 void tri_notes_turn(void)
 {
+	tri_assert_held(&tri_g.list_lock);
 	tri_write(&epoch, tri_read(&epoch) + 1);
 }
 
@@ -136,6 +138,7 @@ bool tri_notes_lost(void)
 	return atomic_exchange(&lost, 0);
 }
 
+/** Whether the library has stored to the word at @at in this epoch or the one before. */
 bool tri_noted(uintptr_t at)
 {
 	uint32_t parity;
@@ -149,7 +152,7 @@ bool tri_noted(uintptr_t at)
 	return false;
 }
 
-/** The notes of the epoch before this one. */
+/** Clear the notes of the epoch before this one. */
 void tri_notes_clear_old(void)
 {
 	uint32_t parity = ~tri_read(&epoch) & 1;
@@ -158,19 +161,19 @@ void tri_notes_clear_old(void)
 	for (i = 0; i < LEAVES; i++) {
 		tri_au64 *bits = tri_read_acquire(&leaves->notes[parity][i]);
 
-		/* Where memory is locked that is refused. */
+		/* The kernel refuses this where memory is locked. */
 		if (bits && madvise(bits, NOTE_BYTES, MADV_DONTNEED))
 			memset(bits, 0, NOTE_BYTES);
 	}
 }
 
-/** The shadow of the page of 4 KiB that @at is in.  NULL: all of it is 0. */
+/** The shadow of the page of 4 KiB that @at is in; NULL: all of it is 0. */
 const uint64_t *tri_shadow_page(uintptr_t at)
 {
 	uintptr_t leaf = at >> LEAF_SHIFT;
 	size_t page = (at & (LEAF_BYTES - 1)) / PAGE;
 
-	/* What was never written to is not read either: that would take page tables. */
+	/* A page that was never written to is not read either, as that would take page tables. */
 	if (leaf >= LEAVES || !leaves->shadow[leaf] ||
 	    !(leaves->touched[leaf][page / 64] >> (page & 63) & 1))
 		return NULL;
@@ -184,7 +187,7 @@ uint64_t tri_shadow_get(uintptr_t at)
 	return page ? page[at % PAGE / 8] : 0;
 }
 
-/** False: that takes more memory than there may be. */
+/** Set the shadow of the word at @at.  False: this takes more memory than is allowed. */
 bool tri_shadow_set(uintptr_t at, uint64_t word)
 {
 	uintptr_t leaf = at >> LEAF_SHIFT;
@@ -215,7 +218,7 @@ bool tri_shadow_set(uintptr_t at, uint64_t word)
 	return true;
 }
 
-/** What is not there any more held nothing. */
+/** Set the shadow of a range that is not mapped any more to 0. */
 void tri_shadow_clear(uintptr_t lo, uintptr_t hi)
 {
 	uintptr_t at, end;

@@ -2,15 +2,16 @@
 /*
  * sites.c - where objects with pointers were allocated, and of which type; for checker.c
  *
- * With the checker on every allocation is a call.  Its return address and the name of its type are
- * a *site*; there is a table of them.  Each object has the number of its site in a map: two bytes
- * for each 16 of the heap, found by where the object begins.  So that is an eighth of what memory
- * objects take, and it may be MOST_PART of what the shadow may take.  Above that, and when the
- * table is full, what is allocated has no site, and the agent says so once.
+ * When the checker is on, every allocation is a call.  Its return address and the name of its type
+ * are a *site*, and there is a table of sites.  A map has the number of each object's site: two
+ * bytes for each 16 of the heap, found by the address at which the object begins.  So it takes an
+ * eighth of the memory that objects take, and at most a MOST_PART-th of what the shadow may take.
+ * Above that, or when the table is full, objects that are allocated have no site, and the agent
+ * reports that once.
  *
- * Any thread writes, also one that has interrupted itself: there are no locks.  An entry is
- * claimed, filled in and then shown.  Who meets one that is not shown yet takes another one: a site
- * may be there twice.  Numbers stay.
+ * Any thread writes, also one that has interrupted itself, so there are no locks.  An entry is
+ * claimed, filled in and then published.  A thread that meets an entry which is not published yet
+ * takes another one, so a site may be there twice.  Numbers never change.
  */
 #include <errno.h>
 #include <string.h>
@@ -22,30 +23,33 @@
 #include "state.h"
 
 #define ENTRIES 65536u			/* a number has 16 bits */
-#define ENTRIES_MOST (ENTRIES / 4 * 3)	/* in use: looking for one stays short */
-#define TYPE_BYTES 48u			/* of a name, with its end; what is longer is cut */
+#define ENTRIES_MOST (ENTRIES / 4 * 3)	/* that are used, so that searches stay short */
+#define TYPE_BYTES 48u			/* of a name with its end; longer ones are cut */
 #define UNIT_SHIFT 4			/* objects begin at multiples of 16 */
 #define PAGE 4096ul
 #define UNITS (PAGE / sizeof(uint16_t))
 #define MOST_PART 4
 
-enum { FREE, CLAIMED, SHOWN };
+enum { FREE, CLAIMED, PUBLISHED };
 
 struct entry {
 	tri_au32 state;
 	char type[TYPE_BYTES];		/* empty: none */
-	uintptr_t ip;			/* behind the call */
+	uintptr_t ip;			/* the address behind the call */
 };
 
 static struct entry *entries;		/* NULL: no sites are kept */
 static _Atomic uint16_t *numbers;
-static tri_au64 *touched;		/* a bit for each page of them; those that have none hold
+static tri_au64 *touched;		/* a bit for each page of numbers; a page without one holds
 					 * 0 */
 static tri_au64 most_pages, pages;
 static tri_au32 in_use;			/* entries */
-static tri_au32 full;			/* 1: an object had no place; 2: and that was said */
+static tri_au32 full;			/* 1: an object got no site; 2: and this was reported */
 
-/** 0 or -ENOMEM: then no sites are kept.  @most: what the shadow may take, in bytes. */
+/**
+ * Begin to keep sites.  @most: how many bytes the shadow may take.  Returns 0 or -ENOMEM, and then
+ * no sites are kept.
+ */
 int tri_sites_open(uint64_t most)
 {
 	uint64_t units = tri_g.view.heap_pages << TRI_PAGE_SHIFT >> UNIT_SHIFT,
@@ -84,7 +88,7 @@ static bool is_same(const struct entry *e, uintptr_t ip, const char *type)
 	return e->ip == ip && !strncmp(e->type, type, TYPE_BYTES - 1);
 }
 
-/* The number of a site, which is made if it is new; 0: there is no room. */
+/* The number of a site, which is added if it is new; 0: there is no room. */
 static uint32_t number_of(uintptr_t ip, const char *type)
 {
 	uint32_t i = hash(ip, type), looked, state;
@@ -92,12 +96,12 @@ static uint32_t number_of(uintptr_t ip, const char *type)
 	for (looked = 0; looked < ENTRIES; looked++, i++) {
 		struct entry *e = &entries[i % ENTRIES];
 
-		/* A number is never 0. */
+		/* No site has the number 0. */
 		if (!(i % ENTRIES))
 			continue;
-		/* pairs with the release below */
+		/* Acquire: pairs with the release below. */
 		state = tri_read_acquire(&e->state);
-		if (state == SHOWN && is_same(e, ip, type))
+		if (state == PUBLISHED && is_same(e, ip, type))
 			return i % ENTRIES;
 		if (state != FREE)
 			continue;
@@ -108,7 +112,7 @@ static uint32_t number_of(uintptr_t ip, const char *type)
 		atomic_fetch_add(&in_use, 1);
 		e->ip = ip;
 		memccpy(e->type, type, 0, TYPE_BYTES - 1);
-		tri_write_release(&e->state, SHOWN);
+		tri_write_release(&e->state, PUBLISHED);
 		return i % ENTRIES;
 	}
 	return 0;
@@ -119,10 +123,7 @@ static bool is_touched(uint64_t page)
 	return tri_read(&touched[page / 64]) >> (page & 63) & 1;
 }
 
-/*
- * Whether there is memory for the numbers of @page.  The limit is one of pages, so that one too
- * many is none.
- */
+/* Whether there is memory for page @page of the numbers, within the limit. */
 static bool touch(uint64_t page)
 {
 	uint64_t bit = 1ull << (page & 63);
@@ -138,7 +139,7 @@ static bool touch(uint64_t page)
 	return true;
 }
 
-/* The agent is to say so, if it has not. */
+/* Have the agent report that an object got no site, if it has not done so. */
 static void lose(void)
 {
 	uint32_t none = 0;
@@ -147,7 +148,10 @@ static void lose(void)
 		atomic_compare_exchange_strong(&full, &none, 1);
 }
 
-/** Any thread: @object was allocated by a call that returns to @ip.  @type: NULL if it has none. */
+/**
+ * Note that @object was allocated by a call that returns to @ip.  @type: NULL if it has none.
+ * Called by any thread.
+ */
 void tri_sites_note(const void *object, const char *type, const void *ip)
 {
 	uint64_t unit = tri_offset(object) >> UNIT_SHIFT;
@@ -162,7 +166,7 @@ void tri_sites_note(const void *object, const char *type, const void *ip)
 	number = number_of((uintptr_t)ip, type ? type : "");
 	if (!number)
 		lose();
-	/* 0, too: what was here before had another one. */
+	/* This is also done for 0, since an object that was here before had another site. */
 	atomic_store_explicit(&numbers[unit], (uint16_t)number, memory_order_relaxed);
 }
 
@@ -176,14 +180,14 @@ unsigned int tri_sites_of(uintptr_t object)
 	return atomic_load_explicit(&numbers[unit], memory_order_relaxed);
 }
 
-/** What is behind the call of a site, and the name of its type, empty if it has none. */
+/** The address behind the call of a site.  *@type: the name of its type, empty if it has none. */
 uintptr_t tri_sites_ip(unsigned int site, const char **type)
 {
 	*type = entries[site].type;
 	return entries[site].ip;
 }
 
-/** Agent: whether an object was left without a site, for the first time. */
+/** Whether an object got no site, for the first time.  Called by the agent. */
 bool tri_sites_lost(void)
 {
 	uint32_t lost = 1;

@@ -2,25 +2,24 @@
 /*
  * stack.c - where a thread's stack is, and the scan of what is on it
  *
- * What must be scanned of a thread that stands still is everything above its stack pointer in the
- * stack that the pointer is in, and above each older stack pointer of a stack that it has left and
- * will come back to.  A program may be on three sorts of stacks:
+ * Of a thread that stands still, everything must be scanned that is above its stack pointer in the
+ * stack that the pointer is in.  The same holds for each stack that the thread has left and will
+ * come back to, by the stack pointer that it had there.  A thread may be on three kinds of stacks:
  *
- *  1. The thread's own.  Of a thread that the C library started its bounds are in the thread's
- *     descriptor (struct pthread).  The first thread's is what is mapped around __libc_stack_end:
- *     it may grow down to any length, as limits may be raised at any time, and where it ends is
- *     asked of the kernel by msync(), which says whether a range is mapped and makes no stack
- *     grow.
- *  2. A signal stack, which sigaltstack() tells.  It may be an array on one of the others, so that
- *     is asked first.  What was interrupted is told by the kernel's signal frames, which lie in
- *     it.
- *  3. A coroutine's.  One that is registered (coroutine.c) has bounds.  Of another one nobody
- *     knows where it ends: it is scanned up to the first page that can't be read.  And as nothing
+ *  1. The thread's own stack.  If the C library started the thread, the bounds are in the thread's
+ *     descriptor (struct pthread).  The first thread's stack is what is mapped around
+ *     __libc_stack_end.  It may grow down to any length, as limits may be raised at any time.  So
+ *     the kernel is asked where it ends: msync() says whether a range is mapped, and makes no
+ *     stack grow.
+ *  2. A signal stack, whose bounds sigaltstack() tells.  It may be an array on one of the other
+ *     stacks, so it is tried first.  The kernel's signal frames on it tell what was interrupted.
+ *  3. A coroutine's stack.  One that is registered (coroutine.c) has bounds.  Nobody knows where
+ *     another one ends, so it is scanned up to the first page that can't be read.  And as nothing
  *     says where the thread left its own stack, all of that is scanned.
  *
- * So what can't be known is scanned as a whole.  None of it needs /proc, a descriptor or a lock,
- * and no read can fault (tri_scan_foreign()): it works in a signal handler, and after a fork in
- * any thread.
+ * So what can't be known is scanned as a whole.  None of this needs /proc, a descriptor or a lock,
+ * and no read can fault (tri_scan_foreign()).  So it works in a signal handler, and in any thread
+ * after a fork().
  */
 #include <errno.h>
 #include <signal.h>
@@ -41,19 +40,20 @@
 
 #define PAGE 4096ul
 #define RED_ZONE 128		/* below the stack pointer, where a function may keep data */
-#define USER_END 0x7ffffffff000ul	/* stacks above it have to be asked for */
-#define UNBOUNDED_BYTES (16ull << 20)	/* a stack without a known end that is worth a word */
+#define USER_END 0x7ffffffff000ul	/* programs get addresses above it only if they ask */
+#define UNBOUNDED_BYTES (16ull << 20)	/* more than that of a stack without a known end is
+					 * reported */
 
 /* Its address is on the first thread's stack, above all frames; set by the dynamic linker. */
 extern void *__libc_stack_end;
 
-/* Of what programs may be built with. */
+/* Programs that are built with certain options have these functions. */
 #define IF_LINKED __attribute__((weak))
 void *__asan_get_current_fake_stack(void) IF_LINKED;
 void *__splitstack_find(void) IF_LINKED;
 void *__get_unsafe_stack_top(void) IF_LINKED;
 
-/* Whether this program has its variables on stacks that we know how to look at: 0 or -ENOTSUP. */
+/** Check that the program's variables are on stacks that can be scanned.  Returns 0 or -ENOTSUP. */
 int tri_stack_check(void)
 {
 	tri_g.fake_stacks = __asan_get_current_fake_stack != NULL;
@@ -75,11 +75,12 @@ int tri_stack_check(void)
 /* Bounds                                                                                     */
 /* ------------------------------------------------------------------------------------------ */
 
-/* Offset of {block, size, guard size} in a thread's descriptor, in words; 0: unknown. */
+/* Where a thread's descriptor has {block, size, guard size}, in words; 0: unknown.  The agent's. */
 static size_t block_word;
 
 /*
- * The descriptor at @self lies at the upper end of the stack @lo .. @hi, and names it; 0: not so.
+ * Find the bounds @lo and @hi of a stack in the descriptor at @self, which lies at its upper end.
+ * Returns where they are, in words; 0: they are not there.
  */
 __attribute__((no_sanitize("address")))
 static size_t find_bounds(const uintptr_t *self, uintptr_t lo, uintptr_t hi)
@@ -92,9 +93,9 @@ static size_t find_bounds(const uintptr_t *self, uintptr_t lo, uintptr_t hi)
 	return 0;
 }
 
-/*
- * Find out where the C library keeps the bounds of a thread's stack, by a thread whose bounds it
- * tells: the agent.  pthread_getattr_np() itself is not for a signal handler.
+/**
+ * Learn where the C library keeps the bounds of a thread's stack.  Called by the agent, whose
+ * bounds the C library tells.  A signal handler may not call pthread_getattr_np().
  */
 void tri_stack_learn(void)
 {
@@ -110,7 +111,7 @@ void tri_stack_learn(void)
 	pthread_attr_destroy(&attr);
 }
 
-/* Whether all of it is mapped, readable or not. */
+/* Whether all of a range is mapped, readable or not. */
 static bool mapped(uintptr_t lo, uintptr_t hi)
 {
 	return !syscall(SYS_msync, lo, hi - lo, MS_ASYNC);
@@ -131,7 +132,7 @@ static uintptr_t lowest_mapped(uintptr_t page)
 	return lo;
 }
 
-/* The address at which what is mapped from @page on ends. */
+/* The first address from @page on that is not mapped. */
 static uintptr_t highest_mapped(uintptr_t page)
 {
 	uintptr_t hi = page, step = 16 * PAGE;
@@ -146,7 +147,10 @@ static uintptr_t highest_mapped(uintptr_t page)
 	return hi;
 }
 
-/* Bounds that the C library tells, if it tells any that the descriptor is in.  Not in a handler. */
+/*
+ * Take the bounds that the C library tells.  False: it tells none, or the descriptor is not between
+ * them.  Not in a signal handler.
+ */
 static bool stack_by_attributes(struct tri_thread *t, pthread_t self)
 {
 	bool held = tri_fork_hold(), found = false;
@@ -168,7 +172,7 @@ static bool stack_by_attributes(struct tri_thread *t, pthread_t self)
 	return found;
 }
 
-/* A stack of which only an address near its upper end is known. */
+/* Take as bounds what is mapped around @address, which is near the upper end of the stack. */
 static void stack_around(struct tri_thread *t, uintptr_t address)
 {
 	t->stack_grows = true;
@@ -176,9 +180,10 @@ static void stack_around(struct tri_thread *t, uintptr_t address)
 	t->stack_hi = highest_mapped(t->stack_lo);
 }
 
-/*
- * The bounds of the stack that @t, whose descriptor is @self, was started on.  Async-signal-safe
- * with @in_handler; without it, too, but for a C library whose descriptors are not understood.
+/**
+ * Find the bounds of the stack that @t, whose descriptor is @self, was started on.
+ * Async-signal-safe with @in_handler; and without it too, if the C library's descriptors are
+ * understood.
  */
 __attribute__((no_sanitize("address")))
 void tri_stack_find(struct tri_thread *t, pthread_t self, bool in_handler)
@@ -201,7 +206,7 @@ static bool within(uintptr_t lo, uintptr_t hi, uintptr_t sp)
 	return (sp >= lo && sp < hi) || (sp + RED_ZONE >= lo && sp + RED_ZONE < hi);
 }
 
-/* Whether the arena lies between two addresses: it is no part of any stack. */
+/* Whether the arena, which is no part of any stack, lies between two addresses. */
 static bool around_arena(uintptr_t lo, uintptr_t hi)
 {
 	uintptr_t base = (uintptr_t)tri_g.mapping.base;
@@ -210,8 +215,8 @@ static bool around_arena(uintptr_t lo, uintptr_t hi)
 }
 
 /*
- * From @page on up to @t's stack, of which nothing that low was seen so far, all is mapped, and
- * none of it is arena.
+ * Whether the stack of @t, of which nothing that low was seen so far, reaches down to @page: all is
+ * mapped in between, and none of it is arena.
  */
 static bool goes_down_to(const struct tri_thread *t, uintptr_t page)
 {
@@ -219,15 +224,15 @@ static bool goes_down_to(const struct tri_thread *t, uintptr_t page)
 	       (!around_arena(page, t->stack_lo) && mapped(page, t->stack_lo));
 }
 
-/*
- * Whether @sp is on the thread's own stack.  A stack that grows is one with whatever is mapped
- * below it without a gap: if that should be another one, it is scanned with this one, which is
+/**
+ * Whether @sp is on the thread's own stack.  What is mapped below a stack that grows, without a
+ * gap, counts as a part of it.  If that is another stack, it is scanned with this one, and that is
  * more than enough.
  *
- * @sp is a stack pointer, or the end of the red zone below one, and nothing tells which.  So the
- * stack goes down to the page of @sp if that is mapped: what lies between @sp and the next page may
- * be frames.  If it is not, that is a red zone that nobody has written to, and the stack begins
- * above it.
+ * @sp is a stack pointer, or the end of the red zone below one, and nothing tells which.  If the
+ * page of @sp is mapped, the stack goes down to it, since there may be frames between @sp and the
+ * next page.  If it is not mapped, nobody has written to that red zone, and the stack begins above
+ * it.
  */
 bool tri_stack_is_own(struct tri_thread *t, uintptr_t sp)
 {
@@ -248,16 +253,16 @@ bool tri_stack_is_own(struct tri_thread *t, uintptr_t sp)
 /* Signal stacks                                                                              */
 /* ------------------------------------------------------------------------------------------ */
 
-/* Stack pointers of what handlers interrupted. */
+/* The stack pointers that handlers have interrupted. */
 struct interrupted {
 	uintptr_t sp[8];
 	unsigned int n;
-	bool complete;
+	bool complete;			/* none was left out, and there is one */
 };
 
-/*
- * Remember where the signal stack of the calling thread is.  The agent, which scans for threads
- * that are blocked, can't ask.
+/**
+ * Note where the signal stack of the calling thread is.  The agent, which scans for threads that
+ * are blocked, can't ask the kernel for it.
  */
 void tri_stack_note(struct tri_thread *t)
 {
@@ -272,8 +277,9 @@ void tri_stack_note(struct tri_thread *t)
 }
 
 /*
- * Signal frames in a piece of a signal stack: the kernel has written which signal stack it used,
- * and after that the registers.  Data that looks the same has more scanned and nothing less.
+ * Find the signal frames in a piece of a signal stack.  In a frame the kernel has written which
+ * signal stack it used, and behind that the registers.  If other data looks the same, more is
+ * scanned, and nothing less.
  */
 static void look_for_frames(const struct tri_thread *t, const unsigned char *piece, size_t len,
 			    struct interrupted *found)
@@ -290,9 +296,7 @@ static void look_for_frames(const struct tri_thread *t, const unsigned char *pie
 			    t->signal_hi - t->signal_lo ||
 		    (sp >= t->signal_lo && sp < t->signal_hi))
 			continue;
-		/*
-		 * The frame of the first handler is the last that is found: it is never left out.
-		 */
+		/* The frame of the first handler is found last, and is never left out. */
 		if (found->n == sizeof(found->sp) / sizeof(found->sp[0])) {
 			found->n--;
 			found->complete = false;
@@ -301,7 +305,7 @@ static void look_for_frames(const struct tri_thread *t, const unsigned char *pie
 	}
 }
 
-/* What was interrupted by the handlers that run on the signal stack above @sp. */
+/* Find what was interrupted by the handlers that run on the signal stack above @sp. */
 static void find_interrupted(struct tri_thread *t, struct tri_thread *to, uintptr_t sp,
 			     struct interrupted *found)
 {
@@ -319,14 +323,10 @@ static void find_interrupted(struct tri_thread *t, struct tri_thread *to, uintpt
 		else if (sp + n >= t->signal_hi || n < 2 * frame)
 			sp += n;
 		else
-			sp += n - (frame - 8);	/* a frame may go on in the next piece */
+			sp += n - (frame - 8);	/* a frame may lie in two pieces */
 	}
 	found->complete &= found->n != 0;
 }
-
-/* ------------------------------------------------------------------------------------------ */
-/* The address sanitizer                                                                      */
-/* ------------------------------------------------------------------------------------------ */
 
 /* ------------------------------------------------------------------------------------------ */
 /* The scan                                                                                   */
@@ -339,7 +339,7 @@ static void scan_part(struct tri_thread *t, struct tri_thread *to, uintptr_t lo,
 	tri_scan_fake_frames(to, t->fake_stack, lo, hi, all);
 }
 
-/* From @sp up to the first page that can't be read, or to the arena. */
+/* Scan from @sp up to the first page that can't be read, or to the arena. */
 static void scan_unbounded(struct tri_thread *t, struct tri_thread *to, uintptr_t sp, bool all)
 {
 	uintptr_t base = (uintptr_t)tri_g.mapping.base, limit = USER_END, end;
@@ -357,7 +357,7 @@ static void scan_unbounded(struct tri_thread *t, struct tri_thread *to, uintptr_
 		tri_write(&tri_g.unbounded_bytes, end - sp);
 }
 
-/* Where a stack that grows ends below, of which @lo is the lowest that was seen. */
+/** The lowest address of a stack that grows, of which @lo is the lowest that was seen so far. */
 uintptr_t tri_stack_lowest(uintptr_t lo)
 {
 	uintptr_t lowest = lowest_mapped(lo & ~(PAGE - 1));
@@ -372,13 +372,16 @@ static void scan_own_stack(struct tri_thread *t, struct tri_thread *to, bool all
 	scan_part(t, to, lo, t->stack_hi, all);
 }
 
-/* The stack that @t has switched to, if it is not the one that it was started on. */
+/* The stack that @t has switched to; NULL: it is on the one that it was started on. */
 static const struct tri_stack *other_stack(const struct tri_thread *t)
 {
 	return t->stack != t->own ? t->stack : NULL;
 }
 
-/* From @sp up on whatever stack it is on.  True if that is where @t said that it is. */
+/*
+ * Scan from @sp up, whatever stack that is on.  Returns whether it is on the stack that @t has
+ * noted.
+ */
 static bool scan_from(struct tri_thread *t, struct tri_thread *to, uintptr_t sp, bool all)
 {
 	const struct tri_stack *other = other_stack(t);
@@ -391,17 +394,17 @@ static bool scan_from(struct tri_thread *t, struct tri_thread *to, uintptr_t sp,
 		scan_part(t, to, sp > t->stack_lo ? sp : t->stack_lo, t->stack_hi, all);
 		return !other;
 	}
-	/* Between tri_stack_switch() and the switch. */
+	/* The thread is between tri_stack_switch() and the switch. */
 	if (within(t->left_lo, t->left_hi, sp))
 		scan_part(t, to, sp, t->left_hi, all);
 	scan_unbounded(t, to, sp, all);
 	return false;
 }
 
-/*
- * All stacks that @t is on, from @sp up, and its thread-local variables.  @t stands still: it is
- * the calling thread, or blocked.  Stacks that it has left by tri_stack_switch() are not its own
- * any more.
+/**
+ * Scan all stacks that @t is on, from @sp up, and its thread-local variables.  @t stands still: it
+ * is the calling thread, or blocked.  Stacks that it has left by tri_stack_switch() are not its
+ * own any more.
  */
 void tri_scan_stack(struct tri_thread *t, struct tri_thread *to, uintptr_t sp, bool all)
 {
@@ -429,7 +432,7 @@ void tri_scan_stack(struct tri_thread *t, struct tri_thread *to, uintptr_t sp, b
 	tri_scan_now(to, all);
 }
 
-/* Agent, after a scan.  A stack without a known end costs the program time that it can spare. */
+/** Report a long scan of a stack without a known end, after which the program can do better. */
 void tri_stack_complain(void)
 {
 	static uint64_t told_bytes = UNBOUNDED_BYTES;

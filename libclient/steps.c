@@ -2,23 +2,23 @@
 /*
  * steps.c - TRICOLOR_DEBUG=gc=N: the program and its cycles take turns
  *
- *  1. All allocations and stores come into the library, as they do where there are no restartable
+ *  1. All allocations and stores call the library, as they do where there are no restartable
  *     sequences, and are counted.
- *  2. After every Nth one its thread waits for one more handshake of a cycle (a step) to be over,
- *     and asks for a cycle if none is on.
- *  3. The agent executes a handshake when a thread waits so, or waits for a whole cycle.  Until
- *     then it lets the collector wait: the program has its turn.  It does so for HOLD_NS at most,
- *     as a program may do neither for hours.
+ *  2. After every Nth one its thread waits until one more handshake of a cycle, a *step*, is over.
+ *     It asks for a cycle if none is on.
+ *  3. The agent executes a handshake when a thread waits for a step, or for a whole cycle.  Until
+ *     then it lets the collector wait, and the program has its turn.  It does so for HOLD_NS at
+ *     most, because a program may neither allocate nor store for hours.
  *
- * So there are N operations from one handshake to the next, unless they take longer than that, and
- * in the loop of a small test each of them meets what comes after each: after H1 marking with its
- * barrier on, after H3 marking that goes on or has ended, after H4 the sweep of what it has just
- * dropped.
+ * So there are N operations from one handshake to the next, unless they take longer than that.  In
+ * the loop of a small test each operation comes after each handshake: after H1, when marking
+ * begins with the barrier on; after H3, when marking goes on or has ended; after H4, when what the
+ * operation has just dropped is swept.
  *
- * A thread waits outside and without a lock, as in tri_gc().  So who is inside still, or has
- * list_lock, does not wait: an allocation in an allocation, a handler that interrupted the library,
- * a handler of fork().  Nor does a thread without a record.  A wait that fails, as there is no
- * collector, is none: agent.c has said why.
+ * A thread waits outside and without a lock, as in tri_gc().  So it does not wait if it is still
+ * inside, or has list_lock: in an allocation within an allocation, in a handler that interrupted
+ * the library, in a handler of fork().  A thread without a record does not wait either.  If a wait
+ * fails because there is no collector, the thread goes on, and the agent has reported why.
  */
 #include "../core/heap/layout.h"
 #include "../core/system/futex.h"
@@ -31,10 +31,9 @@
 #define HOLD_NS 100000000ull
 
 static tri_au32 operations;
-static tri_au32 wanted;			/* the step that a thread waits for; earlier ones are
-					 * wanted too */
-static tri_au32 whole;			/* threads that wait for whole cycles; one that a jump
-					 * took out stays */
+static tri_au32 wanted;			/* the latest step that a thread waits for */
+static tri_au32 whole;			/* threads that wait for whole cycles; a thread that jumps
+					 * out of the wait stays counted */
 static tri_au32 turns;			/* futex: one of these has changed */
 
 static void turn(void)
@@ -49,7 +48,7 @@ static bool is_wanted(void)
 	       tri_read(&tri_g.view.ctl->waiting);
 }
 
-/* The agent, before a handshake, with no lock: let the program have its turn. */
+/** Let the program have its turn.  Called by the agent before a handshake, without a lock. */
 void tri_step_hold(void)
 {
 	uint64_t began = tri_now_ns(), held;
@@ -64,7 +63,7 @@ void tri_step_hold(void)
 	}
 }
 
-/* The agent, with no lock: a handshake has been executed, or a cycle abandoned. */
+/** A handshake was executed, or a cycle abandoned.  Called by the agent, without a lock. */
 void tri_step_done(void)
 {
 	atomic_fetch_add(&tri_g.steps, 1);
@@ -72,7 +71,7 @@ void tri_step_done(void)
 		tri_futex_wake(&tri_g.steps);
 }
 
-/* The calling thread begins to wait for a whole cycle, or ends that. */
+/** The calling thread begins to wait for a whole cycle, or ends this wait. */
 void tri_step_whole(bool begins)
 {
 	if (!tri_g.settings.gc_every)
@@ -93,9 +92,7 @@ static void want(uint32_t step)
 	turn();
 }
 
-/*
- * @t has made an allocation or a store.  True: it is to wait until *@step handshakes are done.
- */
+/** @t has made an allocation or a store.  True: it is to wait until *@step handshakes are done. */
 bool tri_step_is_due(struct tri_thread *t, uint32_t *step)
 {
 	uint32_t seen;

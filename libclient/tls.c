@@ -1,30 +1,32 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
- * tls.c - what belongs to a thread beside its stack: thread-local variables, pthread_setspecific()
- * values
+ * tls.c - what belongs to a thread beside its stack: thread-local variables, and the values of
+ * pthread_setspecific()
  *
- * glibc tells debuggers where these are: for each field that libthread_db needs there is a
- * description in its data, {bits, number, offset}, named _thread_db_STRUCT_FIELD.  So nothing here
- * is a guess.
+ * glibc tells debuggers where these are.  For each field that libthread_db needs, its data has a
+ * description {bits, number, offset}, named _thread_db_STRUCT_FIELD.  So nothing here is a guess.
  *
- *  1. Static blocks, of all objects that the program started with and of some that came later, lie
- *     below the thread pointer, at a distance that the object's link map tells (l_tls_offset).  All
- *     are scanned as one piece, from the farthest on.
+ *  1. Static blocks belong to the objects that the program started with, and to some that came
+ *     later.  They lie below the thread pointer, at a distance that the object's link map has
+ *     (l_tls_offset).  All are scanned as one piece, from the farthest on.
  *  2. Other blocks are made when the thread first uses them.  The thread's vector (dtv) has their
- *     addresses.  Their sizes are in the program headers of the object whose module number that is.
- *  3. Values of keys: 32 in the thread's descriptor, and up to 31 more blocks of 32.
+ *     addresses, by the number of the module.  Their sizes are in the program headers of that
+ *     module.
+ *  3. Of the values of keys, 32 are in the thread's descriptor, and the others in up to 31 blocks
+ *     of 32.
  *
- * A thread does this for itself, in the signal handler too; for one that is blocked the agent does.
- * No lock is taken, nothing is allocated, and no read can fault.  Vector and values are changed by
- * their own thread only, which stands still.  The list of modules is changed by others; but a
- * module that the thread uses is not unloaded, and what is read of another one is not used, or is
- * only more than enough.
+ * A thread scans these itself, in the signal handler too.  For a thread that is blocked the agent
+ * does.  No lock is taken, nothing is allocated, and no read can fault.  Only a thread itself
+ * changes its vector and values, and it stands still.  Other threads change the list of modules.
+ * But a module that the thread uses is not unloaded, and what is read about other modules is not
+ * used, or leads to a scan of more than is needed.
  *
  * A handler may interrupt the C library while it moves the vector to a larger place, when the old
- * one has been freed.  Its length is overwritten then; the scan is not believed and the cycle is
- * given up.
+ * vector has been freed.  Its length is overwritten then, so the scan is not believed, and the
+ * cycle is given up.
  *
- * Where static TLS and descriptor are part of the thread's stack they have been scanned with that.
+ * Where the static blocks and the descriptor are part of the thread's stack, they have been scanned
+ * with the stack.
  */
 #include <dlfcn.h>
 #include <errno.h>
@@ -44,45 +46,47 @@
 
 #define STATIC_NONE 0ul			/* l_tls_offset: no static block */
 #define STATIC_NEVER ~0ul
-#define DTV_FIRST 15			/* entries that every vector has room for (DTV_SURPLUS,
-					 * and one) */
-#define DTV_MORE 64			/* a vector has room for some more modules than there are */
+#define DTV_FIRST 15			/* entries that every vector has room for: DTV_SURPLUS and
+					 * one */
+#define DTV_MORE 64			/* the most modules that a vector has room for beyond those
+					 * that there are */
 #define SPECIFIC_BLOCKS 32
 #define CACHED 256
 
-/* A vector's element, as the description of it is checked to be. */
+/* An element of a vector.  learn_modules() checks that it is described so. */
 struct dtv {
-	uintptr_t value;		/* [-1]: length, [0]: generation, [module]: address, or
-					 * -1 */
+	uintptr_t value;		/* of [-1]: the length; of [0]: the generation; of a
+					 * module: its block's address, or -1 */
 	uintptr_t to_free;
 };
 
-/* Offsets in bytes; fixed at the start. */
+/* Offsets in bytes.  Written when the heap starts, and read by any thread later. */
 static struct {
-	bool modules, values;			/* these are known: 2; 3 */
-	uint32_t dtv;				/* thread descriptor: the vector */
-	uint32_t specific;			/* thread descriptor: blocks of values */
-	uint32_t specific_bytes;		/* of a block */
-	uint32_t list_len, list_next, list_slots;	/* list of modules, by number */
+	bool modules, values;			/* what points 2 and 3 need is known */
+	uint32_t dtv;				/* of the vector, in the thread descriptor */
+	uint32_t specific;			/* of the blocks of values, in the descriptor */
+	uint32_t specific_bytes;		/* size of such a block */
+	uint32_t list_len, list_next, list_slots;	/* in the list of modules, by number */
 	uint32_t slot_bytes, slot_gen, slot_map;
-	uint32_t map_offset;			/* link map: l_tls_offset */
+	uint32_t map_offset;			/* of l_tls_offset, in a link map */
 	uintptr_t list;				/* address of the first piece of the list of
 						 * modules */
 } at;
 
 static intptr_t own_offset;		/* of tri__tls from the thread pointer, in every thread */
-static tri_au64 static_bytes;		/* static blocks: how far below the thread pointer they
-					 * begin */
-static tri_au32 some_dynamic;		/* there are modules without a static block ... */
-static tri_au64 static_gen;		/* ... as of this generation of modules */
+/* Written by any thread, and correct for generation @static_gen of the list of modules. */
+static tri_au64 static_bytes;		/* how far below the thread pointer static blocks begin */
+static tri_au32 some_dynamic;		/* there are modules without a static block */
+static tri_au64 static_gen;
 
-/* Size of a module's block: generation << 32 | units of 16 bytes.  Any thread. */
+/* Sizes of modules' blocks: generation << 32 | units of 16 bytes.  Written by any thread. */
 static tri_au64 cached[CACHED];
 
 /* ------------------------------------------------------------------------------------------ */
 /* Start                                                                                      */
 /* ------------------------------------------------------------------------------------------ */
 
+/* The offset of a field by its description.  False: there is none, or it has other @bits. */
 static bool field(const char *name, uint32_t bits, uint32_t *offset)
 {
 	char symbol[80];
@@ -147,8 +151,8 @@ static int find_only_block(struct dl_phdr_info *info, size_t size, void *arg)
 }
 
 /**
- * At the start, and before tri_tls_scan().  Returns 0, or -ENOSYS where the C library does not tell
- * what is needed.
+ * Learn what is needed.  Called when the heap starts.  Returns 0, or -ENOSYS if the C library does
+ * not tell it.
  */
 int tri_tls_init(void)
 {
@@ -171,15 +175,15 @@ int tri_tls_init(void)
 	return 0;
 }
 
-/** The thread pointer of the thread whose tri__tls that is. */
+/** The thread pointer of the thread that has @tls. */
 uintptr_t tri_tls_pointer(const struct tri__tls *tls)
 {
 	return (uintptr_t)tls - (uintptr_t)own_offset;
 }
 
 /**
- * The stack size to ask for so that a thread of ours has @bytes of it for itself: on top of each
- * new stack go the static blocks of all objects.
+ * The size of a stack that leaves @bytes to its thread.  The static blocks of all objects are put
+ * on top of each new stack.
  */
 size_t tri_tls_stack_bytes(size_t bytes)
 {
@@ -192,7 +196,7 @@ size_t tri_tls_stack_bytes(size_t bytes)
 		bytes += minimum(&attr);
 		pthread_attr_destroy(&attr);
 	} else {
-		/* And the descriptor, and what is in reserve for objects that come later. */
+		/* The descriptor, and the C library's reserve for objects that come later. */
 		bytes += farthest + (16ul << 10);
 	}
 	return (bytes + 4095) & ~4095ul;
@@ -202,7 +206,7 @@ size_t tri_tls_stack_bytes(size_t bytes)
 /* Modules                                                                                    */
 /* ------------------------------------------------------------------------------------------ */
 
-/* The list's pieces are never freed or moved, so that they can be read as they are. */
+/* Read a word of the list of modules, whose pieces are never freed or moved. */
 static uintptr_t load(uintptr_t address)
 {
 	return __atomic_load_n((const uintptr_t *)address, __ATOMIC_ACQUIRE);
@@ -213,7 +217,7 @@ static uintptr_t slot_at(uintptr_t piece, size_t i)
 	return piece + at.list_slots + i * at.slot_bytes;
 }
 
-/* Where a module's slot is; 0: there is none. */
+/* The address of the slot of @module; 0: there is none. */
 static uintptr_t find_slot(size_t module)
 {
 	uintptr_t piece;
@@ -228,7 +232,7 @@ static uintptr_t find_slot(size_t module)
 	return 0;
 }
 
-/* The newest generation of the list, and how many modules it has room for. */
+/* The newest generation of the list of modules.  *@room: how many it has room for. */
 static uint64_t newest(size_t *room)
 {
 	uint64_t gen = 0, g;
@@ -248,9 +252,9 @@ static uint64_t newest(size_t *room)
 	return gen;
 }
 
-/*
- * How far static blocks reach.  A generation that is read before the modules are is theirs, or an
- * older one: then the next thread does it again.  Async-signal-safe.
+/**
+ * Find out how far static blocks reach.  The generation is read before the modules.  So it is
+ * theirs, or an older one, and then the next thread does this again.  Async-signal-safe.
  */
 void tri_tls_refresh(void)
 {
@@ -273,7 +277,7 @@ void tri_tls_refresh(void)
 				farthest = offset;
 		}
 	}
-	/* It never shrinks: other objects get what one leaves. */
+	/* It never shrinks, since other objects get the place of one that is unloaded. */
 	known = tri_read(&static_bytes);
 	while (farthest > known && !atomic_compare_exchange_weak(&static_bytes, &known, farthest))
 		;
@@ -281,7 +285,7 @@ void tri_tls_refresh(void)
 	tri_write_release(&static_gen, gen);
 }
 
-/* Bytes of the block of @module, whose slot has generation @gen.  0: it is gone. */
+/* The size of the block of @module, whose slot has generation @gen; 0: the module is gone. */
 static size_t block_bytes(size_t module, uintptr_t slot, uint64_t gen)
 {
 	uintptr_t map = load(slot + at.slot_map);
@@ -295,7 +299,7 @@ static size_t block_bytes(size_t module, uintptr_t slot, uint64_t gen)
 			return (known & 0xffffffff) * 16;
 	}
 	if (!map || !tri_object_location(map, &place) || !tri_object_tls_bytes(&place, &bytes)) {
-		/* It is being unloaded; then nobody uses its variables. */
+		/* If it is being unloaded, nobody uses its variables. */
 		if (load(slot + at.slot_map) != map || load(slot + at.slot_gen) != gen)
 			return 0;
 		tri_write(&tri_g.cycle_is_void, 1);
@@ -315,11 +319,12 @@ static size_t block_bytes(size_t module, uintptr_t slot, uint64_t gen)
 struct tls_scan {
 	struct tri_thread *to;
 	uintptr_t tp;
-	uintptr_t covered_lo, covered_hi;	/* has been scanned already */
-	bool own, all;
+	uintptr_t covered_lo, covered_hi;	/* what has been scanned already */
+	bool own;				/* the thread scans itself */
+	bool all;
 };
 
-/* Of the thread's descriptor, which is there as long as the thread is. */
+/* Read from the thread's descriptor, which exists as long as the thread does. */
 static bool get(const struct tls_scan *s, void *to, uintptr_t from, size_t bytes)
 {
 	if (!s->own)
@@ -329,8 +334,8 @@ static bool get(const struct tls_scan *s, void *to, uintptr_t from, size_t bytes
 }
 
 /*
- * The ABI wants the first word to be the pointer itself.  A thread that is not attached may have
- * been made by clone(), and have none of it.
+ * Whether the thread has a descriptor.  The ABI demands that its first word is the thread pointer
+ * itself.  A thread that is not attached may have been made by clone(), and have none.
  */
 static bool is_descriptor(const struct tri_thread *t)
 {
@@ -345,19 +350,19 @@ static void scan_block(const struct tls_scan *s, uintptr_t lo, uintptr_t hi)
 		tri_scan_later(s->to, lo, hi, s->all, false);
 }
 
-/* A block of @module at @block, in a vector of generation @gen. */
+/* Scan the block of @module at @block, which is in a vector of generation @gen. */
 static void scan_module(const struct tls_scan *s, size_t module, uintptr_t block, uint64_t gen)
 {
 	uintptr_t slot;
 	uint64_t slot_gen;
 	size_t bytes;
 
-	/* Not made yet; or static. */
+	/* The block was not made yet, or it is a static one. */
 	if (!block || block & 1 || (block < s->tp && block >= s->tp - tri_read(&static_bytes)))
 		return;
 	slot = find_slot(module);
 	slot_gen = slot ? load(slot + at.slot_gen) : UINT64_MAX;
-	/* One of an object that has been unloaded. */
+	/* The block is that of an object that has been unloaded. */
 	if (slot_gen > gen)
 		return;
 	bytes = block_bytes(module, slot, slot_gen);
@@ -373,7 +378,7 @@ static void scan_modules(const struct tls_scan *s, size_t room)
 
 	if (!get(s, &vector, s->tp + at.dtv, sizeof(vector)) || !vector)
 		return;
-	/* From element -1 on. */
+	/* This reads from element -1 on. */
 	if (!tri_read_foreign(dtv, vector - sizeof(dtv[0]), sizeof(dtv)) ||
 	    dtv[0].value > room + DTV_MORE) {
 		tri_write(&tri_g.cycle_is_void, 1);
@@ -403,7 +408,7 @@ static void scan_specific(const struct tls_scan *s)
 
 	if (!get(s, block, s->tp + at.specific, sizeof(block)))
 		return;
-	/* The first is in the descriptor. */
+	/* The first block is in the descriptor. */
 	if (s->own && block[0])
 		tri_scan_range(s->to, block[0], block[0] + at.specific_bytes, s->all);
 	for (i = s->own; i < SPECIFIC_BLOCKS; i++)
@@ -412,8 +417,8 @@ static void scan_specific(const struct tls_scan *s)
 }
 
 /**
- * Scan what @t has beside its stack.  It is the calling thread, in the signal handler or inside, or
- * it is blocked, and the agent calls; the stacks that it is on have been scanned.
+ * Scan what @t has beside its stacks, which have been scanned.  @t is the calling thread, in the
+ * signal handler or inside; or it is blocked, and the agent calls.
  */
 void tri_tls_scan(struct tri_thread *t, struct tri_thread *to, bool all)
 {
@@ -424,7 +429,8 @@ void tri_tls_scan(struct tri_thread *t, struct tri_thread *to, bool all)
 	if (!s.tp || !is_descriptor(t))
 		return;
 	/*
-	 * Not if the thread is on a coroutine's stack: its own is scanned at another moment then.
+	 * If the thread is on a coroutine's stack, its own stack is scanned at another moment, and
+	 * does not count.
 	 */
 	if (t->stack == t->own && s.tp >= t->stack_lo && s.tp < t->stack_hi) {
 		s.covered_lo = t->stack_lo;

@@ -2,13 +2,13 @@
 /*
  * transfer.c - a blocking transfer that our signal has cut short goes on
  *
- * A signal handler, SA_RESTART or not, makes write() and its relatives return what has been
- * transferred so far.  Programs that have no handlers take a short count for an error.  These stand
- * in front of the C library's functions: if the count is short, our handler has run meanwhile and
- * none of the program's has, the rest is transferred as well.  When that fails, with EAGAIN if the
- * descriptor is non-blocking, the count is what has been done.  Regular files are left alone:
- * signals do not cut their transfers short, and more than the file's limit allows would be a
- * signal.
+ * Any signal handler, with SA_RESTART or without, makes write() and its relatives return what has
+ * been transferred so far.  Programs that have no handlers take a short count for an error.  The
+ * functions here stand in front of the C library's.  If the count is short, and meanwhile our
+ * handler has run and none of the program's has, they transfer the rest as well.  If that fails,
+ * as with EAGAIN for a non-blocking descriptor, they return what was transferred.  Regular files
+ * are left alone: signals do not cut their transfers short, and another write beyond the limit of
+ * a file's size would cause SIGXFSZ.
  */
 #include <errno.h>
 #include <sys/sendfile.h>
@@ -24,9 +24,9 @@
 #include "tricolor.h"
 
 struct transfer {
-	uint32_t ours, programs;	/* handlers that had run when it began */
+	uint32_t ours, programs;	/* handlers, ours and the program's, that had run before */
 	int fd;
-	bool cut;			/* short once because of us: the rest goes on in parts */
+	bool cut;			/* it was cut short because of us */
 };
 
 static void begin(struct transfer *x, int fd)
@@ -55,7 +55,7 @@ static bool goes_on(struct transfer *x, ssize_t done, size_t all)
 	return true;
 }
 
-/* What is transferred in all; @call does the part from @done on. */
+/* Transfer all and return the count.  @call transfers the part from @done on. */
 #define WHOLE(fd, all, call)						\
 	do {								\
 		struct transfer x;					\
@@ -88,7 +88,7 @@ TRI_EXPORT ssize_t sendto(int fd, const void *from, size_t bytes, int flags,
 	      REAL(sendto)(fd, (const char *)from + done, bytes - (size_t)done, flags, addr, len));
 }
 
-/* What is there is enough, unless all was asked for; and what is only looked at is there again. */
+/* Whether all bytes are wanted.  With MSG_PEEK the same bytes would come again. */
 static bool waits_for_all(int flags)
 {
 	return (flags & (MSG_WAITALL | MSG_PEEK)) == MSG_WAITALL;
@@ -111,7 +111,7 @@ TRI_EXPORT ssize_t sendfile64(int to, int from, off64_t *offset, size_t bytes)
 	WHOLE(to, bytes, REAL(sendfile64)(to, from, offset, bytes - (size_t)done));
 }
 
-/* The vector from byte @done on; a part of an element goes alone. */
+/* The elements from byte @done on.  If that is inside an element, only its rest. */
 static int rest_of(const struct iovec *all, int n, size_t done, struct iovec *part,
 		   const struct iovec **rest)
 {
@@ -163,7 +163,7 @@ static ssize_t send_rest(int fd, const struct msghdr *m, int flags, ssize_t done
 		return REAL(sendmsg)(fd, m, flags);
 	rest.msg_iovlen = (size_t)rest_of(m->msg_iov, (int)m->msg_iovlen, (size_t)done, &part, &v);
 	rest.msg_iov = (struct iovec *)v;
-	/* It went with the first part. */
+	/* The control message went with the first part. */
 	rest.msg_control = NULL;
 	rest.msg_controllen = 0;
 	return REAL(sendmsg)(fd, &rest, flags);

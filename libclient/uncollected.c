@@ -2,21 +2,21 @@
 /*
  * uncollected.c - the bound of a heap that no collector serves
  *
- * A program does not depend on its collector, and goes on while there is none.  But what nobody
- * collects must not grow to the machine's end, where the kernel ends somebody.  So there is a
- * bound:
+ * A program does not depend on its collector, and goes on while there is none.  But a heap that
+ * nobody collects must not grow until the machine's memory is used up and the kernel kills
+ * somebody.  So there is a bound:
  *
  *	half of what the process may have: the least of the machine's memory, and memory.max and
  *	memory.high (memory.limit_in_bytes) of its control groups; or what lived when the last cycle
  *	ended and an eighth of that, if it is more
  *
- * Past it an allocation that needs fresh pages waits for a cycle, as when the arena is full: until
- * there has been no collector for ten seconds.  Then it fails with ENOMEM.  A collector that is
- * there and does nothing (it is stopped, or gets no CPU) is none: a cycle is overdue, and nothing
- * has been done for ten seconds.
+ * Past it an allocation that needs fresh pages waits for a cycle, as it does when the arena is
+ * full, until there has been no collector for ten seconds.  Then it fails with ENOMEM.  A
+ * collector that is stopped or gets no CPU counts as none when a cycle is overdue and nothing was
+ * done for ten seconds.
  *
- * The agent looks at the groups each time that it looks for a collector.  What it can't see (no
- * /proc, no /sys) does not count.
+ * The agent reads the groups' limits each time that it looks for a collector.  Limits that it can't
+ * see, without /proc or /sys, do not count.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -32,11 +32,11 @@
 #include "state.h"
 #include "grant.h"
 
-static tri_au64 allowed_pages = UINT64_MAX;	/* of the heap's, for all that the process may
-						 * have */
+static tri_au64 allowed_pages = UINT64_MAX;	/* all memory that the process may have, in pages
+						 * of the heap */
 static tri_au64 seen_progress, seen_ns;
 
-/* What the control groups of this process allow it, as far as they are seen. */
+/* The least limit of this process's control groups, as far as they are seen. */
 static uint64_t groups_allow(void)
 {
 	struct tri_cgroup cg;
@@ -45,7 +45,7 @@ static uint64_t groups_allow(void)
 	return tri_cgroup_limit(&cg);
 }
 
-/** Find out what the process may have.  Agent only. */
+/** Find out how much memory the process may have.  Agent only. */
 void tri_uncollected_update(void)
 {
 	struct sysinfo info;
@@ -68,7 +68,7 @@ static uint64_t bound_pages(void)
 	return live + allowed / 8 > allowed / 2 ? live + allowed / 8 : allowed / 2;
 }
 
-/* There is a collector, a cycle is overdue, and nothing is done about it. */
+/* Whether a cycle is overdue, and the collector does nothing about it. */
 static bool overdue(void)
 {
 	const struct tri_ctl *ctl = tri_g.view.ctl;
@@ -83,7 +83,7 @@ static bool overdue(void)
 	return now - tri_read(&seen_ns) > TRI_WITHOUT_NS;
 }
 
-/** Whether the heap is not to take @pages more at this moment, for want of a collector. */
+/** Whether the heap may not take @pages more now because nobody collects it. */
 bool tri_uncollected_is_full(uint64_t pages)
 {
 	uint64_t used = (uint64_t)tri_read(&tri_g.view.ctl->used_pages) + pages;
@@ -93,7 +93,7 @@ bool tri_uncollected_is_full(uint64_t pages)
 	return !tri_read(&tri_g.collector_pid) || overdue();
 }
 
-/** An allocation has failed for that: leave a sentence. */
+/** Leave a sentence that says that an allocation has failed at this bound.  Returns -ENOMEM. */
 int tri_uncollected_why(void)
 {
 	unsigned long long mib = (unsigned long long)bound_pages() >> (20 - TRI_PAGE_SHIFT);

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
- * untouched.c - pages that were taken and have no memory yet: what the system still has to give
+ * untouched.c - pages that were taken and have no memory yet
  *
- * The kernel gives a page memory, and charges it, when it is touched.  So what the heap has taken
- * and not touched is promised to it, and nobody else sees that (grant.c).  How much memory the
- * arena's file has does not tell it: that is tables, buffers and pages in one number.  So:
+ * The kernel gives a page memory, and charges it, when the page is touched.  So pages that the
+ * heap has taken and not touched are still to be charged, which nobody else can see (grant.c).
+ * The size of the arena's file does not say how many they are, as it is the sum of tables, buffers
+ * and pages.  So:
  *
  *  1. A page that is taken and has no memory (`backed`) gets a bit here, under
  *     tri_g.page_lock.

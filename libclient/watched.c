@@ -1,17 +1,17 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
- * watched.c - programs that something runs which wants to know all that they do
+ * watched.c - programs under valgrind, rr or the thread sanitizer
  *
- * valgrind: its tools keep a record of each byte of a mapping, so that an arena of 64 GiB takes
- * half an hour; and it ends a program that makes a process as spawn.c does.  So a heap is small
- * there (settings.c), and has no private collector.  A shared one serves it.
+ * valgrind keeps a record of each byte of a mapping, so an arena of 64 GiB would take half an
+ * hour.  It also ends a program that makes a process as spawn.c does.  So a heap is small there
+ * (settings.c), and has no private collector.  A shared one serves it.
  *
- * rr: what it replays is what it has recorded, and it does not record what a process outside writes
- * to shared memory.  Refused.
+ * rr replays what it has recorded, and does not record what another process writes to shared
+ * memory. It is refused.
  *
- * The thread sanitizer: it holds signals back until its thread is at a place that it likes, where
- * our handler finds other registers than those that were interrupted, and crashes in threads that
- * it has not seen begin, as the agent.  Refused.
+ * The thread sanitizer holds a signal back until its thread is at certain places, where our
+ * handler finds other registers than those that were interrupted.  It also crashes in threads that
+ * it has not seen begin, such as the agent.  It is refused.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -19,10 +19,10 @@
 #include "error.h"
 #include "watched.h"
 
-/* Of programs that are built with -fsanitize=thread. */
+/* Programs that are built with -fsanitize=thread have this function. */
 void __tsan_init(void) __attribute__((weak));
 
-/** 0, or -ENOTSUP where a heap would not work. */
+/** Check that a heap would work.  Returns 0 or -ENOTSUP. */
 int tri_watched_check(void)
 {
 	if (secure_getenv("RUNNING_UNDER_RR"))
@@ -41,8 +41,8 @@ int tri_watched_check(void)
 }
 
 /**
- * Whether this program runs in valgrind: a request that it answers, and that a processor makes
- * nothing of.
+ * Whether this program runs in valgrind.  These instructions are a request to valgrind, and change
+ * nothing on a processor.
  */
 bool tri_on_valgrind(void)
 {
