@@ -7,14 +7,16 @@
  *
  *	state.pml	sizes, shared state, the store buffers, what is reachable
  *	region.pml	blocking regions, threads without a slot
- *	mutator.pml	threads: load, store, allocate, read a weak pointer, begin, end
+ *	weak.pml	weak reads
+ *	mutator.pml	threads: load, store, allocate, begin, end
  *	stack.pml	stacks that threads switch between
  *	free.pml	objects that the program frees itself
  *	word.pml	a model of its own (-DREGION_WORD): how a thread says that it is in a blocking region
  *	collector.pml	agent and daemon: one cycle after the other
  *
  * Models of their own, of protocols between processes: link.pml (-DLINK), replace.pml
- * (-DREPLACEMENT), elect.pml (-DELECT), throttle.pml (-DTHROTTLE).
+ * (-DREPLACEMENT), elect.pml (-DELECT), throttle.pml (-DTHROTTLE).  Of weak pointers
+ * and maps: identity.pml (-DIDENTITY), ephemeron.pml (-DEPHEMERON), buckets.pml (-DBUCKETS).
  *
  * An atomic { } is a step that the others see as a whole; everything else interleaves.
  */
@@ -28,6 +30,12 @@
 #include "elect.pml"
 #elif defined(THROTTLE)
 #include "throttle.pml"
+#elif defined(EPHEMERON)
+#include "ephemeron.pml"
+#elif defined(IDENTITY)
+#include "identity.pml"
+#elif defined(BUCKETS)
+#include "buckets.pml"
 #else
 #include "state.pml"
 #if STACKS
@@ -36,6 +44,9 @@
 #include "region.pml"
 #if FREE
 #include "free.pml"
+#endif
+#if WEAK
+#include "weak.pml"
 #endif
 #include "mutator.pml"
 #include "collector.pml"
@@ -69,12 +80,21 @@ inline any_heap()
 	i = 0;
 	x = 0;
 #if WEAK
-	weak = 1;
+	/* each any object that there is, or nothing */
+	y = 0;
 	do
-	:: weak < NOBJ && (used & BIT(weak + 1)) -> weak++
-	:: break
+	:: y < WEAK ->
+		x = 0;
+		do
+		:: x < NOBJ && (used & BIT(x + 1)) -> x++
+		:: break
+		od;
+		weak[y] = x;
+		y++
+	:: else -> break
 	od;
-	weak = (used & BIT(weak) -> weak : 0)
+	x = 0;
+	y = 0
 #endif
 }
 #else

@@ -26,9 +26,7 @@
 #define SCANNABLE(t) ((!attached[t] || !OWN_INLIB(t)) && MAY_SIGNAL(t))
 #endif
 
-#if WEAK
-#define WEAK_CLEAN (word == MARKING)
-#else
+#if !WEAK
 #define WEAK_CLEAN true
 #endif
 
@@ -108,7 +106,7 @@ inline barrier_on()
 		AGENT_LOCKS
 		phase = P_BARRIER;
 #if WEAK
-		word = MARKING;
+		WEAK_BEGIN;
 #endif
 		todo = LISTED
 	}
@@ -344,12 +342,7 @@ inline read_buffers()
 inline termination_round()
 {
 #if WEAK
-	atomic {
-		if
-		:: word == MARKING_READ -> word = MARKING
-		:: else
-		fi
-	}
+	WEAK_ROUND_BEGINS;
 #endif
 #if SLOTLESS
 	atomic { AGENT_LOCKS };
@@ -362,6 +355,9 @@ inline termination_round()
 #endif
 #if SLOTLESS
 	atomic { AGENT_UNLOCKS };
+#endif
+#if WEAK
+	WEAK_ROUND_FENCED;
 #endif
 #ifdef MUTANT_BARRIER_OFF_EARLY
 	atomic { on[0] = 0; on[MUTATORS - 1] = 0; on[MUTATORS / 2] = 0 }
@@ -393,12 +389,15 @@ inline mark_to_the_end()
 			if
 			:: !grey && !object && WEAK_CLEAN ->
 #if WEAK
-				word = ENDED;
+				word = WORD_ENDED;
 #endif
 				break
 			:: else ->
 #if WITNESS == W_ROUND_AGAIN
 				assert(false);
+#endif
+#if WEAK
+				word = WORD_MARKING;
 #endif
 				todo = 0
 			fi
@@ -445,20 +444,19 @@ inline drop_buffers()
 
 inline end_marking()
 {
+#if WEAK
+	WEAK_SETTLE;
+#endif
 	atomic {
 		AGENT_LOCKS
 		phase = P_FLIP;
-		todo = LISTED;
 #if FREE
 		completes = 1;
 #endif
 #if WEAK
-		/* the weak pointers are settled */
-		if
-		:: weak && !(mark & BIT(weak)) -> weak = 0
-		:: else
-		fi
+		WEAK_END;
 #endif
+		todo = LISTED
 	}
 #ifdef MUTANT_H4_FENCE_FIRST
 	fence();
@@ -488,7 +486,7 @@ inline end_marking()
 #endif
 		phase = P_SWEEP;
 #if WEAK
-		word = NOT_MARKING;
+		WEAK_ENDED;
 #endif
 		AGENT_UNLOCKS
 		drop_buffers()
@@ -514,6 +512,9 @@ inline sweep()
 #endif
 			reach = 0;
 			used = used & ~BIT(object);
+#if WEAK
+			unreachable = unreachable & ~BIT(object);
+#endif
 			for (i : SLOT(object, 0) .. SLOT(object, SLOTS - 1)) {
 				mem[i] = 0
 			}
@@ -559,6 +560,10 @@ inline abandon()
 		abandoned = 1;
 #endif
 		phase = P_FLIP;
+#if WEAK
+		WEAK_ABANDON;
+		word = WORD_PLAIN;
+#endif
 		todo = LISTED;
 #if FREE
 		completes = 0;
@@ -582,6 +587,11 @@ inline abandon()
 	}
 	barrier_off();
 	fence();
+#if WEAK
+#ifndef MUTANT_WEAK_ABANDON_NO_QUIESCE
+	quiesce();
+#endif
+#endif
 	flip();
 	atomic {
 #ifndef MUTANT_ABANDON_CLEARS_FIRST
@@ -592,9 +602,6 @@ inline abandon()
 		swept = 0;
 		drop_buffers();
 		AGENT_UNLOCKS
-#if WEAK
-		word = NOT_MARKING;
-#endif
 		todo = 0;
 		phase = P_NONE;
 		dead = 0

@@ -20,9 +20,6 @@
 
 mtype = { IDLE, CALL, FLAG, PLAIN, SWAP, SWAPPED, OLD, PUSHED, VALUE, TAKE, EXIT };
 mtype = { STORING, EXCHANGING, CREATING };
-#if WEAK
-mtype = { WEAK_LOAD, WEAK_STATE, WEAK_ANSWER };
-#endif
 #ifdef MUTANT_NO_RESTART
 mtype = { TORN };
 #endif
@@ -384,58 +381,7 @@ end:
 	/* ---- weak reads ------------------------------------------------------------------- */
 
 #if WEAK
-	:: atomic { MAY_ACT -> ACT; any_value(m, weak) }
-	:: atomic {
-		MAY_ACT ->
-		ACT;
-		put(m, SB_INLIB, 1);
-		at = WEAK_LOAD
-	}
-	:: atomic {
-		at == WEAK_LOAD ->
-		value = weak;
-		if
-		:: value -> at = WEAK_STATE
-		:: else ->
-			drain(m);
-			leave(m)
-		fi
-	}
-	:: atomic {
-		at == WEAK_STATE ->
-		if
-		:: word == NOT_MARKING ->
-			set_local(m, value);
-			drain(m);
-			leave(m)
-		:: else ->
-#ifndef MUTANT_WEAK_NO_SHADE
-			append(m, value);
-#endif
-			at = WEAK_ANSWER
-		fi
-	}
-	:: atomic {
-		at == WEAK_ANSWER ->
-#ifndef MUTANT_WEAK_TEST
-		drain(m);
-		if
-		:: word == MARKING -> word = MARKING_READ
-		:: else
-		fi;
-#endif
-		if
-		:: word != ENDED || (mark & BIT(value)) -> set_local(m, value)
-		:: else ->
-#if WITNESS == W_REFUSED
-			assert(false)
-#else
-			skip
-#endif
-		fi;
-		drain(m);
-		leave(m)
-	}
+	WEAK_STEPS(m)
 #endif
 
 #if FREE

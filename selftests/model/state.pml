@@ -50,7 +50,7 @@
 #define GUEST 0			/* the last mutator is created, attaches and exits, again and again */
 #endif
 #ifndef WEAK
-#define WEAK 0			/* there is a weak cell */
+#define WEAK 0			/* so many weak cells */
 #endif
 #ifndef DEATH
 #define DEATH 0			/* the daemon may die */
@@ -141,15 +141,6 @@ byte phase;			/* what a thread adopts when it attaches; changed under the list l
 
 #ifdef MUTANT_ATTACH_EARLY
 byte early;			/* threads that attached before the roots were scanned */
-#endif
-
-#if WEAK
-byte weak;			/* the weak cell: not a root */
-byte word;			/* shared by weak reads and the end of marking */
-#define NOT_MARKING 0
-#define MARKING 1
-#define MARKING_READ 2		/* marking, and there was a weak read since the round began */
-#define ENDED 3
 #endif
 
 /* Scratch within atomic steps; 0 between them. */
