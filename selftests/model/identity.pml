@@ -276,8 +276,12 @@ end:
 	:: atomic {
 		at == READ_MARK ->
 		if
+#ifdef MUTANT_READ_AGAIN_AT_END
 		:: (mark & BIT(value)) && seen != ENDED -> read_returns()
 		:: (mark & BIT(value)) && seen == ENDED -> at = READ_AGAIN
+#else
+		:: mark & BIT(value) -> at = READ_AGAIN
+#endif
 		:: !(mark & BIT(value)) && seen == ENDED -> read_refuses()
 		:: !(mark & BIT(value)) && seen == ROUND ->
 			if
@@ -290,7 +294,10 @@ end:
 			read_returns()
 		fi
 	}
-	/* A mark may be one that came after all was settled: then the record is cleared. */
+	/*
+	 * A mark may be one that came after all was settled, also for a reader that found ROUND.  Then
+	 * the record is cleared.
+	 */
 	:: atomic {
 		at == READ_AGAIN ->
 #ifndef MUTANT_NO_READ_AGAIN
