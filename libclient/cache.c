@@ -87,7 +87,7 @@ static bool open_window(struct tri_thread *t, unsigned int span_class, uint32_t 
 	struct tri__cache *cache = &t->caches[span_class];
 	uint32_t page = t->spans[span_class].page;
 	tri_au64 *allocated = &v->marks[t->gen & 1][page][w];
-	/* Acquire: pairs with free_small() in free.c. */
+	/* Acquire: pairs with free_small() in freed.c. */
 	uint64_t free = ~tri_read_acquire(allocated) & tri_objects_mask(c->objects, w);
 	bool fresh = !tri_read(&v->spans[page].needs_zero);
 
