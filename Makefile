@@ -303,7 +303,9 @@ help:
 	'check-vm-debug     its own tests with kernels that look for mistakes; hours' \
 	'bench              compare with other allocators and collectors' \
 	'bench-curves       the same against the size of the heap, up to 4 GiB' \
+	'bench-guest        stacks that are not known, coroutines, roots, fork()' \
 	'bench-limits       memory limits: near them, shared by three, split among fifty' \
+	'bench-written      finding the pages that were written' \
 	'bench-scale        an idle client, 1,000 threads, 100 clients on one daemon' \
 	'style              print what is wrong in form: formatting, licence lines, line length' \
 	'install, uninstall honour DESTDIR, PREFIX (default /usr/local), bindir, sbindir, libdir,' \

@@ -2,7 +2,7 @@
 #
 # bench.mk - measuring: bench/run.sh builds the rest of it with bench/Makefile
 
-.PHONY: demo bench bench-curves bench-scale bench-limits bench-written
+.PHONY: demo bench bench-curves bench-scale bench-limits bench-written bench-guest
 demo: all
 	$(Q)sh examples/wordindex/demo.sh
 
@@ -30,6 +30,18 @@ $(WRITTEN): bench/written/main.c core/heap/written.h $(CORE_LIB)
 
 bench-written: $(WRITTEN)
 	$(Q)$(WRITTEN)
+
+# What only the library does, and in this program's own process.
+GUEST	:= $(O)/bench/guest
+
+$(GUEST): bench/guest/main.c $(LIB_FILE)
+	@mkdir -p $(@D)
+	$(call say,CC,$@)$(CC) $(C_FLAGS) $(CFLAGS) -fno-ivopts -Ilibclient/include -o $@ $< \
+		-L$(O)/lib -Wl,-rpath,'$$ORIGIN/../lib' -ltricolor -lpthread
+
+bench-guest: all $(GUEST)
+	$(Q)$(GUEST)
+	$(Q)TRICOLOR_FORK=fresh $(GUEST) fork
 
 bench-curves bench-scale: bench-%: all
 	$(Q)sh bench/run.sh $*
