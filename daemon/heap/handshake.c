@@ -8,7 +8,7 @@
 #include "arena.h"
 #include "channel.h"
 #include "daemon/process/log.h"
-#include "limit.h"
+#include "limit_cpu.h"
 #include "orders.h"
 #include "pacing.h"
 #include "publish.h"
@@ -108,7 +108,7 @@ bool handshake(struct arena *a, enum tri_handshake kind, struct tri_msg *answer)
 	f->interrupted_total_ns += answer->answer.interrupted_total_ns;
 	f->interruptions += answer->answer.interruptions;
 	a->client.threads = answer->answer.threads;
-	limit_interrupted(a, answer->answer.interrupted_total_ns, answer->answer.interruptions);
+	limit_cpu_interrupted(a, answer->answer.interrupted_total_ns, answer->answer.interruptions);
 	/* If a pointer was lost for want of a buffer, this cycle must free nothing. */
 	return !answer->answer.incomplete;
 }

@@ -6,15 +6,8 @@
  *     order), or else its share of the budget of all arenas in its cgroup, which the watcher orders
  *     (watch.c).  The pacer keeps the limit.
  *
- *  2. What it may cost.  While there is a limit all CPU time goes into a bucket (limiter.c).  On
- *     one side is the time of the arena's thread, whatever it does, of helpers, and of the
- *     program's threads as far as they worked for the collector.  On the other is what the program
- *     did for itself, by the CPU clock of its process.  A thread that waits for the collector for a
- *     moment spins, and counts as one that works for it.
- *
- *     Time that finds no room in the bucket is owed.  Go forgives it, because there the collector's
- *     part in the background is 25 % at most.  Our thread takes a whole CPU, and a cycle may be
- *     longer than the bucket is deep.
+ *  2. What it may cost.  While there is a limit the CPU time of collector and program is accounted
+ *     for (limit_cpu.c).  The collector may have half.
  *
  *  3. Giving way.  If the bucket is full and the limit sets the goal, the limit gives way: cycles
  *     start by GOGC alone and nobody assists, until the program has had its half.  While the client
@@ -41,15 +34,12 @@
  */
 #include "limit.h"
 
-#include <unistd.h>
-
 #include "arena.h"
 #include "core/system/clock.h"
 #include "core/system/futex.h"
 #include "core/system/saturate.h"
-#include "daemon/clients/claim.h"
-#include "daemon/process/cpus.h"
 #include "daemon/process/log.h"
+#include "limit_cpu.h"
 #include "scavenge.h"
 #include "trace.h"
 #include "tricolor.h"
@@ -62,7 +52,6 @@
 #define JUDGE_PARTS 64
 #define JUDGE_MIN_BYTES (1ull << 20)
 #define JUDGE_MAX_BYTES (64ull << 20)
-#define SCAN_NS 200000ull		/* a stack's scan counts for no more; most take 5 µs */
 /* An urgent cycle needs this much allocation, and this part of what lives. */
 #define URGENT_MIN_BYTES (1ull << 20)
 #define URGENT_PARTS 16
@@ -80,114 +69,6 @@
 static bool limited(const struct arena *a)
 {
 	return a->limit.in_force_bytes != PACER_NO_LIMIT;
-}
-
-/* ------------------------------------------------------------------------------------------ */
-/* CPU time                                                                                   */
-/* ------------------------------------------------------------------------------------------ */
-
-/* The CPU time that the program's threads have spent for the collector. */
-static uint64_t assist_cpu_ns(const struct tri_ctl *ctl)
-{
-	uint64_t slept = tri_read(&ctl->assist_slept_ns);
-
-	return sub_sat(tri_read(&ctl->assist_ns), slept);
-}
-
-static uint64_t client_cpu_ns(const struct limit *l)
-{
-	struct timespec ts;
-
-	if (!l->client_seen || clock_gettime(l->client_clock, &ts))
-		return 0;
-	return (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
-}
-
-static uint32_t client_cpu_milli(const struct arena *a)
-{
-	double cpus = cpus_online(), quota = a->client.pid > 0 ? cpus_quota(a->client.pid) : 0;
-
-	/* The quota can't be seen from here, but maybe by files that the client has sent. */
-	if (quota <= 0)
-		quota = claim_cpus(a->registry->claim);
-	if (quota > 0 && quota < cpus)
-		cpus = quota;
-	return (uint32_t)(cpus * 1000);
-}
-
-static void start_accounts(struct arena *a)
-{
-	struct limit *l = &a->limit;
-
-	limiter_init(&l->limiter, client_cpu_milli(a), clock_ns());
-	l->quota_ns = clock_ns();
-	l->own_cpu_ns = clock_cpu_ns();
-	l->assist_ns = assist_cpu_ns(a->view.ctl);
-	l->client_cpu_ns = client_cpu_ns(l);
-	l->owed_cpu_ns = 0;
-	l->unreported_ns = 0;
-}
-
-static uint64_t advance(uint64_t *reading, uint64_t now)
-{
-	uint64_t since = now > *reading ? now - *reading : 0;
-
-	*reading = now;
-	return since;
-}
-
-static void account(struct arena *a)
-{
-	struct limit *l = &a->limit;
-	struct tri_ctl *ctl = a->view.ctl;
-	uint64_t now = clock_ns(), overflow = l->limiter.overflow_cpu_ns, total, gc, program,
-		 assist;
-
-	assist = advance(&l->assist_ns, assist_cpu_ns(ctl));
-	gc = advance(&l->own_cpu_ns, clock_cpu_ns()) + assist + l->unreported_ns;
-	l->unreported_ns = 0;
-	total = (uint64_t)((double)sub_sat(now, l->limiter.updated_ns) * l->limiter.cpu_milli /
-			   1000);
-	/* A client whose clock can't be read is assumed to use all that is left. */
-	program = l->client_seen ?
-			  sub_sat(advance(&l->client_cpu_ns, client_cpu_ns(l)), assist) :
-			  sub_sat(total, gc);
-	l->gc_ns += gc;
-	l->program_ns += program;
-	tri_write(&ctl->limited_gc_ns, l->gc_ns);
-	tri_write(&ctl->limited_program_ns, l->program_ns);
-	/*
-	 * What is owed is paid first.  Time of the program that pays it does not drain the bucket.
-	 */
-	if (program > gc && l->owed_cpu_ns) {
-		uint64_t pays = program - gc < l->owed_cpu_ns ? program - gc : l->owed_cpu_ns;
-
-		l->owed_cpu_ns -= pays;
-		program -= pays;
-	}
-	limiter_add_assist(&l->limiter, gc);
-	limiter_add_idle(&l->limiter, sub_sat(sub_sat(total, gc), program));
-	limiter_update(&l->limiter, now);
-	l->owed_cpu_ns += l->limiter.overflow_cpu_ns - overflow;
-}
-
-void limit_interrupted(struct arena *a, uint64_t ns, uint64_t times)
-{
-	struct limit *l = &a->limit;
-	uint64_t assist = advance(&l->answered_assist_ns, tri_read(&a->view.ctl->assist_ns));
-	uint64_t scan = sub_sat(ns, assist), most = times * SCAN_NS;
-
-	/*
-	 * Assists are counted as they happen.  A scan that took longer than SCAN_NS did not have
-	 * its CPU all the time.
-	 */
-	if (limited(a))
-		l->unreported_ns += scan < most ? scan : most;
-}
-
-static bool limiting(const struct limit *l)
-{
-	return l->owed_cpu_ns || limiter_limiting(&l->limiter);
 }
 
 /* ------------------------------------------------------------------------------------------ */
@@ -331,7 +212,7 @@ int64_t limit_update(struct arena *a)
 
 		l->in_force_bytes = bytes;
 		if (!was_limited)
-			start_accounts(a);
+			limit_cpu_start(a);
 		/* The new limit may not be what sets the goal. */
 		if (l->gives_way && !pacer_limited(&a->pacer, bytes))
 			l->gives_way = false;
@@ -451,8 +332,8 @@ bool limit_progress(struct arena *a)
 
 	if (!limited(a) || !limiter_stale(&l->limiter, clock_ns()))
 		return false;
-	account(a);
-	if (l->gives_way || !limiting(l) || !pacer_limited(&a->pacer, l->in_force_bytes))
+	limit_cpu_account(a);
+	if (l->gives_way || !limit_cpu_exceeded(l) || !pacer_limited(&a->pacer, l->in_force_bytes))
 		return false;
 	give_way(a);
 	return true;
@@ -505,8 +386,8 @@ enum limit_verdict limit_judge(struct arena *a)
 
 	if (!limited(a))
 		return LIMIT_KEPT;
-	account(a);
-	if (!limiting(l)) {
+	limit_cpu_account(a);
+	if (!limit_cpu_exceeded(l)) {
 		if (!l->gives_way)
 			return LIMIT_KEPT;
 		l->gives_way = false;
@@ -555,9 +436,9 @@ bool limit_cycle_end(struct arena *a)
 		return false;
 	}
 	l->unreported_ns += a->marker.helper_cpu_ns;
-	account(a);
+	limit_cpu_account(a);
 	if (now - l->quota_ns > QUOTA_NS) {
-		limiter_set_cpus(&l->limiter, client_cpu_milli(a), now);
+		limiter_set_cpus(&l->limiter, limit_cpu_milli(a), now);
 		l->quota_ns = now;
 	}
 	if (l->urgent || arena_resident_bytes(a) > (uint64_t)l->in_force_bytes)

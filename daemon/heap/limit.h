@@ -71,12 +71,6 @@ void limit_release_excess(struct arena *a);
  */
 bool limit_progress(struct arena *a);
 
-/**
- * Note that since the last answer the client's threads were interrupted @times, for @ns in all,
- * with their assists.
- */
-void limit_interrupted(struct arena *a, uint64_t ns, uint64_t times);
-
 /** Whether memory is so short that a cycle should run before it is due. */
 bool limit_wants_cycle(struct arena *a);
 

@@ -89,6 +89,14 @@ static inline struct limit_group *groups_of(const struct watched_arena *m)
 	return m->cgroup ? m->cgroup->group : NULL;
 }
 
+/** Whether @of is @g, or a group in it; NULL is in none. */
+static inline bool groups_is_within(const struct limit_group *of, const struct limit_group *g)
+{
+	while (of && of != g)
+		of = of->up;
+	return of;
+}
+
 /** Whether @m's memory counts in @g. */
 bool groups_in(const struct watched_arena *m, const struct limit_group *g);
 
@@ -111,21 +119,6 @@ void groups_update(struct groups *s, uint64_t now);
 
 /** Read all limits again. */
 void groups_read_limits(struct groups *s);
-
-/** How many collectors have arenas that count in @g, as far as can be seen, with ours. */
-unsigned int groups_collectors(const struct groups *s, const struct limit_group *g);
-
-/**
- * Count the collectors in @g again, if that was not done lately.  @grown: there may be new ones, so
- * they are counted again sooner.
- */
-void groups_count(const struct groups *s, const struct limit_group *g, bool grown, uint64_t now);
-
-/** Count collectors in all groups at the next groups_count(), since they are others now. */
-void groups_recount(struct groups *s);
-
-/** How many peer markers in @g have not joined us. */
-unsigned int groups_unjoined(const struct groups *s, const struct limit_group *g);
 
 /** When groups_tidy() has something to do; UINT64_MAX: nothing. */
 uint64_t groups_tidy_ns(const struct groups *s);

@@ -33,6 +33,7 @@
 #include <unistd.h>
 
 #include "core/system/saturate.h"
+#include "other_collectors.h"
 #include "tricolor.h"
 
 #define MS 1000000ull
@@ -166,11 +167,11 @@ static void set_room(const struct groups *s, const struct snapshot *snap, struct
 	/* A collector with many clients is most likely the only one, and splits a budget. */
 	grown = snap->shares.nselected <= FEW &&
 		(snap->young || a->other_bytes > a->state->other_bytes + GROWN_BYTES);
-	groups_count(s, a->g, grown, snap->now);
-	collectors = groups_collectors(s, a->g);
+	collectors_count(s, a->g, grown, snap->now);
+	collectors = collectors_in(s, a->g);
 	if (collectors > 1)
 		share_room(snap, a, collectors);
-	if (groups_unjoined(s, a->g))
+	if (collectors_unjoined(s, a->g))
 		keep_promises(snap, a);
 }
 

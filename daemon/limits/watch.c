@@ -31,6 +31,7 @@
 #include "daemon/process/config.h"
 #include "daemon/clients/election.h"
 #include "groups.h"
+#include "other_collectors.h"
 #include "daemon/process/log.h"
 #include "daemon/clients/registry.h"
 #include "daemon/clients/watcher.h"
@@ -205,7 +206,7 @@ static void wait_out_pause(void)
 	}
 	for (m = watch.groups.arenas; m; m = m->next)
 		groups_order_anew(m);
-	groups_recount(&watch.groups);
+	collectors_recount(&watch.groups);
 	for (g = watch.groups.groups; g; g = g->next)
 		groups_tick_soon(g);
 }
