@@ -249,7 +249,6 @@ static void disconnect(void)
 	uint32_t pid = tri_read(&tri_g.collector_pid);
 
 	tri_without_since(tri_now_ns());
-	leave = false;
 	tri_policy_stop();
 	tri_write(&tri_g.collector_pid, 0);
 	tri_write(&tri_g.without_collector_ns, lost_since());
@@ -316,6 +315,12 @@ void tri_agent_session(int socket)
 	bool ok;
 
 	sock = socket;
+	/*
+	 * In the child of a fork() both may be as they were in its parent, which was in the midst
+	 * of a session.
+	 */
+	memset(&outbox, 0, sizeof(outbox));
+	leave = false;
 	/*
 	 * It waits for this before it writes anything: see connect.c.  Signals for what was wanted
 	 * meanwhile may be over: it is all passed on now.

@@ -13,8 +13,13 @@
 #include <spawn.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/time.h>
+#include <sys/un.h>
 
+#include "core/proto/client.h"
+#include "core/proto/version.h"
+#include "lib/process.h"
 #include "lib/scenario.h"
 #include "lib/witness.h"
 
@@ -555,6 +560,77 @@ static bool no_collector_for_a_little(void)
 	return true;
 }
 
+/* A client has connected at @listener.  Returns its socket, and its first message in @m; or -1. */
+static int welcome(int listener, struct tri_msg *m)
+{
+	int fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
+
+	if (recv(fd, m, sizeof(*m), 0) != sizeof(*m) || m->type != TRI_MSG_HELLO)
+		return -1;
+	*m = (struct tri_msg){ .type = TRI_MSG_WELCOME,
+			       .version = TRI_PROTO_ID,
+			       .welcome.pid = (uint64_t)getpid() };
+	if (send(fd, m, sizeof(*m), MSG_NOSIGNAL) != sizeof(*m) ||
+	    recv(fd, m, sizeof(*m), 0) != sizeof(*m))
+		return -1;
+	return fd;
+}
+
+/* Ask for so many answers that they don't fit into the client's socket, and read none. */
+static bool fill_socket(int fd)
+{
+	struct tri_msg ask = { .type = TRI_MSG_HANDSHAKE,
+			       .version = TRI_PROTO_ID,
+			       .kind = TRI_HANDSHAKE_COLLECT,
+			       .cycle = 1 };
+	socklen_t len = sizeof(int);
+	int room, n;
+
+	/* As much as both sockets could hold, had their messages no overhead. */
+	if (getsockopt(fd, SOL_SOCKET, SO_SNDBUF, &room, &len))
+		return false;
+	for (n = 2 * room / (int)sizeof(ask); n >= 0; n--)
+		if (send(fd, &ask, sizeof(ask), MSG_NOSIGNAL) != sizeof(ask))
+			return false;
+	return true;
+}
+
+/*
+ * The parent's collector reads no answers when the parent forks.  Those that are left over are not
+ * for the child's collector.
+ */
+static bool answers_left_over(void)
+{
+	struct sockaddr_un addr = { .sun_family = AF_UNIX };
+	int listener = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0), fd, childs;
+	char *folder = temporary_folder();
+	struct tri_msg m;
+	pid_t pid;
+
+	snprintf(addr.sun_path, sizeof(addr.sun_path), "%s/sock", folder);
+	CHECK(!bind(listener, (struct sockaddr *)&addr, sizeof(addr)) && !listen(listener, 8));
+	setenv("TRICOLOR_SOCKET", addr.sun_path, 1);
+	build(LISTS * 10);
+	fd = welcome(listener, &m);
+	CHECK(fd >= 0 && m.type == TRI_MSG_REQUEST && fill_socket(fd));
+	pid = fork();
+	if (!pid) {
+		close(listener);
+		close(fd);
+		_exit(go_on_with(10, 10) ? 0 : 1);
+	}
+	childs = welcome(listener, &m);
+	CHECK(childs >= 0 && m.type == TRI_MSG_REQUEST);
+	/* Both go on with collectors of their own. */
+	close(listener);
+	close(childs);
+	CHECK(status_of(pid) == 0);
+	close(fd);
+	CHECK(go_on_with(10, 10));
+	unlink(addr.sun_path);
+	return !rmdir(folder);
+}
+
 static char *const again[] = { "test_fork_copy", "use", NULL };
 
 static bool exec_and_spawn(void)
@@ -818,7 +894,7 @@ int main(int argc, char **argv)
 	if (n > 0)
 		strcpy(strrchr(plugin, '/'), "/plugin_store.so");
 	ksft_print_header();
-	ksft_set_plan(19);
+	ksft_set_plan(20);
 	ksft_test_result(scenario(child_goes_on), "a child goes on with what the parent had\n");
 	ksft_test_result(scenario(copies_are_apart), "neither sees what the other does\n");
 	ksft_test_result(scenario(children_of_children), "children of children\n");
@@ -834,6 +910,7 @@ int main(int argc, char **argv)
 	ksft_test_result(scenario(in_a_handler), "from a signal handler\n");
 	ksft_test_result(scenario(close_everything), "a child that closes all descriptors\n");
 	ksft_test_result(scenario(no_collector_for_a_little), "a collector when it is needed\n");
+	ksft_test_result(scenario(answers_left_over), "a parent whose collector reads no answers\n");
 	ksft_test_result(scenario(exec_and_spawn), "exec(), vfork(), posix_spawn(), system()\n");
 	ksft_test_result(scenario(raw_fork), "_Fork() and clone()\n");
 	ksft_test_result(scenario(too_large_for_auto), "auto: no copy of a large heap, and why\n");
