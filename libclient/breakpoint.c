@@ -151,6 +151,8 @@ static bool open_event(struct tri_watch *w, pid_t tid, int cpu)
 static bool begin_traced(struct tri_watch *w, pid_t only)
 {
 	char both[sizeof(why)];
+	/* Each reason gets half of the room, so that a long one does not hide the other. */
+	const int most = (int)(sizeof(both) - sizeof("; and ")) / 2;
 
 	if (tri_tracer_open() && tri_tracer_begin(w, only)) {
 		why[0] = 0;
@@ -158,7 +160,8 @@ static bool begin_traced(struct tri_watch *w, pid_t only)
 	}
 	if (!*refused && !*why)
 		snprintf(why, sizeof(why), "perf_event_open: too many threads");
-	snprintf(both, sizeof(both), "%s; and %s", *refused ? refused : why, tri_tracer_why());
+	snprintf(both, sizeof(both), "%.*s; and %.*s", most, *refused ? refused : why, most,
+		 tri_tracer_why());
 	strcpy(why, both);
 	return false;
 }
