@@ -80,7 +80,7 @@ static void wake_throttled(void)
 
 	/* Pairs with the count in wait_for() of throttle.c. */
 	atomic_fetch_add(&ctl->throttle_seq, 1);
-	if (atomic_load(&ctl->throttled_now))
+	if (atomic_load(&ctl->throttled_now) || atomic_load(&tri_grant.waiting))
 		tri_futex_wake(&ctl->throttle_seq);
 }
 
@@ -182,6 +182,7 @@ void tri_grant_reset(void)
 	tri_headroom_forget_groups();
 	found_ns = 0;
 	tri_write(&asked, 0);
+	tri_write(&tri_grant.waiting, 0);
 }
 
 /* ------------------------------------------------------------------------------------------ */

@@ -28,6 +28,7 @@ struct tri_grant {
 	tri_au64 measured_ns;		/* when the last measurement began */
 	tri_au32 begun, ended;		/* the numbers of the last measurement that has begun, and
 					 * of the last that has ended */
+	tri_au32 waiting;		/* threads that wait for a measurement; any thread */
 };
 
 extern struct tri_grant tri_grant TRI_HIDDEN;

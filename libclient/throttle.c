@@ -210,6 +210,8 @@ static uint64_t wait_for(struct tri_thread *t, const struct tri_throttled *w, ui
 {
 	struct tri_ctl *ctl = tri_g.view.ctl;
 	uint64_t ns = most < TRI_VALID_NS ? most : TRI_VALID_NS, began = tri_now_ns(), took;
+	/* Who waits for a measurement does not wait for memory, and no cycle's end wakes it. */
+	tri_au32 *count = w->for_measurement ? &tri_grant.waiting : &ctl->throttled_now;
 	uint32_t seq;
 
 	if (w->turn_ns && !w->due && w->turn_ns < began + ns)
@@ -218,7 +220,7 @@ static uint64_t wait_for(struct tri_thread *t, const struct tri_throttled *w, ui
 	 * The count goes up before the conditions are read.  Pairs with wake_throttled() in grant.c
 	 * and in daemon/heap/cycle.c, which change a condition and then read the count.
 	 */
-	atomic_fetch_add(&ctl->throttled_now, 1);
+	atomic_fetch_add(count, 1);
 	tri_write(&t->waits, 1);
 	seq = atomic_load(&ctl->throttle_seq);
 	if (tri_read(&t->pending))
@@ -227,7 +229,7 @@ static uint64_t wait_for(struct tri_thread *t, const struct tri_throttled *w, ui
 	if (!relieved(w) && !is_over(w))
 		tri_futex_wait(&ctl->throttle_seq, seq, (int64_t)ns);
 	tri_write(&t->waits, 0);
-	atomic_fetch_sub(&ctl->throttled_now, 1);
+	atomic_fetch_sub(count, 1);
 	took = tri_now_ns() - began;
 	return took < 2 * TRI_VALID_NS ? took : 2 * TRI_VALID_NS;
 }

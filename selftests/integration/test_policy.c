@@ -279,12 +279,18 @@ static void some_time(void)
 static bool kill_marker(int report, const struct served *c)
 {
 	pid_t marker = rounds(report, 1), next = 0;
+	bool known = false;
 
 	some_time();
-	return marker > 0 && !kill(marker, SIGKILL) &&
-	       WAIT_FOR((next = rounds(report, 1)) < 0 || (next && next != marker), 0,
-			PATIENCE_NS) &&
-	       next > 0 && becomes_known(c);
+	if (marker > 0 && !kill(marker, SIGKILL) &&
+	    WAIT_FOR((next = rounds(report, 1)) < 0 || (next && next != marker), 0,
+		     PATIENCE_NS) &&
+	    next > 0)
+		known = becomes_known(c);
+	if (!known)
+		ksft_print_msg("marker %d was killed: %s; then %d marks; it is %sknown\n", marker,
+			       marker > 0 ? strerror(errno) : "none", next, known ? "" : "not ");
+	return known;
 }
 
 static void test_kills(void)

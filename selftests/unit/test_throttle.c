@@ -108,6 +108,8 @@ static const char *where;		/* do @then there, once */
 static void (*then)(void);
 static void (*waits)(void);		/* while a thread waits */
 
+static uint32_t said_waiting;		/* what was last said while a thread waited */
+
 /* The agent measures as soon as a thread waits for that. */
 static void measures(void)
 {
@@ -124,8 +126,10 @@ static void goes_by(void)
 
 static void at(const char *point)
 {
-	if (!strcmp(point, "throttle.waits"))
+	if (!strcmp(point, "throttle.waits")) {
+		said_waiting = tri_read(&tri_g.view.ctl->throttled_now);
 		waits();
+	}
 	if (!where || strcmp(point, where))
 		return;
 	where = NULL;
@@ -693,6 +697,8 @@ static void test_late(void)
 	began = now_ns;
 	check(!take(2) && tri_throttle_wait(t, &w));
 	check(now_ns == began + TRI_VALID_NS);
+	/* It did not wait for memory: that is there. */
+	check(!said_waiting);
 	check(!take(3) && take(2) && !take(1));
 	/* Nor does it wait again for the same object. */
 	check(tri_throttle_wait(t, &w) && now_ns == began + TRI_VALID_NS);
