@@ -188,8 +188,9 @@ check-vm-debug: all tests kernel-tests
 # test_run has programs die of signals that the sanitizer takes, and of limits that it does not fit into.
 ASAN_CLIENTS := $(filter %/test_mutate %/test_barrier_region %/test_daemon_killed %/test_control \
 	%/test_command %/test_service %/test_stacks %/test_coroutines %/test_checker,$(INTEGRATION_TESTS))
-ASAN_SERVED := $(filter %/test_alloc %/test_roots %/test_threads,$(INTEGRATION_TESTS))
-TSAN_SERVED := $(filter %/test_alloc %/test_roots %/test_threads %/test_control %/test_service, \
+THREAD_TESTS := %/test_threads %/test_waits %/test_starts_and_ends
+ASAN_SERVED := $(filter %/test_alloc %/test_roots $(THREAD_TESTS),$(INTEGRATION_TESTS))
+TSAN_SERVED := $(filter %/test_alloc %/test_roots $(THREAD_TESTS) %/test_control %/test_service, \
 	$(INTEGRATION_TESTS))
 ASAN	:= O=$(O)/asan SANITIZE=address,undefined
 TSAN	:= O=$(O)/tsan SANITIZE=thread
