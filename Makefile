@@ -50,7 +50,7 @@ include mk/output.mk
 # Sources
 # --------------------------------------------------------------------------------------------
 
-LIB_SRCS	:= $(wildcard libclient/*.c)
+LIB_SRCS	:= $(filter-out libclient/static/%,$(wildcard libclient/*/*.c))
 CORE_SRCS	:= $(filter-out $(if $(filter 1,$(POINTS)),,%/point.c),$(wildcard core/*/*.c))
 STATIC_SRCS	:= $(wildcard libclient/static/*.c)
 DAEMON_SRCS	:= $(wildcard daemon/*/*.c)
@@ -139,7 +139,7 @@ INCLUDES = -DTRI_NO_THREAD_REDIRECTS -DTRI__NO_NOTE -Ilibclient/include -Ikmod/u
 $(O)/obj/tools/source.o: DEFINES = $(if $(DW),-DHAVE_LIBDW)
 
 # Regions end when a thread is cancelled in them, or an exception passes.
-$(O)/pic/libclient/blocking.o $(O)/pic/libclient/sigmask.o: DEFINES = -fexceptions
+$(O)/pic/libclient/threads/blocking.o $(O)/pic/libclient/base/sigmask.o: DEFINES = -fexceptions
 
 # Examples see what a user of the library sees.
 $(EXAMPLE_OBJS) $(CONTAINER_OBJS): INCLUDES = -Ilibclient/include -iquote selftests

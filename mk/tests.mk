@@ -59,10 +59,10 @@ $(SUBREAPER): $(SUBREAPER_OBJ)
 	@mkdir -p $(@D)
 	$(call say,LD,$@)$(LINK) -o $@ $<
 
-$(O)/tests/unit/test_pageheap: $(O)/pic/libclient/pageheap.o $(UNIT_ALONE) $(UNIT_AROUND)
+$(O)/tests/unit/test_pageheap: $(O)/pic/libclient/heap/pageheap.o $(UNIT_ALONE) $(UNIT_AROUND)
 $(O)/tests/unit/test_pagehints: $(UNIT_ALONE) $(UNIT_AROUND)
 $(O)/tests/unit/test_throttle: $(UNIT_AROUND)
-$(O)/tests/unit/test_span: $(O)/pic/libclient/settings.o
+$(O)/tests/unit/test_span: $(O)/pic/libclient/base/settings.o
 
 # Programs in the build tree find the library relative to themselves.  Some look at an arena by themselves, which takes
 # the core: the library hides its own.

@@ -10,7 +10,7 @@
 #include <stdint.h>
 #include <string.h>
 
-#include "../real.h"
+#include "../base/real.h"
 
 #define X(function, other, member) extern char other[] __attribute__((weak));
 #include "names.h"

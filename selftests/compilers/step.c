@@ -29,7 +29,7 @@
 
 #include "draw.h"
 #include "loops.h"
-#include "libclient/registers.h"
+#include "libclient/roots/registers.h"
 
 #define MAX_STEPS 4000
 #define STRIDE 8192			/* an object has a page, and one that is never there

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * test_throttle.c - a collector that does nothing, and the kernel's limit: see libclient/throttle.c
+ * test_throttle.c - a collector that does nothing, and the kernel's limit: see throttle.c of the
+ * library
  *
  *	stopped		the collector of a heap with 40 % of the limit live is stopped for good:
  *			threads wait before the limit is reached; it goes on, and so do they

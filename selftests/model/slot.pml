@@ -6,7 +6,7 @@
  * Threads take the span, hand out its slots, free them by their window or by the allocation bit,
  * let go of the span, give its page back, and take pages; the agent of a heap whose collector has
  * died looks for pages that were being freed.  Each step is one access to shared memory.
- * libclient/cache.c, central.c, free.c, freed.c and pageheap.c.
+ * libclient/heap/cache.c, central.c, free.c, freed.c and pageheap.c.
  *
  *	page	used, page_map (a span is there), page_lock; new: it has never been used
  *	span	state, nfree, alloc (a bit for each slot), needs_zero

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * throttle.pml - heaps of one group that nobody splits the limit for leave its margin alone:
- * libclient/{grant,throttle}.c
+ * libclient/limits/{grant,throttle}.c
  *
  * Asks: may heaps that each measure what is left, and take what that measurement grants or their
  * turn is for, take more than there is?  Memory is counted in pages, time in ticks.  A tick passes

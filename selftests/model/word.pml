@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * word.pml - the word of a blocking region: the protocol of libclient/region.c, with handlers that
+ * word.pml - the word of a blocking region: the protocol of libclient/threads/region.c, with handlers that
  * interrupt it anywhere
  *
  * Asks one question: when the agent reads the stack of a thread that it takes for blocked, does it read all that

@@ -11,7 +11,7 @@
  */
 #include "lib/stage.h"
 
-#include "libclient/uncollected.h"
+#include "libclient/limits/uncollected.h"
 #include "lib/witness.h"
 
 static char path[] = "/tmp/test_checking.XXXXXX";

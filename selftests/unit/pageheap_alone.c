@@ -2,7 +2,7 @@
 /* pageheap_alone.c - see pageheap_alone.h */
 #include "pageheap_alone.h"
 
-#include "libclient/throttle.h"
+#include "libclient/limits/throttle.h"
 
 struct tri_global tri_g;
 bool pageheap_refusing;

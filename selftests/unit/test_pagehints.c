@@ -4,7 +4,7 @@
  *
  * The page heap lowers a hint when it has found nothing, by a compare-and-swap that must fail if
  * pages were freed there since it looked.  Here they are freed exactly between the two: this
- * program puts itself into the places where libclient/pageheap.c has its test points.
+ * program puts itself into the places where libclient/heap/pageheap.c has its test points.
  */
 #include <string.h>
 
@@ -18,7 +18,7 @@ static void at(const char *point);
 #define TRI_POINT(name) at(name)
 
 /* Included, so that the test points in it are this program's. */
-#include "libclient/pageheap.c"
+#include "libclient/heap/pageheap.c"
 #include "pageheap_alone.h"
 #include "lib/plain_arena.h"
 

@@ -31,12 +31,12 @@ static uint64_t test_cpu_ns(void)
 #define clock_cpu_ns test_cpu_ns
 
 /* Included, so that the test points in them are this program's. */
-#include "libclient/grant.c"
-#include "libclient/heaps.c"
-#include "libclient/headroom.c"
-#include "libclient/pageheap.c"
-#include "libclient/throttle.c"
-#include "libclient/untouched.c"
+#include "libclient/limits/grant.c"
+#include "libclient/limits/heaps.c"
+#include "libclient/limits/headroom.c"
+#include "libclient/heap/pageheap.c"
+#include "libclient/limits/throttle.c"
+#include "libclient/limits/untouched.c"
 
 #define MIB (1ll << 20)
 #define LIMIT (64 * MIB)

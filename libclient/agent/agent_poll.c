@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * agent_poll.c - how the agent waits: it measures its control groups meanwhile, whenever a thread
+ * asks for that
+ */
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "agent.h"
+#include "../base/error.h"
+#include "../base/state.h"
+#include "../limits/grant.h"
+
+#define FORBIDDEN_MS 10		/* between two measurements at what can't be waited for */
+
+sigset_t tri_agent_mask;
+
+/* Where nothing else of what threads want is done. */
+void tri_agent_measure_if_asked(void)
+{
+	atomic_fetch_and(&tri_g.wake, ~(uint32_t)TRI_WAKE_MEASURE);
+	tri_grant_measure_if_asked();
+}
+
+/**
+ * As poll(), for the agent, which measures its groups meanwhile whenever a thread asks for that.
+ */
+int tri_agent_poll(struct pollfd *p, unsigned int n, int ms)
+{
+	uint64_t until = tri_now_ns() + (uint64_t)ms * 1000000, now, left_ns;
+	struct timespec left;
+	int ready;
+
+	do {
+		tri_agent_measure_if_asked();
+		now = tri_now_ns();
+		left_ns = now < until ? until - now : 0;
+		left = (struct timespec){ (time_t)(left_ns / 1000000000),
+					  (long)(left_ns % 1000000000) };
+		ready = (int)syscall(SYS_ppoll, p, n, &left, &tri_agent_mask, 8);
+		/* A sandbox that forbids it: then a measurement is late by some milliseconds. */
+		if (ready < 0 && errno != EINTR)
+			ready = poll(p, n, left_ns ? FORBIDDEN_MS : 0);
+	} while (ready <= 0 && left_ns);
+	return ready > 0 ? ready : 0;
+}
+
+/**
+ * @until_ns, or a second from now if that is sooner: a long wait is interrupted once a second, while
+ * there may be something to be said.
+ */
+uint64_t tri_agent_until(uint64_t until_ns)
+{
+	uint64_t second_ns = tri_now_ns() + TRI_SAY_WITHOUT_NS;
+
+	return second_ns < until_ns ? second_ns : until_ns;
+}

@@ -1,0 +1,457 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * handshake.c - the client's half of a cycle, run by the agent when the collector asks
+ *
+ * Everything rests on the fence (fence.c): after tri_fence_all() each mutator has executed a full
+ * memory barrier, and no restartable sequence that began before it can still commit (one that was
+ * under way starts again and reads what the agent wrote before the fence).
+ * membarrier(PRIVATE_EXPEDITED_RSEQ) does it in one system call and interrupts nobody for more than
+ * a microsecond; where there is no membarrier, a signal to each thread does the same.  After
+ * tri_quiesce() each thread has moreover been outside the library at least once since the fence, so
+ * that what it did inside under the old rules is over.
+ *
+ *	H1 barrier on	write every thread's barrier flag, and divert its allocations; fence;
+ *			quiesce.  Now every store shades.  Only then, thread by thread with its
+ *			cache lock held, allocate black: a black object must not be reachable for a
+ *			thread that could still store into it without shading.
+ *	H2 scan		the agent scans the roots.  Then every thread scans its own stack, on its
+ *			way out of the library or in the signal handler; the agent scans for blocked
+ *			threads.  Then allocations go inline again.  Roots come first because they
+ *			may go away (dlclose(), munmap(), tri_root_remove()): what a thread loads
+ *			from one before its stack is scanned is on that stack, and what it loads
+ *			later was there when the roots were scanned, or was stored by a barrier.
+ *	H3 collect	fence; quiesce: what threads have shaded so far is in buffers that the
+ *			collector can see.  No thread does anything for it.
+ *	H4 barrier off	divert; fence; quiesce; thread by thread with its cache lock held: give back
+ *			the cached spans, stop shading, allocate by the new bitmap.  When all have,
+ *			and not before, spans may be swept.
+ *
+ * A thread that attaches in between takes list_lock and adopts the phase.  The agent holds
+ * list_lock through each of these, but not while it waits for threads to scan, as a thread that
+ * ends then needs it, nor when a thread has held it up for some time (unresponsive.c).
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "../../core/heap/layout.h"
+#include "../../core/proto/client.h"
+#include "../../core/system/futex.h"
+#include "../../core/system/point.h"
+#include "agent.h"
+#include "../limits/grant.h"
+#include "../roots/shade.h"
+#include "../heap/cache.h"
+#include "../heap/central.h"
+#include "../checker/checker.h"
+#include "../roots/coroutine.h"
+#include "../threads/fence.h"
+#include "../heap/freed.h"
+#include "handshake.h"
+#include "../threads/unresponsive.h"
+#include "../base/lock.h"
+#include "../heap/pageheap.h"
+#include "../threads/region.h"
+#include "../roots/root_scan.h"
+#include "../roots/scan.h"
+#include "../base/signals.h"
+#include "../roots/stack.h"
+#include "../base/state.h"
+#include "steps.h"
+#include "../threads/thread.h"
+#include "../threads/unattached.h"
+
+/* Threads get this long to answer by themselves before they are sent a signal. */
+#define PATIENCE_NS 30000
+/* list_lock */
+static void divert(void)
+{
+	struct tri_thread *t;
+
+	/* Threads that attach from now on adopt it. */
+	tri_g.diverted = true;
+	for (t = tri_g.threads; t; t = t->next)
+		tri_divert(tri_tls_of(t), t->caches, TRI_DIVERTED_AGENT, 0);
+}
+
+/* list_lock */
+static void undivert(void)
+{
+	struct tri_thread *t;
+
+	tri_g.diverted = false;
+	atomic_thread_fence(memory_order_release);
+	for (t = tri_g.threads; tri_g.rseq && t; t = t->next)
+		tri_divert(tri_tls_of(t), t->caches, 0, TRI_DIVERTED_AGENT);
+}
+
+/* Threads that wait for credit, or for the end of the cycle: see assist.c. */
+static void wake_assists(void)
+{
+	struct tri_ctl *ctl = tri_g.view.ctl;
+
+	atomic_fetch_add(&ctl->work_seq, 1);
+	if (tri_read(&ctl->waiting))
+		tri_futex_wake(&ctl->work_seq);
+}
+
+/* Returns the value of the allocation counter from which on what is counted is black. */
+static uint64_t barrier_on(uint32_t cycle)
+{
+	struct tri_unresponsive_wait wait = { 0 };
+	uint64_t unused_bytes = 0, allocated;
+	struct tri_thread *t;
+
+	pthread_mutex_lock(&tri_g.list_lock);
+	tri_threads_reap();
+	tri_g.cycle = cycle;
+	tri_g.phase = TRI_PHASE_BARRIER;
+	for (t = tri_g.threads; t; t = t->next) {
+		tri_write(&t->marking, 1);
+		tri_flag_set(&tri_tls_of(t)->barrier, TRI_FLAG_AGENT, true);
+	}
+	divert();
+	tri_fence_all();
+	tri_quiesce();
+	TRI_POINT("barrier_on.quiet");
+	tri_g.phase = TRI_PHASE_BLACK;
+	/* A cycle that was abandoned had the same number: its scans do not count for this one. */
+	for (t = tri_g.threads; t; t = t->next)
+		tri_write(&t->scanned_cycle, cycle - 1);
+again:
+	for (t = tri_g.threads; t; t = t->next) {
+		if (t->black)
+			continue;
+		if (!tri_cache_lock_for_agent(t, &wait))
+			goto again;
+		unused_bytes += tri_cache_blacken(t);
+		tri_unlock(&t->cache_lock);
+	}
+	allocated = tri_read(&tri_g.view.ctl->allocated_bytes);
+	pthread_mutex_unlock(&tri_g.list_lock);
+	return allocated - unused_bytes;
+}
+
+/* A blocked thread's answer.  True if it was blocked; it stays held for a stop. */
+static bool answer_for(struct tri_thread *t, uint32_t what)
+{
+	bool stop = what & TRI_PENDING_STOP;
+
+	if (!tri_region_hold(t))
+		return false;
+	tri_g.agent->fake_stack = t->fake_stack;
+	tri_scan_frame(tri_g.agent, (uintptr_t)t->saved, (uintptr_t)(t->saved + t->nsaved), stop);
+	tri_scan_stack(t, tri_g.agent, t->saved_sp, stop);
+	tri_write(&t->scanned_cycle, tri_g.cycle);
+	tri_write(&t->pending, 0);
+	tri_flag_set(&tri_tls_of(t)->attention, TRI_FLAG_AGENT, false);
+	if (!stop)
+		tri_region_let_go(t);
+	return true;
+}
+
+static bool has_answered(struct tri_thread *t, uint32_t what)
+{
+	if (what & TRI_PENDING_STOP)
+		return tri_read_acquire(&t->stopped) ||
+		       tri_blocked(tri_read(&t->blocked)) == TRI_BLOCKED_HELD;
+	return tri_read_acquire(&t->scanned_cycle) == tri_g.cycle;
+}
+
+/*
+ * Have every thread scan its stack, and with TRI_PENDING_STOP wait.  Threads may end meanwhile; a
+ * thread that attaches scans itself (and is not held by a stop: it has nothing but its argument,
+ * and the next thing that it does with the heap is to wait for list_lock or to come inside).
+ */
+static void ask_all(uint32_t what)
+{
+	uint64_t began = tri_now_ns(), asked = began;
+	int64_t resend_ns = TRI_RESEND_NS;
+	bool signalled = false;
+	struct tri_thread *t, *next;
+	uint32_t answers;
+
+	struct tri_thread *silent = NULL;
+
+	pthread_mutex_lock(&tri_g.list_lock);
+	for (t = tri_g.threads; t; t = t->next) {
+		if (has_answered(t, what))
+			continue;
+		t->signalled = false;
+		tri_write(&t->pending, what);
+		tri_flag_set(&tri_tls_of(t)->attention, TRI_FLAG_AGENT, true);
+	}
+	atomic_thread_fence(memory_order_seq_cst);
+	for (;;) {
+		bool waiting = false;
+		uint64_t now = tri_now_ns();
+		bool resend = now - asked > (uint64_t)resend_ns;
+
+		answers = tri_read_acquire(&tri_g.answers);
+		for (t = tri_g.threads; t; t = next) {
+			next = t->next;
+			if (tri_thread_over(t)) {
+				tri_thread_remove(t);
+				continue;
+			}
+			if (has_answered(t, what) || answer_for(t, what))
+				continue;
+			waiting = true;
+			silent = t;
+			if (!tri_read(&t->pending) && !has_answered(t, what))
+				tri_write(&t->pending, what);
+			/* One that waits in the library would not notice by itself. */
+			if ((now - asked > PATIENCE_NS || tri_read(&t->waits)) &&
+			    (!t->signalled || resend)) {
+				bool again = now - began > TRI_AGAIN_NS;
+
+				t->signalled = signalled = true;
+				/* Ended without its destructors: a raw exit of the thread. */
+				if (tri_signal_send(t, again) == -ESRCH)
+					tri_thread_remove(t);
+			}
+		}
+		if (!waiting)
+			break;
+		/*
+		 * Nothing may be freed then: the cycle is given up (agent_session.c), and the thread may
+		 * come back.
+		 */
+		if (now - began > TRI_REPORT_NS) {
+			tri_unresponsive_report(silent);
+			tri_write(&tri_g.cycle_is_void, 1);
+			break;
+		}
+		if (resend) {
+			asked = now - PATIENCE_NS - 1;
+			resend_ns = tri_resend_longer(resend_ns);
+		}
+		pthread_mutex_unlock(&tri_g.list_lock);
+		tri_note_progress();
+		if (tri_is_agent)
+			tri_grant_measure_if_asked();
+		TRI_POINT("ask.waits");
+		tri_futex_wait(&tri_g.answers, answers, signalled ? resend_ns : PATIENCE_NS);
+		pthread_mutex_lock(&tri_g.list_lock);
+	}
+	pthread_mutex_unlock(&tri_g.list_lock);
+}
+
+static void resume(void)
+{
+	struct tri_thread *t;
+
+	pthread_mutex_lock(&tri_g.list_lock);
+	atomic_fetch_add(&tri_g.resume, 1);
+	tri_futex_wake(&tri_g.resume);
+	for (t = tri_g.threads; t; t = t->next) {
+		if (tri_blocked(tri_read(&t->blocked)) == TRI_BLOCKED_HELD)
+			tri_region_let_go(t);
+	}
+	pthread_mutex_unlock(&tri_g.list_lock);
+}
+
+/*
+ * Threads that have never called the library, nor were made by a pthread_create() of ours: see
+ * unattached.c.  If they come and go faster than they are found, all others wait meanwhile, so that
+ * no new ones come.
+ */
+static void scan_unknown(void)
+{
+	if (tri_unattached_scan(false))
+		return;
+	ask_all(TRI_PENDING_STOP);
+	tri_unattached_scan(true);
+	tri_unattached_release();
+	resume();
+}
+
+static void scan(void)
+{
+	TRI_POINT("scan.begins");
+	tri_pageheap_trim_dump();
+	tri_roots_scan(tri_g.agent, false);
+	pthread_mutex_lock(&tri_g.list_lock);
+	tri_g.phase = TRI_PHASE_SCAN;
+	pthread_mutex_unlock(&tri_g.list_lock);
+	TRI_POINT("scan.roots_done");
+	ask_all(TRI_PENDING_SCAN);
+	TRI_POINT("scan.known_done");
+	/* Nothing is freed in this cycle if one has not answered. */
+	if (!tri_read(&tri_g.cycle_is_void))
+		scan_unknown();
+	TRI_POINT("scan.threads_done");
+	tri_coroutines_scan(tri_g.agent, false);
+	tri_stack_complain();
+	tri_flush_buffer(tri_g.agent);
+	pthread_mutex_lock(&tri_g.list_lock);
+	undivert();
+	pthread_mutex_unlock(&tri_g.list_lock);
+}
+
+static void collect(void)
+{
+	pthread_mutex_lock(&tri_g.list_lock);
+	tri_fence_all();
+	tri_quiesce();
+	TRI_POINT("collect.quiet");
+	pthread_mutex_unlock(&tri_g.list_lock);
+}
+
+/* All stay in the handler, or on their way out of the library, or held in a blocking region. */
+static void stop(void)
+{
+	ask_all(TRI_PENDING_STOP);
+	tri_coroutines_scan(tri_g.agent, true);
+	tri_roots_scan(tri_g.agent, true);
+	tri_flush_buffer(tri_g.agent);
+}
+
+/*
+ * Change over: to the bitmap of the cycle that ends (@gen + 1), or, when it is abandoned, back to
+ * where it began (@gen as it was).
+ */
+static void barrier_off(uint32_t gen)
+{
+	struct tri_unresponsive_wait wait = { 0 };
+	struct tri_thread *t;
+	uint32_t buffer;
+
+	pthread_mutex_lock(&tri_g.list_lock);
+	tri_threads_reap();
+	divert();
+	tri_fence_all();
+	tri_quiesce();
+	TRI_POINT("barrier_off.quiet");
+	tri_g.phase = TRI_PHASE_OFF;
+	tri_g.gen = gen;
+again:
+	for (t = tri_g.threads; t; t = t->next) {
+		/* It has changed over, or has attached since. */
+		if (!tri_read(&t->marking))
+			continue;
+		if (!tri_cache_lock_for_agent(t, &wait))
+			goto again;
+		tri_cache_flush(t, false);
+		/* An abandoned cycle has swept nothing, and notes of what was freed hold on. */
+		if (gen == tri_g.cycle)
+			tri_free_take_notes(t);
+		t->gen = gen;
+		t->black = 0;
+		tri_write(&t->marking, 0);
+		tri_write(&t->pending, 0);
+		tri_flag_set(&tri_tls_of(t)->attention, TRI_FLAG_AGENT, false);
+		/*
+		 * What is left in its buffer is marked, or garbage.  The thread may be inside and
+		 * hand the buffer over at this moment: then that is emptied, and is as useless.
+		 */
+		buffer = __atomic_load_n(&t->buffer, __ATOMIC_RELAXED);
+		if (buffer)
+			tri_write(&tri_g.view.buffers[buffer - 1].count, 0);
+		tri_unlock(&t->cache_lock);
+		atomic_thread_fence(memory_order_release);
+		tri_flag_set(&tri_tls_of(t)->barrier, TRI_FLAG_AGENT, !tri_g.rseq);
+		TRI_POINT("barrier_off.thread");
+	}
+	tri_g.agent->gen = gen;
+	if (tri_g.common->buffer)
+		tri_write(&tri_g.view.buffers[tri_g.common->buffer - 1].count, 0);
+	/* A thread that came inside before its turn may still be at it under the old rules. */
+	tri_fence_all();
+	tri_quiesce();
+	for (t = tri_g.threads; t; t = t->next)
+		tri_write(&t->scanned_cycle, 0);
+	tri_coroutines_forget_scans();
+	if (gen == tri_g.cycle)
+		tri_free_withdraw(gen);
+	tri_central_restart();
+	/* pairs with the acquire in tri_central_take() */
+	tri_write_release(&tri_g.sweepable, gen);
+	if (gen == tri_g.cycle)
+		tri_unresponsive_over();
+	TRI_POINT("barrier_off.done");
+	undivert();
+	pthread_mutex_unlock(&tri_g.list_lock);
+	wake_assists();
+}
+
+/* The collector is gone in the middle of a cycle: end it without a sweep.  Its marks are void. */
+void tri_handshake_abandon(void)
+{
+	if (tri_g.phase == TRI_PHASE_OFF)
+		return;
+	resume();
+	barrier_off(tri_g.gen);
+	tri_step_done();
+}
+
+/**
+ * Until the agent is in no handshake, or @until_ns has come.  For a thread that is about to hold
+ * the heap's locks for long, and perhaps again and again (fork()): who sleeps for a lock is passed
+ * by one that takes it anew, so that the agent would get on by one lock each time, and a cycle take
+ * as long as some ten of these.  The thread has none of the locks yet, is outside, and answers our
+ * signal.
+ */
+void tri_handshake_wait(uint64_t until_ns)
+{
+	uint64_t now;
+
+	while (tri_read_acquire(&tri_g.in_handshake) && (now = tri_now_ns()) < until_ns) {
+		TRI_POINT("handshake.waited_for");
+		tri_futex_wait(&tri_g.in_handshake, 1, (int64_t)(until_ns - now));
+	}
+}
+
+void tri_handshake(const struct tri_msg *ask, struct tri_msg *answer)
+{
+	struct tri_interruptions *i = &tri_g.interruptions;
+	uint64_t allocated = 0;
+
+	tri_write(&tri_g.in_handshake, 1);
+	/* Nobody has a turn while all are stopped. */
+	if (ask->kind != TRI_HANDSHAKE_RESUME)
+		tri_step_hold();
+	switch (ask->kind) {
+	case TRI_HANDSHAKE_START:
+		allocated = barrier_on(tri_g.gen + 1);
+		scan();
+		break;
+	case TRI_HANDSHAKE_COLLECT:
+		collect();
+		break;
+	case TRI_HANDSHAKE_STOP:
+		stop();
+		break;
+	case TRI_HANDSHAKE_RESUME:
+		resume();
+		break;
+	case TRI_HANDSHAKE_BARRIER_OFF:
+		/*
+		 * For objects that were loaded since the roots were scanned.  Those that are loaded
+		 * after this can do no harm in this cycle: all that can be reached is marked.
+		 */
+		tri_roots_refuse_misfits();
+		/* Threads must not sweep either: tri_handshake_abandon() follows. */
+		if (tri_read(&tri_g.cycle_is_void))
+			break;
+		tri_check_pass(false);
+		barrier_off(tri_g.gen + 1);
+		tri_check_barriers_off();
+		allocated = tri_read(&tri_g.view.ctl->allocated_bytes);
+		break;
+	}
+	memset(answer, 0, sizeof(*answer));
+	answer->type = TRI_MSG_ANSWER;
+	answer->kind = ask->kind;
+	answer->cycle = ask->cycle;
+	answer->answer.incomplete = tri_read(&tri_g.cycle_is_void);
+	answer->answer.allocated_bytes = allocated;
+	answer->answer.interrupted_max_ns = atomic_exchange(&i->max_ns, 0);
+	answer->answer.interrupted_total_ns = atomic_exchange(&i->total_ns, 0);
+	answer->answer.interruptions = atomic_exchange(&i->count, 0);
+	answer->answer.threads = tri_g.nthreads;
+	answer->answer.root_bytes = tri_roots_bytes();
+	tri_step_done();
+	tri_note_progress();
+	tri_write_release(&tri_g.in_handshake, 0);
+	tri_futex_wake(&tri_g.in_handshake);
+}

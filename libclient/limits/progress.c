@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/* progress.c - what the collector is seen to do */
+#include <stdio.h>
+#include <string.h>
+
+#include "../../core/system/cgroup.h"
+#include "uncollected.h"
+#include "../checker/checker.h"
+#include "../base/state.h"
+
+tri_au32 tri_check_progress;		/* changes while the checker's pass goes on; agent */
+
+/**
+ * A number that changes when a collector does anything for this heap, or the agent does for one.
+ * (What it does not change with: an idle collector that lives.)
+ */
+uint64_t tri_progress(void)
+{
+	const struct tri_ctl *ctl = tri_g.view.ctl;
+
+	return (uint64_t)tri_read(&ctl->work_seq) + tri_read(&ctl->cycles) +
+	       tri_read(&ctl->gc_done) + tri_read(&ctl->free_done) +
+	       tri_read(&ctl->released_bytes) + tri_read(&tri_g.reconnects) +
+	       tri_read(&tri_check_progress);
+}
+
+/** What the collector is, and what it is seen to do, in words. */
+void tri_collector_state(char *text, size_t room)
+{
+	unsigned int pid = tri_read(&tri_g.collector_pid);
+	char process[32], stat[512], *p;
+
+	snprintf(process, sizeof(process), "/proc/%u", pid);
+	/* The state follows the name, in parentheses. */
+	p = tri_cgroup_read(process, "stat", stat, sizeof(stat)) ? strrchr(stat, ')') : NULL;
+	if (p && (p[2] == 'T' || p[2] == 't'))
+		snprintf(text, room,
+			 "collector %u is stopped (state %c); continue it: kill -CONT %u", pid,
+			 p[2], pid);
+	else
+		snprintf(text, room,
+			 "collector %u does nothing (state %c); is its control group frozen?", pid,
+			 p && p[2] ? p[2] : '?');
+}

@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * refusing.c - whether the limit refuses pages: TRI_LIMIT_FAIL_FAST, and more lives than the limit
+ * allows
+ */
+#include "../base/attributes.h"
+#include "pressure.h"
+#include "../base/state.h"
+#include "tricolor.h"
+
+/* The program's choice is where a collector can't write. */
+static uint32_t limit_policy(void)
+{
+	if (tri_read(&tri_g.settings.chosen) & TRI_CHOSEN_LIMIT_POLICY)
+		return tri_g.settings.limit_policy;
+	return tri_read(&tri_g.view.ctl->limit_policy);
+}
+
+/** Whether an allocation that needs fresh pages fails for the limit's sake. */
+bool tri_refusing(void)
+{
+	return unlikely(tri_read(&tri_g.view.ctl->refuse)) &&
+	       limit_policy() == TRI_LIMIT_FAIL_FAST && tri_read(&tri_g.collector_pid);
+}

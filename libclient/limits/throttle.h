@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* throttle.h - threads are held back before the kernel's limit is reached: see throttle.c */
+#ifndef TRI_THROTTLE_H
+#define TRI_THROTTLE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "../base/attributes.h"
+
+struct tri_thread;
+
+/*
+ * One allocation's wait, from its first refusal on.  On the stack of the thread.  The first three
+ * are set before, by each allocation that is not inline; all else by the first refusal.
+ */
+struct tri_throttled {
+	bool refused;
+	bool begun;			/* to wait in the reserve */
+	bool failed;			/* it has waited in vain */
+	uint64_t bytes;			/* that it was refused */
+	uint32_t gen;			/* completed cycles when it looked last */
+	uint32_t first_gen;		/* completed cycles when the wait began */
+	uint32_t gc;			/* the cycle that it has asked for; 0: none */
+	uint64_t turn_ns;		/* when it may go on; 0: there is no such time */
+	uint64_t turn_bytes;		/* how many it may take then */
+	bool due;			/* that time has come */
+	uint32_t measurement;		/* the last that had begun when one was needed: a later
+					 * one is waited for */
+	bool for_measurement;			/* a measurement is all that it waits for */
+	uint64_t until_ns;		/* the end of a wait for a measurement; 0: there was none */
+	uint64_t ns;			/* waited */
+	uint64_t progress;		/* tri_progress() when it began */
+};
+
+/* In the child of a fork(). */
+void tri_throttle_reset(void) TRI_HIDDEN;
+
+/* A thread that is about to allocate, inside. */
+static inline void tri_throttle_begin(struct tri_throttled *w)
+{
+	w->refused = w->begun = w->failed = false;
+}
+
+/* The same thread, outside. */
+bool tri_throttle_wait(struct tri_thread *t, struct tri_throttled *w) TRI_HIDDEN;
+void tri_throttle_end(struct tri_thread *t, const struct tri_throttled *w) TRI_HIDDEN;
+int tri_throttle_why(void) TRI_HIDDEN;
+
+#endif

@@ -1,0 +1,274 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * coroutine.c - stacks that threads leave and come back to
+ *
+ * A program that switches stacks by itself says so just before each switch.  The rules
+ * (Documentation/design/guest.md, "Stacks that threads leave"):
+ *
+ *  1. Being scanned belongs to a stack, not to a thread.  A stack that nobody runs on is
+ *     SUSPENDED, or SCANNED in this cycle, or CLAIMED: the agent is at it.  The one that a thread
+ *     runs on is RUNNING, and counts as scanned when the thread does.
+ *  2. The agent scans suspended stacks when all threads have answered.  A thread that has not
+ *     answered leaves its stack as SUSPENDED whatever it was before, one that has leaves it as
+ *     SCANNED.
+ *  3. A thread that has answered and switches to a stack that is not SCANNED scans it first.  If
+ *     the agent has just claimed it, it takes the claim over: nobody waits.  The agent, done with
+ *     a stack that is CLAIMED no more, leaves it as it is.
+ *  4. A stack that is unregistered while barriers are on is scanned, for the same reason for which
+ *     a store shades what it overwrites.
+ *
+ * While no barrier is on a switch is some plain loads and stores inside the library.  H1's fence
+ * and wait (design/barrier.md) order them: after these every thread sees that barriers are on, and
+ * uses atomic instructions, or has not begun, and the agent sees what was done before.
+ *
+ * Descriptors are never unmapped.  The agent takes no lock to look at them: it copies what a
+ * descriptor says after it has claimed it, and believes that if the claim holds still.
+ */
+#include <string.h>
+#include <sys/mman.h>
+
+#include "../../core/heap/layout.h"
+#include "../../core/system/point.h"
+#include "coroutine.h"
+#include "../base/lock.h"
+#include "scan.h"
+#include "stack.h"
+#include "../base/state.h"
+
+#define CHUNK_STACKS 127
+
+struct chunk {
+	struct chunk *next;
+	struct tri_stack stack[CHUNK_STACKS];
+};
+
+/* Chunks being added, free_stacks.  Who has it is inside, or has list_lock, or is the agent. */
+static struct tri_lock lock;
+static struct chunk *_Atomic chunks;
+static struct tri_stack *free_stacks;
+
+/* In a forked child: what its thread had when it called fork(). */
+static struct {
+	struct tri__tls *tls;
+	struct tri_stack *own, *stack;
+} inherited;
+
+/** Inside.  A free descriptor, or NULL. */
+struct tri_stack *tri_coroutine_new(void)
+{
+	struct tri_stack *s;
+	struct chunk *c;
+	int i;
+
+	tri_lock(&lock);
+	if (!free_stacks) {
+		c = mmap(NULL, sizeof(*c), PROT_READ | PROT_WRITE,
+			 MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+		if (c == MAP_FAILED) {
+			tri_unlock(&lock);
+			return NULL;
+		}
+		for (i = 0; i < CHUNK_STACKS; i++) {
+			c->stack[i].next_free = free_stacks;
+			free_stacks = &c->stack[i];
+		}
+		c->next = tri_read(&chunks);
+		/* pairs with FOR_EACH() */
+		tri_write_release(&chunks, c);
+	}
+	s = free_stacks;
+	free_stacks = s->next_free;
+	tri_unlock(&lock);
+	return s;
+}
+
+/** Its state is TRI_STACK_FREE already. */
+void tri_coroutine_put(struct tri_stack *s)
+{
+	tri_lock(&lock);
+	s->next_free = free_stacks;
+	free_stacks = s;
+	tri_unlock(&lock);
+}
+
+#define FOR_EACH(c, s)								\
+	for (c = tri_read_acquire(&chunks); c; c = c->next)			\
+		for (s = c->stack; s < c->stack + CHUNK_STACKS; s++)
+
+/* ------------------------------------------------------------------------------------------ */
+/* Scans                                                                                      */
+/* ------------------------------------------------------------------------------------------ */
+
+/** What nobody runs on: from where it was left, or, where that is not known, the whole of it. */
+void tri_coroutine_scan_left(const struct tri_stack *s, struct tri_thread *to, bool all)
+{
+	uintptr_t lo = s->sp ? s->sp : s->grows ? tri_stack_lowest(s->lo) : s->lo;
+
+	tri_scan_frame(to, (uintptr_t)s->regs, (uintptr_t)(s->regs + 6), all);
+	tri_scan_foreign(to, lo, s->hi, all, true);
+	tri_scan_fake_frames(to, s->fake_stack, (uintptr_t)s->regs, (uintptr_t)(s->regs + 6), all);
+	tri_scan_fake_frames(to, s->fake_stack, lo, s->hi, all);
+}
+
+/* Agent, when all threads have answered, or, with @all, are stopped. */
+void tri_coroutines_scan(struct tri_thread *to, bool all)
+{
+	struct tri_stack *s, copy;
+	struct chunk *c;
+
+	FOR_EACH(c, s) {
+		uint32_t state = tri_read_acquire(&s->state);
+
+		if (all && state >= TRI_STACK_SUSPENDED)
+			tri_coroutine_scan_left(s, to, all);
+		if (all || state != TRI_STACK_SUSPENDED ||
+		    !atomic_compare_exchange_strong(&s->state, &state, TRI_STACK_CLAIMED))
+			continue;
+		copy = *s;
+		atomic_thread_fence(memory_order_acquire);
+		/*
+		 * Else a thread is on it, and has scanned it, or it is gone, and was scanned then.
+		 */
+		if (tri_read(&s->state) != TRI_STACK_CLAIMED)
+			continue;
+		TRI_POINT("coroutine.claimed");
+		tri_coroutine_scan_left(&copy, to, all);
+		state = TRI_STACK_CLAIMED;
+		atomic_compare_exchange_strong(&s->state, &state, TRI_STACK_SCANNED);
+	}
+}
+
+/* Agent, when no barrier is on and no thread is in a switch that began while one was. */
+void tri_coroutines_forget_scans(void)
+{
+	struct tri_stack *s;
+	struct chunk *c;
+
+	FOR_EACH(c, s) {
+		uint32_t state = TRI_STACK_SCANNED;
+
+		if (tri_read(&s->state) == TRI_STACK_SCANNED)
+			atomic_compare_exchange_strong(&s->state, &state, TRI_STACK_SUSPENDED);
+	}
+}
+
+/* ------------------------------------------------------------------------------------------ */
+/* Threads                                                                                    */
+/* ------------------------------------------------------------------------------------------ */
+
+/* A registered stack that @sp is on. */
+static struct tri_stack *stack_at(uintptr_t sp)
+{
+	struct tri_stack *s;
+	struct chunk *c;
+
+	FOR_EACH(c, s)
+		if (tri_read_acquire(&s->state) != TRI_STACK_FREE && !s->owner && sp >= s->lo &&
+		    sp < s->hi)
+			return s;
+	return NULL;
+}
+
+/**
+ * The descriptor of the stack that @t was started on; NULL: no memory.  @here: @t runs on it.
+ * Inside, or not in the list yet.
+ */
+struct tri_stack *tri_coroutine_own(struct tri_thread *t, bool here)
+{
+	struct tri_stack *s = t->own;
+
+	if (s)
+		return s;
+	s = tri_coroutine_new();
+	if (!s)
+		return NULL;
+	s->owner = t;
+	s->lo = t->stack_lo;
+	s->hi = t->stack_hi;
+	s->grows = t->stack_grows;
+	s->sp = 0;
+	s->fake_stack = NULL;
+	memset(s->regs, 0, sizeof(s->regs));
+	tri_write_release(&s->state, here ? TRI_STACK_RUNNING : TRI_STACK_SUSPENDED);
+	t->own = s;
+	return s;
+}
+
+/*
+ * A thread that is about to attach, with @sp as its stack pointer: it may run on a registered
+ * stack.
+ */
+void tri_coroutine_attach(struct tri_thread *t, uintptr_t sp)
+{
+	struct tri_stack *s;
+
+	if (inherited.tls == &tri__tls) {
+		t->own = inherited.own;
+		t->stack = inherited.stack;
+		inherited.tls = NULL;
+		if (t->own)
+			t->own->owner = t;
+		return;
+	}
+	if (!tri_read(&chunks) || tri_stack_is_own(t, sp))
+		return;
+	s = stack_at(sp);
+	if (s) {
+		tri_write_release(&s->state, TRI_STACK_RUNNING);
+		t->stack = s;
+	}
+}
+
+/* @t is not there any more.  list_lock */
+void tri_coroutine_detach(struct tri_thread *t)
+{
+	struct tri_stack *s = t->stack;
+
+	/* The program says when that stack goes. */
+	if (s && s != t->own) {
+		s->sp = 0;
+		tri_write_release(&s->state, TRI_STACK_SUSPENDED);
+	}
+	if (t->own) {
+		tri_write_release(&t->own->state, TRI_STACK_FREE);
+		tri_coroutine_put(t->own);
+	}
+	t->stack = t->own = NULL;
+}
+
+/*
+ * A forked child, before its thread is forgotten, or with its heap @copied: then it stays.  Other
+ * threads do not exist in it, and their own stacks are nobody's; stacks that they ran on may be
+ * unregistered.
+ */
+void tri_coroutines_reset(bool copied)
+{
+	const struct tri_thread *t = tri__tls.thread;
+	struct tri_stack *s;
+	struct chunk *c;
+
+	memset(&lock, 0, sizeof(lock));
+	inherited.tls = t ? &tri__tls : NULL;
+	inherited.own = t ? t->own : NULL;
+	inherited.stack = t ? t->stack : NULL;
+	free_stacks = NULL;
+	FOR_EACH(c, s) {
+		uint32_t state = tri_read(&s->state);
+
+		if (s == inherited.own || s == inherited.stack) {
+			tri_write(&s->state, s == inherited.stack ? TRI_STACK_RUNNING :
+								    TRI_STACK_SUSPENDED);
+			continue;
+		}
+		if (state == TRI_STACK_RUNNING)
+			s->sp = 0;
+		tri_write(&s->state, state == TRI_STACK_FREE || s->owner ? TRI_STACK_FREE :
+									   TRI_STACK_SUSPENDED);
+		if (tri_read(&s->state) == TRI_STACK_FREE) {
+			s->next_free = free_stacks;
+			free_stacks = s;
+		}
+	}
+	if (copied)
+		inherited.tls = NULL;
+}

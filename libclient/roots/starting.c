@@ -1,0 +1,144 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * starting.c - records of threads, each from its thread's creation to its end or to its join
+ *
+ * A record is a root for the thread's argument, until the thread is attached, and for its result,
+ * until that has been asked for.  pthreads.c has the functions that make and end the records.
+ */
+#include <stdatomic.h>
+#include <stdlib.h>
+
+#include "../../core/system/held.h"
+#include "scan.h"
+#include "starting.h"
+
+__thread struct tri_starting *tri_starting_self __attribute__((tls_model("initial-exec")));
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static struct tri_starting *startings;			/* lock */
+static uint64_t serials;				/* lock */
+static _Atomic uintptr_t begins_with;	/* the routine that all of these threads begin with */
+
+/** Nobody else changes the records, and the agent reads none. */
+void tri_starting_lock(void)
+{
+	pthread_mutex_lock(&lock);
+}
+
+void tri_starting_unlock(void)
+{
+	pthread_mutex_unlock(&lock);
+}
+
+/** Whether threads that have a record begin with @routine. */
+bool tri_starting_begins_with(uintptr_t routine)
+{
+	return routine && atomic_load(&begins_with) == routine;
+}
+
+/** The thread of @s is about to be made, and will begin with @routine. */
+void tri_starting_add(struct tri_starting *s, uintptr_t routine)
+{
+	atomic_store(&begins_with, routine);
+	pthread_mutex_lock(&lock);
+	s->serial = ++serials;
+	s->next = startings;
+	s->prev = &startings;
+	if (s->next)
+		s->next->prev = &s->next;
+	startings = s;
+	pthread_mutex_unlock(&lock);
+}
+
+/** The record goes.  With the lock. */
+void tri_starting_drop(struct tri_starting *s)
+{
+	tri_assert_held(&lock);
+	*s->prev = s->next;
+	if (s->next)
+		s->next->prev = s->prev;
+	free(s);
+}
+
+/* A record of an older thread with this identity was never joined through us. */
+static void forget_namesakes(struct tri_starting *keep)
+{
+	struct tri_starting *s, *next;
+
+	for (s = startings; s; s = next) {
+		next = s->next;
+		if (s != keep && s->ended && pthread_equal(s->thread, keep->thread))
+			tri_starting_drop(s);
+	}
+}
+
+/** The thread of @s, which somebody may join, has been made: it is @thread.  With the lock. */
+void tri_starting_made(struct tri_starting *s, pthread_t thread)
+{
+	tri_assert_held(&lock);
+	s->thread = thread;
+	forget_namesakes(s);
+}
+
+/** The calling thread, whose record is @s, is over: the record stays if somebody may join it. */
+void tri_starting_ended(struct tri_starting *s)
+{
+	pthread_mutex_lock(&lock);
+	s->ended = true;
+	tri_starting_self = NULL;
+	if (!s->joinable)
+		tri_starting_drop(s);
+	pthread_mutex_unlock(&lock);
+}
+
+/** The serial number of a thread that may still be joined; 0: there is no such record. */
+uint64_t tri_starting_serial(pthread_t thread)
+{
+	uint64_t serial = 0;
+	struct tri_starting *s;
+
+	pthread_mutex_lock(&lock);
+	for (s = startings; s && !serial; s = s->next)
+		if (s->joinable && pthread_equal(s->thread, thread))
+			serial = s->serial;
+	pthread_mutex_unlock(&lock);
+	return serial;
+}
+
+/** The thread with this serial number has been joined, or detached. */
+void tri_starting_joined(uint64_t serial)
+{
+	struct tri_starting *s;
+
+	pthread_mutex_lock(&lock);
+	for (s = startings; s; s = s->next) {
+		if (s->serial == serial) {
+			if (s->ended)
+				tri_starting_drop(s);
+			else
+				s->joinable = false;
+			break;
+		}
+	}
+	pthread_mutex_unlock(&lock);
+}
+
+/** Agent.  When all threads are stopped one of them may have the lock. */
+void tri_starting_scan(struct tri_thread *to, bool all)
+{
+	struct tri_starting *s;
+
+	if (all ? pthread_mutex_trylock(&lock) : pthread_mutex_lock(&lock))
+		return;
+	for (s = startings; s; s = s->next)
+		tri_scan_range(to, (uintptr_t)&s->arg, (uintptr_t)(&s->result + 1), all);
+	pthread_mutex_unlock(&lock);
+}
+
+/** A forked child has one thread, and none of the heap. */
+void tri_starting_reset(void)
+{
+	pthread_mutex_init(&lock, NULL);
+	startings = NULL;
+	tri_starting_self = NULL;
+}

@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * libc_threads.c - threads of the C library's own, and what it says of a thread in its descriptor
+ *
+ * The C library has threads for timers and message queues with SIGEV_THREAD, and for asynchronous
+ * transfers and look-ups.  They block all signals, so that they answer none, and run none of the
+ * program's functions: what is found on their stacks from outside is enough.
+ *
+ * All of this is the agent's.
+ */
+#include <dlfcn.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "libc_threads.h"
+#include "../base/real.h"
+#include "../roots/scan.h"
+#include "../roots/starting.h"
+#include "../base/state.h"
+#include "tasks.h"
+#include "thread.h"
+
+#define KNOWN 16u			/* threads that are remembered */
+#define STACK_BYTES (16ul << 20)	/* that are searched for a thread's descriptor */
+
+static pid_t known[KNOWN];		/* those that are asked for nothing */
+static uint32_t nknown;
+
+/* Where a field of a thread's descriptor is; 0: the C library does not tell. */
+static uint32_t descriptor_field(const char *symbol)
+{
+	const uint32_t *d = (const uint32_t *)tri_libc_private(symbol);
+
+	return d ? d[2] : 0;
+}
+
+/* Whether @word is in an object that is not @own, and behind an instruction that calls. */
+static bool returns_elsewhere(uintptr_t word, const struct link_map *own)
+{
+	struct dl_find_object o;
+	unsigned char before[7];
+	int n;
+
+	if (_dl_find_object((void *)word, &o) || o.dlfo_link_map == own ||
+	    !tri_read_foreign(before, word - sizeof(before), sizeof(before)))
+		return false;
+	for (n = 2; n <= 7; n++)
+		if (before[7 - n] == 0xff && (before[8 - n] & 0x38) == 0x10)
+			return true;
+	return before[2] == 0xe8;
+}
+
+/*
+ * The descriptor of the thread whose stack pointer is @sp, if from there on nothing returns to
+ * anything but the C library, which it began in as well; 0: it is another one's, or can't be known.
+ */
+static uintptr_t closed_descriptor(pid_t tid, uintptr_t sp)
+{
+	uint32_t tid_at = descriptor_field("_thread_db_pthread_tid");
+	uint32_t start_at = descriptor_field("_thread_db_pthread_start_routine");
+	uintptr_t word[512], at, address, start;
+	struct dl_find_object libc, o;
+	pid_t its;
+	size_t i;
+
+	if (!tid_at || !start_at || (tri_is_static && tri_is_static()) ||
+	    _dl_find_object(tri_libc_private("_thread_db_pthread_tid"), &libc))
+		return 0;
+	for (at = sp & ~7ul; at < sp + STACK_BYTES; at += i * sizeof(*word)) {
+		size_t bytes = 4096 - (at & 4095);
+
+		if (!tri_read_foreign(word, at, bytes))
+			return 0;
+		for (i = 0; i < bytes / sizeof(*word); i++) {
+			address = at + i * sizeof(*word);
+			/* It begins with its own address. */
+			if (word[i] == address &&
+			    tri_read_foreign(&its, address + tid_at, sizeof(its)) && its == tid &&
+			    tri_read_foreign(&start, address + start_at, sizeof(start)))
+				return !_dl_find_object((void *)start, &o) &&
+				       o.dlfo_link_map == libc.dlfo_link_map ? address : 0;
+			if (returns_elsewhere(word[i], libc.dlfo_link_map))
+				return 0;
+		}
+	}
+	return 0;
+}
+
+/** Scan a thread of the C library's that has blocked all signals and sleeps.  False: it is none. */
+bool tri_libc_thread_scan(pid_t tid)
+{
+	char text[512], *p;
+	uintptr_t sp, self;
+	int n;
+
+	if (!tri_task_blocks_signal(tid) || !tri_task_read(tid, "syscall", text, sizeof(text)))
+		return false;
+	/* number, six arguments, stack pointer, instruction pointer; or "running" */
+	for (p = text, n = 0; p && n < 7; n++) {
+		p = strchr(p, ' ');
+		p += p != NULL;
+	}
+	sp = p ? strtoul(p, NULL, 16) : 0;
+	self = sp ? closed_descriptor(tid, sp) : 0;
+	if (!self)
+		return false;
+	tri_g.agent->fake_stack = NULL;
+	tri_task_scan_stack(tid, self, sp - 128, 0, 0);
+	return true;
+}
+
+/** Whether @tid was seen to be such a thread. */
+bool tri_libc_thread_is_known(pid_t tid)
+{
+	uint32_t i;
+
+	for (i = 0; i < KNOWN; i++)
+		if (known[i] == tid)
+			return true;
+	return false;
+}
+
+/** @tid has turned out to be such a thread. */
+void tri_libc_thread_note(pid_t tid)
+{
+	known[nknown++ % KNOWN] = tid;
+}
+
+/**
+ * Whether the thread whose descriptor is @self was begun by a function of ours, and has not come
+ * that far; false as well where the C library does not tell.
+ */
+bool tri_thread_is_beginning(uintptr_t self)
+{
+	uint32_t start_at = descriptor_field("_thread_db_pthread_start_routine");
+	uintptr_t start;
+
+	return start_at && tri_read_foreign(&start, self + start_at, sizeof(start)) &&
+	       tri_starting_begins_with(start);
+}
+
+/** In the child of a fork(). */
+void tri_libc_threads_reset(void)
+{
+	memset(known, 0, sizeof(known));
+}

@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* main_thread.h - the main thread, which another thread may attach: see main_thread.c */
+#ifndef TRI_MAIN_THREAD_H
+#define TRI_MAIN_THREAD_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "../base/attributes.h"
+
+void tri_main_thread_is_here(void) TRI_HIDDEN;		/* the main thread itself */
+bool tri_is_main_thread(void) TRI_HIDDEN;		/* any thread, of itself */
+void tri_main_thread_attach(void) TRI_HIDDEN;		/* who starts the heap */
+uint64_t *tri_rseq_word(void) TRI_HIDDEN;		/* any thread, of itself */
+
+#endif

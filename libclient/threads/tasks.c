@@ -1,0 +1,418 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * tasks.c - the threads of the process, as the kernel lists them in /proc/self/task
+ *
+ * The kernel counts them: the link count of the folder is their number, and two.  If no more are
+ * counted than are known to be alive, there is no other one.  If there are more, the folder is
+ * listed, and what is known is left out.  Known are attached threads, those that were visited in
+ * this cycle (visit.h), and the library's own.
+ *
+ * All of this is the agent's.
+ */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "../../core/heap/layout.h"
+#include "../base/error.h"
+#include "life.h"
+#include "own_thread.h"
+#include "../base/real.h"
+#include "../roots/stack.h"
+#include "../base/state.h"
+#include "tasks.h"
+#include "thread.h"
+#include "visit.h"
+
+#define PIDFD_THREAD O_EXCL		/* of Linux 6.9; older headers have no name for it */
+
+struct listing {
+	pid_t *tid;
+	size_t n;
+	char *text;			/* what getdents64() gives */
+	size_t room;			/* for text */
+};
+
+static int folder = -1;			/* /proc/self/task, in the agent's descriptor table */
+static bool counts;			/* its link count is the number of threads, and two */
+static bool main_is_zombie;
+static struct listing list;
+static pid_t *known;			/* a hash table of thread IDs; 0: free */
+static size_t known_room;		/* a power of two */
+static struct tri_thread *visited;	/* what tri_scan_stack() wants to know of a thread */
+
+/* ------------------------------------------------------------------------------------------ */
+/* The folder                                                                                 */
+/* ------------------------------------------------------------------------------------------ */
+
+/**
+ * The kernel does not tell which threads there are, or no longer: a sandbox may deny it at any
+ * time.  What is left are those that we have seen begin, or that have called the library.
+ */
+void tri_tasks_give_up(void)
+{
+	if (folder >= 0)
+		close(folder);
+	folder = -1;
+	if (!tri_real_is_in_front("pthread_create"))
+		tri_complain(TRI_COMPLAINT_THREADS, true, "tricolor: threads that never call it may lose "
+			     "objects: /proc/self/task can't be read, and the C library comes first, so that "
+			     "it does not see threads begin; mount /proc, or link the program with -ltricolor");
+}
+
+/** False: the kernel does not tell which threads there are. */
+bool tri_tasks_are_listed(void)
+{
+	return folder >= 0;
+}
+
+/* Threads that the process has, ended main thread included; 0: unknown. */
+static size_t count_tasks(void)
+{
+	struct stat st;
+
+	return fstat(folder, &st) || st.st_nlink < 3 ? 0 : (size_t)st.st_nlink - 2;
+}
+
+static void *more_memory(void *old, size_t *bytes, size_t want)
+{
+	void *more;
+
+	if (want <= *bytes)
+		return old;
+	want = (want + want / 2 + 4095) & ~4095ul;
+	more = mmap(NULL, want, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (more == MAP_FAILED)
+		return NULL;
+	if (old)
+		munmap(old, *bytes);
+	*bytes = want;
+	return more;
+}
+
+/*
+ * Every thread that there was when @tasks were counted, into @list.  0, -EAGAIN if some may be
+ * missing, or what else stands in the way.
+ */
+static int list_tasks(size_t tasks)
+{
+	size_t bytes = list.room;
+	struct dirent64 *d;
+	ssize_t got, at;
+
+	/* Names of seven digits; twice as many entries as there should be. */
+	list.text = more_memory(list.text, &bytes, (tasks + 64) * 64);
+	list.room = bytes;
+	if (!list.text)
+		return -ENOMEM;
+	if (lseek(folder, 0, SEEK_SET))
+		return -errno;
+	got = getdents64(folder, list.text, list.room);
+	if (got <= 0)
+		return got ? -errno : -ENOENT;
+	list.tid = (pid_t *)list.text;
+	list.n = 0;
+	/*
+	 * In place: a number is shorter than the entry that it is read from, and lies before its
+	 * length.
+	 */
+	for (at = 0; at < got; at += d->d_reclen) {
+		d = (struct dirent64 *)(list.text + at);
+		if (d->d_name[0] != '.')
+			list.tid[list.n++] = (pid_t)atoi(d->d_name);
+	}
+	/*
+	 * The kernel goes from thread to thread, and stops at one that has just ended.  New ones
+	 * come at the end: so if some are missing there are fewer than before.
+	 */
+	return (size_t)got < list.room - 512 && list.n >= tasks ? 0 : -EAGAIN;
+}
+
+/* ------------------------------------------------------------------------------------------ */
+/* Which are known                                                                            */
+/* ------------------------------------------------------------------------------------------ */
+
+static pid_t *known_cell(pid_t tid)
+{
+	size_t i = (size_t)tid * 0x9e3779b97f4a7c15ull >> 20 & (known_room - 1);
+
+	while (known[i] && known[i] != tid)
+		i = (i + 1) & (known_room - 1);
+	return &known[i];
+}
+
+static bool main_is_over(void)
+{
+	return main_is_zombie || tri_main_is_over();
+}
+
+/*
+ * How many threads of this library there are, to be asked for after a count: none of them is
+ * missing in that.  The agent is there before any cycle, as is the watch of the main thread.  These
+ * two and the thread that waits for pressure end with the process.  The agent itself begins the one
+ * that connects, so that one that is there still was there at the count.
+ */
+static size_t own_threads(void)
+{
+	size_t n = 1, i;
+
+	for (i = 0; i < TRI_OWN_THREADS; i++)
+		n += tri_own_tid(i) != 0;
+	return n;
+}
+
+static bool is_own(pid_t tid)
+{
+	int i;
+
+	for (i = 0; i < TRI_OWN_THREADS; i++)
+		if (tid == tri_own_tid(i))
+			return true;
+	return tid == tri_g.agent_tid;
+}
+
+/*
+ * list_lock.  Whether no more threads are counted than are known to be alive since before the
+ * count.
+ */
+static bool none_unknown(size_t tasks)
+{
+	pid_t pressure = tri_own_tid(TRI_OWN_PRESSURE);
+	size_t alive = own_threads() + main_is_over();
+	struct tri_thread *t;
+
+	for (t = tri_g.threads; t; t = t->next)
+		if (t->tid != pressure && tri_life_holds(t->life))
+			alive++;
+	return counts && tasks <= alive;
+}
+
+/* list_lock.  The threads that need no visit: a table of them.  False: no memory. */
+static bool collect_known(void)
+{
+	size_t want = 64, bytes = known_room * sizeof(*known);
+	struct tri_thread *t;
+	uint32_t i;
+
+	while (want < 4ul * (tri_g.nthreads + tri_visits_used + 4))
+		want *= 2;
+	if (want > known_room) {
+		known = more_memory(known, &bytes, want * sizeof(*known));
+		known_room = known ? want : 0;
+		if (!known)
+			return false;
+	}
+	memset(known, 0, known_room * sizeof(*known));
+	for (t = tri_g.threads; t; t = t->next)
+		*known_cell(t->tid) = t->tid;
+	for (i = 0; i < tri_visits_used; i++)
+		if (tri_visits[i].scanned)
+			*known_cell(tri_visit_tid(&tri_visits[i])) = tri_visit_tid(&tri_visits[i]);
+	*known_cell(tri_g.agent_tid) = tri_g.agent_tid;
+	for (i = 0; i < TRI_OWN_THREADS; i++) {
+		pid_t own = tri_own_tid(i);
+
+		if (own)
+			*known_cell(own) = own;
+	}
+	if (main_is_over())
+		*known_cell(tri_g.pid) = tri_g.pid;
+	return true;
+}
+
+/**
+ * Look for threads that are neither attached nor visited.  Returns how many there are, with their
+ * IDs in @tids until the next look; or -EAGAIN if it has to be done again; or what else stands in
+ * the way.
+ */
+int tri_tasks_look(const pid_t **tids)
+{
+	size_t tasks, i, n = 0;
+	bool none, ok;
+	int err;
+
+	pthread_mutex_lock(&tri_g.list_lock);
+	tri_threads_reap();
+	tasks = count_tasks();
+	none = tasks && none_unknown(tasks);
+	pthread_mutex_unlock(&tri_g.list_lock);
+	if (none)
+		return 0;
+	err = tasks ? list_tasks(tasks) : -EPERM;
+	if (err)
+		return err;
+	/*
+	 * A thread that has attached since it was listed is known, and one that has ended needs
+	 * nothing.
+	 */
+	pthread_mutex_lock(&tri_g.list_lock);
+	tri_threads_reap();
+	ok = collect_known();
+	pthread_mutex_unlock(&tri_g.list_lock);
+	if (!ok)
+		return -ENOMEM;
+	for (i = 0; i < list.n; i++)
+		if (!*known_cell(list.tid[i]))
+			list.tid[n++] = list.tid[i];
+	*tids = list.tid;
+	return (int)n;
+}
+
+/**
+ * Whether a thread that does not answer has ended, and is only still listed; with which exit status
+ * then.
+ */
+bool tri_task_has_ended(pid_t tid, int *status)
+{
+	char path[32], line[512], *p, *last;
+	ssize_t n;
+	int fd;
+
+	snprintf(path, sizeof(path), "%d/stat", (int)tid);
+	fd = openat(folder, path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return errno == ENOENT || errno == ESRCH;
+	n = read(fd, line, sizeof(line) - 1);
+	close(fd);
+	if (n <= 0)
+		return n < 0 && errno == ESRCH;
+	line[n] = 0;
+	/* The state follows the name in parentheses; the last field is what wait() would give. */
+	p = strrchr(line, ')');
+	last = strrchr(line, ' ');
+	if (!p || !last || !p[1] || (p[2] != 'Z' && p[2] != 'X'))
+		return false;
+	main_is_zombie |= tid == tri_g.pid;
+	*status = atoi(last + 1) >> 8 & 0xff;
+	return true;
+}
+
+/** What the kernel says about a thread. */
+bool tri_task_read(pid_t tid, const char *name, char *text, size_t room)
+{
+	char path[32];
+	ssize_t n;
+	int fd;
+
+	snprintf(path, sizeof(path), "%d/%s", (int)tid, name);
+	fd = openat(folder, path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return false;
+	n = read(fd, text, room - 1);
+	close(fd);
+	text[n < 0 ? 0 : n] = 0;
+	return n > 0;
+}
+
+/** Whether a thread has blocked the handshake signal, as its status says. */
+bool tri_task_blocks_signal(pid_t tid)
+{
+	char text[4096], *p;
+
+	if (!tri_task_read(tid, "status", text, sizeof(text)))
+		return false;
+	p = strstr(text, "SigBlk:");
+	return p && strtoull(p + 7, NULL, 16) >> (tri_g.settings.signal - 1) & 1;
+}
+
+/**
+ * Scan the stack from @sp up of a thread that is not attached and does not run, whose thread
+ * pointer is @thread_pointer.
+ */
+void tri_task_scan_stack(pid_t tid, uintptr_t thread_pointer, uintptr_t sp, uintptr_t signal_lo,
+			 uintptr_t signal_hi)
+{
+	visited->tid = tid;
+	visited->tp = thread_pointer;
+	visited->signal_lo = signal_lo;
+	visited->signal_hi = signal_hi;
+	tri_stack_find(visited, (pthread_t)thread_pointer, true);
+	tri_scan_stack(visited, tri_g.agent, sp, false);
+}
+
+/** Once.  False: the kernel does not tell which threads there are. */
+bool tri_tasks_open(void)
+{
+	size_t tasks = 0;
+	int tries;
+
+	folder = open("/proc/self/task", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (folder < 0) {
+		tri_tasks_give_up();
+		return false;
+	}
+	pthread_mutex_lock(&tri_g.list_lock);
+	visited = tri_thread_new();
+	pthread_mutex_unlock(&tri_g.list_lock);
+	/*
+	 * Whether the link count is what Linux makes it: nothing ends or begins for two looks in a
+	 * row.
+	 */
+	for (tries = 0; tries < 100 && !counts; tries++) {
+		tasks = count_tasks();
+		counts = tasks && !list_tasks(tasks) && list.n == tasks && count_tasks() == tasks;
+	}
+	if (!visited || !tasks) {
+		tri_tasks_give_up();
+		return false;
+	}
+	return true;
+}
+
+/**
+ * Whether no thread of the program is left; none is attached.  @status: the main thread's.
+ */
+bool tri_tasks_are_ours(int *status)
+{
+	size_t tasks = folder < 0 ? 0 : count_tasks();
+
+	if (!tasks || tasks > 1 + own_threads())
+		return false;
+	/* It may have ended by the system call without ever having been attached. */
+	if (!tri_task_has_ended(tri_g.pid, status))
+		return false;
+	return tasks == 1 + own_threads();
+}
+
+/**
+ * A pidfd of any thread of the program but the main one, which tells when that thread has
+ * ended; -1: there is none, or the kernel has no such thing, or a sandbox denies it.
+ */
+int tri_tasks_open_other(void)
+{
+	size_t tasks = folder < 0 ? 0 : count_tasks(), i;
+	char name[16];
+	int fd;
+
+	if (!tasks || list_tasks(tasks))
+		return -1;
+	for (i = 0; i < list.n; i++) {
+		if (is_own(list.tid[i]) || list.tid[i] == tri_g.pid)
+			continue;
+		fd = (int)syscall(SYS_pidfd_open, list.tid[i], PIDFD_THREAD);
+		if (fd < 0 && errno != ESRCH)
+			return -1;
+		/* It may have ended before, and its ID be another process's. */
+		snprintf(name, sizeof(name), "%d", (int)list.tid[i]);
+		if (fd >= 0 && !faccessat(folder, name, F_OK, 0))
+			return fd;
+		if (fd >= 0)
+			close(fd);
+	}
+	return -1;
+}
+
+/** In the child of a fork(). */
+void tri_tasks_reset(void)
+{
+	folder = -1;
+	counts = main_is_zombie = false;
+	visited = NULL;
+}
