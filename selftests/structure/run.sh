@@ -10,6 +10,7 @@
 # 3. Files of a folder need each other in no circle but those that the file `circles` beside this
 #    one allows, each with its reason, or a part of such a one.  scripts/circles.sh -e names the
 #    symbols that make a circle.
+# 4. The library's folders need each other in none at all.
 
 set -u
 O=${O:-build}
@@ -92,7 +93,7 @@ circles()
 }
 
 echo "TAP version 13"
-echo "1..11"
+echo "1..12"
 includes core
 includes libclient core
 includes daemon core
@@ -110,3 +111,9 @@ circles core obj
 circles daemon obj
 circles tools obj
 circles libclient pic
+
+# shellcheck disable=SC2046
+sh scripts/circles.sh -f $(find libclient -name '*.c' ! -path '*/static/*' | sed "s,^\(.*\)c\$,$O/pic/\1o,") >"$tmp/folders"
+result=$?
+sed 's/^/# /' "$tmp/folders"
+point $result "folders of libclient form no circle"
