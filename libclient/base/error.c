@@ -5,14 +5,14 @@
  *  1. A function that fails leaves a sentence with its thread (tri_fail()).
  *  2. What the agent fails at belongs to no call.  It is kept with the heap (tri_complain()), and
  *     tri_error() gives it to a thread that has had no failure of its own.
- *  3. What a user has to know although nobody asks is said on standard error, each kind once in a
- *     process, unless TRICOLOR_QUIET is set.  The agent has not got the program's descriptors: the
- *     next thread that comes by, outside the library, does it for the agent.  What must not wait
- *     for one (tri_complain_now()) the agent says itself, on a copy of the program's descriptor for
- *     the moment, where the system lets it have one.
+ *  3. What a user has to know although nobody asks is printed to standard error, each kind once in
+ *     a process, unless TRICOLOR_QUIET is set.  The agent does not have the program's descriptors,
+ *     so the next thread that comes by, outside the library, prints it for the agent.  What must
+ *     not wait for a thread (tri_complain_now()) the agent prints itself, on a copy of the
+ *     program's descriptor, where the system lets it have one.
  *
- * Where the program was started without standard error, descriptor 2 is some file of its own, and
- * nothing is said.
+ * If the program was started without standard error, descriptor 2 may be some file of its own, and
+ * nothing is printed.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -34,23 +34,24 @@
 
 #define TEXT_BYTES 384
 
-tri_au32 tri_unsaid;			/* bit of each kind that is to be said */
+tri_au32 tri_unsaid;			/* a bit for each kind that is to be printed */
 
 static __thread char thread_text[TEXT_BYTES] __attribute__((tls_model("initial-exec")));
 static __thread char heap_copy[TEXT_BYTES] __attribute__((tls_model("initial-exec")));
 
 static struct {
 	struct tri_lock lock;
-	char text[TRI_COMPLAINTS][TEXT_BYTES];	/* empty: no such failure, or it is over; lock */
-	enum tri_complaint last;		/* lock */
-	uint32_t said;				/* bit of each kind; lock */
+	/* Under @lock. */
+	char text[TRI_COMPLAINTS][TEXT_BYTES];	/* empty: no such failure, or it is over */
+	enum tri_complaint last;
+	uint32_t said;				/* a bit for each kind that was printed */
 } heap;
 
 static bool no_stderr;
-static uint64_t without_ns;		/* there is no collector, since then; 0: there is one;
-					 * agent */
+static uint64_t without_ns;		/* since when there is no collector; 0: there is one.  The
+					 * agent's */
 
-__attribute__((constructor)) static void look_at_stderr(void)
+__attribute__((constructor)) static void check_stderr(void)
 {
 	no_stderr = fcntl(2, F_GETFD) < 0;
 }
@@ -66,10 +67,7 @@ int tri_fail(int err, const char *fmt, ...)
 	return -err;
 }
 
-/**
- * The agent has failed at something.  @say: a user should hear of it, if this kind was not said
- * yet.
- */
+/** The agent has failed at something.  @say: print it, if this kind was not printed yet. */
 void tri_complain(enum tri_complaint kind, bool say, const char *fmt, ...)
 {
 	uint32_t bit = 1u << kind;
@@ -88,8 +86,8 @@ void tri_complain(enum tri_complaint kind, bool say, const char *fmt, ...)
 }
 
 /*
- * The program's standard error.  With a trace the agent has it; else it is copied from the table of
- * the program's first thread.  A sandbox may forbid that.
+ * A descriptor of the program's standard error, or -1.  With a trace the agent has it.  Else it is
+ * copied from the table of the program's first thread, which a sandbox may forbid.
  */
 static int borrow_stderr(void)
 {
@@ -105,7 +103,7 @@ static int borrow_stderr(void)
 	return fd;
 }
 
-/* Without waiting, if that can be done.  The agent has all signals blocked, SIGPIPE too. */
+/* Write a line without waiting.  False: this can't be done.  The agent has SIGPIPE blocked. */
 static bool write_at_once(int fd, const char *text)
 {
 	char line[TEXT_BYTES + 1];
@@ -117,14 +115,14 @@ static bool write_at_once(int fd, const char *text)
 	if (syscall(SYS_poll, &p, 1, 0) != 1 || p.revents != POLLOUT)
 		return false;
 	done = pwritev2(fd, &iov, 1, -1, RWF_NOWAIT);
-	/* A terminal, or a file of some systems, knows no such thing: it was writable just now. */
+	/* Terminals and some files do not know RWF_NOWAIT, but this one was writable just now. */
 	if (done < 0 &&
 	    (errno == EOPNOTSUPP || errno == ENOSYS || errno == EPERM || errno == EINVAL))
 		done = write(fd, line, (size_t)n);
 	return done > 0;
 }
 
-/** Say what was complained of, if this kind was not said yet.  Agent only. */
+/** Print the complaint of @kind, if this kind was not printed yet.  Agent only. */
 void tri_complain_now(enum tri_complaint kind)
 {
 	uint32_t bit = 1u << kind;
@@ -138,7 +136,7 @@ void tri_complain_now(enum tri_complaint kind)
 	if (unsaid)
 		heap.said |= bit;
 	tri_unlock(&heap.lock);
-	/* Whoever takes the bit says it. */
+	/* Whoever takes the bit prints it. */
 	unsaid |= atomic_fetch_and(&tri_unsaid, ~bit) & bit;
 	if (!unsaid || no_stderr || tri_g.settings.quiet || !*text)
 		return;
@@ -149,7 +147,7 @@ void tri_complain_now(enum tri_complaint kind)
 		close(fd);
 }
 
-/** What the agent complained of is over: tri_error() speaks of it no more. */
+/** The failure of @kind is over: tri_error() does not return it any more. */
 void tri_complaint_over(enum tri_complaint kind)
 {
 	tri_lock(&heap.lock);
@@ -175,7 +173,7 @@ void tri_without_since(uint64_t ns)
 	without_ns = ns;
 }
 
-/** Tell a user, unless that was done, that there has been no collector for a while.  Agent only. */
+/** Print, unless that was done, that there has been no collector for a second.  Agent only. */
 void tri_say_without(void)
 {
 	if (!without_ns || tri_now_ns() - without_ns < TRI_SAY_WITHOUT_NS)
@@ -196,11 +194,11 @@ static bool writable(void)
 {
 	struct pollfd p = { .fd = 2, .events = POLLOUT };
 
-	/* Not by our poll(), which would make a blocking region of it. */
+	/* This is not the library's poll(), which would begin a blocking region. */
 	return syscall(SYS_poll, &p, 1, 0) == 1 && p.revents == POLLOUT;
 }
 
-/* A reader that goes away at this moment must not end the program. */
+/* Write a line.  A reader that goes away at this moment must not end the program by SIGPIPE. */
 static void write_line(const char *text)
 {
 	char line[TEXT_BYTES + 1];
@@ -218,14 +216,14 @@ static void write_line(const char *text)
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
 }
 
-/** Say one sentence on standard error, if there is one, and nobody wants silence. */
+/** Print a sentence to standard error, if there is one, and TRICOLOR_QUIET is not set. */
 void tri_print(const char *text)
 {
 	if (!no_stderr && !tri_g.settings.quiet && writable())
 		write_line(text);
 }
 
-/* Say what is unsaid.  A thread of the program, outside the library. */
+/** Print what is to be printed.  Called by a thread of the program, outside the library. */
 __attribute__((noinline)) void tri_say(void)
 {
 	int saved_errno = errno, kind;
@@ -236,7 +234,7 @@ __attribute__((noinline)) void tri_say(void)
 		tri_write(&tri_unsaid, 0);
 		return;
 	}
-	/* Who does not read is asked again, and not waited for. */
+	/* If nobody reads, this is tried again later, and nobody waits. */
 	unsaid = writable() ? atomic_exchange(&tri_unsaid, 0) : 0;
 	for (kind = 0; kind < TRI_COMPLAINTS; kind++) {
 		if (!(unsaid >> kind & 1))
@@ -250,7 +248,7 @@ __attribute__((noinline)) void tri_say(void)
 	errno = saved_errno;
 }
 
-/* In the child of a fork(): its heap has failed at nothing, and the agent's lock has no owner. */
+/** In the child of a fork(): its heap has not failed yet, and nobody has the lock. */
 void tri_error_reset(void)
 {
 	heap.lock = (struct tri_lock){ 0 };

@@ -9,17 +9,17 @@
 #include "../../core/heap/layout.h"
 #include "attributes.h"
 
-/* What the heap, and no call, fails at.  Each is said once in a process. */
+/* Failures of the heap that belong to no call.  Each is printed once in a process. */
 enum tri_complaint {
-	TRI_COMPLAINT_NO_COLLECTOR,	/* none can be had */
-	TRI_COMPLAINT_WITHOUT,		/* none was there for a second, and why is not known yet */
+	TRI_COMPLAINT_NO_COLLECTOR,	/* no collector can be had */
+	TRI_COMPLAINT_WITHOUT,		/* there was none for a second, and it is not known why */
 	TRI_COMPLAINT_SHARED,		/* the shared one does not serve us; there is a private
 					 * one */
-	TRI_COMPLAINT_STUCK,		/* one that we have left does not let go of the arena */
+	TRI_COMPLAINT_STUCK,		/* a former collector does not give up the arena */
 	TRI_COMPLAINT_ROOTS,		/* the roots can't be known */
 	TRI_COMPLAINT_THREADS,		/* there may be threads that nobody scans, or one can't
 					 * be */
-	TRI_COMPLAINT_STACKS,		/* one without a known end costs the program time */
+	TRI_COMPLAINT_STACKS,		/* the scan of a stack without a known end takes long */
 	TRI_COMPLAINTS
 };
 
@@ -33,7 +33,7 @@ void tri_complaint_over(enum tri_complaint kind) TRI_HIDDEN;
 const char *tri_complaint(enum tri_complaint kind) TRI_HIDDEN;
 void tri_print(const char *text) TRI_HIDDEN;
 void tri_say(void) TRI_HIDDEN;
-#define TRI_SAY_WITHOUT_NS 1000000000ull	/* without a collector, then a user hears of it */
+#define TRI_SAY_WITHOUT_NS 1000000000ull	/* so long without a collector is reported */
 void tri_without_since(uint64_t ns) TRI_HIDDEN;
 void tri_say_without(void) TRI_HIDDEN;
 void tri_error_reset(void) TRI_HIDDEN;

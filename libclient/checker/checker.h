@@ -15,7 +15,7 @@
  *	report.c	what is said
  *
  * All but tri_note(), tri_sites_note() and tri_check_pace() is the agent's.  What is kept is mapped
- * for it alone: variables of the library may be roots, in a static program.
+ * memory, because variables of the library may be roots in a static program.
  */
 #ifndef TRI_CHECKER_H
 #define TRI_CHECKER_H
@@ -155,8 +155,8 @@ struct tri_hit {
 struct tri_watch {
 	uintptr_t at;
 	uint64_t was;
-	uint64_t read_ns;		/* when it held @now; 0: nobody has looked yet */
-	uint64_t since_ns;		/* it held @was after that */
+	uint64_t read_ns;		/* when it was read and held @now; 0: it was not read yet */
+	uint64_t since_ns;		/* a time after which it held @was */
 	uint64_t now;
 	bool is_readable;
 	unsigned int events;

@@ -167,7 +167,8 @@ static uint32_t fresh_span(struct tri_thread *t, unsigned int span_class)
 
 /*
  * Give up the cached span, which is used up.  It belongs to nobody until the next cycle, or until
- * enough of its objects have been freed.  Those that were freed while it was cached are counted here.
+ * enough of its objects have been freed.  Those that were freed while it was cached are counted
+ * here.
  */
 static void retire(struct tri_thread *t, unsigned int span_class)
 {
@@ -262,7 +263,8 @@ uint64_t tri_cache_blacken(struct tri_thread *t)
 
 			if (!s->page)
 				continue;
-			unused_bytes += (uint64_t)(s->counted + (unsigned int)__builtin_popcountll(free)) *
+			unused_bytes += (uint64_t)(s->counted +
+						   (unsigned int)__builtin_popcountll(free)) *
 					tri_classes[span_class].size;
 			if (!free)
 				continue;

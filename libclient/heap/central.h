@@ -20,8 +20,8 @@ uint32_t tri_central_grow(uint32_t gen, unsigned int span_class, unsigned int *r
 void tri_central_add(uint32_t page, unsigned int spans, unsigned int span_class) TRI_HIDDEN;
 void tri_central_put(uint32_t page, unsigned int span_class) TRI_HIDDEN;
 /*
- * An idle span is offered again, to whoever refills, when so many of its slots are free: a visit for
- * one slot costs as much as one for many.
+ * An idle span is offered again, to whoever refills, when so many of its slots are free: a visit
+ * for one slot costs as much as one for many.
  */
 static inline unsigned int tri_central_least(const struct tri_class *c)
 {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* object.h - facts about memory that the loader and the kernel know: objects.c, mappings.c */
+/* object.h - what the loader and the kernel have mapped: objects.c, mappings.c, ranges.c */
 #ifndef TRI_OBJECT_H
 #define TRI_OBJECT_H
 
@@ -13,7 +13,7 @@ struct tri_range {
 	uintptr_t lo, hi;
 };
 
-/* In memory of its own, never in malloc()'s. */
+/* The array is mapped memory, never malloc()'s. */
 struct tri_ranges {
 	struct tri_range *range;
 	size_t n, room;

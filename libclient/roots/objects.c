@@ -2,19 +2,19 @@
 /*
  * objects.c - what the dynamic loader has mapped, read without its lock
  *
- * dl_iterate_phdr() holds the loader's lock through its callbacks, and the agent must not wait for
- * what a program does in one: it may wait for the agent.  So the agent reads what a debugger reads,
- * the chain of link maps behind _r_debug, in a way that can't fault:
+ * dl_iterate_phdr() holds the loader's lock during its callbacks.  A program may wait for the
+ * agent in such a callback, so the agent must not wait for that lock.  Instead it reads what a
+ * debugger reads, the chain of link maps behind _r_debug, in a way that can't fault:
  *
  *  1. The chain is read twice, with each element's link back to the one before it.  If both times
- *     are the same, then it was so in the moment between them; if not, it is read again.
+ *     are the same, the chain was so at the moment between them.  If not, it is read again.
  *  2. Each element leads to an ELF header, whose program headers name the writable segments.  That
  *     the header is the right one shows in its PT_DYNAMIC, which must be where the element says.
  *
- * An object that is added meanwhile may be missed: barriers are on, and nothing has been stored in
- * it before.  One that is taken away meanwhile can't be read, and holds nothing any more: see
- * Documentation/design/guest.md, "Roots that go".  The chain has an object before its initialisers
- * run and until it has been unmapped.
+ * An object that is added meanwhile may be missed.  That is no harm, as barriers are on and
+ * nothing was stored in it before.  An object that is removed meanwhile can't be read, and holds
+ * nothing any more: see Documentation/design/guest.md, "Roots that go".  The chain has an object
+ * before its initialisers run, and until it was unmapped.
  */
 #include <elf.h>
 #include <link.h>
@@ -45,7 +45,7 @@ struct element {
 	struct tri_object_location place;
 };
 
-/* A struct r_debug, of which there is one for each namespace. */
+/* What is read of a struct r_debug, of which each namespace has one. */
 struct head {
 	uintptr_t at, map, next;
 };
@@ -58,9 +58,9 @@ struct chain {
 };
 
 static struct chain chain;		/* as of the last scan; agent */
-static bool notes_seen;			/* of all objects in it, and none was to be refused;
-					 * agent */
-static unsigned long long notes_unloads;	/* as many objects had been unloaded then; agent */
+/* The agent's own. */
+static bool notes_seen;			/* of all objects in the chain, and none was refused */
+static unsigned long long notes_unloads;	/* how many objects had been unloaded then */
 
 static tri_au64 program_dynamic;	/* the main program's dynamic section; 0: not known yet */
 
@@ -105,7 +105,7 @@ static bool read_head(uintptr_t at, struct head *h)
 	return r.r_version < 2 || tri_read_foreign(&h->next, at + sizeof(r), sizeof(h->next));
 }
 
-/* All namespaces.  False if it changes meanwhile, or there is no memory. */
+/* Read the chains of all namespaces.  False: they change meanwhile, or there is no memory. */
 static bool read_chain(void)
 {
 	uintptr_t debug = (uintptr_t)&_r_debug;
@@ -133,7 +133,7 @@ static bool read_chain(void)
 	return true;
 }
 
-/* Some elements at once, where that can be done. */
+/* Read @n link maps, by one system call where that can be done. */
 static bool read_maps(const struct element *e, size_t n, struct link_map *m)
 {
 	struct iovec here = { m, n * sizeof(*m) }, there[BATCH];
@@ -149,7 +149,7 @@ static bool read_maps(const struct element *e, size_t n, struct link_map *m)
 	return true;
 }
 
-/* Whether all is still as it was when it was read. */
+/* Whether the chain is still as it was when it was read. */
 static bool chain_is_unchanged(void)
 {
 	struct link_map m[BATCH];
@@ -173,7 +173,7 @@ static bool chain_is_unchanged(void)
 	return chain.heads;
 }
 
-/* Most often it is as it was in the last cycle, at two moments. */
+/* Whether the chain was the same at two moments.  Most often it is as it was in the last cycle. */
 static bool chain_is_steady(void)
 {
 	if (chain_is_unchanged() && chain_is_unchanged())
@@ -190,7 +190,7 @@ struct phdrs {
 	size_t n, have;
 	struct {
 		ElfW(Ehdr) ehdr;
-		ElfW(Phdr) phdr[PHDRS];	/* mostly right behind it, and all of them */
+		ElfW(Phdr) phdr[PHDRS];	/* mostly these are all, right behind the header */
 	} read;
 };
 
@@ -214,7 +214,7 @@ static bool each_phdr(const struct phdrs *p, bool (*fn)(const ElfW(Phdr) *p, voi
 	return p->n;
 }
 
-/* The main program's, by what the kernel tells. */
+/* Read the main program's, which the kernel has told. */
 static void program_phdrs(struct phdrs *p)
 {
 	p->at = getauxval(AT_PHDR);
@@ -237,7 +237,7 @@ static bool is_its_dynamic(const ElfW(Phdr) *p, void *arg)
 	return !m->found;
 }
 
-/* Whether @header is an ELF header of the object at @place; then its program headers. */
+/* Whether @header is the ELF header of the object at @place.  If so, @p is its program headers. */
 static bool is_header(uintptr_t header, const struct tri_object_location *place, struct phdrs *p)
 {
 	struct match m = { place, false };
@@ -282,13 +282,13 @@ static bool is_header_elsewhere(const struct tri_object_location *place, struct 
 	return false;
 }
 
-/* Async-signal-safe. */
+/* Find the program headers of an object.  Async-signal-safe. */
 static bool find_phdrs(const struct tri_object_location *place, struct phdrs *p)
 {
 	uintptr_t program = tri_read(&program_dynamic);
 	struct match m = { place, false };
 
-	/* The main program, which is the first in the chain: it may lie at any address. */
+	/* The main program, the first in the chain, may lie at any address. */
 	if (!program || program == place->dynamic) {
 		program_phdrs(p);
 		if (each_phdr(p, is_its_dynamic, &m) && m.found) {
@@ -300,8 +300,8 @@ static bool find_phdrs(const struct tri_object_location *place, struct phdrs *p)
 }
 
 /*
- * The same where the header is not at the bias: an object that was linked for an address of its own
- * has it at the first address of its file.  Agent.
+ * As find_phdrs(), also where the header is not at the bias: an object that was linked for an
+ * address of its own has it at the first address of its file.  Called by the agent.
  */
 static bool seek_phdrs(const struct tri_object_location *place, struct phdrs *p)
 {
@@ -320,7 +320,7 @@ struct tls_bytes {
 	size_t bytes;
 };
 
-static bool look_for_tls(const ElfW(Phdr) *p, void *arg)
+static bool find_tls(const ElfW(Phdr) *p, void *arg)
 {
 	struct tls_bytes *t = arg;
 
@@ -334,7 +334,7 @@ bool tri_object_tls_bytes(const struct tri_object_location *place, size_t *bytes
 	struct tls_bytes t = { 0 };
 	struct phdrs p;
 
-	if (!find_phdrs(place, &p) || !each_phdr(&p, look_for_tls, &t))
+	if (!find_phdrs(place, &p) || !each_phdr(&p, find_tls, &t))
 		return false;
 	*bytes = t.bytes;
 	return true;
@@ -353,7 +353,7 @@ static bool put_segment(const ElfW(Phdr) *p, void *arg)
 
 	if (p->p_type != PT_LOAD || !(p->p_flags & PF_W))
 		return true;
-	/* Our own data has pointers into the heap that are no roots. */
+	/* The library's own data has pointers into the heap that are no roots. */
 	if ((uintptr_t)&tri_g >= lo && (uintptr_t)&tri_g < hi && !s->is_program)
 		return true;
 	s->failed |= !tri_ranges_put(s->into, lo, hi);
@@ -367,7 +367,7 @@ static bool put_segments(struct tri_ranges *into, uintptr_t bias, const struct p
 	return each_phdr(p, put_segment, &s) && !s.failed;
 }
 
-/* Where a program without a dynamic section lies: its first segment has its ELF header. */
+/* Find the first segment of a program without a dynamic section, which has the ELF header. */
 static bool first_load(const ElfW(Phdr) *p, void *arg)
 {
 	uintptr_t *vaddr = arg;
@@ -378,7 +378,7 @@ static bool first_load(const ElfW(Phdr) *p, void *arg)
 	return false;
 }
 
-/* Its program headers, and what is added to its addresses. */
+/* The program headers of such a program, and what is added to its addresses. */
 static bool static_program(struct phdrs *p, uintptr_t *bias)
 {
 	uintptr_t header = getauxval(AT_PHDR) & ~4095ul, vaddr = header;
@@ -412,7 +412,7 @@ static bool put_all(struct tri_ranges *into)
 
 		if (place->bias == vdso)
 			continue;
-		/* It may be one that is being unmapped. */
+		/* If its headers can't be read, it may be about to be unmapped. */
 		if (!seek_phdrs(place, &p) || !put_segments(into, place->bias, &p))
 			return false;
 	}
@@ -463,7 +463,7 @@ bool tri_object_is_program(uintptr_t at)
 	       is_in(&p, chain.element[0].place.bias, at);
 }
 
-/* A name of at most 255 bytes is read as a whole, or up to the end of what can be read. */
+/* Read the name of an object's file, up to the end of what can be read. */
 static void read_name(uintptr_t map, char *file, size_t room)
 {
 	struct link_map m;
@@ -520,8 +520,9 @@ static bool show_notes(const ElfW(Phdr) *p, void *arg)
 }
 
 /*
- * Those of all objects, or up to the one that was to be the last, whose file is @file then: a name
- * is read byte by byte, so only that one is.  False: one can't be known.
+ * Show the notes of all objects, or up to the object at which that is stopped.  @file is the file
+ * of that object.  Only its name is read, since names are read byte by byte.  False: the notes of
+ * an object can't be read.
  */
 static bool show_all(struct notes *n, char *file, size_t room)
 {
@@ -558,8 +559,8 @@ bool tri_objects_notes(bool (*fn)(uintptr_t at, size_t bytes), char *file, size_
 		struct notes n = { .fn = fn };
 		unsigned long long unloads;
 		/*
-		 * The chain alone does not tell: what is loaded after something was unloaded may
-		 * have the same place in memory and in the chain.
+		 * The chain alone does not say that nothing was loaded: an object that comes after
+		 * another one was unloaded may have its place in memory and in the chain.
 		 */
 		bool counted = tri_loader_unloads(&unloads);
 

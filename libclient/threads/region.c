@@ -3,30 +3,30 @@
  * region.c - blocking regions: the agent answers for a thread that waits for something else
  *
  * One word, t->blocked, says whether the agent may: RUNNING, BLOCKED, or HELD while the agent reads
- * the thread's stack, and how often the thread has begun or ended a region.  The agent goes from
- * BLOCKED to HELD and back, everything else is the thread's.
+ * the thread's stack.  It also says how often the thread has begun or ended a region.  The agent
+ * changes it from BLOCKED to HELD and back, and the thread does everything else.
  *
- *	begin	1. The inline paths are led into the library (the region's byte of tri__tls.barrier
- *		and
- *		   .attention, an empty cache).
+ *	begin	1. The inline paths are led into the library, by the region's byte of
+ *		   tri__tls.barrier and .attention, and by an empty cache.
  *		2. Registers and stack pointer are saved.
- *		3. RUNNING becomes BLOCKED, if nothing has begun or ended since 1; else again from
- *		   1.
- *	end	BLOCKED, or RUNNING if 3 has not come yet, becomes RUNNING with a new number; then 1
- *		is undone.  While HELD it waits.
+ *		3. RUNNING becomes BLOCKED, if no region has begun or ended since 1.  Else all is
+ *		   repeated from 1 on.
+ *	end	BLOCKED becomes RUNNING with a new number; so does RUNNING, if 3 has not come yet.
+ *		Then 1 is undone.  While the word is HELD the thread waits.
  *
- * A handler of the program's may interrupt either anywhere, do anything, and never come back.
- * Whoever enters the library, by whatever function, first ends the region that it finds the thread
- * in (the byte of 1 tells, which is there before and after 3); so the agent never answers for a
- * thread that has been in the library since the region began.  A region that a jump has left is
- * ended by the next entry just so, and by the functions that jump (blocking.c): what runs in
- * between must not load pointers, which is the only thing that the library can't see.
+ * A handler of the program may interrupt both anywhere, do anything, and never return.  Every
+ * function of the library first ends the region that it finds its thread in.  The byte of 1, which
+ * is set before and after 3, says that there is one.  So the agent never answers for a thread that
+ * has been in the library since the region began.  If the program jumps out of a region, the
+ * region is ended by the next call of the library in the same way, and by the functions that jump
+ * (blocking.c).  What runs in between must not load pointers, which is the only thing that the
+ * library can't see.
  *
- * What is asked of a thread that comes out of a region it answers in the handler of the handshake
- * signal, which it sends to itself: nothing interrupts that, and a jump can't leave it part-way.
+ * A thread that comes out of a region answers what was asked of it in the handler of the handshake
+ * signal, which it sends to itself.  Nothing interrupts that handler, and no jump can leave it.
  *
- * There is no count of regions.  One in another one ends that; the end of one that is over does
- * nothing.
+ * Regions are not counted.  A region that begins inside another one ends that.  The end of a region
+ * that is over does nothing.
  */
 #include "../../core/heap/layout.h"
 #include "../../core/system/futex.h"
@@ -42,8 +42,8 @@
 #include "tricolor.h"
 
 /*
- * The agent reads a stack, or a stop lasts, longer than that: something is wrong, and the cycle
- * void.
+ * If the agent takes longer than this to read a stack, or a stop lasts longer, something is wrong,
+ * and the cycle is void.
  */
 #define PATIENCE_NS 60000000000ull
 
@@ -52,7 +52,7 @@ static struct tri__cache *empty(unsigned int why)
 	return why ? &tri_empty_caches[why - 1] : NULL;
 }
 
-/* Why the inline path of allocation leads into the library; 0: it does not. */
+/* Why the inline path of allocation leads into the library: TRI_DIVERTED_*; 0: it does not. */
 static unsigned int why_diverted(const struct tri__cache *caches)
 {
 	size_t i = (size_t)(caches - tri_empty_caches);
@@ -61,8 +61,8 @@ static unsigned int why_diverted(const struct tri__cache *caches)
 }
 
 /**
- * One more reason for the inline path of allocation to find nothing, or one less:
- * TRI_DIVERTED_AGENT is the agent's, under list_lock, TRI_DIVERTED_REGION the thread's.  @open: the
+ * Add or remove a reason for the inline path of allocation to find nothing.  The agent does so
+ * with TRI_DIVERTED_AGENT, under list_lock, and the thread with TRI_DIVERTED_REGION.  @open: the
  * caches when no reason is left.  Async-signal-safe.
  */
 void tri_divert(struct tri__tls *tls, struct tri__cache *open, unsigned int add, unsigned int take)
@@ -84,7 +84,7 @@ static void mark_region(bool on)
 	tri_flag_set(&tri__tls.attention, TRI_FLAG_REGION, on);
 }
 
-/* HELD is over, or has lasted too long.  Returns t->blocked. */
+/* Wait until t->blocked is not HELD any more, but not for too long.  Returns the word. */
 static uint32_t wait_held(struct tri_thread *t)
 {
 	uint64_t began = tri_now_ns();
@@ -92,9 +92,7 @@ static uint32_t wait_held(struct tri_thread *t)
 
 	while (tri_blocked(word = tri_read_acquire(&t->blocked)) == TRI_BLOCKED_HELD) {
 		if (tri_now_ns() - began > PATIENCE_NS) {
-			/*
-			 * What the agent reads from here on may be anything: the cycle is given up.
-			 */
+			/* What the agent reads from here on may be anything. */
 			tri_write(&tri_g.cycle_is_void, 1);
 			break;
 		}
@@ -103,7 +101,7 @@ static uint32_t wait_held(struct tri_thread *t)
 	return word;
 }
 
-/** Agent: the thread stays in its region until tri_region_let_go().  False: it is in none. */
+/** Keep the thread in its region until tri_region_let_go().  False: it is in none.  Agent. */
 bool tri_region_hold(struct tri_thread *t)
 {
 	uint32_t word = tri_read(&t->blocked);
@@ -112,7 +110,7 @@ bool tri_region_hold(struct tri_thread *t)
 	       atomic_compare_exchange_strong(&t->blocked, &word, (word & ~3u) | TRI_BLOCKED_HELD);
 }
 
-/** Agent.  The thread may have lost patience: see wait_held(). */
+/** Undo tri_region_hold().  The thread may have gone on meanwhile: see wait_held().  Agent. */
 void tri_region_let_go(struct tri_thread *t)
 {
 	uint32_t word = tri_read(&t->blocked);
@@ -130,7 +128,9 @@ void tri_region_end(struct tri_thread *t)
 	do {
 		if (tri_blocked(word) == TRI_BLOCKED_HELD)
 			word = wait_held(t);
-		/* Acquire: pairs with the agent's let_go(), when it has read our stack. */
+		/*
+		 * Also an acquire: pairs with tri_region_let_go(), after the agent read our stack.
+		 */
 	} while (!atomic_compare_exchange_strong(&t->blocked, &word,
 						 tri_next_region(word)));
 	tri_divert(&tri__tls, t->caches, 0, TRI_DIVERTED_REGION);
@@ -141,8 +141,8 @@ void tri_region_end(struct tri_thread *t)
 }
 
 /*
- * From here on the agent answers for this thread.  @sp: the stack from here up stays as it is.
- * @from: below @sp, words to remember that will not stay (at most 64).
+ * From now on the agent answers for this thread.  The stack stays as it is from @sp up.  At most 64
+ * words from @from up to @sp, which will not stay, are saved.
  */
 __attribute__((no_sanitize("address", "thread")))
 static void begin(struct tri_thread *t, uintptr_t from, uintptr_t sp)
@@ -174,8 +174,8 @@ static void begin(struct tri_thread *t, uintptr_t from, uintptr_t sp)
 }
 
 /*
- * This function's own frame, which may hold what the caller had in registers, is gone when it
- * returns, and so is copied; the caller's stays.
+ * This function's own frame is gone when it returns.  It may hold what the caller had in
+ * registers, so it is copied.  The caller's frame stays.
  */
 TRI_EXPORT __attribute__((noinline)) void tri_blocking_enter(void)
 {

@@ -3,14 +3,15 @@
  * breakpoint.c - which instruction stores to a word: hardware breakpoints by perf_event_open(2);
  * for suspect.c
  *
- *  1. A watch has an event for each thread on each CPU: such events are inherited by threads that
- *     are started later.  Where these are too many, or are refused, there is the tracer (tracer.c);
- *     where that is refused one event for each thread, and nothing is said if others have come.
- *  2. Each has a buffer, written from its end downwards, so that the newest samples are the first
- *     in it, and the oldest are overwritten.
- *  3. A stopped watch has no more samples than those that are there.
+ *  1. A watch has an event for each thread on each CPU.  Threads that are started later inherit
+ *     such events.  If they are too many, or are refused, the tracer takes their place (tracer.c).
+ *     If that is refused too, a watch has one event for each thread, and tells nothing if other
+ *     threads have come.
+ *  2. Each event has a buffer, which is written from its end downwards.  So its first samples are
+ *     the newest, and the oldest are overwritten.
+ *  3. A watch that was stopped gets no more samples.
  *
- * Only stores in user mode count: then any user may do it where perf_event_paranoid is 2 or less.
+ * Only stores in user mode count.  So any user may watch where perf_event_paranoid is 2 or less.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -45,8 +46,8 @@ static const struct {
 	{ 20, TRI_HIT_R12 }, { 21, TRI_HIT_R13 }, { 22, TRI_HIT_R14 }, { 23, TRI_HIT_R15 },
 };
 
-static char why[400];			/* the last watch could not be had; empty: it could */
-static char refused[160];		/* why there are no events at all */
+static char why[400];			/* why the last watch failed; empty: it did not */
+static char refused[160];		/* why there can be no events at all */
 
 const char *tri_watch_why(void)
 {
@@ -67,7 +68,8 @@ static int paranoid(void)
 }
 
 /*
- * Events are refused: for ever, if that is so because of who asks, and not of how many there are.
+ * Note why an event was refused.  If the reason is not that there are too many, all others will be
+ * refused as well.
  */
 static void say_why(bool opening, int err)
 {
@@ -88,7 +90,7 @@ static void say_why(bool opening, int err)
 		 opening ? "perf_event_open" : "buffer of perf_event_open", strerror(err));
 }
 
-/* A sandbox may kill who asks: that is known after the first time. */
+/* Whether events may be tried.  A sandbox may kill whoever tries, which is found out once. */
 static bool may_ask(void)
 {
 	static bool asked;
@@ -131,7 +133,7 @@ static bool open_event(struct tri_watch *w, pid_t tid, int cpu)
 	for (i = 0; i < TRI_HIT_REGISTERS; i++)
 		attr.sample_regs_user |= 1ull << registers[i].bit;
 	fd = (int)syscall(SYS_perf_event_open, &attr, tid, cpu, -1, PERF_FLAG_FD_CLOEXEC);
-	/* A thread that has ended, a CPU that is off. */
+	/* The thread has ended, or the CPU is off. */
 	if (fd < 0 && (errno == ESRCH || errno == ENODEV))
 		return true;
 	ring = fd < 0 ? MAP_FAILED : mmap(NULL, PAGE + RING_BYTES, PROT_READ, MAP_SHARED, fd, 0);
@@ -147,7 +149,7 @@ static bool open_event(struct tri_watch *w, pid_t tid, int cpu)
 	return true;
 }
 
-/* Where there are no events. */
+/* Watch by the tracer, where there are no events. */
 static bool begin_traced(struct tri_watch *w, pid_t only)
 {
 	char both[sizeof(why)];
@@ -167,8 +169,8 @@ static bool begin_traced(struct tri_watch *w, pid_t only)
 }
 
 /*
- * Events for all of @tids.  @cpus: 0, or on each of so many, which threads that are started later
- * inherit.
+ * Open events for all of @tids.  If @cpus is not 0, each gets one for each CPU, and threads that
+ * are started later inherit them.
  */
 static bool begin_events(struct tri_watch *w, const pid_t *tids, size_t n, size_t cpus)
 {
@@ -181,16 +183,16 @@ static bool begin_events(struct tri_watch *w, const pid_t *tids, size_t n, size_
 		for (cpu = 0; cpu < cpus && ok; cpu++)
 			ok = open_event(w, tids[i], (int)cpu);
 	}
-	/* With some of them another thread's store would be taken for theirs. */
+	/* With events for some threads only, another thread's store would be taken for theirs. */
 	if (!ok)
 		tri_watch_end(w);
 	return ok && w->events;
 }
 
 /**
- * Watch @w->at, which held @w->was, from tri_watches_start() on: what threads @tids store to it,
- * and, unless @only, those that they start.  @n may be more than TRI_WATCHED_THREADS, of which
- * there is no list then.  False if that can't be done: tri_watch_why().
+ * From tri_watches_start() on, watch what threads @tids store to @w->at, which held @w->was; and
+ * unless @only also what threads store that they start.  If @n is more than TRI_WATCHED_THREADS,
+ * @tids has not all of them.  False: this can't be done, and tri_watch_why() says why.
  */
 bool tri_watch_begin(struct tri_watch *w, const pid_t *tids, size_t n, bool only)
 {
@@ -209,14 +211,14 @@ bool tri_watch_begin(struct tri_watch *w, const pid_t *tids, size_t n, bool only
 	}
 	if (begin_traced(w, only ? tids[0] : 0))
 		return true;
-	/* Each thread by itself: then there must have come none when the word is looked at. */
+	/* With one event for each thread, no thread may have come when the word is read. */
 	w->nobody_else = !only;
 	return !*refused && begin_events(w, tids, n, 0);
 }
 
 /**
- * The @n words at @w that were begun are watched; those that have ended are not, also if @n is 0.
- * list_lock.
+ * Watch the @n words at @w that were begun, and no longer those that were ended.  Called with
+ * list_lock held.
  */
 void tri_watches_start(struct tri_watch *w, size_t n)
 {
@@ -254,7 +256,7 @@ void tri_watch_end(struct tri_watch *w)
 	w->events = 0;
 }
 
-/* Bytes of a buffer that may wrap around. */
+/* Copy bytes of a buffer, in which they may wrap around. */
 static void take(void *to, const char *data, uint64_t at, size_t n)
 {
 	size_t i;
@@ -287,7 +289,7 @@ static void read_sample(struct tri_hit *hit, const char *data, uint64_t at)
 	hit->stack_bytes = (uint32_t)(dynamic < size ? dynamic : size);
 }
 
-/* Bytes that were written; more than RING_BYTES: the oldest are gone. */
+/* How many bytes were written.  If they are more than RING_BYTES, the oldest are gone. */
 static uint64_t written(const struct perf_event_mmap_page *page)
 {
 	return 0 - __atomic_load_n(&page->data_head, __ATOMIC_ACQUIRE);
@@ -314,15 +316,15 @@ static bool each_sample(const void *ring, bool (*fn)(void *arg, const char *data
 	return done == n;
 }
 
-/* What is looked for in the samples of a watch. */
+/* A search in the samples of a watch. */
 struct search {
 	struct tri_watch *w;
 	struct tri_hit *hit;
 	bool found, several;
-	bool before;			/* there was one before the look, which @w->hit is */
+	bool before;			/* @w->hit is a sample from before the read */
 };
 
-/* The last sample of a buffer before the look. */
+/* The last sample of a buffer before the word was read. */
 struct last_before {
 	uint64_t time_ns;		/* 0: none */
 	uint32_t tid;
@@ -341,7 +343,7 @@ static bool is_oldest(void *arg, const char *data, uint64_t at)
 	return true;
 }
 
-/** The first store since the last pass.  False: it is not known. */
+/** Find the first store since the last pass.  False: it is not known. */
 bool tri_watch_first(struct tri_watch *w, struct tri_hit *hit)
 {
 	struct search s = { .w = w, .hit = hit };
@@ -375,9 +377,9 @@ static bool read_before(void *arg, const char *data, uint64_t at)
 }
 
 /*
- * A sample is taken after its store, and before the thread's next one.  So what was seen was stored
- * by one of those that come after the look, or by the last one before it of some thread.  Not by
- * one before the last pass: that has seen what was there then.
+ * A sample is taken after its store, and before the thread's next store.  So the value that was
+ * read was stored by one of those that come after the read, or by the last one before it of some
+ * thread.  It was not stored by one before the last pass, which has seen what was there then.
  */
 static bool may_be_it(void *arg, const char *data, uint64_t at)
 {
@@ -393,8 +395,8 @@ static bool may_be_it(void *arg, const char *data, uint64_t at)
 }
 
 /*
- * In the buffer of event @i: the last one before the look, if its thread has none in another one
- * that is later.
+ * Take the last sample before the read in the buffer of event @i, if its thread has no later one in
+ * another buffer.
  */
 static void choose_before(struct search *s, struct last_before *last, unsigned int i)
 {
@@ -408,8 +410,8 @@ static void choose_before(struct search *s, struct last_before *last, unsigned i
 }
 
 /**
- * Who stored what was in the word when it was looked at.  False: it is not known, or several
- * instructions may have.
+ * Find the store of the value that was in the word when it was read.  False: it is not known, or
+ * it may be that of several instructions.
  */
 bool tri_watch_last(struct tri_watch *w, struct tri_hit *hit)
 {
@@ -432,8 +434,8 @@ bool tri_watch_last(struct tri_watch *w, struct tri_hit *hit)
 }
 
 /**
- * The word has changed, and not by a thread that has used the heap.  False if there was one that
- * has come since it began to be watched.
+ * Whether the word, which has changed, was stored to by no thread that uses the heap.  False also
+ * if a thread has come since the word began to be watched.
  */
 bool tri_watch_is_nobody(const struct tri_watch *w)
 {
@@ -449,7 +451,7 @@ bool tri_watch_is_nobody(const struct tri_watch *w)
 	return true;
 }
 
-/** Look at the word, and stop watching it. */
+/** Read the word, and stop watching it. */
 void tri_watch_read(struct tri_watch *w)
 {
 	unsigned int i;
