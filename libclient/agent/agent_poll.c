@@ -50,8 +50,8 @@ int tri_agent_poll(struct pollfd *p, unsigned int n, int ms)
 }
 
 /**
- * @until_ns, or a second from now if that is sooner: a long wait is interrupted once a second, while
- * there may be something to be said.
+ * @until_ns, or a second from now if that is sooner: a long wait is interrupted once a second,
+ * while there may be something to be said.
  */
 uint64_t tri_agent_until(uint64_t until_ns)
 {

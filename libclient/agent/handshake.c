@@ -213,8 +213,8 @@ static void ask_all(uint32_t what)
 		if (!waiting)
 			break;
 		/*
-		 * Nothing may be freed then: the cycle is given up (agent_session.c), and the thread may
-		 * come back.
+		 * Nothing may be freed then: the cycle is given up (agent_session.c), and the
+		 * thread may come back.
 		 */
 		if (now - began > TRI_REPORT_NS) {
 			tri_unresponsive_report(silent);

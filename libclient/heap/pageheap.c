@@ -266,7 +266,8 @@ uint32_t tri_pageheap_take(uint32_t pages, uint32_t align_pages, bool *backed)
 
 /*
  * Clearing bits needs no lock.  But in between the pages look like those that a dead collector has
- * begun to free, which the agent frees as well, and perhaps others take before our bits are cleared.
+ * begun to free, which the agent frees as well, and perhaps others take before our bits are
+ * cleared.
  */
 void tri_pageheap_give(uint32_t page, uint32_t pages)
 {

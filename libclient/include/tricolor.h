@@ -233,8 +233,8 @@ void *tri_alloc_leaf_aligned(size_t size, size_t align);
 void *tri_realloc(void *object, size_t size);
 
 /**
- * tri_alloc() of an array of @n elements of @size bytes.  A product that is no size_t is larger than
- * any arena: NULL with errno ENOMEM.
+ * tri_alloc() of an array of @n elements of @size bytes.  A product that is no size_t is larger
+ * than any arena: NULL with errno ENOMEM.
  */
 void *tri_calloc(size_t n, size_t size);
 

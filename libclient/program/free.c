@@ -2,9 +2,10 @@
 /*
  * free.c - tri_free(): objects that the program frees itself
  *
- * The caller vouches that nothing will be loaded through the object any more.  That is a permission:
- * an object whose slot can't be used again at once, or that has no slot of its own, is left to the
- * collector, which finds it as it finds all others.  So nothing here waits, and nothing fails.
+ * The caller vouches that nothing will be loaded through the object any more.  That is a
+ * permission: an object whose slot can't be used again at once, or that has no slot of its own, is
+ * left to the collector, which finds it as it finds all others.  So nothing here waits, and nothing
+ * fails.
  *
  *	while nothing is marked
  *	  in the window		The slot goes back into the 64 that the thread allocates from: it

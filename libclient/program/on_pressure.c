@@ -2,8 +2,8 @@
 /*
  * on_pressure.c - the program is called when the pressure of its memory limit changes
  *
- * tri_on_pressure() has a thread that waits, and calls the program.  It takes no signals but ours, is
- * attached to the heap only while it is in a call, and when only it and the agent are left the
+ * tri_on_pressure() has a thread that waits, and calls the program.  It takes no signals but ours,
+ * is attached to the heap only while it is in a call, and when only it and the agent are left the
  * process ends.
  */
 #include <errno.h>
