@@ -35,6 +35,10 @@ bit completes;			/* the flip that is under way ends a cycle, and does not abando
 #define FREE_WAITS(m) (on[m] || black[m])
 #endif
 
+#if !WEAK
+#define WEAK_FREED(o) skip
+#endif
+
 #define IN_OBJECT(c, o) ((c) > ROOTS && (c) <= NCELL && OWNER(c) == (o))
 /* A store of another thread's to @o is on its way: the program has waited for that. */
 #if MUTATORS == 1
@@ -81,6 +85,9 @@ inline free_object(o)
 	used = used & ~BIT(o);
 	mark = mark & ~BIT(o);
 	swept = swept & ~BIT(o);
+#if WEAK
+	unreachable = unreachable & ~BIT(o);
+#endif
 	if
 	:: black[m] ->
 		pushed[m] = pushed[m] | BIT(o);
@@ -116,6 +123,7 @@ inline return_from_free(m)
 				ACT;							\
 				drain(m);						\
 				stale[m] = value;					\
+				WEAK_FREED(value);					\
 				FREE_FAST(m)						\
 			fi								\
 		fi;									\

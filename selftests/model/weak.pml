@@ -226,3 +226,26 @@ inline weak_settle()
 	:: else								\
 	fi
 #endif
+
+/*
+ * The program frees an object itself: no weak read gives it back after that, though it is there for
+ * a while.  With the mutant, only when H4 takes the note.
+ */
+inline weak_freed(o)
+{
+	unreachable = unreachable | BIT(o);
+#ifndef MUTANT_WEAK_FREE_NOTED
+	i = 0;
+	do
+	:: i < WEAK ->
+		if
+		:: weak[i] == o -> weak[i] = 0
+		:: else
+		fi;
+		i++
+	:: else -> break
+	od;
+	i = 0
+#endif
+}
+#define WEAK_FREED(o) weak_freed(o)
