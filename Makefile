@@ -67,7 +67,9 @@ SOVERSION := $(firstword $(subst ., ,$(VERSION)))
 SONAME	:= libtricolor.so.$(SOVERSION)
 
 # The library is position independent and hides what is not public; the daemon has its own objects
-# of the core, which are neither.
+# of the core, which are neither.  With -flto in CFLAGS the library's are compiled without: the
+# optimiser does not see what assembly refers to, and objcopy, which makes the archive, refuses such
+# objects.
 LIB_OBJS	:= $(patsubst %.c,$(O)/pic/%.o,$(LIB_SRCS) $(CORE_SRCS))
 STATIC_OBJS	:= $(patsubst %.c,$(O)/pic/%.o,$(STATIC_SRCS))
 CORE_OBJS	:= $(patsubst %.c,$(O)/obj/%.o,$(CORE_SRCS))
@@ -194,7 +196,7 @@ $(O)/obj/%.o: %.c
 
 $(O)/pic/%.o: %.c
 	@mkdir -p $(@D)
-	$(call say,CC,$@)$(COMPILE) -fPIC -fvisibility=hidden -c -o $@ $<
+	$(call say,CC,$@)$(COMPILE) -fPIC -fvisibility=hidden -fno-lto -c -o $@ $<
 
 # nodelete: threads and signal handlers run in the library's code; dlclose() must not unmap it.
 $(LIB_FILE): $(LIB_OBJS) libclient/libtricolor.map
