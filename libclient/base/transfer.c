@@ -24,6 +24,7 @@
 #include "tricolor.h"
 
 struct transfer {
+	const struct tri_thread *thread;	/* whose it is; NULL: it was not attached */
 	uint32_t ours, programs;	/* handlers, ours and the program's, that had run before */
 	int fd;
 	bool cut;			/* it was cut short because of us */
@@ -33,8 +34,7 @@ static void begin(struct transfer *x, int fd)
 {
 	const struct tri_thread *t = tri__tls.thread;
 
-	x->fd = fd;
-	x->cut = false;
+	*x = (struct transfer){ .thread = t, .fd = fd };
 	if (t) {
 		x->ours = tri_read(&t->interrupted);
 		x->programs = tri_read(&t->handlers);
@@ -47,7 +47,10 @@ static bool goes_on(struct transfer *x, ssize_t done, size_t all)
 	const struct tri_thread *t = tri__tls.thread;
 	struct stat st;
 
-	if (likely((size_t)done >= all) || !t || (!x->cut && x->ours == tri_read(&t->interrupted)))
+	/* A handler of the program may have attached the thread: nobody has counted that one. */
+	if (likely((size_t)done >= all) || !t || t != x->thread)
+		return false;
+	if (!x->cut && x->ours == tri_read(&t->interrupted))
 		return false;
 	if (x->programs != tri_read(&t->handlers) || fstat(x->fd, &st) || S_ISREG(st.st_mode))
 		return false;
