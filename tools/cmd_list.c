@@ -33,7 +33,7 @@ static bool note_silent(struct list *l, const struct collector *c, const char *w
 	s->pid = c->pid;
 	s->client = c->client;
 	snprintf(s->where, sizeof(s->where), "%s", c->where);
-	snprintf(s->why, sizeof(s->why), "%s", why);
+	snprintf(s->why, sizeof(s->why), "%.*s", (int)sizeof(s->why) - 1, why);
 	return true;
 }
 
