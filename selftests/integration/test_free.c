@@ -27,6 +27,7 @@ static bool is_zero(const void *p, size_t bytes)
 	return !bytes || (!c[0] && !memcmp(c, c + 1, bytes - 1));
 }
 
+/* The collector may be sweeping or scavenging yet: nothing says when it is at rest. */
 static bool arena_is_sound(void)
 {
 	struct tri_view v;
@@ -34,13 +35,13 @@ static bool arena_is_sound(void)
 
 	if (!arena_find(&v))
 		return false;
-	f = arena_faults(&v);
-	if (arena_fault_sum(&f))
-		ksft_print_msg("used %llu, orphans %llu, ghosts %llu, spans %llu, buffers %llu, hidden %llu\n",
-			       (unsigned long long)f.used_count, (unsigned long long)f.orphans,
-			       (unsigned long long)f.ghosts, (unsigned long long)f.spans,
-			       (unsigned long long)f.buffers, (unsigned long long)f.hidden);
-	return !arena_fault_sum(&f);
+	if (WAIT_FOR((f = arena_faults(&v), !arena_fault_sum(&f)), 10000000, PATIENCE_NS))
+		return true;
+	ksft_print_msg("used %llu, orphans %llu, ghosts %llu, spans %llu, buffers %llu, hidden %llu\n",
+		       (unsigned long long)f.used_count, (unsigned long long)f.orphans,
+		       (unsigned long long)f.ghosts, (unsigned long long)f.spans,
+		       (unsigned long long)f.buffers, (unsigned long long)f.hidden);
+	return false;
 }
 
 /* ------------------------------------------------------------------------------------------ */
