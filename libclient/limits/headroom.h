@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* headroom.h - what the groups of this process may still take: see headroom.c */
+/* headroom.h - what the control groups of this process may still take: see headroom.c */
 #ifndef TRI_HEADROOM_H
 #define TRI_HEADROOM_H
 
@@ -7,9 +7,9 @@
 
 /* What a group may take before it is at its limit. */
 struct tri_headroom {
-	int64_t bytes;			/* for the heap, which leaves the margin alone */
-	int64_t reserve, margin;
-	unsigned int heaps;		/* that share it, this one included */
+	int64_t bytes;			/* the headroom: what is left below the margin */
+	int64_t reserve, margin;	/* the last parts before the limit, in bytes */
+	unsigned int heaps;		/* how many heaps share it, this one included */
 };
 
 void tri_headroom_find_groups(void) TRI_HIDDEN;

@@ -11,23 +11,23 @@
 struct tri_thread;
 
 /*
- * One allocation's wait, from its first refusal on.  On the stack of the thread.  The first three
- * are set before, by each allocation that is not inline; all else by the first refusal.
+ * The state of an allocation's wait, from its first refusal on.  It is on the stack of the thread.
+ * tri_throttle_begin() sets the first three fields, and the first refusal all others.
  */
 struct tri_throttled {
-	bool refused;
-	bool begun;			/* to wait in the reserve */
+	bool refused;			/* memory was refused, and the rest is set */
+	bool begun;			/* it has begun to wait in the reserve */
 	bool failed;			/* it has waited in vain */
-	uint64_t bytes;			/* that it was refused */
-	uint32_t gen;			/* completed cycles when it looked last */
+	uint64_t bytes;			/* how many it was refused */
+	uint32_t gen;			/* completed cycles when it last tried */
 	uint32_t first_gen;		/* completed cycles when the wait began */
 	uint32_t gc;			/* the cycle that it has asked for; 0: none */
 	uint64_t turn_ns;		/* when it may go on; 0: there is no such time */
 	uint64_t turn_bytes;		/* how many it may take then */
-	bool due;			/* that time has come */
+	bool due;			/* the time of the turn has come */
 	uint32_t measurement;		/* the last that had begun when one was needed: a later
 					 * one is waited for */
-	bool for_measurement;			/* a measurement is all that it waits for */
+	bool for_measurement;		/* it waits for a measurement only */
 	uint64_t until_ns;		/* the end of a wait for a measurement; 0: there was none */
 	uint64_t ns;			/* waited */
 	uint64_t progress;		/* tri_progress() when it began */

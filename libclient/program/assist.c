@@ -6,39 +6,39 @@
  * pays for 16 KiB of allocation at a time:
  *
  *  1. from the credit that the collector's workers earn;
- *  2. by scanning spans that the collector has put on offer in the arena, for at most TURN_NS at
- *     a time. What it marks there and does not scan goes to the collector as GREY entries of its
- *     buffer.  The thread is inside meanwhile: a round of termination waits for it, and finds the
- *     entries.  What it has not paid when its turn is over it owes on, and pays after its next
- *     few allocations;
+ *  2. by scanning spans that the collector has put on offer in the arena, for at most TURN_NS at a
+ *     time.  What it marks there and does not scan goes to the collector as GREY entries of its
+ *     buffer.  The thread is inside meanwhile, so a round of termination waits for it, and finds
+ *     the entries.  It still owes what it has not paid when its turn is over, and pays that after
+ *     its next few allocations;
  *  3. if there is nothing to scan and the heap is past its goal, by waiting for credit, for a
  *     turn at a time.
  *
- * A thread whose heap is past its goal waits also when nothing is marked: from the trigger until
- * the next goal is known a cycle is under way, however long agent and collector wait for a CPU,
- * and on CPUs that are short nothing else holds the program back.  While it ends (rounds of
- * termination) credit is of no use, and the ratio says so.
+ * A thread whose heap is past its goal also waits when nothing is marked.  From the trigger until
+ * the next goal is known a cycle is under way, however long agent and collector wait for a CPU, and
+ * where CPUs are short nothing else holds the program back.  While a cycle ends, in rounds of
+ * termination, credit is of no use, and the ratio says so.
  *
- * A wait is an interruption, and so a short one; but the debt stays, and the thread waits again
- * after its next few allocations until it is paid.  It yields meanwhile: a collector that wants
- * this CPU gets it.  Only when the heap is twice its goal, or past it under a memory limit by more
- * than a little (far_bytes), or threads are many, does it sleep: hundreds of threads that yield to
- * each other would leave the agent, one of them, nothing, and those that were preempted inside
- * would keep it waiting.
+ * A wait is an interruption, and therefore short.  But the debt stays, and the thread waits again
+ * after its next few allocations until it is paid.  It yields meanwhile, so that a collector that
+ * wants this CPU gets it.  It sleeps only when the heap is twice its goal, or past it by more than
+ * a little under a memory limit (far_bytes), or when threads are many.  Hundreds of threads that
+ * yield to each other would leave nothing to the agent, which is one of them, and those that were
+ * preempted inside would keep it waiting.
  *
- * Past far_bytes the heap is to grow no more until the cycle ends: credit buys nothing there, and
+ * Past far_bytes the heap should not grow until the cycle ends.  Credit buys nothing there, and
  * turns of scanning are as long as waits.  With credit and short turns, which let a thread get
- * ahead by 16 KiB in 40 µs, a growing heap was in one cycle through all that is left up to the
+ * ahead by 16 KiB in 40 µs, a growing heap used up in one cycle all that was left up to the
  * kernel's limit.
  *
- * A wait is no blocking region: the thread answers the agent itself, between two looks or, asleep,
- * in the handler of the handshake signal.  So a handler of the program's that interrupts it may do
- * anything, jump out of it too.
+ * A wait is no blocking region.  The thread answers the agent itself: between two checks, or while
+ * it sleeps in the handler of the handshake signal.  So a handler of the program that interrupts
+ * the wait may do anything, and may jump out of it.
  *
- * A collector that is slow, stopped or dead must not hold the program up.  work_seq says that
- * collector or agent have done something.  After patience_ns() of waits in which they have not, or
- * CYCLE_PATIENCE_NS of waits for one cycle, debts are forgiven, and each further wait in vain
- * halves how often the thread tries again, down to once in 1 MiB.
+ * A collector that is slow, stopped or dead must not hold the program up.  work_seq changes when
+ * the collector or the agent has done something.  After patience_ns() of waits in which they have
+ * not, or after CYCLE_PATIENCE_NS of waits for one cycle, debts are forgiven.  Each further futile
+ * wait halves how often the thread tries again, down to once in 1 MiB.
  */
 #include <sched.h>
 #include <time.h>
@@ -62,21 +62,21 @@
 
 #define QUANTUM_BYTES 16384
 #define DEBT_MAX_BYTES (1ull << 20)
-#define TURN_NS 40000		/* of scanning or waiting, at a time */
-#define SLACK_BYTES (16ull << 20)	/* past twice the goal before a wait is a long one: */
-#define LONG_NS 2000000		/* asleep, at a time */
-#define PATIENCE_NS 20000000	/* of waits in vain, in a row; then less often */
+#define TURN_NS 40000			/* of scanning or waiting at a time */
+#define SLACK_BYTES (16ull << 20)	/* past twice the goal and this, waits are long */
+#define LONG_NS 2000000			/* of a long wait, asleep */
+#define PATIENCE_NS 20000000		/* of futile waits in a row; then waits are fewer */
 #define CYCLE_PATIENCE_NS 2000000000	/* of waits for one cycle, whatever is done in it */
-#define MANY_THREADS 16		/* with more than that: */
+#define MANY_THREADS 16			/* with more than that, the next two apply */
 #define MANY_LONG_NS 20000000
 #define MANY_PATIENCE_NS 100000000
 /*
- * Where a memory limit is in danger, and the alternative the kernel's killer.  CPU quotas have
- * periods of 100 ms; on a machine with four times as much to do as it has CPUs, collectors were
- * seen to get none for 300.  One that has died is another matter: then nobody waits.
+ * Patience where a memory limit is in danger, and the kernel would kill somebody.  CPU quotas have
+ * periods of 100 ms.  On a machine with four times as much to do as it has CPUs, collectors were
+ * seen to get no CPU for 300 ms.  If the collector has died, nobody waits.
  */
 #define DANGER_PATIENCE_NS 1000000000
-#define WANT_ALL (INT64_MAX / 2)	/* of scanning: until there is no more to mark */
+#define WANT_ALL (INT64_MAX / 2)	/* bytes of scanning: until nothing is left to mark */
 #define BACKOFF_MAX 6
 #define LOCAL 64
 
@@ -87,6 +87,7 @@ struct assistant {
 	uint32_t n;
 };
 
+/* Give the object or span at @offset to the collector. */
 static void hand_over(struct assistant *a, uint64_t offset)
 {
 	tri_append(a->t, TRI_ENTRY_GREY | offset);
@@ -119,7 +120,7 @@ static bool take_credit(struct tri_ctl *ctl, int64_t want)
 	return false;
 }
 
-/* A span from what is on offer, or 0. */
+/* Take a span that is on offer; 0: there is none.  @start: where to begin looking. */
 static uint32_t take_span(const struct tri_view *v, uint32_t start)
 {
 	uint32_t i, page;
@@ -183,13 +184,13 @@ static bool many(void)
 	return tri_g.nthreads > MANY_THREADS;
 }
 
-/* Past the goal so far that a memory limit is in danger. */
+/* Whether the heap is so far past its goal that a memory limit is in danger. */
 static bool in_danger(const struct tri_ctl *ctl)
 {
 	return tri_read(&ctl->allocated_bytes) > tri_read(&ctl->far_bytes);
 }
 
-/* Waits in vain, in a row, after which debts are forgiven. */
+/* After how many ns of futile waits in a row debts are forgiven. */
 static uint64_t patience_ns(const struct tri_ctl *ctl)
 {
 	if (in_danger(ctl))
@@ -197,7 +198,7 @@ static uint64_t patience_ns(const struct tri_ctl *ctl)
 	return many() ? MANY_PATIENCE_NS : PATIENCE_NS;
 }
 
-/* When patience is at its end, most quanta go unpaid.  Danger has a patience of its own. */
+/* Whether to wait.  After too many futile waits, most quanta go unpaid. */
 static bool worth_waiting(struct tri_thread *t)
 {
 	uint32_t backoff = t->futile_waits < BACKOFF_MAX ? t->futile_waits : BACKOFF_MAX;
@@ -214,8 +215,8 @@ static uint64_t overshoot(const struct tri_ctl *ctl)
 }
 
 /*
- * Whether a wait is over: for @want bytes, credit could be taken or nothing is marked any more; for
- * 0, the cycle that was on its way marks by now, or the next goal is known.
+ * Whether a wait is over.  If @want is not 0: that much credit could be taken, or marking is over.
+ * If it is 0: the cycle that was to come is marking, or the next goal is known.
  */
 static bool relieved(struct tri_thread *t, struct tri_ctl *ctl, int64_t want)
 {
@@ -227,8 +228,8 @@ static bool relieved(struct tri_thread *t, struct tri_ctl *ctl, int64_t want)
 }
 
 /*
- * The rest of a turn, given to whoever wants the CPU.  Not asleep: a timer that is to wake us
- * comes some 50 µs late, and the collector would have to wake us.
+ * Wait for the rest of a turn, and yield the CPU to whoever wants it.  The thread does not sleep: a
+ * timer would wake it some 50 µs late, or the collector would have to wake it.
  */
 static bool wait_turn(struct tri_thread *t, int64_t want, uint64_t began_ns)
 {
@@ -242,6 +243,7 @@ static bool wait_turn(struct tri_thread *t, int64_t want, uint64_t began_ns)
 	return false;
 }
 
+/* Sleep until the wait is over, for one long wait at most. */
 static bool wait_long(struct tri_thread *t, int64_t want, uint64_t began_ns)
 {
 	struct tri_ctl *ctl = tri_g.view.ctl;
@@ -264,7 +266,7 @@ static bool wait_long(struct tri_thread *t, int64_t want, uint64_t began_ns)
 	return done;
 }
 
-/* Returns whether the debt is done with: paid, or forgiven. */
+/* Wait for @want bytes.  Returns whether the debt is paid or forgiven. */
 static bool wait_bounded(struct tri_thread *t, int64_t want, uint64_t began_ns)
 {
 	struct tri_ctl *ctl = tri_g.view.ctl;
@@ -309,9 +311,9 @@ static uint64_t thread_cpu_ns(void)
 }
 
 /*
- * A turn is over.  The price of a limit is counted in CPU time (@cpu_ns, when it began): on CPUs
- * that are short most of the time from beginning to end belongs to others.  What was not ours is
- * added first, so that the collector never sees more than there was.
+ * Count a turn that is over.  The price of a limit is counted in CPU time, which was @cpu_ns when
+ * the turn began: where CPUs are short, most of the time from beginning to end belongs to others.
+ * The time that was not ours is added first, so that the collector never sees more than there was.
  */
 static void account(struct tri_ctl *ctl, uint64_t began_ns, bool limited, uint64_t cpu_ns)
 {
@@ -323,7 +325,10 @@ static void account(struct tri_ctl *ctl, uint64_t began_ns, bool limited, uint64
 	tri_interrupted(began_ns);
 }
 
-/* Called outside; the caller's new object is in this frame's registers or above. */
+/**
+ * Pay for what @t has allocated.  Called outside.  The caller's new object is in this function's
+ * registers, or in a frame above.
+ */
 __attribute__((noinline))
 void tri_assist(struct tri_thread *t)
 {
@@ -340,7 +345,7 @@ void tri_assist(struct tri_thread *t)
 	tri_say_unsaid();
 	if (unlikely(tri_read(&tri_g.checks)))
 		tri_check_pace(t);
-	/* A forked child's agent comes when it is needed. */
+	/* A forked child has no agent before it needs one. */
 	if (unlikely(!tri_g.agent_tid && tri_read(&tri_g.wake)))
 		tri_agent_ensure();
 	if (tri_read(&t->marking)) {
@@ -350,7 +355,7 @@ void tri_assist(struct tri_thread *t)
 		else if (want && take_credit(ctl, want))
 			return;
 	}
-	/* Nothing owed: there is no cycle, or one begins or ends, which matters past the goal. */
+	/* Nothing is owed if no cycle marks.  Then a thread waits only past the goal. */
 	if (!want && !overshoot(ctl))
 		return;
 	limited = tri_read(&ctl->limit_bytes) != INT64_MAX;
