@@ -52,7 +52,7 @@ void board_order(struct board *b, enum board_order kind, uint32_t number, int64_
 	atomic_store_explicit(&m->value, value, memory_order_relaxed);
 	/* pairs with board_take() */
 	atomic_store_explicit(&m->asked, number, memory_order_release);
-	atomic_store(&b->rung, 1);
+	atomic_store(&b->has_orders, 1);
 }
 
 bool board_take(struct board *b, enum board_order kind, uint32_t met, uint32_t *number,

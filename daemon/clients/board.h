@@ -112,7 +112,7 @@ struct board {
 	/* Written by those who give orders. */
 	struct board_mailbox mailbox[ORDERS];
 	struct board_defaults defaults;
-	_Atomic(uint32_t) rung;		/* a hint that there are orders, read while marking */
+	_Atomic(uint32_t) has_orders;	/* a hint that there are orders, read while marking */
 	_Atomic(uint32_t) asleep;	/* the watcher sleeps until a cycle starts: see watch.c */
 };
 

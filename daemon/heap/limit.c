@@ -20,7 +20,7 @@
  *     because others had the CPUs.  Such cycles may owe some seconds.  If more is owed, more lives
  *     than there is room for, and the collector has no more than half of the CPUs.
  *
- *  4. Telling.  The client learns by a futex in its control page, and the log and the trace by a
+ *  4. Reporting.  The client learns by a futex in its control page, and the log and the trace by a
  *     line, when the limit begins to give way and when it is kept again.  With the policy fail-fast
  *     the client is refused further pages as soon as a cycle has found that what lives does not
  *     fit, until a cycle finds that it does.  The kernel would kill a heap that grows before the
@@ -72,7 +72,7 @@ static bool limited(const struct arena *a)
 }
 
 /* ------------------------------------------------------------------------------------------ */
-/* Telling                                                                                    */
+/* Reporting                                                                                  */
 /* ------------------------------------------------------------------------------------------ */
 
 static double mib(uint64_t bytes)
@@ -145,7 +145,7 @@ static bool fails_fast(const struct arena *a)
 	return tri_read(&a->view.ctl->limit_policy) == TRI_LIMIT_FAIL_FAST;
 }
 
-static void tell_client(struct arena *a)
+static void publish_pressure(struct arena *a)
 {
 	struct tri_ctl *ctl = a->view.ctl;
 	uint32_t pressure = a->limit.over ? (uint32_t)TRI_PRESSURE_OVER : a->limit.group_pressure;
@@ -175,7 +175,7 @@ static void set_over(struct arena *a, bool over)
 	if (over != l->over)
 		trace_limit(a, over ? "gives way" : "kept again");
 	l->over = over;
-	tell_client(a);
+	publish_pressure(a);
 }
 
 /* ------------------------------------------------------------------------------------------ */
@@ -223,7 +223,7 @@ int64_t limit_update(struct arena *a)
 		trace_limit(a, "changed");
 	}
 	tri_write(&a->view.ctl->limit_bytes, bytes);
-	tell_client(a);
+	publish_pressure(a);
 	return l->gives_way ? PACER_NO_LIMIT : bytes;
 }
 
@@ -300,7 +300,7 @@ void limit_set_pressure(struct arena *a, uint32_t pressure)
 {
 	a->limit.group_pressure = pressure;
 	trace_limit(a, pressure ? "container is short of memory" : "container has room");
-	tell_client(a);
+	publish_pressure(a);
 }
 
 void limit_set_urgent(struct arena *a)
@@ -452,7 +452,7 @@ bool limit_cycle_end(struct arena *a)
 	else if (l->over && !l->gave_way_in_cycle && !full)
 		set_over(a, false);
 	else
-		tell_client(a);
+		publish_pressure(a);
 	l->gave_way_in_cycle = l->gives_way;
 	return full && l->share_bytes == l->in_force_bytes;
 }

@@ -106,7 +106,7 @@ static void take_from(struct arena *a, int from)
 	int kind;
 
 	/* It is cleared before the mailboxes are read, so that a later order sets it again. */
-	atomic_store(&o->board->rung, 0);
+	atomic_store(&o->board->has_orders, 0);
 	/* The link may be found to be at its end meanwhile, and the board gone. */
 	for (kind = 0; kind < ORDERS && o->board; kind++) {
 		if (!board_take(o->board, kind, o->met[kind], &number, &value))
@@ -159,7 +159,7 @@ bool orders_are_waiting(const struct arena *a)
 
 	for (i = 0; i < FROM; i++)
 		if (a->orders[i].board &&
-		    atomic_load_explicit(&a->orders[i].board->rung, memory_order_relaxed))
+		    atomic_load_explicit(&a->orders[i].board->has_orders, memory_order_relaxed))
 			return true;
 	return false;
 }

@@ -41,7 +41,7 @@
 #include "daemon/limits/watch.h"
 
 #define STOP_NS 2000000000ull
-#define TELL_NS 60000000000ull		/* the log has the same line once in this time */
+#define REPEAT_NS 60000000000ull	/* the log has the same line once in this time */
 #define SNATCHED_MS 100
 
 enum { POLL_LISTENER, POLL_SIGNALS, POLL_UNTIL, POLL_ARENAS, POLL_PRESSURE, POLLS };
@@ -137,7 +137,7 @@ static void accept_one(int listener)
 			close(sock);
 		else
 			nap();
-		if (!told_ns || clock_ns() - told_ns > TELL_NS) {
+		if (!told_ns || clock_ns() - told_ns > REPEAT_NS) {
 			told_ns = clock_ns();
 			log_warning("clients are turned away: %s; raise the limit of open files",
 				    strerror(err));

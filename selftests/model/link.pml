@@ -59,7 +59,7 @@ bit other_end[LINKS];		/* … and the agent's, or marker's, or that which is on 
 chan to_policy[LINKS] = [1] of { mtype };
 chan to_marker[LINKS] = [1] of { mtype };
 byte value[LINKS], asked[LINKS], met[LINKS];
-bit rung[LINKS], asleep[LINKS];
+bit has_orders[LINKS], asleep[LINKS];
 
 /* What a policy knows of a heap, kept to itself. */
 bit attached[LINKS], known[LINKS];
@@ -77,7 +77,7 @@ bit in_force[HEAPS];		/* something has been ordered */
 
 /* Within the marker: its watcher's mailbox, and what tells the watcher to begin anew. */
 byte own_asked[HEAPS], own_met[HEAPS], generation[HEAPS];
-bit own_rung[HEAPS], own_wake[HEAPS];
+bit own_has_orders[HEAPS], own_wake[HEAPS];
 
 byte logs, give_ups, policy_deaths;
 
@@ -93,7 +93,7 @@ inline forget(b)
 		value[b] = 0;
 		asked[b] = 0;
 		met[b] = 0;
-		rung[b] = 0;
+		has_orders[b] = 0;
 		asleep[b] = 0;
 		attached[b] = 0;
 		known[b] = 0;
@@ -111,7 +111,7 @@ inline forget(b)
 
 inline ring(queue, end)
 {
-	/* A queue that is full has rung already; of one whose other end is closed nobody hears. */
+	/* A queue that is full has a RING already; one whose other end is closed is not read. */
 	atomic {
 		if
 		:: end && nfull(queue) -> queue!RING
@@ -131,7 +131,7 @@ inline order(b, what)
 	value[b] = what;
 	asked[b] = asked[b] + 1;
 #endif
-	rung[b] = 1;
+	has_orders[b] = 1;
 #ifndef MUTANT_NO_RING
 	ring(to_marker[b], other_end[b])
 #endif
@@ -285,7 +285,7 @@ inline take(b)
 		:: empty(to_marker[b])
 		fi
 	};
-	rung[b] = 0;
+	has_orders[b] = 0;
 #ifndef MUTANT_CLEAR_LAST
 	number = asked[b];
 	v = value[b];
@@ -350,9 +350,9 @@ proctype Marker(byte m; byte me)
 				fi;
 				b = 0
 			};
-			/* While it marks it looks at `rung` in place of the link. */
+			/* While it marks it looks at `has_orders` in place of the link. */
 			if
-			:: linked[m] != NONE && rung[linked[m]] -> take(linked[m])
+			:: linked[m] != NONE && has_orders[linked[m]] -> take(linked[m])
 			:: true
 			fi;
 #ifdef MUTANT_LOOK_EARLY
@@ -395,10 +395,10 @@ proctype Marker(byte m; byte me)
 		:: atomic { linked[m] != NONE && logs < LOGS && policy_end[linked[m]] && nfull(to_policy[linked[m]]) ->
 			NEXT(logs); to_policy[linked[m]]!LOG }
 #ifdef MUTANT_OLD_BOARD
-		:: old != NONE && rung[old] -> take(old)
+		:: old != NONE && has_orders[old] -> take(old)
 #endif
-		:: atomic { own_rung[m] ->
-				own_rung[m] = 0;
+		:: atomic { own_has_orders[m] ->
+				own_has_orders[m] = 0;
 				number = own_asked[m];
 				if
 #ifdef MUTANT_WATCHER_GOES_ON
@@ -441,7 +441,7 @@ proctype Watcher(byte m; byte me)
 #endif
 			began = generation[m] };
 			if
-			:: atomic { !ordered -> NEXT(own_asked[m]); ordered = 1; own_rung[m] = 1 }
+			:: atomic { !ordered -> NEXT(own_asked[m]); ordered = 1; own_has_orders[m] = 1 }
 			:: else
 			fi
 		od
@@ -486,7 +486,7 @@ inline start_marker(which)
 	marker[m] = which;
 	linked[m] = NONE;
 	own_wake[m] = 1;
-	own_rung[m] = 0;
+	own_has_orders[m] = 0;
 	own_asked[m] = 0;
 	own_met[m] = 0;
 	generation[m] = 0;

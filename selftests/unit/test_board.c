@@ -165,7 +165,7 @@ static void test_ring(void)
 	while (recv(b.sock, &msg, sizeof(msg), MSG_DONTWAIT) == sizeof(msg))
 		rings += msg.type == LINK_RING && msg.version == LINK_VERSION;
 	check(rings && rings < MANY);
-	check(atomic_load(&b.theirs.board->rung));
+	check(atomic_load(&b.theirs.board->has_orders));
 	check(board_take(b.theirs.board, ORDER_SHARE, 0, &number, &value) && number == MANY &&
 	      value == MANY);
 	result("orders never wait for a marker that reads nothing, and the last one is there");
