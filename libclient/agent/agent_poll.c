@@ -50,8 +50,8 @@ int tri_agent_poll(struct pollfd *p, unsigned int n, int ms)
 }
 
 /**
- * @until_ns, or a second from now if that is sooner: a long wait is interrupted once a second,
- * while there may be something to be said.
+ * The end of a wait that would last until @until_ns: a second from now if that is sooner, since
+ * there may be something to be reported by then.
  */
 uint64_t tri_agent_until(uint64_t until_ns)
 {

@@ -2,8 +2,8 @@
 /*
  * agent_session.c - the agent serves one collector, from the connection to its end
  *
- * It passes on what threads want, executes the handshakes that the collector asks for, and, when
- * the collector is gone, repairs what a dead one may have left half-done.
+ * The agent passes on what threads want, and executes the handshakes that the collector asks for.
+ * When the collector is gone, the agent repairs what a dead one may have left half-done.
  */
 #include <errno.h>
 #include <poll.h>

@@ -2,9 +2,9 @@
 /*
  * on_pressure.c - the program is called when the pressure of its memory limit changes
  *
- * tri_on_pressure() has a thread that waits, and calls the program.  It takes no signals but ours,
- * is attached to the heap only while it is in a call, and when only it and the agent are left the
- * process ends.
+ * tri_on_pressure() starts a thread of the library's that waits, and calls the program.  That
+ * thread takes no signals but the library's.  It is attached to the heap only while it is in a
+ * call, and does not keep the process alive.
  */
 #include <errno.h>
 #include <string.h>

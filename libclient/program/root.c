@@ -61,14 +61,15 @@ TRI_EXPORT int tri_root_add(void *start, size_t len)
 
 TRI_EXPORT int tri_root_remove(void *start, size_t len)
 {
+	struct tri_ranges *added = &tri_root_table.added;
 	int err = -ENOENT;
 	size_t i;
 
 	pthread_mutex_lock(&tri_root_table.lock);
-	for (i = 0; i < tri_root_table.added.n; i++) {
-		if (tri_root_table.added.range[i].lo == (uintptr_t)start &&
-		    tri_root_table.added.range[i].hi == (uintptr_t)start + len) {
-			tri_root_table.added.range[i] = tri_root_table.added.range[--tri_root_table.added.n];
+	for (i = 0; i < added->n; i++) {
+		if (added->range[i].lo == (uintptr_t)start &&
+		    added->range[i].hi == (uintptr_t)start + len) {
+			added->range[i] = added->range[--added->n];
 			err = 0;
 			break;
 		}

@@ -160,7 +160,8 @@ static int switch_marking(struct tri_thread *t, struct tri_stack *from, struct t
 	if (tri_coroutine_answered(t) && state != TRI_STACK_SCANNED)
 		tri_coroutine_scan_left(to, t, false);
 	t->stack = to;
-	leave_stack(t, from, regs, tri_coroutine_answered(t) ? TRI_STACK_SCANNED : TRI_STACK_SUSPENDED);
+	leave_stack(t, from, regs,
+		    tri_coroutine_answered(t) ? TRI_STACK_SCANNED : TRI_STACK_SUSPENDED);
 	tri_leave(t);
 	return 0;
 }

@@ -271,6 +271,7 @@ void tri_roots_refuse_misfits(void)
 /* Agent.  With @all the program's threads are stopped. */
 void tri_roots_scan(struct tri_thread *to, bool all)
 {
+	struct tri_root_table *table = &tri_root_table;
 	struct tri_handle_chunk *c;
 	size_t i;
 
@@ -288,13 +289,13 @@ void tri_roots_scan(struct tri_thread *to, bool all)
 	}
 	for (i = 0; i < segments.n; i++)
 		scan_sparse(to, segments.range[i].lo, segments.range[i].hi, all);
-	if (all ? pthread_mutex_trylock(&tri_root_table.lock) : pthread_mutex_lock(&tri_root_table.lock))
+	if (all ? pthread_mutex_trylock(&table->lock) : pthread_mutex_lock(&table->lock))
 		return;
-	for (i = 0; i < tri_root_table.added.n; i++)
-		scan_sparse(to, tri_root_table.added.range[i].lo, tri_root_table.added.range[i].hi, all);
-	for (c = tri_root_table.chunks; c; c = c->next)
+	for (i = 0; i < table->added.n; i++)
+		scan_sparse(to, table->added.range[i].lo, table->added.range[i].hi, all);
+	for (c = table->chunks; c; c = c->next)
 		scan_sparse(to, (uintptr_t)c->cell, (uintptr_t)(c->cell + TRI_HANDLE_CHUNK), all);
-	pthread_mutex_unlock(&tri_root_table.lock);
+	pthread_mutex_unlock(&table->lock);
 	tri_starting_scan(to, all);
 }
 

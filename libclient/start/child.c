@@ -2,8 +2,8 @@
 /*
  * child.c - the child of a fork() forgets what was its parent's
  *
- * With a copy of the heap (forking.c) it goes on, and has no agent yet.  Without one it has no
- * heap: the next call that needs one starts it, with the parent's settings.
+ * With a copy of the heap (forking.c) the child goes on, and has no agent yet.  Without a copy it
+ * has no heap: the next call that needs one starts it, with the parent's settings.
  */
 #include <stdio.h>
 #include <string.h>

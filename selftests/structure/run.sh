@@ -112,8 +112,9 @@ circles daemon obj
 circles tools obj
 circles libclient pic
 
+find libclient -name '*.c' ! -path '*/static/*' | sed "s,^\(.*\)c\$,$O/pic/\1o," >"$tmp/objects"
 # shellcheck disable=SC2046
-sh scripts/circles.sh -f $(find libclient -name '*.c' ! -path '*/static/*' | sed "s,^\(.*\)c\$,$O/pic/\1o,") >"$tmp/folders"
+sh scripts/circles.sh -f $(cat "$tmp/objects") >"$tmp/folders"
 result=$?
 sed 's/^/# /' "$tmp/folders"
 point $result "folders of libclient form no circle"
