@@ -36,6 +36,7 @@
 #include "../../core/heap/layout.h"
 #include "../../core/proto/client.h"
 #include "../../core/system/futex.h"
+#include "../../core/system/held.h"
 #include "../../core/system/point.h"
 #include "agent.h"
 #include "../limits/grant.h"
@@ -62,22 +63,22 @@
 
 /* Threads get this long to answer by themselves before they are sent a signal. */
 #define PATIENCE_NS 30000
-/* list_lock */
 static void divert(void)
 {
 	struct tri_thread *t;
 
+	tri_assert_held(&tri_g.list_lock);
 	/* Threads that attach from now on adopt it. */
 	tri_g.diverted = true;
 	for (t = tri_g.threads; t; t = t->next)
 		tri_divert(tri_tls_of(t), t->caches, TRI_DIVERTED_AGENT, 0);
 }
 
-/* list_lock */
 static void undivert(void)
 {
 	struct tri_thread *t;
 
+	tri_assert_held(&tri_g.list_lock);
 	tri_g.diverted = false;
 	atomic_thread_fence(memory_order_release);
 	for (t = tri_g.threads; tri_g.rseq && t; t = t->next)

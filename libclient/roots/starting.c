@@ -8,7 +8,6 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 
-#include "../../core/system/held.h"
 #include "scan.h"
 #include "starting.h"
 
@@ -53,7 +52,6 @@ void tri_starting_add(struct tri_starting *s, uintptr_t routine)
 /** The record goes.  With the lock. */
 void tri_starting_drop(struct tri_starting *s)
 {
-	tri_assert_held(&lock);
 	*s->prev = s->next;
 	if (s->next)
 		s->next->prev = s->prev;
@@ -75,7 +73,6 @@ static void forget_namesakes(struct tri_starting *keep)
 /** The thread of @s, which somebody may join, has been made: it is @thread.  With the lock. */
 void tri_starting_made(struct tri_starting *s, pthread_t thread)
 {
-	tri_assert_held(&lock);
 	s->thread = thread;
 	forget_namesakes(s);
 }

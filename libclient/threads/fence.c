@@ -18,6 +18,7 @@
 
 #include "../../core/heap/layout.h"
 #include "../../core/system/futex.h"
+#include "../../core/system/held.h"
 #include "../../core/system/point.h"
 #include "fence.h"
 #include "../base/lock.h"
@@ -96,13 +97,14 @@ static bool barrier_everywhere(void)
 }
 
 /**
- * list_lock.  The interrupt that restarts sequences drains the store buffer, as any does on x86-64,
- * and the kernel adds a barrier: it is a fence as well, and one is enough.  A program that puts
- * itself into a sandbox may be refused what it had registered for: then signals are the fence from
- * this one on.
+ * With list_lock.  The interrupt that restarts sequences drains the store buffer, as any does on
+ * x86-64, and the kernel adds a barrier: it is a fence as well, and one is enough.  A program that
+ * puts itself into a sandbox may be refused what it had registered for: then signals are the fence
+ * from this one on.
  */
 void tri_fence_all(void)
 {
+	tri_assert_held(&tri_g.list_lock);
 	if (barrier_everywhere())
 		return;
 	tri_g.membarrier = false;
@@ -162,8 +164,8 @@ static void wait_for_way_out(struct tri_thread *t, int tries, int64_t *most_ns)
 }
 
 /**
- * list_lock, after tri_fence_all(); it may be let go of.  Threads that attach meanwhile need not be
- * waited for.
+ * With list_lock, which may be released meanwhile, after tri_fence_all().  Threads that attach need
+ * not be waited for.
  */
 void tri_quiesce(void)
 {
@@ -172,6 +174,7 @@ void tri_quiesce(void)
 	int64_t most_ns;
 	int tries;
 
+	tri_assert_held(&tri_g.list_lock);
 	for (t = tri_g.threads; t; t = t->next) {
 		uint32_t visits = tri_read_acquire(&t->visits);
 

@@ -21,6 +21,7 @@
 #include <unistd.h>
 
 #include "../../core/heap/layout.h"
+#include "../../core/system/held.h"
 #include "../base/error.h"
 #include "life.h"
 #include "own_thread.h"
@@ -178,29 +179,28 @@ static bool is_own(pid_t tid)
 	return tid == tri_g.agent_tid;
 }
 
-/*
- * list_lock.  Whether no more threads are counted than are known to be alive since before the
- * count.
- */
+/* Whether no more threads are counted than are known to be alive since before the count. */
 static bool none_unknown(size_t tasks)
 {
 	pid_t pressure = tri_own_tid(TRI_OWN_PRESSURE);
 	size_t alive = own_threads() + main_is_over();
 	struct tri_thread *t;
 
+	tri_assert_held(&tri_g.list_lock);
 	for (t = tri_g.threads; t; t = t->next)
 		if (t->tid != pressure && tri_life_holds(t->life))
 			alive++;
 	return counts && tasks <= alive;
 }
 
-/* list_lock.  The threads that need no visit: a table of them.  False: no memory. */
+/* Make a table of the threads that need no visit.  False: there is no memory. */
 static bool collect_known(void)
 {
 	size_t want = 64, bytes = known_room * sizeof(*known);
 	struct tri_thread *t;
 	uint32_t i;
 
+	tri_assert_held(&tri_g.list_lock);
 	while (want < 4ul * (tri_g.nthreads + tri_visits_used + 4))
 		want *= 2;
 	if (want > known_room) {
