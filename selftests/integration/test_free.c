@@ -579,7 +579,7 @@ static bool with_debug(int which)
 	struct tri_view v;
 
 	setenv("TRICOLOR_DEBUG", debug[which], 1);
-	CHECK(churn_for(which == 5 ? 10 : 30, NULL));
+	CHECK(churn_for(which >= 5 ? 10 : 30, NULL));
 	collect();
 	CHECK(arena_find(&v) && tri_read(&v.ctl->checkmark_missed) == 0);
 	CHECK(arena_is_sound());
