@@ -130,7 +130,10 @@ static uint64_t free_small(const struct tri_object *o, uint32_t gen)
 	if (!tri_read(&v->spans[o->page].needs_zero))
 		tri_write(&v->spans[o->page].needs_zero, 1);
 	TRI_POINT("free.clears");
-	/* Release, and pairs with open_window(): who finds the bit clear finds the span not zeroed. */
+	/*
+	 * Release, and pairs with open_window(): who finds the bit clear finds the span not
+	 * zeroed.
+	 */
 	if (!(atomic_fetch_and(&v->marks[gen & 1][o->page][o->index / 64], ~bit) & bit))
 		return 0;
 	count_free(o->class, o->page, gen);

@@ -17,7 +17,10 @@ struct tri_thread;
 void tri_freed_add(struct tri_thread *t, void *object) TRI_HIDDEN;
 const char *tri_freed_check(struct tri_thread *t, void *object) TRI_HIDDEN;
 
-/* Agent, in H4 of a cycle that completes: the thread's notes go with those of the others.  Cache lock. */
+/*
+ * Agent, in H4 of a cycle that completes: the thread's notes go with those of the others.  Cache
+ * lock.
+ */
 void tri_free_take_notes(struct tri_thread *t) TRI_HIDDEN;
 /* Then, before anything is swept: what was freed is not marked.  @gen: the cycle that completes. */
 void tri_free_withdraw(uint32_t gen) TRI_HIDDEN;

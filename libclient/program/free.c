@@ -168,7 +168,10 @@ static __attribute__((noinline)) void free_slow(void *object)
 
 		if (fault)
 			wrong(object, fault);
-		/* With the checker on a slot that is handed out anew has to be empty: the collector's. */
+		/*
+		 * With the checker on a slot that is handed out anew has to be empty: the
+		 * collector's.
+		 */
 		if (!tri_g.settings.frees && !tri_g.settings.barriers) {
 			tri_lock(&t->cache_lock);
 			tri_freed_add(t, object);
