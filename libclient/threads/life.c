@@ -2,7 +2,7 @@
 /*
  * life.c - which threads have ended
  *
- * A thread that ends by the C library's ways detaches itself (thread.c).  One that leaves by a raw
+ * A thread that ends by the C library's ways detaches itself (attach.c).  One that leaves by a raw
  * exit does not, nor does one that attaches again in its last destructors.  Its thread ID says
  * nothing: another thread may have it by now, and a main thread that has ended keeps it.  So each
  * attached thread holds a robust mutex in its record.  The kernel marks the mutex when its holder
