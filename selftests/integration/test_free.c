@@ -71,8 +71,8 @@ static void *alloc_of(unsigned int kind, size_t size)
  */
 static bool memory_comes_back(void)
 {
-	static const size_t sizes[] = { 9, 16, 48, 64, 200, 512, 1000, 1024, 1100, 4096, 8192, 30000, 32768,
-					32769, 100000, 3 * MIB };
+	static const size_t sizes[] = { 9,    16,   48,	  64,	 200,	512,   1000,   1024,
+					1100, 4096, 8192, 30000, 32768, 32769, 100000, 3 * MIB };
 	static void *held[100];
 	uint64_t seed = 1;
 	unsigned int kind, k, i;
@@ -579,7 +579,7 @@ static bool with_debug(int which)
 	struct tri_view v;
 
 	setenv("TRICOLOR_DEBUG", debug[which], 1);
-	CHECK(churn_for(which >= 5 ? 10 : 30, NULL));
+	CHECK(churn_for(which == 5 ? 10 : 30, NULL));
 	collect();
 	CHECK(arena_find(&v) && tri_read(&v.ctl->checkmark_missed) == 0);
 	CHECK(arena_is_sound());
