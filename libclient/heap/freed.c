@@ -266,8 +266,8 @@ void tri_free_reset(void)
 
 /**
  * Free with checks.  The object is kept until a cycle has completed, so that it can be told when it
- * is freed again.  Two tiny objects share a slot, and neither is ever freed.  Inside.  Returns
- * NULL, or what is wrong with the call.
+ * is freed again.  Two tiny objects share a slot, and neither is ever freed.  Inside, with the cache
+ * lock.  Returns NULL, or what is wrong with the call.
  */
 const char *tri_freed_check(struct tri_thread *t, void *object)
 {

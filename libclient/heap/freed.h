@@ -13,7 +13,7 @@ struct tri_thread;
 /* Larger objects are not noted while they can be freed: 64 of them would be more than 64 KiB. */
 #define TRI_NOTED_MAX 1024
 
-/* For tri_free().  Inside; the first with the cache lock. */
+/* For tri_free().  Inside, with the cache lock. */
 void tri_freed_add(struct tri_thread *t, void *object) TRI_HIDDEN;
 const char *tri_freed_check(struct tri_thread *t, void *object) TRI_HIDDEN;
 

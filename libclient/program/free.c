@@ -164,19 +164,21 @@ static __attribute__((noinline)) void free_slow(void *object)
 		return;
 	t = tri_enter();
 	if (t) {
-		const char *fault = tri_g.settings.frees ? tri_freed_check(t, object) : NULL;
+		const char *fault = NULL;
 
-		if (fault)
-			wrong(object, fault);
+		/* What both write to must be whole when fork() copies it, which takes this lock. */
+		tri_lock(&t->cache_lock);
 		/*
 		 * With the checker on a slot that is handed out anew has to be empty: the
 		 * collector's.
 		 */
-		if (!tri_g.settings.frees && !tri_g.settings.barriers) {
-			tri_lock(&t->cache_lock);
+		if (tri_g.settings.frees)
+			fault = tri_freed_check(t, object);
+		else if (!tri_g.settings.barriers)
 			tri_freed_add(t, object);
-			tri_unlock(&t->cache_lock);
-		}
+		tri_unlock(&t->cache_lock);
+		if (fault)
+			wrong(object, fault);
 		tri_leave(t);
 	}
 	errno = err;
