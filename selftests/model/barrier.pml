@@ -11,12 +11,14 @@
  *	mutator.pml	threads: load, store, allocate, begin, end
  *	stack.pml	stacks that threads switch between
  *	free.pml	objects that the program frees itself
+ *	final.pml	objects with finalizers
  *	word.pml	a model of its own (-DREGION_WORD): how a thread says that it is in a blocking region
  *	collector.pml	agent and daemon: one cycle after the other
  *
  * Models of their own, of protocols between processes: link.pml (-DLINK), replace.pml
  * (-DREPLACEMENT), elect.pml (-DELECT), throttle.pml (-DTHROTTLE).  Of weak pointers
  * and maps: identity.pml (-DIDENTITY), ephemeron.pml (-DEPHEMERON), buckets.pml (-DBUCKETS).
+ * Below objects: slot.pml (-DSLOT).
  *
  * An atomic { } is a step that the others see as a whole; everything else interleaves.
  */
@@ -36,6 +38,8 @@
 #include "identity.pml"
 #elif defined(BUCKETS)
 #include "buckets.pml"
+#elif defined(SLOT)
+#include "slot.pml"
 #else
 #include "state.pml"
 #if STACKS
@@ -47,6 +51,9 @@
 #endif
 #if WEAK
 #include "weak.pml"
+#endif
+#if FINAL
+#include "final.pml"
 #endif
 #include "mutator.pml"
 #include "collector.pml"

@@ -64,6 +64,11 @@
 #if !STACKS
 #define WALKED true
 #endif
+#if FINAL
+#define FINAL_WALKED (!walk)
+#else
+#define FINAL_WALKED true
+#endif
 
 /* Every loop over the threads finds @todo filled, empties it, and fills it for the next one. */
 #define LOOP_END							\
@@ -135,6 +140,9 @@ inline barrier_on()
 		roots = (BIT(ROOTS + 1) - 2) ARG_IS_ROOT;
 #if STACKS
 		stacks = BIT(STACKS) - 1;
+#endif
+#if FINAL
+		walk = finalizable | queued;
 #endif
 		todo = LISTED
 	}
@@ -309,10 +317,13 @@ inline mark_all()
 #if STACKS
 	WALK_STEPS
 #endif
+#if FINAL
+	FINAL_WALK
+#endif
 	:: atomic { queue -> take_queue() }
 	:: atomic { grey || object -> scan_slot() }
 	:: atomic {
-		!todo && !roots && !queue && !grey && !object && WALKED ->
+		!todo && !roots && !queue && !grey && !object && WALKED && FINAL_WALKED ->
 		todo = LISTED;
 		break
 	}
@@ -378,6 +389,9 @@ inline mark_to_the_end()
 	do
 	::
 		mark_all();
+#ifdef MUTANT_FINAL_SETTLE_EARLY
+		atomic { settle() }
+#endif
 #ifndef MUTANT_NO_H3
 		termination_round();
 #endif
@@ -453,6 +467,9 @@ inline end_marking()
 #if FREE
 		completes = 1;
 #endif
+#if FINAL && !defined(MUTANT_FINAL_SETTLE_EARLY)
+		settle();
+#endif
 #if WEAK
 		WEAK_END;
 #endif
@@ -484,6 +501,10 @@ inline end_marking()
 #if FREE
 		withdraw_marks();
 #endif
+#if FINAL
+		queued = queued | condemned;
+		condemned = 0;
+#endif
 		phase = P_SWEEP;
 #if WEAK
 		WEAK_ENDED;
@@ -505,6 +526,9 @@ inline sweep()
 		:: (used & BIT(object)) && !((mark | swept) & BIT(object)) ->
 			reachable();
 			assert(!(reach & BIT(object)));		/* what all this is about */
+#if FINAL
+			assert(!(owes & BIT(object)) || (reach & BIT(object)));
+#endif
 #if WITNESS == W_FREED
 			assert(false);
 #elif WITNESS == W_FREED_LATER
@@ -568,6 +592,13 @@ inline abandon()
 #if FREE
 		completes = 0;
 #endif
+#if FINAL
+#ifndef MUTANT_FINAL_ABANDON_LOSES
+		finalizable = finalizable | condemned;
+#endif
+		condemned = 0;
+		walk = 0;
+#endif
 		t = 0;
 		object = 0;
 		slot = 0;
@@ -621,6 +652,9 @@ proctype Collector()
 #if STACKS
 	byte stacks, claimed;		/* see WALK_STEPS */
 	bit read;
+#endif
+#if FINAL
+	byte walk;			/* objects with finalizers that are yet to be walked */
 #endif
 #if BLOCKING
 	byte holding;			/* 1 + the thread in a region that is being scanned */

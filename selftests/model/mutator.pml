@@ -388,6 +388,10 @@ end:
 	FREE_STEPS(m)
 #endif
 
+#if FINAL
+	FINAL_STEPS(m)
+#endif
+
 #if BLOCKING
 	REGION_STEPS(m)
 #endif

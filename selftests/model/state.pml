@@ -73,6 +73,9 @@
 #ifndef FREE
 #define FREE 0			/* mutators free objects: free.pml */
 #endif
+#ifndef FINAL
+#define FINAL 0			/* mutators give objects finalizers, and run them: final.pml */
+#endif
 #ifndef KEEP_STALE
 #define KEEP_STALE 0		/* buffers outlive the cycle, and keep what is marked already */
 #endif
@@ -88,6 +91,8 @@
 #define W_REFUSED 5		/* a weak read is refused */
 #define W_FREED_LATER 6		/* an object is freed in a cycle after an abandoned one */
 #define W_WITHDRAWN 7		/* an object that was freed while marking had been marked */
+
+#define W_CONDEMNED 8		/* a finalizable object is dead */
 
 #define BIT(o) (1 << (o))
 #define ALL (BIT(NOBJ + 1) - 2)
@@ -221,6 +226,9 @@ inline reachable()
 		for (x : 0 .. STACKS - 1) {
 			reach = reach | BIT(frame[x])
 		}
+#endif
+#if FINAL
+		reach = reach | queued;
 #endif
 		for (y : 0 .. NOBJ) {
 			for (x : 0 .. MUTATORS - 1) {
