@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * test_freeing.c - tri_free() while a cycle marks
+ *
+ * The collector is held when all stacks have been scanned, and it has marked nothing yet.  A thread
+ * then takes a pointer from an object, and frees the object; the test keeps that pointer as a
+ * number, which stands for a word of a stack that is scanned.
+ */
+#include "lib/stage.h"
+
+FIXTURE(stage)
+{
+	struct actor subject;
+};
+
+FIXTURE_SETUP(stage)
+{
+	ASSERT_TRUE(stage_open());
+	ASSERT_TRUE(actor_start(&self->subject));
+	ASSERT_TRUE(actor_does(&self->subject, stage_fill_box, NULL));
+}
+
+FIXTURE_TEARDOWN(stage)
+{
+	EXPECT_TRUE(actor_end(&self->subject));
+	EXPECT_TRUE(actor_end(&collector));
+}
+
+static uintptr_t parent, child;
+
+static void give_child(void *unused)
+{
+	(void)unused;
+	tri_store(&box->at[3]->at[0], tri_alloc(sizeof(struct box)));
+}
+
+/* Take the child, free the parent, and use its memory again if that can be had. */
+static void free_parent(void *unused)
+{
+	struct box *o = box->at[3];
+	int i;
+
+	(void)unused;
+	parent = hidden(o);
+	child = hidden(o->at[0]);
+	tri_store(&box->at[3], NULL);
+	tri_free(o);
+	o = NULL;
+	for (i = 0; i < 1000; i++)
+		(void)tri_alloc(sizeof(struct box));
+}
+
+TEST_F(stage, what_the_freed_object_led_to_is_kept)
+{
+	struct tri_point *scanned;
+
+	ASSERT_TRUE(actor_does(&self->subject, give_child, NULL));
+	scanned = point_hold("cycle.scanned", 0);
+	cycle_begin();
+	ASSERT_TRUE(point_reached(scanned));
+	ASSERT_TRUE(actor_does(&self->subject, free_parent, NULL));
+	EXPECT_TRUE(is_alive(parent));
+	ASSERT_TRUE(point_release(scanned));
+	ASSERT_TRUE(cycle_ended());
+	EXPECT_TRUE(is_alive(child));
+}
+
+/* That cycle, and not the next, though its parent was marked. */
+TEST_F(stage, the_cycle_frees_what_was_freed_in_it)
+{
+	struct tri_point *scanned;
+
+	ASSERT_TRUE(actor_does(&self->subject, give_child, NULL));
+	scanned = point_hold("cycle.scanned", 0);
+	cycle_begin();
+	ASSERT_TRUE(point_reached(scanned));
+	ASSERT_TRUE(actor_does(&self->subject, free_parent, NULL));
+	ASSERT_TRUE(point_release(scanned));
+	ASSERT_TRUE(cycle_ended());
+	EXPECT_FALSE(is_alive(parent));
+}
+
+static uintptr_t again;
+
+static void free_and_allocate(void *unused)
+{
+	struct box *b = tri_alloc(sizeof(*b));
+
+	(void)unused;
+	tri_free(b);
+	again = hidden(tri_alloc(sizeof(*b)));
+}
+
+/* Its thread's stack has been scanned, so that an object there has to be black. */
+TEST_F(stage, a_slot_that_comes_back_is_black)
+{
+	struct tri_point *scanned = point_hold("cycle.scanned", 0);
+
+	cycle_begin();
+	ASSERT_TRUE(point_reached(scanned));
+	ASSERT_TRUE(actor_does(&self->subject, free_and_allocate, NULL));
+	ASSERT_TRUE(point_release(scanned));
+	ASSERT_TRUE(cycle_ended());
+	EXPECT_TRUE(is_alive(again));
+}
+
+static void free_and_end(void *unused)
+{
+	free_parent(unused);
+	tri_thread_detach();
+}
+
+TEST_F(stage, also_what_a_thread_freed_that_has_ended)
+{
+	struct tri_point *scanned = point_hold("cycle.scanned", 0);
+
+	cycle_begin();
+	ASSERT_TRUE(point_reached(scanned));
+	ASSERT_TRUE(actor_does(&self->subject, free_and_end, NULL));
+	ASSERT_TRUE(point_release(scanned));
+	ASSERT_TRUE(cycle_ended());
+	EXPECT_FALSE(is_alive(parent));
+}
+
+TEST_HARNESS_MAIN
