@@ -11,6 +11,30 @@
 
 tri_au32 tri_own_tids[TRI_OWN_THREADS];
 
+#ifdef __SANITIZE_ADDRESS__
+#include <sanitizer/asan_interface.h>
+
+/*
+ * The address sanitizer does not know threads of the C library's own pthread_create().  In the child
+ * of a fork() the stack may be one on which a thread of the parent was: what the sanitizer had noted
+ * about that one's variables is still there.
+ */
+__attribute__((no_sanitize("address"))) static void *begin(void *fn)
+{
+	pthread_attr_t attr;
+	size_t bytes;
+	void *lo;
+
+	if (!pthread_getattr_np(pthread_self(), &attr)) {
+		pthread_attr_getstack(&attr, &lo, &bytes);
+		pthread_attr_destroy(&attr);
+		__asan_unpoison_memory_region(
+			lo, (size_t)((char *)__builtin_frame_address(0) - (char *)lo));
+	}
+	return ((void *(*)(void *))fn)(NULL);
+}
+#endif
+
 int tri_own_thread_start(void *(*fn)(void *arg), size_t stack_bytes, bool attached)
 {
 	/* Not ours, which is for threads of the program. */
@@ -31,7 +55,11 @@ int tri_own_thread_start(void *(*fn)(void *arg), size_t stack_bytes, bool attach
 	 * signals open.
 	 */
 	pthread_attr_setsigmask_np(&attr, &blocked);
+#ifdef __SANITIZE_ADDRESS__
+	err = create(&thread, &attr, begin, (void *)fn);
+#else
 	err = create(&thread, &attr, fn, NULL);
+#endif
 	pthread_attr_destroy(&attr);
 	return err;
 }
