@@ -34,14 +34,25 @@ static uint32_t descriptor_field(const char *symbol)
 	return d ? d[2] : 0;
 }
 
-/* Whether @word is in an object that is not @own, and behind an instruction that calls. */
-static bool returns_elsewhere(uintptr_t word, const struct link_map *own)
+/*
+ * Whether @word is behind an instruction that calls, in an object that is neither @libc nor this
+ * library.
+ *
+ * A word that leads into this library is a leftover: the C library keeps stacks of threads that
+ * have ended, or are the parent's, and ours are among them.  A thread that is in a function of this
+ * library's has been called from somewhere, and where it returns to from there is on the stack as
+ * well.  The one exception is a handler of the program's that has ended with a jump into the C
+ * library: what it has left there is in the C library's frames and in the system call's arguments.
+ */
+static bool returns_elsewhere(uintptr_t word, const struct link_map *libc)
 {
-	struct dl_find_object o;
+	struct dl_find_object o, own;
 	unsigned char before[7];
 	int n;
 
-	if (_dl_find_object((void *)word, &o) || o.dlfo_link_map == own ||
+	if (_dl_find_object((void *)word, &o) || o.dlfo_link_map == libc ||
+	    (!_dl_find_object((void *)returns_elsewhere, &own) &&
+	     o.dlfo_link_map == own.dlfo_link_map) ||
 	    !tri_read_foreign(before, word - sizeof(before), sizeof(before)))
 		return false;
 	for (n = 2; n <= 7; n++)
@@ -90,21 +101,24 @@ static uintptr_t closed_descriptor(pid_t tid, uintptr_t sp)
 bool tri_libc_thread_scan(pid_t tid)
 {
 	char text[512], *p;
-	uintptr_t sp, self;
+	uintptr_t field[7] = { 0 }, sp, self;
 	int n;
 
 	if (!tri_task_blocks_signal(tid) || !tri_task_read(tid, "syscall", text, sizeof(text)))
 		return false;
 	/* number, six arguments, stack pointer, instruction pointer; or "running" */
-	for (p = text, n = 0; p && n < 7; n++) {
+	for (p = text, n = 0; n < 7; n++) {
 		p = strchr(p, ' ');
-		p += p != NULL;
+		if (!p)
+			return false;
+		field[n] = strtoul(++p, NULL, 16);
 	}
-	sp = p ? strtoul(p, NULL, 16) : 0;
+	sp = field[6];
 	self = sp ? closed_descriptor(tid, sp) : 0;
 	if (!self)
 		return false;
 	tri_g.agent->fake_stack = NULL;
+	tri_scan_range(tri_g.agent, (uintptr_t)field, (uintptr_t)&field[6], false);
 	tri_task_scan_stack(tid, self, sp - 128, 0, 0);
 	return true;
 }
