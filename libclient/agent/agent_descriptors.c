@@ -11,6 +11,7 @@
 #include <sched.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/statfs.h>
 #include <unistd.h>
 
 #include "agent.h"
@@ -36,18 +37,38 @@ static bool fill_standard(void)
 	return fd >= 0;
 }
 
-/* Close all from @fd on in the table that is ours alone by now. */
+/* The file system of POSIX message queues, MQUEUE_MAGIC in statfs(2). */
+#define MESSAGE_QUEUES 0x19800202
+
+/*
+ * How many descriptors the kernel copies at least, whatever close_range() is asked to leave out: a
+ * table has room for so many from the start.
+ */
+#define COPIED 64
+
+/*
+ * Close a copy of a descriptor of the program's.  A message queue stays open: whichever table a
+ * thread closes one in, the kernel takes back the notification that its process has asked for with
+ * mq_notify().
+ */
+static void close_copy(int fd)
+{
+	struct statfs fs;
+
+	if (fstatfs(fd, &fs) || fs.f_type != MESSAGE_QUEUES)
+		close(fd);
+}
+
+/* Close all from @fd on in the table that is ours alone by now, which has a copy of each. */
 static void close_from(int fd)
 {
 	struct rlimit files;
 	int end = 65536;
 
-	if (!close_range((unsigned int)fd, ~0u, 0))
-		return;
 	if (!getrlimit(RLIMIT_NOFILE, &files) && files.rlim_cur < (rlim_t)end)
 		end = (int)files.rlim_cur;
 	for (; fd < end; fd++)
-		close(fd);
+		close_copy(fd);
 }
 
 /** With a trace, what is standard error now stays, for the trace. */
@@ -55,10 +76,14 @@ int tri_agent_own_descriptors(void)
 {
 	int from = tri_g.settings.prints ? 3 : 0, err, fd;
 	/* Of a forked child's copy, which has been in the program's table until now. */
-	int keep = tri_g.mapping.base && tri_g.mapping.fd > 2 ? tri_g.mapping.fd : from - 1;
+	int keep = tri_g.mapping.base && tri_g.mapping.fd > 2 ? tri_g.mapping.fd : -1;
+	int end = keep < COPIED ? COPIED : keep + 1;
 
-	/* Where a sandbox does not know close_range(), unshare() may be allowed. */
-	if (close_range((unsigned int)keep + 1, ~0u, CLOSE_RANGE_UNSHARE)) {
+	/*
+	 * What is above @end is not copied.  Where a sandbox does not know close_range(), unshare()
+	 * may be allowed, which copies all.
+	 */
+	if (close_range((unsigned int)end, ~0u, CLOSE_RANGE_UNSHARE)) {
 		err = -errno;
 		if (unshare(CLONE_FILES)) {
 			tri_complain(
@@ -69,10 +94,11 @@ int tri_agent_own_descriptors(void)
 				strerror(-err), strerror(errno));
 			return err;
 		}
-		close_from(keep + 1);
+		close_from(end);
 	}
-	for (fd = from; fd < keep; fd++)
-		close(fd);
+	for (fd = from; fd < end; fd++)
+		if (fd != keep)
+			close_copy(fd);
 	if (from) {
 		close(0);
 		close(1);

@@ -452,6 +452,7 @@ static bool test_vanishing(void)
 
 static _Atomic int notified, notified_wrong;
 static struct witness *notified_root;
+static struct event timer_told, queue_told;
 
 static void be_notified(union sigval value)
 {
@@ -466,14 +467,28 @@ static void be_notified(union sigval value)
 	notified++;
 }
 
+static void be_notified_by_timer(union sigval value)
+{
+	be_notified(value);
+	event_set(&timer_told);
+}
+
+static void be_notified_by_queue(union sigval value)
+{
+	be_notified(value);
+	event_set(&queue_told);
+}
+
 /*
  * Timers and message queues with SIGEV_THREAD have a thread of the C library's each, which has
  * blocked all signals, and begins others that call the program's function.
  */
 static bool notifications(void)
 {
-	struct sigevent event = { .sigev_notify = SIGEV_THREAD,
-				  .sigev_notify_function = be_notified };
+	struct sigevent by_timer = { .sigev_notify = SIGEV_THREAD,
+				     .sigev_notify_function = be_notified_by_timer };
+	struct sigevent by_queue = { .sigev_notify = SIGEV_THREAD,
+				     .sigev_notify_function = be_notified_by_queue };
 	struct itimerspec often = { { 0, 1000000 }, { 0, 1000000 } },
 			  never = { { 0, 0 }, { 0, 0 } };
 	struct mq_attr attr = { .mq_maxmsg = 1, .mq_msgsize = 8 };
@@ -484,25 +499,28 @@ static bool notifications(void)
 	mqd_t queue;
 	int i;
 
-	event.sigev_value.sival_ptr = argument;
+	by_timer.sigev_value.sival_ptr = argument;
+	by_queue.sigev_value.sival_ptr = argument;
 	snprintf(name, sizeof(name), "/tricolor-%d", (int)getpid());
 	queue = mq_open(name, O_CREAT | O_RDWR, 0600, &attr);
 	if (queue >= 0) {
 		mq_unlink(name);
-		ok &= !mq_notify(queue, &event);
+		ok &= !mq_notify(queue, &by_queue);
 	}
-	if (timer_create(CLOCK_MONOTONIC, &event, &timer) || timer_settime(timer, 0, &often, NULL))
+	if (timer_create(CLOCK_MONOTONIC, &by_timer, &timer) || timer_settime(timer, 0, &often, NULL))
 		return false;
 	for (i = 0; i < 100; i++) {
 		ok &= !tri_gc();
 		ok &= !notified_root || witness_ok(notified_root, ID(901));
 	}
+	event_wait(&timer_told);
 	timer_settime(timer, 0, &never, NULL);
-	if (queue >= 0)
+	if (queue >= 0) {
 		ok &= !mq_send(queue, "x", 1, 0);
-	usleep(50000);
+		event_wait(&queue_told);
+	}
 	ksft_print_msg("%d notifications\n", (int)notified);
-	return ok && notified && !notified_wrong && witness_ok(argument, ID(900));
+	return ok && !notified_wrong && witness_ok(argument, ID(900));
 }
 
 static bool test_notifications(void)
