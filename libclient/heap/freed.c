@@ -66,7 +66,8 @@ static bool is_empty(const struct tri_class *c, uint32_t page, uint32_t gen)
 	unsigned int w;
 
 	for (w = 0; w < (c->objects + 63u) / 64; w++)
-		any |= tri_read(&tri_g.view.marks[gen & 1][page][w]) & tri_objects_mask(c->objects, w);
+		any |= tri_read(&tri_g.view.marks[gen & 1][page][w]) &
+		       tri_objects_mask(c->objects, w);
 	return !any;
 }
 
@@ -232,8 +233,9 @@ void tri_free_withdraw(uint32_t gen)
 			continue;
 		bit = 1ull << (o.index & 63);
 		if (atomic_fetch_and(&v->marks[gen & 1][o.page][o.index / 64], ~bit) & bit)
-			bytes += o.class->large ? (uint64_t)tri_large_pages(v, o.page) << TRI_PAGE_SHIFT :
-						  o.class->size;
+			bytes += o.class->large ?
+					 (uint64_t)tri_large_pages(v, o.page) << TRI_PAGE_SHIFT :
+					 o.class->size;
 		if (gone)
 			__atomic_fetch_and(gone_word(&o), ~bit, __ATOMIC_RELAXED);
 	}
@@ -266,8 +268,8 @@ void tri_free_reset(void)
 
 /**
  * Free with checks.  The object is kept until a cycle has completed, so that it can be told when it
- * is freed again.  Two tiny objects share a slot, and neither is ever freed.  Inside, with the cache
- * lock.  Returns NULL, or what is wrong with the call.
+ * is freed again.  Two tiny objects share a slot, and neither is ever freed.  Inside, with the
+ * cache lock.  Returns NULL, or what is wrong with the call.
  */
 const char *tri_freed_check(struct tri_thread *t, void *object)
 {

@@ -523,7 +523,8 @@ struct tri_stats {
 	size_t size;			/**< sizeof(struct tri_stats), set by the caller */
 	uint64_t cycles;		/**< completed */
 	uint64_t forced_cycles;		/**< of which asked for by tri_gc() or the 2-minute rule */
-	uint64_t allocated_bytes;	/**< handed to thread caches since the start, less what was freed */
+	uint64_t allocated_bytes;	/**< handed to thread caches since the start, less what
+					 * tri_free() freed */
 	uint64_t live_bytes;		/**< marked by the last cycle */
 	uint64_t goal_bytes;		/**< heap size that the pacer aims at */
 	uint64_t heap_bytes;		/**< in spans */

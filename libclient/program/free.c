@@ -196,7 +196,8 @@ TRI_EXPORT void tri_free(void *object)
 	uint64_t offset = tri_offset(object);
 
 	/* No heap: no pages.  What is not attached finds its barrier on. */
-	if (likely(offset >> TRI_PAGE_SHIFT < tri_g.view.heap_pages && tri_g.settings.frees_at_once)) {
+	if (likely(offset >> TRI_PAGE_SHIFT < tri_g.view.heap_pages &&
+		   tri_g.settings.frees_at_once)) {
 		unsigned int span_class = tri_read(&tri_g.view.page_map[offset >> TRI_PAGE_SHIFT]);
 		const struct tri_class *c = &tri_classes[span_class];
 

@@ -15,9 +15,9 @@ tri_au32 tri_own_tids[TRI_OWN_THREADS];
 #include <sanitizer/asan_interface.h>
 
 /*
- * The address sanitizer does not know threads of the C library's own pthread_create().  In the child
- * of a fork() the stack may be one on which a thread of the parent was: what the sanitizer had noted
- * about that one's variables is still there.
+ * The address sanitizer does not know threads of the C library's own pthread_create().  In the
+ * child of a fork() the stack may be one on which a thread of the parent was: what the sanitizer
+ * had noted about that one's variables is still there.
  */
 __attribute__((no_sanitize("address"))) static void *begin(void *fn)
 {

@@ -507,7 +507,8 @@ static bool notifications(void)
 		mq_unlink(name);
 		ok &= !mq_notify(queue, &by_queue);
 	}
-	if (timer_create(CLOCK_MONOTONIC, &by_timer, &timer) || timer_settime(timer, 0, &often, NULL))
+	if (timer_create(CLOCK_MONOTONIC, &by_timer, &timer) ||
+	    timer_settime(timer, 0, &often, NULL))
 		return false;
 	for (i = 0; i < 100; i++) {
 		ok &= !tri_gc();
