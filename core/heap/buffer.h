@@ -2,8 +2,9 @@
 /*
  * buffer.h - buffers of raw pointers on their way from the client to the collector
  *
- * Two stacks in shared memory.  Many push and pop at `free` (tagged, against ABA); many push at
- * `full` and one takes everything.  Nobody waits: a pop that finds nothing says so.
+ * There are two stacks in shared memory.  At `free` many push and pop; a tag guards against ABA.
+ * At `full` many push, and one takes everything at once.  Nobody waits: a pop from an empty stack
+ * returns at once.
  */
 #ifndef TRI_CORE_BUFFER_H
 #define TRI_CORE_BUFFER_H
@@ -25,7 +26,7 @@ static inline bool tri_buffer_push(const struct tri_view *v, tri_au64 *queue, ui
 	return false;
 }
 
-/* Client only: a free buffer's index + 1, or 0 when all are under way. */
+/* Client only.  Returns a free buffer's index + 1, or 0 when all are in use. */
 static inline uint32_t tri_buffer_get(const struct tri_view *v)
 {
 	uint64_t head = tri_read_acquire(&v->ctl->free_buffers);

@@ -5,8 +5,8 @@
 #include <errno.h>
 
 /*
- * The client and the collector may be of different builds, and read what lies where these lines
- * say.  A change of one of them is a new TRI_LAYOUT_VERSION.
+ * The client and the collector may be of different builds.  These lines fix where both find each
+ * field.  A change of one of them needs a new TRI_LAYOUT_VERSION.
  */
 #define OFFSET(type, field, offset) _Static_assert(offsetof(struct type, field) == (offset), #type "." #field)
 #define SIZE(type, bytes) _Static_assert(sizeof(struct type) == (bytes), #type)
@@ -83,7 +83,7 @@ OFFSET(tri_span, pages, 16);
 OFFSET(tri_span, needs_zero, 20);
 OFFSET(tri_span, bytes, 24);
 
-/* Parts begin at multiples of 4 KiB, so that no page has two purposes. */
+/* Parts begin at multiples of 4 KiB, so that no page belongs to two parts. */
 static uint64_t part(uint64_t *offset, uint64_t bytes)
 {
 	uint64_t at = *offset;

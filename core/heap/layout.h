@@ -76,7 +76,7 @@
 #define TRI_MIN_HEAP_PAGES	TRI_CHUNK_PAGES
 #define TRI_MAX_HEAP_PAGES	(1ull << 27)		/* 1 TiB */
 
-/* READ_ONCE of a word that the other side may be writing. */
+/* Read a word once, though the other side may be writing it (READ_ONCE in the kernel). */
 #define tri_read(p)		atomic_load_explicit((p), memory_order_relaxed)
 #define tri_write(p, v)		atomic_store_explicit((p), (v), memory_order_relaxed)
 #define tri_read_acquire(p)	atomic_load_explicit((p), memory_order_acquire)
@@ -89,8 +89,8 @@ typedef _Atomic(int32_t) tri_as32;
 typedef _Atomic(uint8_t) tri_au8;
 
 /*
- * Lives as long as the arena.  Each block of fields has a cache line of its own, and its comment
- * says who writes it.
+ * The control page lives as long as the arena.  Each block of fields has a cache line of its own,
+ * and its comment says who writes it.
  */
 struct tri_ctl {
 	/* Identity: written by the client before it attaches, checked once by the collector. */
@@ -231,7 +231,7 @@ enum tri_buffer_state {
 #define TRI_ENTRY_GREY (1ull << 63)
 
 /*
- * A run of pages.  The state word says everything that both sides change, so that one
+ * A run of pages.  The state word holds everything that both sides change, so that one
  * compare-and-swap claims a span:
  *
  *	bits 0-7	span class (0: never used)

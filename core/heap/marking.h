@@ -32,11 +32,14 @@
 #include "span.h"
 
 #define TRI_BATCH 32			/* pointers that are worth looking up together */
-/* Another object of 512 B may be added to one less; vectors are stored whole. */
+/*
+ * The last object added may bring 64 words more than a full batch less one, and vectors are stored
+ * whole.
+ */
 #define TRI_BATCH_ROOM (TRI_BATCH + 64 + 8)
 #define TRI_LINE 64			/* bytes of a cache line */
 
-/* One thread's share of marking, but for its queues.  Owner: that thread. */
+/* One thread's state of marking, without its queues.  Owner: that thread. */
 struct tri_marking {
 	const struct tri_view *v;
 	tri_au64 (*marks)[TRI_MARK_WORDS];
@@ -49,15 +52,16 @@ struct tri_marking {
 	uint64_t room[2][TRI_BATCH_ROOM];	/* found and edge, in turn */
 };
 
-/* A span taken from a queue, its objects on the way into the cache. */
+/* A span that was taken from a queue, while its objects are prefetched. */
 struct tri_visit {
 	const struct tri_class *class;
 	uint32_t page;
-	uint32_t objects;		/* claimed: bits of todo, when it was taken */
+	uint32_t objects;		/* how many were claimed: bits of todo when the span was
+					 * taken */
 	uint64_t todo[TRI_MARK_WORDS];	/* to be scanned */
 };
 
-/* A visit while it lasts. */
+/* The state of a visit while it lasts. */
 struct tri_here {
 	struct tri_visit *visit;
 	const struct tri_class *class;
@@ -67,7 +71,7 @@ struct tri_here {
 	unsigned int follow;		/* the word that last led to a new object of the span;
 					 * 64: none */
 	bool down;			/* that object was at a lower address */
-	uint64_t mine[TRI_MARK_WORDS];	/* marked here, and nowhere else yet */
+	uint64_t mine[TRI_MARK_WORDS];	/* marked in this visit, and not in the bitmaps yet */
 };
 
 static void marking_queue_span(struct tri_marking *k, uint32_t page);
@@ -75,7 +79,8 @@ static void marking_queue_object(struct tri_marking *k, const struct tri_class *
 				 uint32_t index);
 
 /*
- * A marking thread has a mark to test: of the object @index in the span at @page, with @span_class.
+ * An edge is a mark that is to be tested: that of object @index in the span at @page, which has
+ * @span_class.
  */
 static inline uint64_t tri_edge(uint32_t page, uint32_t index, uint32_t span_class)
 {
@@ -92,7 +97,7 @@ static inline uint32_t tri_edge_index(uint64_t edge)
 	return (uint32_t)edge >> 8;
 }
 
-/* Without a call where the compiler may not assume the instruction. */
+/* Written out, because the compiler makes a call where it may not assume the instruction. */
 static inline unsigned int tri_popcount(uint64_t x)
 {
 	x -= x >> 1 & 0x5555555555555555;
@@ -111,7 +116,7 @@ static inline void tri_marking_init(struct tri_marking *k, const struct tri_view
 	k->v = v;
 	k->marks = v->marks[cycle & 1];
 	k->heap_va = v->heap_va;
-	/* What is allocated above from now on is black. */
+	/* What is allocated above this limit from now on is black. */
 	k->limit = (top < v->heap_pages ? top : v->heap_pages) << TRI_PAGE_SHIFT;
 	k->objects = k->marked_bytes = k->scan_bytes = 0;
 	k->found = k->room[0];
@@ -131,9 +136,9 @@ static inline void tri_marking_grey(struct tri_marking *k, const struct tri_clas
 	if (__builtin_expect(c->pages == 1, 1)) {
 		k->marked_bytes += (uint64_t)n * c->size;
 		/*
-	 * The marks are set by a full barrier before this is read, so either the span is
-	 * queued again, or who takes it out sees them: pairs with tri_marking_take().
-	 */
+		 * The marks are set by a full barrier before this is read, so either the span is
+		 * queued again, or who takes it out sees them: pairs with tri_marking_take().
+		 */
 		if (c->kind != TRI__LEAF && !tri_read(queued) && !atomic_exchange(queued, 1))
 			marking_queue_span(k, page);
 		return;
@@ -146,7 +151,7 @@ static inline void tri_marking_grey(struct tri_marking *k, const struct tri_clas
 		marking_queue_object(k, c, page, first + (uint32_t)__builtin_ctzll(bits));
 }
 
-/* Test and set the marks of the batch before. */
+/* Test and set the marks of the previous batch. */
 static inline void tri_marking_test(struct tri_marking *k)
 {
 	uint64_t *edge = k->edge;
@@ -165,7 +170,10 @@ static inline void tri_marking_test(struct tri_marking *k)
 		uint64_t e = edge[i], bits = 0;
 		uint32_t page = tri_edge_page(e), index = tri_edge_index(e);
 
-		/* Siblings often lie side by side: one atomic instruction for those of one word. */
+		/*
+		 * Siblings often lie side by side: one atomic instruction sets all marks of one
+		 * word.
+		 */
 		do
 			bits |= 1ull << (tri_edge_index(edge[i]) & 63);
 		while (++i < white && !((edge[i] ^ e) & ~tri_edge(0, 63, 0)));
@@ -175,14 +183,14 @@ static inline void tri_marking_test(struct tri_marking *k)
 	}
 }
 
-/* Look up the objects of a batch of pointers, and deal with those of the one before. */
+/* Look up the objects of a batch of pointers, and test the marks of the previous batch. */
 static __attribute__((noinline)) void tri_marking_batch(struct tri_marking *k)
 {
 	const struct tri_view *v = k->v;
 	uint64_t *found = k->found;
 	uint32_t i, n = k->nfound, nedges = 0;
 
-	/* An edge takes the place of a pointer that has been looked up. */
+	/* The edges overwrite the pointers that have been looked up. */
 	for (i = 0; i < n; i++) {
 		uint64_t offset = found[i];
 		uint32_t page = (uint32_t)(offset >> TRI_PAGE_SHIFT), index;
@@ -192,7 +200,9 @@ static __attribute__((noinline)) void tri_marking_batch(struct tri_marking *k)
 		if (__builtin_expect(c->pages == 1, 1)) {
 			index = tri_object_index(c, (uint32_t)offset & (TRI_PAGE_BYTES - 1));
 			found[nedges] = tri_edge(page, index, span_class);
-			/* Behind the last object there is none: the prefetch is in vain then. */
+			/*
+			 * A pointer behind the last object leads to no object, and gives no edge.
+			 */
 			nedges += index < c->objects;
 		} else {
 			struct tri_object o;
@@ -216,7 +226,7 @@ static __attribute__((noinline)) void tri_marking_batch(struct tri_marking *k)
 	k->nedges = nedges;
 }
 
-/* Deal with all pointers that were found. */
+/* Look up and mark all pointers that were found. */
 static inline void tri_marking_flush(struct tri_marking *k)
 {
 	if (k->nfound)
@@ -278,7 +288,7 @@ static inline void tri_marking_scan_typed(struct tri_marking *k, uint64_t offset
 }
 
 /*
- * Bring the objects @todo into the cache, @p being the first of 64; each line once.  Always inline:
+ * Prefetch the objects @todo, each cache line once.  @p is the first of 64 objects.  Always inline:
  * GCC drops a call to a function that does nothing but prefetch.
  */
 static inline __attribute__((always_inline))
@@ -348,7 +358,7 @@ void tri_marking_enter(struct tri_marking *k, struct tri_here *h, struct tri_vis
 	for (i = 0; i < words; i++)
 		h->words |= (visit->todo[i] != 0) << i;
 	/*
-	 * All of it: for a length that it does not know, the compiler makes a slow string
+	 * All of it is cleared: for a length that is not constant, the compiler makes a slow string
 	 * instruction.
 	 */
 	memset(h->mine, 0, sizeof(h->mine));
@@ -356,8 +366,8 @@ void tri_marking_enter(struct tri_marking *k, struct tri_here *h, struct tri_vis
 }
 
 /*
- * The next object of a visit.  In the direction in which the last pointer inside the span led: the
- * program probably allocated in that order, and memory is passed in order too.
+ * The next object of a visit.  It lies in the direction in which the last pointer inside the span
+ * led: the program probably allocated in that order, and memory is read in order too.
  */
 static inline __attribute__((always_inline)) unsigned int tri_marking_next(struct tri_here *h)
 {
@@ -393,9 +403,9 @@ bool tri_marking_inside(struct tri_here *h, unsigned int from, uint64_t to)
 }
 
 /*
- * Publish what was marked.  Another thread that met such an object meanwhile took it for white,
- * marked it and queued the span: so `scanned` first, that it finds nothing to do.  If it was faster
- * the object is scanned twice, which is harmless, and counted once.
+ * Publish what this visit has marked.  Another thread that met such an object meanwhile took it for
+ * white, marked it and queued the span.  So `scanned` is set first: then that thread finds nothing
+ * to scan.  If it was faster, the object is scanned twice, which is harmless, and counted once.
  */
 static inline __attribute__((always_inline))
 void tri_marking_leave(struct tri_marking *k, struct tri_here *h)
@@ -448,7 +458,10 @@ void tri_marking_object_typed(struct tri_marking *k, struct tri_here *h, unsigne
 		tri_marking_examine(k, h, index, p[__builtin_ctzll(bits)]);
 }
 
-/* Which of @n words, from word @at of the page on, hold pointers.  An object ends in its page. */
+/*
+ * Which of the @n words from word @at of the page on hold pointers.  The words are those of one
+ * object, which does not cross the end of the page.
+ */
 static inline uint64_t tri_marking_pointers(tri_au64 *map, unsigned int at, unsigned int n)
 {
 	uint64_t bits = tri_read(&map[at / 64]) >> (at & 63);

@@ -20,13 +20,16 @@
 
 static bool tri_marking_can_vector(void)
 {
-	/* All that TRI_AVX512 names, and nothing else. */
+	/* The CPU has all features that TRI_AVX512 names; no others are used. */
 	return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("popcnt") &&
 	       __builtin_cpu_supports("bmi") && __builtin_cpu_supports("bmi2") &&
 	       __builtin_cpu_supports("lzcnt");
 }
 
-/* The words of @mask at @p, less @va.  Read once, whatever is done with them. */
+/*
+ * Load the words of @mask at @p, and subtract @va.  Each word is read once, however often the
+ * result is used.
+ */
 static inline TRI_AVX512 __m512i tri_vector_read(const uint64_t *p, __mmask8 mask, __m512i va)
 {
 	__m512i words = mask == 0xff ? _mm512_loadu_si512(p) : _mm512_maskz_loadu_epi64(mask, p);
@@ -47,7 +50,10 @@ static inline TRI_AVX512 void tri_marking_object_avx512(struct tri_marking *k, s
 	uint32_t n = k->nfound;
 	unsigned int w = 0;
 
-	/* A word that does not lead into the span any more is read again with the others. */
+	/*
+	 * If the word has changed and does not lead into the span any more, it is read again with
+	 * the others.
+	 */
 	if (h->follow < 64 && bits >> h->follow & 1) {
 		uint64_t to = *(const volatile uint64_t *)(p + h->follow) - k->heap_va;
 

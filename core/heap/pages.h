@@ -22,8 +22,8 @@
 #include "layout.h"
 
 /*
- * Tries at a compare-and-swap against a client that might be hostile: more than honest contention
- * can cost, and then the hint is given up; the loser is the client.
+ * The number of tries at a compare-and-swap, since a hostile client could make it fail for ever.
+ * Honest contention needs fewer.  After that the hint is given up, at the cost of the client alone.
  */
 #define TRI_CAS_TRIES 1000
 
@@ -45,7 +45,7 @@ static inline void tri_pages_hint(const struct tri_view *v, uint64_t page)
 	}
 }
 
-/* Bits [page & 63, …) of the word that @page is in, at most @n of them. */
+/* At most @n bits of the word that @page is in, from bit page & 63 up. */
 static inline uint64_t tri_pages_mask(uint64_t page, uint64_t n)
 {
 	uint64_t bits = n >= 64 ? ~0ull : (1ull << n) - 1;

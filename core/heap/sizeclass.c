@@ -40,7 +40,9 @@ void tri_classes_init(void)
 			t->kind = (uint8_t)kind;
 		}
 	}
-	/* Leaf slots of 16 B, each of two objects of 8 B that live and die together. */
+	/*
+	 * Slots of 16 B for leaf objects: each holds two objects of 8 B that live and die together.
+	 */
 	tri_classes[TRI_SPAN_CLASS_TINY] = tri_classes[tri_span_class(1, TRI__LEAF)];
 	for (kind = 0; kind < 3; kind++) {
 		tri_classes[TRI_SPAN_CLASS_LARGE + kind].kind = (uint8_t)kind;

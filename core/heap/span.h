@@ -40,7 +40,9 @@ static inline bool tri_resolve(const struct tri_view *v, uint64_t offset, struct
 			o->index = 0;
 			return true;
 		}
-		/* All of the span is in the heap, so that whoever reads the object stays there. */
+		/*
+		 * The whole span lies in the heap, so who reads the object does not leave the heap.
+		 */
 		if (page - first >= c->pages || first + c->pages > v->heap_pages)
 			return false;
 	}
@@ -55,7 +57,10 @@ static inline bool tri_bit(tri_au64 (*map)[TRI_MARK_WORDS], uint32_t page, uint3
 	return tri_read(&map[page][index / 64]) >> (index & 63) & 1;
 }
 
-/** Pages of the large object that begins at @page, within the heap; 0 if the table is nonsense. */
+/**
+ * How many pages the large object that begins at @page has, within the heap; 0 if the table is
+ * inconsistent.
+ */
 static inline uint32_t tri_large_pages(const struct tri_view *v, uint32_t page)
 {
 	uint32_t pages = tri_read(&v->spans[page].pages);

@@ -2,8 +2,8 @@
 /*
  * written.c - which pages of a heap were written since they were last asked about
  *
- * What generations and programs without a barrier need: a set of pages that no written page is
- * missing from.  Who asks does not care who answers:
+ * Generations, and programs without a barrier, need a set of pages that lacks no written page.  The
+ * caller does not care which way finds it:
  *
  *	device	tricolor.ko moves the processors' dirty bits into a bitmap.  No write faults; any
  *		mapping of the arena counts.  Not with 2 MiB pages, nor on a kernel without
@@ -52,7 +52,7 @@
 #include "written.h"
 
 #define PAGE_BYTES ((size_t)4096)
-#define TABLE_PAGES ((size_t)512)	/* that one page table maps */
+#define TABLE_PAGES ((size_t)512)	/* what one page table maps */
 #define REGIONS 256			/* in one call: 6 KiB of stack */
 
 /* Of <linux/userfaultfd.h> and <linux/fs.h>, where they are older than Linux 6.7. */
@@ -120,7 +120,7 @@ static int device_call(const struct tri_written *w, uint32_t flags, size_t first
 	return ioctl(w->file, TRICOLOR_IOC_DIRTY, &args) ? -errno : 0;
 }
 
-/* -ENOTTY: not an arena of the device. */
+/* Returns -ENOTTY if the file is not an arena of the device. */
 static int device_open(const struct tri_written *w)
 {
 	struct tricolor_query query = { .size = sizeof(query) };
@@ -138,8 +138,9 @@ static int device_open(const struct tri_written *w)
 /* ------------------------------------------------------------------------------------------ */
 
 /*
- * The first of the pages [@at, @end) that has memory; @end: none.  Not asked where the next hole
- * is: the kernel would look at each page up to there, which may be all of the arena each time.
+ * The first of the pages [@at, @end) that has memory; @end: none has.  The end of the memory is not
+ * asked for: the kernel would look at each page up to there, which may be all of the arena each
+ * time.
  */
 static int find_data(const struct tri_written *w, size_t at, size_t end, size_t *found)
 {
@@ -212,7 +213,7 @@ static int scan(const struct tri_written *w, size_t at, size_t end, size_t first
 	return 0;
 }
 
-/* Where the page table ends that @page is in; at most @end. */
+/* The end of the page table that @page is in; at most @end. */
 static size_t end_of_table(const struct tri_written *w, size_t page, size_t end)
 {
 	size_t to = page + TABLE_PAGES - (w->base / PAGE_BYTES + page) % TABLE_PAGES;
@@ -340,7 +341,7 @@ static int begin(struct tri_written *w, int file, int pagemap, uintptr_t base, s
 	return 0;
 }
 
-/* Nothing is left behind of what could not be opened. */
+/* Close what has been opened, when the rest can't be. */
 static int end(struct tri_written *w, int err)
 {
 	w->error[TRI_WRITTEN_BY_UFFD] = err;
@@ -414,7 +415,7 @@ int tri_written_collect(struct tri_written *w, size_t first, size_t pages, uint6
 {
 	int err;
 
-	/* There need be no bits then. */
+	/* @bits may be NULL then. */
 	if (!pages)
 		return w->started ? 0 : -ENODATA;
 	clear_all(bits, pages);

@@ -9,7 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Who can tell.  The first that can is taken. */
+/* The ways to find out.  The first one that works is taken. */
 enum tri_written_by {
 	TRI_WRITTEN_BY_DEVICE,		/* the module's bitmap: arenas of /dev/tricolor */
 	TRI_WRITTEN_BY_UFFD,		/* userfaultfd(2) and PAGEMAP_SCAN, Linux 6.7: a memfd */
@@ -30,11 +30,11 @@ struct tri_written {
 };
 
 /**
- * Find out who can tell about the mapping of @bytes (a multiple of 4 KiB) of @file at @base, which
- * is the calling process's.  Nothing is tracked yet.  0; -EINVAL: not such a range; -EOPNOTSUPP:
- * nobody can, and tri_written_explain() says why; another negative errno.
+ * Find out which way works for the mapping of @bytes (a multiple of 4 KiB) of @file at @base, which
+ * is the calling process's.  Nothing is tracked yet.  0; -EINVAL: not such a range; -EOPNOTSUPP: no
+ * way works, and tri_written_explain() says why; another negative errno.
  *
- * The mapping has to stay.  Not async-signal-safe.
+ * The mapping must stay.  Not async-signal-safe.
  */
 int tri_written_open(struct tri_written *w, int file, void *base, size_t bytes);
 
@@ -46,17 +46,20 @@ int tri_written_open(struct tri_written *w, int file, void *base, size_t bytes);
  */
 int tri_written_adopt(struct tri_written *w, int file, int pagemap, uintptr_t base, size_t bytes);
 
-/** No more tracking.  For the process that has opened it; the struct may be opened again. */
+/**
+ * Stop tracking.  For the process that has called tri_written_open(); the struct may be opened
+ * again.
+ */
 void tri_written_close(struct tri_written *w);
 
 /**
- * The same, but the tracking goes on: for one that has adopted it, and for the child after a
- * fork().
+ * Close the struct while the tracking goes on: for a process that has adopted it, and for the child
+ * after a fork().
  */
 void tri_written_leave(struct tri_written *w);
 
 /**
- * Forget what was written so far, and track from here on.  0, or a negative errno: then nothing is
+ * Forget what was written so far, and track from now on.  0, or a negative errno: then nothing is
  * tracked, and tri_written_collect() fails until a start has succeeded.
  */
 int tri_written_start(struct tri_written *w);
@@ -75,10 +78,10 @@ int tri_written_start(struct tri_written *w);
  */
 int tri_written_collect(struct tri_written *w, size_t first, size_t pages, uint64_t *bits);
 
-/** Its name, in words that are used in documents; "none". */
+/** The name of the way that is used, as documents have it; "none". */
 const char *tri_written_name(enum tri_written_by by);
 
-/** Why nobody can tell: a sentence for each kind, into @text of @size bytes.  Returns @text. */
+/** Why no way works: a sentence for each, into @text of @size bytes.  Returns @text. */
 const char *tri_written_explain(const struct tri_written *w, char *text, size_t size);
 
 #endif

@@ -2,17 +2,17 @@
 /*
  * control.h - the protocol between tricolor(1) and a collector
  *
- * On the socket that clients attach at (a private collector listens at the abstract address
- * "@tricolor/PID", with the PID of its client), SOCK_SEQPACKET.  A connection's first message says
- * what the peer is: a HELLO of core/proto/client.h, or a request of this file.
+ * It is spoken on the socket that clients attach at, of type SOCK_SEQPACKET.  A private collector
+ * listens at the abstract address "@tricolor/PID", with the PID of its client.  A connection's
+ * first message says what the peer is: a HELLO of core/proto/client.h, or a request of this file.
  *
  *	peer       struct control_request
  *	collector  struct control_reply, and then reply.arenas times struct control_arena
  *
- * as often as the peer likes, one request after the other.  The first four words of both structs
- * never change their meaning.  Within a version, structs grow at their end only.  Each side says
- * how large its own structs are and uses the fields that both have; a field that the other side did
- * not send is 0.
+ * This may be repeated, one request after the other.  The first four words of both structs never
+ * change their meaning.  Within a version, structs grow at their end only.  Each side says how
+ * large its own structs are and uses the fields that both have; a field that the other side did not
+ * send is 0.
  *
  * Requests are permitted to root, to the user that the collector runs as, and, for an arena, to the
  * user of its client.  LIST answers with the arenas that the peer may see and with the number of
@@ -46,10 +46,11 @@ enum control_op {
 	CONTROL_FREE,			/* as GC, and free memory has been given back to the
 					 * system */
 	/*
-	 * value: bytes.  The heap's limit as by SET_MEMORY_LIMIT, and then cycles and releases.
-	 * Answered when heap_bytes + free_bytes are no more than value, or when a cycle that began
-	 * after the request, and the release after it, have left more: then more lives.  Both are
-	 * no error: the figures tell which.
+	 * value: bytes.  The heap's limit is set as by SET_MEMORY_LIMIT, and then the collector
+	 * runs cycles and releases memory.  The answer comes when heap_bytes + free_bytes are no
+	 * more than value.  It also comes when a cycle that began after the request, and the
+	 * release after it, have left more: then the live objects need more.  Neither case is an
+	 * error: the figures tell which one it is.
 	 */
 	CONTROL_MAKE_ROOM,
 	CONTROL_ENDED,			/* clients that have ended lately: see struct
@@ -67,7 +68,7 @@ struct control_request {
 	uint64_t reserved;		/* 0 */
 };
 
-/* A private collector that is linked has a policy, and the policy may list the same heap. */
+/* A private collector that is linked has a policy.  The policy may list the same heap. */
 enum { CONTROL_IS_PRIVATE = 1, CONTROL_IS_LINKED = 2 };
 
 struct control_reply {
@@ -103,7 +104,10 @@ enum control_end {
 	CONTROL_END_UNSEEN = 4,	/* the collector cannot see whether it has ended */
 };
 
-/* Numbers as in struct board_figures.  Times of CLOCK_MONOTONIC became ages at the reply. */
+/*
+ * Numbers are those of struct board_figures.  Times of CLOCK_MONOTONIC have become ages, as of the
+ * reply.
+ */
 struct control_arena {
 	uint64_t id;
 	int64_t pid;
@@ -143,14 +147,17 @@ struct control_arena {
 	uint64_t throttled, throttled_ns, throttled_max_ns;	/* allocations that waited for
 								 * the kernel's limit */
 	char cgroup[720];		/* of the client; "": not known */
-	/* ENDED: the figures are the last ones, and what there is to know of the end. */
+	/*
+	 * For ENDED, the figures are the last ones of the client, and these fields say what is
+	 * known about its end.
+	 */
 	uint32_t ended_how;		/* enum control_end; else 0 */
 	uint32_t ended_signal;
 	uint64_t ended_kills;		/* of its cgroup by the kernel for memory, while it was
 					 * served */
 	/*
-	 * What the client says of itself, in its own namespaces: to be shown, and believed by
-	 * nobody.
+	 * What the client says about itself, as seen in its own namespaces.  It is shown to users,
+	 * and no decision relies on it.
 	 */
 	int64_t client_pid;		/* 0: it does not say */
 	char host[64];			/* utsname.nodename: in a pod its name */

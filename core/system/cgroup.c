@@ -35,7 +35,7 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
-/* v1 has a limit always; none is LONG_MAX rounded down to pages. */
+/* A group of v1 always has a limit; LONG_MAX rounded down to pages stands for none. */
 #define V1_NO_LIMIT (1ull << 62)
 #define STAT_BYTES 8192
 #define MOUNTS_BYTES (256u << 10)
@@ -218,7 +218,7 @@ const char *tri_cgroup_parse_mountinfo(const char *text, unsigned int version,
 	return NULL;
 }
 
-/* How often a name goes up at its beginning, "/../.."; it goes on behind that. */
+/* How many "/.." a name begins with.  @name is set to what follows them. */
 static unsigned int ups(const char **name)
 {
 	unsigned int n = 0;
@@ -242,7 +242,10 @@ const char *tri_cgroup_below(const char *path, const char *mounted, unsigned int
 		*hidden = mounted_ups - path_ups;
 		return !strcmp(path, "/") ? "" : path;
 	}
-	/* Both go down again somewhere: from one place, or nobody knows. */
+	/*
+	 * Both names go down again.  If they do so from different groups, whether one is below the
+	 * other is not known.
+	 */
 	if (path_ups != mounted_ups || strncmp(path, mounted, len) ||
 	    (path[len] && path[len] != '/'))
 		return NULL;
@@ -253,7 +256,7 @@ const char *tri_cgroup_below(const char *path, const char *mounted, unsigned int
 /* Files                                                                                      */
 /* ------------------------------------------------------------------------------------------ */
 
-/* Below /proc/PID/root. */
+/* Whether @dir is below /proc/PID/root. */
 static bool is_foreign(const char *dir)
 {
 	static const char proc[] = "/proc/", root[] = "/root";
@@ -366,7 +369,7 @@ struct entry {
 	char name[];
 };
 
-/* Append the folder so many levels below @dir that has the group of s->pid at s->below. */
+/* Append to @dir the folder @levels below it whose group s->below has process s->pid. */
 static bool search(struct search *s, char *dir, unsigned int levels)
 {
 	size_t end = strlen(dir);
@@ -408,11 +411,12 @@ static bool search(struct search *s, char *dir, unsigned int levels)
 
 /* A group's place in the mounts of a process. */
 struct place {
-	const char *prefix;		/* of all paths there */
+	const char *prefix;		/* that all paths in these mounts get */
 	const char *path;		/* of the group */
-	pid_t pid;			/* in the group */
-	bool real;			/* of the kernel's, and no test's */
-	bool searches;			/* for names that are hidden */
+	pid_t pid;			/* a process in the group */
+	bool real;			/* the mounts are the kernel's, and not files that a test
+					 * has made */
+	bool searches;			/* whether to look for names that are hidden */
 };
 
 static bool no(struct tri_cgroup *cg, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
@@ -445,7 +449,10 @@ static bool look_at(const struct place *p, const struct tri_cgroup_mount *mount,
 	if (p->real && !is_in_mount(cg->dir, mount->id))
 		return no(cg, "what is mounted at %.50s lies under another mount", mount->at);
 	cg->mount_len = (size_t)n;
-	/* In the mounts of others nobody but they themselves need look. */
+	/*
+	 * A name that is hidden in the mounts of another process is not searched for: that process
+	 * itself can do so.
+	 */
 	if (hidden && (hidden > HIDDEN_MAX || is_foreign(cg->dir) || !search(&s, cg->dir, hidden)))
 		return no(
 			cg,
@@ -455,7 +462,10 @@ static bool look_at(const struct place *p, const struct tri_cgroup_mount *mount,
 	return true;
 }
 
-/* In one of the mounts that @text lists: a container may have the host's below its own. */
+/*
+ * Look in the mounts that @text lists, one after the other: a container may have the host's below
+ * its own.
+ */
 static bool look_in_any(const char *text, const struct place *p, const char *controller,
 			struct tri_cgroup *cg)
 {
@@ -468,8 +478,8 @@ static bool look_in_any(const char *text, const struct place *p, const char *con
 }
 
 /*
- * Look for a group in the mounts that @mountinfo lists; where its name is hidden, if there is no
- * other way.
+ * Look for a group in the mounts that @mountinfo lists.  If it is not found by its name, look for
+ * hidden names too.
  */
 static bool look_in(const char *mountinfo, struct place *p, const char *controller,
 		    struct tri_cgroup *cg)
@@ -496,7 +506,7 @@ static bool look_in(const char *mountinfo, struct place *p, const char *controll
 	return found;
 }
 
-/* Where /proc has process @pid, below @root. */
+/* The folder of process @pid in /proc, below @root. */
 static void proc_path(char *path, const char *root, pid_t pid, const char *name)
 {
 	if (pid == TRI_CGROUP_SELF)
@@ -539,7 +549,7 @@ bool tri_cgroup_find(const char *root, pid_t pid, const char *controller, struct
 	p.prefix = prefix;
 	if (pid != TRI_CGROUP_SELF && look_in(file, &p, controller, cg))
 		return true;
-	/* What we see ourselves is the better answer to "why not". */
+	/* What we see ourselves explains better why the group is not seen. */
 	memcpy(cg->why, why, sizeof(why));
 	cg->version = 0;
 	cg->dir[0] = 0;
@@ -579,7 +589,7 @@ uint64_t tri_cgroup_limit(const struct tri_cgroup *cg)
 			least = limit < least ? limit : least;
 		}
 	} while (tri_cgroup_up(dir, cg->mount_len) && tri_cgroup_is_hierarchical(dir, cg->version));
-	/* Of what is above the highest that we see, v1 tells. */
+	/* v1 tells the least limit above the highest group that we see. */
 	if (cg->version == 1 && tri_cgroup_read(cg->dir, "memory.stat", text, sizeof(text)) &&
 	    tri_cgroup_parse_stat(text, "hierarchical_memory_limit", &limit) && limit < least)
 		least = limit;

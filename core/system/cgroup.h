@@ -23,17 +23,20 @@
 /* A process's group in one hierarchy.  Filled in by tri_cgroup_find(); plain data. */
 struct tri_cgroup {
 	unsigned int version;		/* 1 or 2; 0: not to be seen, and `why` says why */
-	char path[PATH_MAX];		/* its name, as we see it; "": not known */
+	char path[PATH_MAX];		/* the group's name, as we see it; "": not known */
 	char dir[PATH_MAX];		/* its folder */
-	size_t mount_len;		/* how much of it is the mount point: the highest that is
-					 * seen */
-	bool none;			/* not, because there is no such group: nothing limits it */
+	size_t mount_len;		/* length of the mount point's path, which dir begins with:
+					 * the highest group that is seen */
+	bool none;			/* there is no such group: nothing limits the process */
 	char why[160];
 };
 
 /* ---- texts ---- */
 
-/** A number, or TRI_CGROUP_NONE for "max", "-1", or what v1 has for none.  False: neither. */
+/**
+ * A number, or TRI_CGROUP_NONE for "max", for "-1", and for v1's number that means no limit.
+ * False: the text is none of these.
+ */
 bool tri_cgroup_parse_number(const char *text, uint64_t *value);
 
 /** The value of @key in lines of "key value", as memory.stat has them. */
@@ -52,7 +55,7 @@ unsigned int tri_cgroup_parse_membership(const char *text, const char *controlle
 /* A mount of a hierarchy. */
 struct tri_cgroup_mount {
 	uint64_t id;
-	char mounted[PATH_MAX];		/* which group is the root of it */
+	char mounted[PATH_MAX];		/* the group that is the root of this mount */
 	char at[PATH_MAX];
 };
 
@@ -72,12 +75,15 @@ const char *tri_cgroup_below(const char *path, const char *mounted, unsigned int
 /* ---- files ---- */
 
 /**
- * Find the group of @pid, or of TRI_CGROUP_SELF, for @controller.  False: not to be seen; cg->why
- * has the reason.
+ * Find the group of @pid, or of TRI_CGROUP_SELF, for @controller.  False: it can't be seen, and
+ * cg->why has the reason.
  */
 bool tri_cgroup_find(const char *root, pid_t pid, const char *controller, struct tri_cgroup *cg);
 
-/** The least memory limit from @cg upwards, seen or not; TRI_CGROUP_NONE. */
+/**
+ * The least memory limit of @cg and all groups above it, seen or not; TRI_CGROUP_NONE if there is
+ * none.
+ */
 uint64_t tri_cgroup_limit(const struct tri_cgroup *cg);
 
 /** CPUs that the quotas from @cg (of "cpu") upwards allow; 0: no quota. */

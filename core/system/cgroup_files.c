@@ -7,14 +7,14 @@
  * sees, and sends them to its collector with HELLO.  A collector that finds a group by its path
  * opens the same files, and then there is no difference between the two.
  *
- * Of v1's files those for alarms are not sent: a collector could not tell what they are
+ * The files of v1 that are for alarms are not sent: a collector could not tell what they are
  * (daemon/clients/claim.c).
  *
- * Use is what the kernel counts, less inactive file pages, which the kernel drops first.  A big
- * file that is read once, or written, is no reason to collect.
+ * Usage is what the kernel counts, less inactive file pages, which the kernel reclaims first.  So a
+ * big file that is read once, or written, does not cause a collection.
  *
- * They are opened anew for each collector: an alarm belongs to an open file, and of those a file of
- * memory.pressure or memory.events has one.
+ * The files are opened anew for each collector, since an alarm belongs to an open file: an open
+ * memory.pressure or memory.events has one alarm.
  */
 #include "cgroup_files.h"
 
@@ -91,7 +91,7 @@ void tri_cgroup_files_close(struct tri_cgroup_files *f)
 /* What they say                                                                              */
 /* ------------------------------------------------------------------------------------------ */
 
-/* From the start, each time: the kernel makes the text anew. */
+/* Read from the start of the file: the kernel makes the text anew for each such read. */
 static bool read_kind(const struct tri_cgroup_files *f, unsigned int kind, char *text, size_t room)
 {
 	size_t n = 0;
@@ -151,7 +151,7 @@ uint64_t tri_cgroup_files_usage(const struct tri_cgroup_files *f)
 	cache = stat_value(f, f->version == 2 ? "inactive_file" : "total_inactive_file");
 	if (cache == TRI_CGROUP_NONE)
 		return used;
-	/* The two are read one after the other. */
+	/* The two are read one after the other, so the cache may seem larger than all usage. */
 	return cache < used ? used - cache : 0;
 }
 
@@ -160,7 +160,7 @@ double tri_cgroup_files_cpus(const struct tri_cgroup_files *f)
 	uint64_t quota, period;
 	char text[64];
 
-	/* Only v1 has a period of its own. */
+	/* Only v1 has the period in a file of its own. */
 	if (f->fd[TRI_FD_CPU_PERIOD] < 0)
 		return read_kind(f, TRI_FD_CPU, text, sizeof(text)) ? tri_cgroup_parse_cpus(text) :
 								      0;
@@ -191,7 +191,7 @@ static void add_kind(struct sending *s, const char *dir, unsigned int version, u
 	s->fds[s->n++] = fd;
 }
 
-/* Kinds @first to @last of each level from @cg on. */
+/* Open the files of kinds @first to @last of each level from @cg on. */
 static void add_levels(struct sending *s, const struct tri_cgroup *cg, unsigned int first,
 		       unsigned int last)
 {
@@ -208,7 +208,7 @@ static void add_levels(struct sending *s, const struct tri_cgroup *cg, unsigned 
 		 (first != TRI_FD_LIMIT || tri_cgroup_is_hierarchical(dir, cg->version)));
 }
 
-/* The end of @path, if it is too long. */
+/* If @path is too long, its end is kept. */
 static void put_path(char *to, size_t room, const char *path)
 {
 	size_t len = strlen(path), from = len < room ? 0 : len - (room - 1);

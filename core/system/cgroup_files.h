@@ -11,14 +11,14 @@
 
 #include "../proto/client.h"
 
-/* Of one group.  Whoever has the struct owns the descriptors. */
+/* The open files of one group.  Whoever has the struct owns the descriptors. */
 struct tri_cgroup_files {
 	unsigned int version;		/* 1 or 2; 0: there are none */
-	int fd[TRI_FD_KINDS];		/* by enum tri_fd_kind; -1: it is not there, or not for
-					 * us */
+	int fd[TRI_FD_KINDS];		/* by enum tri_fd_kind; -1: it is missing, or we may not
+					 * open it */
 };
 
-/** No files. */
+/** Make @f a struct without open files. */
 void tri_cgroup_files_init(struct tri_cgroup_files *f);
 
 /**

@@ -19,7 +19,7 @@ static inline uint64_t clock_ns(void)
 	return clock_read(CLOCK_MONOTONIC);
 }
 
-/* CPU time of the calling thread. */
+/* The CPU time of the calling thread. */
 static inline uint64_t clock_cpu_ns(void)
 {
 	return clock_read(CLOCK_THREAD_CPUTIME_ID);

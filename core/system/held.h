@@ -2,9 +2,8 @@
 /*
  * held.h - that the calling thread holds a lock
  *
- * For functions that are to be called with a lock.  Like assert(), it says so in words that are
- * checked in builds with SANITIZE or POINTS, and it is nothing with NDEBUG, which is set in all
- * others.
+ * For functions whose caller must hold a lock.  It is checked in builds with SANITIZE or POINTS.
+ * All other builds set NDEBUG, with which it is nothing, as assert() is.
  */
 #ifndef TRI_HELD_H
 #define TRI_HELD_H
@@ -13,7 +12,7 @@
 #include <pthread.h>
 #include <unistd.h>
 
-/* glibc notes the owner in every kind of mutex that is used here. */
+/* glibc records the owner in every kind of mutex that is used here. */
 #define tri_assert_held(mutex) assert((mutex)->__data.__owner == gettid())
 
 #endif

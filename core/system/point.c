@@ -19,8 +19,9 @@
 #include "clock.h"
 
 /*
- * The test's table.  A test may set TRICOLOR_POINTS after this was loaded, so it is looked for
- * until it is there; of two threads that find it at once, one maps it in vain.
+ * The test's table.  A test may set TRICOLOR_POINTS after this was loaded, so the variable is
+ * looked up until it is there.  If two threads find it at the same time, both map the file, and one
+ * of the two mappings stays unused.
  */
 static struct tri_point_table *table(void)
 {
@@ -59,7 +60,7 @@ static void hold(struct tri_point *p)
 		syscall(SYS_rt_sigprocmask, SIG_SETMASK, &old, NULL, 8);
 }
 
-/* Whether the calling thread is the one that @p, which has its name, waits for. */
+/* Whether the point @p, whose name matches, waits for the calling thread. */
 static bool meant(struct tri_point *p, uint32_t tid)
 {
 	uint32_t only = atomic_load(&p->only), skip;

@@ -5,11 +5,11 @@
  *	TRI_POINT("flush.pushed");			a thread that a test wants here stops here
  *	if (!index || TRI_POINT_FAILS("buffers.out"))	a test may have this come out as a failure
  *
- * Both are nothing at all unless the library, or the collector, is built with TRI_POINTS (make
- * POINTS=1): then each looks for its name in a table that the test shares with the processes it
- * tests, a file whose path is in TRICOLOR_POINTS.  selftests/lib/points.h is the test's side.
+ * Both compile to nothing unless the library, or the collector, is built with TRI_POINTS (make
+ * POINTS=1).  With it, each looks for its name in a table that the test shares with the processes
+ * it tests: a file whose path is in TRICOLOR_POINTS.  selftests/lib/points.h is the test's side.
  *
- * May stand anywhere, in signal handlers too: core/system/point.c makes system calls only, and
+ * They may stand anywhere, in signal handlers too: core/system/point.c makes system calls only, and
  * keeps errno.
  */
 #ifndef TRI_POINT_H
@@ -26,10 +26,10 @@
 #define TRI_POINT_HOLD_NS 20000000000ull	/* then it goes on, and the entry says so */
 
 enum tri_point_state {
-	TRI_POINT_OFF,			/* count who comes by */
-	TRI_POINT_HOLD,			/* hold the next who comes by */
-	TRI_POINT_HELD,			/* somebody is here */
-	TRI_POINT_EXPIRED,		/* nobody released it */
+	TRI_POINT_OFF,			/* count the threads that come by */
+	TRI_POINT_HOLD,			/* hold the next thread that comes by */
+	TRI_POINT_HELD,			/* a thread is held here */
+	TRI_POINT_EXPIRED,		/* it went on, as the test did not release it */
 	TRI_POINT_FAIL,			/* TRI_POINT_FAILS() is true */
 };
 
@@ -42,7 +42,7 @@ struct tri_point {
 	_Atomic uint32_t deaf;		/* no signal is handled while it is held, as if it had no
 					 * CPU */
 	_Atomic uint32_t holder;	/* thread ID */
-	_Atomic uint32_t passed;	/* came by, held or not */
+	_Atomic uint32_t passed;	/* threads that came by, held or not */
 };
 
 struct tri_point_table {

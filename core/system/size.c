@@ -2,8 +2,8 @@
 /*
  * size.c - see size.h
  *
- * A fraction is a whole number over a power of ten, so that no rounding of floating point comes in.
- * What is left of a byte is dropped.
+ * A fraction is kept as a whole number over a power of ten, so that floating point does not round
+ * it.  A rest that is less than a byte is dropped.
  */
 #include "size.h"
 
@@ -20,7 +20,7 @@ static bool is_digit(char c)
 	return c >= '0' && c <= '9';
 }
 
-/* The power of two that a unit stands for; negative: it is none. */
+/* The power of two that a unit stands for; negative: the text is no unit. */
 static int unit_shift(const char *unit)
 {
 	static const char letters[] = "kmgt";
@@ -37,7 +37,10 @@ static int unit_shift(const char *unit)
 	return (int)(letter - letters + 1) * 10;
 }
 
-/* Digits behind a point, as @fraction over @scale.  Returns where they end; NULL: they are none. */
+/*
+ * Read the digits behind a decimal point, as @fraction over @scale.  Returns where they end; NULL:
+ * there are none.
+ */
 static const char *parse_fraction(const char *text, unsigned __int128 *fraction,
 				  unsigned __int128 *scale)
 {
@@ -52,7 +55,7 @@ static const char *parse_fraction(const char *text, unsigned __int128 *fraction,
 	return digits ? text : NULL;
 }
 
-/* NULL, or what is wrong. */
+/* Returns NULL, or what is wrong. */
 static const char *parse(const char *text, uint64_t *bytes)
 {
 	unsigned __int128 n = 0, fraction = 0, scale = 1;

@@ -17,7 +17,7 @@
 
 #define TRI_GC_PERCENT_MAX 1000000
 
-/* For "want ...": the forms that a size has. */
+/* The forms that a size has, for messages that begin with "want". */
 #define TRI_SIZE_FORMS "a size such as 512MiB, 64M or 1.5G (K, M, G and T are powers of 1024)"
 
 /**
