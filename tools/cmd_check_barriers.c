@@ -66,7 +66,10 @@ static const struct argp argp = {
 	NULL,
 };
 
-/* Where it is found by the program and by what that starts: by way of us, as long as we live. */
+/*
+ * Open the file for the reports.  The program, and what it starts, find it as a descriptor of this
+ * process, as long as this process lives.
+ */
 static FILE *open_file(void)
 {
 	int fd = memfd_create("check-barriers", MFD_CLOEXEC);
@@ -110,7 +113,7 @@ static int run(const struct options *o, int *status)
 	return err;
 }
 
-/* Before the program runs: it may do so for hours. */
+/* This is called before the program runs, which may take hours. */
 static FILE *open_output(const struct options *o)
 {
 	FILE *out = o->output ? fopen(o->output, "we") : o->json ? stdout : stderr;
@@ -140,7 +143,7 @@ static bool print(const struct options *o, json_object *stores, FILE *out)
 	return fine;
 }
 
-/* Whether all was checked; if not, that is said. */
+/* Whether all was checked; if not, print what was not. */
 static bool was_checked(json_object *stores, const char *program)
 {
 	json_object *processes = json_object_object_get(stores, "processes"), *p, *why;
@@ -156,7 +159,10 @@ static bool was_checked(json_object *stores, const char *program)
 	for (i = 0; i < n; i++) {
 		p = json_object_array_get_idx(processes, i);
 		why = json_object_object_get(p, "refused");
-		/* Killed, or gone by _exit() or exec(): that is no failure of the check. */
+		/*
+		 * The process was killed, or ended by _exit() or exec(): that is no failure of the
+		 * check.
+		 */
 		if (!why && !json_object_object_get(p, "passes"))
 			complain(
 				"process %s did not end by exit(): what it stored last was not looked at",

@@ -21,7 +21,7 @@ struct list {
 	size_t nsilent;
 };
 
-/* The others are worth a list. */
+/* Note a collector that has not answered; the others are listed all the same.  False: no memory. */
 static bool note_silent(struct list *l, const struct collector *c, const char *why)
 {
 	struct silent_collector *more = realloc(l->silent, (l->nsilent + 1) * sizeof(*more)), *s;
@@ -86,7 +86,7 @@ static int by_pid(const void *a, const void *b)
 	return strcmp(x->id, y->id);
 }
 
-/* Whether its policy has listed the same heap: then that is where it is shown. */
+/* Whether the policy of its collector has listed the same heap, which is shown there then. */
 static bool is_listed(const struct list *l, const struct arena_of *a)
 {
 	size_t i;

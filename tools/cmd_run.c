@@ -54,7 +54,7 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
 		if (!tri_parse_limit(arg, &o->limit_bytes))
 			argp_error(state, "--memory-limit=%s: %s; want " TRI_SIZE_FORMS ", or off",
 				   arg, tri_size_mistake(arg));
-		/* What its container allows holds anyway. */
+		/* The limit of its container holds in any case. */
 		if (!o->limit_bytes)
 			o->limit_bytes = INT64_MAX;
 		o->limit_given = true;
@@ -85,7 +85,9 @@ static const struct argp argp = {
 	NULL, NULL, NULL,
 };
 
-/* A cgroup with the child in it; false: there is none, and if one was wanted that was said. */
+/*
+ * Make a cgroup with the child in it.  False: there is none; if one was wanted, a message says why.
+ */
 static bool make_group(const struct options *o, struct run_group *g, pid_t child)
 {
 	if (o->no_group || o->limit_bytes == INT64_MAX)
@@ -111,7 +113,7 @@ static bool start_collector(const struct options *o, bool group, struct run_coll
 		settings[n++] = "--gc-percent";
 		settings[n++] = o->gc_percent;
 	}
-	/* What the cgroup has the collector finds by itself. */
+	/* The collector finds the cgroup's limit by itself. */
 	if (o->limit_bytes != INT64_MAX && !group) {
 		snprintf(limit, sizeof(limit), "%lld", (long long)o->limit_bytes);
 		settings[n++] = "--total-memory-limit";
@@ -125,7 +127,7 @@ static bool start_collector(const struct options *o, bool group, struct run_coll
 	return true;
 }
 
-/* The program is gone.  Returns whether nothing is left behind. */
+/* Called when the program has ended.  Returns whether nothing is left behind. */
 static bool finish(struct run_group *g, struct run_collector *c)
 {
 	if ((g->dir[0] && !run_group_is_empty(g)) || !run_collector_release(c))

@@ -36,13 +36,16 @@ static bool parse(const char *name, const char *text, enum control_op *op, int64
 	return false;
 }
 
-/* Objects and free memory, all of which the kernel counts. */
+/* All memory that the kernel counts: objects and free memory. */
 static uint64_t has_bytes(const struct control_arena *a)
 {
 	return a->heap_bytes + a->free_bytes;
 }
 
-/* A limit that can't be kept is set all the same.  Returns whether it can. */
+/*
+ * Warn about a limit that can't be kept, which is set all the same.  Returns whether it can be
+ * kept.
+ */
 static bool check_limit(const struct arena_of *a, int64_t limit_bytes, bool waited)
 {
 	char live[32], has[32], limit[32];

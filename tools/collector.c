@@ -17,7 +17,7 @@
 #include "complain.h"
 #include "core/proto/socket.h"
 
-/* One that does not answer at all is not waited for longer. */
+/* How long to wait for a collector that does not answer at all. */
 #define CONNECT_S 2
 #define SOCKET_SUFFIX "/" TRI_SOCKET_NAME
 #define ARENAS_MAX 100000
@@ -78,13 +78,13 @@ static bool owner_of(pid_t pid, uid_t *uid)
 	return true;
 }
 
-/* Whether to talk to a collector that was found by looking around. */
+/* Whether to talk to a collector whose socket was found and not named. */
 static bool acceptable(const struct collector *c)
 {
 	return c->uid == 0 || c->uid == geteuid() || geteuid() == 0;
 }
 
-/* Whether to take what it says about process @pid. */
+/* Whether to believe what the collector says about process @pid. */
 static bool believable(const struct collector *c, pid_t pid)
 {
 	uid_t uid;
@@ -110,7 +110,10 @@ bool collector_private(pid_t client, struct collector *c)
 	return false;
 }
 
-/* In a line of /proc/net/unix, the name of a listening SOCK_SEQPACKET socket; NULL: no such. */
+/*
+ * The name of the listening SOCK_SEQPACKET socket in a line of /proc/net/unix; NULL: the line has
+ * none.
+ */
 static char *listening(char *line)
 {
 	unsigned int flags, type;
@@ -186,7 +189,10 @@ int collectors_each(const char *socket, bool (*fn)(struct collector *c, void *ar
 			if (!collector_private((pid_t)atoi(f.names[i] + strlen(prefix)), &c))
 				continue;
 		} else if (connect_to(f.names[i], &c)) {
-			/* In a folder that is not for us, or of another mount namespace. */
+			/*
+			 * The socket is in a folder that we may not enter, or in another mount
+			 * namespace.
+			 */
 			continue;
 		}
 		more = !acceptable(&c) || fn(&c, arg);
@@ -260,7 +266,9 @@ static int receive_failed(struct control_reply *reply, const struct collector *c
 	return fail(reply, errno, "the collector at %s: %s", c->where, strerror(errno));
 }
 
-/* Strings from elsewhere: they end, and do nothing to a terminal. */
+/*
+ * Make strings of other processes safe: they end, and have no characters that control a terminal.
+ */
 static void clean(char *text, size_t room)
 {
 	size_t i;
@@ -329,7 +337,7 @@ int collector_ask(struct collector *c, const struct control_request *q, unsigned
 	if (!*arenas)
 		return fail(reply, ENOMEM, "no memory for %u arenas", reply->arenas);
 	for (i = 0; i < reply->arenas; i++) {
-		/* What an older one does not send is 0. */
+		/* Fields that an older collector does not send are 0. */
 		memset(&arena, 0, sizeof(arena));
 		got = recv(c->sock, &arena, sizeof(arena), 0);
 		if (got <= 0) {

@@ -15,10 +15,10 @@ struct command {
 	int (*run)(int argc, char **argv);	/* argv[0]: "tricolor NAME" */
 };
 
-/* In the order of the help text; ends with a NULL name. */
+/* The subcommands in the order of the help text; the last one has a NULL name. */
 extern const struct command commands[];
 
-/** NULL: there is none of that name. */
+/** Find a subcommand; NULL: none has that name. */
 const struct command *command_find(const char *name);
 
 int cmd_check_barriers(int argc, char **argv);

@@ -2,9 +2,10 @@
 /*
  * run_collector.c - a collector for the length of one `tricolor run`
  *
- * It has a session of its own, so that the terminal's signals are not for it; tells us by READY=1
- * (notify.c) that it listens; and holds one end of a socket pair whose other end is ours.  When we
- * are gone, in whatever way, that is at its end, and the collector stops with its last client.
+ * The collector has a session of its own, so that the terminal's signals do not reach it.  It tells
+ * us by READY=1 (notify.c) that it listens.  It holds one end of a socket pair whose other end is
+ * ours.  When we have ended, in whatever way, it reads the end of file there, and stops with its
+ * last client.
  */
 #include "run_collector.h"
 
@@ -38,7 +39,7 @@ static bool make_folder(struct run_collector *c)
 		    snprintf(c->folder, sizeof(c->folder), "%s/tricolor-run.XXXXXX", places[i]) >=
 		    (int)sizeof(c->folder))
 			continue;
-		/* Nobody else may enter it: 0700. */
+		/* mkdtemp() makes it with mode 0700: nobody else may enter it. */
 		if (mkdtemp(c->folder)) {
 			snprintf(c->socket, sizeof(c->socket), "%s/" TRI_SOCKET_NAME, c->folder);
 			return true;
@@ -49,7 +50,10 @@ static bool make_folder(struct run_collector *c)
 	return false;
 }
 
-/* TRICOLOR_DAEMON, else beside this program's folder (bin/ and sbin/), else as configured. */
+/*
+ * The collector's program: TRICOLOR_DAEMON, else the one in the same tree as this program (bin/ and
+ * sbin/), else the configured one.
+ */
 static void find_daemon(char *path, size_t room)
 {
 	const char *given = getenv("TRICOLOR_DAEMON");
@@ -85,11 +89,14 @@ static __attribute__((noreturn)) void exec_daemon(const struct run_collector *c,
 	setsid();
 	sigprocmask(SIG_SETMASK, mask, NULL);
 	setenv("NOTIFY_SOCKET", c->notify, 1);
-	/* That is for the program: of a FIFO only one has what comes. */
+	/*
+	 * This variable is meant for the program.  It may name a FIFO, of which only one process
+	 * gets what is written.
+	 */
 	unsetenv("MEMORY_PRESSURE_WATCH");
 	dup2(null, 0);
 	dup2(null, 1);
-	/* Without the close-on-exec flag that the pair has. */
+	/* The pair has the close-on-exec flag, which this descriptor must not have. */
 	if (until == UNTIL_FD)
 		fcntl(until, F_SETFD, 0);
 	else
@@ -101,7 +108,7 @@ static __attribute__((noreturn)) void exec_daemon(const struct run_collector *c,
 	_exit(EXIT_OURS);
 }
 
-/* Until it says READY=1; false: it has ended. */
+/* Wait until it says READY=1; false: it has ended. */
 static bool wait_ready(const struct run_collector *c)
 {
 	struct pollfd p[2] = {
@@ -157,7 +164,7 @@ bool run_collector_start(struct run_collector *c, const char *const *settings, c
 	pair[1] = -1;
 	ok = wait_ready(c);
 	if (!ok) {
-		/* It has said why. */
+		/* The collector has printed why. */
 		waitpid(c->pid, NULL, 0);
 		c->pid = 0;
 	}
@@ -179,7 +186,10 @@ bool run_collector_release(struct run_collector *c)
 	shutdown(c->until_fd, SHUT_WR);
 	while (recv(c->until_fd, &byte, 1, 0) < 0 && errno == EINTR)
 		;
-	/* It said that there are clients, or is at its end: then so is the next. */
+	/*
+	 * The first recv() has got a byte, which says that there are clients, or the end of file.
+	 * After the end of file the next one gets it too.
+	 */
 	return recv(c->until_fd, &byte, 1, MSG_DONTWAIT) == 0;
 }
 
@@ -214,7 +224,7 @@ void run_collector_clean(struct run_collector *c)
 {
 	if (!c->folder[0])
 		return;
-	/* Ours, or init's by now. */
+	/* It is our child, or by now a child of init, and then this fails. */
 	if (c->pid > 0)
 		waitpid(c->pid, NULL, 0);
 	if (c->notify_fd >= 0)

@@ -8,12 +8,14 @@
 #include <sys/types.h>
 
 struct run_collector {
-	char folder[80];		/* for us alone; "": not made */
+	char folder[80];		/* a folder that only we may enter; "": not made */
 	char socket[108];		/* in it; what TRICOLOR_SOCKET is to be */
 	char notify[108];		/* beside it; what the collector says about itself */
 	pid_t pid;
-	int notify_fd;			/* open as long as it may say something */
-	int until_fd;			/* it serves as long as this is open, or has clients */
+	int notify_fd;			/* where the collector's messages arrive; open as long as it
+					 * may send some */
+	int until_fd;			/* the collector serves as long as this is open, or as it
+					 * has clients */
 };
 
 /**

@@ -2,15 +2,15 @@
 /*
  * run_end.c - what ended a program, or children of it, in a `tricolor run`
  *
- * A program that was killed by SIGKILL may have been killed by anybody.  That it was the kernel,
- * and for memory, is told by the count of such kills that its control group has (memory.events, or
- * memory.oom_control of v1): it is read before and after.  Which limit that was for is told by the
- * counts of the groups from there upwards: v2 counts how often a group could not keep memory.max,
- * and adds it to all above, so it is the lowest whose count has grown.  v1 counts how often each
- * limit was reached, also where something could be reclaimed: if several have been, all are named.
- * If none has been, the whole machine was out of memory.
+ * Anybody may kill a program by SIGKILL.  That the kernel did so, for lack of memory, is seen in
+ * the control group's count of such kills (memory.events, or memory.oom_control of v1), which is
+ * read before and after.  The counts of the groups from there upwards tell whose limit it was. v2
+ * counts how often a group could not keep memory.max, and adds that to all groups above, so the
+ * limit is that of the lowest group whose count has grown. v1 counts how often each limit was
+ * reached, even if something could be reclaimed then; if several were reached, all are named.  If
+ * none was, the whole machine was out of memory.
  *
- * What the heap had the collector tells, which keeps the last figures of those that have ended.
+ * The collector tells what the heap had: it keeps the last figures of clients that have ended.
  */
 #include "run_end.h"
 
@@ -85,7 +85,7 @@ void run_end_begin(struct run_end *e, const char *dir)
 	free(own);
 }
 
-/* 64 MiB, and not 64.0 MiB, of what was given as 64MiB. */
+/* Print what was given as 64MiB as 64 MiB, and not as 64.0 MiB. */
 static const char *limit_text(uint64_t bytes, char text[static 32])
 {
 	if (bytes >> 30 && !(bytes & ((1ull << 30) - 1)))
@@ -118,7 +118,7 @@ static void name_limit(const struct run_end *e, const struct run_end_level *now,
 		snprintf(text, room, "the machine was out of memory");
 }
 
-/* What the heaps of its group had, newest first. */
+/* The last figures of heaps in the program's group, newest first. */
 struct heaps {
 	struct control_request request;
 	struct arena_of *arenas;
@@ -130,7 +130,10 @@ static bool ask(struct collector *c, void *arg)
 	struct heaps *h = arg;
 	struct control_reply reply;
 
-	/* A collector that has ended, or is older: then there is less to say. */
+	/*
+	 * A collector that has ended, or is of an older version, does not answer; the message is
+	 * shorter then.
+	 */
 	if (!collector_ask(c, &h->request, ANSWER_S, &reply, &h->arenas))
 		h->n = reply.arenas;
 	return false;
@@ -152,7 +155,10 @@ static const struct control_arena *heap_of(const struct heaps *h, pid_t pid)
 	return NULL;
 }
 
-/* ", 42.0 MiB live …", or that there was none. */
+/*
+ * Make a text such as ", 42.0 MiB live at the last collection", or one that says that no heap is
+ * known.
+ */
 static void name_heap(const struct control_arena *a, char *text, size_t room)
 {
 	char live[32], heap[32], freed[32];
@@ -168,8 +174,8 @@ static void name_heap(const struct control_arena *a, char *text, size_t room)
 }
 
 /*
- * A client whose marker was killed before it has come again, and is in the list several times: the
- * newest counts.
+ * Whether a newer entry of the list is of the same client.  A client whose marker was killed has
+ * attached again, and is in the list several times: only the newest entry counts.
  */
 static bool has_newer(const struct heaps *h, size_t i)
 {
@@ -181,8 +187,8 @@ static bool has_newer(const struct heaps *h, size_t i)
 }
 
 /*
- * What became of a child, if that was the kernel's doing; NULL: it was not.  Before Linux 6.15 it
- * may not be known.
+ * How the kernel ended a child, in words; NULL: the kernel did not end it.  Before Linux 6.15 this
+ * can't always be known.
  */
 static const char *killed_how(const struct control_arena *a)
 {
@@ -193,7 +199,7 @@ static const char *killed_how(const struct control_arena *a)
 	return NULL;
 }
 
-/* Children that the kernel killed, as far as they had heaps. */
+/* Print which children the kernel killed.  Only those that had heaps are known. */
 static void say_children(const struct heaps *h, pid_t pid, uint64_t kills, const char *limit)
 {
 	char heap[160];

@@ -10,7 +10,7 @@
 
 #define RUN_END_LEVELS 8
 
-/* What the files of one group say. */
+/* The counters of one group. */
 struct run_end_level {
 	uint64_t limit_bytes;
 	uint64_t kills;			/* processes that the kernel killed for memory */
@@ -20,7 +20,7 @@ struct run_end_level {
 
 /* The groups from the program's own upwards. */
 struct run_end {
-	char dir[PATH_MAX];		/* of the program's; "": not seen */
+	char dir[PATH_MAX];		/* folder of the program's group; "": it can't be seen */
 	unsigned int version;
 	size_t mount_len;
 	size_t levels;
@@ -28,8 +28,8 @@ struct run_end {
 };
 
 /**
- * Read the counters before the program runs.  @dir: the group that it is, or will be, in; "": the
- * group of this process.
+ * Read the counters before the program runs.  @dir: the group that the program is, or will be, in;
+ * "": the group of this process.
  */
 void run_end_begin(struct run_end *e, const char *dir);
 

@@ -66,7 +66,7 @@ static bool no(struct run_group *g, const char *fmt, ...)
 	return false;
 }
 
-/* A new group in @parent, with @limit_file in it. */
+/* Make a new group in @parent, with @limit_file in it. */
 static bool make_in(struct run_group *g, const char *parent, const char *limit_file,
 		    uint64_t limit_bytes)
 {
@@ -105,7 +105,7 @@ static bool make_v2(struct run_group *g, const struct tri_cgroup *own, uint64_t 
 {
 	char parent[PATH_MAX], why[sizeof(g->why)];
 
-	/* It is an error where it is on already and there are processes, but then it is on. */
+	/* This fails if "memory" is on already and the group has processes; it is on then. */
 	write_file(own->dir, "cgroup.subtree_control", "+memory");
 	if (make_in(g, own->dir, "memory.max", limit_bytes))
 		return true;
@@ -142,12 +142,12 @@ bool run_group_add(struct run_group *g, pid_t pid)
 	return !err || no(g, "can't move a process to %.150s: %s", g->dir, strerror(err));
 }
 
-/* A thread of version 1; 0: there is none. */
+/* A thread of the group, in version 1; 0: there is none. */
 static pid_t a_thread(const struct run_group *g)
 {
 	char text[32];
 
-	/* As many as there is room for, of which the first is whole. */
+	/* The text may be cut off, but the first number is whole. */
 	return tri_cgroup_read(g->dir, "tasks", text, sizeof(text)) ? atoi(text) : 0;
 }
 
@@ -165,13 +165,13 @@ bool run_group_is_empty(const struct run_group *g)
 	return g->version == 2 ? !is_populated(g) : !a_thread(g);
 }
 
-/* Of the process of thread @tid; -1 and errno.  ESRCH: it is gone. */
+/* A pidfd of the process of thread @tid; -1 and errno.  ESRCH: the process is gone. */
 static int open_process(pid_t tid)
 {
 	char path[32], text[4096], *at;
 	int fd = (int)syscall(SYS_pidfd_open, tid, 0);
 
-	/* EINVAL, or since 6.9 ENOENT: its process has another number. */
+	/* EINVAL, or ENOENT since Linux 6.9: @tid is not the number of its process. */
 	if (fd >= 0 || (errno != EINVAL && errno != ENOENT))
 		return fd;
 	snprintf(path, sizeof(path), "/proc/%d", tid);
@@ -180,7 +180,7 @@ static int open_process(pid_t tid)
 	return at ? (int)syscall(SYS_pidfd_open, atoi(at + 6), 0) : -1;
 }
 
-/* One process after the other: the last of them is what counts. */
+/* Wait for one process after the other, until none is left. */
 static void wait_for_threads(const struct run_group *g)
 {
 	struct pollfd p = { .events = POLLIN };
@@ -197,7 +197,7 @@ static void wait_for_threads(const struct run_group *g)
 	}
 }
 
-/* A change rings for a descriptor that has read what was before. */
+/* poll() reports a change to a descriptor from which the previous content was read. */
 static void wait_for_events(const struct run_group *g)
 {
 	struct pollfd p = { .fd = tri_cgroup_open(g->dir, "cgroup.events", O_RDONLY),

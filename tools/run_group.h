@@ -11,7 +11,7 @@
 struct run_group {
 	char dir[PATH_MAX];		/* "": there is none */
 	unsigned int version;		/* of cgroups: 1 or 2 */
-	char why[256];			/* none: what stood in the way */
+	char why[256];			/* why there is no group */
 };
 
 /** Make a group below our own (or beside it: see run_group.c) with a limit.  False: g->why. */

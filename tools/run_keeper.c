@@ -2,11 +2,11 @@
 /*
  * run_keeper.c - the process that tidies up after a `tricolor run`
  *
- * A cgroup, a folder and a collector are to be gone when the last of the program's children is,
- * which may be long after the program, and after us; and also if we are killed.  So another
- * process waits for our end from the beginning, in a session of its own: a pipe whose other end is
- * ours alone tells it.  It has nothing open of what we were given, so that nobody waits for it at
- * the end of our output.
+ * A cgroup, a folder and a collector have to be removed when the last of the program's children has
+ * ended.  That may be long after the program's end and ours, and we may be killed before.  So
+ * another process, in a session of its own, waits for our end from the beginning: it reads a pipe
+ * whose other end only we have.  It keeps none of the files open that were given to us, so nobody
+ * who waits for the end of our output waits for it.
  */
 #include "run_keeper.h"
 

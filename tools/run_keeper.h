@@ -11,7 +11,7 @@
 
 struct run_keeper {
 	pid_t pid;
-	int fd;				/* a pipe; its end of file tells the keeper that we have
+	int fd;				/* a pipe, whose end of file tells the keeper that we have
 					 * ended */
 };
 
@@ -19,8 +19,8 @@ struct run_keeper {
 bool run_keeper_start(struct run_keeper *k, struct run_group *g, struct run_collector *c);
 
 /**
- * This process is about to end.  @tidy: everything is removed already; otherwise the keeper removes
- * the rest when nobody uses it any more.
+ * This process is about to end.  @tidy: everything has been removed already; otherwise the keeper
+ * removes the rest when nobody uses it any more.
  */
 void run_keeper_end(struct run_keeper *k, bool tidy);
 

@@ -23,7 +23,10 @@
 #include "command.h"
 #include "complain.h"
 
-/* Ours: what the kernel sends for our own mistakes, stops, and what can't be blocked. */
+/*
+ * Signals that are not passed on: those that the kernel sends for our own faults, those that stop a
+ * process, and those that can't be blocked.
+ */
 static const int not_passed[] = {
 	SIGKILL, SIGSTOP, SIGCONT, SIGTSTP, SIGTTIN, SIGTTOU, SIGSEGV,
 	SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGSYS, SIGABRT, SIGPIPE,
@@ -44,7 +47,7 @@ void run_program_block_signals(sigset_t *old)
 
 	watched(&set);
 	sigprocmask(SIG_BLOCK, &set, old);
-	/* Ignored by whoever started us, it would not be sent. */
+	/* If who started us had it ignored, the kernel would not send it. */
 	signal(SIGCHLD, SIG_DFL);
 }
 
@@ -119,7 +122,7 @@ int run_program_go(struct run_program *p, const char *socket, const char *name)
 	int err = 0;
 	ssize_t n;
 
-	/* With its zero: none is a message as well. */
+	/* The message includes the zero byte, so that an empty text is a message too. */
 	if (write(p->go_fd, socket ? socket : "", socket ? strlen(socket) + 1 : 1) < 0)
 		err = errno;
 	close(p->go_fd);
@@ -157,7 +160,10 @@ int run_program_wait(const struct run_program *p)
 				kill(p->pid, info.si_signo);
 			continue;
 		}
-		/* Also whoever was left to us, as an init or a subreaper. */
+		/*
+		 * This also reaps processes that became our children, as we may be an init or a
+		 * subreaper.
+		 */
 		while ((pid = waitpid(-1, &status, WNOHANG)) > 0)
 			if (pid == p->pid)
 				return status;
@@ -173,12 +179,12 @@ void run_program_exit(int status)
 		exit(WEXITSTATUS(status));
 	if (WTERMSIG(status) != SIGINT)
 		exit(128 + WTERMSIG(status));
-	/* The program's core is enough. */
+	/* The program has dumped its core; a second one would be of no use. */
 	setrlimit(RLIMIT_CORE, &none);
 	signal(WTERMSIG(status), SIG_DFL);
 	sigemptyset(&set);
 	sigprocmask(SIG_SETMASK, &set, NULL);
 	raise(WTERMSIG(status));
-	/* As process 1 one does not die of it. */
+	/* We get here as process 1, which a signal of its own does not kill. */
 	exit(128 + WTERMSIG(status));
 }

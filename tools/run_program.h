@@ -10,10 +10,12 @@
 
 struct run_program {
 	pid_t pid;
-	int go_fd;			/* the child reads the collector's socket from it, and
-					 * goes */
-	int failed_fd;			/* its errno, if it could not */
-	bool own_gc_percent, own_memory_limit;	/* chosen by us: not the environment's */
+	int go_fd;			/* a pipe from which the child reads the path of the
+					 * collector's socket; it starts then */
+	int failed_fd;			/* a pipe with the child's errno, if it could not execute
+					 * the program */
+	bool own_gc_percent, own_memory_limit;	/* the command line has chosen one: the
+						 * environment's is not used */
 };
 
 /**
@@ -37,7 +39,7 @@ int run_program_go(struct run_program *p, const char *socket, const char *name);
 /** End the child without executing the program. */
 void run_program_cancel(struct run_program *p);
 
-/** Pass signals on until it has ended.  Returns its wait status. */
+/** Pass signals on until the child has ended.  Returns its wait status. */
 int run_program_wait(const struct run_program *p);
 
 /** End as the program did. */

@@ -69,7 +69,10 @@ static const char *phase(uint32_t number)
 	return "idle";
 }
 
-/* As its collector sees it; of another PID namespace as it says itself. */
+/*
+ * The client's PID as its collector sees it, or, if it is in another PID namespace, as the client
+ * says it.
+ */
 static long long pid_of(const struct control_arena *a)
 {
 	return a->pid ? a->pid : a->client_pid;
@@ -89,7 +92,10 @@ static const char *percent(int64_t n, char text[static 32])
 	return text;
 }
 
-/* How long threads waited for the kernel's limit, in all: not only when the collector keeps one. */
+/*
+ * How long threads waited for the kernel's limit, in all.  They may also wait when the collector
+ * keeps no limit.
+ */
 static const char *held(const struct control_arena *a, char text[static 32])
 {
 	return a->throttled ? duration(a->throttled_ns, text) : "-";
@@ -180,7 +186,9 @@ static void show_memory(const struct control_arena *a)
 	line("the kernel counts it", "as shmem in memory.stat, not as anon");
 }
 
-/* By the kernel's limit, which may be another than the collector keeps. */
+/*
+ * Threads are held back by the kernel's limit, which may be another one than the collector keeps.
+ */
 static void show_held(const struct control_arena *a)
 {
 	char t[32], u[32];
@@ -191,7 +199,7 @@ static void show_held(const struct control_arena *a)
 		       duration(a->throttled_max_ns, u));
 }
 
-/* What there is to say about a limit; nothing without one. */
+/* Print what is known about the limit; without a limit, print nothing. */
 static void show_limit(const struct control_arena *a)
 {
 	static const char *const pressures[] = { "none", "near the limit", "over the limit" };
@@ -265,7 +273,7 @@ void show_arena(const struct arena_of *of)
 		printf("  %-20s can't be seen: %s\n", "container's limit", a->limit_unseen);
 	line("attached for", duration(a->attached_age_ns, t));
 	line("phase", phase(a->phase));
-	/* It is asked for new ones, and has a tenth of a second to say them. */
+	/* The collector was asked for new figures, and had a tenth of a second to publish them. */
 	if (a->published_age_ns > 500000000)
 		line("figures are old", duration(a->published_age_ns, t));
 	show_memory(a);

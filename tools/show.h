@@ -8,22 +8,22 @@
 #include "collector.h"
 
 /**
- * Its marker and that one's policy, each in its own namespace; 0: the collector marks, or it is not
- * seen.
+ * The PIDs of the arena's marker and of the marker's policy, each in its own namespace; 0: the
+ * collector itself marks, or the process can't be seen.
  */
 long long show_marker(const struct arena_of *of);
 long long show_policy(const struct arena_of *of);
 
-/** A table, with a head. */
+/** Print a table of arenas, with a heading. */
 void show_table(const struct arena_of *arenas, size_t n);
 
-/** All that is known about one. */
+/** Print all that is known about one arena. */
 void show_arena(const struct arena_of *a);
 
 /** The same, as a JSON object. */
 void show_arena_json(const struct arena_of *a);
 
-/** A line for each collector that has not answered. */
+/** Print a line for each collector that has not answered. */
 void show_silent(const struct silent_collector *silent, size_t n);
 
 /** {"arenas": […], "hidden": @hidden, "silent": […]} */

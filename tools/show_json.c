@@ -2,8 +2,8 @@
 /*
  * show_json.c - figures of arenas for programs
  *
- * Bytes, nanoseconds and counts as whole numbers; null for what is off or not known.  Names stay,
- * new ones may come.
+ * Bytes, nanoseconds and counts are whole numbers; null stands for what is off or not known.  Names
+ * do not change; new ones may be added.
  */
 #include <json-c/json.h>
 #include <stdio.h>
@@ -16,7 +16,7 @@ static void add(json_object *o, const char *name, uint64_t n)
 	json_object_object_add(o, name, json_object_new_uint64(n));
 }
 
-/* null for @none. */
+/* A number; @none becomes null. */
 static void add_or(json_object *o, const char *name, uint64_t n, uint64_t none)
 {
 	json_object_object_add(o, name, n == none ? NULL : json_object_new_uint64(n));

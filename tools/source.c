@@ -2,9 +2,9 @@
 /*
  * source.c - which function, file and line an instruction is of, and who called it
  *
- * By libdw of elfutils, from the objects' files: what they say of lines, and of how to unwind.  The
- * process need not be there any more.  Of its memory no more is known than a piece of stack, so
- * that unwinding ends where that does.
+ * libdw of elfutils reads the objects' files: they say which lines there are, and how to unwind.
+ * The process need not exist any more.  Only a piece of its stack is known, so unwinding ends where
+ * that piece ends.
  */
 #include "source.h"
 
@@ -31,8 +31,8 @@ static bool is_c_library(const char *path)
 }
 
 /*
- * What is inlined from these, or made of a template in them, is not the program's: the compiler's,
- * the system's, ours.
+ * Code that is inlined from headers in these folders, or made from a template in them, is not the
+ * program's own: it is the compiler's, the system's, or this library's.
  */
 static bool is_header(const char *file)
 {
@@ -48,7 +48,7 @@ const struct source_frame *source_blame(const struct source_frame *frames, size_
 	for (i = 0; i < n; i++) {
 		if (is_c_library(frames[i].module))
 			continue;
-		/* A C library that was linked statically has no lines, mostly. */
+		/* A C library that was linked statically usually has no lines. */
 		if (*frames[i].file && !is_header(frames[i].file))
 			return &frames[i];
 		if (*frames[i].file && !header)
@@ -84,7 +84,7 @@ static Dwfl *open_modules(const struct source_module *modules, size_t n)
 	if (!dwfl)
 		return NULL;
 	dwfl_report_begin(dwfl);
-	/* One whose file is gone is left out: what is in it is not known. */
+	/* An object whose file is gone is left out: nothing in it can be named. */
 	for (i = 0; i < n; i++)
 		dwfl_report_elf(dwfl, modules[i].path, modules[i].path, -1, modules[i].bias, true);
 	dwfl_report_end(dwfl, NULL, NULL);
@@ -97,7 +97,7 @@ struct walk {
 	size_t n, most;
 };
 
-/* There is one thread. */
+/* libdw asks for one thread after the other.  There is one. */
 static pid_t next_thread(Dwfl *dwfl, void *arg, void **thread_arg)
 {
 	const struct walk *w = arg;
@@ -121,7 +121,7 @@ static bool read_memory(Dwfl *dwfl, Dwarf_Addr addr, Dwarf_Word *result, void *a
 	return true;
 }
 
-/* Numbers are DWARF's for x86-64. */
+/* The registers have DWARF's numbers for x86-64. */
 static bool set_registers(Dwfl_Thread *thread, void *arg)
 {
 	static const struct {
@@ -149,8 +149,8 @@ static const Dwfl_Thread_Callbacks thread_callbacks = {
 };
 
 /*
- * Where an object has no table that leads from addresses to compilation units, as clang makes none,
- * libdw finds no line.  Then each unit is asked whether the address is its own.
+ * libdw finds no line in an object without a table that leads from addresses to compilation units,
+ * such as those of clang.  Then each unit is asked whether the address is its own.
  */
 static const char *search_units(Dwfl_Module *module, uint64_t at, int *number)
 {
@@ -167,7 +167,7 @@ static const char *search_units(Dwfl_Module *module, uint64_t at, int *number)
 	return NULL;
 }
 
-/* Where an inlined function was called from.  False: that is not said. */
+/* The place that an inlined function was called from.  False: it is not recorded. */
 static bool call_site(Dwarf_Die *cu, Dwarf_Die *inlined, struct source_frame *f)
 {
 	Dwarf_Attribute attribute;
@@ -182,14 +182,14 @@ static bool call_site(Dwarf_Die *cu, Dwarf_Die *inlined, struct source_frame *f)
 	file = dwarf_filesrc(files, number, NULL, NULL);
 	if (!file)
 		return false;
-	/* As dwfl_lineinfo() does: where it was compiled stands before what is relative to that. */
+	/* A relative path begins in the folder of the compilation, as dwfl_lineinfo() has it. */
 	dir = *file == '/' ? NULL : dwarf_formstring(dwarf_attr(cu, DW_AT_comp_dir, &attribute));
 	snprintf(f->file, sizeof(f->file), "%s%s%s", dir ? dir : "", dir ? "/" : "", file);
 	f->line = (int)line;
 	return true;
 }
 
-/* An instruction that is inlined from such a header is blamed on who calls that. */
+/* An instruction that is inlined from such a header is attributed to the caller. */
 static void leave_header(Dwfl *dwfl, uint64_t at, struct source_frame *f)
 {
 	Dwarf_Addr bias;
@@ -198,7 +198,7 @@ static void leave_header(Dwfl *dwfl, uint64_t at, struct source_frame *f)
 
 	if (n <= 0)
 		return;
-	/* What encloses it here, and not where the inline function was defined. */
+	/* The scopes that enclose it here, and not those where the inline function was defined. */
 	n = dwarf_getscopes_die(innermost, &scopes);
 	free(innermost);
 	for (i = 0; i < n && is_header(f->file); i++)
@@ -209,7 +209,7 @@ static void leave_header(Dwfl *dwfl, uint64_t at, struct source_frame *f)
 		free(scopes);
 }
 
-/* @at: in the instruction. */
+/* @at: an address inside the instruction. */
 static void describe(Dwfl *dwfl, uint64_t at, struct source_frame *f)
 {
 	Dwfl_Module *module = dwfl_addrmodule(dwfl, at);
@@ -241,7 +241,7 @@ static int add_frame(Dwfl_Frame *frame, void *arg)
 
 	if (w->n == w->most || !dwfl_frame_pc(frame, &pc, NULL))
 		return DWARF_CB_ABORT;
-	/* What follows the store, and what follows each call. */
+	/* The addresses are those behind the store, and behind each call. */
 	describe(dwfl_thread_dwfl(dwfl_frame_thread(frame)), pc - 1, &w->frames[w->n++]);
 	return DWARF_CB_OK;
 }
@@ -255,7 +255,7 @@ size_t source_find(const struct source_state *state, struct source_frame *frames
 		return 0;
 	if (dwfl_attach_state(dwfl, NULL, state->pid, &thread_callbacks, &w))
 		dwfl_getthread_frames(dwfl, state->tid, add_frame, &w);
-	/* The instruction itself is known without any unwinding. */
+	/* The first frame, that of the instruction itself, needs no unwinding. */
 	if (!w.n && most && dwfl_addrmodule(dwfl, state->registers[SOURCE_IP] - 1))
 		describe(dwfl, state->registers[SOURCE_IP] - 1, &frames[w.n++]);
 	dwfl_end(dwfl);

@@ -8,7 +8,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-/* An object as a process had it: @bias was added to the addresses in its file. */
+/* An object that a process had loaded: @bias was added to the addresses in its file. */
 struct source_module {
 	const char *path;
 	uint64_t bias;
@@ -26,7 +26,7 @@ enum source_register {
 	SOURCE_REGISTERS
 };
 
-/* A thread just behind an instruction.  The caller's. */
+/* The registers and stack of a thread just behind an instruction.  The caller owns the memory. */
 struct source_state {
 	pid_t pid, tid;
 	const struct source_module *modules;

@@ -2,10 +2,10 @@
 /*
  * stores.c - what TRICOLOR_DEBUG=barriers has written, with functions and lines
  *
- * Several processes may share the file: a site's number is one of its process, and so is a place's.
- * How often a site was met comes at the end; of a process that was killed it is not known, but once
- * is what there is a line for.  So are words that it had found, and was still waiting for a chance
- * to see who stores to them.
+ * Several processes may share the file, so a site's number is one within its process, and so is a
+ * place's.  How often a site was met is written at the end of the process.  If it was killed, that
+ * is not known, but each line stands for at least one time.  It may also have found words, and
+ * still have waited for a chance to see who stores to them.
  */
 #include "stores.h"
 
@@ -81,7 +81,7 @@ static size_t read_stack(const char *digits, unsigned char *stack)
 	return n;
 }
 
-/* An instruction of which nothing but its object is known. */
+/* An instruction of which only the object is known. */
 static size_t bare_frame(json_object *store, struct source_frame *f)
 {
 	memset(f, 0, sizeof(*f));
@@ -129,13 +129,13 @@ static void name_variable(json_object *slot)
 	json_object_object_add(slot, "symbol_offset", json_object_new_uint64(offset));
 }
 
-/* Where the object was allocated that the slot is in. */
+/* The place where the slot's object was allocated. */
 static void name_allocation(json_object *slot)
 {
 	json_object *allocation = json_object_object_get(slot, "allocation");
 	struct source_frame f;
 
-	/* What is known is the instruction behind the call. */
+	/* The address is that of the instruction behind the call. */
 	if (!text(allocation, "module") ||
 	    !source_line(text(allocation, "module"), address(allocation, "vaddr") - 1, &f))
 		return;
@@ -196,7 +196,7 @@ static json_object *process(json_object *event)
 	return o;
 }
 
-/* A word that a process has found, which did not come to say more of it. */
+/* A word that a process has found stored to, and about which it wrote no more. */
 static json_object *suspect(json_object *event)
 {
 	json_object *o = site(event);
@@ -212,8 +212,8 @@ static bool is_of(json_object *o, json_object *pid)
 }
 
 /*
- * What is in @list of the place of @event without an instruction; without @number of all of its
- * process.
+ * Remove from @list the entries without an instruction for the place of @event, or, if @number is
+ * NULL, all such entries of its process.
  */
 static void drop(json_object *list, json_object *event, const char *number)
 {
@@ -231,8 +231,8 @@ static void drop(json_object *list, json_object *event, const char *number)
 }
 
 /*
- * What process @pid has found is all that will be known of it, or what all of them have, if it is
- * NULL.  Another program that comes by exec() has the same number, and places of its own.
+ * Nothing more will be known about process @pid, or, if @pid is NULL, about any process: turn its
+ * suspects into sites.  A program that follows by exec() has the same PID, and places of its own.
  */
 static void settle(json_object *sites, json_object *suspects, json_object *pid)
 {
@@ -252,7 +252,7 @@ static void settle(json_object *sites, json_object *suspects, json_object *pid)
 			json_object_object_del(json_object_array_get_idx(sites, i), "place");
 }
 
-/* Kinds of events that are not known are those of a later version: they say more. */
+/* Events of unknown kinds are ignored: a later version writes more of them. */
 static void add_event(json_object *event, json_object *processes, json_object *sites,
 		      json_object *suspects)
 {
@@ -298,9 +298,7 @@ static bool are_equal(json_object *a, json_object *b, const char *const *names, 
 	return true;
 }
 
-/*
- * A loop over an array that a compiler has unrolled has many instructions that store, and one line.
- */
+/* When a compiler has unrolled a loop over an array, many instructions store for one line. */
 static bool are_one_line(json_object *a, json_object *b)
 {
 	static const char *const names[] = { "pid", "module", "file", "line", "function" };
@@ -472,7 +470,10 @@ static void show_site(json_object *o, FILE *out)
 			"a pointer is" :
 			"what may be a pointer is");
 	show_slot(json_object_object_get(o, "slot"), out);
-	/* Those of one instruction are all of its doing. */
+	/*
+	 * If the instruction is known, it made all of these stores, and their slots are not counted
+	 * here.
+	 */
 	if (!text(o, "module") && strcmp(text(o, "slots"), "1"))
 		fprintf(out, " and %lld more of its kind",
 			(long long)json_object_get_int64(json_object_object_get(o, "slots")) - 1);

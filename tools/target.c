@@ -12,7 +12,7 @@
 #define ANSWER_S (CONTROL_SILENCE_S + 2)
 #define CYCLE_S (CONTROL_CYCLE_S + 2)
 
-/* The search, and how far it has come. */
+/* A search for an arena, and its result. */
 struct search {
 	pid_t collector;		/* of an ID; 0: by PID */
 	uint64_t arena;			/* number of an ID */
@@ -20,7 +20,7 @@ struct search {
 	struct control_request request;
 	unsigned int seconds;
 	struct arena_of *answer;
-	bool done;			/* there was one: `error` says how it went */
+	bool done;			/* an arena was found: `error` has the result */
 	int error;
 	char text[256];
 };
@@ -52,7 +52,7 @@ static bool parse(const char *text, struct search *s)
 	return *end == '.' && parse_number(end + 1, &end, &s->arena) && !*end;
 }
 
-/* One that is in another namespace says itself what it calls itself. */
+/* The collector's PID.  One in another PID namespace is asked for its own number. */
 static pid_t pid_of(struct collector *c)
 {
 	struct control_request q = collector_request(CONTROL_LIST);
@@ -67,7 +67,7 @@ static pid_t pid_of(struct collector *c)
 	return (pid_t)reply.pid;
 }
 
-/* True: look further. */
+/* Ask one collector.  True: look further. */
 static bool try(struct collector *c, void *arg)
 {
 	struct search *s = arg;
@@ -80,7 +80,7 @@ static bool try(struct collector *c, void *arg)
 	s->request.id = s->arena;
 	s->request.pid = s->pid;
 	if (!c->named && c->uid != 0 && s->request.op != CONTROL_STAT) {
-		/* Whether it is believed about that arena is seen by what it says of it. */
+		/* Its answer to this question shows whether it may be believed about that arena. */
 		struct control_request look = s->request;
 
 		look.op = CONTROL_STAT;
@@ -118,7 +118,7 @@ int target_ask(const char *socket, const char *text, enum control_op op, int64_t
 	if (!parse(text, &s))
 		return complain("'%s' is neither the PID of a process nor an ID such as 1234.1, "
 				"which 'tricolor list' prints", text);
-	/* Most have a collector of their own: no need to ask all others. */
+	/* Most programs have a collector of their own, so not all others need to be asked. */
 	if (s.pid && !socket && collector_private(s.pid, &c)) {
 		more = try(&c, &s);
 		collector_close(&c);

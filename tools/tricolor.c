@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* tricolor.c - the command: which subcommand it is */
+/* tricolor.c - main() of the command: it calls the subcommand */
 #include <argp.h>
 #include <stdio.h>
 #include <string.h>
