@@ -11,11 +11,11 @@
  *	ksft_test_result_skip("no device\n");
  *	ksft_finished();
  *
- * selftests/run.sh takes a program for failed that reports fewer points than it planned, so a test
+ * For selftests/run.sh, a program that reports fewer points than it planned has failed.  So a test
  * may simply exit or crash where it can't go on.
  *
- * One process reports: a forked child has its own copy of the counters, and says what it found by
- * its exit status.  Any thread of that process may report.
+ * One process reports.  A forked child has its own copy of the counters, so it says by its exit
+ * status what it found.  Any thread of the reporting process may report.
  */
 #ifndef TRICOLOR_KSELFTEST_H
 #define TRICOLOR_KSELFTEST_H
@@ -29,7 +29,10 @@
 #define KSFT_FAIL 1
 #define KSFT_SKIP 4			/* all that was planned was skipped */
 
-/* Written under the lock of stdout.  Weak: all files of a program have the same one. */
+/*
+ * The counters are written under the lock of stdout.  They are weak: all files of a program share
+ * one copy.
+ */
 struct ksft_results {
 	unsigned int planned;
 	unsigned int passed;
@@ -39,7 +42,7 @@ struct ksft_results {
 
 __attribute__((weak)) struct ksft_results ksft;
 
-/* One line (or the lines that @format has), whole even if other threads print too. */
+/* Print one line (or the lines that @format has) as a whole, even if other threads print too. */
 static inline void ksft_vprint(const char *prefix, const char *format, va_list args)
 {
 	flockfile(stdout);
@@ -50,7 +53,10 @@ static inline void ksft_vprint(const char *prefix, const char *format, va_list a
 
 static inline void ksft_print_header(void)
 {
-	/* By the line: nothing is left in the buffer for a forked child to print again. */
+	/*
+	 * stdout is flushed after each line, so that nothing is left in the buffer for a forked
+	 * child to print again.
+	 */
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	puts("TAP version 13");
 }

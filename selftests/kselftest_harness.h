@@ -14,14 +14,15 @@
  *	FIXTURE_VARIANT(arena) { int flags; };
  *	FIXTURE_VARIANT_ADD(arena, huge) { .flags = HUGE };	(in SETUP and tests: variant->flags)
  *
- * Each test is a process of its own, and a process group: it may crash, hang (TEST_F_TIMEOUT, or
- * TEST_TIMEOUT_SECONDS) or leave children without harm to the others.  EXPECT_* go on after a
- * failure, ASSERT_* end the test; what was set up is torn down in either case.  Both take the value
- * expected first.  They work in functions that a test calls, and in children that it forks, where a
- * failure means exit status 1: it is for the parent to ask.  SKIP(return, "reason") skips.
+ * Each test is a process of its own, and a process group.  So it may crash, hang (TEST_F_TIMEOUT,
+ * or TEST_TIMEOUT_SECONDS) or leave children without harm to the others.  After a failure EXPECT_*
+ * go on, and ASSERT_* end the test; what was set up is torn down in either case.  Both take the
+ * expected value first.  They work in functions that a test calls, and in children that it forks.
+ * A failure in such a child makes its exit status 1, which the parent has to check.  SKIP(return,
+ * "reason") skips the test.
  *
- * Arguments: -l lists the tests; words choose those whose name contains one of them.  A slow
- * machine may be given KSFT_TIMEOUT_FACTOR times as long.
+ * Arguments: -l lists the tests; words choose those whose name contains one of them.
+ * KSFT_TIMEOUT_FACTOR=n gives tests n times as long, for slow machines.
  */
 #ifndef TRICOLOR_KSELFTEST_HARNESS_H
 #define TRICOLOR_KSELFTEST_HARNESS_H
@@ -116,7 +117,7 @@ static inline void th_fail(bool fatal)
 		statement;								\
 	} while (0)
 
-/* Values of different signs are compared as C does; that is what a test of a result means. */
+/* Values of different signs are compared as C does, which is what the test of a result means. */
 #define TH_COMPARE(expected, expected_text, seen, seen_text, op, fatal)			\
 	do {										\
 		_Pragma("GCC diagnostic push")						\
@@ -144,7 +145,7 @@ static inline void th_fail(bool fatal)
 		}									\
 	} while (0)
 
-/* The texts are made here, before the preprocessor has looked into the arguments. */
+/* The texts are made here, before the preprocessor expands the arguments. */
 #define EXPECT_EQ(expected, seen)	TH_COMPARE(expected, #expected, seen, #seen, ==, false)
 #define EXPECT_NE(expected, seen)	TH_COMPARE(expected, #expected, seen, #seen, !=, false)
 #define EXPECT_LT(expected, seen)	TH_COMPARE(expected, #expected, seen, #seen, <, false)
@@ -166,7 +167,7 @@ static inline void th_fail(bool fatal)
 #define ASSERT_STREQ(expected, seen)	TH_COMPARE_TEXT(expected, seen, ==, true)
 #define ASSERT_STRNE(expected, seen)	TH_COMPARE_TEXT(expected, seen, !=, true)
 
-/* Constructors run in the order of the file, so that tests do too. */
+/* Constructors run in the order in which they stand in the file, so tests run in that order too. */
 #define TH_REGISTER(id, fixture_, text, function, timeout)				\
 	static struct th_test id##_test = { NULL, text, &fixture_, function, timeout };	\
 	static void __attribute__((constructor)) id##_register(void)			\
@@ -186,7 +187,7 @@ static inline void th_fail(bool fatal)
 	static void name##_body(void)
 #define TEST(name) TEST_TIMEOUT(name, TEST_TIMEOUT_SECONDS)
 
-/* A fixture without FIXTURE_VARIANT has none, and its set-up gets NULL. */
+/* A fixture without FIXTURE_VARIANT has no variants, and its set-up gets NULL. */
 #define FIXTURE(fixture)									\
 	struct fixture##_variant;								\
 	struct fixture##_self;								\
@@ -246,7 +247,7 @@ static inline void th_fail(bool fatal)
 /* Running                                                                                    */
 /* ------------------------------------------------------------------------------------------ */
 
-/* Returns false if an ASSERT_* ended it. */
+/* Run @fn.  Returns false if an ASSERT_* ended it. */
 static bool __attribute__((noinline)) th_call(void (*f)(void *, const void *), void *self,
 					      const void *variant)
 {
@@ -257,7 +258,7 @@ static bool __attribute__((noinline)) th_call(void (*f)(void *, const void *), v
 	return true;
 }
 
-/* The test's own process: set up, run, tear down, and say how it went. */
+/* What the test's own process does: set up, run, tear down, and report by its exit status. */
 static inline void __attribute__((noreturn)) th_child(struct th_test *t, struct th_variant *v)
 {
 	struct th_fixture *f = t->fixture;
@@ -298,7 +299,9 @@ static inline void th_run(struct th_test *t, struct th_variant *v, const char *n
 	}
 	setpgid(pid, pid);
 	while (pid > 0 && waitpid(pid, &status, WNOHANG) == 0) {
-		/* A stop of the child, or an interruption of ours, begins the time anew. */
+		/*
+		 * If the child stops, or a signal interrupts us, we wait again for the whole time.
+		 */
 		if (sigtimedwait(&chld, NULL, &limit) < 0 && errno == EAGAIN) {
 			timed_out = true;
 			kill(-pid, SIGKILL);

@@ -45,7 +45,7 @@ static void arena_check_pages(const struct tri_view *v, struct arena_faults *f)
 
 	for (page = 0; page < v->heap_pages / 64; page++)
 		used += (uint64_t)__builtin_popcountll(tri_read(&v->used[page]));
-	/* Page 0 is set and not counted. */
+	/* The bit of page 0 is set, and the page is not counted. */
 	f->used_count = used - 1 != (uint64_t)tri_read(&v->ctl->used_pages);
 	for (page = 1; page < top;) {
 		unsigned int span_class = tri_read(&v->page_map[page]);
@@ -103,7 +103,7 @@ static void arena_check_buffers(const struct tri_view *v, struct arena_faults *f
 			seen[next - 1]++;
 			next = tri_read(&v->buffers[next - 1].next);
 		}
-		f->buffers += !left;	/* it goes round */
+		f->buffers += !left;	/* the queue has a circle */
 	}
 	for (i = 0; i < tri_read(&v->ctl->slots_top); i++)
 		if ((next = tri_read(&v->slots[i].buffer)))

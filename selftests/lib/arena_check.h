@@ -2,9 +2,9 @@
 /*
  * arena_check.h - a test's own check of the arena of its process, past the library
  *
- * The mapping (of a memfd, or of /dev/tricolor) is found in /proc/self/maps, the layout computed
- * from the control page, as a collector does it.  arena_faults() counts what contradicts itself
- * while nobody uses the heap.
+ * The mapping (of a memfd, or of /dev/tricolor) is found in /proc/self/maps.  The layout is
+ * computed from the control page, as a collector does it. arena_faults() counts inconsistencies,
+ * and must be called while nobody uses the heap.
  */
 #ifndef TRICOLOR_SELFTESTS_ARENA_CHECK_H
 #define TRICOLOR_SELFTESTS_ARENA_CHECK_H
@@ -17,7 +17,7 @@
 #include "core/heap/sizeclass.h"
 #include "core/heap/span.h"
 
-/** Find the arena.  Returns false if this process has none. */
+/** Find the arena of this process.  Returns false if it has none. */
 bool arena_find(struct tri_view *v);
 
 struct arena_faults {
@@ -25,11 +25,12 @@ struct arena_faults {
 	uint64_t orphans;		/* used pages without a span */
 	uint64_t ghosts;		/* pages of a span that are not used */
 	uint64_t spans;			/* spans whose state is none of a heap at rest */
-	uint64_t buffers;		/* on no queue and in no thread's hands, or in two places */
+	uint64_t buffers;		/* buffers that are on no queue and belong to no thread, or
+					 * that are in two places */
 	uint64_t hidden;		/* free pages that a hint hides from the page heap */
 };
 
-/** All that is wrong; 0: nothing. */
+/** The sum of all faults; 0: the arena is consistent. */
 uint64_t arena_fault_sum(const struct arena_faults *f);
 
 /** Check the arena, while nobody uses the heap. */

@@ -61,7 +61,10 @@ bool send_with(int sock, const struct tri_msg *msg, const int *fds, size_t n)
 	return sendmsg(sock, &m, MSG_NOSIGNAL) == sizeof(*msg);
 }
 
-/* The next message, and up to @n descriptors, the others -1.  False: there is none, or the end. */
+/*
+ * Receive the next message, and up to @n descriptors; the others are set to -1.  False: there is no
+ * message, or the connection is closed.
+ */
 static bool receive_with(int sock, struct tri_msg *msg, int *fds, size_t n)
 {
 	union {

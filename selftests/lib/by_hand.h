@@ -26,21 +26,21 @@
 struct client {
 	int sock, file;
 	struct tri_view view;
-	bool meddles;			/* before it answers: see test_hostile.c */
+	bool meddles;			/* does harm before it answers: see test_hostile.c */
 };
 
-/** An arena as the library makes it, nothing but its header written. */
+/** Make an arena as the library does.  Only its header is written. */
 void make_file(struct client *c, uint64_t heap_pages);
 
-/** The same with its tables written, but for buffers. */
+/** The same, with its tables written, except for buffers. */
 void make_arena(struct client *c);
 
-/** @msg, and descriptors with it.  False: the other side is gone. */
+/** Send @msg, and descriptors with it.  False: the other side has closed the connection. */
 bool send_with(int sock, const struct tri_msg *msg, const int *fds, size_t n);
 
 /**
- * HELLO with the arena @file, and @reply to it with two descriptors at most.  False: the other side
- * is gone.
+ * Send HELLO with the arena @file, and receive @reply with at most two descriptors.  False: the
+ * other side has closed the connection.
  */
 bool hello(int sock, int file, uint64_t flags, struct tri_msg *reply, int *fds);
 

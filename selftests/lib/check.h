@@ -10,17 +10,17 @@
 
 extern unsigned int check_failures;	/* since the last result() */
 
-/* Goes on after a failure. */
+/* After a failure the test goes on. */
 #define check(condition)						\
 	do {								\
 		if (!(condition))					\
 			check_failed(__LINE__, #condition);		\
 	} while (0)
 
-/** Count a failure, and print the first ten of a test: there may be more, in a loop. */
+/** Count a failure.  Only the first ten of a test are printed, as there may be many in a loop. */
 void check_failed(int line, const char *condition);
 
-/** The test @name has passed if there was no failure. */
+/** Report the test @name: it has passed if there was no failure. */
 void result(const char *name);
 
 #endif

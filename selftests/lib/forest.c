@@ -38,7 +38,7 @@ static struct forest_node *forest_grow(struct forest *f, const struct forest_cha
 	return first;
 }
 
-/* Chains are built backwards: the first node is the one that was made last. */
+/* Chains are built from their end: the first node of a chain is the one that was made last. */
 static bool forest_check(const struct forest *f, unsigned int slot)
 {
 	const struct forest_chain *c = &f->shadow[slot];

@@ -2,11 +2,11 @@
 /*
  * forest.h - a load on the heap that knows at any time what must be there
  *
- * One thread's forest is a table, itself an object of the heap, of chains.  A chain of n nodes is a
- * function of its seed: what each node holds, of which kind and size it is, and the bytes of its
- * payload, are computed again from the shadow in malloc memory when the chain is checked.  Chains
- * are replaced, and moved between slots (so that a pointer may be nowhere but in a register for a
- * moment); now and then a payload is large.
+ * The forest of a thread is a table of chains, which is itself an object of the heap.  A chain of n
+ * nodes is a function of its seed: its nodes, their kinds and sizes and the bytes of their payloads
+ * are computed again from the shadow in malloc memory when the chain is checked.  Chains are
+ * replaced, and moved between slots, so that for a moment a pointer may be in a register alone.
+ * Now and then a payload is large.
  */
 #ifndef TRICOLOR_SELFTESTS_FOREST_H
 #define TRICOLOR_SELFTESTS_FOREST_H
@@ -50,7 +50,7 @@ bool forest_step(struct forest *f);
 /** Check every chain; what is wrong is counted in f->errors. */
 void forest_check_all(struct forest *f);
 
-/** Let go of it all. */
+/** Release the table and the shadow. */
 void forest_drop(struct forest *f);
 
 #endif

@@ -39,7 +39,7 @@ bool limit_known(void)
 	return WAIT_FOR(!tri_read_stats(&s) && s.limit_bytes < INT64_MAX, 1000000, PATIENCE_NS);
 }
 
-/* Tends its heap until it is told to go; idle while it is told to pause. */
+/* Use the heap until the test says that the client may end.  Idle while it is told to pause. */
 static int client(struct report *r)
 {
 	uint64_t i;
@@ -52,14 +52,14 @@ static int client(struct report *r)
 	r->ready = 1;
 	while (!r->go) {
 		if (r->pause) {
-			/* Then there is nothing to collect. */
+			/* After this there is nothing to collect. */
 			if (r->pause == PAUSE_COLLECTED && tri_gc())
 				return 5;
 			publish(r);
 			r->pause = PAUSED;
 			while (r->pause)
 				syscall(SYS_futex, &r->pause, FUTEX_WAIT, PAUSED, NULL, NULL, 0);
-			/* What has happened meanwhile. */
+			/* Record what happened during the pause. */
 			publish(r);
 			r->cycles_asleep = unforced(r);
 			r->awake = 1;

@@ -2,11 +2,12 @@
 /*
  * limited.h - clients in a control group with a limit, that tend a heap of a given size
  *
- * Each is forked into the group before it has a heap; so its private collector is in there too.
- * They say what they see in shared memory.
+ * Each client is forked into the group before it has a heap, so its private collector is in the
+ * group too.  Clients report in shared memory.
  *
- * The kernel kills within tenths of a second.  A collector that gets no CPU for a whole one can't
- * keep a limit, and is not what these tests are about: all of them come first.
+ * The kernel kills within tenths of a second.  A collector that gets no CPU for a whole second
+ * can't keep a limit, which is not what these tests are about.  So all of them get CPUs before
+ * other processes (come_first()).
  */
 #ifndef TRICOLOR_SELFTESTS_LIMITED_H
 #define TRICOLOR_SELFTESTS_LIMITED_H
@@ -23,7 +24,7 @@
 #define CLIENTS 3
 #define NEIGHBOUR_STEPS 120000		/* some four seconds for all of it, on CPUs that are free */
 
-/* What a client is told about pausing, and says about it. */
+/* Shared by a client and the test: what the client is told about pausing, and what it reports. */
 enum pause { PAUSE_NONE, PAUSE_COLLECTED, PAUSE_AS_IT_IS, PAUSED };
 
 struct report {
@@ -31,7 +32,7 @@ struct report {
 	_Atomic uint64_t steps, cycles, limit_bytes, heap_bytes, live_bytes, released_bytes;
 	_Atomic uint64_t resident_bytes;
 	pid_t pid;
-	uint64_t live;			/* what it is to have */
+	uint64_t live;			/* bytes that the client keeps alive */
 	uint64_t errors;
 	uint64_t cycles_asleep;		/* unforced() when its pause was over */
 	struct tri_stats stats;
@@ -39,21 +40,28 @@ struct report {
 
 extern struct report *reports;
 extern struct test_group group;
-extern bool litters;			/* clients to come drop what they allocate */
+extern bool litters;			/* clients that are started from now on drop what they
+					 * allocate */
 
-/** By a client: what its heap has now goes into @r. */
+/** Called by a client: write the state of its heap into @r. */
 void publish(struct report *r);
 
-/** Cycles that nobody has asked for: what an idle heap gives back is asked for. */
+/**
+ * The number of cycles that nobody has asked for.  When an idle heap gives memory back, cycles are
+ * asked for.
+ */
 uint64_t unforced(const struct report *r);
 
-/** Until a collector is there and has looked at the group, nothing holds a heap back. */
+/**
+ * Wait until the collector has started and has looked at the group: before that nothing holds a
+ * heap back.
+ */
 bool limit_known(void);
 
 /** Start a client with @live bytes to tend, which reports to @r. */
 pid_t start_client(struct report *r, uint64_t live);
 
-/** Whether @pid is alive; who is not is still there to be waited for. */
+/** Whether @pid is alive.  A process that has ended can still be waited for. */
 bool alive(pid_t pid);
 
 /* Wait for a client until @condition holds, or it is dead. */
@@ -72,23 +80,23 @@ bool alive(pid_t pid);
 bool ready(struct report *r);
 bool collected(struct report *r, uint64_t cycles);
 
-/** Have it pause, and go on; false as above. */
+/** Have the client pause, and have it go on; false as above. */
 bool pauses(struct report *r, enum pause how);
 bool resumes(struct report *r);
 
 /**
- * Whether both stay asleep, some time soon: for longer than anything that looks at something once a
- * second could.  What is scavenged, and a cycle that is due, may wake them up before.
+ * Whether both fall asleep before long, and stay so for longer than the period of anything that
+ * looks once a second.  What is scavenged, and a cycle that is due, may wake them before.
  */
 bool falls_asleep(pid_t a, pid_t b);
 
 /**
- * Takes @bytes in @g, a fiftieth at a time, and holds them until it is killed; @full says that it
- * has them.  Each time it waits until client @r has made @steps more: objects do not move, so a
- * heap that has filled all it may gives pages back as fast as it replaces what is in them, and that
- * is as fast as CPUs are.  With 0 it waits until the group has room: collectors are to make it when
- * use is half-way from nine tenths of the limit to the limit (daemon/limits/pressure.c), and it
- * comes a little closer than that.
+ * A process that takes @bytes in @g, a fiftieth at a time, and holds them until it is killed.
+ * @full says that it has all of them.  Each time it waits until client @r has made @steps more.
+ * Objects do not move, so a heap that has filled all it may gives pages back only as fast as it
+ * replaces what is in them, which depends on the CPUs.  If @steps is 0, it waits until the group
+ * has room.  Collectors are to make room when use is half-way from nine tenths of the limit to the
+ * limit (daemon/limits/pressure.c), and this process comes a little closer to the limit than that.
  */
 pid_t start_neighbour(const struct test_group *g, uint64_t bytes, struct report *r,
 		      uint64_t steps, _Atomic uint32_t *full);
@@ -96,7 +104,7 @@ pid_t start_neighbour(const struct test_group *g, uint64_t bytes, struct report 
 /** Kill it. */
 void end_neighbour(pid_t pid);
 
-/** A group's end. */
+/** Remove a group. */
 void group_end(const struct test_group *g, const char *what);
 
 /** Skip so many @points of the plan, for the reason in group_why(). */

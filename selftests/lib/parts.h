@@ -25,8 +25,8 @@ struct part {
 	bool (*run)(void);		/* true: passed; may exit(KSFT_SKIP) */
 	const char *debug;		/* TRICOLOR_DEBUG */
 	const char *what;
-	void (*before)(void);		/* in the new process, before it is the part; NULL:
-					 * nothing */
+	void (*before)(void);		/* called in the new process before it executes the part;
+					 * may be NULL */
 	const char *argument;		/* a second argument, or NULL */
 };
 

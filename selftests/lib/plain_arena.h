@@ -8,7 +8,7 @@
 #include "core/heap/layout.h"
 #include "kselftest.h"
 
-/** @view is that of a new one with @pages; the one before is gone. */
+/** Make a new arena with @pages, and @view of it.  The previous arena is unmapped. */
 void plain_arena(struct tri_view *view, uint64_t pages);
 
 #endif

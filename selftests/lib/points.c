@@ -9,7 +9,6 @@ void points_open(void)
 	int fd = memfd_create("tricolor-points", MFD_CLOEXEC);
 	char path[64];
 
-	/* Out of the way of whoever counts descriptors, or closes the low ones. */
 	if (fd < 0 || ftruncate(fd, sizeof(*points)))
 		ksft_exit_fail_msg("points: %s\n", strerror(errno));
 	points = mmap(NULL, sizeof(*points), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
@@ -19,7 +18,10 @@ void points_open(void)
 	setenv("TRICOLOR_POINTS", path, 1);
 }
 
-/* An entry of its own; entries are not used again.  To be filled in, and then given a state. */
+/*
+ * Take an unused entry, and never use it for anything else.  The caller fills it in, and then sets
+ * its state.
+ */
 static struct tri_point *point_new(const char *name, pid_t only)
 {
 	uint32_t n = atomic_load(&points->n);

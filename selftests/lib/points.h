@@ -10,10 +10,10 @@
  *	... what must happen meanwhile ...
  *	ASSERT_TRUE(point_release(p));
  *
- * For programs of `make POINTS=1` alone.  The table is in a memory file that the test's children
- * and their collectors open by TRICOLOR_POINTS, as long as the process that called points_open()
- * lives.  Waits are bounded: point_reached() gives up after PATIENCE_NS, a thread that nobody
- * releases goes on after TRI_POINT_HOLD_NS, and point_release() is then false.
+ * For programs of `make POINTS=1` alone.  The table is a memory file, which the test's children and
+ * their collectors open by TRICOLOR_POINTS while the process that called points_open() lives.
+ * Waits are bounded: point_reached() gives up after PATIENCE_NS.  A thread that nobody releases
+ * goes on after TRI_POINT_HOLD_NS, and point_release() is then false.
  */
 #ifndef TRICOLOR_SELFTESTS_POINTS_H
 #define TRICOLOR_SELFTESTS_POINTS_H
@@ -35,37 +35,40 @@
 #include "core/system/point.h"
 #include "process.h"
 
-/** Make the table.  Before the library's first use, and before any child is started. */
+/**
+ * Make the table.  To be called before the first use of the library, and before any child is
+ * started.
+ */
 void points_open(void);
 
-/** Hold the next that comes by, or the next time that thread @only does (0: any). */
+/** Hold the next thread that comes by; if @only is not 0, the next time that thread @only does. */
 struct tri_point *point_hold(const char *name, pid_t only);
 
-/** Hold there once more; nobody is held now. */
+/** Hold again at the same point, where no thread is held now. */
 void point_hold_again(struct tri_point *p);
 
-/** The same, as if it got no CPU: no signal is handled meanwhile. */
+/** The same, but the held thread handles no signals, as if it got no CPU. */
 struct tri_point *point_hold_deaf(const char *name, pid_t only);
 
-/** Only count who comes by: point_passed(). */
+/** Hold nothing, but count the threads that come by: see point_passed(). */
 struct tri_point *point_watch(const char *name);
 
-/** TRI_POINT_FAILS() is true there until point_off(). */
+/** Make TRI_POINT_FAILS() true there until point_off(). */
 struct tri_point *point_fail(const char *name, pid_t only);
 
-/** How often somebody came by. */
+/** How often a thread came by. */
 uint32_t point_passed(struct tri_point *p);
 
-/** Wait until somebody is held there. */
+/** Wait until a thread is held there. */
 bool point_reached(struct tri_point *p);
 
-/** Whether @p came by @n times in all. */
+/** Wait until threads have come by @p @n times in all; false if they do not. */
 bool point_passed_times(struct tri_point *p, uint32_t n);
 
-/** Let go who is held, and hold nobody any more.  False if it went on by itself long ago. */
+/** Release the held thread, and hold no other.  False if it went on by itself before. */
 bool point_release(struct tri_point *p);
 
-/** The same where nobody is held. */
+/** The same if no thread is held. */
 void point_off(struct tri_point *p);
 
 #endif

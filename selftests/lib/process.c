@@ -157,8 +157,8 @@ bool can_connect(const char *socket_path)
 		strcpy(addr.sun_path, socket_path);
 	ok = fd >= 0 && !connect(fd, (struct sockaddr *)&addr, sizeof(addr));
 	/*
-	 * The answer to a farewell is one too: whoever counts descriptors later counts none of
-	 * this.
+	 * Wait until the collector has closed its end as well, so that a test which counts its
+	 * descriptors later does not count this connection.
 	 */
 	if (ok) {
 		shutdown(fd, SHUT_WR);
@@ -195,7 +195,7 @@ const char *test_marker(void)
 
 pid_t start_daemon(const char *socket_path, const char *log)
 {
-	/* What this machine's administrator has chosen is nothing for a test. */
+	/* The configuration of this machine must have no influence on a test. */
 	char *argv[] = { (char *)daemon_path(), (char *)"--config", (char *)"/dev/null",
 			 (char *)"--socket", (char *)socket_path, (char *)"--marker",
 			 (char *)test_marker(), NULL };

@@ -2,8 +2,8 @@
 /*
  * process.h - what tests with several processes need: seeds, clocks, /proc, a collector to start
  *
- * The reporting process of such a test makes no heap of its own: it forks clients, which say what
- * they found in shared memory, and it reads everything else about them from /proc.
+ * The reporting process of such a test has no heap of its own.  It forks clients, which write what
+ * they found into shared memory, and it reads everything else about them from /proc.
  */
 #ifndef TRICOLOR_SELFTESTS_PROCESS_H
 #define TRICOLOR_SELFTESTS_PROCESS_H
@@ -31,24 +31,24 @@
 #include "draw.h"
 #include "kselftest.h"
 
-/* How long to wait for what must happen: far more than it takes on a machine that is busy. */
+/* How long to wait for an event that must happen: far more than it takes on a busy machine. */
 #define PATIENCE_NS 10000000000ull
 
 /**
- * Whether CPUs are emulated, where all is slow, but not alike: marking, which on a CPU waits for
- * memory, takes 15 times as long, and a program's steps 7 times.
+ * Whether CPUs are emulated.  Then all is slow, but not alike: marking, which on a real CPU waits
+ * for memory, takes 15 times as long, and the program's own steps take 7 times as long.
  */
 bool emulated(void);
 
 /**
- * Have this process, and what it starts, get CPUs before others, where that is permitted: for tests
- * of what happens while there are some.  The kernel may weigh sessions and not processes
- * (autogroup): it has to have one of its own, or everything else in the terminal that tests are run
- * from comes first, too.
+ * Have this process, and those it starts, get CPUs before others, where that is permitted.  It is
+ * for tests of behaviour that needs a free CPU.  The kernel may weigh sessions instead of processes
+ * (autogroup).  So the process gets a session of its own, or everything else in the terminal that
+ * tests are run from would come first, too.
  */
 void come_first(void);
 
-/** From Linux 6.15 on the end of a process that was waited for is told. */
+/** Whether the kernel still tells how a process ended that was waited for: from Linux 6.15 on. */
 bool kernel_tells_ends(void);
 
 /** Sleep for so long, or until a signal. */
@@ -77,7 +77,7 @@ long proc_status(pid_t pid, const char *name);
 /** How many entries a folder of /proc/PID has, such as "fd"; -1: there is no such process. */
 int proc_entries(pid_t pid, const char *folder);
 
-/** Times that all threads of @pid gave up a CPU of their own will, which is once a wake-up. */
+/** How often the threads of @pid gave up a CPU voluntarily, which they do once for each wake-up. */
 uint64_t proc_switches(pid_t pid);
 
 /** A program of the build tree that this one is in. */
@@ -89,28 +89,31 @@ const char *daemon_path(void);
 /** Whether somebody listens at @socket_path. */
 bool can_connect(const char *socket_path);
 
-/** A connection to who listens at @socket_path, that waits for nothing longer than PATIENCE_NS. */
+/**
+ * Connect to the process that listens at @socket_path.  No call on the connection waits for longer
+ * than PATIENCE_NS.
+ */
 int connect_to(const char *socket_path);
 
 /**
- * Who marks: "own" or "shared", as in tricolord.conf(5).  Most of what is promised holds with
- * either, and some tests are run with both.
+ * Which process marks: "own" or "shared", as in tricolord.conf(5).  Most promises hold with either,
+ * and some tests are run with both.
  */
 const char *test_marker(void);
 
 /**
- * A shared collector at @socket_path, with the markers that tests are run with; what it logs goes
+ * Start a shared collector at @socket_path, with the markers that tests are run with.  Its log goes
  * to @log.  Waits until it listens.
  */
 pid_t start_daemon(const char *socket_path, const char *log);
 
-/** The same for a test of a shared collector that marks. */
+/** The same for tests that need a shared collector that marks. */
 pid_t start_marking_daemon(const char *socket_path, const char *log);
 
-/** A folder of its own for a socket and a log. */
+/** Make a folder for a socket and a log. */
 char *temporary_folder(void);
 
-/** Its exit status, or 128 + the signal that killed it. */
+/** Wait for @pid.  Returns its exit status, or 128 + the signal that killed it. */
 int wait_status(pid_t pid);
 
 #endif

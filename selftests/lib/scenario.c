@@ -12,10 +12,7 @@ int status_of(pid_t pid)
 	return status;
 }
 
-/*
- * Whether this is the process of the scenario: a child, in which all else is to happen; the parent
- * ends it.
- */
+/* Fork.  Returns true in the child, in which the scenario runs, and which the parent waits for. */
 static bool scenario_begin(pid_t *pid)
 {
 	*pid = fork();
@@ -24,7 +21,7 @@ static bool scenario_begin(pid_t *pid)
 	return !*pid;
 }
 
-/* Whether the scenario of @pid went well; it says what it ended with otherwise. */
+/* Whether the scenario of @pid went well; if not, print how it ended. */
 static bool scenario_end(pid_t pid)
 {
 	int status = status_of(pid);

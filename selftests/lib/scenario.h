@@ -2,8 +2,8 @@
 /*
  * scenario.h - parts of a test, each in a process of its own
  *
- * A scenario begins in a process without a heap, and may do to it what it likes: it says by its
- * exit status whether all went well.
+ * A scenario begins in a process without a heap, to which it may do anything.  It says by its exit
+ * status whether all went well.
  */
 #ifndef TRICOLOR_SELFTESTS_SCENARIO_H
 #define TRICOLOR_SELFTESTS_SCENARIO_H
@@ -15,7 +15,7 @@
 
 #include "kselftest.h"
 
-/* In a function that returns whether all went well. */
+/* Print what does not hold, and return false.  For functions that return whether all went well. */
 #define CHECK(what)							\
 	do {								\
 		if (!(what)) {						\

@@ -89,7 +89,9 @@ struct served served_start(const char *socket, uid_t uid, const char *variable)
 
 int served_end(struct served *c)
 {
-	/* Later clients have inherited the pipe: an end of file would come with their end. */
+	/*
+	 * Later clients have inherited the pipe, so an end of file would come only when they end.
+	 */
 	if (write(c->in, "q", 1) != 1)
 		ksft_print_msg("client %d is gone\n", c->pid);
 	close(c->in);

@@ -14,7 +14,7 @@ void stage_futex(_Atomic uint32_t *word, int op, uint32_t value)
 	syscall(SYS_futex, word, op, value, &tick, NULL, 0);
 }
 
-/* What an action has left on the stack below its caller. */
+/* Overwrite what an action has left on the stack below its caller. */
 static __attribute__((noinline)) void scrub(void)
 {
 	char below[32768];

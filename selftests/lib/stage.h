@@ -2,9 +2,9 @@
 /*
  * stage.h - threads that do one thing at a time, when the test says so
  *
- * The test's own thread says what happens in which order: it holds the agent or the collector at a
- * point (points.h), has an actor do something, and lets go.  Cycles are those that the
- * test asks for.
+ * The test's own thread decides what happens in which order.  It holds the agent or the collector
+ * at a point (points.h), has an actor do something, and releases the point.  The only cycles are
+ * those that the test asks for.
  *
  * A test keeps hold of an object as a number, hidden(), which no scan takes for a pointer.  That
  * stands for a pointer on a stack that has been scanned already, or is yet to be scanned and will
@@ -40,13 +40,15 @@ static inline void *shown(uintptr_t number)
 	return (void *)(number ^ KEY);
 }
 
-/** Whether the object is allocated: after a cycle, whether that marked it. */
+/** Whether the object is allocated; after a cycle this is whether the cycle marked it. */
 bool is_alive(uintptr_t number);
 
 /** futex(2); waits for a tenth of a second at most. */
 void stage_futex(_Atomic uint32_t *word, int op, uint32_t value);
 
-/** Wait until it has done what it was asked for last.  False: it has not in PATIENCE_NS. */
+/**
+ * Wait until the actor has done what it was asked for last.  False: it has not, after PATIENCE_NS.
+ */
 bool actor_finished(struct actor *a);
 
 /** Have @a begin with @fn(@arg); actor_finished() waits for its end. */
@@ -55,37 +57,40 @@ void actor_ask(struct actor *a, void (*fn)(void *arg), void *arg);
 /** Both: ask, and wait. */
 bool actor_does(struct actor *a, void (*fn)(void *arg), void *arg);
 
-/** Start its thread, and end it.  False: it can't be, or does not answer. */
+/** Start the actor's thread, and end it.  False: it can't be started, or does not answer. */
 bool actor_start(struct actor *a);
 bool actor_end(struct actor *a);
 
-/* A cycle, asked for by a thread that does nothing else. */
+/* A thread that asks for cycles, and does nothing else. */
 extern struct actor collector;
 
 /** Ask for a cycle, without waiting for it. */
 void cycle_begin(void);
 
-/** False if it does not end, or fails. */
+/** Wait until the cycle has ended.  False: it does not end, or it failed. */
 bool cycle_ended(void);
 
 /** Both: ask, and wait. */
 bool cycle_whole(void);
 
-/** The first thing in a test: a heap in which nothing happens by itself. */
+/** To be called first in a test: starts a heap that runs no cycle by itself. */
 bool stage_open(void);
 
-/* Some objects of the size that tests use where it does not matter. */
+/* Objects of the size that tests use if the size does not matter. */
 struct box {
 	struct box *at[8];
 };
 
-/* The heap's box that a global holds, with another in each place that nobody else knows. */
+/*
+ * A box in the heap that a global points to.  Each of its slots points to a box that nothing else
+ * points to.
+ */
 extern struct box *box;
 
 /** For actors: fill the box, the old objects, drop every other one, the fresh objects. */
 void stage_fill_box(void *arg);
 
-/* Many objects of a class that nothing else here uses. */
+/* Many objects of a class that no other object of the program has. */
 #define OBJECTS 400
 #define CLASS_BYTES 112
 

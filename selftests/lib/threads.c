@@ -20,7 +20,7 @@ bool threads_are(uint64_t want)
 {
 	uint64_t end = now_ns() + 10000000000ull;
 
-	/* A thread is joined a little before the kernel has taken it away. */
+	/* pthread_join() may return a little before the kernel has removed the thread. */
 	while (read_stats().threads != want) {
 		if (now_ns() > end) {
 			ksft_print_msg("%llu threads attached, want %llu\n",

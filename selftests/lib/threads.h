@@ -13,7 +13,10 @@ void must(int err, const char *what);
 /** A thread that runs @fn; ends the test if there can't be one. */
 pthread_t start_thread(void *(*fn)(void *), void *arg);
 
-/** Whether the library knows of @want threads, soon: one is joined a little before it is gone. */
+/**
+ * Wait until the library counts @want threads; false if it does not.  A thread may be joined a
+ * little before it is gone.
+ */
 bool threads_are(uint64_t want);
 
 /* A thread that holds a witness in a register, in a loop that never calls the library. */
@@ -21,10 +24,10 @@ struct spinner {
 	struct event ready, stop;
 	uint64_t id;
 	uintptr_t hidden;
-	bool ok;			/* at its end: the witness is there */
+	bool ok;			/* set at its end: the witness is still an object */
 };
 
-/** The function of such a thread; @arg: its struct spinner. */
+/** The function that such a thread runs; @arg is its struct spinner. */
 void *spin(void *arg);
 
 #endif

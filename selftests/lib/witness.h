@@ -6,8 +6,8 @@
  * address (all bits inverted), which the collector takes for no pointer, and asks later whether
  * there is still an object at that address, and whether it is the same one.
  *
- * That an object is gone is only asked after everything that may have left its address behind, dead
- * stack frames above all, has been overwritten: hence the noinline and wipe_stack().
+ * Before a test asks whether an object is gone, everything that may have kept its address is
+ * overwritten, above all dead stack frames.  This is what noinline and wipe_stack() are for.
  */
 #ifndef TRICOLOR_WITNESS_H
 #define TRICOLOR_WITNESS_H
@@ -35,7 +35,8 @@
 #define UNUSED __attribute__((unused))
 
 #ifdef __SANITIZE_THREAD__
-#define UNDER_TSAN 1			/* signals wait for a call that the sanitizer knows */
+#define UNDER_TSAN 1			/* the sanitizer delays signals until a call that it
+					 * knows */
 #else
 #define UNDER_TSAN 0
 #endif
@@ -46,12 +47,15 @@ struct witness {
 	uint64_t pad[5];
 };
 
-/* Inline, as reveal(): no frame but the caller's has the address. */
+/* Inline, as is reveal(), so that no frame but the caller's has the address. */
 static inline uintptr_t hide(const void *p)
 {
 	uintptr_t hidden = ~(uintptr_t)p;
 
-	/* Opaque, or the compiler may keep the pointer itself and invert it later. */
+	/*
+	 * Hide the value from the compiler, which otherwise may keep the pointer itself and invert
+	 * it later.
+	 */
 	__asm__ volatile("" : "+r"(hidden));
 	return hidden;
 }
@@ -68,36 +72,42 @@ NOINLINE void wipe_stack(void);
 /** The checksum of number @id. */
 uint64_t witness_check(uint64_t id);
 
-/** A new one with number @id; ends the test if there is no memory. */
+/** Make a witness with number @id; ends the test if there is no memory. */
 NOINLINE struct witness *witness_new(uint64_t id);
 
 /** Is @w the object that witness_new() made, and does the heap know it as one? */
 NOINLINE bool witness_ok(const struct witness *w, uint64_t id);
 
-/** Is there an object at all? */
+/** Is there any object at that address? */
 NOINLINE bool is_object(uintptr_t hidden);
 
-/** The same as witness_ok() of a hidden address. */
+/** witness_ok() of a hidden address. */
 NOINLINE bool hidden_ok(uintptr_t hidden, uint64_t id);
 
-/** One whole cycle; ends the test if there can't be one. */
+/** Run one whole cycle; ends the test if that fails. */
 NOINLINE void collect(void);
 
-/** Cycles, with the dead parts of this stack wiped first. */
+/** Run @n cycles, after the dead parts of this stack have been wiped. */
 void collect_times(int n);
 
 /** tri_read_stats(), which ends the test if it fails. */
 struct tri_stats read_stats(void);
 
-/** Argument 1, or one of the clock.  Printed, so that a failure can be had again. */
+/**
+ * A seed: argument 1, or one made from the clock.  It is printed, so that a failure can be
+ * repeated.
+ */
 uint64_t seed_from(int argc, char **argv);
 
-/* Something that happens once.  A test that waits for a minute has failed. */
+/* An event that happens once.  A test that waits for it for a minute fails. */
 struct event {
 	_Atomic uint32_t happened;
 };
 
-/** Set it, and wake who waits for it.  Any thread or process that has the memory. */
+/**
+ * Set the event, and wake those who wait for it.  Any thread or process that maps the memory may
+ * call this.
+ */
 void event_set(struct event *e);
 bool event_is_set(struct event *e);
 void event_wait(struct event *e);
@@ -105,7 +115,7 @@ void event_wait(struct event *e);
 /** Wait until thread @tid of this process sleeps in the kernel, or has set @over. */
 void wait_asleep(pid_t tid, struct event *over);
 
-/** Wait until thread @tid of this process is no more. */
+/** Wait until thread @tid of this process has ended. */
 void wait_gone(pid_t tid);
 
 #endif
