@@ -27,7 +27,7 @@ FIXTURE_TEARDOWN(stage)
 	EXPECT_TRUE(actor_end(&collector));
 }
 
-/* The kinds of stores, each into the slot that holds @old. */
+/* The kinds of stores.  Each stores into the slot that holds @old. */
 static void by_store(struct box **slot, struct box *old, struct box *value)
 {
 	(void)old;
@@ -58,7 +58,7 @@ static void by_clear(struct box **slot, struct box *old, struct box *value)
 	tri_clear(slot, 1);
 }
 
-/* Of the box that @slot is the last of: its second half is cut off. */
+/* @slot is the last one of its box.  The second half of the box is cut off. */
 static void by_realloc(struct box **slot, struct box *old, struct box *value)
 {
 	(void)old;
@@ -114,7 +114,7 @@ FIXTURE_TEARDOWN(insert)
 	EXPECT_TRUE(actor_end(&collector));
 }
 
-/* Without this the tests below would prove nothing. */
+/* If this failed, the tests below would prove nothing. */
 TEST_F(stage, what_nothing_holds_dies)
 {
 	ASSERT_TRUE(actor_does(&self->subject, make, NULL));
@@ -211,7 +211,9 @@ static void move_row(void *unused)
 	tri_move(row, nothing, MANY);
 }
 
-/* It has begun while no barrier was on: what comes after that must shade. */
+/*
+ * The call has begun while no barrier was on.  What it stores after the barrier went on must shade.
+ */
 TEST_F(stage, a_long_move_goes_on_in_a_cycle)
 {
 	struct tri_point *scanned = point_hold("cycle.scanned", 0);
@@ -233,7 +235,10 @@ TEST_F(stage, a_long_move_goes_on_in_a_cycle)
 	EXPECT_TRUE(is_alive(object));
 }
 
-/* The first half of a tiny slot was allocated white: the second is not to be given out as new. */
+/*
+ * The first half of a tiny slot was allocated white.  The second half must not be given out as a
+ * new object.
+ */
 static uintptr_t tiny;
 
 static void alloc_tiny(void *arg)
@@ -265,7 +270,7 @@ TEST_F(stage, a_tiny_object_of_a_cycle_is_black)
 /* Roots                                                                                      */
 /* ------------------------------------------------------------------------------------------ */
 
-/* Not in a data segment, and so found only where it is registered. */
+/* Memory outside of the data segments, which is scanned only where it is registered. */
 static struct box **range;
 
 static void fill_range(void *unused)
@@ -281,7 +286,7 @@ static void load_and_remove(void *unused)
 	tri_root_remove(range, 4096);
 }
 
-/* Before it is a root it may be stored into plainly. */
+/* Before the memory is a root, plain stores into it are allowed. */
 static void fill_and_add(void *unused)
 {
 	(void)unused;
@@ -289,7 +294,7 @@ static void fill_and_add(void *unused)
 	tri_root_add(range, 4096);
 }
 
-/* Roots have been scanned, this thread has not: what it puts into a new root is shaded. */
+/* The roots have been scanned, and this thread has not.  What it puts into a new root is shaded. */
 TEST_F(stage, a_root_is_added_when_roots_are_scanned)
 {
 	struct tri_point *roots = point_hold("scan.roots_done", 0);
@@ -305,7 +310,10 @@ TEST_F(stage, a_root_is_added_when_roots_are_scanned)
 	EXPECT_TRUE(is_alive(made));
 }
 
-/* No barrier sees what goes with a root: when a thread has been scanned, all roots have been. */
+/*
+ * No barrier sees what goes with a root.  By the time a thread has been scanned, all roots have
+ * been scanned.
+ */
 TEST_F(stage, a_root_is_removed_when_threads_are_scanned)
 {
 	struct tri_point *threads = point_hold("scan.threads_done", 0);

@@ -3,11 +3,12 @@
  * test_checking.c - TRICOLOR_DEBUG=barriers: stores by the library at each moment of a pass are not
  * reported
  *
- * An actor stores while the agent stands before, in or behind its pass, or stands itself between
- * its note and its store; then there are more passes, and nothing may be said.  A plain store at
- * the same moment is reported: so the test would see it.
+ * An actor stores while the agent is held before, in or behind its pass, or while the actor itself
+ * is held between its note and its store.  More passes follow, and no report may come.  A plain
+ * store at the same moment is reported, which shows that the test would notice one.
  *
- * Plain stores are made in each Nth pass, and no other: who stores is found, whatever N is.
+ * Other tests make plain stores in each Nth pass and in no other pass.  The checker must find who
+ * stores, whatever N is.
  */
 #include "lib/stage.h"
 
@@ -26,8 +27,8 @@ static bool open_checked(void)
 		return false;
 	close(fd);
 	/*
-	 * This program sees what the library hides: it is linked statically, and not beside a
-	 * collector.
+	 * This program calls hidden functions of the library, so it is linked with the static
+	 * library.  It does not lie where that looks for a collector.
 	 */
 	setenv("TRICOLOR_DAEMON", daemon_path(), 1);
 	setenv("TRICOLOR_DEBUG", "barriers", 1);
@@ -35,11 +36,11 @@ static bool open_checked(void)
 	return stage_open();
 }
 
-#define STINT 32	/* passes that a word is watched for before it is reported without its
+#define STINT 32	/* passes for which a word is watched, before it is reported without its
 			 * instruction */
 #define PASSES (STINT + 4)
 
-/* What has been reported; empty: nothing at all, not even that it begins. */
+/* What has been reported; if it is empty, not even the start of the checker. */
 static const char *reports(void)
 {
 	static char text[1 << 20];
@@ -119,7 +120,10 @@ TEST(a_plain_store_after_its_word_was_read)
 	EXPECT_TRUE(is_reported());
 }
 
-/* It has noted in the epoch that ends, and stores when the agent would be past its pass. */
+/*
+ * The thread has made its note in the epoch that ends, and it stores when the agent would be past
+ * its pass.
+ */
 TEST(between_its_note_and_its_store)
 {
 	struct tri_point *begins, *noted, *waits, *read;
@@ -128,8 +132,8 @@ TEST(between_its_note_and_its_store)
 	ASSERT_TRUE(open_checked());
 	ASSERT_TRUE(actor_start(&subject));
 	/*
-	 * Marking is complete: there is no handshake before the pass that the thread would have to
-	 * answer.
+	 * Marking is complete, so there is no handshake before the pass that the thread would have
+	 * to answer.
 	 */
 	begins = point_hold("check.begins", 0);
 	cycle_begin();
@@ -140,7 +144,7 @@ TEST(between_its_note_and_its_store)
 	waits = point_watch("quiesce.waits");
 	read = point_watch("check.read");
 	ASSERT_TRUE(point_release(begins));
-	/* It waits, or else does not, and is done. */
+	/* The agent waits for the thread.  If it did not wait, the pass would be done. */
 	ASSERT_TRUE(WAIT_FOR(point_passed(waits) || point_passed(read), 20000, PATIENCE_NS));
 	ASSERT_TRUE(point_release(noted));
 	ASSERT_TRUE(actor_finished(&subject));
@@ -148,7 +152,9 @@ TEST(between_its_note_and_its_store)
 	EXPECT_FALSE(is_reported());
 }
 
-/* Who waits for a cycle sees that something is done, or else gives up after ten seconds. */
+/*
+ * A thread that waits for a cycle sees progress; without any, it would give up after ten seconds.
+ */
 TEST(a_pass_is_progress)
 {
 	struct tri_point *begins, *ends;
@@ -168,7 +174,7 @@ TEST(a_pass_is_progress)
 	unlink(path);
 }
 
-/* 100 MiB, in pieces that are garbage at once. */
+/* Allocate 100 MiB in pieces that are garbage at once. */
 static void allocate_much(void *unused)
 {
 	int i;
@@ -192,7 +198,10 @@ TEST(who_allocates_waits_for_a_pass)
 	actor_ask(&subject, allocate_much, NULL);
 	ASSERT_TRUE(point_reached(waits));
 	ASSERT_TRUE(point_release(waits));
-	/* It sleeps until the pass is over; or else when it has done everything. */
+	/*
+	 * The thread sleeps until the pass is over.  If it did not sleep, it would go on until it
+	 * had done everything.
+	 */
 	wait_asleep(subject.tid, NULL);
 	EXPECT_NE(atomic_load(&subject.asked) + 1, atomic_load(&subject.done));
 	ASSERT_TRUE(point_release(ends));
@@ -213,7 +222,7 @@ static void store_word(void *arg)
 }
 
 /*
- * The agent stands before a pass, and goes on until it has read all words, and from there to the
+ * The agent is held before a pass.  It goes on until it has read all words, and from there to the
  * next pass.
  */
 static bool go_on_to_read(struct tri_point *before, struct tri_point *behind)
@@ -229,8 +238,8 @@ static bool go_on_to_next_pass(struct tri_point *before, struct tri_point *behin
 }
 
 /*
- * Of the first @words words of the box those whose turn it is in pass @i are stored to: each of
- * them in each @nth.
+ * Store to those of the first @words words of the box whose turn it is in pass @i: each word has
+ * its turn in each @nth pass.
  */
 static bool store_words(struct actor *subject, int i, int nth, int words)
 {
@@ -242,7 +251,10 @@ static bool store_words(struct actor *subject, int i, int nth, int words)
 	return true;
 }
 
-/* For @passes.  @late: when they have been read, and the agent is yet to watch them. */
+/*
+ * Make such stores in @passes passes.  @late: when the words have been read, and the agent does not
+ * watch them yet.
+ */
 static bool store_in_each(int nth, int words, int passes, bool late)
 {
 	struct tri_point *before, *behind;
@@ -266,7 +278,7 @@ static bool store_in_each(int nth, int words, int passes, bool late)
 	return point_release(before);
 }
 
-/* Where neither events nor tracing may be had nobody can say who stores. */
+/* Where neither events nor tracing are permitted, the checker can't know who stores. */
 static bool can_not_be_watched(const char *text)
 {
 	return strstr(text, "\"why\":\"perf_event_open");
@@ -281,7 +293,7 @@ static int times(const char *text, const char *what)
 	return n;
 }
 
-/* What is reported after such stores; NULL: nobody can say here who stores. */
+/* The report after such stores; NULL: who stores can't be known here. */
 static const char *reports_of(int nth, int words, int passes, bool late)
 {
 	const char *text;
@@ -293,8 +305,8 @@ static const char *reports_of(int nth, int words, int passes, bool late)
 }
 
 /*
- * Three ways to watch a word do not take turns by passes: one that is stored to in each third is
- * not missed by all.
+ * The three ways to watch a word do not take turns by passes, so a store in each third pass is not
+ * missed by all three.
  */
 TEST(who_stores_in_each_third_pass)
 {
@@ -307,8 +319,8 @@ TEST(who_stores_in_each_third_pass)
 }
 
 /*
- * On a busy machine it takes long to watch a word, and that it was stored to by then says only the
- * next pass.
+ * On a busy machine it takes long until a word is watched.  A store before that is noticed in the
+ * next pass only.
  */
 TEST(who_stores_before_a_word_is_watched)
 {
@@ -320,7 +332,10 @@ TEST(who_stores_before_a_word_is_watched)
 	EXPECT_EQ(1, times(text, "\"store\":{"));
 }
 
-/* It is reported without its instruction when it was watched in vain, and with it in the end. */
+/*
+ * The word is reported without the instruction after it was watched without a hit, and with the
+ * instruction in the end.
+ */
 TEST(who_stores_in_each_40th_pass)
 {
 	const char *text = reports_of(STINT + 8, 1, 3 * (STINT + 8) + 2, false);
@@ -333,9 +348,7 @@ TEST(who_stores_in_each_40th_pass)
 	EXPECT_EQ(1, times(text, "\"event\":\"known\""));
 }
 
-/*
- * There are more of them than can be watched at a time, and each is watched until it is stored to.
- */
+/* There are more words than can be watched at a time.  Each is watched until it is stored to. */
 TEST(who_stores_to_many_words)
 {
 	const char *text = reports_of(5, WORDS, 40, false);

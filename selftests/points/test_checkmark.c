@@ -2,11 +2,11 @@
 /*
  * test_checkmark.c - what TRICOLOR_DEBUG=checkmark says of words that lead to unmarked objects
  *
- * A thread that has been scanned takes a pointer from where no barrier and no scan has seen it, as
- * from another thread's stack, and has it on its own.
+ * A thread that has been scanned takes a pointer from a place that no barrier and no scan has seen,
+ * such as another thread's stack, and keeps it on its own stack.
  *
- * And the stop that it needs, which cycles without it may need as well (unattached.c): whom it
- * finds with a lock.
+ * Checkmark needs a stop of all threads, which other cycles may need as well (unattached.c).  The
+ * test also has it stop a thread that holds a lock.
  */
 #define _GNU_SOURCE
 #include <signal.h>
@@ -34,7 +34,7 @@ static void hold_unseen(void *unused)
 	tri_keep_alive(word);
 }
 
-/* Whether standard error, which is @fd, has the sentence. */
+/* Whether @fd, which is standard error, has the sentence. */
 static bool is_told(int fd)
 {
 	static char text[65536];
@@ -66,7 +66,7 @@ TEST(another_thread_loads_from_a_stack)
 	ASSERT_TRUE(cycle_ended());
 	let_go = 1;
 	ASSERT_TRUE(actor_finished(&subject));
-	/* The agent writes trace lines in the order in which they come. */
+	/* The agent writes trace lines in the order in which they arrive. */
 	ASSERT_TRUE(cycle_whole());
 	EXPECT_TRUE(is_told(fd));
 	dup2(old, 2);
@@ -83,7 +83,7 @@ static void poll_in_handler(int sig)
 	tri_poll();
 }
 
-/* With what the agent asks of it still to be answered. */
+/* Called while the thread has not yet answered what the agent asks. */
 static void look_up_deaf(void *unused)
 {
 	uint64_t all = ~0ull & ~(1ull << (SIGUSR1 - 1)), old;
@@ -95,7 +95,7 @@ static void look_up_deaf(void *unused)
 	syscall(SYS_rt_sigprocmask, SIG_SETMASK, &old, NULL, sizeof(old));
 }
 
-/* In a process of its own, as all threads of this one are stopped by then. */
+/* This runs in a process of its own, as all threads of this one are stopped by then. */
 static bool direct(pid_t pid, pid_t subject, struct tri_point *locks, struct tri_point *locked,
 		   struct tri_point *waits)
 {
@@ -105,9 +105,9 @@ static bool direct(pid_t pid, pid_t subject, struct tri_point *locks, struct tri
 }
 
 /*
- * A thread looks an object up, and has the list of threads locked for that.  The agent has asked it
- * to stop, and wants the lock to see that all have; the thread comes by a place where it would
- * answer, in a handler.
+ * A thread looks an object up, and holds the lock of the thread list for that.  The agent has asked
+ * it to stop, and needs the lock to see that all have stopped.  In a handler, the thread comes by a
+ * place where it would answer.
  */
 TEST(nobody_is_stopped_with_the_list_in_its_hands)
 {

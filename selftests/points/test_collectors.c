@@ -25,8 +25,8 @@ FIXTURE_TEARDOWN(stage)
 }
 
 /*
- * A collector dies before it has swept.  Were its successor to mark before all is swept, then a
- * thread that takes a span would sweep it, and so clear the marks that are being made.
+ * A collector dies before it has swept.  If its successor marked before all is swept, a thread that
+ * takes a span would sweep it, and so clear marks that are being made.
  */
 TEST_F(stage, a_successor_sweeps_before_it_marks)
 {
@@ -44,7 +44,7 @@ TEST_F(stage, a_successor_sweeps_before_it_marks)
 	ASSERT_EQ(0, tri_read_stats(&s));
 	ASSERT_EQ(0, kill((pid_t)s.collector_pid, SIGKILL));
 	point_off(sweeps);
-	/* The next one has marked. */
+	/* The next collector has marked. */
 	ASSERT_TRUE(point_reached(collects));
 	ASSERT_TRUE(actor_does(&self->other, stage_make_fresh, NULL));
 	ASSERT_TRUE(point_release(collects));
@@ -77,7 +77,7 @@ static void free_memory(void *unused)
 	tri_free_os_memory();
 }
 
-/* A program takes pages while the collector gives memory back: not those. */
+/* The program takes pages while the collector gives memory back: it must get other pages. */
 TEST_F(stage, pages_are_claimed_before_they_are_punched)
 {
 	struct tri_point *punches = point_hold("scavenge.punches", 0);
@@ -98,7 +98,10 @@ TEST_F(stage, pages_are_claimed_before_they_are_punched)
 	EXPECT_TRUE(is_alive(hidden(large)));
 }
 
-/* Past which figure of the allocation counter waits are long: there is one if there is a limit. */
+/*
+ * The value of the allocation counter past which threads wait for long.  There is one if there is a
+ * limit.
+ */
 TEST_F(stage, a_limit_can_be_in_danger)
 {
 	struct tri_view v;

@@ -2,8 +2,8 @@
 /*
  * test_comings.c - where a thread's pointers are looked for, and what it leaves behind
  *
- * Threads that end, leave, come back, are joined, fork, or hold a pointer in no other place than
- * the red zone of their stack, or a register of a blocking region.
+ * The threads end, leave, come back, are joined, or fork.  Or they hold a pointer only in the red
+ * zone of their stack, or in a register in a blocking region.
  */
 #include <link.h>
 
@@ -42,7 +42,7 @@ static void store_over(void *unused)
 	tri_store(&box->at[3], NULL);
 }
 
-/* What it has shaded is in its buffer, and nowhere else; the next thread gets its slot. */
+/* What the thread has shaded is in its buffer only.  The next thread gets its slot. */
 TEST_F(stage, a_thread_ends_before_its_buffer_is_read)
 {
 	struct tri_point *scanned = point_hold("cycle.scanned", 0);
@@ -95,8 +95,8 @@ static void leave_and_come_back(void *unused)
 }
 
 /*
- * It is not in the list while those there are scanned, and is when the agent looks for threads that
- * are not: it scans itself.
+ * The thread is not in the list while the threads of the list are scanned, and it is there when the
+ * agent looks for threads that have not been scanned: it scans itself.
  */
 TEST_F(stage, a_thread_that_attaches_late_is_scanned)
 {
@@ -141,8 +141,8 @@ static void fill_range(void *unused)
 }
 
 /*
- * It attaches before the roots are scanned, and loads from one that then goes: it is asked once
- * more.
+ * The thread attaches before the roots are scanned, and loads from a root that then goes.  It is
+ * asked once more.
  */
 TEST_F(stage, a_thread_that_attaches_early_is_scanned_after_the_roots)
 {
@@ -180,7 +180,7 @@ static void *delete_later(void *unused)
 	return NULL;
 }
 
-/* Its stores shade as everybody's. */
+/* Stores of such a thread shade as those of all others. */
 TEST_F(stage, a_thread_without_a_slot_shades)
 {
 	struct tri_point *scanned = point_hold("cycle.scanned", 0),
@@ -216,7 +216,7 @@ static void *hold_one(void *unused)
 	return NULL;
 }
 
-/* And what it alone has is found, as any thread's that is not attached. */
+/* What this thread alone holds is found, as for any thread that is not attached. */
 TEST_F(stage, a_thread_without_a_slot_is_scanned)
 {
 	struct tri_point *none;
@@ -264,7 +264,7 @@ static uint64_t threads_now(void)
 	return tri_read_stats(&s) ? 0 : s.threads;
 }
 
-/* The result, a root until now, is on the joiner's stack, which has been scanned. */
+/* The result was a root until now.  It is on the joiner's stack, which has been scanned already. */
 TEST_F(stage, a_result_is_joined_when_threads_are_scanned)
 {
 	struct tri_point *threads = point_hold("scan.threads_done", 0);
@@ -296,7 +296,9 @@ static void create(void *unused)
 	pthread_create(&created, NULL, nothing_to_do, shown(made));
 }
 
-/* Roots have been scanned: the argument is in a new one, and its thread does not get to run. */
+/*
+ * The roots have been scanned.  The argument is in a new root, and its thread does not get to run.
+ */
 TEST_F(stage, an_argument_is_passed_when_roots_are_scanned)
 {
 	struct tri_point *roots = point_hold("scan.roots_done", 0), *runs;
@@ -322,7 +324,10 @@ static void *return_later(void *unused)
 	return shown(made);
 }
 
-/* Roots have been scanned, and the thread ends before it is: only its result is left of it. */
+/*
+ * The roots have been scanned, and the thread ends before it is scanned.  Only its result is left
+ * of it.
+ */
 TEST_F(stage, a_result_is_returned_when_roots_are_scanned)
 {
 	struct tri_point *roots = point_hold("scan.roots_done", 0);
@@ -346,8 +351,9 @@ TEST_F(stage, a_result_is_returned_when_roots_are_scanned)
 }
 
 /*
- * A thread that several cycles find before it has come to our first line is not made by others:
- * else every thread's descriptor would keep, for good, what its thread has returned.
+ * Several cycles may find a new thread before it has executed our first line.  They must not take
+ * it for a thread that others have made, or the descriptor of every thread would keep for good what
+ * the thread has returned.
  */
 TEST_F(stage, a_thread_that_begins_slowly_is_none_of_others)
 {
@@ -380,7 +386,10 @@ TEST_F(stage, a_thread_that_begins_slowly_is_none_of_others)
 /* Places                                                                                     */
 /* ------------------------------------------------------------------------------------------ */
 
-/* Until @go: the object that @number hides is in the one place that the function's name says. */
+/*
+ * Until @go is set, the object that @number hides is only in the place that the function's name
+ * says.
+ */
 struct place {
 	_Atomic uint32_t go, there;
 };
@@ -494,15 +503,15 @@ static void fork_child(void *unused)
 	if (child)
 		return;
 	atomic_store(born, 1);
-	/* Hangs if somebody had the loader's lock who is no more. */
+	/* This hangs if a thread that the child does not have held the loader's lock. */
 	alarm(10);
 	dl_iterate_phdr(nothing, NULL);
 	_exit(0);
 }
 
 /*
- * While the agent looks for segments: it must have no lock that a child would inherit for ever.
- * The fork() waits for the agent, and goes on when that takes too long.
+ * fork() while the agent looks for segments: the agent must have no lock that a child would inherit
+ * for ever.  The fork() waits for the agent, and goes on when that takes too long.
  */
 TEST_F(stage, a_fork_during_the_scan_of_segments)
 {
@@ -523,7 +532,8 @@ TEST_F(stage, a_fork_during_the_scan_of_segments)
 }
 
 /*
- * While the agent is in a handshake: who forks lets it come to the end, and takes the locks then.
+ * fork() while the agent is in a handshake: the forking thread lets the handshake end, and then
+ * takes the locks.
  */
 TEST_F(stage, a_fork_waits_for_a_handshake)
 {

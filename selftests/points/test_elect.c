@@ -3,7 +3,7 @@
  * test_elect.c - a collector that finds another one about to be the policy waits for that, and does
  * not ask again
  *
- * Two clients in one group have private collectors.  The first of these has the address and does
+ * Two clients in one group have private collectors.  The first collector has the address and does
  * not listen yet.
  */
 #define _GNU_SOURCE
@@ -23,7 +23,7 @@ static bool is_peer(pid_t pid)
 	return !strcmp(group_proc_text(pid, "comm", name, sizeof(name)), "tricolor-peer\n");
 }
 
-/* In the group.  0, or the number of the step that failed. */
+/* What runs in the group.  Returns 0, or the number of the step that failed. */
 static int elect_two(void)
 {
 	struct tri_point *bound, *tries, *waiting;

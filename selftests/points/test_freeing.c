@@ -2,9 +2,9 @@
 /*
  * test_freeing.c - tri_free() while a cycle marks
  *
- * The collector is held when all stacks have been scanned, and it has marked nothing yet.  A thread
- * then takes a pointer from an object, and frees the object; the test keeps that pointer as a
- * number, which stands for a word of a stack that is scanned.
+ * The collector is held when all stacks have been scanned and nothing has been marked.  A thread
+ * then takes a pointer from an object, and frees the object.  The test keeps that pointer as a
+ * number, which stands for a word of a stack that has been scanned.
  */
 #include "lib/stage.h"
 
@@ -34,7 +34,7 @@ static void give_child(void *unused)
 	tri_store(&box->at[3]->at[0], tri_alloc(sizeof(struct box)));
 }
 
-/* Take the child, free the parent, and use its memory again if that can be had. */
+/* Take the child, free the parent, and use the parent's memory again if it is given out. */
 static void free_parent(void *unused)
 {
 	struct box *o = box->at[3];
@@ -65,7 +65,7 @@ TEST_F(stage, what_the_freed_object_led_to_is_kept)
 	EXPECT_TRUE(is_alive(child));
 }
 
-/* That cycle, and not the next, though its parent was marked. */
+/* The parent goes in that cycle, and not in the next, though it was marked. */
 TEST_F(stage, the_cycle_frees_what_was_freed_in_it)
 {
 	struct tri_point *scanned;
@@ -91,7 +91,7 @@ static void free_and_allocate(void *unused)
 	again = hidden(tri_alloc(sizeof(*b)));
 }
 
-/* Its thread's stack has been scanned, so that an object there has to be black. */
+/* The thread's stack has been scanned, so a new object there has to be black. */
 TEST_F(stage, a_slot_that_comes_back_is_black)
 {
 	struct tri_point *scanned = point_hold("cycle.scanned", 0);

@@ -3,8 +3,9 @@
  * test_handshakes.c - what the agent waits for in each handshake, and what the collector reads
  * after it
  *
- * A thread is held inside the library, with what it began under the old rules half done.  The agent
- * must stand in quiesce() then, and not be through; and when all is over nothing is lost.
+ * A thread is held inside the library, in the middle of an operation that it began under the old
+ * rules.  The agent must then wait in quiesce(), and must not have gone on.  When all is over,
+ * nothing may be lost.
  */
 #include <linux/filter.h>
 #include <linux/membarrier.h>
@@ -35,7 +36,9 @@ FIXTURE_TEARDOWN(stage)
 	EXPECT_TRUE(actor_end(&collector));
 }
 
-/* Wait for the agent's decision: true if it waits for a thread, false if it went past @through. */
+/*
+ * Wait until the agent has decided: true if it waits for a thread, false if it went past @through.
+ */
 static bool agent_waits(struct tri_point *waits, struct tri_point *through)
 {
 	WAIT_FOR(point_passed(waits) || point_passed(through), 20000, PATIENCE_NS);
@@ -73,8 +76,8 @@ static void store_over(void *unused)
 }
 
 /*
- * A thread that the agent sleeps for wakes it, which is no scan; and what it was asked before stays
- * asked.
+ * A thread that the agent waits for wakes it, which is not a scan.  What the thread was asked
+ * before stays asked.
  */
 TEST_F(stage, who_comes_out_wakes_the_agent)
 {
@@ -142,8 +145,9 @@ static bool in_old_page(const void *object)
 }
 
 /*
- * A thread came inside after the first wait and before its turn, and is still at a store.  The
- * agent waits for it once more; and until it is through, who has changed over takes fresh pages.
+ * A thread came into the library after the first wait and before its turn, and is still at a store.
+ * The agent waits for it once more.  Until that thread is out, threads that have changed over take
+ * fresh pages.
  */
 TEST_F(stage, barrier_off_waits_once_more)
 {
@@ -192,8 +196,8 @@ static void make_late(void *unused)
 }
 
 /*
- * One thread has changed over and used up fresh spans; another one has not, and allocates by the
- * old rules: those spans are not for it.
+ * One thread has changed over and used up fresh spans.  Another one has not changed over, and
+ * allocates by the old rules: it must not get those spans.
  */
 TEST_F(stage, spans_of_the_next_cycle_are_not_claimed)
 {
@@ -228,8 +232,8 @@ static void allocate(void *unused)
 }
 
 /*
- * One thread has changed over and made an object.  The next one in turn does not let go of its
- * cache, and the agent, held up, lets go of the list.  A thread whose turn is yet to come asks what
+ * One thread has changed over and made an object.  The next one in turn does not release its cache,
+ * and the agent, which is held up, releases the list.  A thread whose turn comes later asks what
  * the object is.
  */
 TEST_F(stage, objects_of_the_next_cycle_are_found_by_all)
@@ -260,7 +264,10 @@ TEST_F(stage, objects_of_the_next_cycle_are_found_by_all)
 /* Buffers                                                                                    */
 /* ------------------------------------------------------------------------------------------ */
 
-/* One pointer more than what is left of a buffer, each to an object that is not marked. */
+/*
+ * Shade one pointer more than fits into the rest of a buffer.  Each leads to an object that is not
+ * marked.
+ */
 static void shade_many(void *arg)
 {
 	static struct box *slot;
@@ -271,7 +278,10 @@ static void shade_many(void *arg)
 	tri_store(&slot, NULL);
 }
 
-/* A buffer is handed over while the collector reads them: it sees it in one place or the other. */
+/*
+ * A buffer is handed over while the collector reads the buffers: it must see it in the old place or
+ * in the new one.
+ */
 TEST_F(stage, a_buffer_is_handed_over_during_the_round)
 {
 	struct tri_point *scanned = point_hold("cycle.scanned", 0), *slots, *flushed, *drained;
@@ -292,7 +302,8 @@ TEST_F(stage, a_buffer_is_handed_over_during_the_round)
 	actor_ask(&self->subject, shade_many, &garbage);
 	ASSERT_TRUE(point_reached(flushed));
 	/*
-	 * It has no buffer at this moment: the round ends, clean or not, before it takes another.
+	 * The thread has no buffer at this moment.  The round ends, clean or not, before the thread
+	 * takes another buffer.
 	 */
 	drained = point_watch("cycle.drained");
 	ASSERT_TRUE(point_release(slots));
@@ -303,7 +314,10 @@ TEST_F(stage, a_buffer_is_handed_over_during_the_round)
 	EXPECT_TRUE(is_alive(object));
 }
 
-/* No buffer for a shaded pointer: the cycle frees nothing, and another one takes its place. */
+/*
+ * There is no buffer for a shaded pointer.  The cycle then frees nothing, and another one takes its
+ * place.
+ */
 TEST_F(stage, a_pointer_without_a_buffer_voids_the_cycle)
 {
 	struct tri_point *scanned = point_hold("cycle.scanned", 0), *none;
@@ -318,7 +332,8 @@ TEST_F(stage, a_pointer_without_a_buffer_voids_the_cycle)
 	ASSERT_TRUE(actor_does(&self->subject, store_over, NULL));
 	point_off(none);
 	/*
-	 * What a thread holds keeps it from now on, for the cycle that comes in this one's place.
+	 * From now on a thread's own pointer keeps the object, for the cycle that takes this one's
+	 * place.
 	 */
 	struct box *volatile held = shown(object);
 	ASSERT_TRUE(point_release(scanned));
@@ -333,7 +348,7 @@ TEST_F(stage, a_pointer_without_a_buffer_voids_the_cycle)
 /* The fence                                                                                  */
 /* ------------------------------------------------------------------------------------------ */
 
-/* The commands of membarrier() that were called since, by whatever thread of this process. */
+/* Counts the membarrier() calls of all threads of this process, by command. */
 struct calls {
 	_Atomic int listener;		/* 0: there is no filter yet */
 	_Atomic uint32_t expedited, rseq, other, ready;
@@ -379,17 +394,17 @@ static int filter_membarrier(void)
 
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
 		return -1;
-	/* For the agent too, which is there by now. */
+	/* The filter holds for the agent too, whose thread has been started. */
 	return (int)syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER,
 			    SECCOMP_FILTER_FLAG_NEW_LISTENER | SECCOMP_FILTER_FLAG_TSYNC |
 			    SECCOMP_FILTER_FLAG_TSYNC_ESRCH, &program);
 }
 
 /*
- * No schedule shows that a fence is missing: the time in which a running thread is in a sequence,
- * or its stores are in a buffer of its CPU, is some nanoseconds.  So the calls are counted: one a
- * handshake that changes what threads read, H1, H3 (a round each), and two in H4; each with
- * restarts, as otherwise a sequence may still commit what it read before.
+ * No schedule shows that a fence is missing: a running thread is in a sequence, or has stores in
+ * its CPU's buffer, for some nanoseconds only.  So this test counts the calls.  There is one for
+ * each handshake that changes what threads read: for H1, for H3 (in each round), and two in H4.
+ * Each restarts sequences, since otherwise a sequence could still commit what it read before.
  */
 TEST(each_handshake_has_its_fences)
 {
@@ -402,7 +417,10 @@ TEST(each_handshake_has_its_fences)
 	if (!__rseq_size || syscall(SYS_membarrier, MEMBARRIER_CMD_QUERY, 0, 0) <
 				    MEMBARRIER_CMD_PRIVATE_EXPEDITED_RSEQ)
 		SKIP(return, "this system has no membarrier for rseq");
-	/* Attached first: who attaches may have to wait for an agent that waits for a fence. */
+	/*
+	 * The thread is attached first, as attaching may have to wait for an agent that waits for a
+	 * fence.
+	 */
 	ASSERT_EQ(0, pthread_create(&listener, NULL, listen_calls, &calls));
 	while (!calls.ready)
 		sched_yield();
@@ -426,9 +444,9 @@ static void unload(void *unused)
 }
 
 /*
- * Signals are the fence, and the agent, held up by a thread that does not get one, lets go of the
- * list.  Another thread, which unloads an object, begins a fence of its own meanwhile.  Whoever
- * answers that has answered both.
+ * Signals are the fence here.  A thread gets no signal, and so holds up the agent, which releases
+ * the list.  Another thread, which unloads an object, begins a fence of its own meanwhile.  A
+ * thread that answers the second signal has answered both.
  */
 TEST(a_later_fence_answers_an_earlier_one)
 {
@@ -447,7 +465,7 @@ TEST(a_later_fence_answers_an_earlier_one)
 	ASSERT_TRUE(point_reached(held));
 	waits = point_hold("fence.waits", other.tid);
 	cycle_begin();
-	/* The agent has the list from here on, until it is held up. */
+	/* From here on the agent holds the list, until it is held up. */
 	ASSERT_TRUE(WAIT_FOR(*(volatile uint32_t *)&tri__tls.barrier, 20000, PATIENCE_NS));
 	actor_ask(&other, unload, NULL);
 	ASSERT_TRUE(point_reached(waits));

@@ -3,9 +3,9 @@
  * test_last.c - the last thread leaves by the bare system call, and nothing has woken up the agent
  * before
  *
- * Each case is a process, whose main thread leaves with status 7 and whose worker with 9; that of
- * the process is the main thread's.  The ways in which the agent gets to know are taken away one
- * after the other.
+ * Each case is a process.  Its main thread leaves with status 7 and its worker with status 9; the
+ * status of the process is the main thread's.  The ways in which the agent can learn of the end are
+ * taken away one after the other.
  */
 #include <dlfcn.h>
 #include <fcntl.h>
@@ -26,7 +26,7 @@ static const struct ending *how;
 static struct event began, may_end;
 static struct tri_point *timed, *main_over, *watched, *told;
 
-/* Whether a thread of this process is no longer there, or only to be waited for. */
+/* Whether a thread of this process is gone, or has ended and is only to be waited for. */
 static bool is_over(pid_t tid)
 {
 	char path[64], line[512], *p;
@@ -63,7 +63,7 @@ static void *work(void *tid)
 	if (how->main_first) {
 		if (!WAIT_FOR(is_over(getpid()), 100000, PATIENCE_NS))
 			abort();
-		/* The agent has found whom to watch, or has no way to. */
+		/* The agent has found a thread to watch, or has no way to watch one. */
 		if (has_thread_pidfd() && !how->no_pidfd && !point_passed_times(watched, 1))
 			abort();
 	} else {
@@ -164,12 +164,12 @@ TEST_F(last, the_process_ends)
 		EXPECT_EQ(1u, point_passed(main_over));
 	if (e->main_first && !e->no_pidfd && has_thread_pidfd())
 		EXPECT_TRUE(point_passed(told) > 0);
-	/* A look that was due has found it, where nothing can tell. */
+	/* Where no event reports it, a periodic look has found it. */
 	if (e->no_waiter && e->no_pidfd)
 		EXPECT_TRUE(point_passed(timed) > 0);
 }
 
-/* The agent has been waiting when it heard of the cycle. */
+/* The agent had been waiting when it heard of the cycle. */
 TEST(an_idle_program_is_not_woken_up)
 {
 	static const struct ending none;

@@ -9,13 +9,13 @@
 #include "lib/points.h"
 #include "lib/witness.h"
 
-/* By then the heap has been started: a thread is attached before its function is called. */
+/* The heap has been started by then, as a thread is attached before its function is called. */
 static void *use_heap(void *arg)
 {
 	return witness_ok(witness_new(7), 7) ? NULL : arg;
 }
 
-/* The line of a file of a task's folder. */
+/* Read the line of a file in a task's folder. */
 static bool task_line(const char *task, const char *name, char *line, size_t room)
 {
 	char path[320];
@@ -30,7 +30,7 @@ static bool task_line(const char *task, const char *name, char *line, size_t roo
 	return ok;
 }
 
-/* Threads of this process that wait. */
+/* How many threads of this process wait. */
 static int asleep(void)
 {
 	DIR *d = opendir("/proc/self/task");
@@ -65,8 +65,9 @@ static int agents(void)
 }
 
 /*
- * The second must not take itself for a forked child, which it does if it finds the page that tells
- * them apart before that says anything: it would start a second heap beside the first.
+ * The second thread must not take itself for a forked child.  It would do so if it found the page
+ * that tells the two apart before the page is filled in.  It would then start a second heap beside
+ * the first.
  */
 TEST(two_threads_at_once)
 {
@@ -79,7 +80,7 @@ TEST(two_threads_at_once)
 	ASSERT_EQ(0, pthread_create(&first, NULL, use_heap, &watched));
 	ASSERT_TRUE(point_reached(watched));
 	ASSERT_EQ(0, pthread_create(&second, NULL, use_heap, &watched));
-	/* The first at the point, and the second behind it. */
+	/* The first thread waits at the point, and the second behind it. */
 	ASSERT_TRUE(WAIT_FOR(asleep() == 2, 100000, PATIENCE_NS));
 	ASSERT_TRUE(point_release(watched));
 	pthread_join(first, &failed);

@@ -2,9 +2,9 @@
 /*
  * test_switches.c - stacks that threads leave, and the agent that scans them
  *
- * The subject says that it switches and stays where it is: what matters is who scans the other
- * stack, some mapped words here, and when.  A number of an object, hidden(), stands for a pointer
- * that the subject has on the stack that it has been scanned on.
+ * The subject tells the library that it switches, and stays where it is.  What matters is who scans
+ * the other stack, which here is some mapped words, and when.  The number of an object, hidden(),
+ * stands for a pointer on the stack on which the subject has been scanned.
  */
 #include "lib/stage.h"
 
@@ -58,7 +58,7 @@ static void make_object(void *unused)
 	object = hidden(tri_alloc(sizeof(struct box)));
 }
 
-/* Go there, take what is there, come back. */
+/* Switch to the other stack, take the pointer from it, and switch back. */
 static void take_object(void *unused)
 {
 	(void)unused;
@@ -67,7 +67,7 @@ static void take_object(void *unused)
 	result |= tri_stack_switch(own);
 }
 
-/* Go there, leave something there, come back. */
+/* Switch to the other stack, leave a pointer on it, and switch back. */
 static void leave_object(void *unused)
 {
 	(void)unused;
@@ -101,7 +101,7 @@ TEST_F(stage, a_switch_scans)
 	EXPECT_FALSE(is_alive(object));
 }
 
-/* The agent is about to read it. */
+/* The agent is about to read the other stack. */
 TEST_F(stage, a_switch_takes_a_claim_over)
 {
 	struct tri_point *claimed;
@@ -118,8 +118,8 @@ TEST_F(stage, a_switch_takes_a_claim_over)
 }
 
 /*
- * The subject has not been scanned when it leaves the other stack, and has nothing of it when it
- * is.
+ * The subject has not been scanned when it leaves the other stack.  When it is scanned, it has no
+ * pointer from there.
  */
 TEST_F(stage, a_stack_is_left_unscanned)
 {
@@ -136,7 +136,7 @@ TEST_F(stage, a_stack_is_left_unscanned)
 	EXPECT_TRUE(is_alive(object));
 }
 
-/* What was on it is held by a stack that has been scanned. */
+/* The pointer from the stack is on another stack, which has been scanned. */
 TEST_F(stage, a_stack_that_goes_is_scanned)
 {
 	struct tri_point *answered;
@@ -153,7 +153,8 @@ TEST_F(stage, a_stack_that_goes_is_scanned)
 }
 
 /*
- * Its memory is unmapped, and its descriptor used for another one, while the agent has claimed it.
+ * The stack's memory is unmapped, and its descriptor is used for another stack, while the agent has
+ * claimed it.
  */
 static void replace(void *unused)
 {
