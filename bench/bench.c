@@ -27,7 +27,7 @@
 #include "run.h"
 
 #define BENCH_TIMEOUT_S 300
-#define BENCH_PATH_MAX (PATH_MAX + 256)	/* a file below the folder */
+#define BENCH_PATH_MAX (PATH_MAX + 256)	/* room for the path of a file below the folder */
 
 /* Is @name in the blank-separated list of the environment variable @variable?  Unset: yes. */
 static int chosen(const char *variable, const char *name)
@@ -78,7 +78,7 @@ static void warn_if_busy(void)
 		fprintf(stderr, "bench: the machine is busy (load %.1f): expect noise\n", load);
 }
 
-/* Which systems are there?  A missing one is left out. */
+/* Find out which systems are installed.  A missing one is left out. */
 static void find_systems(struct results *results, const char *folder)
 {
 	for (unsigned int s = 0; s < SYSTEMS; s++) {
@@ -222,7 +222,7 @@ static int settings(struct results *results)
 	return 0;
 }
 
-/* Returns 0 or -errno, having said what went wrong. */
+/* Returns 0, or -errno after a message. */
 static int write_file(int (*write)(const struct results *results, const char *path),
 		      const struct results *results, const char *folder, const char *ending)
 {
@@ -250,7 +250,7 @@ int main(int argc, char **argv)
 		fprintf(stderr, "usage: %s FOLDER [bench|curves|scale]\n", argv[0]);
 		return 2;
 	}
-	/* Whole, for programs that change their working directory. */
+	/* An absolute path, for programs that change their working directory. */
 	if (!realpath(argv[1], folder)) {
 		fprintf(stderr, "bench: %s: %s\n", argv[1], strerror(errno));
 		return 2;

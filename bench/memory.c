@@ -52,7 +52,7 @@ static pid_t parent_of(pid_t pid)
 
 	snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
 	read_file(path, text, sizeof(text));
-	end = strrchr(text, ')');	/* the name before it may hold anything */
+	end = strrchr(text, ')');	/* the name before it may have any characters */
 	if (end && sscanf(end, ") %*c %d", &parent) != 1)
 		parent = 0;
 	return parent;
@@ -77,7 +77,9 @@ void memory_find(struct memory_tree *tree)
 	tree->count = 0;
 	if (!proc)
 		return;
-	/* A child may be listed before its parent: until nothing new turns up. */
+	/*
+	 * A child may be listed before its parent, so this is repeated until nothing new is found.
+	 */
 	do {
 		before = tree->count;
 		rewinddir(proc);

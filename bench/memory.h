@@ -7,7 +7,7 @@
 
 #define MEMORY_MAX_PROCESSES 64
 
-/* The processes below this one, as far as they are known. */
+/* The descendants of this process, as far as they are known. */
 struct memory_tree {
 	pid_t pids[MEMORY_MAX_PROCESSES];
 	unsigned int count;

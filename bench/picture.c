@@ -53,7 +53,7 @@ static void write_bar(FILE *file, double x, double y, const struct bench_system 
 		   "class=\"s\"", value);
 }
 
-/* Returns 0 if there is nothing to show. */
+/* Returns 0 if the panel would be empty. */
 static int write_panel(FILE *file, const struct results *results, size_t w,
 		       const struct bench_metric *metric, double x, double y)
 {
@@ -82,7 +82,7 @@ static int write_panel(FILE *file, const struct results *results, size_t w,
 	return 1;
 }
 
-/* Draw all panels; returns their number.  A first pass to nowhere counts them. */
+/* Draw all panels, and return their number.  A first pass, with nothing drawn, counts them. */
 static int write_panels(FILE *file, const struct results *results)
 {
 	int panels = 0;

@@ -22,7 +22,7 @@ const char *const bench_sets[SETS] = {
 
 /* ---- figures that several workloads have ---- */
 
-/* The longest that a thread was held up, as the library itself has measured it. */
+/* The longest time that a thread was held up, as the library itself has measured it. */
 #define INTERRUPTION { "interruption_max_us", "longest interruption, own account, µs", 0, 0 }
 
 #define CPU_TIME							\
@@ -182,7 +182,7 @@ const char *const bench_sets[SETS] = {
 		{ "meter", meter, NULL },				\
 	}
 
-/* Apart, for the meter takes a CPU. */
+/* A workload of its own, since the meter takes a CPU. */
 #define LIVE(mib, which)						\
 	{								\
 		.name = "live-" mib,					\

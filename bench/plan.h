@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* What is run: the systems that are compared, the workloads, their parameters, their figures. */
+/*
+ * The plan of what is run: the systems that are compared, the workloads, their parameters, their
+ * figures.
+ */
 #ifndef BENCH_PLAN_H
 #define BENCH_PLAN_H
 
@@ -28,10 +31,13 @@ struct bench_system {
 	const char *color;	/* in the picture */
 };
 
-/* What is run together.  Its name is that of the files with its findings too. */
+/*
+ * A set of workloads that are run together.  Its name is also that of the files with its results.
+ */
 enum bench_set {
 	SET_BENCH,	/* the comparison; the one by default */
-	SET_CURVES,	/* the same at several sizes of the live heap: lines instead of bars */
+	SET_CURVES,	/* the comparison at several sizes of the live heap, with lines instead of
+			 * bars */
 	SET_SCALE,	/* many threads, many processes, and idle ones */
 	SETS,
 };

@@ -25,7 +25,8 @@
 #include "run.h"
 
 #define RUN_SAMPLE_NS 10000000ull
-#define RUN_LINGER_NS 10000000000ull	/* for the others, after the program's own end */
+#define RUN_LINGER_NS 10000000000ull	/* the time that other processes have after the program's
+					 * own end */
 #define RUN_OUTPUT_SIZE 16384
 
 struct run_state {
@@ -84,7 +85,7 @@ static void run_child(char *const argv[], int output, const struct run_options *
 	_exit(127);
 }
 
-/* Take note of who has ended.  Returns 0 when no process is left. */
+/* Record which processes have ended.  Returns 0 when no process is left. */
 static int run_reap(struct run_state *state)
 {
 	struct rusage usage;
@@ -124,8 +125,8 @@ static void run_kill(struct memory_tree *tree)
 }
 
 /*
- * Until the last process has ended.  The pipe is looked at for what is in it, never for its end: a
- * descendant may have inherited the other side.
+ * Wait until the last process has ended.  The pipe is read for its content only.  Its end of file
+ * means nothing, as a descendant may have inherited the other side.
  */
 static void run_wait(struct run_state *state, int output, const struct run_options *options,
 		     struct memory_tree *tree, struct run *run)
@@ -162,7 +163,7 @@ static void run_wait(struct run_state *state, int output, const struct run_optio
 		poll(fds, 2, (int)((until > now ? until - now : 0) / 1000000 + 1));
 		if (fds[1].revents & POLLIN)
 			run_read(state, output);
-		else if (fds[1].revents)	/* closed: nothing more to wait for there */
+		else if (fds[1].revents)	/* closed: nothing more will come from there */
 			poll(fds, 1, 1);
 		while (read(child_events, &event, sizeof(event)) > 0)
 			;

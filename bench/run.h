@@ -11,7 +11,7 @@ struct run_options {
 	char *const *environment;	/* NAME=VALUE that it gets besides, up to a NULL; or NULL */
 };
 
-/* Once, before anything is run: makes this process the parent of all orphans below it. */
+/* Call once, before anything is run.  It makes this process the parent of all orphans below it. */
 int run_init(void);
 
 /*

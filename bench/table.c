@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* The table: a block a workload, a line a figure, a column a system, then the ratios. */
+/*
+ * The table has a block for each workload, a line for each figure, a column for each system, and
+ * then the ratios.
+ */
 #include <stdio.h>
 #include <string.h>
 

@@ -31,7 +31,10 @@ struct barrier_node {
 	struct barrier_node *prev;
 };
 
-/* A plain store is still one store: no vectors, no merging, and none left out. */
+/*
+ * A plain store remains one store: the compiler may not use vectors, merge stores, or leave one
+ * out.
+ */
 #define put(slot, value, barrier)					\
 	do {								\
 		if ((barrier) && BIND_BARRIER)				\
@@ -135,7 +138,7 @@ BIND_INLINE uint64_t tree_loop(uint64_t stores, int barrier)
 {
 	uint64_t tree_stores = 2 * ((2ull << BARRIER_TREE_DEPTH) - 1), done;
 
-	/* Building a node costs as much as many stores: a tenth of them is enough. */
+	/* Building a node costs as much as many stores, so a tenth as many are enough. */
 	for (done = 0; done < stores / 10; done += tree_stores) {
 		tree_drop(barrier ? tree_build_barrier(BARRIER_TREE_DEPTH) :
 				    tree_build_plain(BARRIER_TREE_DEPTH));
@@ -167,7 +170,7 @@ static double barrier_time(uint64_t (*loop)(uint64_t stores), uint64_t stores)
 	return (double)(now_ns() - start) / done;
 }
 
-/* In alternation, so that both see the same machine. */
+/* The two are run in alternation, so that both have the same conditions. */
 static void barrier_off(const char *name, uint64_t (*plain)(uint64_t stores),
 			uint64_t (*barrier)(uint64_t stores), uint64_t stores)
 {
@@ -251,7 +254,10 @@ static void barrier_on(uint32_t objects, uint64_t marked_ms)
 			sum += ns;
 			sample[samples++] = ns;
 		}
-		/* Other values each time: a shaded object is cheaper to shade again. */
+		/*
+		 * The values are other ones each time, since an object that is shaded already is
+		 * cheaper to shade.
+		 */
 		if (object->edge[i >> 6 & 3])
 			object = object->edge[i >> 6 & 3];
 	}

@@ -20,7 +20,7 @@
 #define CHURN_MIN_BYTES 16
 #define CHURN_PHASES 4
 
-/* Begins with its size; the last byte is that of its size too. */
+/* An object begins with its size.  Its last byte is taken from the size as well. */
 struct churn_table {
 	unsigned char **slots;	/* the first @count are used, in no order */
 	uint64_t count;
@@ -119,7 +119,10 @@ void churn_run(void)
 		fail("mix=%s: must be steady or phases", mix);
 	if (!target || !turnover || !phases)
 		fail("live_mib, turnover and repeats must be above 0");
-	/* Room for all, and little more: mean sizes are above 2 KiB, or 40 B in the first phase. */
+	/*
+	 * The table has room for all objects, and little more: the mean size is above 2 KiB, or 40
+	 * B in the first phase.
+	 */
 	table.capacity = target / (steady ? 1024 : 32);
 	bind_gc_percent((int)param_u64("gc_percent"));
 	table.slots = bind_alloc_zeroed(table.capacity * sizeof(*table.slots));
@@ -131,7 +134,7 @@ void churn_run(void)
 		ops += churn_phase(&table, (unsigned int)phase, steady, turnover * target, &seed);
 	took = now_ns() - start;
 	report("ns", (double)took / ops);
-	/* As far as the table has been used, it is memory that the program has asked for too. */
+	/* The used part of the table is memory that the program has asked for, too. */
 	report("live_mib", (table.target_bytes + table.most * sizeof(*table.slots)) / 1048576.0);
 	report("objects", table.count);
 	while (table.count)

@@ -67,7 +67,7 @@ static void gcbench_top_down(struct gcbench_node *node)
 	gcbench_top_down(node->right);
 }
 
-/* Nodes of a tree of @depth, of which each has the right level. */
+/* How many nodes of a tree of @depth have the right level. */
 static uint64_t gcbench_count(const struct gcbench_node *node, unsigned int depth)
 {
 	if (node->level != depth)
@@ -93,13 +93,13 @@ static uint64_t gcbench_nodes(unsigned int depth)
 	return (2ull << depth) - 1;
 }
 
-/* As many trees of each depth as have twice the nodes of the first tree. */
+/* There are as many trees of each depth as have twice the nodes of the first tree together. */
 static uint64_t gcbench_trees(unsigned int stretch, unsigned int depth)
 {
 	return 2 * gcbench_nodes(stretch) / gcbench_nodes(depth);
 }
 
-/* Only the root of each is looked at, as in the original; walking them is not what is measured. */
+/* As in the original, only the root of each tree is checked: walking trees is not measured here. */
 static void *gcbench_thread(void *arg)
 {
 	struct gcbench_thread *self = arg;
@@ -136,8 +136,8 @@ static __attribute__((noinline)) void gcbench_stretch(unsigned int depth)
 }
 
 /*
- * A word that the first tree has left on the stack would keep it, where stacks are scanned as they
- * are.
+ * Where stacks are scanned conservatively, a word that the first tree has left on the stack would
+ * keep the tree.
  */
 static __attribute__((noinline)) void gcbench_wipe_stack(void)
 {

@@ -24,7 +24,10 @@
 #include "graph.h"
 #include "workload.h"
 
-/* The number after @field in a status file, which the text of no other field ends with; or 0. */
+/*
+ * The number after @field in a status file; 0: there is none.  @field must not be the end of
+ * another field's name.
+ */
 static uint64_t idle_status(const char *path, const char *field)
 {
 	FILE *file = fopen(path, "r");
@@ -40,7 +43,10 @@ static uint64_t idle_status(const char *path, const char *field)
 	return value;
 }
 
-/* Of all threads of @pid but this one; @all: also when they lost their CPU. */
+/*
+ * Count the switches of all threads of @pid except this one.  @all: also those of threads that lost
+ * their CPU.
+ */
 static uint64_t idle_switches(pid_t pid, int all)
 {
 	struct dirent *entry;
@@ -85,7 +91,7 @@ static void idle_sleep(uint64_t ms)
 
 static atomic_bool idle_over;
 
-/* A list that is dropped now and then. */
+/* Build a list, which is dropped now and then. */
 static void *idle_thread(void *unused)
 {
 	struct bench_edges *list = NULL, *next;

@@ -18,7 +18,7 @@
 #define LARSON_MAX_THREADS 64
 #define LARSON_MIN_BYTES 8
 
-/* One array and the threads that have it one after another.  On the stack of main(). */
+/* One array, and the threads that own it one after another.  It is on the stack of main(). */
 struct larson_lane {
 	unsigned char **slots;
 	uint64_t seed;
@@ -28,7 +28,7 @@ struct larson_lane {
 
 static uint32_t larson_objects, larson_min, larson_max;
 static uint64_t larson_replacements;
-static sem_t larson_done;	/* lanes whose last thread is through */
+static sem_t larson_done;	/* posted by each lane whose last thread has ended */
 
 /* Both ends of an object hold its size. */
 static unsigned char *larson_object(uint64_t *seed)

@@ -39,7 +39,7 @@ void mark_run(void)
 
 	root = graph_build(objects, param_string("shape"), param_u64("typed"));
 	reached = graph_count(root, objects);
-	/* The first one finds the index and whatever else building has left. */
+	/* The first collection also finds the index and other garbage from building the heap. */
 	bind_collect();
 	for (unsigned int i = 0; i < collections; i++) {
 		uint64_t cpu_start = process_cpu_ns() + bind_collector_cpu_ns();

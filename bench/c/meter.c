@@ -23,13 +23,13 @@
 #include "meter.h"
 #include "workload.h"
 
-/* Shorter gaps are not looked at: the look itself costs about a microsecond. */
+/* Shorter gaps are not examined: that costs about a microsecond itself. */
 #define METER_GAP_NS 5000
 
 #define METER_LONG_NS 100000
 
 struct meter_account {
-	uint64_t cpu_ns;	/* of this thread since it started */
+	uint64_t cpu_ns;	/* CPU time of this thread since its start */
 	uint64_t preempted;	/* times that another thread was given its CPU */
 };
 
@@ -45,7 +45,7 @@ static struct meter_account meter_account(void)
 	struct timespec cpu;
 	struct rusage usage;
 
-	/* The CPU time in @usage is as of the last tick: too coarse. */
+	/* The CPU time in @usage is that of the last tick, which is too coarse. */
 	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &cpu);
 	getrusage(RUSAGE_THREAD, &usage);
 	return (struct meter_account){
@@ -73,7 +73,10 @@ static void *meter_loop(void *unused)
 		now = meter_account();
 		held = gap;
 		if (now.preempted != last.preempted) {
-			/* This thread ran from the last look to the gap; the rest is the gap's. */
+			/*
+			 * From the last look to the gap this thread ran; the rest belongs to the
+			 * gap.
+			 */
 			ran = now.cpu_ns - last.cpu_ns;
 			held = ran > before - looked ? ran - (before - looked) : 0;
 			if (held > gap)

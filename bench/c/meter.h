@@ -2,7 +2,9 @@
 #ifndef BENCH_METER_H
 #define BENCH_METER_H
 
-/* A thread that does nothing but look at the clock, until meter_stop() reports what it saw. */
+/*
+ * Start a thread that does nothing but read the clock, until meter_stop() reports what it has seen.
+ */
 void meter_start(void);
 void meter_stop(void);
 

@@ -100,7 +100,9 @@ void threads_run(void)
 	threads_busy = threads - idle;
 	pthread_attr_init(&attr);
 	pthread_attr_setstacksize(&attr, THREADS_STACK_BYTES);
-	/* Those that wait come first, so that the others have them all the time. */
+	/*
+	 * The waiting threads are started first, so that the others run beside them all the time.
+	 */
 	for (uint64_t t = 0; t < threads; t++) {
 		if (pthread_create(&ids[t], &attr, threads_thread,
 				   (void *)(uintptr_t)(t << 1 | (t < idle))))

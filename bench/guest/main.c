@@ -2,12 +2,12 @@
 /*
  * main.c - what it costs to be a guest in a program that is not known
  *
- * A cycle costs the program's process what the agent does in it, and that depends on where the
- * thread stands: on its own stack, on a coroutine's that the library knows, or on one that it does
- * not know.  Each row is the CPU time of the process for one tri_gc(), the median of 21; the
- * collector's is not in it.  Then how long a thread is held up that does not ask but computes
- * (wall time, by the library's account), switches of coroutines, and fork() (parent and child
- * together, median of 9).
+ * In a cycle, the agent's work is done in the program's process.  How much that is depends on the
+ * stack that the thread is on: its own, a coroutine's that the library knows, or one that it does
+ * not know.  Each row is the CPU time of the process for one tri_gc(), the median of 21, without
+ * the collector's.  Other rows are the time for which a thread that only computes is held up (wall
+ * time, measured by the library), switches of coroutines, and fork() (parent and child together,
+ * the median of 9).
  *
  * usage: guest [fork]		With "fork" only that, for TRICOLOR_FORK=fresh
  */
@@ -160,7 +160,10 @@ static void measure_interruptions(void)
 	print_row("a thread that computes is held up in a cycle for", us, CYCLES);
 }
 
-/* To another stack and back, without a switch: what is said before one is measured. */
+/*
+ * Tell the library of a switch to another stack and back, without the switch, to measure what that
+ * costs.
+ */
 static void measure_switches(void)
 {
 	void *memory =

@@ -2,9 +2,9 @@
 /*
  * arenas.c - fifty arenas whose parts of one budget move all the time: what a tick costs
  *
- * Each client works in bursts of a random length, so that at every tick other arenas are hungry.
- * The watcher's thread is found by its name; CPU time and ticks are the scheduler's:
- * /proc/…/schedstat and the number of times that it went to sleep.
+ * Each client works in bursts of a random length, so that at every tick other arenas need memory.
+ * The watcher's thread is found by its name.  Its CPU time and its ticks come from the scheduler:
+ * from schedstat in /proc, and from the number of times that it went to sleep.
  */
 #include <dirent.h>
 #include <stdio.h>
@@ -87,7 +87,7 @@ int arenas(const char *build, double seconds)
 		failed += !client_wait_ready(&c[i]);
 	for (i = 0; i < ARENAS; i++) {
 		c[i].go = true;
-		usleep(60000);		/* out of step */
+		usleep(60000);		/* so that the clients do not work in step */
 	}
 	read_watcher(daemon, &before);
 	for (end = now_ns() + (uint64_t)(seconds * SECOND); now_ns() < end; looks++) {

@@ -2,7 +2,8 @@
 /*
  * client.c - clients of the bench: processes of their own, forked before they have a heap
  *
- * A client that is paced does its steps in slices of 5 ms, and makes up for one that was late.
+ * A client with a pace does its steps in slices of 5 ms.  If a slice was late, the next ones make
+ * up for it.
  */
 #include <signal.h>
 #include <stdio.h>
@@ -36,7 +37,10 @@ static void batch(struct client *c, uint64_t n)
 	c->done = churn.steps;
 }
 
-/* Slots in use as far as the work is done: the table is there for all, objects come in time. */
+/*
+ * How many slots are in use at this point of the work.  The table has room for all; objects are
+ * added in the course of the work.
+ */
 static uint64_t slots_at(const struct client *c, uint64_t all, double progress)
 {
 	double bytes = (double)c->from_bytes + (double)(c->live_bytes - c->from_bytes) * progress;
@@ -45,7 +49,7 @@ static uint64_t slots_at(const struct client *c, uint64_t all, double progress)
 	return n < all ? n : all;
 }
 
-/* Fill slots that are new: these are steps too. */
+/* Fill new slots.  These are steps too. */
 static void grow(struct client *c, uint64_t to)
 {
 	while (churn.slots < to) {
@@ -82,7 +86,8 @@ static void work(struct client *c, uint64_t all)
 			turn += BURST_EVERY_NS;
 			pause_until(turn);
 			slice = 0;
-			c->began_ns += BURST_EVERY_NS - BURST_NS;	/* pauses are no work */
+			c->began_ns += BURST_EVERY_NS - BURST_NS;	/* pauses do not count as
+									 * work */
 			owed = 0;
 			continue;
 		}
@@ -98,7 +103,7 @@ static void work(struct client *c, uint64_t all)
 			slice = slice ? slice : now;
 		owed += c->pace * SLICE_NS / SECOND;
 		if (owed > c->pace / 2)
-			owed = c->pace / 2;	/* half a second late at most */
+			owed = c->pace / 2;	/* it makes up for half a second at most */
 		batch(c, (uint64_t)owed);
 		owed -= (double)(uint64_t)owed;
 		tri_read_stats(&now_stats);
@@ -116,7 +121,7 @@ static int run(struct client *c, const struct test_group *group)
 		fprintf(stderr, "limits: %s\n", group_why());
 		return 2;
 	}
-	/* Nothing holds a heap back before a collector is there and has looked at the group. */
+	/* Before a collector has started and has looked at the group, nothing holds a heap back. */
 	tri_gc();
 	usleep(200000);
 	c->begun.size = c->ended.size = sizeof(c->ended);
@@ -145,7 +150,7 @@ void client_start(struct client *c, const struct test_group *group)
 	fflush(stdout);
 	pid = fork();
 	if (pid) {
-		c->pid = pid;		/* not in the child: it is shared */
+		c->pid = pid;		/* set by the parent alone, as it is shared */
 		return;
 	}
 	prctl(PR_SET_PDEATHSIG, SIGKILL);

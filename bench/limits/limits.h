@@ -15,32 +15,32 @@
 
 struct test_group;
 
-/* What a client does.  Set by the driver before it is forked. */
+/* What a client does.  The driver sets it before it forks the client. */
 enum kind {
-	STEADY,				/* live heap of `live`, replaced object by object */
+	STEADY,				/* a live heap of `live` bytes, replaced object by object */
 	GROWING,			/* the same, growing from `from` to `live` while it works */
-	BURSTY,				/* work for a second in three; between bursts most is let
-					 * go */
+	BURSTY,				/* one second of work in three; between bursts most objects
+					 * are dropped */
 };
 
-/* Shared between driver and client. */
+/* Memory that the driver and a client share. */
 struct client {
-	/* The driver's. */
+	/* Written by the driver. */
 	enum kind kind;
 	uint64_t from_bytes, live_bytes;
 	uint64_t steps;			/* to do; 0: until told to stop */
 	double pace;			/* steps a second; 0: as fast as it goes */
 	_Atomic bool go, stop;
 
-	/* The client's. */
+	/* Written by the client. */
 	_Atomic bool ready;
 	_Atomic uint64_t done;		/* steps */
 	_Atomic uint64_t limit_now;	/* in force */
-	uint64_t began_ns, ended_ns;	/* of the steps, without the start */
+	uint64_t began_ns, ended_ns;	/* the time of the steps, without the start */
 	uint64_t refused, errors;
-	struct tri_stats begun, ended;	/* figures then */
+	struct tri_stats begun, ended;	/* the heap's figures at these times */
 
-	/* The driver's, afterwards. */
+	/* Written by the driver after the client's end. */
 	pid_t pid;
 	int status;
 };

@@ -8,8 +8,9 @@
  *				coordination
  *	limits arenas [SECONDS]	fifty arenas at one collector whose parts move all the time
  *
- * All of them run in memory groups of their own, with the kernel's killer armed, and need the right
- * to make such groups.  Tables go to standard output, the picture of the sweep to the build folder.
+ * All of them run in memory groups of their own, in which the kernel kills at the limit, and need
+ * the right to make such groups.  Tables go to standard output.  The picture of the sweep goes to
+ * the build folder.
  */
 #include <stdio.h>
 #include <stdlib.h>

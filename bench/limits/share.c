@@ -6,8 +6,8 @@
  *	equal parts	each client has a third of that, by TRICOLOR_MEMORY_LIMIT
  *	none		each believes that the whole of it is its own
  *
- * All do the same steps at the same pace, so CPU time for collecting can be compared.  GOGC is off:
- * memory is there to be used.
+ * All do the same steps at the same pace, so the CPU time for collection can be compared.  GOGC is
+ * off, so that the heaps use all memory that they may.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -37,12 +37,12 @@ static void set_up(struct client *c, double seconds)
 				.pace = 800e3, .steps = (uint64_t)(800e3 * seconds) };
 	c[1] = (struct client){ .kind = STEADY, .live_bytes = 32 * MIB,
 				.pace = 400e3, .steps = (uint64_t)(400e3 * seconds) };
-	/* It works a third of the time, at three times the pace. */
+	/* The client works a third of the time, at three times the pace. */
 	c[2] = (struct client){ .kind = BURSTY, .from_bytes = 8 * MIB, .live_bytes = 48 * MIB,
 				.pace = 960e3, .steps = (uint64_t)(320e3 * seconds) };
 }
 
-/* A client's figures, and in the sum; one that was killed has left none. */
+/* Print a client's figures, and add them to the sum.  A client that was killed has left none. */
 static void add_up(struct outcome *o, const struct client *c, const char *mode, const char *name)
 {
 	double gc = (double)(c->ended.limited_gc_ns - c->begun.limited_gc_ns) / 1e9;

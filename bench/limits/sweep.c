@@ -2,9 +2,9 @@
 /*
  * sweep.c - one client under a limit: what it costs to live near it
  *
- * GOGC is off, so that the heap uses all that it may.  "live" is what the program holds; the limit
- * is the group's, of which the collector keeps a tenth free.  The first line is without any limit,
- * with GOGC at 100.
+ * GOGC is off, so that the heap uses all memory that it may.  "live" is what the program keeps
+ * alive.  The limit is the group's, of which the collector keeps a tenth free.  The first line is
+ * measured without any limit, with GOGC at 100.
  */
 #include <math.h>
 #include <stdio.h>
@@ -24,7 +24,7 @@ static struct client *shared_client(void)
 		    -1, 0);
 }
 
-/* Run one client; what became of it is in @c.  Returns the group's peak, 0: no group. */
+/* Run one client; @c has the result.  Returns the group's peak; 0: there is no group. */
 static uint64_t run_one(struct client *c, uint64_t limit, uint64_t live, double seconds,
 			uint64_t *kills)
 {
