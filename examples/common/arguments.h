@@ -2,7 +2,7 @@
 /*
  * arguments.h - numbers and sizes on the command lines of the examples
  *
- * An argument that makes no sense ends the program with a sentence that begins with @what.
+ * An invalid argument ends the program with a sentence that begins with @what.
  */
 #ifndef EXAMPLES_ARGUMENTS_H
 #define EXAMPLES_ARGUMENTS_H

@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/*
- * latency.h - how often which time was seen
- */
+/* latency.h - a histogram of times */
 #ifndef EXAMPLES_LATENCY_H
 #define EXAMPLES_LATENCY_H
 
@@ -10,7 +8,7 @@
 #define LATENCY_STEPS	32u
 #define LATENCY_CLASSES	(LATENCY_STEPS * 40)
 
-/* How often which time was seen.  One thread writes it. */
+/* A histogram of times.  One thread writes it. */
 struct latency {
 	uint64_t count;
 	uint64_t max_ns;

@@ -6,8 +6,8 @@
  *  2. Look at each complete line that is in the buffer, as long as the replies have room.
  *  3. Read on.  What belongs to a value is read straight into its entry.
  *
- * A connection that always has more to read gives way to others after READS_MAX rounds: epoll says
- * again that it is ready.
+ * A connection that always has more to read gives way to others after READS_MAX rounds. epoll
+ * reports again that it is ready.
  */
 #include <errno.h>
 #include <string.h>
@@ -131,7 +131,7 @@ static bool take_line(struct conn *conn)
 	return true;
 }
 
-/* Do all that has arrived. */
+/* Execute all requests that have arrived. */
 static void work(struct conn *conn)
 {
 	while (!conn->closing && conn_has_room(conn)) {

@@ -16,10 +16,10 @@
  *	timing.c	how long entries took to be allocated
  *	options.c, main.c
  *
- * What the collected heap is good for here: a reply is the entry's own text, not a copy.  The lock
- * of the shard is held for the look-up only.  An entry that is replaced, evicted or expires while a
- * slow client still receives it needs no reference count: it goes when the last pointer to it has
- * gone.
+ * The collected heap helps as follows.  A reply is the entry's own text, not a copy.  The lock of
+ * the shard is held for the look-up only.  An entry that is replaced, evicted or expires while a
+ * slow client still receives it needs no reference count: it is freed when the last pointer to it
+ * has gone.
  *
  * Everything is bounded: the bytes of entries, the connections, and what one connection may have
  * waiting to be sent.
@@ -40,7 +40,7 @@
 #define LINE_BYTES_MAX	2048u		/* of a request's first line */
 #define GET_KEYS_MAX	32u		/* in one get */
 #define REAP_ROUND	32u		/* calls of store_reap() that see the whole store */
-#define PARTS_MAX	64u		/* pieces of replies that wait to be sent, for each
+#define PARTS_MAX	64u		/* pieces of replies that wait to be sent, in each
 					 * connection */
 #define VALUE_BYTES_TOP	(64u << 20)	/* what --value-size may be at most */
 
@@ -52,7 +52,7 @@ struct config {
 	uint32_t value_bytes_max;
 	uint32_t threads;
 	uint32_t connections;
-	bool shed;		/* drop entries when the heap comes near its memory limit */
+	bool shed;		/* drop entries when the heap is near its memory limit */
 	bool timing;		/* of allocations */
 };
 
@@ -106,7 +106,7 @@ const char *entry_key(const struct entry *entry);
  * ---------------------------------------------
  */
 
-/* Before entry_new(); what it returns is for timing_end(), after it. */
+/* Call this before entry_new(), and give its result to timing_end() after entry_new(). */
 uint64_t timing_begin(void);
 void timing_end(uint64_t began_ns);
 /* Print them.  The workers have ended. */
@@ -134,7 +134,7 @@ void store_put(struct entry *entry);
 /* Returns false if there is none. */
 bool store_get(const char *key, size_t key_length, struct text *text);
 bool store_delete(const char *key, size_t key_length);
-/* Drop what has expired in the next part of the store; see REAP_ROUND. */
+/* Drop expired entries in the next part of the store; see REAP_ROUND. */
 void store_reap(void);
 /* Drop a tenth of the entries, those that were not used for longest. */
 void store_shed(void);
@@ -155,10 +155,11 @@ struct conn {
 	const char *part[PARTS_MAX];	/* ring of replies; entries' texts, or constants */
 	uint32_t part_length[PARTS_MAX];
 	uint32_t first;			/* the part that is being sent */
-	uint32_t parts;			/* how many wait */
+	uint32_t parts;			/* how many parts wait to be sent */
 	uint32_t sent;			/* bytes of the first one that are sent */
 	uint32_t filled;		/* bytes of @filling's text that are there */
-	uint64_t skip;			/* bytes of a value that is not wanted, still to come */
+	uint64_t skip;			/* bytes that are still to come of a value that is not
+					 * wanted */
 	int fd;
 	uint32_t events;		/* that epoll is asked for */
 	uint32_t in_length;
@@ -168,11 +169,11 @@ struct conn {
 	char in[LINE_BYTES_MAX];	/* received and not yet looked at */
 };
 
-/* NULL: no memory. */
+/* Returns NULL if there is no memory. */
 struct conn *conn_new(int fd);
 /* Go on with a connection that is ready.  Returns false if it is over. */
 bool conn_serve(struct conn *conn);
-/* Append to the replies; the ring has room. */
+/* Append to the replies.  The caller knows that the ring has room. */
 void conn_reply(struct conn *conn, struct text text);
 static inline bool conn_has_room(const struct conn *conn)
 {
@@ -182,8 +183,8 @@ static inline bool conn_has_room(const struct conn *conn)
 #define CONSTANT(string) ((struct text){ (string), sizeof(string) - 1 })
 
 /*
- * Do what the line says that starts at @line, which is terminated and has no line end.  It may
- * begin a set: then @filling or @skip says how many bytes follow.
+ * Execute the request in the line @line, which is terminated and has no line end.  It may begin a
+ * set: then @filling or @skip says how many bytes follow.
  */
 void protocol_line(struct conn *conn, char *line);
 /* The value of @filling is complete. */
@@ -199,7 +200,9 @@ struct server_figures {
 	uint64_t turned_away;
 };
 
-/* The socket to accept from, or -1: it has said why.  It prints the address. */
+/*
+ * Open the socket to accept from, and print its address.  Returns -1 after a message if that fails.
+ */
 int listen_open(void);
 /* Remove what listen_open() left in the file system. */
 void listen_remove(void);

@@ -2,8 +2,8 @@
 /*
  * listen.c - the socket that clients connect to
  *
- * It says on standard output where it listens: who starts a server with port 0 reads the port
- * there, and that line is the event to wait for.
+ * The server prints on standard output where it listens.  A program that starts it with port 0
+ * reads the port there, and that line is the event to wait for.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -47,7 +47,7 @@ static socklen_t parse(union address *address)
 	return 0;
 }
 
-/* A socket that a dead server left: nobody answers on it. */
+/* A dead server has left this socket, so nobody answers on it. */
 static bool is_stale(const union address *address, socklen_t size)
 {
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
- * main.c - start, look after what expires, end
+ * main.c - start the server, drop expired entries, end the server
  *
  * The main thread waits for SIGTERM and SIGINT, and for the next second.
  */
@@ -34,7 +34,8 @@ uint32_t now_seconds(void)
 	struct timespec now;
 
 	clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
-	return (uint32_t)now.tv_sec + 2;	/* more than the 1 of what has always expired */
+	return (uint32_t)now.tv_sec + 2;	/* more than 1, the time of entries that have always
+						 * expired */
 }
 
 /* Each connection is a descriptor. */
@@ -54,7 +55,10 @@ static void raise_descriptors(void)
 			(unsigned long long)limit.rlim_cur, config->connections);
 }
 
-/* The pressure may have come from others in the container, too: what can be had again goes. */
+/*
+ * Other processes of the container may cause the pressure, too.  So drop entries, which clients can
+ * set again.
+ */
 static void on_pressure(enum tri_pressure pressure, void *unused)
 {
 	(void)unused;
@@ -62,7 +66,7 @@ static void on_pressure(enum tri_pressure pressure, void *unused)
 		store_shed();
 }
 
-/* All threads that come later have these blocked as well. */
+/* All threads that are started later have these signals blocked as well. */
 static int catch_signals(void)
 {
 	sigset_t set;
@@ -111,7 +115,7 @@ int main(int argc, char **argv)
 	options_parse(argc, argv, &chosen);
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	raise_descriptors();
-	/* Before the heap has threads. */
+	/* This comes before the library starts its threads, which inherit the blocked signals. */
 	signals = catch_signals();
 	if (tri_init(NULL))
 		fail("no heap", tri_error());

@@ -7,7 +7,7 @@
 
 #include "kvcache.h"
 
-/* Fill in @config from the command line.  A line that makes no sense ends the program. */
+/* Fill in @config from the command line.  An invalid command line ends the program. */
 void options_parse(int argc, char **argv, struct config *config);
 
 #endif

@@ -79,7 +79,10 @@ static void do_get(struct conn *conn, char **rest)
 			conn_reply(conn, text);
 	}
 	if (key || !keys) {
-		/* Values may be on their way already: only the end of the connection is clear. */
+		/*
+		 * Some values may have been sent already, so the only clear answer is to end the
+		 * connection.
+		 */
 		bad_request(conn);
 		conn->closing = true;
 		return;
@@ -118,7 +121,7 @@ static void do_set(struct conn *conn, char **rest)
 	if (!key || !is_number(word[0], 0, UINT32_MAX, &flags) ||
 	    !is_number(word[1], INT32_MIN, UINT32_MAX, &seconds) ||
 	    !is_number(word[2], 0, VALUE_BYTES_TOP, &length)) {
-		/* How long the value is that follows is not known. */
+		/* The length of the value that follows is not known. */
 		bad_request(conn);
 		conn->closing = true;
 		return;
@@ -148,7 +151,7 @@ void protocol_filled(struct conn *conn)
 
 	tri_store(&conn->filling, NULL);
 	if (memcmp(entry->text + entry->text_length - 2, "\r\n", 2)) {
-		/* The length was wrong: nobody knows where the next request starts. */
+		/* The length was wrong, so where the next request starts is not known. */
 		conn_reply(conn, CONSTANT("CLIENT_ERROR bad data chunk\r\n"));
 		conn->closing = true;
 		return;

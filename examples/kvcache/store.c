@@ -7,8 +7,8 @@
  * the memory.  The tables have their final size from the start, made for entries of ENTRY_BYTES: no
  * request pays for a rehash.
  *
- * An entry that leaves the store loses its links.  A stale word on some stack that keeps it alive
- * does not keep a chain of others alive, then.
+ * An entry that leaves the store loses its links.  So if a stale word on some stack keeps it alive,
+ * it does not keep a chain of others alive.
  */
 #include <errno.h>
 #include <pthread.h>
@@ -38,8 +38,7 @@ static struct shard shards[SHARDS_MAX];
 static uint32_t shard_count;	/* a power of two */
 static uint64_t shard_bytes;
 static uint32_t bucket_count;	/* in each shard; a power of two */
-static uint64_t seed;		/* so that nobody can choose keys beforehand that meet in a
-				 * bucket */
+static uint64_t seed;		/* so that nobody can choose keys that all fall into one bucket */
 
 int store_init(uint64_t bytes)
 {
@@ -129,7 +128,7 @@ static void list_remove(struct shard *shard, struct entry *entry)
  * ---- chains -----------------------------------------------------------------------------------
  */
 
-/* The place that points at the entry of that key, or at NULL. */
+/* The link that points at the entry of that key, or the last link of the chain, which is NULL. */
 static struct entry **find(struct shard *shard, uint64_t hash, const char *key, size_t length)
 {
 	struct entry **at = bucket_of(shard, hash);
@@ -141,7 +140,7 @@ static struct entry **find(struct shard *shard, uint64_t hash, const char *key, 
 	return at;
 }
 
-/* Take out the entry that @at points at. */
+/* Remove the entry that @at points at. */
 static void drop(struct shard *shard, struct entry **at)
 {
 	struct entry *entry = *at;

@@ -2,14 +2,14 @@
 /*
  * worker.c - threads that serve connections
  *
- * All workers wait for the listening socket, and one of them is woken for each new connection.
- * Which one the kernel chooses, and it is the same one each time while that keeps up.  So the
- * connection goes to the worker that has the fewest, which then keeps it.  A table by descriptor
- * holds the connections, because epoll's data is no root.  An eventfd that is never read ends all
- * workers.
+ * All workers wait for the listening socket, and one of them is woken for each new connection.  The
+ * kernel chooses which one, and chooses the same one each time while that one keeps up.  So the
+ * connection goes to the worker that has the fewest connections, and stays there.  A table by
+ * descriptor holds the connections, because epoll's data is no root.  An eventfd that is never read
+ * ends all workers.
  *
- * When there are no descriptors left for the process, a worker leaves the listening socket alone
- * for a while: it would be ready all the time, and nothing could be done about it.
+ * When the process has no descriptors left, a worker does not wait for the listening socket for a
+ * while: the socket would be ready all the time, and the worker could do nothing about it.
  */
 #include <errno.h>
 #include <netinet/in.h>
@@ -25,17 +25,18 @@
 #include "kvcache.h"
 
 #define EVENTS_MAX	64
-#define SPARE_FDS	128u	/* that are no connections */
+#define SPARE_FDS	128u	/* descriptors that are not connections */
 #define ACCEPT_AGAIN_MS	100
 
 struct worker {
 	pthread_t thread;
 	int epoll;
 	_Atomic uint32_t conns;
-	bool listens;			/* its own thread's, once that is there */
+	bool listens;			/* whether it waits for the listening socket; used by its
+					 * own thread, once that runs */
 };
 
-static struct conn **conns;	/* by descriptor; each slot is its worker's */
+static struct conn **conns;	/* by descriptor; a slot belongs to the worker of its connection */
 static uint32_t conn_slots;
 static struct worker *workers;
 static uint32_t started;
@@ -65,13 +66,19 @@ static void conn_close(struct conn *conn)
 {
 	int fd = conn->fd;
 
-	/* The slot first: once it is closed, another worker may get that descriptor. */
+	/*
+	 * The slot is cleared first: once the descriptor is closed, another worker may get the same
+	 * one.
+	 */
 	tri_store(&conns[fd], NULL);
 	close(fd);
 	atomic_fetch_sub(&connected, 1);
 }
 
-/* Workers that accept at the same time may choose the same one: by one connection more or less. */
+/*
+ * Workers that accept at the same time may choose the same worker, which then has a few connections
+ * more than others.
+ */
 static struct worker *least_busy(void)
 {
 	struct worker *least = &workers[0];
@@ -82,7 +89,7 @@ static struct worker *least_busy(void)
 	return least;
 }
 
-/* From here on it is @worker's, on whichever thread this is. */
+/* From here on the connection belongs to @worker, whichever thread calls this. */
 static bool hand_over(struct worker *worker, struct conn *conn)
 {
 	conn->events = EPOLLIN;
@@ -98,7 +105,7 @@ static bool hand_over(struct worker *worker, struct conn *conn)
 static void turn_away(int fd, struct text why)
 {
 	atomic_fetch_add(&turned_away, 1);
-	/* As far as it goes: the connection ends in any case. */
+	/* Send as much as the socket takes: the connection ends in any case. */
 	(void)!send(fd, why.bytes, why.length, MSG_NOSIGNAL | MSG_DONTWAIT);
 	close(fd);
 }
@@ -139,7 +146,7 @@ static void accept_one(struct worker *worker)
 		watch(worker, EPOLL_CTL_DEL, listener, 0);
 		worker->listens = false;
 	}
-	/* Another error is the connection's, which is gone, or another worker was faster. */
+	/* Other errors mean that the connection is gone, or that another worker was faster. */
 }
 
 static void serve(struct worker *worker, struct conn *conn)
@@ -216,7 +223,7 @@ int workers_start(int listener_fd)
 	ending = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (ending < 0)
 		return -errno;
-	/* All of them first: each may be handed a connection. */
+	/* All workers are made before any of them runs, as each may be given a connection. */
 	for (uint32_t i = 0; i < config->threads && !err; i++)
 		err = worker_open(&workers[i]);
 	while (started < config->threads && !err) {

@@ -2,8 +2,9 @@
 /*
  * client.c - one connection: make a request, take the answer in, check it
  *
- * All values are cut from one text, whose period is longer than any of them: where a value starts
- * depends on its key.  So a value of another key, or a part that was overwritten, is noticed.
+ * All values are cut from one text, whose period is longer than any of them.  The place where a
+ * value starts depends on its key.  So a value of another key, or a part that was overwritten, is
+ * noticed.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -175,7 +176,7 @@ static bool is(const struct client *client, const char *answer)
 	return client->in_length == strlen(answer) && starts(client, answer);
 }
 
-/* A line in which the server says that it could not do it. */
+/* A line by which the server refuses a request. */
 static bool is_refusal(const struct client *client)
 {
 	return starts(client, "SERVER_ERROR ") && client->in[client->in_length - 1] == '\n';
@@ -242,7 +243,8 @@ static int judge(struct client *client, struct results *results)
 		return 1;
 	}
 	/*
-	 * All words that may come begin differently, but for STORED's and this one's first letter.
+	 * All words that may come have different first letters, except that STORED and this one
+	 * begin with the same letter.
 	 */
 	if (!memcmp(client->in, error, known))
 		return 0;

@@ -2,8 +2,9 @@
 /*
  * drive.c - the threads
  *
- * Each asks on all of its connections, and again on one whose answer has come.  When the time is
- * over, or the operations are used up, it waits for the answers that are under way, and ends.
+ * Each thread sends a request on all of its connections, and a new one when the answer has arrived.
+ * When the time is over, or the operations are used up, it waits for the answers that are still to
+ * come, and ends.
  */
 #include <errno.h>
 #include <pthread.h>
@@ -33,7 +34,7 @@ static _Atomic uint64_t begun;		/* operations */
 static _Atomic bool failed;		/* a thread has given up: so do all */
 static bool filling;
 
-/* Keys with low numbers are asked for more often, as some are in each cache. */
+/* Keys with low numbers are requested more often, as some keys are in every cache. */
 static uint32_t draw_key(struct client *client)
 {
 	uint32_t below = (uint32_t)(next_random(&client->random) % config->keys) + 1;
@@ -185,7 +186,7 @@ static int run_all(struct driver *drivers, uint32_t seconds)
 	return err;
 }
 
-/* What is measured begins when the keys are there. */
+/* The measurement begins when the keys have been set. */
 static int fill(struct driver *drivers)
 {
 	int err;

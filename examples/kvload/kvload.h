@@ -22,7 +22,7 @@
 #include "common/latency.h"
 
 #define VALUE_BYTES_TOP	(1u << 20)
-#define ANSWER_SECONDS	30	/* a server that says nothing for so long has failed */
+#define ANSWER_SECONDS	30	/* a server that sends nothing for this time has failed */
 #define FILL_SECONDS	600	/* to set each key once; the load begins then in any case */
 
 struct config {
@@ -56,8 +56,8 @@ struct results {
 	uint64_t operations;
 	uint64_t hits;
 	uint64_t misses;
-	uint64_t refused;	/* the server said that it could not, in words */
-	uint64_t wrong;		/* an answer that is not what was stored, or makes no sense */
+	uint64_t refused;	/* requests that the server refused in words */
+	uint64_t wrong;		/* answers that are not what was stored, or that make no sense */
 	struct latency latency;
 };
 
@@ -75,7 +75,7 @@ struct client {
 	uint32_t in_length;
 };
 
-/* Make what values are cut from. */
+/* Make the text that values are cut from. */
 void values_init(void);
 
 /* Returns 0 or -errno. */
@@ -88,17 +88,19 @@ int client_ask(struct client *client, uint32_t key, bool sets);
  * needed, or -errno; -EPROTO after an answer that was wrong.
  */
 int client_go_on(struct client *client, struct results *results);
-/* Whether it waits for the socket to take more. */
+/* Whether it waits until the socket takes more. */
 bool client_is_sending(const struct client *client);
 
 /*
  * ---- threads ----------------------------------------------------------------------------------
  */
 
-/* Run the load, which took @took_ns then.  Returns 0, or -errno after it has said why. */
+/*
+ * Run the load, and set @took_ns to the time that it took.  Returns 0, or -errno after a message.
+ */
 int drive(struct results *sum, uint64_t *took_ns);
 
-/* Fill in @config from the command line.  A line that makes no sense ends the program. */
+/* Fill in @config from the command line.  An invalid command line ends the program. */
 void options_parse(int argc, char **argv, struct config *config);
 
 #endif

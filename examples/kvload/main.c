@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-/*
- * main.c - run the load, print what it came to
- */
+/* main.c - run the load, and print its figures */
 #include <errno.h>
 #include <stdio.h>
 #include <time.h>

@@ -44,7 +44,7 @@ static void value_size(struct argp_state *state, struct config *config, const ch
 	config->value_most = most;
 }
 
-/* A load is for one's own machine. */
+/* The load may be run on one's own machine only. */
 static const char *loopback(struct argp_state *state, const char *arg)
 {
 	struct in6_addr v6;

@@ -2,11 +2,11 @@
 /*
  * Checking answers.
  *
- * An audit pins a view.  The threads that query join it: they answer their next queries on that
- * view instead of the current one, with the cache, while the index changes and the collector runs.
- * When the audit has its answers, each is compared with a scan of the text of every document that
- * the view holds, which knows nothing of segments, postings and positions.  Nothing needs to be
- * locked or copied: what the view holds stays because the audit holds the view.
+ * An audit holds one view.  The threads that query join the audit: they answer their next queries
+ * on that view instead of the current one, with the cache, while the index changes and the
+ * collector runs.  When the audit has its answers, each is compared with a scan of the text of
+ * every document in the view.  That scan does not use segments, postings and positions.  Nothing
+ * needs to be locked or copied: the objects of the view stay because the audit holds the view.
  *
  * The texts' checksums tell a wrong answer from memory that was damaged.
  */
@@ -209,7 +209,10 @@ void audit_now(unsigned int answers)
 	}
 }
 
-/* Audits spread over the run: each waits for its time, but not for answers beyond the end. */
+/*
+ * Audits are spread over the run.  Each waits for its time, but not for answers beyond the end of
+ * the run.
+ */
 static void *run_audits(void *unused)
 {
 	unsigned int answers = config->checks - config->checks / LAST_SHARE;
@@ -231,7 +234,7 @@ static void *run_audits(void *unused)
 		check(audit, n);
 		answers -= n;
 	}
-	/* A machine that was too slow for all of them in time gets the rest now. */
+	/* If the machine was too slow for all audits in time, the rest are made now. */
 	audit_now(answers);
 	return NULL;
 }
@@ -241,7 +244,7 @@ void audit_start(void)
 	thread = thread_start(run_audits, NULL);
 }
 
-/* The run is over: finish what is left but the share of audit_now(). */
+/* The run is over: finish what is left, except the share of audit_now(). */
 void audit_stop(void)
 {
 	wait_for(thread);

@@ -80,7 +80,10 @@ static uint8_t *encode(const uint32_t *occurrence, uint32_t newest, uint32_t *sc
 
 	for (uint32_t i = newest; i; i = occurrence[2 * i + 1])
 		scratch[n++] = occurrence[2 * i];
-	/* The array on the stack serves nine in ten; for the others a leaf that becomes garbage. */
+	/*
+	 * The array on the stack is enough for nine in ten; the others take a leaf, which becomes
+	 * garbage.
+	 */
 	encoded = n < 64 ? on_stack : need(tri_alloc_leaf((n + 1) * VARINT_MAX));
 	end = put(encoded, n);
 	while (n) {
@@ -154,7 +157,7 @@ void builder_index(struct builder *builder, struct document *doc)
 		segment_add_posting(segment, term, doc, encode(occurrence, term->newest, scratch));
 		term->newest = 0;
 	}
-	/* Terms of this segment are not to be held by the scratch of the next. */
+	/* The scratch of the next segment must not keep terms of this one. */
 	tri_clear(builder->touched, touched);
 	segment_add_document(segment, doc);
 	change(builder, doc->slot, doc);

@@ -41,13 +41,13 @@ static void catalogue_add(struct catalogue *catalogue, const char *path)
 	catalogue->count++;
 }
 
-/* The order of a directory is not the same everywhere; that of the names is. */
+/* The order of entries in a directory differs between systems; the order of names does not. */
 static int by_name(const FTSENT **a, const FTSENT **b)
 {
 	return strcmp((*a)->fts_name, (*b)->fts_name);
 }
 
-/* Hidden folders (version control) and what was built here are nobody's text. */
+/* Hidden folders (version control) and built files are skipped. */
 static bool unwanted(const FTSENT *entry)
 {
 	return entry->fts_level > 0 &&
@@ -99,7 +99,10 @@ static size_t read_file(const char *path, char *to)
 	ssize_t got;
 	int fd;
 
-	/* Another kind of file may have taken the name since the scan: never wait to open one. */
+	/*
+	 * Another kind of file may have taken the name since the scan, so this must not wait to
+	 * open it.
+	 */
 	fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOFOLLOW);
 	if (fd < 0)
 		return 0;

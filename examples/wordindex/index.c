@@ -7,9 +7,9 @@
 TRI_TYPE(view_type, struct view, pages, segments);
 
 /*
- * The view hangs off an object, not off a global.  A pointer in a root may mean the end of the
- * object in front of its target, and keeps that one, too: of views, that would be an old one, with
- * all of its version of the index.  A pointer in an object means its target alone.
+ * An object points to the view, not a global.  A pointer in a root may mean the end of the object
+ * in front of its target, and keeps that object, too.  In front of a view there may be an old view,
+ * which would keep its whole version of the index.  A pointer in an object means its target alone.
  */
 struct index {
 	struct view *view;
@@ -26,7 +26,7 @@ static uint32_t pages_of(uint32_t slots)
 	return (slots + PAGE_SLOTS - 1) / PAGE_SLOTS;
 }
 
-/* The table has room for @slots documents, which is for good. */
+/* Make the table, with room for @slots documents.  It never grows. */
 void index_init(uint32_t slots)
 {
 	struct index *index = need(tri_alloc_typed(&index_type, 1));
@@ -151,8 +151,9 @@ static void replace(struct segment *const *in, uint32_t n, struct segment *out)
 }
 
 /*
- * Merge some segments if there are too many of them.  Commits go on meanwhile: what they replace or
- * drop after the merge has looked, it carries along as dead.  Returns whether it did anything.
+ * Merge some segments if there are too many of them.  Commits go on meanwhile: documents that they
+ * replace or drop after the merge has read them stay in the merged segment as dead ones.  Returns
+ * whether it did anything.
  */
 bool index_merge_some(void)
 {
@@ -172,8 +173,8 @@ bool index_merge_some(void)
 }
 
 /*
- * Drop all documents but every @nth, and merge what is left into one segment.  Nobody else writes
- * any more.
+ * Drop all documents except every @nth, and merge the rest into one segment.  To be called when no
+ * other thread writes any more.
  */
 void index_keep_every(uint32_t nth)
 {

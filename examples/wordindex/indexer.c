@@ -62,7 +62,7 @@ static struct request *pop(uint64_t deadline_ns)
 	request = head;
 	if (request) {
 		tri_store(&head, request->next);
-		/* A stale pointer to it is not to keep all later requests, too. */
+		/* A stale pointer to this request must not keep all later requests. */
 		tri_store(&request->next, NULL);
 		if (!head)
 			tri_store(&tail, NULL);
@@ -105,7 +105,10 @@ static void serve(struct builder *builder, const struct request *request)
 	}
 	doc = document_read(files->path[request->slot], request->slot, builder->raw);
 	if (!doc) {
-		/* Not text; or not any more, and what it was is out of date. */
+		/*
+		 * The file is not text, or is not text any more, and its old document is out of
+		 * date.
+		 */
 		count(skipped, 1);
 		builder_drop(builder, request->slot);
 		return;
@@ -171,7 +174,7 @@ uint32_t indexer_load(struct catalogue *catalogue)
 	while (slot < catalogue->count && counted(loaded_bytes) < config->max_bytes &&
 	       !stopping())
 		indexer_request(slot++, false);
-	/* The names of the other files have served. */
+	/* The names of the other files are not needed any more. */
 	tri_clear(&catalogue->path[slot], catalogue->count - slot);
 	return slot;
 }

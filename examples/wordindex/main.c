@@ -95,8 +95,8 @@ static void on_signal(int number)
 /* ---- the phases, each a thread that the main thread reports on ------------------------------- */
 
 /*
- * A thread of its own takes its stack with it: no forgotten word on the main thread's keeps a
- * version of the index alive that the figures at the end are to be without.
+ * Each phase has a thread of its own, whose stack goes with it.  So no stale word on the main
+ * thread's stack keeps a version of the index alive, which the figures at the end must not include.
  */
 static bool phase_over;		/* atomic */
 static bool not_given_back;	/* the collection at the end failed */

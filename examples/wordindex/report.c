@@ -22,7 +22,7 @@ struct index_figures {
 	uint64_t documents, terms, postings, text_bytes, segments;
 };
 
-static bool rewrite;			/* the line on the terminal, rather than adding one */
+static bool rewrite;			/* rewrite the line on the terminal instead of adding one */
 static uint64_t start_ns;
 static double query_rate;
 static uint64_t line_ns, line_queries;	/* at the last line, for the rate since */
@@ -125,7 +125,7 @@ void report_progress(const char *phase)
 		     mib(stats.heap_bytes), mib(memory.rss), (unsigned long long)stats.cycles,
 		     (double)stats.interruption_max_ns / 1e3);
 	if (rewrite) {
-		/* A line that wraps could not be rewritten. */
+		/* A line that wraps can't be rewritten. */
 		if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &window) || !window.ws_col)
 			window.ws_col = 80;
 		if (n >= window.ws_col)

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
- * What keeps the index busy: threads that query it, and one that has documents indexed again,
- * dropped, and brought back.
+ * The load on the index: threads that query it, and one that has documents indexed again, dropped,
+ * and brought back.
  *
  * Queries are made of words that occur: a document is chosen, and words of it.  Six of ten come
  * from a pool of popular ones, of which the first are the most popular, so that the cache of
