@@ -9,7 +9,7 @@ demo: all
 bench: all
 	$(Q)sh bench/run.sh
 
-# Programs of their own: they need control groups, and no other systems to compare with.
+# These benches are programs of their own: they need control groups, and compare no other systems.
 LIMITS_SRCS := $(wildcard bench/limits/*.c)
 LIMITS	:= $(O)/bench/limits
 
@@ -21,7 +21,7 @@ $(LIMITS): $(LIMITS_SRCS) $(wildcard bench/limits/*.h selftests/lib/*.h) $(TEST_
 bench-limits: all $(LIMITS)
 	$(Q)for part in sweep keep share arenas; do O=$(O) $(LIMITS) $$part || exit; echo; done
 
-# Nor has this one: it is about the kernel's ways to tell which pages were written.
+# This one compares no systems either: it measures the kernel's ways to tell which pages were written.
 WRITTEN	:= $(O)/bench/written
 
 $(WRITTEN): bench/written/main.c core/heap/written.h $(CORE_LIB)
@@ -31,7 +31,7 @@ $(WRITTEN): bench/written/main.c core/heap/written.h $(CORE_LIB)
 bench-written: $(WRITTEN)
 	$(Q)$(WRITTEN)
 
-# What only the library does, and in this program's own process.
+# This one measures what only the library does, in the process of the bench itself.
 GUEST	:= $(O)/bench/guest
 
 $(GUEST): bench/guest/main.c $(LIB_FILE)

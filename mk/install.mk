@@ -29,7 +29,7 @@ install: lib daemon tool
 		-e 's|@INCLUDEDIR@|$(includedir)|' libclient/tricolor.pc.in \
 		>$(DESTDIR)$(libdir)/pkgconfig/tricolor.pc
 
-# A configuration that somebody has changed stays.
+# An existing configuration file is kept, as it may have been changed.
 uninstall:
 	$(Q)! cmp -s daemon/dist/tricolord.conf $(DESTDIR)$(CONF) || rm $(DESTDIR)$(CONF)
 	$(Q)rm -f $(addprefix $(DESTDIR)$(libdir)/,$(LIB_REAL) $(SONAME) libtricolor.so \
@@ -42,7 +42,7 @@ uninstall:
 		$(DESTDIR)$(unitdir)/tricolord.service $(DESTDIR)$(libexecdir)/tricolor/tricolor-marker
 	$(Q)rmdir $(DESTDIR)$(libexecdir)/tricolor $(DESTDIR)$(includedir)/tricolor 2>/dev/null || true
 
-# The module is built for one kernel: KVER, or the running one.  DESTDIR goes before all of it.
+# The module is built for one kernel: KVER, or the running one.  All paths begin with DESTDIR.
 KMOD_ARGS := $(if $(KVER),KVER=$(KVER)) $(if $(KDIR),KDIR=$(KDIR)) $(if $(KMOD_O),O=$(KMOD_O))
 DKMS_SRC := /usr/src/tricolor-$(VERSION)
 docdir	= $(PREFIX)/share/doc/tricolor
@@ -55,7 +55,7 @@ modules_install: modules
 	$(Q)O= $(MAKE) -C kmod $(KMOD_ARGS) INSTALL_MOD_PATH=$(DESTDIR) INSTALL_MOD_DIR=updates $@
 	$(Q)$(MAKE) kmod-dist
 
-# The sources, for DKMS to build.
+# The sources of the module, which DKMS builds.
 dkms_install: kmod-dist
 	$(Q)install -d $(DESTDIR)$(DKMS_SRC)
 	$(Q)cp -r kmod/Kbuild kmod/dkms.conf kmod/uapi $(wildcard kmod/*.[ch]) $(DESTDIR)$(DKMS_SRC)

@@ -18,10 +18,10 @@ UNIT_TESTS	:= $(patsubst selftests/%.c,$(O)/tests/%,$(UNIT_SRCS))
 INTEGRATION_TESTS := $(patsubst selftests/%.c,$(O)/tests/%,$(INTEGRATION_SRCS))
 POINT_TESTS	:= $(patsubst selftests/%.c,$(O)/tests/%,$(POINT_SRCS))
 PLUGINS		:= $(patsubst selftests/%.c,$(O)/tests/%.so,$(PLUGIN_SRCS))
-# Parts of the library that unit tests take without the rest, and what stands for the rest.
+# Parts of the library that unit tests link without the rest of it, and stubs for the rest.
 UNIT_ALONE	:= $(O)/obj/selftests/unit/pageheap_alone.o
 UNIT_AROUND	:= $(O)/obj/selftests/unit/pageheap_around.o
-# What mutants are run by.
+# The program that runs the tests of mutants.
 SUBREAPER	:= $(O)/tests/subreaper
 SUBREAPER_OBJ	:= $(O)/obj/selftests/mutants/subreaper.o
 TEST_OBJS	:= $(SUBREAPER_OBJ) $(UNIT_OBJS) $(INTEGRATION_OBJS) $(POINT_OBJS) $(TESTLIB_OBJS) $(PLUGIN_OBJS) \
@@ -43,10 +43,10 @@ $(eval $(call remember,$(O)/.test-sources,$$(TESTLIB_SRCS)))
 $(TEST_OBJS): $(O)/.flags
 $(TEST_LIB): $(O)/.test-sources
 
-# Plugins see what a user of the library sees.
+# Plugins are compiled with the headers that a user of the library has.
 $(PLUGIN_OBJS): INCLUDES = -Ilibclient/include -iquote selftests
 
-# What tests share: selftests/lib.
+# Code that tests share: selftests/lib.
 $(TEST_LIB): $(TESTLIB_OBJS)
 	@mkdir -p $(@D); rm -f $@
 	$(call say,AR,$@)$(AR) rcs $@ $(filter %.o,$^)
@@ -64,18 +64,18 @@ $(O)/tests/unit/test_pagehints: $(UNIT_ALONE) $(UNIT_AROUND)
 $(O)/tests/unit/test_throttle: $(UNIT_AROUND)
 $(O)/tests/unit/test_span: $(O)/pic/libclient/base/settings.o
 
-# Programs in the build tree find the library relative to themselves.  Some look at an arena by themselves, which takes
-# the core: the library hides its own.
+# Programs in the build tree find the library relative to themselves.  They are linked with the core, too, since some
+# of them examine an arena by themselves, and the library hides its own copy of the core.
 $(INTEGRATION_TESTS) $(POINT_TESTS): $(O)/tests/%: $(O)/obj/selftests/%.o $(TEST_LIB) $(CORE_LIB) \
 		$(LIB_FILE) $(LIB_LINK)
 	@mkdir -p $(@D)
 	$(call say,LD,$@)$(LINK) -o $@ $(filter %.o,$^) $(TEST_LIB) -L$(O)/lib -Wl,-rpath,'$$ORIGIN/../../lib' \
 		$(LINK_TRICOLOR) $(CORE_LIB) -lm -lpthread -ldl
 
-# It is the other end of a board.
+# This test is the other end of a board.
 $(O)/tests/integration/test_link: $(O)/obj/daemon/clients/board.o
 
-# These see what the library hides.
+# These tests call functions that the library hides, so they are linked with the static library.
 LINK_TRICOLOR = -ltricolor
 INSIDE_TESTS := $(O)/tests/integration/test_inside $(O)/tests/integration/test_steps $(O)/tests/points/test_checking
 $(INSIDE_TESTS): LINK_TRICOLOR = $(LIB_STATIC)
@@ -93,11 +93,11 @@ $(O)/tests/integration/plugin_note_based.so $(O)/tests/integration/plugin_tls_ba
 # Running
 # --------------------------------------------------------------------------------------------
 
-# What is promised with markers of clients' own and with a shared one alike.
+# Tests of promises that hold with a marker of each client's own, and with a shared one.  They are run with both.
 MARKED_BY_SHARED := $(filter %/test_control %/test_sandbox,$(INTEGRATION_TESTS))
 
-# Test programs run one after the other, whatever -j says: many of them measure time.  The virtual machine and the
-# model do not; each keeps one CPU busy for minutes.
+# Test programs run one after the other, whatever -j says, since many of them measure time.  The virtual machine and
+# the model measure none, and each keeps one CPU busy for minutes, so these two run together.
 RUN	= sh selftests/run.sh -o $(O)/results
 
 .PHONY: check check-unit check-integration check-points check-mutants check-containers check-model \
@@ -110,15 +110,15 @@ check-unit: unit-tests
 check-integration: integration-tests
 	$(Q)$(RUN) -l integration -t 300 $(INTEGRATION_TESTS)
 
-# Tests that hold threads, the agent or the collector at places of the code, built with those in.
+# Tests that hold threads, the agent or the collector at points of the code.  They need a build with points.
 check-points: build-points
 	$(Q)$(RUN) -l points -t 300 $(patsubst $(O)/%,$(O)/points/%,$(POINT_TESTS))
 
-# Whether the tests notice what was broken on purpose: one small change after the other.
+# Whether the tests notice errors made on purpose: one small change of the code after the other.
 check-mutants:
 	$(Q)sh selftests/mutants/run.sh
 
-# Whether each of them can be made: what it changes is in its file, once.
+# Whether each of these changes can be made: the text that it replaces is in its file exactly once.
 check-mutants-apply:
 	$(Q)$(RUN) -l mutants-apply -t 60 "sh selftests/mutants/run.sh -n"
 
@@ -129,11 +129,11 @@ check-containers: all images
 check-model:
 	$(Q)$(RUN) -l model -t 7200 "sh selftests/model/run.sh large"
 
-# Documents of the module's interface against its code.
+# Whether the documents of the module's interface agree with its code.
 check-interface:
 	$(Q)$(RUN) -l interface -t 60 "python3 selftests/interface/check.py"
 
-# Which folders and files need which.
+# Which folders and files depend on which others.
 check-structure: all
 	$(Q)O=$(O) $(RUN) -l structure -t 60 "sh selftests/structure/run.sh"
 
@@ -148,12 +148,12 @@ check-install:
 	$(Q)$(RUN) -a -l install-module -t 300 "sh selftests/install/module.sh"
 	$(Q)$(RUN) -e
 
-# Random loops, each with a collection at each instruction, by each compiler that is found.
+# Random loops, with a collection at each instruction, compiled by each installed compiler.
 check-compilers: all
 	$(Q)O=$(O) $(RUN) -l compilers -t 20000 "sh selftests/compilers/run.sh all"
 
 # The kernel module, in a virtual machine with one of Debian's kernels, which scripts/setup.sh has
-# fetched: without one, or without the emulator, these skip and say so.
+# fetched.  Without a kernel or the emulator these tests skip, and say so.
 kernel-tests:
 	$(Q)$(MAKE) -C selftests/kernel OUTPUT=$(abspath $(O))/tests/kernel
 check-vm: all tests kernel-tests
@@ -165,12 +165,12 @@ check-vm-all: all tests kernel-tests
 	$(Q)$(RUN) -a -l vm-6.12 -t 5400 "sh selftests/vm/run.sh 6.12 full"
 	$(Q)$(RUN) -e
 
-# With the newest kernel that one of Debian's suites has.
+# The same with the newest kernel that any of Debian's suites has.
 check-vm-newest: all tests kernel-tests
 	$(Q)$(RUN) -l vm-7.3 -t 900 "sh selftests/vm/run.sh 7.3 quick ^kernel/"
 
-# With kernels that look for their own mistakes.  These are built first, and everything in them takes several
-# times as long: two hours in all.
+# The same with kernels that check themselves for errors.  They are built first, and everything takes several times as
+# long in them: two hours in all.
 check-vm-debug: all tests kernel-tests
 	$(Q)sh selftests/vm/debug-kernel.sh 6.1
 	$(Q)sh selftests/vm/debug-kernel.sh 6.12
@@ -179,13 +179,14 @@ check-vm-debug: all tests kernel-tests
 	$(Q)VM_SECONDS=5000 $(RUN) -a -l vm-debug-6.12 -t 5400 "sh selftests/vm/run.sh debug-6.12 quick ^kernel/"
 	$(Q)$(RUN) -e
 
-# Under the address sanitizer: the unit tests, and clients and collectors of the tests that mutate, kill
-# and interrupt.  The other integration tests say that what is dead is freed, which a conservative scan
-# of the sanitizer's own large frames does not allow, or look at memory or at faults that it has taken
-# over: they run as they are, served by a collector with the sanitizer.  The thread sanitizer can't be
-# in a process whose sigaction() and pthread_create() are ours, and knows neither restartable sequences
-# nor a signal in the middle of a loop: it sees the unit tests, and the collector of ordinary programs.
-# test_run has programs die of signals that the sanitizer takes, and of limits that it does not fit into.
+# The address sanitizer is built into the unit tests, and into clients and collectors of the tests that mutate, kill
+# and interrupt.  Other integration tests assert that dead objects are freed.  That fails with the sanitizer, whose
+# large frames are scanned conservatively and keep old pointers.  Or they examine memory and faults that the sanitizer
+# has taken over.  These run without it, served by a collector with it.
+# The thread sanitizer can't be in a process in which sigaction() and pthread_create() are ours, and it supports
+# neither restartable sequences nor a signal in the middle of a loop.  It is built into the unit tests, and into the
+# collector of programs without it.
+# test_run is in no list: its programs die of signals that the sanitizer takes, and of limits too small for it.
 ASAN_CLIENTS := $(filter %/test_mutate %/test_barrier_region %/test_daemon_killed %/test_control \
 	%/test_command %/test_service %/test_stacks %/test_coroutines %/test_checker,$(INTEGRATION_TESTS))
 THREAD_TESTS := %/test_threads %/test_waits %/test_starts_and_ends
@@ -219,7 +220,7 @@ check-sanitize: build-asan build-tsan integration-tests
 	$(run_sanitize)
 	$(Q)$(RUN) -e
 
-# All is built before anything runs: what does not compile is known soonest.
+# Everything is built before anything runs, so that an error of the compiler is known soonest.
 check: all tests images kernel-tests build-points build-asan build-tsan
 	$(Q)$(RUN) -b
 	$(Q)$(RUN) -a -l unit -t 60 $(UNIT_TESTS)

@@ -9,8 +9,8 @@
 #	scripts/circles.sh -f FOLDER...	the same between folders instead of files
 #	scripts/circles.sh -e FOLDER...	each edge inside a circle, with the symbols that make it
 #
-# An object whose source is gone counts as well, so object files may be named instead of folders.
-# It ends with status 1 if there is a circle.
+# An object counts even if its source is gone.  So name the object files instead of folders where a
+# folder has old ones.  The script ends with status 1 if there is a circle.
 set -eu
 
 mode=files

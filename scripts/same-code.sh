@@ -9,9 +9,9 @@
 # Each is built in a folder of its own, without debug information.  Objects are compared section by
 # section, byte by byte, and relocation by relocation.  A file that git takes for renamed is
 # compared with what it was.  Names of symbols are not in the sections but in the relocations: they
-# may change, but each old name must have become one new name everywhere, and no two names the same
-# one.  It prints the names that changed and the objects that differ, and ends with status 1 if
-# there is one of these.
+# may change, but each old name must have become one new name everywhere, and no two names may have
+# become the same one.  The script prints the names that changed and the objects that differ.  It
+# ends with status 1 if the code is not the same.
 set -eu
 
 [ $# -ge 1 ] || { sed -n 's/^#\t/  /p' "$0" >&2; exit 2; }

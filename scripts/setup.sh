@@ -11,8 +11,8 @@
 #	sh scripts/setup.sh check-vm-newest	its own tests, with the newest kernel
 #	sh scripts/setup.sh bench		comparison with other allocators and collectors
 #
-# Needs nothing but what the smallest Debian 12 has.  Packages are installed only if they are
-# missing, with apt-get, as root or through sudo; elsewhere the script says what it wants.
+# It needs nothing but what the smallest Debian 12 has.  It installs only packages that are missing,
+# with apt-get, as root or through sudo.  On other systems it prints what it needs.
 
 set -u
 
@@ -29,8 +29,8 @@ fail()
 
 case ${1:-} in
 build | demo | bench)
-	# libjson-c-dev: what the command prints for programs; libdw-dev: the files and lines that
-	# it names.
+	# The command uses libjson-c-dev for what it prints for programs, and libdw-dev to name
+	# files and lines.
 	packages='make gcc libc6-dev libjson-c-dev libdw-dev'
 	;;
 check | check-vm | check-vm-all | check-vm-newest)
@@ -52,7 +52,7 @@ cd "$(dirname "$0")/.." || exit 1
 is_installed()
 {
 	[ "$(dpkg-query -W -f='${db:Status-Status}' "$1" 2>/dev/null)" = installed ] && return
-	# It may be here without a package, such as a compiler in /usr/local.
+	# A tool may be installed without a package, such as a compiler in /usr/local.
 	case $1 in
 	libnl-genl-3-dev) [ -e /usr/include/libnl3/netlink/genl/genl.h ] ;;
 	libelf1) PATH=$PATH:/usr/sbin:/sbin ldconfig -p | grep -q 'libelf\.so\.1' ;;
@@ -83,7 +83,7 @@ apt_get()
 		-o DPkg::Lock::Timeout=300 -o Dpkg::Use-Pty=0 "$@"
 }
 
-# Package lists are fetched only if there are none, or the packages that they name are gone.
+# Package lists are fetched only if there are none, or if the packages that they name are gone.
 install_packages()
 {
 	log=$(mktemp) || exit 1
@@ -119,8 +119,8 @@ if [ -n "$missing" ]; then
 	say "installed"
 fi
 
-# The virtual machine's kernels: fetched once and unpacked below build/, never installed.  Where
-# that fails the tests that need one skip, and say why.
+# The virtual machine's kernels are fetched once and unpacked below build/, and never installed.  If
+# that fails, the tests that need one skip, and say why.
 case $target in
 check | check-vm) sh selftests/vm/kernel.sh fetch 6.1 ;;
 check-vm-all) sh selftests/vm/kernel.sh fetch 6.1 && sh selftests/vm/kernel.sh fetch 6.12 ;;

@@ -117,18 +117,18 @@ if ! command -v clang-format >/dev/null; then
 	echo "style: clang-format is missing: install the package of that name" >&2
 	exit 1
 fi
-# Another version formats some things otherwise, and says nothing of this tree.
+# Another version formats some things differently, so its findings would not be about this tree.
 if [ "$as_test" ] && ! clang-format --version | grep -q 'version 14\.'; then
 	echo "ok 3 # SKIP the sources are formatted as clang-format 14 does, and this is another"
 	exit $bad
 fi
 
 # A difference counts if it is in more than blanks, line breaks and backslashes; or in the
-# indentation of the first line of a statement; or in where a brace stands.  It does not count
-# where clang-format 14 takes something for what it is not: a mask (a) & b for a cast, a string
-# after a cast for one after a name, a pointer to a struct without a name for a product;
-# nor after the name of a fixture, whose macro ends
-# with an equals sign, nor in the indentation within NAME({ ... }).
+# indentation of the first line of a statement; or in where a brace stands.  It does not count where
+# clang-format 14 misreads the code: it takes a mask (a) & b for a cast, a string after a cast for
+# one after a name, and a pointer to a struct without a name for a product.  Nor does it count after
+# the name of a fixture, whose macro ends with an equals sign, or in the indentation within
+# NAME({ ... }).
 # shellcheck disable=SC2016
 significant='
 function squeeze(text) {
