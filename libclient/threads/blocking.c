@@ -2,9 +2,9 @@
 /*
  * blocking.c - calls of the C library that are blocking regions
  *
- * poll(), select(), epoll_wait() and their like would return EINTR after a handshake signal, with
- * SA_RESTART or without.  longjmp(), setcontext() and their like end a blocking region that they
- * leave.
+ * poll(), select(), epoll_wait() and similar calls return EINTR after any signal, even if its
+ * handler has SA_RESTART.  In a blocking region a thread gets no handshake signal.  longjmp(),
+ * setcontext() and similar functions may jump out of such a region, so they end it.
  */
 #include <poll.h>
 #include <semaphore.h>
@@ -23,8 +23,9 @@
 #include "../base/signals.h"
 
 /*
- * A jump in a signal handler that interrupted a blocking call leaves it without its end.  One that
- * stays inside the handler ends the region early, which costs a signal and nothing else.
+ * A signal handler that has interrupted a blocking call may jump out of it.  So a jump ends the
+ * region.  If the jump stays within the handler, the region ends too early.  That costs a signal
+ * and does no other harm.
  */
 static void jump(void)
 {
@@ -54,7 +55,7 @@ TRI_EXPORT void siglongjmp(sigjmp_buf env, int value)
 
 void __longjmp_chk(jmp_buf env, int value) __attribute__((noreturn));
 
-/* What _FORTIFY_SOURCE makes of them. */
+/* With _FORTIFY_SOURCE, programs call these in place of the functions above. */
 TRI_EXPORT void __longjmp_chk(jmp_buf env, int value)
 {
 	jump();
@@ -182,7 +183,8 @@ TRI_EXPORT int __ppoll_chk(struct pollfd *fds, nfds_t n, const struct timespec *
 }
 
 /*
- * A set to wait for, without the library's signals: a wait would take them away from their handler.
+ * Remove the library's signals from a set to wait for.  A wait would take them, and their handler
+ * would not run.
  */
 static const sigset_t *without_ours(const sigset_t *set, sigset_t *copy)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * blocking.h - a function of the C library as a blocking region; written in a function that stands
- * in front of it
+ * blocking.h - BLOCKING(), by which a function that stands in front of one of the C library calls
+ * that one in a blocking region
  */
 #ifndef TRI_BLOCKING_H
 #define TRI_BLOCKING_H
@@ -10,7 +10,7 @@
 
 #include "tricolor.h"
 
-/* Ends the region, also of a thread that is cancelled in the call, or that an exception leaves. */
+/* Ends the region, also when the call is left by a cancellation or by an exception. */
 static inline void leave_region(int *unused)
 {
 	int err = errno;

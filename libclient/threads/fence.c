@@ -8,8 +8,8 @@
  * call and interrupts nobody for more than a microsecond.  Where there is no membarrier, a signal
  * to each thread does the same.
  *
- * After tri_quiesce() each thread has moreover been outside the library at least once since the
- * fence, so that what it did inside under the old rules is over.
+ * After tri_quiesce() each thread has also been outside the library at least once since the fence.
+ * So every call that began before the fence, and may have read what held then, has ended.
  */
 #include <errno.h>
 #include <linux/membarrier.h>
@@ -28,14 +28,15 @@
 #include "thread.h"
 #include "unresponsive.h"
 
-/* So often the agent tries to take a cache lock before it sleeps: some microseconds. */
+/* How often the agent tries to take a cache lock before it sleeps: for some microseconds. */
 #define LOCK_TRIES 200
-/* An object is rather left where it is than waited for any longer. */
+/* How long dlclose() waits for threads to answer.  After that the object stays mapped. */
 #define UNLOAD_NS 3000000000ull
 
 /*
- * Not one fence alone: while the agent, held up, has let go of list_lock, another thread may begin
- * a later one (tri_fence_unload()), and who answers that has answered both.
+ * Whether @t has passed @fence or a later one.  The agent releases list_lock when it has waited for
+ * long.  Meanwhile another thread may begin a later fence (tri_fence_unload()), and a thread that
+ * answers that one has answered both.
  */
 static bool has_seen(const struct tri_thread *t, uint32_t fence)
 {
@@ -43,8 +44,8 @@ static bool has_seen(const struct tri_thread *t, uint32_t fence)
 }
 
 /*
- * A signal to every thread, and its answer; false if it takes longer than @limit_ns (0: for ever).
- * list_lock, which may be let go of.
+ * Send a signal to every thread, and wait for its answer.  False: that took longer than @limit_ns.
+ * If @limit_ns is 0 there is no limit.  Called with list_lock, which may be released meanwhile.
  */
 static bool fence_by_signal(uint64_t limit_ns)
 {
@@ -87,7 +88,7 @@ again:
 	return true;
 }
 
-/* With rseq it restarts sequences, too. */
+/* A memory barrier in every thread.  With rseq it also restarts sequences.  False: it failed. */
 static bool barrier_everywhere(void)
 {
 	return tri_g.membarrier && !syscall(SYS_membarrier,
@@ -97,10 +98,10 @@ static bool barrier_everywhere(void)
 }
 
 /**
- * With list_lock.  The interrupt that restarts sequences drains the store buffer, as any does on
- * x86-64, and the kernel adds a barrier: it is a fence as well, and one is enough.  A program that
- * puts itself into a sandbox may be refused what it had registered for: then signals are the fence
- * from this one on.
+ * Called with list_lock.  One system call is enough with rseq, too: the interrupt that restarts
+ * sequences is also a memory barrier, as interrupts drain the store buffer on x86-64 and the kernel
+ * adds a barrier.  If the program enters a sandbox, membarrier() may fail although the process
+ * registered for it.  From then on signals are the fence.
  */
 void tri_fence_all(void)
 {
@@ -112,18 +113,18 @@ void tri_fence_all(void)
 }
 
 /**
- * An object is about to be unmapped, and with it the descriptors of the sequences that were inlined
- * into it.  The kernel follows a thread's rseq_cs whenever that thread comes back from a
- * preemption: it must not name one of them.  A signal makes the kernel clear it, as the thread is
- * not in the sequence (the program would not unmap code that runs); for a thread that is blocked we
- * do.  False: some thread does not answer.
+ * Called before an object is unmapped, with the descriptors of the sequences that were inlined into
+ * it.  When a thread comes back from a preemption, the kernel reads the descriptor that its rseq_cs
+ * points to.  So no rseq_cs may point into the object.  A signal makes the kernel clear rseq_cs,
+ * because the thread is not in the sequence: a program does not unmap code that runs.  For a thread
+ * in a blocking region the caller clears it.  False: a thread does not answer.
  */
 bool tri_fence_unload(void)
 {
 	struct tri_thread *t, *self = tri__tls.thread;
 	bool done;
 
-	/* Not tri_g.rseq: a sequence that then finds the flag set has named itself all the same. */
+	/* Not tri_g.rseq: even where that is false, a sequence stores its descriptor first. */
 	if (!__rseq_size)
 		return true;
 	tri_list_lock(self);
@@ -141,10 +142,10 @@ bool tri_fence_unload(void)
 }
 
 /*
- * A while in which @t may come out.  Mostly it does soon; if not, it has lost its CPU, perhaps for
- * milliseconds, and is asked to wake us.  After the barrier either it has seen that, or we see that
- * it is out.  Without the barrier it may miss it, as it may while it answers something else: we
- * look again in time.
+ * Wait a while for @t to come out of the library.  Mostly it does soon.  If not, it has lost its
+ * CPU, perhaps for milliseconds, and is asked to wake the caller.  After the barrier either @t has
+ * seen the request, or the caller sees that @t is outside.  Without the barrier @t may miss the
+ * request, and also while it answers another one.  So the wait ends after @most_ns in any case.
  */
 static void wait_for_way_out(struct tri_thread *t, int tries, int64_t *most_ns)
 {
@@ -164,8 +165,8 @@ static void wait_for_way_out(struct tri_thread *t, int tries, int64_t *most_ns)
 }
 
 /**
- * With list_lock, which may be released meanwhile, after tri_fence_all().  Threads that attach need
- * not be waited for.
+ * Called after tri_fence_all(), with list_lock, which may be released meanwhile.  Threads that
+ * attach meanwhile need not be waited for.
  */
 void tri_quiesce(void)
 {
@@ -196,8 +197,9 @@ again:
 }
 
 /*
- * A thread that allocates by the library takes its lock again at once.  Who has slept until it let
- * go finds the lock taken, mostly, and so tries for as long as a few allocations take.
+ * Try to take @t's cache lock for as long as a few allocations last.  A thread that allocates by
+ * the library takes its lock again at once, so an agent that slept until the lock was released
+ * would mostly find it taken.
  */
 static bool try_cache(struct tri_thread *t)
 {
@@ -212,8 +214,8 @@ static bool try_cache(struct tri_thread *t)
 }
 
 /**
- * Take a thread's cache lock.  False: list_lock was let go of meanwhile, and the lock is not taken.
- * A thread that is inside may have been stopped with its lock in its hands.
+ * Take a thread's cache lock.  False: list_lock was released meanwhile, and the cache lock is not
+ * taken.  That happens when the thread was stopped inside the library while it held the lock.
  */
 bool tri_cache_lock_for_agent(struct tri_thread *t, struct tri_unresponsive_wait *wait)
 {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* fence.h - fences in all threads, and waiting for threads that are inside: see fence.c */
+/* fence.h - memory fences in all threads, and waiting until they are outside: see fence.c */
 #ifndef TRI_FENCE_H
 #define TRI_FENCE_H
 
@@ -13,19 +13,19 @@ struct tri_thread;
 struct tri_unresponsive_wait;
 
 /*
- * A signal may be blocked in a thread that does not answer for so long: the second one is sent as
- * well.
+ * A thread that has not answered for so long may have blocked the signal.  Then the second signal
+ * is sent as well.
  */
 #define TRI_AGAIN_NS 100000000
 
-/* The agent, with list_lock, which may be let go of meanwhile. */
+/* The agent calls these with list_lock, which they may release and take again. */
 void tri_fence_all(void) TRI_HIDDEN;
 void tri_quiesce(void) TRI_HIDDEN;
 bool tri_cache_lock_for_agent(struct tri_thread *t, struct tri_unresponsive_wait *wait) TRI_HIDDEN;
 
 bool tri_fence_unload(void) TRI_HIDDEN;		/* any thread */
 
-/* For waiting assists: the cycle is held up by the program's own threads, not by its collector. */
+/* Tell waiting assists that the program's own threads hold up the cycle, not the collector. */
 static inline void tri_note_progress(void)
 {
 	atomic_fetch_add_explicit(&tri_g.view.ctl->work_seq, 1, memory_order_relaxed);

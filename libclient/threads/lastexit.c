@@ -6,10 +6,11 @@
  * destructors.  Threads of this library take themselves out of that count, so that the program's
  * last thread is the last one for the C library too.
  *
- * A thread that leaves by the system call is never counted down.  When none is left but ours the
- * kernel would end the process, without exit(), if we were not there: so we do that.  The status of
- * the process is that of the thread that was last: 0, if it ended by the C library's ways; else we
- * know only the main thread's.
+ * The C library does not notice when a thread leaves by the system call.  Without this library the
+ * kernel would end the process after the last such thread, without exit().  With it, threads of the
+ * library are left, so the agent ends the process in the same way.  The status of the process
+ * should be that of the thread that ended last.  That is 0 if it ended by the C library's ways.  If
+ * not, only the main thread's status can be known, and it is used.
  */
 #include <dlfcn.h>
 #include <errno.h>
@@ -28,7 +29,7 @@
 /* The C library's count, which it exports for debuggers (nptl_db/structs.def). */
 static unsigned int *count;
 
-/** 0, or -ENOSYS if this C library has no count that we know. */
+/** Find the count.  Returns 0, or -ENOSYS if this C library exports none. */
 int tri_last_exit_check(void)
 {
 	if (!count)
@@ -41,7 +42,8 @@ int tri_last_exit_check(void)
 }
 
 /**
- * The calling thread, one of the library's, does not keep the process alive.  It must never return.
+ * Take the calling thread, one of the library's, out of the count, so that it does not keep the
+ * process alive.  Its function must never return.
  */
 void tri_not_counted(void)
 {
@@ -61,6 +63,6 @@ void tri_exit_if_alone(void)
 	pthread_mutex_unlock(&tri_g.list_lock);
 	if (left || !tri_tasks_are_ours(&status))
 		return;
-	/* Other threads of ours sleep. */
+	/* All other threads are the library's, and asleep. */
 	syscall(SYS_exit_group, raw ? status : 0);
 }

@@ -2,24 +2,23 @@
 /*
  * lastwatch.c - when the agent looks whether any thread of the program is left (lastexit.c)
  *
- * No call of ours is made by a thread that leaves by the bare system call, and it may have been the
- * last one.  An idle program must not be woken up to find that out, so that something else has to
- * tell:
+ * A thread that leaves by the bare system call tells the library nothing, and it may have been the
+ * last one.  The agent should not wake up regularly in an idle program to find that out.  So
+ * something else has to tell it:
  *
- *  1. While the main thread lives nothing else matters, and it mostly lives to the end.  The kernel
- *     wakes up whoever waits for its robust mutex (life.c) when it ends.  The agent waits in
- *     ppoll(), which knows no futex, so a thread of its own does: it sleeps until then, and tells
- *     the agent.  A pidfd of the main thread would not do: since Linux 6.15 it says nothing until
- *     all other threads have ended, and the agent is one of those.
- *  2. When the main thread is over, another thread of the program is watched, whichever the kernel
- *     lists: by a pidfd of this one thread, which Linux has from 6.9 on.  When that ends the next
- *     one is.
- *  3. Where neither can be had (an older kernel, a sandbox, no /proc, a library that another thread
- *     than the main one has loaded) the agent looks now and then.  It waits twice as long each time
- *     that nothing has happened, up to 16 s: an idle program costs next to nothing, and one that
- *     ends in this way soon after it has worked ends soon.
+ *  1. While the main thread lives, no other thread matters, and mostly it lives to the end.  When
+ *     it ends, the kernel wakes whoever waits for its robust mutex (life.c).  The agent waits in
+ *     ppoll(), which can't wait for a futex.  So a second thread of the library waits for the
+ *     mutex, and then wakes the agent.  A pidfd of the main thread would not do: since Linux 6.15
+ *     it becomes readable only when all other threads have ended, and the agent is one of them.
+ *  2. When the main thread has ended, the agent watches any other thread of the program by a pidfd
+ *     of this one thread, which Linux has from 6.9 on.  When that thread ends it takes the next.
+ *  3. Sometimes neither can be had: with an older kernel, in a sandbox, without /proc, or if a
+ *     thread other than the main one has loaded the library.  Then the agent looks from time to
+ *     time.  It waits twice as long each time that nothing has happened, up to 16 s.  So an idle
+ *     program costs next to nothing, and a program that ends soon after some work is soon gone.
  *
- * All of this is the agent's, but what is said to be otherwise.
+ * The agent calls all functions here, except those that say otherwise.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -45,7 +44,7 @@
 					 * long */
 
 static int pidfd = -1;			/* of a thread of the program, in the agent's table */
-static bool quiet;			/* nothing but a look has happened since the last look */
+static bool quiet;			/* nothing has happened since the last look */
 
 /* ------------------------------------------------------------------------------------------ */
 /* The thread that waits for the main thread                                                  */
@@ -63,15 +62,15 @@ static void *wait_for_main(void *unused)
 	tri_main_wait();
 	TRI_POINT("last.main_over");
 	tri_agent_wake(TRI_WAKE_THREADS);
-	/* It ends with the process: so whoever counts threads need not know of its end. */
+	/* The thread stays until the process ends, so that own_threads() can count on it. */
 	for (;;)
 		tri_futex_wait(tid, tri_read(tid), -1);
 	return NULL;
 }
 
 /**
- * Start that thread, before the agent works.  By a thread of the program.  If that is not possible,
- * as where there may be no more threads, the agent looks now and then.
+ * Start that thread.  A thread of the program calls this before the agent begins its work.  If the
+ * thread can't be made, the agent looks from time to time instead.
  */
 void tri_last_watch_start(void)
 {
@@ -105,13 +104,16 @@ static bool threads_left(void)
 	return left;
 }
 
-/** To be waited for; -1: none. */
+/** A descriptor that becomes readable when a look is due; -1: there is none. */
 int tri_last_watch_fd(void)
 {
 	return pidfd;
 }
 
-/** When the next look is due if nothing tells before that; UINT64_MAX: something will. */
+/**
+ * After how many ns the next look is due, if nothing else tells before.  UINT64_MAX: something else
+ * will tell.
+ */
 uint64_t tri_last_watch_ns(void)
 {
 	static uint64_t ns;
@@ -126,15 +128,15 @@ uint64_t tri_last_watch_ns(void)
 	return ns;
 }
 
-/** Something else has happened. */
+/** Something has happened in the program, so the next look comes early. */
 void tri_last_watch_news(void)
 {
 	quiet = false;
 }
 
 /**
- * A look is due, or something has told, which may have been tri_last_watch_fd().  Does not return
- * if none is left.
+ * Look whether a thread of the program is left, and end the process if none is.  @notified: the
+ * main thread's waiter or tri_last_watch_fd() has told; otherwise the time has come.
  */
 void tri_last_watch_look(bool notified)
 {

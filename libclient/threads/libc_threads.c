@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
- * libc_threads.c - threads of the C library's own, and what it says of a thread in its descriptor
+ * libc_threads.c - threads of the C library's own, and the C library's descriptors of threads
  *
  * The C library has threads for timers and message queues with SIGEV_THREAD, and for asynchronous
- * transfers and look-ups.  They block all signals, so that they answer none, and run none of the
- * program's functions: what is found on their stacks from outside is enough.
+ * transfers and look-ups.  They block all signals, so they can't answer the handshake signal.  But
+ * while such a thread sleeps in the C library it runs no function of the program, and its stack can
+ * be scanned from outside.
  *
- * All of this is the agent's.
+ * Only the agent calls these functions.
  */
 #include <dlfcn.h>
 #include <stdlib.h>
@@ -21,12 +22,12 @@
 #include "thread.h"
 
 #define KNOWN 16u			/* threads that are remembered */
-#define STACK_BYTES (16ul << 20)	/* that are searched for a thread's descriptor */
+#define STACK_BYTES (16ul << 20)	/* how far a stack is searched for its descriptor */
 
-static pid_t known[KNOWN];		/* those that are asked for nothing */
+static pid_t known[KNOWN];		/* threads that are sent no signal */
 static uint32_t nknown;
 
-/* Where a field of a thread's descriptor is; 0: the C library does not tell. */
+/* The offset of a field in a thread's descriptor, or 0 if the C library does not tell. */
 static uint32_t descriptor_field(const char *symbol)
 {
 	const uint32_t *d = (const uint32_t *)tri_libc_private(symbol);
@@ -35,14 +36,15 @@ static uint32_t descriptor_field(const char *symbol)
 }
 
 /*
- * Whether @word is behind an instruction that calls, in an object that is neither @libc nor this
- * library.
+ * Whether @word is a return address in an object that is neither @libc nor this library: it follows
+ * a call instruction there.
  *
- * A word that leads into this library is a leftover: the C library keeps stacks of threads that
- * have ended, or are the parent's, and ours are among them.  A thread that is in a function of this
- * library's has been called from somewhere, and where it returns to from there is on the stack as
- * well.  The one exception is a handler of the program's that has ended with a jump into the C
- * library: what it has left there is in the C library's frames and in the system call's arguments.
+ * A return address into this library is ignored.  It is mostly left over from an earlier use of the
+ * stack: the C library keeps the stacks of threads that have ended, and after a fork() those of the
+ * parent's threads, and the library's own threads are among these.  If it is not left over, the
+ * program has called the library, and the return address into the program is on the stack as well.
+ * There is one exception: a handler of the program that has ended with a jump into the C library.
+ * What that has left is in the C library's frames and in the arguments of the system call.
  */
 static bool returns_elsewhere(uintptr_t word, const struct link_map *libc)
 {
@@ -62,8 +64,9 @@ static bool returns_elsewhere(uintptr_t word, const struct link_map *libc)
 }
 
 /*
- * The descriptor of the thread whose stack pointer is @sp, if from there on nothing returns to
- * anything but the C library, which it began in as well; 0: it is another one's, or can't be known.
+ * Find the descriptor of thread @tid, whose stack pointer is @sp, if the thread is one of the C
+ * library's: it began in the C library, and all return addresses from @sp up to the descriptor lead
+ * there.  0: it is another thread, or the library can't know.
  */
 static uintptr_t closed_descriptor(pid_t tid, uintptr_t sp)
 {
@@ -84,7 +87,7 @@ static uintptr_t closed_descriptor(pid_t tid, uintptr_t sp)
 			return 0;
 		for (i = 0; i < bytes / sizeof(*word); i++) {
 			address = at + i * sizeof(*word);
-			/* It begins with its own address. */
+			/* A descriptor begins with its own address. */
 			if (word[i] == address &&
 			    tri_read_foreign(&its, address + tid_at, sizeof(its)) && its == tid &&
 			    tri_read_foreign(&start, address + start_at, sizeof(start)))
@@ -97,7 +100,10 @@ static uintptr_t closed_descriptor(pid_t tid, uintptr_t sp)
 	return 0;
 }
 
-/** Scan a thread of the C library's that has blocked all signals and sleeps.  False: it is none. */
+/**
+ * Scan @tid if it is a thread of the C library's that blocks the handshake signal and sleeps.
+ * Returns whether it is.
+ */
 bool tri_libc_thread_scan(pid_t tid)
 {
 	char text[512], *p;
@@ -106,7 +112,7 @@ bool tri_libc_thread_scan(pid_t tid)
 
 	if (!tri_task_blocks_signal(tid) || !tri_task_read(tid, "syscall", text, sizeof(text)))
 		return false;
-	/* number, six arguments, stack pointer, instruction pointer; or "running" */
+	/* Number, six arguments, stack pointer, instruction pointer; or the word "running". */
 	for (p = text, n = 0; n < 7; n++) {
 		p = strchr(p, ' ');
 		if (!p)
@@ -123,7 +129,7 @@ bool tri_libc_thread_scan(pid_t tid)
 	return true;
 }
 
-/** Whether @tid was seen to be such a thread. */
+/** Whether tri_libc_thread_note() was called for @tid. */
 bool tri_libc_thread_is_known(pid_t tid)
 {
 	uint32_t i;
@@ -134,15 +140,15 @@ bool tri_libc_thread_is_known(pid_t tid)
 	return false;
 }
 
-/** @tid has turned out to be such a thread. */
+/** Remember that @tid is a thread of the C library's. */
 void tri_libc_thread_note(pid_t tid)
 {
 	known[nknown++ % KNOWN] = tid;
 }
 
 /**
- * Whether the thread whose descriptor is @self was begun by a function of ours, and has not come
- * that far; false as well where the C library does not tell.
+ * Whether the thread with the descriptor @self was made by the library's pthread_create().  It may
+ * not have run that function's routine yet.  False also where the C library does not tell.
  */
 bool tri_thread_is_beginning(uintptr_t self)
 {

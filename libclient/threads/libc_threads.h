@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * libc_threads.h - threads of the C library's own: see libc_threads.c.  All of it is the agent's.
+ * libc_threads.h - threads of the C library's own: see libc_threads.c.  For the agent only.
  */
 #ifndef TRI_LIBC_THREADS_H
 #define TRI_LIBC_THREADS_H

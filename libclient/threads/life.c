@@ -18,7 +18,8 @@
 #include "thread.h"
 
 /*
- * The main thread has this one from the library's start on: it may be attached by another thread.
+ * The main thread's mutex.  It holds this from the library's start on, since another thread may
+ * attach it.
  */
 static pthread_mutex_t main_life;
 
@@ -33,13 +34,13 @@ static void take(pthread_mutex_t *life)
 	pthread_mutex_lock(life);
 }
 
-/** In the main thread: at the library's start, and in the child of a fork(). */
+/** The main thread calls this at the library's start, and in the child of a fork(). */
 void tri_life_begin_main(void)
 {
 	take(&main_life);
 }
 
-/** The caller holds the mutex of @t, its record.  Nobody else knows the record yet. */
+/** Lock the mutex of @t, the caller's record, which no other thread knows yet. */
 void tri_life_begin(struct tri_thread *t, bool main)
 {
 	t->life = main ? &main_life : &t->own_life;
@@ -47,7 +48,7 @@ void tri_life_begin(struct tri_thread *t, bool main)
 		take(t->life);
 }
 
-/** @t, the caller's record, is about to be somebody else's. */
+/** Unlock the mutex of @t, the caller's record, which other threads may use from now on. */
 void tri_life_end(struct tri_thread *t)
 {
 	if (t->life == &t->own_life)
@@ -55,27 +56,27 @@ void tri_life_end(struct tri_thread *t)
 	t->life = NULL;
 }
 
-/** @t is the record of the main thread, which is attached by another one. */
+/** Give @t the main thread's mutex: it is the main thread's record. */
 void tri_life_of_main(struct tri_thread *t)
 {
 	t->life = &main_life;
 }
 
-/** The main thread, which has loaded this library or was forked, has not ended. */
+/** Whether the main thread is known to live.  It is not if another thread loaded this library. */
 bool tri_main_lives(void)
 {
 	return tri_life_holds(&main_life);
 }
 
-/** Sleep until the main thread, which lives, has ended. */
+/** Sleep until the main thread has ended. */
 void tri_main_wait(void)
 {
 	tri_au32 *word = (tri_au32 *)&main_life.__data.__lock;
 
 	while (tri_main_lives()) {
 		/*
-		 * The kernel wakes somebody up if this says that there is one; it keeps what else
-		 * is in the word.
+		 * The kernel wakes a waiter when the thread ends if this bit says that there is
+		 * one.  It keeps the other bits of the word.
 		 */
 		uint32_t is = atomic_fetch_or(word, FUTEX_WAITERS) | FUTEX_WAITERS;
 
@@ -84,7 +85,7 @@ void tri_main_wait(void)
 	}
 }
 
-/** The main thread has ended; the process has not. */
+/** Whether the main thread has ended. */
 bool tri_main_is_over(void)
 {
 	struct tri_thread t = { .life = &main_life };

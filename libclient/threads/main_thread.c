@@ -3,7 +3,7 @@
  * main_thread.c - the main thread, which another thread may attach
  *
  * The main thread may hold pointers that it loads from globals without ever calling the library.
- * So whoever starts the heap attaches it, and has to know where its thread-local data are.
+ * So the thread that starts the heap attaches it, and has to know where its thread-local data are.
  */
 #include <sys/rseq.h>
 #include <unistd.h>
@@ -14,12 +14,15 @@
 #include "../base/state.h"
 #include "thread.h"
 
-/* The main thread's own; NULL: another thread has loaded the library later. */
+/* All of the main thread.  NULL: another thread has loaded the library later. */
 static struct tri__tls *main_tls;
 static pthread_t main_pthread;
 static uint64_t *main_rseq_cs;
 
-/** Where the kernel finds the sequence that the calling thread is in; NULL: there is no rseq. */
+/**
+ * The word in which the kernel finds the restartable sequence that the calling thread is in.  NULL:
+ * there is no rseq.
+ */
 uint64_t *tri_rseq_word(void)
 {
 	return __rseq_size ? (uint64_t *)((char *)__builtin_thread_pointer() + __rseq_offset + 8) :

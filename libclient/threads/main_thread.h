@@ -8,9 +8,9 @@
 
 #include "../base/attributes.h"
 
-void tri_main_thread_is_here(void) TRI_HIDDEN;		/* the main thread itself */
-bool tri_is_main_thread(void) TRI_HIDDEN;		/* any thread, of itself */
-void tri_main_thread_attach(void) TRI_HIDDEN;		/* who starts the heap */
-uint64_t *tri_rseq_word(void) TRI_HIDDEN;		/* any thread, of itself */
+void tri_main_thread_is_here(void) TRI_HIDDEN;		/* called by the main thread */
+bool tri_is_main_thread(void) TRI_HIDDEN;		/* is the caller the main thread? */
+void tri_main_thread_attach(void) TRI_HIDDEN;		/* by the thread that starts the heap */
+uint64_t *tri_rseq_word(void) TRI_HIDDEN;		/* the caller's own */
 
 #endif

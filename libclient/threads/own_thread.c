@@ -15,9 +15,9 @@ tri_au32 tri_own_tids[TRI_OWN_THREADS];
 #include <sanitizer/asan_interface.h>
 
 /*
- * The address sanitizer does not know threads of the C library's own pthread_create().  In the
- * child of a fork() the stack may be one on which a thread of the parent was: what the sanitizer
- * had noted about that one's variables is still there.
+ * The address sanitizer does not see that the C library's own pthread_create() makes a thread.  In
+ * the child of a fork(), the stack may be one that a thread of the parent had.  The sanitizer still
+ * has notes about that thread's variables, so they are removed.
  */
 __attribute__((no_sanitize("address"))) static void *begin(void *fn)
 {
@@ -37,7 +37,7 @@ __attribute__((no_sanitize("address"))) static void *begin(void *fn)
 
 int tri_own_thread_start(void *(*fn)(void *arg), size_t stack_bytes, bool attached)
 {
-	/* Not ours, which is for threads of the program. */
+	/* The library's own pthread_create() is for threads of the program. */
 	__typeof__(pthread_create) *create = tri_real_of("pthread_create");
 	pthread_attr_t attr;
 	pthread_t thread;
@@ -51,8 +51,8 @@ int tri_own_thread_start(void *(*fn)(void *arg), size_t stack_bytes, bool attach
 	if (attached)
 		tri_signals_strip(&blocked);
 	/*
-	 * From the thread's first instruction on.  The library's pthread_sigmask() would leave its
-	 * signals open.
+	 * The signals are blocked from the thread's first instruction on.  The library's
+	 * pthread_sigmask() could not do it: it never blocks the library's own signals.
 	 */
 	pthread_attr_setsigmask_np(&attr, &blocked);
 #ifdef __SANITIZE_ADDRESS__

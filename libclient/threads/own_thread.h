@@ -2,8 +2,8 @@
 /*
  * own_thread.h - the library's own threads, beside those of the program
  *
- * Who counts the program's threads (tasks.c) has to know them, so their IDs are in one table.  The
- * agent's is tri_g.agent_tid.
+ * tasks.c tells them from the program's threads, so their IDs are in one table.  The agent's ID is
+ * in tri_g.agent_tid.
  */
 #ifndef TRICOLOR_OWN_THREAD_H
 #define TRICOLOR_OWN_THREAD_H
@@ -18,14 +18,15 @@
 /* The threads beside the agent.  There is at most one of each. */
 enum tri_own_thread {
 	TRI_OWN_MAIN_WATCH,		/* waits for the end of the main thread: lastwatch.c */
-	TRI_OWN_PRESSURE,		/* calls what tri_on_pressure() was given: pressure.c */
+	TRI_OWN_PRESSURE,		/* calls the function of tri_on_pressure(): on_pressure.c */
 	TRI_OWN_CONNECT,		/* looks up the shared collector's path: async_connect.c */
 	TRI_OWN_THREADS
 };
 
 /*
- * Their thread IDs; 0: there is no such thread.  Each is a futex, written by its thread, or by the
- * kernel for it.  The first two never end before the process does.
+ * Their thread IDs; 0: there is no such thread.  Each word is a futex.  It is written when the
+ * thread begins, by the thread or by the kernel.  The kernel clears it when the connecting thread
+ * ends.  The first two threads end with the process.
  */
 extern tri_au32 tri_own_tids[TRI_OWN_THREADS] TRI_HIDDEN;
 

@@ -2,7 +2,8 @@
 /*
  * region.h - blocking regions: the agent answers for a thread that waits for something else
  *
- * And why the inline path of allocation leads into the library, of which a region is one reason.
+ * A region is one of the reasons for which the inline path of allocation calls the library.  These
+ * reasons are here as well.
  */
 #ifndef TRI_REGION_H
 #define TRI_REGION_H
@@ -20,7 +21,7 @@ enum { TRI_DIVERTED_AGENT = 1, TRI_DIVERTED_REGION = 2, TRI_DIVERTED_BOTH = 3 };
 /* Bytes of tri__tls.barrier and .attention, which the inline paths read as one word. */
 enum { TRI_FLAG_AGENT, TRI_FLAG_REGION };
 
-/* Empty; which one it is says why (tri_divert()). */
+/* Empty caches.  The address at which tri__tls.caches points into them says why: tri_divert(). */
 extern struct tri__cache tri_empty_caches[TRI__CACHES + TRI_DIVERTED_BOTH] TRI_HIDDEN;
 
 void tri_divert(struct tri__tls *tls, struct tri__cache *open, unsigned int add, unsigned int take)
@@ -29,7 +30,7 @@ void tri_region_end(struct tri_thread *t) TRI_HIDDEN;
 bool tri_region_hold(struct tri_thread *t) TRI_HIDDEN;
 void tri_region_let_go(struct tri_thread *t) TRI_HIDDEN;
 
-/* One byte of a word of tri__tls: neither writer disturbs the other. */
+/* Set one byte of a word of tri__tls.  The agent and the thread write to different bytes. */
 static inline void tri_flag_set(uint32_t *word, unsigned int which, bool on)
 {
 	__atomic_store_n((unsigned char *)word + which, (unsigned char)on, __ATOMIC_RELAXED);

@@ -1,37 +1,38 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
- * restart.c - a system call that our signal has interrupted goes on
+ * restart.c - a system call that the library's signal has interrupted goes on
  *
- * Some calls return EINTR after any handler, SA_RESTART or not (signal(7)).  A program that has no
- * handlers does not expect it.  So our handler looks where its thread was:
+ * Some calls return EINTR after any handler, even one with SA_RESTART (signal(7)).  A program that
+ * has no handlers does not expect that.  So the library's handler repeats the call if three things
+ * are true:
  *
- *  1. RIP is behind a `syscall` instruction, RAX is -EINTR, and RCX is RIP.  The instruction leaves
- *     RCX so, and our restorer (below) changes it when a handler of the program's returns to such a
- *     place: so the thread has not moved since, and no handler of the program's has run for this
- *     interruption.
- *  2. The number of the call is in the code before the instruction, or where our syscall() has left
- *     it.
- *  3. No signal with a handler of the program's is pending: that is to end the call.
+ *  1. RIP is behind a `syscall` instruction, RAX is -EINTR, and RCX is equal to RIP.  The
+ *     instruction sets RCX to RIP.  When a handler of the program returns to such a place, the
+ *     library's restorer (below) changes RCX.  So the thread has executed nothing since the call,
+ *     and no handler of the program has run for this interruption.
+ *  2. The number of the call is known.  It is in the code before the instruction, or where the
+ *     library's syscall() has left it.
+ *  3. No signal is pending that the program handles, since such a signal has to end the call.
  *
- * Then RAX becomes the number, and RIP goes back to the instruction.  RCX and R11, which it will
- * overwrite, say that it has not been executed yet: if a handler of the program's comes before it
- * is, the restorer finds them, and has the call return EINTR after all.  There is no instant at
- * which that could be missed, as the instruction itself takes the mark away.
+ * Then RAX becomes the number, and RIP goes back to the instruction.  RCX and R11 become a mark
+ * that says that the instruction was not executed yet.  If a handler of the program runs before it
+ * is, the restorer finds the mark, and has the call return EINTR after all.  The mark can't be
+ * wrong at any instant, because the instruction itself overwrites both registers.
  *
- * Each time that it is repeated, a call with a time-out would begin that anew.  So it carries
- * another mark: flags that no instruction leaves (zero and negative).  A call does not change
- * them, and other instructions of the program do.  By this mark it is known that the time of the
- * first interruption is this call's.  When the time-out has passed since then, the call is over.
- * So it may take up to three times as long, and no longer.  Functions that are interposed as
- * blocking regions are not interrupted, and exact.
+ * A call with a time-out begins its time anew when it is repeated.  So it carries another mark:
+ * flags that no instruction leaves (zero and negative).  A call does not change the flags, and
+ * other instructions of the program do.  So the mark shows that the time of the first interruption,
+ * which is in the thread's record, is that of this call.  When the time-out has passed since then,
+ * the call is over.  It may take up to three times as long as was asked for, and no longer.
+ * Functions that are interposed as blocking regions are not interrupted, and so are exact.
  *
- * close() is never repeated, since its descriptor is gone.
+ * close() is never repeated, since its descriptor is closed already.
  *
- * The kernel itself begins other calls anew, because our handler has SA_RESTART.  Then RIP is at
- * the instruction, and RCX points behind it.  A handler of the program may come before the
- * instruction is executed again, if its signal had to wait for ours.  It would find no call to
- * end.  So these calls have a mark as well, in R11, and return EINTR if that handler has no
- * SA_RESTART.
+ * The kernel itself begins other calls anew, because the library's handler has SA_RESTART.  Then
+ * RIP is at the instruction, and RCX points behind it.  A handler of the program may run before the
+ * instruction is executed again, if its signal had to wait for the library's.  It would find no
+ * call to end.  So these calls have a mark as well, in R11.  They return EINTR if that handler has
+ * no SA_RESTART.
  */
 #include <errno.h>
 #include <string.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* restart.h - system calls that our signal has interrupted go on: see restart.c */
+/* restart.h - system calls that the library's signal has interrupted go on: see restart.c */
 #ifndef TRI_RESTART_H
 #define TRI_RESTART_H
 

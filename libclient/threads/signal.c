@@ -37,8 +37,8 @@
 #include "thread.h"
 #include "visit.h"
 
-#define STOP_NS 60000000000ull		/* a collector that stops threads for longer is stopped
-					 * itself */
+/* If a stop lasts longer than this, the collector must have been stopped itself. */
+#define STOP_NS 60000000000ull
 
 static void atomic_max(tri_au64 *max, uint64_t value)
 {
@@ -48,7 +48,7 @@ static void atomic_max(tri_au64 *max, uint64_t value)
 		;
 }
 
-/* The thread was held up since @began_ns. */
+/* Count one interruption of a thread, which began at @began_ns and ends now. */
 void tri_interrupted(uint64_t began_ns)
 {
 	struct tri_interruptions *i = &tri_g.interruptions;
@@ -69,8 +69,9 @@ static void answered(void)
 }
 
 /*
- * Scan from @sp, and from @extra .. @extra_end, and wait if that was asked. @uc: what was
- * interrupted; NULL for a thread that answers by itself, between two calls.
+ * Do what `pending` asks for.  Scan the stack from @sp up, the words in [@extra, @extra_end) and
+ * the registers in @uc.  Then, if the agent has asked for a stop, wait until it ends.  @uc is what
+ * the signal interrupted, or NULL if the thread answers on its way out of the library.
  */
 static void do_answer(struct tri_thread *t, uintptr_t sp, uintptr_t extra, uintptr_t extra_end,
 		      const ucontext_t *uc)
@@ -96,8 +97,8 @@ static void do_answer(struct tri_thread *t, uintptr_t sp, uintptr_t extra, uintp
 			while (tri_read_acquire(&tri_g.resume) == resume) {
 				if (tri_now_ns() - began > STOP_NS) {
 					/*
-					 * What is found from here on is nobody's fault: see
-					 * agent_session.c.
+					 * The thread goes on, while the agent takes it for stopped.
+					 * So this cycle must free nothing.
 					 */
 					tri_write(&tri_g.cycle_is_void, 1);
 					break;
@@ -111,8 +112,9 @@ static void do_answer(struct tri_thread *t, uintptr_t sp, uintptr_t extra, uintp
 }
 
 /*
- * @t is outside, which the agent may wait for.  Not before that: it would look, find @t inside, and
- * ask again.  Whatever else is asked for by now stays.
+ * Wake the agent if it waits for @t to be outside.  It is called when @t is outside already: an
+ * agent that was woken earlier would find @t inside, and ask again.  If @t is asked for anything
+ * else by now, `pending` stays as it is.
  */
 static void wake_agent(struct tri_thread *t)
 {
@@ -142,8 +144,8 @@ void tri_answer(struct tri_thread *t)
 }
 
 /*
- * The vector registers are in the signal frame, which lies below the interrupted stack pointer and
- * is not scanned with the stack.
+ * Where the signal frame ends.  The vector registers are in it.  It lies below the interrupted
+ * stack pointer, so it is not scanned with the stack.
  */
 static uintptr_t frame_end(const ucontext_t *uc)
 {
@@ -159,9 +161,10 @@ static uintptr_t frame_end(const ucontext_t *uc)
 }
 
 /*
- * Whether the library has sent it.  A real-time signal comes with the name of its sender or is not
- * sent; of others the kernel may lose the name (RLIMIT_SIGPENDING).  One without a name is ours if
- * the agent has sent one that has not arrived.
+ * Whether the library has sent this signal.  A real-time signal always says who sent it: the kernel
+ * refuses to send one without.  Of other signals the kernel may lose the sender, when too many
+ * signals are pending (RLIMIT_SIGPENDING).  A signal without a sender is taken for ours if the
+ * agent has sent one that has not arrived yet.
  */
 static bool is_ours(struct tri_thread *t, int sig, const siginfo_t *info)
 {
@@ -170,19 +173,19 @@ static bool is_ours(struct tri_thread *t, int sig, const siginfo_t *info)
 	int which = sig == tri_signal_number(1);
 	uint32_t sent = TRI_SENT;
 
-	/* Whatever comes wakes the agent; from a sandbox by tgkill(), see tri_signal_wake(). */
+	/* Each of these wakes the agent.  In a sandbox it comes by tgkill(): tri_signal_wake(). */
 	if (tri_is_agent &&
 	    (named || nameless || (info->si_code == SI_TKILL && info->si_pid == tri_g.pid)))
 		return true;
 	if (!named && (!nameless || !t || !tri_read(&t->signal_sent[which])))
 		return false;
-	/* TRI_SENDING stays: this may be an earlier one, and another one on its way. */
+	/* TRI_SENDING stays: this may be an earlier signal, while another is about to be sent. */
 	if (t)
 		atomic_compare_exchange_strong(&t->signal_sent[which], &sent, 0);
 	return true;
 }
 
-/* Scan if that was asked, and say that this thread was here. */
+/* In the handler: report that the thread has passed a fence, and scan if that was asked for. */
 static void answer_signal(struct tri_thread *t, const ucontext_t *uc, uintptr_t end)
 {
 	uint32_t fence = tri_read(&tri_g.fence);
@@ -213,20 +216,21 @@ void tri_signal_handler(int sig, siginfo_t *info, void *context)
 
 	if (end < (uintptr_t)(uc + 1))
 		end = (uintptr_t)(uc + 1);
-	/* General registers are in the ucontext, 128 bytes of red zone below sp. */
+	/* The general registers are in @uc.  The red zone is 128 bytes below the stack pointer. */
 	if (tri_visit(info, uc, (uintptr_t)uc->uc_mcontext.gregs[REG_RSP] - 128, end))
 		return;
 	t = tri__tls.thread;
 	saved_errno = errno;
 	ours = is_ours(t, sig, info);
 	/*
-	 * Also after another's signal: of two that are pending at once only one may be delivered.
+	 * The thread answers whoever has sent the signal: of two signals that are pending at once
+	 * the kernel may deliver only one, and the other may have been ours.
 	 */
 	if (t) {
 		tri_write(&t->interrupted, tri_read(&t->interrupted) + 1);
 		answer_signal(t, uc, end);
 	}
-	/* The agent is to wake up. */
+	/* The agent's own system call is not restarted: the signal is meant to wake it up. */
 	if (ours && !tri_is_agent)
 		tri_restart(t, context);
 	errno = saved_errno;

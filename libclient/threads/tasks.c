@@ -2,12 +2,12 @@
 /*
  * tasks.c - the threads of the process, as the kernel lists them in /proc/self/task
  *
- * The kernel counts them: the link count of the folder is their number, and two.  If no more are
- * counted than are known to be alive, there is no other one.  If there are more, the folder is
- * listed, and what is known is left out.  Known are attached threads, those that were visited in
+ * The kernel counts them: the link count of the folder is the number of threads plus two.  If that
+ * is no more than are known to be alive, there are no others.  If it is more, the folder is listed,
+ * and the known threads are left out.  Attached threads are known, and those that were visited in
  * this cycle (visit.h), and the library's own.
  *
- * All of this is the agent's.
+ * Only the agent calls these functions.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -42,20 +42,21 @@ struct listing {
 };
 
 static int folder = -1;			/* /proc/self/task, in the agent's descriptor table */
-static bool counts;			/* its link count is the number of threads, and two */
+static bool counts;			/* its link count is the number of threads plus two */
 static bool main_is_zombie;
 static struct listing list;
 static pid_t *known;			/* a hash table of thread IDs; 0: free */
 static size_t known_room;		/* a power of two */
-static struct tri_thread *visited;	/* what tri_scan_stack() wants to know of a thread */
+static struct tri_thread *visited;	/* describes a visited thread to tri_scan_stack() */
 
 /* ------------------------------------------------------------------------------------------ */
 /* The folder                                                                                 */
 /* ------------------------------------------------------------------------------------------ */
 
 /**
- * The kernel does not tell which threads there are, or no longer: a sandbox may deny it at any
- * time.  What is left are those that we have seen begin, or that have called the library.
+ * Go on without the kernel's list of threads.  It may be missing from the start, or a sandbox may
+ * deny it later.  From now on only those threads are scanned that the library has seen begin or
+ * that have called it.
  */
 void tri_tasks_give_up(void)
 {
@@ -68,13 +69,16 @@ void tri_tasks_give_up(void)
 			     "it does not see threads begin; mount /proc, or link the program with -ltricolor");
 }
 
-/** False: the kernel does not tell which threads there are. */
+/** Whether the kernel lists the threads of the process. */
 bool tri_tasks_are_listed(void)
 {
 	return folder >= 0;
 }
 
-/* Threads that the process has, ended main thread included; 0: unknown. */
+/*
+ * How many threads the process has, or 0 if that is unknown.  A main thread that has ended is
+ * among them until the process ends.
+ */
 static size_t count_tasks(void)
 {
 	struct stat st;
@@ -99,8 +103,8 @@ static void *more_memory(void *old, size_t *bytes, size_t want)
 }
 
 /*
- * Every thread that there was when @tasks were counted, into @list.  0, -EAGAIN if some may be
- * missing, or what else stands in the way.
+ * Put the IDs of all threads into @list, after @tasks were counted.  Returns 0, -EAGAIN if a thread
+ * that was counted may be missing, or another error.
  */
 static int list_tasks(size_t tasks)
 {
@@ -108,7 +112,7 @@ static int list_tasks(size_t tasks)
 	struct dirent64 *d;
 	ssize_t got, at;
 
-	/* Names of seven digits; twice as many entries as there should be. */
+	/* 64 bytes are two entries with names of seven digits: there is room for twice as many. */
 	list.text = more_memory(list.text, &bytes, (tasks + 64) * 64);
 	list.room = bytes;
 	if (!list.text)
@@ -121,8 +125,8 @@ static int list_tasks(size_t tasks)
 	list.tid = (pid_t *)list.text;
 	list.n = 0;
 	/*
-	 * In place: a number is shorter than the entry that it is read from, and lies before its
-	 * length.
+	 * The IDs overwrite the entries.  An ID is shorter than an entry, so it reaches no entry
+	 * that has yet to be read.  In the first entry it lies before d_reclen.
 	 */
 	for (at = 0; at < got; at += d->d_reclen) {
 		d = (struct dirent64 *)(list.text + at);
@@ -130,8 +134,8 @@ static int list_tasks(size_t tasks)
 			list.tid[list.n++] = (pid_t)atoi(d->d_name);
 	}
 	/*
-	 * The kernel goes from thread to thread, and stops at one that has just ended.  New ones
-	 * come at the end: so if some are missing there are fewer than before.
+	 * The kernel goes from thread to thread, and stops at one that has just ended.  It puts new
+	 * threads at the end.  So if a counted thread is missing, fewer are listed than counted.
 	 */
 	return (size_t)got < list.room - 512 && list.n >= tasks ? 0 : -EAGAIN;
 }
@@ -155,10 +159,11 @@ static bool main_is_over(void)
 }
 
 /*
- * How many threads of this library there are, to be asked for after a count: none of them is
- * missing in that.  The agent is there before any cycle, as is the watch of the main thread.  These
- * two and the thread that waits for pressure end with the process.  The agent itself begins the one
- * that connects, so that one that is there still was there at the count.
+ * How many threads of this library there are.  It is called after the threads were counted, and
+ * what it returns should have been in that count.  The agent and the thread that watches the main
+ * thread begin before any cycle.  They and the thread that waits for pressure end with the process.
+ * The agent itself begins the thread that connects: if that is there now, it was there at the
+ * count.
  */
 static size_t own_threads(void)
 {
@@ -179,7 +184,7 @@ static bool is_own(pid_t tid)
 	return tid == tri_g.agent_tid;
 }
 
-/* Whether no more threads are counted than are known to be alive since before the count. */
+/* Whether all @tasks threads that were counted are known. */
 static bool none_unknown(size_t tasks)
 {
 	pid_t pressure = tri_own_tid(TRI_OWN_PRESSURE);
@@ -228,9 +233,8 @@ static bool collect_known(void)
 }
 
 /**
- * Look for threads that are neither attached nor visited.  Returns how many there are, with their
- * IDs in @tids until the next look; or -EAGAIN if it has to be done again; or what else stands in
- * the way.
+ * Look for threads that are neither attached nor visited.  Returns how many there are, -EAGAIN if
+ * the caller has to look again, or another error.  Their IDs are in @tids, until the next look.
  */
 int tri_tasks_look(const pid_t **tids)
 {
@@ -266,8 +270,8 @@ int tri_tasks_look(const pid_t **tids)
 }
 
 /**
- * Whether a thread that does not answer has ended, and is only still listed; with which exit status
- * then.
+ * Whether a thread that does not answer has ended, though the kernel may still list it.  If so and
+ * the kernel tells, its exit status is put into @status.
  */
 bool tri_task_has_ended(pid_t tid, int *status)
 {
@@ -294,7 +298,7 @@ bool tri_task_has_ended(pid_t tid, int *status)
 	return true;
 }
 
-/** What the kernel says about a thread. */
+/** Read the file @name about thread @tid in /proc into @text.  False: there is nothing to read. */
 bool tri_task_read(pid_t tid, const char *name, char *text, size_t room)
 {
 	char path[32];
@@ -337,7 +341,7 @@ void tri_task_scan_stack(pid_t tid, uintptr_t thread_pointer, uintptr_t sp, uint
 	tri_scan_stack(visited, tri_g.agent, sp, false);
 }
 
-/** Once.  False: the kernel does not tell which threads there are. */
+/** Called once.  False: the kernel does not list the threads. */
 bool tri_tasks_open(void)
 {
 	size_t tasks = 0;
@@ -352,8 +356,9 @@ bool tri_tasks_open(void)
 	visited = tri_thread_new();
 	pthread_mutex_unlock(&tri_g.list_lock);
 	/*
-	 * Whether the link count is what Linux makes it: nothing ends or begins for two looks in a
-	 * row.
+	 * Find out whether the link count is the number of threads plus two, as Linux makes it.
+	 * It is if the list agrees with the counts before and after it.  It may fail to agree
+	 * because threads begin or end meanwhile, so this is tried again.
 	 */
 	for (tries = 0; tries < 100 && !counts; tries++) {
 		tasks = count_tasks();
@@ -367,7 +372,8 @@ bool tri_tasks_open(void)
 }
 
 /**
- * Whether no thread of the program is left; none is attached.  @status: the main thread's.
+ * Whether no thread of the program is left, when none is attached.  @status is the exit status of
+ * the main thread.
  */
 bool tri_tasks_are_ours(int *status)
 {
@@ -375,15 +381,16 @@ bool tri_tasks_are_ours(int *status)
 
 	if (!tasks || tasks > 1 + own_threads())
 		return false;
-	/* It may have ended by the system call without ever having been attached. */
+	/* The main thread may have left by the system call, without ever being attached. */
 	if (!tri_task_has_ended(tri_g.pid, status))
 		return false;
 	return tasks == 1 + own_threads();
 }
 
 /**
- * A pidfd of any thread of the program but the main one, which tells when that thread has
- * ended; -1: there is none, or the kernel has no such thing, or a sandbox denies it.
+ * Open a pidfd of some thread of the program other than the main one.  It becomes readable when
+ * that thread has ended.  -1: there is no such thread, or the kernel has no such pidfd, or a
+ * sandbox denies it.
  */
 int tri_tasks_open_other(void)
 {
@@ -399,7 +406,7 @@ int tri_tasks_open_other(void)
 		fd = (int)syscall(SYS_pidfd_open, list.tid[i], PIDFD_THREAD);
 		if (fd < 0 && errno != ESRCH)
 			return -1;
-		/* It may have ended before, and its ID be another process's. */
+		/* The thread may have ended before, and another process may have its ID. */
 		snprintf(name, sizeof(name), "%d", (int)list.tid[i]);
 		if (fd >= 0 && !faccessat(folder, name, F_OK, 0))
 			return fd;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* tasks.h - the threads of the process, as the kernel lists them: see tasks.c.  The agent's. */
+/* tasks.h - the kernel's list of the process's threads: see tasks.c.  For the agent only. */
 #ifndef TRI_TASKS_H
 #define TRI_TASKS_H
 
@@ -18,7 +18,7 @@ bool tri_tasks_are_ours(int *status) TRI_HIDDEN;
 int tri_tasks_open_other(void) TRI_HIDDEN;
 void tri_tasks_reset(void) TRI_HIDDEN;
 
-/* One of them. */
+/* About one thread. */
 bool tri_task_has_ended(pid_t tid, int *status) TRI_HIDDEN;
 bool tri_task_read(pid_t tid, const char *name, char *text, size_t room) TRI_HIDDEN;
 bool tri_task_blocks_signal(pid_t tid) TRI_HIDDEN;

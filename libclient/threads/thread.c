@@ -31,7 +31,7 @@
 
 static uint64_t slots_used[TRI_SLOTS / 64];	/* list_lock */
 
-/* list_lock */
+/* Give @t a slot in the arena.  Returns 0 or -EAGAIN.  Called with list_lock. */
 int tri_slot_take(struct tri_thread *t)
 {
 	uint32_t i;
@@ -50,13 +50,16 @@ int tri_slot_take(struct tri_thread *t)
 	return -EAGAIN;
 }
 
-/* list_lock */
+/* Give back @t's slot.  Called with list_lock. */
 void tri_slot_give(struct tri_thread *t)
 {
 	slots_used[t->slot_index / 64] &= ~(1ull << (t->slot_index & 63));
 }
 
-/* list_lock.  A zeroed struct, reused if there is one. */
+/*
+ * Make a zeroed record, from an unused one if there is one.  Called with list_lock.  `visits` is
+ * not set to zero but goes on counting.
+ */
 struct tri_thread *tri_thread_new(void)
 {
 	struct tri_thread *t = tri_g.unused;
@@ -77,7 +80,7 @@ struct tri_thread *tri_thread_new(void)
 	return t;
 }
 
-/* Adopt the phase, as the agent would have set it.  list_lock. */
+/* Set in @t what the agent sets in all threads as a phase begins.  Called with list_lock. */
 static void adopt_phase(struct tri_thread *t)
 {
 	t->gen = tri_g.gen;
@@ -86,19 +89,21 @@ static void adopt_phase(struct tri_thread *t)
 	t->tls->barrier = tri_g.phase != TRI_PHASE_OFF || !tri_g.rseq;
 	t->tls->caches = tri_g.rseq && !tri_g.diverted ? t->caches : tri_empty_caches;
 	tri_write(&t->fence_seen, tri_read(&tri_g.fence));
-	/* Any number but the next cycle's, which may be 0. */
+	/* The next cycle has the number gen + 1.  Any other number says: not scanned. */
 	tri_write(&t->scanned_cycle, tri_g.gen);
-	/* Before that the agent has not asked anybody yet, and will ask this thread too. */
+	/* In earlier phases the agent has yet to ask all threads, and asks this one too. */
 	if (tri_g.phase == TRI_PHASE_SCAN)
 		tri_write(&t->pending, TRI_PENDING_SCAN);
 }
 
 /*
- * list_lock.  The thread with @tls is in the list from here on.  The agent writes to @tls while the
- * thread is alive, which is a test and a store.  So as not to depend on their being faster than a
- * thread's end, a thread whose end we may not see coming has the agent write to a copy, and goes on
- * with what a thread has that is not attached: each of its allocations and stores comes into the
- * library.
+ * Put @t, the record of the thread with @tls, into the list.  Called with list_lock.
+ *
+ * The agent tests whether the thread is alive, and then writes to @tls.  The thread may end between
+ * the two.  That is no danger if the thread detaches first, under list_lock.  But some threads end
+ * without the library's knowledge (not @inlined).  For these the agent writes to t->away.  Their
+ * own @tls stays as it is in a thread that is not attached, so that each of their allocations and
+ * stores calls the library.
  */
 void tri_thread_link(struct tri_thread *t, struct tri__tls *tls, bool inlined)
 {
@@ -116,7 +121,7 @@ void tri_thread_link(struct tri_thread *t, struct tri__tls *tls, bool inlined)
 }
 
 /**
- * A record with a slot, which is in no list.  NULL: there is no memory, or no slot is left.
+ * Make a record that has a slot and is in no list.  NULL: there is no memory, or no slot is left.
  */
 struct tri_thread *tri_thread_new_with_slot(void)
 {
@@ -133,7 +138,7 @@ struct tri_thread *tri_thread_new_with_slot(void)
 	return t;
 }
 
-/* list_lock.  A record with a slot that came into no list. */
+/* Give back a record of tri_thread_new_with_slot() that is in no list.  Called with list_lock. */
 void tri_thread_discard(struct tri_thread *t)
 {
 	tri_slot_give(t);
@@ -162,9 +167,9 @@ void tri_common_leave(void)
 }
 
 /**
- * list_lock, for a thread that is in the list and stays there (NULL: one that has no record).  It
- * answers nobody meanwhile: the agent may have asked it to stop, and wants that lock itself before
- * it lets go of who has stopped.
+ * Take list_lock.  @self is the caller's record, which stays in the list; NULL: it has none.  With
+ * the lock, the thread answers no handshake.  If it stopped as the agent asked, it would keep the
+ * lock, which the agent needs before it lets stopped threads go on.
  */
 void tri_list_lock(struct tri_thread *self)
 {
@@ -181,15 +186,15 @@ void tri_list_unlock(struct tri_thread *self)
 }
 
 /*
- * Take @t out of the list: its spans and its buffer are left for others.  list_lock.
- * Called by the thread itself, or for one that is no more.
+ * Take @t out of the list.  Its spans and its buffer are given to others.  Called with list_lock,
+ * by the thread itself or after it has ended.
  */
 void tri_thread_remove(struct tri_thread *t)
 {
 	tri_g.ended_raw = tri_thread_over(t);
 	/*
-	 * One that ended inside left its spans as they were in the middle of something: nobody has
-	 * them.
+	 * A thread that ended inside the library may have left its spans half-changed.  They are
+	 * given to nobody.
 	 */
 	if (!(tri_thread_over(t) && (tri_read(&t->visits) & 1))) {
 		tri_lock(&t->cache_lock);
@@ -209,7 +214,7 @@ void tri_thread_remove(struct tri_thread *t)
 	tri_g.unused = t;
 }
 
-/* A forked child: the other threads do not exist here, nor does this one's arena. */
+/* In a forked child without a copy of the heap: forget all threads and their slots. */
 void tri_threads_reset(void)
 {
 	memset(slots_used, 0, sizeof(slots_used));
@@ -230,7 +235,10 @@ static void is_unused(struct tri_thread *t)
 	tri_g.unused = t;
 }
 
-/* A forked child with a copy of the heap: it has the thread that forked, if that is attached. */
+/*
+ * In a forked child with a copy of the heap: forget all threads but @self, the one that forked.
+ * NULL: it is not attached.
+ */
 void tri_threads_forked(struct tri_thread *self)
 {
 	bool inlined = self && self->tls != &self->away;
@@ -265,14 +273,15 @@ void tri_threads_forked(struct tri_thread *self)
 	tri_write(&self->scanned_cycle, 0);
 	tri_write(&self->stopped, 0);
 	/*
-	 * A region of its is over, and one that a handler has interrupted as it began begins again.
+	 * This ends a blocking region of the thread.  If the thread forked in a handler that has
+	 * interrupted the beginning of a region, that beginning is repeated: see region.c.
 	 */
 	tri_write(&self->blocked, tri_next_region(tri_read(&self->blocked)));
 	slots_used[self->slot_index / 64] |= 1ull << (self->slot_index & 63);
 	tri_write(&tri_g.view.ctl->slots_top, self->slot_index + 1);
 	/*
-	 * A handler that interrupted the library may have forked: it goes on with the buffer that
-	 * it has.
+	 * A depth above 1 means that a signal handler that interrupted the library has forked.  The
+	 * interrupted function goes on to use the thread's buffer, so the thread keeps it.
 	 */
 	if (self->depth <= 1)
 		self->buffer = 0;
@@ -284,7 +293,7 @@ void tri_threads_forked(struct tri_thread *self)
 	tri_thread_link(self, &tri__tls, inlined);
 }
 
-/** Forget threads that have ended without a word.  list_lock. */
+/** Forget threads that have ended without detaching.  Called with list_lock. */
 void tri_threads_reap(void)
 {
 	struct tri_thread *t, *next;

@@ -44,25 +44,25 @@ struct tri_thread {
 	 */
 	struct tri__cache caches[TRI__CACHES];
 	struct tri_cached_span spans[TRI__CACHES];
-	uint64_t active[4];		/* bit of each entry that has a span or a run of fresh
-					 * ones */
+	uint64_t active[4];		/* a bit for each entry that has a span or a run of
+					 * fresh ones */
 
 	/*
-	 * Objects that it has freed: to be freed together, or when the cycle ends.  Owner: as the
-	 * caches; see free.c.
+	 * Objects that the thread has passed to tri_free().  They are freed together, or when the
+	 * cycle ends.  Owner: as the caches; see free.c.
 	 */
 	uint32_t nfreed;
 	uintptr_t freed[TRI_FREED];
 
 	/* Owner: the thread; read by the agent and, in a signal handler, by the thread. */
 	_Alignas(64) union {
-		tri_au64 inside;	/* both, in one store: no signal comes between them */
+		tri_au64 inside;	/* both in one store, which no signal can interrupt */
 		struct {
 			uint32_t depth;		/* calls that are inside, one in another */
 			tri_au32 visits;	/* odd while the thread is inside the library */
 		};
 	};
-	uint32_t buffer;		/* index + 1, mirrors slot->buffer */
+	uint32_t buffer;		/* its index plus 1, as in slot->buffer; 0: none */
 	struct tri__tls *tls;
 	uint64_t *rseq_cs;		/* the kernel's word that names a sequence; NULL: the
 					 * kernel knows none */
@@ -71,51 +71,52 @@ struct tri_thread {
 					 * lock */
 	/* What it owes and has waited: see assist.c. */
 	uint64_t debt_bytes;		/* allocated and not yet paid for by an assist */
-	uint64_t futile_ns;		/* waits in vain, in a row */
+	uint64_t futile_ns;		/* of waits in a row in which nothing was done */
 	uint32_t futile_waits, quanta;
-	uint64_t waits_ns, waits_cycle;	/* all waits after that many cycles */
+	uint64_t waits_ns, waits_cycle;	/* all its waits, since that many cycles had ended */
 	/* How the kernel's limit has held it back: see throttle.c. */
-	uint64_t short_bytes;		/* that it was refused; 0: it was not */
-	uint64_t throttled_ns;		/* waited, since @throttled_gen cycles were complete */
+	uint64_t short_bytes;		/* what it was refused; 0: it was not */
+	uint64_t throttled_ns;		/* waited since @throttled_gen cycles were complete */
 	uint32_t throttled_gen;
-	uint64_t pass_bytes;		/* it has waited, and may take so many at once */
-	int64_t least_headroom;		/* it may take them if so much is left afterwards */
+	uint64_t pass_bytes;		/* what it may take at once after it has waited */
+	int64_t least_headroom;		/* if at least so much is left afterwards */
 
-	/* Written by the agent, read by the thread, but for what says otherwise. */
+	/* Written by the agent and read by the thread, unless a field says otherwise. */
 	_Alignas(64) tri_au32 pending;	/* what it has to answer; the thread clears it */
 	tri_au32 marking;		/* stores shade */
 	uint32_t black;			/* new objects are marked; cache lock */
 	uint32_t gen;			/* marks[gen & 1] says what is allocated; cache lock */
 	tri_au32 scanned_cycle;		/* last cycle that has this thread's stack; thread or
 					 * agent */
-	tri_au32 fence_seen;		/* last signal fence; the thread */
-	bool signalled;			/* for the current request; agent */
-	uint32_t inside_since;		/* visits, while the agent waits for it to come out;
-					 * agent */
-	tri_au32 signal_sent[2];	/* TRI_SENDING, _SENT: not seen to arrive; agent, thread
-					 * clears */
+	tri_au32 fence_seen;		/* the last fence by signal; written by the thread */
+	bool signalled;			/* for the current request; only the agent's */
+	uint32_t inside_since;		/* `visits` when the agent began to wait for it to come
+					 * out; 0: it does not wait; only the agent's */
+	tri_au32 signal_sent[2];	/* TRI_SENDING or TRI_SENT until the signal arrives,
+					 * when the thread clears it */
 
 	struct tri_lock cache_lock;
 
 	/* Blocking region: the thread saves all this before it sets `blocked`; see region.c. */
 	tri_au32 blocked;
-	tri_au32 waits;			/* in the library: a signal at once is best; a hint,
-					 * thread */
-	tri_au32 stopped;		/* waits in a stop */
-	uintptr_t saved_sp;		/* what is above stays as it is while the thread is
-					 * blocked */
-	uintptr_t saved[64];		/* registers, and words of a frame that is gone by now */
+	tri_au32 waits;			/* a hint: it waits in the library, so the agent should
+					 * send a signal at once; written by the thread */
+	tri_au32 stopped;		/* it waits because the agent asked for a stop; written
+					 * by the thread */
+	uintptr_t saved_sp;		/* the stack from here up does not change while the
+					 * thread is blocked */
+	uintptr_t saved[64];		/* registers and the words of the frame that is gone */
 	uint32_t nsaved;
 
 	/*
-	 * How often our handler has run on this thread, and handlers of the program's: see
+	 * How often the library's handler and handlers of the program have run on this thread: see
 	 * transfer.c.
 	 */
 	tri_au32 interrupted, handlers;
 
 	/*
-	 * A call with a time-out that goes on after an interruption: see restart.c.  Owner: the
-	 * signal handler.
+	 * A system call with a time-out that goes on after an interruption: see restart.c.  Owner:
+	 * the signal handler.
 	 */
 	uint64_t call_since_ns;
 	uintptr_t call_sp;
@@ -125,25 +126,26 @@ struct tri_thread {
 	 * Its stacks: see stack.c.  Owner: the thread, or the agent while it holds the thread in a
 	 * blocking region.
 	 */
-	void *fake_stack;		/* the address sanitizer's; of the agent: that of the
-					 * thread it scans */
-	uintptr_t signal_lo, signal_hi;	/* its signal stack, when last asked */
+	void *fake_stack;		/* the address sanitizer's; in the agent's record, that
+					 * of the thread which it scans */
+	uintptr_t signal_lo, signal_hi;	/* its signal stack, as it was last noted */
 	uintptr_t stack_lo, stack_hi;	/* the stack that it was started on */
-	struct tri_stack *stack;	/* that the thread has switched to; NULL: it never did */
+	struct tri_stack *stack;	/* the one it has switched to; NULL: it never did */
 	struct tri_stack *own;		/* descriptor of stack_lo ..; NULL: none was needed */
-	uintptr_t left_lo, left_hi;	/* the stack that it left last: where it still is, just
-					 * before a switch */
-	bool stack_grows;		/* stack_lo is the lowest that was seen of it, else all
-					 * is fixed */
+	uintptr_t left_lo, left_hi;	/* the stack that it left last; just before a switch it
+					 * still runs on that */
+	bool stack_grows;		/* the stack may begin below stack_lo, which is the
+					 * lowest address that was seen of it */
 
 	/*
-	 * A robust mutex that the thread holds for as long as it is attached: the kernel marks it
-	 * when the thread has ended, however it did.  Its own, or the one that the main thread has
-	 * from the start.
+	 * A robust mutex that the thread holds for as long as it is attached.  The kernel marks it
+	 * when the thread has ended, in whatever way.  `life` points to own_life or to the mutex
+	 * that the main thread has held from the start.
 	 */
 	pthread_mutex_t own_life, *life;
 	/*
-	 * Where the agent writes for a thread whose own @tls might go without notice; see thread.c.
+	 * Where the agent writes in place of @tls, if the thread may end without detaching: see
+	 * tri_thread_link().
 	 */
 	struct tri__tls away;
 
@@ -158,8 +160,8 @@ struct tri_thread {
 	struct tri_later later;		/* owner: the thread, inside */
 
 	/*
-	 * tri_scan_foreign(); last, as tri_thread_new() leaves it as it is.  Owner: the thread,
-	 * inside.
+	 * For tri_scan_foreign().  Owner: the thread, inside.  This field is the last one, as
+	 * tri_thread_new() clears all that is before it.
 	 */
 	_Alignas(64) unsigned char copy[TRI_COPY_BYTES];
 };
@@ -180,14 +182,17 @@ void tri_thread_link(struct tri_thread *t, struct tri__tls *tls, bool inlined) T
 int tri_slot_take(struct tri_thread *t) TRI_HIDDEN;
 void tri_slot_give(struct tri_thread *t) TRI_HIDDEN;
 
-/* The kernel has marked the mutex: its thread runs no more, and the thread's memory may be gone. */
+/*
+ * Whether the kernel has marked the mutex.  Then its thread has ended, and the thread's stack and
+ * thread-local variables may be unmapped.
+ */
 static inline bool tri_life_over(const pthread_mutex_t *life)
 {
 	return life &&
 	       (__atomic_load_n(&life->__data.__lock, __ATOMIC_ACQUIRE) & (int)FUTEX_OWNER_DIED);
 }
 
-/* The mutex is held: its thread is alive, as long as the record is in the list. */
+/* Whether the mutex is held.  If the record is in the list, its thread is alive then. */
 static inline bool tri_life_holds(const pthread_mutex_t *life)
 {
 	int word = life ? __atomic_load_n(&life->__data.__lock, __ATOMIC_ACQUIRE) : 0;
@@ -200,13 +205,13 @@ static inline bool tri_thread_over(const struct tri_thread *t)
 	return unlikely(tri_life_over(t->life));
 }
 
-/* Where the agent finds a thread's tri__tls.  list_lock. */
+/* Where the agent finds a thread's tri__tls.  Called with list_lock. */
 static inline struct tri__tls *tri_tls_of(struct tri_thread *t)
 {
 	return unlikely(tri_thread_over(t)) ? &t->away : t->tls;
 }
 
-/* This thread is about to attach or to detach, and may have list_lock though it has no record. */
+/* This thread is attaching or detaching.  It may have list_lock although it has no record. */
 extern __thread bool tri_between TRI_HIDDEN __attribute__((tls_model("initial-exec")));
 
 #endif

@@ -1,24 +1,26 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
- * unattached.c - no thread of the process goes unscanned, whoever made it
+ * unattached.c - threads that are not attached are scanned as well
  *
- * A thread that has never called the library is not attached: one that was made by a
- * pthread_create() which is not ours, or by clone().  It may hold pointers all the same, which it
- * has loaded.  So when all attached threads are scanned, the agent looks for others:
+ * A thread that was made by clone(), or by a pthread_create() other than the library's, is not
+ * attached until it calls the library.  It may have loaded pointers from the heap all the same.  So
+ * when all attached threads are scanned, the agent looks for others:
  *
- *  1. It asks tasks.c whether there are any.  Mostly there are none, and that is all.
+ *  1. It asks tasks.c whether there are any.  Mostly there are none, and the search is over.
  *  2. If there are, it sends the handshake signal, with the address of a struct tri_visit, to each
  *     thread that is not attached and was not visited in this cycle.
  *  3. The handler says where the thread's registers and stack are, and waits (visit.c).  The agent
  *     scans them, and lets the thread go on.
- *  4. It begins again from 1, until there is none.
+ *  4. It begins again from 1, until it finds no thread that is new.
  *
- * Why that is enough is in design/guest.md.  A thread ID is not used again before all others have
- * been, so that in one cycle it stands for one thread.  If new threads come as fast as they are
- * visited, all threads are held (@hold): attached ones by the caller, others in their visit.  Then
- * no new ones come but from those that are not found yet.
+ * Why that is enough is in design/guest.md.  The kernel uses a thread ID again only after it has
+ * gone through all others, so in one cycle an ID stands for one thread.
  *
- * Threads of the C library's answer no signal: see libc_threads.c.
+ * New threads may come as fast as they are visited.  Then all threads are held (@hold): attached
+ * ones by the caller, others in their visit.  After that only threads that are not found yet can
+ * make new ones.
+ *
+ * The C library has threads of its own that answer no signal: see libc_threads.c.
  */
 #include <errno.h>
 #include <sys/mman.h>
@@ -42,10 +44,10 @@
 
 #define FREE_ROUNDS 4			/* looks before all threads are held */
 #define LOOK_NS 20000000		/* a thread that is silent for so long may have ended */
-#define LIMIT_NS 10000000000ull		/* for one cycle; a thread that has not answered by then
-					 * does not */
+#define LIMIT_NS 10000000000ull		/* what the search may take in one cycle */
 
-static pid_t last_seen, seen_before;	/* one that was visited: so far, and before this cycle */
+/* The thread that was visited last: now, and when this cycle's search began. */
+static pid_t last_seen, seen_before;
 
 static void let_go(struct tri_visit *v)
 {
@@ -57,7 +59,7 @@ static void ask(pid_t tid)
 {
 	struct tri_visit *v = &tri_visits[tri_visits_used++];
 
-	/* Its signals would stay where they are, more with each cycle. */
+	/* A known thread of the C library's is sent no signal: it would stay pending for ever. */
 	v->scanned = tri_libc_thread_is_known(tid) && tri_libc_thread_scan(tid);
 	if (v->scanned) {
 		tri_write(&tri_g.uninterposed_threads, 1);
@@ -69,10 +71,14 @@ static void ask(pid_t tid)
 		tri_write(&v->state, tri_visit_state(tid, TRI_VISIT_OVER));
 }
 
-/* The thread of @v waits in its handler. */
+/* Scan the thread of @v, which waits in its handler. */
 static void scan_visited(struct tri_visit *v, bool hold)
 {
-	/* One of ours may be seen in two cycles as well, where it gets no CPU while it begins. */
+	/*
+	 * A thread that lives for two cycles and was not begun by the library shows that another
+	 * pthread_create() is in use.  A thread that is just beginning shows nothing: it may have
+	 * had no CPU for so long.
+	 */
 	if (v->stranger && tri_visit_tid(v) == seen_before &&
 	    !tri_thread_is_beginning(v->thread_pointer))
 		tri_write(&tri_g.uninterposed_threads, 1);
@@ -82,7 +88,7 @@ static void scan_visited(struct tri_visit *v, bool hold)
 	tri_scan_registers(tri_g.agent, (const ucontext_t *)v->frame, false);
 	tri_task_scan_stack(tri_visit_tid(v), v->thread_pointer, v->sp, v->signal_lo, v->signal_hi);
 	/*
-	 * A thread that attaches may have list_lock: it is not held, and scans itself once
+	 * A thread that attaches may have list_lock, so it is not held.  It scans itself once it is
 	 * attached.
 	 */
 	v->scanned = !hold || !v->attaching;
@@ -93,7 +99,11 @@ static void scan_visited(struct tri_visit *v, bool hold)
 	tri_interrupted((uint64_t)v->began.tv_sec * 1000000000 + (uint64_t)v->began.tv_nsec);
 }
 
-/* One look at a visit that is under way.  True if the thread has answered, or is no more. */
+/*
+ * Look once at a visit that is under way.  Returns whether it is done: the thread was scanned, or
+ * has ended.  @resend: send the signal again.  @old: find out whether the thread has ended or is
+ * one of the C library's.
+ */
 static bool attend(struct tri_visit *v, bool hold, bool resend, bool old)
 {
 	uint64_t asked = tri_visit_state(tri_visit_tid(v), TRI_VISIT_ASKED);
@@ -123,7 +133,7 @@ static bool attend(struct tri_visit *v, bool hold, bool resend, bool old)
 	return false;
 }
 
-/* Wait for all that were asked.  False: there is one that does not answer. */
+/* Wait for all visits from @first on.  False: a thread has not answered at @until_ns. */
 static bool attend_all(uint32_t first, bool hold, uint64_t until_ns)
 {
 	uint64_t sent = tri_now_ns(), looked = sent, now;
@@ -139,7 +149,7 @@ static bool attend_all(uint32_t first, bool hold, uint64_t until_ns)
 			waiting |= !attend(&tri_visits[i], hold, resend, old);
 		if (!waiting)
 			return true;
-		/* For waiting assists: it is the program that holds up the cycle. */
+		/* Assists keep waiting: the program holds up the cycle, not the collector. */
 		atomic_fetch_add_explicit(&tri_g.view.ctl->work_seq, 1, memory_order_relaxed);
 		tri_futex_wait(&tri_g.answers, answers, resend_ns);
 		now = tri_now_ns();
@@ -156,7 +166,7 @@ static bool attend_all(uint32_t first, bool hold, uint64_t until_ns)
 	}
 }
 
-/** The threads that are held go on. */
+/** Let the threads go on that are held in their visits. */
 void tri_unattached_release(void)
 {
 	uint32_t i;
@@ -166,7 +176,7 @@ void tri_unattached_release(void)
 			let_go(&tri_visits[i]);
 }
 
-/* A thread can't be scanned: then nothing may be freed. */
+/* A thread can't be scanned.  So the cycle must free nothing. */
 static void give_up(void)
 {
 	pid_t silent = 0;
@@ -193,8 +203,8 @@ static void give_up(void)
 }
 
 /**
- * Scan every thread that is not attached.  False: new ones come too fast, and the caller must hold
- * the attached ones and try again with @hold; then it calls tri_unattached_release().
+ * Scan every thread that is not attached.  False: new threads come too fast.  Then the caller has
+ * to hold all attached threads, try again with @hold, and call tri_unattached_release().
  */
 bool tri_unattached_scan(bool hold)
 {
@@ -233,7 +243,10 @@ bool tri_unattached_scan(bool hold)
 	return true;
 }
 
-/** Agent, once.  Without /proc there is no way to know of a thread that we did not see begin. */
+/**
+ * The agent calls this once.  Without /proc the library knows no thread but those that it saw begin
+ * and those that have called it.
+ */
 void tri_unattached_open(void)
 {
 	tri_write(&tri_g.uninterposed_threads, !tri_real_is_in_front("pthread_create"));

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* unattached.h - threads that are not attached are scanned, too: see unattached.c.  The agent's. */
+/* unattached.h - scanning threads that are not attached: see unattached.c.  For the agent only. */
 #ifndef TRI_UNATTACHED_H
 #define TRI_UNATTACHED_H
 

@@ -2,10 +2,11 @@
 /*
  * unload.c - dlclose(): no thread's rseq area may name a sequence that is unmapped
  *
- * Each object that was compiled with tricolor.h says so in its last destructor, where dlclose() is
- * the C library's own, and since its other destructors may have been in a sequence.  Our dlclose()
- * does it before: it can still leave the object where it is.  At the end of the process nothing is
- * unmapped.
+ * The library's dlclose() makes sure of it before it unloads an object, and leaves the object
+ * mapped if a thread does not answer.  Moreover each object that was compiled with tricolor.h calls
+ * tri__unload() in its last destructor.  That is needed where the program calls the C library's own
+ * dlclose(), and because the object's other destructors may have run a sequence.  At the end of the
+ * process nothing is unmapped.
  */
 #include <stdlib.h>
 
@@ -19,7 +20,8 @@
 TRI_EXPORT int dlclose(void *handle)
 {
 	/*
-	 * A thread that does not answer may still name a sequence in there: then the object stays.
+	 * If a thread does not answer, its rseq area may name a sequence in the object, which is
+	 * not unmapped then.
 	 */
 	if (tri_is_ready() && !tri_fence_unload())
 		return 0;
@@ -28,7 +30,10 @@ TRI_EXPORT int dlclose(void *handle)
 
 static tri_au32 exiting;
 
-/* For dlclose(), and for a collector that would look at what was left after a kill. */
+/*
+ * The process exits.  tri__unload() has nothing to do from now on, and the collector need not look
+ * whether the process was killed.
+ */
 static void note_exit(void)
 {
 	tri_write(&exiting, 1);

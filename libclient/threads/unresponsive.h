@@ -10,8 +10,8 @@
 
 struct tri_thread;
 
-#define TRI_REPORT_NS 5000000000ull	/* on a busy machine threads may have no CPU for a
-					 * second */
+#define TRI_REPORT_NS 5000000000ull	/* on a busy machine a thread may get no CPU for a
+					 * second, which should not be reported */
 
 /*
  * When a signal is sent again.  A signal may find its thread inside the library, and then the

@@ -2,10 +2,12 @@
 /*
  * visit.c - what a visited thread does, in the handler of the handshake signal
  *
- * It says where its registers and its stack are, and waits until the agent has scanned them.
+ * The thread says where its registers and its stack are, and waits until the agent has scanned
+ * them.
  *
- * It calls nothing (but the address sanitizer, where that is), and writes to no thread-local
- * variable: a thread made by clone() without CLONE_SETTLS shares those of its maker.
+ * This code calls no function of the C library, and writes to no thread-local variable.  A thread
+ * that was made by clone() without CLONE_SETTLS shares those of its maker, and errno is one of
+ * them.
  */
 #include <limits.h>
 #include <linux/futex.h>
@@ -20,7 +22,7 @@
 struct tri_visit *tri_visits;
 uint32_t tri_visits_used;
 
-/* A system call without errno, which may be another thread's. */
+/* A system call that does not set errno, which may be another thread's. */
 static long raw(long number, void *a, long b, long c)
 {
 	register long no_timeout __asm__("r10") = 0;
@@ -33,9 +35,9 @@ static long raw(long number, void *a, long b, long c)
 }
 
 /**
- * In the handler.  True if the signal was for a visit.  The registers are between @uc and
- * @frame_end.  The thread may be one without thread-local variables of its own, and may have
- * attached itself since it was asked.
+ * Called first in the handler.  Returns whether the signal was for a visit.  The registers are
+ * between @uc and @frame_end.  The thread may have no thread-local variables of its own.  It may
+ * also have attached itself since it was asked.
  */
 bool tri_visit(const siginfo_t *info, const ucontext_t *uc, uintptr_t sp, uintptr_t frame_end)
 {

@@ -18,30 +18,30 @@
 #include "../../core/heap/layout.h"
 #include "../base/attributes.h"
 
-#define TRI_VISITS 16384u		/* that there may be in a cycle */
+#define TRI_VISITS 16384u		/* at most so many in a cycle */
 
 /*
- * A visit's state.  The upper half of the word is the thread's ID, so that a signal that comes late
- * is nobody's.  The thread changes it from ASKED to TAKEN and to WAITING; the agent does all else.
+ * A visit's state.  The upper half of the word is the thread's ID: a thread that gets the signal
+ * late finds another ID there, and ignores it.  The thread changes the state from ASKED to TAKEN
+ * and then to WAITING.  The agent makes all other changes.
  */
 enum { TRI_VISIT_ASKED = 1, TRI_VISIT_TAKEN, TRI_VISIT_WAITING, TRI_VISIT_OVER };
 
 struct tri_visit {
 	tri_au64 state;			/* lower half: a futex */
 	/* The thread writes these before TRI_VISIT_WAITING. */
-	bool stranger;			/* no function of ours has begun it */
+	bool stranger;			/* the library's pthread_create() has not begun it */
 	bool attaching;			/* it may have list_lock, and scans itself when it is
 					 * attached */
 	struct timespec began;
 	uintptr_t sp, frame, frame_end, thread_pointer, signal_lo, signal_hi;
 	void *fake_stack;
-	/* The agent. */
-	bool scanned;			/* in this cycle */
+	bool scanned;			/* in this cycle; written by the agent */
 };
 
-/* TRI_VISITS of them, mapped by the agent before the heap is ready; NULL: there are no visits. */
+/* TRI_VISITS records, which the agent maps before the heap is ready.  NULL: there are no visits. */
 extern struct tri_visit *tri_visits TRI_HIDDEN;
-extern uint32_t tri_visits_used TRI_HIDDEN;	/* in this cycle; the agent */
+extern uint32_t tri_visits_used TRI_HIDDEN;	/* in this cycle; only the agent's */
 
 static inline uint64_t tri_visit_state(pid_t tid, unsigned int what)
 {
