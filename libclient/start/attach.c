@@ -2,9 +2,10 @@
 /*
  * attach.c - how a thread attaches and detaches
  *
- * A thread attaches at its first call (pthreads.c does it before the thread's own function runs).
- * Under list_lock it adopts the phase that the agent is in.  In a mark phase it then scans its own
- * stack: the agent may have done all the others already.
+ * A thread attaches at its first call of the library.  If pthreads.c has made the thread, it
+ * attaches before its own function runs.  Under list_lock it adopts the phase that the agent is in.
+ * In the scan phase it then scans its own stack, because the agent may already have asked all other
+ * threads.
  *
  * It detaches when it ends, in a destructor of thread-specific data.
  */
@@ -39,7 +40,7 @@ extern void *__dso_handle TRI_HIDDEN;
 
 static void detach(void);
 
-/* The thread's destructors are running.  What it attaches from now on ends without a word. */
+/* The thread's destructors are running.  If it attaches again, it will end without detaching. */
 static void thread_ends(void *unused)
 {
 	(void)unused;
@@ -53,9 +54,10 @@ static void make_key(void)
 }
 
 /*
- * Have thread_ends() called at this thread's end: by a key, or, in a program that has used up all
- * keys before it loaded this library, as a destructor of thread-local data.  False if that can't be
- * done, or has been: the destructors that run after ours may attach the thread again.
+ * Have thread_ends() called when this thread ends, as the destructor of a key.  A program may have
+ * used up all keys before it loaded this library.  Then it is a destructor of thread-local data.
+ * False: that can't be done, or it was called already, and one of the destructors that run after it
+ * attaches the thread again.
  */
 static bool watch_end(struct tri_thread *t)
 {
@@ -63,7 +65,7 @@ static bool watch_end(struct tri_thread *t)
 		return false;
 	if (has_key)
 		return !pthread_setspecific(key, t);
-	/* The main thread's are called by exit() already. */
+	/* exit() calls the main thread's destructors first, and the thread goes on after them. */
 	if (tri_is_main_thread())
 		return false;
 	return !__cxa_thread_atexit_impl(thread_ends, t, &__dso_handle);
@@ -91,7 +93,7 @@ static int attach(void)
 	struct tri_thread *t;
 
 	pthread_once(&key_once, make_key);
-	/* Beside another thread: see take_over() in agent_arena.c. */
+	/* A second thread needs the agent: see take_over() in agent_arena.c. */
 	if (tri_g.nthreads)
 		tri_agent_ensure();
 	tri_between = true;
@@ -110,7 +112,7 @@ static int attach(void)
 	tri_life_begin(t, is_main);
 	inlined = watch_end(t) || is_main;
 	pthread_mutex_lock(&tri_g.list_lock);
-	/* Whoever started the heap may have attached the main thread meanwhile. */
+	/* If this is the main thread, the one that started the heap may have attached it by now. */
 	if (tri__tls.thread) {
 		tri_life_end(t);
 		tri_coroutine_detach(t);
@@ -128,9 +130,9 @@ static int attach(void)
 }
 
 /*
- * What a function does first that needs the heap: whoever calls it may hold objects from now on
- * without ever calling another.  No slot left is no failure of such a function; unattached.c finds
- * the thread.
+ * Start the heap and attach the calling thread.  A function that needs the heap does this first:
+ * its caller may hold objects from now on, and may never call the library again.  If no slot is
+ * left for the thread, that is no error: unattached.c finds the thread.
  */
 int tri_start_attached(const struct tri_options *opts)
 {
@@ -162,7 +164,10 @@ TRI_EXPORT int tri_thread_attach(void)
 	return tri_attach_self() ? 0 : -errno;
 }
 
-/* pthread_exit() of a thread that another one has attached: the main thread. */
+/*
+ * Called by pthread_exit().  The main thread, which another thread may have attached, now gets a
+ * destructor as well.
+ */
 void tri_thread_exiting(void)
 {
 	if (tri__tls.thread)
@@ -177,7 +182,7 @@ static void detach(void)
 		return;
 	if (tri_in_region() && !t->depth)
 		tri_region_end(t);
-	/* As tri_list_lock(), but for good. */
+	/* As in tri_list_lock(), but the thread answers no handshake after this. */
 	t->depth++;
 	tri_between = true;
 	pthread_mutex_lock(&tri_g.list_lock);

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
- * child.c - the child of a fork() forgets what was its parent's
+ * child.c - in the child of a fork(): the state that belongs to the parent is reset
  *
- * With a copy of the heap (forking.c) the child goes on, and has no agent yet.  Without a copy it
- * has no heap: the next call that needs one starts it, with the parent's settings.
+ * A child with a copy of the heap (forking.c) goes on with it, and has no agent yet.  A child
+ * without a copy has no heap.  The next call that needs one starts it, with the parent's settings.
  */
 #include <stdio.h>
 #include <string.h>
@@ -38,7 +38,10 @@
 #include "../threads/thread.h"
 #include "../limits/throttle.h"
 #include "../threads/unattached.h"
-/* Another thread may have been in any lock, and about to start the heap. */
+/*
+ * The handler that runs in the child.  Another thread of the parent may have held any lock, or may
+ * have been about to start the heap, so all of that is reset.
+ */
 static void forked(void)
 {
 	struct tri_settings settings = tri_g.settings;
@@ -65,7 +68,8 @@ static void forked(void)
 	tri_async_connect_reset();
 	if (!copied) {
 		/*
-		 * What pointed into the parent's arena must fault here and not meet a new object.
+		 * A pointer into the parent's arena must fault in this process, and not lead to a
+		 * new object.
 		 */
 		if (m->base)
 			mmap(m->base, m->layout.file_bytes, PROT_NONE,
@@ -85,7 +89,7 @@ static void forked(void)
 	tri_check_forked();
 }
 
-/* Before there is a second thread that could be starting the heap during a fork(). */
+/* This runs at the library's load, before a second thread could start the heap during a fork(). */
 __attribute__((constructor)) static void watch_forks(void)
 {
 	tri_loader_find();
@@ -94,8 +98,8 @@ __attribute__((constructor)) static void watch_forks(void)
 }
 
 /**
- * What everybody calls that needs the heap: start it, if it is not there.  Outside, and without a
- * lock.  Returns 0 or a negative errno.
+ * Start the heap if it has not started.  Each function that needs the heap calls this first,
+ * outside and without a lock.  Returns 0 or a negative errno.
  */
 int tri_start(const struct tri_options *opts)
 {
@@ -103,7 +107,7 @@ int tri_start(const struct tri_options *opts)
 
 	if (likely(tri_is_ready()))
 		return tri_start_again(opts);
-	/* A child that is one thread, whatever its parent's locks say. */
+	/* The kernel has wiped the page: this is a child of _Fork() or clone().  See raw_fork.c. */
 	same = __atomic_load_n(&tri_g.same, __ATOMIC_ACQUIRE);
 	if (same && !tri_read(same))
 		forked();

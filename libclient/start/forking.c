@@ -2,40 +2,42 @@
 /*
  * forking.c - fork(): the child goes on with a copy of the heap
  *
- * The parent's arena is a shared mapping, which children do not inherit: each would write into the
- * other's heap.  For the time of a fork() they do:
+ * The parent's arena is a shared mapping.  Normally children do not inherit it, since each process
+ * would write into the other's heap.  While a fork() lasts, the mapping is inheritable:
  *
- *	prepare	The forking thread waits, for a bounded time, until the agent is in no handshake,
- *		which a program that forks again and again would keep from ever coming to its end.
- *		It takes the locks of the heap, all of them and for a bounded time, so that no table
- *		is half-written: start, fork, list_lock, roots, each thread's cache, the central
- *		lists, the page heap.  It makes the mapping inheritable, and a page that both
- *		processes share.
- *	child	copies what is allocated into an arena of its own and maps that in its place:
- *		copying.c.  It says when it has the tables, and when it has the contents.
- *	parent	waits for both.  With the tables copied the other threads may allocate again, if
- *		they need no fresh pages: a heap that grows without cycles for so long would be so
- *		much longer to copy the next time.  When the contents are copied they may have
- *		pages, and cycles begin and end.
+ *	prepare	The forking thread first waits until the agent is in no handshake.  A program that
+ *		forks again and again could otherwise keep a handshake from ever ending.  Then the
+ *		thread takes all locks of the heap, so that no table is half-written: start, fork,
+ *		list_lock, roots, each thread's cache, the central lists, the page heap.  It makes
+ *		the mapping inheritable, and maps a page that both processes share.
+ *	child	copies what is allocated into an arena of its own, and maps that in place of the
+ *		parent's: see copying.c.  It reports when the tables are copied, and when the
+ *		contents are.
+ *	parent	waits for both.  When the tables are copied, its other threads may allocate again
+ *		unless they need fresh pages.  No cycle runs yet, and a heap that grew meanwhile
+ *		would take longer to copy the next time.  When the contents are copied they may
+ *		take pages, and cycles may begin and end.
  *
- * What other threads of the parent store while the child copies may be in the copy or not, as if
- * they had been a little faster.  What is stored under a lock that the forking thread holds is as
- * of the instant of fork(), if the lock is given back after this file's handler has run: handlers
- * run in the parent in the order in which they were set up, and this is set up first.
+ * Other threads of the parent may store while the child copies.  Such a store may be in the copy,
+ * as if it had been made just before the fork(), or may be missing from it.  What a lock of the
+ * program protects is copied as it was at the instant of fork(), if the forking thread holds the
+ * lock and releases it after this file's handler has run.  A release in a pthread_atfork() handler
+ * comes after it: in the parent such handlers run in the order in which they were set up, and this
+ * one was set up first.
  *
- * The child has one thread, attached as it was, and no agent.  Many children exec() or end soon:
- * the agent, and with it a collector, comes when the heap has grown so far that it is needed, or
- * with the second thread (tri_agent_ensure()).
+ * The child has one thread, which is attached if it was in the parent, and no agent.  Many children
+ * call exec() or end soon.  So the agent, and with it a collector, is started when the heap has
+ * grown so far that it needs one, or with the second thread (tri_agent_ensure()).
  *
- * Nobody waits without a bound.  The parent gives up a child that has died (the kernel says so, in
- * a robust futex) or that shows no progress; the child learns that from a word that both change by
- * compare-and-swap, and then has no heap, as if no copy had been wanted.  A thread that forks in a
- * signal handler may itself hold the locks that it waits for.
+ * Every wait is bounded.  The parent gives up a child that has died, which the kernel reports in a
+ * robust futex, or that makes no progress.  The child learns of that from a word which both change
+ * by compare-and-swap.  It has no heap then, as if no copy had been asked for.  The bound matters
+ * also to a thread that forks in a signal handler, as it may wait for locks that it holds itself.
  *
- * pthread_getattr_np() takes a lock that the C library does not mend in a child: one that is forked
- * while another thread has it can never take it again.  Whoever attaches a thread may be in it.  So
- * fork() waits until none of our threads is; that wait is bounded, and fork() goes on without then.
- * The loader's locks: loader.c.
+ * pthread_getattr_np() takes a lock that the C library does not reset in a child.  If another
+ * thread holds it at the fork(), the child can never take it.  A thread that attaches calls that
+ * function.  So fork() waits until no thread is in that function for the library.  If it takes too
+ * long, fork() goes on.  The loader's locks are treated in loader.c.
  */
 #include <errno.h>
 #include <linux/futex.h>
@@ -69,33 +71,34 @@
 
 #define LOCKS_PATIENCE_NS 2000000000ull
 #define INSIDE_PATIENCE_NS 100000000ull	/* a thread that may hold the lock itself */
-#define CHILD_PATIENCE_NS 3000000000ull	/* without a sign of life */
-#define LOOK_NS 20000000		/* how soon its death is seen */
+#define CHILD_PATIENCE_NS 3000000000ull	/* how long the child may make no progress */
+#define LOOK_NS 20000000		/* how often the parent looks whether it has died */
 
-#define AUTO_BYTES (256ull << 20)	/* TRICOLOR_FORK=auto copies up to that */
+#define AUTO_BYTES (256ull << 20)	/* TRICOLOR_FORK=auto copies heaps up to this size */
 
 enum handover_state { FORKED, HAS_TABLES, HAS_PAGES, FAILED, GIVEN_UP };
 
 /* A page that parent and child share. */
 struct handover {
-	tri_au32 state;			/* enum handover_state; futex; both, by compare-and-swap */
-	tri_au32 progress;		/* child */
-	tri_au32 child;			/* robust futex: thread ID of the child, and that it
-					 * died; kernel */
+	tri_au32 state;			/* enum handover_state; a futex; both processes write it,
+					 * by compare-and-swap */
+	tri_au32 progress;		/* a counter; written by the child */
+	tri_au32 child;			/* a robust futex: the child's thread ID, to which the
+					 * kernel adds a bit when it has died */
 };
 
-static tri_au32 told;			/* that a child has no copy */
+static tri_au32 told;			/* standard error has said that a child has no copy */
 
-/* Of the thread that forks, from prepare to its end. */
+/* The state of the thread that forks, while the fork() lasts. */
 static __thread struct {
 	bool locked, starting;		/* tri_fork_hold(); tri_start_hold() */
-	bool between;			/* tri_between, as it was */
-	bool prepared;			/* the mask below is one */
-	uint64_t mask;			/* of signals, as it was */
+	bool between;			/* tri_between before */
+	bool prepared;			/* `mask` is valid */
+	uint64_t mask;			/* the mask of signals before */
 	struct handover *shared;	/* a copy is being made, and all locks are held */
 } forking __attribute__((tls_model("initial-exec")));
 
-/* Said once a process, as a program may fork for each request. */
+/* Printed once in a process, as a program may fork for each request. */
 __attribute__((format(printf, 1, 2)))
 static void tell(const char *fmt, ...)
 {
@@ -107,8 +110,8 @@ static void tell(const char *fmt, ...)
 	vsnprintf(text + n, sizeof(text) - n, fmt, args);
 	va_end(args);
 	/*
-	 * For tri_error() in the forking thread of the parent, and of the child, which has its
-	 * memory.
+	 * This sets tri_error() in the forking thread of the parent.  The child has a copy of its
+	 * memory, and so of this text.
 	 */
 	tri_fail(0, "%s", text);
 	if (!atomic_exchange(&told, 1))
@@ -126,7 +129,7 @@ static uint64_t used_bytes(void)
 	return pages > 0 ? (uint64_t)pages << TRI_PAGE_SHIFT : 0;
 }
 
-/* Whether there is to be a copy; if not although one was wanted, standard error says why. */
+/* Whether a copy is made.  If one was wanted and is not made, standard error says why. */
 static bool is_allowed(void)
 {
 	uint64_t used = used_bytes();
@@ -154,7 +157,7 @@ static bool hold_list(uint64_t ns)
 	return !pthread_mutex_clocklock(&tri_g.list_lock, CLOCK_MONOTONIC, &until);
 }
 
-/* From the first thread of the list up to @end. */
+/* Release the cache locks of all threads in the list before @end. */
 static void release_caches(const struct tri_thread *end)
 {
 	struct tri_thread *t;
@@ -168,7 +171,7 @@ static bool hold_caches(uint64_t ns)
 	struct tri_thread *t;
 
 	for (t = tri_g.threads; t; t = t->next) {
-		/* Beside the thread itself only the agent takes it, and that with list_lock. */
+		/* Beside the thread itself only the agent takes this lock, and with list_lock. */
 		if (!tri_lock_until(&t->cache_lock, t == tri__tls.thread ? 0 : ns)) {
 			release_caches(t);
 			return false;
@@ -177,7 +180,7 @@ static bool hold_caches(uint64_t ns)
 	return true;
 }
 
-/* All of these or none.  In the order of state.h. */
+/* Take all these locks or none, in the order that state.h gives. */
 static bool hold_tables(uint64_t ns)
 {
 	if (!hold_caches(ns))
@@ -191,7 +194,7 @@ static bool hold_tables(uint64_t ns)
 	return false;
 }
 
-/* All but the page heap. */
+/* Release these locks, but not the page heap's. */
 static void release_tables(void)
 {
 	tri_central_release();
@@ -218,8 +221,8 @@ static void release_heap(void)
 }
 
 /*
- * As tri_list_lock(), which patience ends.  A thread that is not attached the agent leaves alone if
- * it says so.
+ * From here on the thread answers no handshake, as in tri_list_lock(), though its wait for the lock
+ * is bounded.  For a thread that is not attached, tri_between has the agent leave it alone.
  */
 static void begin_holding(void)
 {
@@ -236,7 +239,7 @@ static void end_holding(void)
 	tri_between = forking.between;
 }
 
-/* list_lock */
+/* Called with list_lock. */
 static void wipe_records(void)
 {
 	struct tri_thread *t;
@@ -284,7 +287,7 @@ static void set_mask(const uint64_t *mask, uint64_t *old)
 	syscall(SYS_rt_sigprocmask, SIG_SETMASK, mask, old, sizeof(*mask));
 }
 
-/* Handlers of pthread_atfork(): before, and after in the parent. */
+/* The handler of pthread_atfork() that runs before the fork. */
 void tri_fork_prepare(void)
 {
 	struct tri_thread *t = tri__tls.thread;
@@ -293,8 +296,9 @@ void tri_fork_prepare(void)
 
 	TRI_POINT("fork.prepares");
 	/*
-	 * No handler runs that could leave by a jump, in neither process.  Ours does: another
-	 * thread may wait for it with list_lock in its hands.
+	 * Until the end of the fork(), in both processes, no handler of the program runs: it could
+	 * leave by a jump.  The library's handler does run: another thread may wait for it, and
+	 * hold list_lock meanwhile.
 	 */
 	for (i = 0; i < 2; i++) {
 		sig = tri_signal_number(i);
@@ -305,10 +309,10 @@ void tri_fork_prepare(void)
 	forking.prepared = true;
 	patience_ns = t && t->depth ? INSIDE_PATIENCE_NS : LOCKS_PATIENCE_NS;
 	forking.shared = NULL;
-	/* The child wants to know which stacks the thread has. */
+	/* The child reads in the record which stacks the thread has. */
 	if (t)
 		tri_raw_fork_wipe(t, false);
-	/* A thread that is inside is one that the agent may be waiting for. */
+	/* The agent may be waiting for a thread that is inside, which then must not wait for it. */
 	if (!t || !t->depth)
 		tri_handshake_wait(tri_now_ns() + patience_ns);
 	forking.starting = tri_start_hold(tri_now_ns() + patience_ns);
@@ -316,11 +320,11 @@ void tri_fork_prepare(void)
 	if (tri_read(&tri_g.state) == TRI_STATE_READY && tri_g.settings.fork != TRI_FORK_FRESH)
 		prepare_copy(patience_ns);
 	/*
-	 * Last: threads that load and unload want list_lock, too (unload.c), but have these
-	 * shortly.
+	 * These locks are taken last.  Threads that load and unload objects want list_lock as well
+	 * (unload.c), but hold the loader's locks for a short time only.
 	 */
 	tri_loader_hold(tri_now_ns() + patience_ns);
-	/* So that tri_fork_over() can tell whether there is a child. */
+	/* tri_fork_over() finds here whether there is a child. */
 	errno = 0;
 }
 
@@ -328,7 +332,7 @@ void tri_fork_prepare(void)
 /* The parent, after                                                                          */
 /* ------------------------------------------------------------------------------------------ */
 
-/* Until the child has come as far as @state, or never will. */
+/* Wait until the child has reached @state, or is given up. */
 static void wait_for(struct handover *h, enum handover_state state)
 {
 	uint64_t since = tri_now_ns();
@@ -365,7 +369,7 @@ static void hand_over(bool has_child)
 		wait_for(h, HAS_PAGES);
 	tri_unlock(&tri_g.page_lock);
 	release_heap();
-	/* The child has said why. */
+	/* If the child has failed it has printed the reason. */
 	if (tri_read(&h->state) >= FAILED)
 		tri_write(&told, 1);
 	munmap(h, sizeof(*h));
@@ -378,8 +382,8 @@ static void hand_over(bool has_child)
 void tri_fork_over(void)
 {
 	/*
-	 * The C library shows the error of a fork() that failed here; a handler that ran since
-	 * prepare may have too.
+	 * If fork() has failed, errno says why.  A handler of the program that ran since
+	 * tri_fork_prepare() may also have set it, and then the parent does not wait.
 	 */
 	bool has_child = errno != EAGAIN && errno != ENOMEM;
 
@@ -400,8 +404,9 @@ void tri_fork_over(void)
 /* ------------------------------------------------------------------------------------------ */
 
 /*
- * Have the kernel mark @word if this thread dies.  Lives until the list is given back.  The C
- * library's own list has the robust mutexes that are held, of which a child holds none.
+ * A list of one robust futex, which the kernel marks if this thread dies.  It is in use from
+ * announce() to renounce().  Meanwhile the C library's own list, of robust mutexes that the thread
+ * holds, is not: the child of a fork() holds none.
  */
 static struct {
 	struct robust_list_head head;
@@ -427,7 +432,7 @@ static void renounce(struct handover *h)
 	tri_write(&h->child, 0);
 }
 
-/* False: the parent has not waited. */
+/* Tell the parent how far the copy is.  False: the parent has given up. */
 static bool advance(struct handover *h, uint32_t from, uint32_t to)
 {
 	bool done = atomic_compare_exchange_strong(&h->state, &from, to);
@@ -458,7 +463,7 @@ static int make_copy(struct tri_copy *c, struct handover *h)
 		err = tri_copy_pages(c);
 	if (!err && !advance(h, HAS_TABLES, HAS_PAGES))
 		err = -ETIMEDOUT;
-	/* The parent goes on meanwhile: of its memory nothing is needed any more. */
+	/* The parent goes on already: the child needs nothing more of the parent's arena. */
 	if (!err)
 		err = tri_backing_install(&c->to, tri_g.mapping.base);
 	if (err)
@@ -466,10 +471,13 @@ static int make_copy(struct tri_copy *c, struct handover *h)
 	return err;
 }
 
-/* The library's state as that of a process with this one thread, and no cycle on. */
+/* Set the library's state to that of a process that has this one thread and no cycle. */
 static void become(const struct tri_copy *c)
 {
-	/* A parent without an agent, itself such a child: the descriptor came along. */
+	/*
+	 * A parent without an agent is such a child itself.  It has the arena's descriptor in the
+	 * table of its program, which this process has inherited.
+	 */
 	if (!tri_g.agent_tid && tri_backing_is_there(&tri_g.mapping))
 		close(tri_g.mapping.fd);
 	tri_g.mapping = c->to;
@@ -491,7 +499,7 @@ static void become(const struct tri_copy *c)
 	tri_g.settings.memory_limit_bytes = c->memory_limit_bytes;
 	tri_g.settings.limit_policy = c->limit_policy;
 	tri_ctl_fill(c->allocated_bytes);
-	/* A wait that the fork() interrupted, in a signal handler, is over. */
+	/* If the fork() was made in a signal handler that interrupted a wait, the wait is over. */
 	tri_write(&tri_g.view.ctl->gc_done, tri_read(&tri_g.gc_wanted));
 	tri_write(&tri_g.view.ctl->free_done, tri_read(&tri_g.free_wanted));
 	tri_main_thread_is_here();
@@ -508,7 +516,7 @@ static const char *why(int err)
 	return err == -ETIMEDOUT ? "the parent has not waited until it was made" : strerror(-err);
 }
 
-/** In the child: true if it has a copy of the heap, in place and ready. */
+/** In the child: make the copy.  True: the child has a copy of the heap, which is ready. */
 bool tri_fork_copied(void)
 {
 	struct handover *h = forking.shared;
@@ -532,7 +540,7 @@ bool tri_fork_copied(void)
 	return !err;
 }
 
-/* In the child, at the end. */
+/* The child calls this last. */
 void tri_fork_reset(void)
 {
 	tri_fork_lock_reset();

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* forking.h - fork(): the child has a copy of the heap, or an empty one: see forking.c */
+/* forking.h - fork(): the child has a copy of the heap, or an empty heap: see forking.c */
 #ifndef TRI_FORKING_H
 #define TRI_FORKING_H
 

@@ -3,7 +3,8 @@
  * init.c - start of the heap
  *
  * The heap starts with the first call that needs it, in whatever thread that is.  The agent makes
- * the arena (its descriptors are its own); the starter waits for that, and not for a collector.
+ * the arena, since the arena's descriptor is in the agent's own table.  The calling thread waits
+ * for the arena.  It does not wait for a collector.
  */
 #include <errno.h>
 #include <linux/membarrier.h>
@@ -41,7 +42,7 @@
 #define AGENT_RETRY_NS 1000000000ull
 
 static pthread_mutex_t start_lock = PTHREAD_MUTEX_INITIALIZER;
-static bool inherited;			/* settings are those of the process that forked us */
+static bool inherited;			/* the settings are those of the parent process */
 
 TRI_EXPORT const char *tri_version(void)
 {
@@ -55,7 +56,7 @@ static void detect(void)
 		commands > 0 && (commands & MEMBARRIER_CMD_PRIVATE_EXPEDITED_RSEQ) &&
 		!syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED_RSEQ, 0, 0);
 
-	/* A signal restarts a sequence as well, so that rseq does not depend on membarrier. */
+	/* Signals restart sequences as well, so rseq can be used without membarrier. */
 	tri_g.rseq = __rseq_size != 0 && !tri_g.settings.no_rseq && !tri_g.settings.barriers;
 	tri_g.membarrier =
 		commands > 0 && (commands & MEMBARRIER_CMD_PRIVATE_EXPEDITED) &&
@@ -64,7 +65,7 @@ static void detect(void)
 	tri_scan_detect();
 }
 
-/* Threads are interrupted, and the agent is woken, by this: signal 0 is a question. */
+/* Whether signals can be sent to threads, and to the agent.  Signal 0 only asks for that. */
 static int can_signal(void)
 {
 	siginfo_t info;
@@ -79,8 +80,8 @@ static int can_signal(void)
 }
 
 /**
- * The control page of an arena that no collector has seen, whose counter stands at
- * @allocated_bytes.
+ * Fill the control page of an arena that no collector has seen.  Its counter of allocated bytes is
+ * at @allocated_bytes.
  */
 void tri_ctl_fill(uint64_t allocated_bytes)
 {
@@ -99,7 +100,7 @@ void tri_ctl_fill(uint64_t allocated_bytes)
 	tri_write(&ctl->limit_bytes, INT64_MAX);
 	tri_write(&ctl->debug, (s->checkmark ? TRI_DEBUG_CHECKMARK : 0u) |
 		  (s->clobberfree ? TRI_DEBUG_CLOBBERFREE : 0u));
-	/* The collector has better ones when it attaches. */
+	/* The collector sets better values when it attaches. */
 	tri_write(&ctl->trigger_bytes, allocated_bytes + FIRST_TRIGGER_BYTES);
 	tri_write(&ctl->late_bytes, UINT64_MAX);
 	tri_write(&ctl->far_bytes, UINT64_MAX);
@@ -142,7 +143,7 @@ static int start(const struct tri_options *opts)
 		return tri_fail(-err, "tricolor: can't handle signal %d: %s", tri_g.settings.signal,
 				strerror(-err));
 	/*
-	 * Nothing may fail after this: the agent stays, and the next try would start another one.
+	 * Nothing may fail after this: the agent would stay, and the next call would start another.
 	 */
 	err = tri_agent_start();
 	if (err)
@@ -150,21 +151,24 @@ static int start(const struct tri_options *opts)
 	tri_ctl_fill(0);
 	tri_pageheap_init();
 	tri_central_init();
-	/* Before there can be a cycle that would miss its stack. */
+	/* The main thread is attached before the first cycle, which would otherwise miss it. */
 	tri_main_thread_attach();
 	tri_write_release(&tri_g.state, TRI_STATE_READY);
 	tri_futex_wake(&tri_g.state);
 	return 0;
 }
 
-/** In the child of a fork().  @inherit: the settings stay, as its parent had a heap. */
+/** In the child of a fork().  @inherit: the parent had a heap, and its settings stay. */
 void tri_start_reset(bool inherit)
 {
 	pthread_mutex_init(&start_lock, NULL);
 	inherited |= inherit;
 }
 
-/** For fork(): no thread starts the heap, or its agent.  False if that can't be had until @ns. */
+/**
+ * For fork(): keep all threads from starting the heap or its agent.  False: the lock could not be
+ * taken until @ns.
+ */
 bool tri_start_hold(uint64_t ns)
 {
 	struct timespec until = { (time_t)(ns / 1000000000), (long)(ns % 1000000000) };
@@ -178,8 +182,8 @@ void tri_start_release(void)
 }
 
 /**
- * A forked child with a copy of the heap has no agent until it needs one.  Called outside, with no
- * lock held.  Returns 0 or a negative errno.
+ * Start the agent if there is none: a forked child with a copy of the heap has no agent until it
+ * needs one.  Called outside, with no lock held.  Returns 0 or a negative errno.
  */
 int tri_agent_ensure(void)
 {
@@ -196,7 +200,7 @@ int tri_agent_ensure(void)
 		was = tri_g.mapping;
 		detect();
 		err = tri_agent_start();
-		/* The agent has it now, in its own table. */
+		/* The agent has the arena's descriptor in its own table now. */
 		if (!err && tri_backing_is_there(&was))
 			close(was.fd);
 		if (err) {
@@ -209,7 +213,7 @@ int tri_agent_ensure(void)
 	return err;
 }
 
-/** Start the heap, which is there already.  With @opts that is an error. */
+/** Called in place of a start if the heap is there already.  With @opts that is an error. */
 int tri_start_again(const struct tri_options *opts)
 {
 	return opts ? tri_fail(
@@ -220,8 +224,8 @@ int tri_start_again(const struct tri_options *opts)
 }
 
 /**
- * Start the heap, if no other thread has meanwhile.  Outside, and without a lock.  Returns 0 or a
- * negative errno.
+ * Start the heap, unless another thread has done so meanwhile.  Called outside and without a lock.
+ * Returns 0 or a negative errno.
  */
 int tri_start_here(const struct tri_options *opts)
 {
@@ -236,8 +240,8 @@ int tri_start_here(const struct tri_options *opts)
 		if (err) {
 			tri_write(&tri_g.state, TRI_STATE_NONE);
 			/*
-			 * A program that only allocates would never say why it can't, and goes on
-			 * to try.
+			 * A program that only calls tri_alloc() would not print the reason, and
+			 * each further call would fail.
 			 */
 			if (!opts && !said)
 				tri_print(tri_error());

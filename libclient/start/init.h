@@ -2,7 +2,7 @@
 /*
  * init.h - the start of the heap
  *
- * Lock: start_lock, which is taken outside and before any other.
+ * Lock: start_lock.  It is taken outside the library, and before any other lock.
  */
 #ifndef TRI_INIT_H
 #define TRI_INIT_H
