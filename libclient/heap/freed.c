@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
- * freed.c - objects that the program has freed: what becomes of them, at once or in H4
+ * freed.c - freeing the objects that were passed to tri_free(), at once or in H4
  *
  * The rules are in free.c, which has the function that programs call.
  */
@@ -19,10 +19,10 @@
 #include "../base/state.h"
 #include "../threads/thread.h"
 
-/* Notes of one mark phase, 8 MiB of them.  What is freed beyond that is left to the collector. */
+/* At most so many notes in a mark phase: 8 MiB.  Further objects are left to the collector. */
 #define NOTES_MAX (1u << 20)
 
-/* Notes of all threads that are for H4: taken from a record that was full, or that is no more. */
+/* Notes for H4 that were taken from threads whose records were full, or that have ended. */
 static struct {
 	struct tri_lock lock;		/* after a cache lock, before a central list's */
 	uintptr_t *object;
@@ -30,8 +30,8 @@ static struct {
 } notes;
 
 /*
- * TRICOLOR_DEBUG=frees: a bit for each slot, which is set from tri_free() until the object is gone.
- * Made at the first use.
+ * For TRICOLOR_DEBUG=frees: a bit for each slot, which is set from tri_free() until H4 has freed
+ * the object.  Mapped at the first use.
  */
 static uint64_t (*gone)[TRI_MARK_WORDS];
 
@@ -45,7 +45,7 @@ static char *start_of(const struct tri_object *o)
 	       (size_t)o->index * o->class->size;
 }
 
-/* Whether a slot begins at @object; which is @o then. */
+/* Whether a slot begins at @object.  If so, @o describes it. */
 static bool resolve(uintptr_t object, struct tri_object *o)
 {
 	uint64_t offset = tri_offset((const void *)object);
@@ -71,7 +71,10 @@ static bool is_empty(const struct tri_class *c, uint32_t page, uint32_t gen)
 	return !any;
 }
 
-/* The span at @page, whose state was @state, had one object left.  True: it is no more. */
+/*
+ * The last object of the span at @page was freed, when the span's state was @state.  Give its pages
+ * back if it is still empty.  False: its state has changed meanwhile, and the caller tries again.
+ */
 static bool give_back(const struct tri_class *c, uint32_t page, uint64_t state)
 {
 	struct tri_span *span = &tri_g.view.spans[page];
@@ -81,7 +84,7 @@ static bool give_back(const struct tri_class *c, uint32_t page, uint64_t state)
 	if (!atomic_compare_exchange_strong(&span->state, &state,
 					    TRI_STATE(span_class, TRI_SPAN_CLIENT, 0, gen)))
 		return false;
-	/* Others have allocated from it, and let go of it, since @state was read. */
+	/* Other threads have allocated from the span and released it before the claim. */
 	if (!is_empty(c, page, gen)) {
 		tri_write_release(&span->state, TRI_STATE(span_class, TRI_SPAN_IDLE,
 							  TRI_STATE_NFREE(state) + 1, gen));
@@ -92,8 +95,9 @@ static bool give_back(const struct tri_class *c, uint32_t page, uint64_t state)
 }
 
 /*
- * A slot of the span is free again.  If another thread has the span cached, or somebody is sweeping
- * it, the bit is all that says so.  A span that is yet to be swept is counted then.
+ * Count a slot of the span that is free again.  If another thread has the span in its cache, or the
+ * span is being swept, nothing is counted, and the clear bit alone says that the slot is free.  A
+ * span that is yet to be swept is counted by the sweep.
  */
 static void count_free(const struct tri_class *c, uint32_t page, uint32_t gen)
 {
@@ -120,7 +124,7 @@ static void count_free(const struct tri_class *c, uint32_t page, uint32_t gen)
 	}
 }
 
-/* Returns the bytes that are free now. */
+/* Free an object that has a slot.  Returns how many bytes became free. */
 static uint64_t free_small(const struct tri_object *o, uint32_t gen)
 {
 	const struct tri_view *v = &tri_g.view;
@@ -132,8 +136,8 @@ static uint64_t free_small(const struct tri_object *o, uint32_t gen)
 		tri_write(&v->spans[o->page].needs_zero, 1);
 	TRI_POINT("free.clears");
 	/*
-	 * Release, and pairs with open_window(): who finds the bit clear finds the span not
-	 * zeroed.
+	 * Release, pairs with open_window(): a thread that finds the bit clear also finds that the
+	 * span is not zeroed.
 	 */
 	if (!(atomic_fetch_and(&v->marks[gen & 1][o->page][o->index / 64], ~bit) & bit))
 		return 0;
@@ -142,8 +146,9 @@ static uint64_t free_small(const struct tri_object *o, uint32_t gen)
 }
 
 /*
- * Nothing is marked, so that the collector looks at large spans only to sweep them.  If it is just
- * doing that, the object is left to it: it finds it in the next cycle.
+ * Free a large object.  Nothing is marked at present, so the collector looks at large spans only to
+ * sweep them.  If it is sweeping this one now, the object is left to the collector, which frees it
+ * in the next cycle.
  */
 static uint64_t free_large(const struct tri_object *o, uint32_t gen)
 {
@@ -190,7 +195,10 @@ static uint64_t *gone_word(const struct tri_object *o)
 	return &gone[o->page][o->index / 64];
 }
 
-/* With the lock of the notes.  What can't be kept is left to the collector. */
+/*
+ * Keep notes for H4.  Called with the lock of the notes.  An object for which there is no room is
+ * left to the collector.
+ */
 static void keep(const uintptr_t *object, uint32_t n)
 {
 	uint32_t i;
@@ -267,9 +275,9 @@ void tri_free_reset(void)
 }
 
 /**
- * Free with checks.  The object is kept until a cycle has completed, so that it can be told when it
- * is freed again.  Two tiny objects share a slot, and neither is ever freed.  Inside, with the
- * cache lock.  Returns NULL, or what is wrong with the call.
+ * Free with checks.  The object is kept until a cycle has completed, so that a second tri_free() of
+ * it can be detected.  Two tiny objects share a slot, so these are never freed by the program.
+ * Called inside, with the cache lock.  Returns NULL, or what is wrong with the call.
  */
 const char *tri_freed_check(struct tri_thread *t, void *object)
 {
@@ -317,7 +325,7 @@ const char *tri_freed_check(struct tri_thread *t, void *object)
 	return NULL;
 }
 
-/** @object is freed: at once, or later.  Inside, with the cache lock. */
+/** Free @object, at once or later.  Called inside, with the cache lock. */
 void tri_freed_add(struct tri_thread *t, void *object)
 {
 	struct tri_object o;

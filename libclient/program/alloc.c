@@ -132,7 +132,7 @@ static const char *larger_arena(void)
 
 /*
  * Leave a sentence that says why @pages could not be had; UINT64_MAX: more than there are addresses
- * for.  @throttled: the thread has waited in vain.
+ * for.  @throttled: the thread has waited, and has got nothing.
  */
 static void *out_of_memory(uint64_t pages, bool throttled)
 {
@@ -189,7 +189,8 @@ static inline void *take_small(struct tri_thread *t, unsigned int span_class,
 }
 
 /*
- * Wait and try again, as long as that is worthwhile.  *@throttled: the thread has waited in vain.
+ * Wait and try again, as long as that makes sense.  *@throttled becomes true if the thread has
+ * waited and has got nothing.
  */
 static __attribute__((noinline)) void *take_small_again(struct tri_thread *t,
 							unsigned int span_class,

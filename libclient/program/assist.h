@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* assist.h - marking that an allocating thread owes: see assist.c */
+/* assist.h - marking work that a thread owes for what it allocates: see assist.c */
 #ifndef TRI_ASSIST_H
 #define TRI_ASSIST_H
 

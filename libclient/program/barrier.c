@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
- * barrier.c - the write barrier's slow path and its relatives
+ * barrier.c - the slow path of the write barrier, and the stores that are not inlined
  *
- * While the thread's barrier is on, a store loads what is there, stores, and shades what it
- * removed and what it put in.  The thread is inside meanwhile, so that no handshake is answered
- * between the load and the shading.  It need not exchange: of two racing stores both may see the
- * same old value, and neither the other's; but a value that is put into a slot while barriers are
- * on is shaded by the thread that does, and one from before is what both of them see.  An
- * exchange would cost a third of the barrier.
+ * While the thread's barrier is on, a store loads the old value, stores the new one, and shades
+ * both.  The thread is inside meanwhile, so that no handshake is answered between the load and the
+ * shading.
+ *
+ * The load and the store need not be one atomic exchange.  Two racing stores may both load the same
+ * old value, and then neither of them loads the value that the other one stores.  But a value that
+ * is stored while barriers are on is shaded by the thread that stores it, and a value from before
+ * that is the one which both load.  An exchange would cost a third of the barrier's time.
  */
 #include "../../core/heap/layout.h"
 #include "../../core/system/point.h"
@@ -21,7 +23,7 @@
 
 typedef _Atomic(void *) slot_t;
 
-/* Store while marking.  The thread is inside. */
+/* Store and shade.  The thread is inside, and its barrier is on. */
 static inline void put_shaded(struct tri_thread *t, slot_t *slot, void *value)
 {
 	void *old = atomic_load_explicit(slot, memory_order_relaxed);
@@ -34,7 +36,7 @@ static inline void put_shaded(struct tri_thread *t, slot_t *slot, void *value)
 		tri_shade(t, value);
 }
 
-/* A barrier is over. */
+/* The end of a barrier. */
 static inline void leave(struct tri_thread *t)
 {
 	tri_leave_any(t);
@@ -90,7 +92,7 @@ TRI_EXPORT void *tri_exchange(void *slot, const void *value)
 	return old;
 }
 
-/* Words between two looks at whether the collector waits: some 2 µs. */
+/* After how many words a long move or clear lets the thread answer the agent: some 2 µs. */
 #define BATCH 2048
 
 static void put(struct tri_thread *t, bool marking, slot_t *slot, void *value)

@@ -23,14 +23,15 @@ static bool find_in(const void *pointer, uint32_t gen, struct tri_object *o)
 /**
  * Find the object of the heap that @pointer points into.  False: there is none.  Called outside.
  *
- * While a cycle ends, threads change over to the new bitmap one by one.  An object that another
- * thread has made since it changed over is in the new bitmap only.  So it says nothing that the old
- * one has no object there.  This thread then takes list_lock, and there are two cases:
+ * While a cycle ends, threads change to the new bitmap one after the other.  If another thread has
+ * changed already and then makes an object, that is in the new bitmap only.  So if this thread does
+ * not find an object in the old bitmap, there may be one all the same.  It then takes list_lock,
+ * and there are two cases:
  *
- *  1. The agent has completed the change-over, and this thread looks again in its bitmap.
- *  2. The agent is in the midst of it, and has released list_lock because some thread does not
- *     answer (unresponsive.c).  This thread has not changed over yet.  It looks in the new bitmap.
- *     Nothing is swept before the agent has list_lock again.
+ *  1. All threads have changed, and this thread looks again in its bitmap.
+ *  2. The agent is changing threads, and has released list_lock because some thread does not answer
+ *     (unresponsive.c).  This thread has not changed yet.  It looks in the new bitmap.  Nothing is
+ *     swept before the agent has list_lock again.
  */
 bool tri_find_object(const void *pointer, struct tri_object *o)
 {

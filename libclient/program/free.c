@@ -2,36 +2,36 @@
 /*
  * free.c - tri_free(): objects that the program frees itself
  *
- * The caller vouches that nothing will be loaded through the object any more.  That is a
- * permission: an object whose slot can't be used again at once, or that has no slot of its own, is
- * left to the collector, which finds it as it finds all others.  So nothing here waits, and nothing
- * fails.
+ * The caller promises that nothing will be loaded through the object any more.  The library may use
+ * that, but need not.  If the slot can't be used again at once, or the object has no slot of its
+ * own, the object is left to the collector, as if it had not been freed.  So nothing here waits,
+ * and nothing fails.
  *
  *	while nothing is marked
- *	  in the window		The slot goes back into the 64 that the thread allocates from: it
- *				is the next to be handed out.  A restartable sequence.
- *	  elsewhere		The object is noted in the thread's record, by another sequence, and
- *				64 are freed together: their allocation bits are cleared, and spans
- *				with enough free slots go to their central list, empty ones to the
- *				page heap.
- *	  large			Its pages go back to the page heap.
+ *	  in the window		A restartable sequence puts the slot back into the 64 from which the
+ *				thread allocates.  It is handed out next.
+ *	  elsewhere		Another sequence notes the object in the thread's record.  64 of
+ *				these are freed together: their allocation bits are cleared.  Spans
+ *				with enough free slots go to their central list, and empty spans to
+ *				the page heap.
+ *	  large			The pages of the object go back to the page heap.
  *	while something is marked
- *				The object is noted, and no more.  H4 takes the notes, and withdraws
- *				the marks of the objects before anything is swept.
+ *				The object is only noted.  H4 takes the notes, and clears the marks
+ *				of the objects before anything is swept.
  *
- * Why a mark phase has to be waited for: o refers to c, c is loaded into a stack that has been
- * scanned, o is freed, and its memory is used again.  The reference to c is gone without a barrier,
- * and c is lost.  Documentation/design/lifetimes.md has the argument, and selftests/model/free.pml
- * the model.
+ * An object must not be freed during a mark phase for this reason.  Object o refers to c.  A thread
+ * whose stack has been scanned loads c from o, and frees o, whose memory is used again.  Then the
+ * reference to c has vanished without a barrier, and c is lost.  Documentation/design/lifetimes.md
+ * has the argument, and selftests/model/free.pml the model.
  *
- * A note holds until the end of the first cycle that completes after it was made.  Its object was
- * reachable when the mark phase began, or is black, or no phase is on: so no sweep has freed it
- * before.  An abandoned cycle sweeps nothing, and leaves the notes as they are.
+ * A note is valid until the end of the first cycle that completes after it was made.  No sweep
+ * frees the object before that: it was reachable when the mark phase began, or is black, or no
+ * phase is on.  An abandoned cycle sweeps nothing, and leaves the notes as they are.
  *
- * Order: `needs_zero` is set before an allocation bit is cleared, as whoever finds a slot free may
- * take it for zeroed.  A span is claimed before its pages are given back, as others allocate from
- * it.  Pages are given back with the page lock held, as the agent frees what looks half-freed when
- * a collector has died.
+ * Order: `needs_zero` is set before an allocation bit is cleared, since a thread that finds a slot
+ * free may take it for zeroed.  A span is claimed before its pages are given back, since other
+ * threads allocate from it.  Pages are given back with the page lock held, since the agent frees
+ * pages that look half-freed when a collector has died.
  */
 #include <errno.h>
 #include <signal.h>
@@ -57,9 +57,10 @@
 
 #if TRI__INLINE
 /*
- * Put the slot at @object back into the window of the cache entry at @entry.  False: it is in
- * another one, or stores shade, or the slot is free already.  The entry says "not zeroed" before it
- * has the slot; if the sequence ends between the two, somebody zeroes in vain.
+ * Put the slot at @object back into the window of the cache entry at @entry.  False: it is not in
+ * this window, or stores shade, or the slot is free already.  The entry is marked as not zeroed
+ * before it gets the slot.  If the sequence is aborted between the two, some slots are zeroed that
+ * need not be.
  */
 static inline bool push(size_t entry, const struct tri_class *c, const void *object)
 {
@@ -96,7 +97,7 @@ no:
 	return false;
 }
 
-/* Note @object in the record of @t, the calling thread.  False: it is full, or stores shade. */
+/* Note @object in the record of @t, the caller.  False: the record is full, or stores shade. */
 static inline bool note(struct tri_thread *t, const void *object)
 {
 	__asm__ volatile goto(
@@ -150,7 +151,7 @@ static void __attribute__((noreturn)) wrong(const void *object, const char *what
 
 	snprintf(text, sizeof(text), "tricolor: tri_free(%p): %s", object, what);
 	tri_print(text);
-	/* A handler of the program's would run inside. */
+	/* A handler of the program would run while the thread is inside. */
 	tri_real_sigaction(SIGABRT, &by_default, NULL);
 	abort();
 }
@@ -166,11 +167,11 @@ static __attribute__((noinline)) void free_slow(void *object)
 	if (t) {
 		const char *fault = NULL;
 
-		/* What both write to must be whole when fork() copies it, which takes this lock. */
+		/* fork() takes this lock before it copies what both of these write to. */
 		tri_lock(&t->cache_lock);
 		/*
-		 * With the checker on a slot that is handed out anew has to be empty: the
-		 * collector's.
+		 * While the checker is on, a slot must be empty when it is handed out again.  Only
+		 * the collector sees to that, so the object is left to it.
 		 */
 		if (tri_g.settings.frees)
 			fault = tri_freed_check(t, object);
@@ -184,7 +185,7 @@ static __attribute__((noinline)) void free_slow(void *object)
 	errno = err;
 }
 
-/* By itself, so that tri_free() needs no registers that it would have to save. */
+/* A function of its own, so that tri_free() uses no registers that it would have to save. */
 static __attribute__((noinline)) void free_later(void *object)
 {
 	if (!note(tri__tls.thread, object))
@@ -195,7 +196,7 @@ TRI_EXPORT void tri_free(void *object)
 {
 	uint64_t offset = tri_offset(object);
 
-	/* No heap: no pages.  What is not attached finds its barrier on. */
+	/* Without a heap there are no pages.  A thread without a record has its barrier on. */
 	if (likely(offset >> TRI_PAGE_SHIFT < tri_g.view.heap_pages &&
 		   tri_g.settings.frees_at_once)) {
 		unsigned int span_class = tri_read(&tri_g.view.page_map[offset >> TRI_PAGE_SHIFT]);

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
- * gc.c - asking for cycles, settings, statistics
+ * gc.c - requests for cycles, settings and statistics
  *
- * A request is a number.  The collector publishes the newest number that a finished cycle covers:
- * one that it had read before the cycle began.  Numbers survive a collector: the next one is told.
+ * A request is a number.  Before each cycle the collector reads the newest number, and when the
+ * cycle has ended it publishes that number as done.  If the collector dies, the next one is told
+ * the numbers, so no request is lost.
  */
 #include <errno.h>
 #include <stddef.h>
@@ -29,12 +30,11 @@
 #include "../threads/thread.h"
 #include "tricolor.h"
 
-#define LOOK_NS 100000000ull		/* so often a wait looks whether there is anything to
-					 * wait for */
+#define LOOK_NS 100000000ull		/* how often a wait looks whether the collector works */
 
 /*
- * Progress at which a collector was given up, and 1: nothing was done for TRI_WITHOUT_NS.  As long
- * as it does nothing still, nobody waits for it again.
+ * tri_progress() plus 1, when a collector was given up that had done nothing for TRI_WITHOUT_NS; 0:
+ * none was.  While progress stays the same, later waits give up at once.
  */
 static tri_au64 given_up;
 
@@ -53,15 +53,15 @@ static int no_collector(void)
 			"TRICOLOR_SOCKET or TRICOLOR_DAEMON right?");
 }
 
-/* What a wait has seen so far. */
+/* How a wait knows whether it still makes sense. */
 struct patience {
 	uint64_t progress;
 	uint32_t unanswered;
-	uint64_t vain_ns;		/* waited since it moved; not: passed, as we may have
-					 * been stopped */
+	uint64_t vain_ns;		/* waited since progress was made.  Time in which the
+					 * whole program was stopped does not count. */
 };
 
-/* 0, or why there is nothing to wait for any more. */
+/* Returns 0, or an error if there is no point in waiting any longer. */
 static int lose_patience(struct patience *p, uint64_t waited_ns)
 {
 	uint64_t without = tri_read(&tri_g.without_collector_ns), progress = tri_progress();
@@ -102,11 +102,12 @@ int tri_gc_wait_until(tri_au32 *done, uint32_t mine, uint32_t wake)
 
 	if (err)
 		return err;
-	/* What the caller has dropped must not be found in what it left behind. */
+	/* What the caller has dropped should not be found in registers that it no longer uses. */
 	tri_forget_registers();
 	/*
-	 * No blocking region: a handler that interrupts the wait may do anything, and need not come
-	 * back.  The agent sends a signal, at once.
+	 * The wait is no blocking region, as a handler of the program that interrupts it may do
+	 * anything, and need not return.  In place of that t->waits asks the agent to send its
+	 * signal at once.
 	 */
 	if (tri_in_region() && !t->depth)
 		tri_region_end(t);
@@ -127,8 +128,8 @@ int tri_gc_wait_until(tri_au32 *done, uint32_t mine, uint32_t wake)
 }
 
 /**
- * For TRICOLOR_DEBUG=gc=N: @t, which is outside, has made an allocation or a store, and waits if a
- * step is due.
+ * For TRICOLOR_DEBUG=gc=N.  @t has made an allocation or a store, and is outside.  If a step is due
+ * it waits for that.
  */
 __attribute__((noinline))
 void tri_step(struct tri_thread *t)
@@ -139,7 +140,7 @@ void tri_step(struct tri_thread *t)
 		tri_gc_wait_until(&tri_g.steps, step, TRI_WAKE_GC);
 }
 
-/** Ask for one more of @wanted, and wait for it.  Returns as tri_gc(). */
+/** Make a request with the next number of @wanted, and wait for it.  Returns as tri_gc(). */
 int tri_gc_wait(tri_au32 *wanted, tri_au32 *done, uint32_t wake)
 {
 	uint32_t mine = atomic_fetch_add(wanted, 1) + 1;
@@ -172,7 +173,7 @@ TRI_EXPORT int tri_set_gc_percent(int percent)
 
 	if (tri_start_attached(NULL))
 		return tri_g.settings.gc_percent;
-	/* First: a collector that attaches now must not set its default over it. */
+	/* The bit is set first: a collector that attaches now must not overwrite the setting. */
 	atomic_fetch_or(&tri_g.settings.chosen, TRI_CHOSEN_GC_PERCENT);
 	old = atomic_exchange(&tri_g.view.ctl->gc_percent, percent < 0 ? -1 : percent);
 	tri_agent_wake(TRI_WAKE_SETTINGS);
@@ -240,7 +241,7 @@ TRI_EXPORT int tri_read_stats(struct tri_stats *into)
 		.throttled_max_ns = tri_read(&ctl->throttled_max_ns),
 		.throttled_now = tri_read(&ctl->throttled_now),
 	};
-	/* An older header has fewer figures; what a newer one has besides is not known here. */
+	/* An older header has fewer figures.  Figures that only a newer header has are set to 0. */
 	now.size = size;
 	memcpy(into, &now, size < sizeof(now) ? size : sizeof(now));
 	if (size > sizeof(now))

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* gc.h - waiting for a cycle, outside and without a lock: see gc.c */
+/* gc.h - waiting for a cycle, which is done outside and without a lock: see gc.c */
 #ifndef TRI_GC_H
 #define TRI_GC_H
 

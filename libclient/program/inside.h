@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * inside.h - coming into the library, and going out of it
+ * inside.h - how a thread enters and leaves the library
  *
- * A thread inside the library answers nothing; its request waits in `pending` and is answered on
- * the way out.  The agent's fence (membarrier) orders the store to `visits` before what follows, so
- * that the thread needs no fence of its own: see fence.c.
+ * A thread that is inside answers no handshake.  A request waits in `pending`, and is answered when
+ * the thread leaves.  The agent's fence (membarrier) orders the store to `visits` before what
+ * follows it, so the thread needs no fence of its own: see fence.c.
  *
- * A signal handler of the program may come inside too.  Depth and visits change in one store, so
- * that it finds its thread inside, with an odd number of visits, or outside, with an even one.  One
- * that comes between our load and store changes nothing but the number, if we were outside: it is
- * lower by two then, and odd all the same.
+ * A signal handler of the program may call the library as well.  Depth and visits change in one
+ * store.  So a handler finds its thread either inside, with an odd number of visits, or outside,
+ * with an even one.  A handler that runs between the load and the store of tri_enter() adds two
+ * visits, which that store then drops from the count.  The number is odd all the same.
  */
 #ifndef TRI_INSIDE_H
 #define TRI_INSIDE_H
@@ -23,7 +23,7 @@
 
 #define TRI_VISIT (1ull << 32)
 
-/* Outside, and to be inside. */
+/* Mark the thread, which is outside, as inside. */
 static inline void tri_go_in(struct tri_thread *t)
 {
 	tri_write(&t->inside, tri_read(&t->inside) + TRI_VISIT + 1);
@@ -41,7 +41,7 @@ static inline struct tri_thread *tri_enter(void)
 	struct tri_thread *t = tri__tls.thread;
 	uint64_t inside;
 
-	/* No tls: the record is wiped; this is a child of _Fork() or clone(): see raw_fork.c. */
+	/* Without tls the record was wiped, in a child of _Fork() or clone(): see raw_fork.c. */
 	if (unlikely(!t || !t->tls)) {
 		t = tri_attach_self();
 		if (!t)
@@ -74,9 +74,9 @@ static inline void tri_leave(struct tri_thread *t)
 }
 
 /*
- * As tri_enter(), for stores: a thread for which no slot is left shades into a record that all such
- * threads share.  It has list_lock meanwhile, in place of being inside: no phase begins or ends.
- * NULL: there is no heap.
+ * Like tri_enter(), for stores, and also for a thread for which no slot is left.  All such threads
+ * share one record, into which they shade.  Such a thread is not inside.  It holds list_lock
+ * instead, so that no phase begins or ends.  NULL: there is no heap.
  */
 static inline struct tri_thread *tri_enter_any(void)
 {

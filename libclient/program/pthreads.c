@@ -2,13 +2,13 @@
 /*
  * pthreads.c - functions of <pthread.h> and <threads.h> that the library stands in front of
  *
- *	pthread_create, thrd_create	the new thread is attached before it runs; until then its
- *					argument is a root, and so is what it returns until it is
- *					joined
- *	pthread_exit, _join, _detach	for that result
+ *	pthread_create, thrd_create	The new thread is attached before its function runs.  Until
+ *					then the argument is a root.  What the function returns is
+ *					a root until the thread is joined.
+ *	pthread_exit, _join, _detach	These keep that result as a root, or release it.
  *
- * All of these stand in front of the C library's, and have a second name, tri_pthread_create and so
- * on, which tricolor.h gives to them where the C library may come first.
+ * Each of these has a second name (tri_pthread_create() and so on).  tricolor.h makes programs call
+ * it by that name where the C library's function may be found first.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -41,7 +41,7 @@ static void shade_root(const void *pointer)
 	tri_leave_any(t);
 }
 
-/* The thread is over: its record stays for the result if somebody may ask for it. */
+/* The thread has ended.  Its record stays, with the result, if the thread may be joined. */
 static void ended(void *result)
 {
 	struct tri_starting *s = tri_starting_self;
@@ -52,7 +52,7 @@ static void ended(void *result)
 	tri_starting_ended(s);
 }
 
-/* Cancelled, or ended by a function that we do not stand in front of. */
+/* The thread was cancelled, or ended by a function that the library does not stand in front of. */
 static void cut_short(void *unused)
 {
 	(void)unused;
@@ -87,7 +87,7 @@ static int create(pthread_t *thread, const pthread_attr_t *attr, void *(*fn)(voi
 
 	if (!s)
 		return EAGAIN;
-	/* Of a forked child, before it has a second thread: see take_over() in agent_arena.c. */
+	/* A forked child starts its agent before a second thread: take_over() in agent_arena.c. */
 	if (tri_is_ready())
 		tri_agent_ensure();
 	if (attr)
@@ -95,7 +95,7 @@ static int create(pthread_t *thread, const pthread_attr_t *attr, void *(*fn)(voi
 	s->fn = fn;
 	s->arg = arg;
 	s->joinable = detached == PTHREAD_CREATE_JOINABLE;
-	/* A root from here on; shaded, as the scan of the roots may be over. */
+	/* The argument is a root from here on.  It is shaded, as roots may be scanned already. */
 	tri_starting_add(s, (uintptr_t)run);
 	shade_root(arg);
 	tri_starting_lock();
@@ -181,7 +181,10 @@ TRI_EXPORT int tri_pthread_join(pthread_t thread, void **result)
 
 	if (err)
 		return err;
-	/* The record, a root, goes; the value is on this stack, which may have been scanned. */
+	/*
+	 * The record, which is a root, will be dropped.  The value is on this stack as well, but
+	 * that may have been scanned already, so it is shaded.
+	 */
 	shade_root(value);
 	tri_starting_joined(serial);
 	if (result)

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
- * root.c - what a program calls to register roots: ranges of its memory, and handles
+ * root.c - the functions by which a program registers roots: ranges of its memory, and handles
  *
  * Stores into roots go through the barrier, so that the scan may run beside the program.
  */
@@ -19,8 +19,8 @@
 #include "tricolor.h"
 
 /*
- * For the checker what is there already is as good as stored by us: no pass comes between the notes
- * and the entry.
+ * Add a range to the table.  For the checker, what the range holds already counts as stored by the
+ * library.  The thread is inside, so no pass of the checker comes between the notes and the entry.
  */
 static bool put_added(uintptr_t lo, uintptr_t hi)
 {
@@ -47,7 +47,7 @@ TRI_EXPORT int tri_root_add(void *start, size_t len)
 		return -EINVAL;
 	if (!put_added((uintptr_t)start, (uintptr_t)start + len))
 		err = -ENOMEM;
-	/* What is there already came without a barrier that knew of it. */
+	/* Pointers that the range holds already were stored before it was a root. */
 	if (!err) {
 		struct tri_thread *t = tri_enter_any();
 
@@ -75,7 +75,7 @@ TRI_EXPORT int tri_root_remove(void *start, size_t len)
 		}
 	}
 	pthread_mutex_unlock(&tri_root_table.lock);
-	/* What the program has loaded from there is safe: roots are scanned before stacks. */
+	/* What the program has loaded from the range is safe: stacks are scanned after roots. */
 	return err ? tri_fail(
 			     -err,
 			     "tricolor: no tri_root_add() of %zu bytes at %p is there to be undone; "

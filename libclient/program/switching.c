@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
- * switching.c - what a program calls that switches stacks by itself: see coroutine.c for the rules
+ * switching.c - the functions for programs that switch stacks themselves: see coroutine.c for the
+ * rules
  */
 #include <errno.h>
 #include <string.h>
@@ -45,8 +46,8 @@ TRI_EXPORT tri_stack *tri_stack_register(void *low, size_t len)
 	s->fake_stack = NULL;
 	memset(s->regs, 0, sizeof(s->regs));
 	/*
-	 * A thread that has been scanned may have put something there for the coroutine to begin
-	 * with.
+	 * If this thread has been scanned in this cycle, it may since have put pointers on the new
+	 * stack, for the coroutine to begin with.
 	 */
 	scan = tri_coroutine_answered(t);
 	if (scan)
@@ -76,8 +77,8 @@ TRI_EXPORT int tri_stack_unregister(tri_stack *s)
 				tri_fail(EINVAL, "tricolor: no stack that tri_stack_register() made");
 		}
 		/*
-		 * What is on it is deleted, as by stores: the program may still hold what it had of
-		 * it.
+		 * The stack will be no root any longer.  So the pointers on it are shaded, like
+		 * values that a store overwrites: the program may have loaded them.
 		 */
 		if (tri_read(&t->marking) && state != TRI_STACK_SCANNED)
 			tri_coroutine_scan_left(s, t, false);
@@ -112,8 +113,8 @@ TRI_EXPORT tri_stack *tri_stack_self(void)
 }
 
 /*
- * Inside.  What the thread leaves behind; @regs: its registers, below the frame of whoever
- * switches.
+ * Note in @from how the thread leaves that stack.  @regs: the caller's registers, which lie just
+ * below the frame that stays.  Inside.
  */
 static inline void leave_stack(struct tri_thread *t, struct tri_stack *from, const uintptr_t *regs,
 			       uint32_t state)
@@ -122,12 +123,12 @@ static inline void leave_stack(struct tri_thread *t, struct tri_stack *from, con
 	unsigned int i;
 
 	/*
-	 * Word by word, as they were pushed: what is stored so and loaded in larger pieces makes a
-	 * CPU wait.
+	 * They are copied word by word, as they were pushed: a CPU stalls when it loads at once
+	 * what was just stored in smaller pieces.
 	 */
 	for (i = 0; i < 6; i++)
 		((volatile uintptr_t *)from->regs)[i] = regs[i];
-	/* One who is not where he said that he was: all of it. */
+	/* If the thread is on another stack than the program has said, all of @from is scanned. */
 	from->sp = sp >= from->lo && sp < from->hi ? sp : 0;
 	if (unlikely(!from->sp && from->grows && tri_stack_is_own(t, sp))) {
 		from->lo = t->stack_lo;
@@ -146,7 +147,7 @@ static int refuse(struct tri_thread *t, int err, const char *why)
 	return tri_fail(err, "tricolor: can't switch to another stack: %s", why);
 }
 
-/* While barriers are on.  Inside. */
+/* Switch while the thread's barrier is on.  Called inside, returns outside. */
 static int switch_marking(struct tri_thread *t, struct tri_stack *from, struct tri_stack *to,
 			  const uintptr_t *regs)
 {
@@ -166,7 +167,10 @@ static int switch_marking(struct tri_thread *t, struct tri_stack *from, struct t
 	return 0;
 }
 
-/* What is unusual about a switch; 0: go on.  Inside, and if it is not 0, no longer. */
+/*
+ * Check and prepare a switch that is not the usual one.  Returns 0 inside, or an error outside, if
+ * the switch is not allowed.
+ */
 static int prepare(struct tri_thread *t, struct tri_stack *to, uintptr_t sp)
 {
 	if (t->depth != 1)
@@ -209,7 +213,7 @@ int tri_stack_switch_at(struct tri_stack *to, const uintptr_t *regs)
 		return 0;
 	}
 	if (unlikely(tri_read(&t->pending))) {
-		/* Answered here it has one stack to scan, and after the switch two. */
+		/* An answer before the switch scans one stack, and an answer after it two. */
 		tri_leave(t);
 		tri_enter();
 	}
@@ -226,8 +230,8 @@ int tri_stack_switch_at(struct tri_stack *to, const uintptr_t *regs)
 }
 
 /*
- * What a switcher will save in a place that only it knows are the callee-saved registers: they are
- * pushed here and copied by tri_stack_switch_at().
+ * The program's own switch will save the callee-saved registers where the library can't find them.
+ * So they are pushed here, and tri_stack_switch_at() copies them.
  */
 __asm__(".pushsection .text\n"
 	".globl tri_stack_switch\n"
