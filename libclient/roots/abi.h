@@ -16,13 +16,13 @@ struct tri_abi_fault {
 };
 
 /**
- * Agent: look at the notes of all loaded objects, if anything was loaded or unloaded since the last
- * call.  @fault is the first object that does not fit, valid until the next call, or NULL.  False:
- * that can't be known.
+ * Agent: check the notes of all loaded objects, if any was loaded or unloaded since the last call.
+ * *@fault becomes the first object that does not fit, valid until the next call, or NULL.  False:
+ * the objects can't be known.
  */
 bool tri_abi_check(const struct tri_abi_fault **fault) TRI_HIDDEN;
 
-/** Agent: complain of @fault by a sentence, in which @what_follows comes after the versions. */
+/** Agent: report @fault in a sentence.  @what_follows comes after the versions in it. */
 void tri_abi_complain(enum tri_complaint kind, bool say, const char *what_follows,
 		      const struct tri_abi_fault *fault) TRI_HIDDEN;
 

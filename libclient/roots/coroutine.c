@@ -5,24 +5,25 @@
  * A program that switches stacks by itself says so just before each switch.  The rules
  * (Documentation/design/guest.md, "Stacks that threads leave"):
  *
- *  1. Being scanned belongs to a stack, not to a thread.  A stack that nobody runs on is
- *     SUSPENDED, or SCANNED in this cycle, or CLAIMED: the agent is at it.  The one that a thread
- *     runs on is RUNNING, and counts as scanned when the thread does.
- *  2. The agent scans suspended stacks when all threads have answered.  A thread that has not
- *     answered leaves its stack as SUSPENDED whatever it was before, one that has leaves it as
- *     SCANNED.
+ *  1. Each stack is scanned once in a cycle, whichever threads run on it.  A stack that a thread
+ *     runs on is RUNNING, and counts as scanned as soon as that thread has answered.  A stack that
+ *     nobody runs on is SUSPENDED, or SCANNED in this cycle, or CLAIMED while the agent scans it.
+ *  2. The agent scans suspended stacks when all threads have answered.  A thread that has answered
+ *     leaves its stack as SCANNED.  One that has not answered leaves its stack as SUSPENDED,
+ *     whatever it was before.
  *  3. A thread that has answered and switches to a stack that is not SCANNED scans it first.  If
- *     the agent has just claimed it, it takes the claim over: nobody waits.  The agent, done with
- *     a stack that is CLAIMED no more, leaves it as it is.
- *  4. A stack that is unregistered while barriers are on is scanned, for the same reason for which
- *     a store shades what it overwrites.
+ *     the agent has just claimed that stack, the thread takes it all the same, so that it does not
+ *     wait.  When the agent is done with a stack that is CLAIMED no longer, it leaves the state.
+ *  4. A stack that is unregistered while barriers are on is scanned.  The reason is the same for
+ *     which a store shades the value that it overwrites.
  *
- * While no barrier is on a switch is some plain loads and stores inside the library.  H1's fence
- * and wait (design/barrier.md) order them: after these every thread sees that barriers are on, and
- * uses atomic instructions, or has not begun, and the agent sees what was done before.
+ * While no barrier is on, a switch consists of plain loads and stores inside the library.  The
+ * fence of H1 and the wait after it (design/barrier.md) order them: when both are done, the agent
+ * sees all that earlier switches have stored, and every later switch sees that barriers are on and
+ * uses atomic instructions.
  *
- * Descriptors are never unmapped.  The agent takes no lock to look at them: it copies what a
- * descriptor says after it has claimed it, and believes that if the claim holds still.
+ * Descriptors are never unmapped.  The agent reads them without a lock.  It claims a descriptor,
+ * copies it, and uses the copy if the descriptor is still claimed after that.
  */
 #include <string.h>
 #include <sys/mman.h>
@@ -42,18 +43,18 @@ struct chunk {
 	struct tri_stack stack[CHUNK_STACKS];
 };
 
-/* Chunks being added, free_stacks.  Who has it is inside, or has list_lock, or is the agent. */
+/* For free_stacks and for adding chunks.  Its holder is inside, has list_lock, or is the agent. */
 static struct tri_lock lock;
 static struct chunk *_Atomic chunks;
 static struct tri_stack *free_stacks;
 
-/* In a forked child: what its thread had when it called fork(). */
+/* In a forked child: what its thread had in the parent. */
 static struct {
 	struct tri__tls *tls;
 	struct tri_stack *own, *stack;
 } inherited;
 
-/** Inside.  A free descriptor, or NULL. */
+/** Take a free descriptor.  NULL: there is no memory.  Called inside. */
 struct tri_stack *tri_coroutine_new(void)
 {
 	struct tri_stack *s;
@@ -73,7 +74,7 @@ struct tri_stack *tri_coroutine_new(void)
 			free_stacks = &c->stack[i];
 		}
 		c->next = tri_read(&chunks);
-		/* pairs with FOR_EACH() */
+		/* Pairs with the acquire in FOR_EACH(). */
 		tri_write_release(&chunks, c);
 	}
 	s = free_stacks;
@@ -82,7 +83,7 @@ struct tri_stack *tri_coroutine_new(void)
 	return s;
 }
 
-/** Its state is TRI_STACK_FREE already. */
+/** Give back a descriptor, whose state is TRI_STACK_FREE already. */
 void tri_coroutine_put(struct tri_stack *s)
 {
 	tri_lock(&lock);
@@ -99,7 +100,10 @@ void tri_coroutine_put(struct tri_stack *s)
 /* Scans                                                                                      */
 /* ------------------------------------------------------------------------------------------ */
 
-/** What nobody runs on: from where it was left, or, where that is not known, the whole of it. */
+/**
+ * Scan a stack that nobody runs on, from where it was left upwards.  If that is not known, all of
+ * the stack is scanned.
+ */
 void tri_coroutine_scan_left(const struct tri_stack *s, struct tri_thread *to, bool all)
 {
 	uintptr_t lo = s->sp ? s->sp : s->grows ? tri_stack_lowest(s->lo) : s->lo;
@@ -110,7 +114,7 @@ void tri_coroutine_scan_left(const struct tri_stack *s, struct tri_thread *to, b
 	tri_scan_fake_frames(to, s->fake_stack, lo, s->hi, all);
 }
 
-/* Agent, when all threads have answered, or, with @all, are stopped. */
+/* The agent calls this when all threads have answered, or with @all when all are stopped. */
 void tri_coroutines_scan(struct tri_thread *to, bool all)
 {
 	struct tri_stack *s, copy;
@@ -127,7 +131,8 @@ void tri_coroutines_scan(struct tri_thread *to, bool all)
 		copy = *s;
 		atomic_thread_fence(memory_order_acquire);
 		/*
-		 * Else a thread is on it, and has scanned it, or it is gone, and was scanned then.
+		 * If it is claimed no longer, a thread has switched to it or has unregistered it,
+		 * and has scanned it first.
 		 */
 		if (tri_read(&s->state) != TRI_STACK_CLAIMED)
 			continue;
@@ -138,7 +143,10 @@ void tri_coroutines_scan(struct tri_thread *to, bool all)
 	}
 }
 
-/* Agent, when no barrier is on and no thread is in a switch that began while one was. */
+/*
+ * The agent calls this when no barrier is on, and no thread is in a switch that began while one
+ * was on.
+ */
 void tri_coroutines_forget_scans(void)
 {
 	struct tri_stack *s;
@@ -156,7 +164,7 @@ void tri_coroutines_forget_scans(void)
 /* Threads                                                                                    */
 /* ------------------------------------------------------------------------------------------ */
 
-/* A registered stack that @sp is on. */
+/* Find the registered stack that @sp lies in.  NULL: there is none. */
 static struct tri_stack *stack_at(uintptr_t sp)
 {
 	struct tri_stack *s;
@@ -170,8 +178,8 @@ static struct tri_stack *stack_at(uintptr_t sp)
 }
 
 /**
- * The descriptor of the stack that @t was started on; NULL: no memory.  @here: @t runs on it.
- * Inside, or not in the list yet.
+ * Find or make the descriptor of the stack that @t was started on.  NULL: there is no memory.
+ * @here: @t runs on that stack now.  @t is inside, or is not in the list yet.
  */
 struct tri_stack *tri_coroutine_own(struct tri_thread *t, bool here)
 {
@@ -195,8 +203,8 @@ struct tri_stack *tri_coroutine_own(struct tri_thread *t, bool here)
 }
 
 /*
- * A thread that is about to attach, with @sp as its stack pointer: it may run on a registered
- * stack.
+ * Called for a thread that is about to attach and has @sp as its stack pointer.  If it runs on a
+ * registered stack, that stack becomes RUNNING.
  */
 void tri_coroutine_attach(struct tri_thread *t, uintptr_t sp)
 {
@@ -219,12 +227,12 @@ void tri_coroutine_attach(struct tri_thread *t, uintptr_t sp)
 	}
 }
 
-/* @t is not there any more.  list_lock */
+/* Release the stacks of @t, which detaches or has ended.  Called with list_lock. */
 void tri_coroutine_detach(struct tri_thread *t)
 {
 	struct tri_stack *s = t->stack;
 
-	/* The program says when that stack goes. */
+	/* A registered stack stays until the program unregisters it. */
 	if (s && s != t->own) {
 		s->sp = 0;
 		tri_write_release(&s->state, TRI_STACK_SUSPENDED);
@@ -237,9 +245,10 @@ void tri_coroutine_detach(struct tri_thread *t)
 }
 
 /*
- * A forked child, before its thread is forgotten, or with its heap @copied: then it stays.  Other
- * threads do not exist in it, and their own stacks are nobody's; stacks that they ran on may be
- * unregistered.
+ * Called in a forked child.  Its other threads do not exist here.  The descriptors of the stacks
+ * that these were started on become free.  Registered stacks that they ran on become suspended, so
+ * that the program may unregister them.  The record of the child's own thread stays if the heap was
+ * @copied.  If not, the record will be forgotten, and `inherited` keeps its stacks.
  */
 void tri_coroutines_reset(bool copied)
 {

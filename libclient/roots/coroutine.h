@@ -11,9 +11,9 @@
 #include "../base/state.h"
 #include "../threads/thread.h"
 
-/* tri_stack.state; rules 1 to 3 of coroutine.c say who changes it. */
+/* tri_stack.state.  Rules 1 to 3 in coroutine.c say who changes it. */
 enum {
-	TRI_STACK_FREE,			/* the descriptor is of no stack */
+	TRI_STACK_FREE,			/* the descriptor is not in use */
 	TRI_STACK_RUNNING,
 	TRI_STACK_SUSPENDED,
 	TRI_STACK_CLAIMED,

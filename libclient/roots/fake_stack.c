@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
- * fake_stack.c - frames, with variables that the address sanitizer has moved elsewhere
+ * fake_stack.c - frames whose variables the address sanitizer keeps outside of the stack
  *
  * Async-signal-safe.
  */
@@ -13,7 +13,7 @@
 
 #define PAGE 4096ul
 
-/* Only in programs that are built with it. */
+/* These exist only in programs that are built with the address sanitizer. */
 void *__asan_get_current_fake_stack(void) __attribute__((weak));
 void *__asan_addr_is_in_fake_stack(void *fake_stack, void *address, void **begin, void **end)
 	__attribute__((weak));
@@ -24,9 +24,9 @@ void *tri_fake_stack(void)
 }
 
 /*
- * With detect_stack_use_after_return a function's variables are in a frame outside of the stack,
- * whose address is on the stack, or in a register.  Scan the frames that words of [@lo, @hi) point
- * into.
+ * With detect_stack_use_after_return, a function's variables are in a frame outside of the stack.
+ * The frame's address is on the stack or in a register.  Scan the frames that words in [@lo, @hi)
+ * point into.
  */
 void tri_scan_fake_frames(struct tri_thread *to, void *fake_stack, uintptr_t lo, uintptr_t hi,
 			  bool all)
@@ -46,7 +46,7 @@ void tri_scan_fake_frames(struct tri_thread *to, void *fake_stack, uintptr_t lo,
 	}
 }
 
-/* Words of a stack or registers. */
+/* Scan words of a stack or registers, and the frames of the address sanitizer. */
 void tri_scan_frame(struct tri_thread *to, uintptr_t lo, uintptr_t hi, bool all)
 {
 	tri_scan_copied(to, lo, hi, all, true);

@@ -20,8 +20,8 @@ struct tri_ranges {
 };
 
 /**
- * A larger array with the first @n elements of @old, of @bytes bytes each; @old, of *@room, is
- * unmapped.  NULL: no memory, and nothing has changed.
+ * Make a larger array with the first @n elements of @old, of @bytes bytes each, and unmap @old,
+ * which has room for *@room.  NULL: there is no memory, and nothing has changed.
  */
 void *tri_array_grow(void *old, size_t *room, size_t bytes, size_t n) TRI_HIDDEN;
 bool tri_ranges_put(struct tri_ranges *r, uintptr_t lo, uintptr_t hi) TRI_HIDDEN;
@@ -36,12 +36,13 @@ struct tri_object_location {
 /** Where the object of the link map at @map lies.  False: there is none.  Async-signal-safe. */
 bool tri_object_location(uintptr_t map, struct tri_object_location *place) TRI_HIDDEN;
 
-/** Size of its thread-local variables.  False: it can't be read.  Async-signal-safe. */
+/** The size of the object's thread-local variables.  False: unreadable.  Async-signal-safe. */
 bool tri_object_tls_bytes(const struct tri_object_location *place, size_t *bytes) TRI_HIDDEN;
 
 /**
- * Agent: the writable segments of all objects but this library.  False: they can't be known (no
- * memory; or an object can't be read; or the loader's list did not stand still for some 100 ms).
+ * Agent: find the writable segments of all objects but this library.  False: they can't be known,
+ * as there is no memory, or an object can't be read, or the loader's list has changed all the time
+ * for some 100 ms.
  */
 bool tri_objects_segments(struct tri_ranges *into) TRI_HIDDEN;
 
@@ -50,15 +51,15 @@ bool tri_object_is_program(uintptr_t at) TRI_HIDDEN;
 
 /**
  * Agent: call @fn for each note segment of each object, at [@at, @at + @bytes), until it returns
- * false.  @file: then the file of that object, at most @room bytes with the end; else empty.  Where
- * nothing was loaded or unloaded since the last call that went through all, @fn is not called.
- * False: the objects can't be known, as with tri_objects_segments().
+ * false.  If it does, the name of that object's file is put into @file, which has @room bytes.  If
+ * not, @file is empty.  If nothing was loaded or unloaded since the last call that went through all
+ * objects, @fn is not called.  False: the objects can't be known, as in tri_objects_segments().
  */
 bool tri_objects_notes(bool (*fn)(uintptr_t at, size_t bytes), char *file, size_t room) TRI_HIDDEN;
 
 /**
- * Agent: which object @at is a part of, as of the last tri_objects_segments(): its file and bias.
- * False: it is in none, or can't be read.
+ * Agent: find the file and bias of the object that @at is in, as it was at the last
+ * tri_objects_segments().  False: it is in none, or the object can't be read.
  */
 bool tri_object_find(uintptr_t at, char *file, size_t room, uintptr_t *bias) TRI_HIDDEN;
 
@@ -66,18 +67,24 @@ bool tri_object_find(uintptr_t at, char *file, size_t room, uintptr_t *bias) TRI
 
 enum tri_mapping_kind {
 	TRI_MAPPING_OTHER,
-	TRI_MAPPING_PRIVATE,		/* anonymous, and nobody else's */
-	TRI_MAPPING_SHMEM,		/* shared, of the kernel's own tmpfs: anonymous, a memfd,
-					 * SysV */
+	TRI_MAPPING_PRIVATE,		/* private and anonymous */
+	TRI_MAPPING_SHMEM,		/* shared, of the kernel's own tmpfs: anonymous, a memfd
+					 * or SysV */
 };
 
 /** Read /proc/self/maps.  False if that can't be done. */
 bool tri_mappings_read(void) TRI_HIDDEN;
 
-/** What @at is in, as of the last tri_mappings_read(), and up to where (*@hi); false: in none. */
+/**
+ * Find the mapping that @at was in at the last tri_mappings_read().  It ends at *@hi.  False: it
+ * was in none.
+ */
 bool tri_mapping_at(uintptr_t at, enum tri_mapping_kind *kind, uintptr_t *hi) TRI_HIDDEN;
 
-/** The nearest mapping below @at of the start of the file that @at is a mapping of; 0: none. */
+/**
+ * @at is in a mapping of a file.  Returns the nearest mapping below @at that begins at the start of
+ * that file; 0: there is none.
+ */
 uintptr_t tri_mapping_file_start(uintptr_t at) TRI_HIDDEN;
 
 #endif

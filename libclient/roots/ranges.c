@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
- * ranges.c - arrays in memory of their own, which the agent uses where malloc() is the program's:
- * see object.h
+ * ranges.c - growing arrays in mapped memory: see object.h
+ *
+ * The agent uses them because malloc() may be the program's own.
  */
 #include <string.h>
 #include <sys/mman.h>

@@ -2,7 +2,7 @@
 /*
  * registers.c - what the registers of an interrupted function hold beside plain pointers
  *
- * Which these are, and why, is in registers.h.  Async-signal-safe.
+ * registers.h says which words these are, and why.  Async-signal-safe.
  */
 #include "../../core/heap/layout.h"
 #include "registers.h"
@@ -22,8 +22,8 @@ static void visit(void *arg, const uint64_t *words)
 }
 
 /*
- * The general registers of @uc, an interrupted function's; as single words they are scanned with
- * the frame.
+ * Scan the sums and the words below that registers.h describes, of the general registers in @uc.
+ * The registers themselves are scanned with the signal frame.
  */
 void tri_scan_registers(struct tri_thread *to, const ucontext_t *uc, bool all)
 {

@@ -3,21 +3,20 @@
  * registers.h - pointers that an interrupted function keeps in two registers, or a little below an
  * object
  *
- * The C library's string functions are written in assembly, and may be interrupted at any
- * instruction while nothing but their argument refers to an object.  They hold it in two ways that
- * a word alone does not show:
+ * The C library's string functions are written in assembly.  They may be interrupted at any
+ * instruction, while nothing but their argument refers to an object.  At some instructions the
+ * argument is hidden in one of two ways:
  *
- *	sum	memcpy(), strcmp() and others walk two strings by one register, and keep the other
- *		string as a distance from it, rsi - rdi: so the sum of two registers may be a
- *		pointer.
- *	below	what has read the beginning of a string with vector registers goes on from the
- *		address rounded down to a multiple of one, two or four of them, and adds that size
- *		afterwards: so what is 16, 32, … 256 bytes above a register, or above a sum, may be
- *		a pointer.
+ *	sum	memcpy(), strcmp() and others walk two strings by one register, and keep the
+ *		distance to the other string, rsi - rdi, in a second one.  So the sum of two
+ *		registers may be a pointer.
+ *	below	A function may read the beginning of a string with vector registers, then round the
+ *		address down to a multiple of the size of one, two or four of them, and add that
+ *		size later.  So a word that is 16, 32, 64, 128 or 256 bytes above a register, or
+ *		above such a sum, may be a pointer.
  *
- * Both hold for some instructions only, and in general registers only.  selftests/integration/
- * test_callees.c interrupts the functions of the C library that is there at each of their
- * instructions.
+ * Both occur in general registers only.  selftests/integration/test_callees.c interrupts the
+ * functions of the installed C library at each of their instructions.
  */
 #ifndef TRI_REGISTERS_H
 #define TRI_REGISTERS_H
@@ -31,18 +30,19 @@
 struct tri_thread;
 
 /*
- * As they are in a ucontext: REG_R8 … REG_RCX.  The stack pointer, which comes next, is nobody's
- * half.
+ * The registers from REG_R8 to REG_RCX of a ucontext.  The stack pointer, which comes next, is in
+ * no such sum.
  */
 #define TRI_REGISTERS 15
 #define TRI_BELOW_MIN 16u
 #define TRI_BELOW_MAX 256u
-/* The word itself, and 16 … 256 above it. */
+/* The word itself, and the five sizes from 16 to 256 above it. */
 #define TRI_CANDIDATES 6
 
 /*
- * Call @visit with @arg and the TRI_CANDIDATES words of each register and each sum of two that are
- * near [@base, @base + @bytes], which is a small part of the address space: one comparison decides.
+ * For each register and each sum of two, call @visit with @arg and its TRI_CANDIDATES words, if
+ * they may be in [@base, @base + @bytes].  That is a small part of the address space, so mostly one
+ * comparison is all that is done.
  */
 static inline void tri_register_candidates(const greg_t *regs, uint64_t base, uint64_t bytes,
 					   void (*visit)(void *arg, const uint64_t *words),

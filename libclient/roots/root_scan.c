@@ -2,26 +2,26 @@
 /*
  * root_scan.c - the scan of roots that are not stacks: data segments, registered ranges, handles
  *
- * The writable segments of every loaded object are looked up in each cycle (objects.c), so that
- * what dlopen() brings is covered and what dlclose() takes is forgotten.  Stores into roots go
- * through the barrier, so that the scan may run beside the program.
+ * The writable segments of all loaded objects are looked up in each cycle (objects.c), as dlopen()
+ * adds objects and dlclose() removes them.  Stores into roots go through the barrier, so the scan
+ * can run while the program does.
  *
- * Reading them
+ * How roots are read
  *
- *  1. A program may unmap, protect or truncate any of this while it is read.  So it is written into
- *     a memory file first, which the agent has mapped as a window: write() returns an error where a
- *     plain read would be a fault, and costs half of what process_vm_readv() does.
- *  2. What can't be read because it is protected may be read again later, and then holds what it
- *     held.  /proc/self/mem shows it; pages that are not there at all hold nothing.
+ *  1. The program may unmap, protect or truncate this memory at any time.  So the agent writes it
+ *     into a memory file, which is mapped as the window, and scans the window.  Where a plain read
+ *     would fault, write() returns an error.  It costs half of what process_vm_readv() does.
+ *  2. A page that is protected against reads keeps its contents, and the program may read it again
+ *     later.  The agent reads it through /proc/self/mem.  An unmapped page holds no pointers.
  *
- * Pages that hold nothing
+ * Which pages are left out
  *
- *  Of large ranges, pages are left out that were never written: reading them would cost page
- *  tables, or memory.  /proc/self/pagemap tells which pages this process has in its page table or
- *  in swap.  Others of a private anonymous mapping hold zeros.  Of shared memory they may hold
- *  anything, as they are taken out of page tables at any time.  If nothing can be in swap, and
- *  mincore() does not find a page of the kernel's own tmpfs, then it is a hole.  All others are
- *  read.
+ *  In large ranges, pages that were never written are not read, since that would cost page tables
+ *  or memory.  /proc/self/pagemap tells which pages this process has in its page table or in swap.
+ *  Other pages of a private anonymous mapping hold zeros, and are left out.  In shared memory such
+ *  pages may hold anything, since the kernel may take a page out of a page table at any time.  One
+ *  is left out if it is a page of the kernel's own tmpfs, mincore() does not find it, and there is
+ *  no swap that it could be in.  Then it is a hole.  All other pages are read.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -46,16 +46,16 @@
 #define PAGES_AT_ONCE 512u
 #define WINDOW_BYTES (64ul << 10)
 
-/* The agent's.  Descriptors are in its table. */
+/* All of this is the agent's.  The descriptors are in its own table. */
 static struct tri_ranges segments;	/* as of the last scan */
 static uint64_t scanned_bytes;
 static int pagemap = -1, memory = -1, window_file = -1;
 static char *window;			/* NULL: none yet */
 static bool no_window, mappings_known, swap;
-static const struct tri_root_visitor *visitor;	/* NULL: what is read is scanned */
+static const struct tri_root_visitor *visitor;	/* gets the words; NULL: they are scanned */
 
 /* ------------------------------------------------------------------------------------------ */
-/* Reading what may go away                                                                   */
+/* Reading memory that the program may unmap                                                  */
 /* ------------------------------------------------------------------------------------------ */
 
 static bool open_window(void)
@@ -76,7 +76,7 @@ static bool open_window(void)
 	return true;
 }
 
-/* A page that is protected. */
+/* Read into the window from a page that is protected.  Returns how many bytes were read. */
 static size_t read_protected(uintptr_t lo, uintptr_t hi)
 {
 	uintptr_t end = (lo & ~4095ul) + 4096;
@@ -90,12 +90,15 @@ static size_t read_protected(uintptr_t lo, uintptr_t hi)
 	return n > 0 ? (size_t)n : 0;
 }
 
-/* Bytes of [@lo, @hi) that the window has now, from the beginning.  -1: there is no window. */
+/*
+ * Copy the beginning of [@lo, @hi) into the window.  Returns how many bytes were copied, or -1 if
+ * the window can't be used.
+ */
 static ssize_t look_at(uintptr_t lo, uintptr_t hi)
 {
 	/*
-	 * Not pwrite(): the address sanitizer has one of its own, to which gaps between variables
-	 * are errors.
+	 * Not by pwrite(): the address sanitizer has its own, which takes a read of the gaps
+	 * between variables for an error.
 	 */
 	ssize_t n = syscall(SYS_pwrite64, window_file, lo,
 			    hi - lo < WINDOW_BYTES ? hi - lo : WINDOW_BYTES, 0L);
@@ -107,7 +110,10 @@ static ssize_t look_at(uintptr_t lo, uintptr_t hi)
 	return (ssize_t)read_protected(lo, hi);
 }
 
-/* What was read of @lo on is at @copy, @n bytes; 0: it can't be read up to the end of the page. */
+/*
+ * Scan or show @n bytes at @lo, of which a copy is at @copy.  If @n is 0, the rest of the page at
+ * @lo can't be read.
+ */
 static void see(struct tri_thread *to, uintptr_t lo, const void *copy, size_t n, bool all)
 {
 	if (!visitor)
@@ -118,7 +124,7 @@ static void see(struct tri_thread *to, uintptr_t lo, const void *copy, size_t n,
 		visitor->nothing(visitor->arg, lo, (lo & ~4095ul) + 4096);
 }
 
-/* Without a window. */
+/* Show [@lo, @hi) to the visitor where there is no window. */
 static void see_foreign(struct tri_thread *to, uintptr_t lo, uintptr_t hi)
 {
 	while (lo < hi) {
@@ -136,7 +142,7 @@ static void scan_bytes(struct tri_thread *to, uintptr_t lo, uintptr_t hi, bool a
 	while (lo < hi && open_window()) {
 		ssize_t n = look_at(lo, hi);
 
-		/* RLIMIT_FSIZE, no memory. */
+		/* The reason may be RLIMIT_FSIZE, or a lack of memory. */
 		if (n < 0) {
 			no_window = true;
 			munmap(window, WINDOW_BYTES);
@@ -154,10 +160,10 @@ static void scan_bytes(struct tri_thread *to, uintptr_t lo, uintptr_t hi, bool a
 }
 
 /* ------------------------------------------------------------------------------------------ */
-/* Leaving out what holds nothing                                                             */
+/* Pages that are left out                                                                    */
 /* ------------------------------------------------------------------------------------------ */
 
-/* Pages from @first on, as far as they are in one mapping; the last one's end is in @end. */
+/* The pages of [@first, @end), which are in one mapping. */
 struct pages {
 	uintptr_t first, end;
 	enum tri_mapping_kind kind;
@@ -184,7 +190,7 @@ static void find_mapping(struct pages *p, uintptr_t at, uintptr_t hi)
 		p->kind = TRI_MAPPING_OTHER;
 }
 
-/* A page that is neither in the page table nor in swap: does it hold nothing? */
+/* Whether a page that is neither in the page table nor in swap holds no pointers. */
 static bool is_hole(struct pages *p, uintptr_t at, uintptr_t hi)
 {
 	if (at < p->first || at >= p->end)
@@ -194,7 +200,7 @@ static bool is_hole(struct pages *p, uintptr_t at, uintptr_t hi)
 	return p->kind == TRI_MAPPING_SHMEM && !(p->resident[(at - p->first) / 4096] & 1);
 }
 
-/* Scan a range, but for pages that hold nothing. */
+/* Scan a range without the pages that hold no pointers. */
 static void scan_sparse(struct tri_thread *to, uintptr_t lo, uintptr_t hi, bool all)
 {
 	uintptr_t page = lo & ~4095ul, from = lo;	/* all before @from is done */
@@ -236,7 +242,7 @@ static void scan_sparse(struct tri_thread *to, uintptr_t lo, uintptr_t hi, bool 
 /* The scan                                                                                   */
 /* ------------------------------------------------------------------------------------------ */
 
-/* Without knowing all roots nothing may be freed: the cycle is given up. */
+/* Not all roots are known, so nothing may be freed: give up the cycle. */
 static void give_up(void)
 {
 	tri_write(&tri_g.cycle_is_void, 1);
@@ -248,8 +254,8 @@ static void give_up(void)
 }
 
 /**
- * Agent: if there is an object that does not fit, its stores may go past the barrier: then the
- * cycle is given up.
+ * Agent: give up the cycle if a loaded object was compiled for another version of the inlined
+ * paths.  Its stores may bypass the barrier.
  */
 void tri_roots_refuse_misfits(void)
 {
@@ -268,7 +274,7 @@ void tri_roots_refuse_misfits(void)
 			 ", so that nothing is collected while it is loaded", f);
 }
 
-/* Agent.  With @all the program's threads are stopped. */
+/* Agent: scan all roots.  @all: the program's threads are stopped. */
 void tri_roots_scan(struct tri_thread *to, bool all)
 {
 	struct tri_root_table *table = &tri_root_table;
@@ -279,7 +285,8 @@ void tri_roots_scan(struct tri_thread *to, bool all)
 	mappings_known = false;
 	tri_tls_refresh();
 	/*
-	 * A thread that is stopped in dlopen() may have left the chain half done: it is as it was.
+	 * If this fails while threads are stopped, one may be in dlopen() and have left the
+	 * loader's list half-changed.  Then the segments of the last scan are used.
 	 */
 	if (!tri_objects_segments(&segments)) {
 		if (!all)
@@ -310,7 +317,8 @@ static void visit_ranges(const struct tri_ranges *r, bool are_segments)
 }
 
 /**
- * Agent: show data segments and registered ranges to @v.  False: those of objects can't be known.
+ * Agent: show data segments and registered ranges to @v.  False: the segments can't be known, and
+ * only the ranges were shown.
  */
 bool tri_roots_visit(const struct tri_root_visitor *v)
 {
@@ -330,8 +338,9 @@ bool tri_roots_visit(const struct tri_root_visitor *v)
 }
 
 /*
- * Agent, at the start: what it needs in each cycle is mapped before the program goes on.  A program
- * may map over a place that it has unmapped itself, and must find nothing new there.
+ * The agent calls this at the start, to map what it needs in each cycle before the program goes on.
+ * The program may later unmap some memory and then map other memory at the same address.  Nothing
+ * of the agent's may have come there in between.
  */
 void tri_roots_prepare(void)
 {
@@ -344,7 +353,7 @@ uint64_t tri_roots_bytes(void)
 	return scanned_bytes;
 }
 
-/** In the child of a fork(): the descriptors were in the agent's table. */
+/** In the child of a fork(): forget the descriptors, which the parent's agent has. */
 void tri_root_scan_reset(void)
 {
 	segments.n = 0;

@@ -2,7 +2,7 @@
 /*
  * root_scan.h - the scan of roots that are not stacks: data segments, registered ranges, handles
  *
- * All of it is the agent's.
+ * For the agent only.
  */
 #ifndef TRI_ROOT_SCAN_H
 #define TRI_ROOT_SCAN_H
@@ -20,9 +20,9 @@ void tri_roots_scan(struct tri_thread *to, bool all) TRI_HIDDEN;
 void tri_roots_refuse_misfits(void) TRI_HIDDEN;
 uint64_t tri_roots_bytes(void) TRI_HIDDEN;
 
-/* Who looks at the roots that a program stores to. */
+/* Functions to which tri_roots_visit() shows the roots that a program stores to. */
 struct tri_root_visitor {
-	/* The words of this range come next. */
+	/* The next calls show the words of this range. */
 	void (*range)(void *arg, uintptr_t lo, uintptr_t hi, bool segment);
 	void (*words)(void *arg, uintptr_t at, const uint64_t *words, size_t bytes);
 	void (*nothing)(void *arg, uintptr_t lo, uintptr_t hi);	/* holds nothing, or can't be

@@ -6,7 +6,7 @@
 
 struct tri_root_table tri_root_table = { .lock = PTHREAD_MUTEX_INITIALIZER };
 
-/** For fork(): nobody changes the ranges and handles.  False if that can't be had until @ns. */
+/** For fork(): keep all from changing ranges and handles.  False: not possible until @ns. */
 bool tri_roots_hold(uint64_t ns)
 {
 	struct timespec until = { (time_t)(ns / 1000000000), (long)(ns % 1000000000) };
@@ -20,8 +20,8 @@ void tri_roots_release(void)
 }
 
 /**
- * A forked child: registered ranges are the program's and stay; handles hold nothing any more, if
- * nothing was @copied.
+ * Called in a forked child.  Registered ranges are the program's memory, and stay.  If the heap was
+ * not @copied, handles are set to NULL.
  */
 void tri_roots_reset(bool copied)
 {

@@ -31,7 +31,7 @@ struct tri_handle_chunk {
 };
 
 extern struct tri_root_table {
-	pthread_mutex_t lock;		/* all below, but for what is in a cell that is not free */
+	pthread_mutex_t lock;		/* for all below, but not for what a cell in use holds */
 	struct tri_ranges added;
 	struct tri_handle_chunk *chunks;
 	struct tri_handle *free_cells;

@@ -2,14 +2,16 @@
 /*
  * scan.c - conservative scans of stacks, registers and roots
  *
- * Every aligned word that points into an allocated, unmarked object is appended to a buffer.  On
- * stacks and in registers a word that points at the very start of an object may also be one past
- * the end of the object before it, and keeps both: a compiler may leave the program nothing else
- * while it walks an array.  Not so in roots and objects, where a program says what it stores, and
- * where the neighbour would be kept for good.
+ * Every aligned word that points into an allocated, unmarked object is appended to a buffer.
  *
- * Memory that another part of the program may unmap, protect or truncate at any time is copied by a
- * system call first, which returns an error where a plain read would be a fault:
+ * On stacks and in registers, a word that points at the start of an object keeps the object before
+ * it as well.  The word may be a pointer one past the end of that one: while the program walks an
+ * array, a compiler may keep no other pointer to it.  In roots and objects such a word keeps one
+ * object only.  There the program stores what it means, and the other object would be kept for as
+ * long as the root exists.
+ *
+ * Other parts of the program may unmap, protect or truncate memory at any time.  Such memory is
+ * copied by a system call first, which returns an error where a plain read would fault:
  * tri_scan_foreign().
  *
  * Async-signal-safe: memory accesses and system calls.
@@ -71,7 +73,7 @@ static void scan_words(struct tri_thread *to, uintptr_t lo, uintptr_t hi, bool a
 	}
 }
 
-/* A range of roots. */
+/* Scan a range of roots. */
 void tri_scan_range(struct tri_thread *to, uintptr_t lo, uintptr_t hi, bool all)
 {
 	scan_words(to, lo, hi, all, false);
@@ -81,9 +83,10 @@ void tri_scan_range(struct tri_thread *to, uintptr_t lo, uintptr_t hi, bool all)
 #define DESCRIPTOR_ALIGN 64ul
 
 /*
- * What the C library's descriptors of threads hold that [@lo, @hi) points to: the argument of a
- * thread that is being made may be nowhere else, nor what a thread has returned.  A descriptor
- * names itself in its first word and in its third.  Only where threads are made by others: see
+ * Scan those of the C library's thread descriptors to which words in [@lo, @hi) point.  The
+ * argument of a thread that is being made may be stored nowhere else, and neither may the result of
+ * a thread that has ended.  A descriptor is recognised by its first word and its third, which hold
+ * its own address.  This is done only if another pthread_create() than the library's is in use: see
  * design/guest.md.
  */
 __attribute__((no_sanitize("address", "thread")))
@@ -109,7 +112,7 @@ static void scan_descriptors(struct tri_thread *to, uintptr_t lo, uintptr_t hi, 
 	}
 }
 
-/* Words that are what they were, or a copy of them; of a stack, with @past_end. */
+/* Scan words that do not change, or a copy of words.  @past_end: they are of a stack. */
 void tri_scan_copied(struct tri_thread *to, uintptr_t lo, uintptr_t hi, bool all, bool past_end)
 {
 	scan_words(to, lo, hi, all, past_end);
@@ -118,8 +121,9 @@ void tri_scan_copied(struct tri_thread *to, uintptr_t lo, uintptr_t hi, bool all
 }
 
 /*
- * Whether the page can be read, asked of a system call that reads 8 bytes and then objects.  First
- * of one that only says whether it is mapped: a read below a stack would make that grow.
+ * Whether the page can be read.  rt_sigprocmask() tells: it reads 8 bytes, and then fails for
+ * another reason.  Before that, msync() tells whether the page is mapped at all: a read just below
+ * a stack would make the stack grow.
  */
 static bool readable(uintptr_t page)
 {
@@ -127,7 +131,7 @@ static bool readable(uintptr_t page)
 	       syscall(SYS_rt_sigprocmask, -1, page, NULL, 8) < 0 && errno != EFAULT;
 }
 
-/* Copy [@from, @from + @len) to @to->copy: bytes, from the beginning, or -errno. */
+/* Copy [@from, @from + @len) to @to->copy.  Returns how many bytes were copied, or -errno. */
 static ssize_t copy_in(struct tri_thread *to, uintptr_t from, size_t len)
 {
 	struct iovec here = { to->copy, len }, there = { (void *)from, len };
@@ -137,9 +141,9 @@ static ssize_t copy_in(struct tri_thread *to, uintptr_t from, size_t len)
 }
 
 /*
- * Without process_vm_readv(): ask whether the page can be read, then read.  Another thread that
- * takes it away in between makes that a fault; nothing in a sandbox that denies the call can
- * prevent it.
+ * Copy without process_vm_readv(): ask whether the page can be read, then read it.  If another
+ * thread unmaps the page in between, the read faults.  In a sandbox that denies the call nothing
+ * can prevent that.
  */
 __attribute__((no_sanitize("address", "thread")))
 static size_t probe_and_copy(struct tri_thread *to, uintptr_t from, size_t len)
@@ -155,9 +159,9 @@ static size_t probe_and_copy(struct tri_thread *to, uintptr_t from, size_t len)
 }
 
 /*
- * As much as can be had at once of the words of [@from, @end), both aligned, into @to->copy,
- * without a fault.  Bytes; 0: the first page can't be read.  @to, whose buffer is used, is the
- * calling thread, and inside, or the agent.
+ * Copy as many words from the beginning of [@from, @end) as one step can, into @to->copy, without a
+ * fault.  Both bounds are aligned.  Returns how many bytes were copied; 0: the first page can't be
+ * read.  @to, whose buffer is used, is the calling thread, which is inside, or the agent.
  */
 size_t tri_scan_copy(struct tri_thread *to, uintptr_t from, uintptr_t end)
 {
@@ -170,13 +174,14 @@ size_t tri_scan_copy(struct tri_thread *to, uintptr_t from, uintptr_t end)
 		first = len;
 	if (!tri_read(&tri_g.no_vm_read)) {
 		n = copy_in(to, from, len);
-		/* A kernel may refuse the whole for a page in the middle. */
+		/* A kernel may refuse the whole range because of one page in the middle. */
 		if ((n == -EFAULT || n == 0) && len > first)
 			n = copy_in(to, from, first);
 		if (n >= 0 || n == -EFAULT || n == -ENOMEM)
 			return n > 0 ? (size_t)n & ~7ul : 0;
 		/*
-		 * Refused, perhaps since a moment ago: a program may enter its sandbox at any time.
+		 * The call itself was refused.  A program may enter a sandbox at any time, so this
+		 * may be the first time.
 		 */
 		tri_write(&tri_g.no_vm_read, true);
 	}
@@ -192,8 +197,8 @@ static size_t scan_piece(struct tri_thread *to, uintptr_t lo, uintptr_t hi, bool
 }
 
 /*
- * Scan a stack from @lo up to the first page that can't be read, or to @limit; returns where that
- * is.
+ * Scan a stack from @lo up to the first page that can't be read, or up to @limit.  Returns where
+ * the scan ended.
  */
 uintptr_t tri_scan_up(struct tri_thread *to, uintptr_t lo, uintptr_t limit, bool all)
 {
@@ -206,9 +211,9 @@ uintptr_t tri_scan_up(struct tri_thread *to, uintptr_t lo, uintptr_t limit, bool
 }
 
 /*
- * Scan [@lo, @hi), of which any page may be unmapped, protected, or behind the end of its file, or
- * become so meanwhile: those are left out.  @to as in tri_scan_copy().  Words that are stored to
- * meanwhile are read as old, new or something of both.
+ * Scan [@lo, @hi).  Any page of it may be unmapped, protected, or behind the end of its file, or
+ * may become so meanwhile.  Such pages are left out.  @to is as in tri_scan_copy().  If a word is
+ * stored to meanwhile, the old value may be read, or the new one, or a mixture of both.
  */
 struct tri_scanned tri_scan_foreign(struct tri_thread *to, uintptr_t lo, uintptr_t hi, bool all,
 				    bool past_end)
@@ -227,7 +232,7 @@ struct tri_scanned tri_scan_foreign(struct tri_thread *to, uintptr_t lo, uintptr
 			if (done.hole > lo)
 				done.hole = lo;
 			lo = (lo & ~4095ul) + 4096;
-			/* The last page of all. */
+			/* It was the last page of the address space. */
 			if (!lo)
 				break;
 		}
@@ -235,7 +240,7 @@ struct tri_scanned tri_scan_foreign(struct tri_thread *to, uintptr_t lo, uintptr
 	return done;
 }
 
-/* Copy @bytes bytes at @from, all of them or none.  Async-signal-safe. */
+/* Copy @bytes bytes from @from to @to.  False: not all could be read.  Async-signal-safe. */
 __attribute__((no_sanitize("address", "thread")))
 bool tri_read_foreign(void *to, uintptr_t from, size_t bytes)
 {
@@ -256,15 +261,15 @@ bool tri_read_foreign(void *to, uintptr_t from, size_t bytes)
 	for (; page < from + bytes; page += 4096)
 		if (!readable(page))
 			return false;
-	/* Not by memcpy(), which a sanitizer stands in front of. */
+	/* Not by memcpy(): the sanitizers replace it by a function that checks the addresses. */
 	for (i = 0; i < bytes; i++)
 		((unsigned char *)to)[i] = byte[i];
 	return true;
 }
 
 /*
- * As tri_scan_foreign(), but until tri_scan_now() at the latest: most of what a scan of few bytes
- * costs is the call.
+ * Like tri_scan_foreign(), but the scan may be put off until tri_scan_now().  Several small ranges
+ * are then copied by one system call, which is most of the cost of a small scan.
  */
 void tri_scan_later(struct tri_thread *to, uintptr_t lo, uintptr_t hi, bool all, bool past_end)
 {
@@ -286,7 +291,7 @@ void tri_scan_later(struct tri_thread *to, uintptr_t lo, uintptr_t hi, bool all,
 	l->bytes += hi - lo;
 }
 
-/* Scan what was put off. */
+/* Scan the ranges that tri_scan_later() has put off. */
 void tri_scan_now(struct tri_thread *to, bool all)
 {
 	struct iovec here = { to->copy, to->later.bytes }, there[TRI_LATER];
@@ -315,7 +320,7 @@ void tri_scan_now(struct tri_thread *to, bool all)
 	l->bytes = 0;
 }
 
-/* Whether this process may call process_vm_readv() on itself. */
+/* Find out whether this process may call process_vm_readv() on itself. */
 void tri_scan_detect(void)
 {
 	uint64_t from = 1, copy = 0;
@@ -327,10 +332,11 @@ void tri_scan_detect(void)
 }
 
 /*
- * Nothing that a caller has is in these registers across a call.  What is left there is stale: of
- * the marking kernel, or of a memcpy() of the program's, which on large machines uses vector
- * registers that nothing else does.  A signal frame shows them all to scan_words(), and one that
- * the thread does not use again would keep what it points at for good.
+ * Clear the registers that a function call may change, in which no caller keeps a value.  They
+ * still hold pointers that the code which marks has used, or a memcpy() of the program, which on
+ * large machines uses vector registers that no other code uses.  All registers are in a signal
+ * frame, and so are scanned.  A pointer in a register that the thread does not use again would keep
+ * its object for ever.
  */
 __attribute__((noinline))
 void tri_forget_registers(void)

@@ -2,9 +2,9 @@
 /*
  * scan.h - conservative scans of stacks, registers and roots
  *
- * What is found goes into the buffer of @to, a thread that is inside or the agent.  @all: all that
- * is found, also what is marked already, as in a stop.  Async-signal-safe: memory accesses and
- * system calls only.
+ * Pointers that are found go into the buffer of @to, which is a thread that is inside, or the
+ * agent.  With @all, as in a stop, these include pointers to objects that are marked already.  All
+ * functions are async-signal-safe: they only access memory and make system calls.
  */
 #ifndef TRI_SCAN_H
 #define TRI_SCAN_H
@@ -18,8 +18,8 @@
 struct tri_thread;
 
 /*
- * How much memory that may go away is copied at a time.  A copy in the first-level cache is read
- * fastest.
+ * How much of the memory that may be unmapped is copied at a time.  The copy should fit into the
+ * first-level cache, from which it is read fastest.
  */
 #define TRI_COPY_BYTES (32u << 10)
 
@@ -35,7 +35,7 @@ struct tri_later {
 };
 
 struct tri_scanned {
-	size_t bytes;			/* that were read */
+	size_t bytes;			/* how many were read */
 	uintptr_t hole;			/* the first word that could not be read; the end if
 					 * there is none */
 };

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
- * shade.c - shading: a pointer that may be grey goes into the thread's buffer
+ * shade.c - shading: the pointer to an object that becomes grey goes into the thread's buffer
  *
- * The raw pointer is appended unless its object is marked already.  Marks are not taken back while
- * a mark phase lasts, except from slots that no object is in.
+ * The raw pointer is appended unless its object is marked already.  While a mark phase lasts, a
+ * mark is only removed from a slot that holds no object.
  */
 #include "../../core/heap/buffer.h"
 #include "../../core/heap/layout.h"
@@ -14,7 +14,10 @@
 #include "../base/state.h"
 #include "../threads/thread.h"
 
-/* A buffer is handed over before the slot stops naming it: the collector reads slots first. */
+/*
+ * Hand the thread's buffer over to the collector.  The collector reads the slots first, and then
+ * the list of full buffers.  So the buffer is put on the list before the slot is cleared.
+ */
 void tri_flush_buffer(struct tri_thread *t)
 {
 	const struct tri_view *v = &tri_g.view;
@@ -39,7 +42,7 @@ void tri_append(struct tri_thread *t, uint64_t entry)
 		uint32_t index = TRI_POINT_FAILS("buffer.get") ? 0 : tri_buffer_get(v);
 
 		if (!index) {
-			/* All buffers are under way: the agent gives this cycle up. */
+			/* No buffer is free.  The pointer is lost, so nothing may be freed. */
 			tri_write(&tri_g.cycle_is_void, 1);
 			return;
 		}
@@ -63,7 +66,7 @@ void tri_shade(struct tri_thread *t, const void *pointer)
 	uint64_t offset = tri_offset(pointer);
 	struct tri_object o;
 
-	/* Not against top_pages: every thread writes to that line. */
+	/* Not compared with top_pages, which is in a cache line that every thread writes to. */
 	if (offset >> TRI_PAGE_SHIFT >= v->heap_pages || !tri_resolve(v, offset, &o))
 		return;
 	if (!tri_bit(v->marks[~t->gen & 1], o.page, o.index))

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * shade.h - shading: what a store and a scan find goes into the thread's buffer
+ * shade.h - shading: pointers that a store or a scan finds go into the thread's buffer
  *
- * The calling thread is @t and inside, or has list_lock if @t is the agent or tri_g.common.
- * Async-signal-safe.
+ * The calling thread is @t, and inside.  If @t is the agent's record or tri_g.common, the calling
+ * thread has list_lock.  Async-signal-safe.
  */
 #ifndef TRI_SHADE_H
 #define TRI_SHADE_H

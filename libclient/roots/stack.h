@@ -19,11 +19,11 @@ struct tri_thread;
 /* A stack that its thread may leave.  Never unmapped.  Owner: see coroutine.c. */
 struct tri_stack {
 	tri_au32 state;			/* who may do what; coroutine.c */
-	bool grows;			/* lo is the lowest that was seen */
+	bool grows;			/* it may begin below lo, the lowest address seen */
 	uintptr_t lo, hi;
-	uintptr_t sp;			/* when nobody runs on it: what is above is used; 0: all
-					 * of it may be */
-	uintptr_t regs[6];		/* of who left it */
+	uintptr_t sp;			/* when nobody runs on it: it is used from here up; 0:
+					 * not known, all of it may be used */
+	uintptr_t regs[6];		/* of the thread that left it, when it left */
 	void *fake_stack;		/* the address sanitizer's */
 	struct tri_thread *owner;	/* the thread that was started on it; NULL: registered */
 	struct tri_stack *next_free;

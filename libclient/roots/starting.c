@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
- * starting.c - records of threads, each from its thread's creation to its end or to its join
+ * starting.c - a record for each thread that the library's pthread_create() makes
  *
- * A record is a root for the thread's argument, until the thread is attached, and for its result,
- * until that has been asked for.  pthreads.c has the functions that make and end the records.
+ * A record lives from the thread's creation to its end, or to its join if it can be joined.  It
+ * holds the thread's argument as a root until the thread is attached, and the thread's result until
+ * the thread is joined.  pthreads.c has the functions that make and end records.
  */
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -16,9 +17,9 @@ __thread struct tri_starting *tri_starting_self __attribute__((tls_model("initia
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct tri_starting *startings;			/* lock */
 static uint64_t serials;				/* lock */
-static _Atomic uintptr_t begins_with;	/* the routine that all of these threads begin with */
+static _Atomic uintptr_t begins_with;	/* the routine with which all these threads begin */
 
-/** Nobody else changes the records, and the agent reads none. */
+/** Until the unlock, no other thread changes records, and the agent reads none. */
 void tri_starting_lock(void)
 {
 	pthread_mutex_lock(&lock);
@@ -49,7 +50,7 @@ void tri_starting_add(struct tri_starting *s, uintptr_t routine)
 	pthread_mutex_unlock(&lock);
 }
 
-/** The record goes.  With the lock. */
+/** Free the record.  Called with the lock. */
 void tri_starting_drop(struct tri_starting *s)
 {
 	*s->prev = s->next;
@@ -58,7 +59,7 @@ void tri_starting_drop(struct tri_starting *s)
 	free(s);
 }
 
-/* A record of an older thread with this identity was never joined through us. */
+/* Drop records of ended threads with the same pthread_t, which were not joined by the library. */
 static void forget_namesakes(struct tri_starting *keep)
 {
 	struct tri_starting *s, *next;
@@ -70,14 +71,14 @@ static void forget_namesakes(struct tri_starting *keep)
 	}
 }
 
-/** The thread of @s, which somebody may join, has been made: it is @thread.  With the lock. */
+/** The thread of @s has been made, is @thread, and can be joined.  Called with the lock. */
 void tri_starting_made(struct tri_starting *s, pthread_t thread)
 {
 	s->thread = thread;
 	forget_namesakes(s);
 }
 
-/** The calling thread, whose record is @s, is over: the record stays if somebody may join it. */
+/** The calling thread, whose record is @s, ends.  The record stays if the thread can be joined. */
 void tri_starting_ended(struct tri_starting *s)
 {
 	pthread_mutex_lock(&lock);
@@ -88,7 +89,7 @@ void tri_starting_ended(struct tri_starting *s)
 	pthread_mutex_unlock(&lock);
 }
 
-/** The serial number of a thread that may still be joined; 0: there is no such record. */
+/** The serial number of a thread that can still be joined; 0: it has no record. */
 uint64_t tri_starting_serial(pthread_t thread)
 {
 	uint64_t serial = 0;
@@ -120,7 +121,7 @@ void tri_starting_joined(uint64_t serial)
 	pthread_mutex_unlock(&lock);
 }
 
-/** Agent.  When all threads are stopped one of them may have the lock. */
+/** Agent: scan the records.  If all threads are stopped (@all), one of them may have the lock. */
 void tri_starting_scan(struct tri_thread *to, bool all)
 {
 	struct tri_starting *s;
@@ -132,7 +133,7 @@ void tri_starting_scan(struct tri_thread *to, bool all)
 	pthread_mutex_unlock(&lock);
 }
 
-/** A forked child has one thread, and none of the heap. */
+/** In a forked child: forget all records. */
 void tri_starting_reset(void)
 {
 	pthread_mutex_init(&lock, NULL);

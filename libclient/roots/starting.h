@@ -11,24 +11,23 @@
 
 struct tri_thread;
 
-/*
- * A thread from its creation to its end, or to its join.  What is not said to be otherwise is
- * protected by the lock of starting.c.
- */
+/* The record of one thread.  The lock of starting.c protects all fields but fn, arg and result. */
 struct tri_starting {
 	void *(*fn)(void *);		/* fixed before the record is added */
-	void *arg;			/* root until the thread is attached; the thread */
-	void *result;			/* root until it is joined; the thread */
+	void *arg;			/* a root until the thread is attached; the thread
+					 * clears it */
+	void *result;			/* a root until the thread is joined; written by the
+					 * thread */
 	pthread_t thread;
-	uint64_t serial;		/* a pthread_t is used again */
+	uint64_t serial;		/* unlike a pthread_t, it is never used again */
 	bool joinable, ended;
 	struct tri_starting *next, **prev;
 };
 
-/* This thread was begun by our pthread_create(). */
+/* Whether the library's pthread_create() has made this thread. */
 extern __thread bool tri_begun_here TRI_HIDDEN __attribute__((tls_model("initial-exec")));
 
-/* The calling thread's record; NULL: it has none, or no more. */
+/* The calling thread's record; NULL: it has none. */
 extern __thread struct tri_starting *tri_starting_self TRI_HIDDEN
 	__attribute__((tls_model("initial-exec")));
 
