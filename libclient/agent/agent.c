@@ -2,20 +2,21 @@
 /*
  * agent.c - the library's own thread
  *
- *  1. It begins by taking a descriptor table of its own, empty (close_range with UNSHARE).  What it
- *     opens is invisible to the program, survives a program that closes everything, and is not
- *     inherited by the program's children.
+ *  1. First it takes an empty descriptor table of its own (close_range() with UNSHARE).  The
+ *     program does not see what the agent opens, and can't close it.  Its children do not inherit
+ *     it.
  *  2. It makes the arena, and tells the thread that started the heap.
- *  3. It connects to a collector, and then waits in ppoll(): for messages, and for the handshake
- *     signal, with which threads tell it that they want something (tri_agent_wake()).
- *  4. When the collector is gone it abandons the cycle, repairs what a dead collector may have left
- *     half-done, and goes back to 3.
- *  5. A collector of our own that goes alone is served while a shared one is looked for (policy.c).
- *     It is left between two cycles if that one marks itself, or if it asks for that, because we
- *     have moved to another session or control group, where it can't follow.
+ *  3. It connects to a collector.  Then it waits in ppoll() for messages, and for the handshake
+ *     signal, by which threads tell it that they ask for something (tri_agent_wake()).
+ *  4. When the collector is gone, the agent abandons the cycle, repairs what the collector may have
+ *     left half-done, and goes back to 3.
+ *  5. While a private collector is served, the agent looks for a shared one (policy.c).  It leaves
+ *     the private one between two cycles if the shared one marks itself.  It also does so if the
+ *     private one asks for it: the program has moved to another session or control group, and the
+ *     collector can't follow.
  *
- * All signals are blocked in it but the handshake signal, and that only while it waits: a wake-up
- * that comes at any other time stays pending.
+ * All signals but the handshake signal are blocked in the agent.  The handshake signal is blocked
+ * too, except while the agent waits, so a wake-up that comes at another time stays pending.
  */
 #include <errno.h>
 #include <string.h>
@@ -51,13 +52,13 @@
 #define SILENT_MAX_MS 10000
 #define RETRY_MAX_MS 200	/* the longest pause while collectors can be started */
 #define RETRY_VAIN_MS 1000	/* the longest pause while none can be started */
-#define FRUITLESS 8		/* collectors that did nothing, in a row, before we speak of it */
-#define STEADY_NS 1000000000ull	/* a collector that served so long was a good one */
+#define FRUITLESS 8		/* after so many collectors in a row without a cycle, report it */
+#define STEADY_NS 1000000000ull	/* after so long a session, the pauses begin anew */
 static tri_au32 arena_made;		/* futex: 1 done, 2 failed */
-static tri_au32 starter_done;		/* futex: it has started what else there is to start */
+static tri_au32 starter_done;		/* futex: the starter has made the other threads */
 static int arena_error;
 
-/* Threads that want something meanwhile do not shorten it. */
+/* Pause for @ms.  Requests of threads do not shorten the pause. */
 static void rest(int ms)
 {
 	uint64_t until = tri_now_ns() + (uint64_t)ms * 1000000, now;
@@ -90,8 +91,8 @@ static void *agent(void *unused)
 	tri_short_slice();
 	tri_stack_learn();
 	/*
-	 * If the objects can't be known now, they are before anything is freed:
-	 * tri_roots_refuse_misfits().
+	 * If the loaded objects can't be known now, they are checked later, before anything is
+	 * freed: tri_roots_refuse_misfits().
 	 */
 	if (!arena_error)
 		tri_abi_check(&misfit);
@@ -143,8 +144,8 @@ static void *agent(void *unused)
 			if (cycles != tri_read(&tri_g.view.ctl->cycles))
 				fruitless = 0;
 			/*
-			 * A cycle that is given up for want of its roots has a complaint of its
-			 * own.
+			 * A cycle that is given up because its roots are not known is reported by
+			 * another complaint.
 			 */
 			else if (!*tri_complaint(TRI_COMPLAINT_ROOTS) && ++fruitless > FRUITLESS)
 				tri_complain(
@@ -154,7 +155,7 @@ static void *agent(void *unused)
 					"finished a cycle; `%s --dry-run` may tell why",
 					tri_spawn_name());
 			most_ms = RETRY_MAX_MS;
-			/* A thread did not answer: it may take its time. */
+			/* If a thread did not answer, wait longer before the next cycle. */
 			if (unanswered == tri_read(&tri_g.unanswered))
 				silent_ms = 0;
 			else
@@ -165,14 +166,15 @@ static void *agent(void *unused)
 				rest(silent_ms);
 		} else {
 			/*
-			 * One that hung up was there: somebody kills them.  Room for one is there
-			 * at any moment.
+			 * If the collector hung up, it had been started, and was killed.  If there
+			 * was no room to start one, there may be room at any moment.  In these
+			 * cases the agent tries again soon.
 			 */
 			most_ms = sock == -ECONNRESET || sock == -EPIPE || sock == -ENOSPC ?
 					  RETRY_MAX_MS :
 					  RETRY_VAIN_MS;
 		}
-		/* One that dies as soon as it is started is not started as fast as we can. */
+		/* If collectors die as soon as they start, the pauses grow. */
 		if (retry_ms)
 			rest(retry_ms);
 		retry_ms = retry_ms ? retry_ms * 2 : RETRY_MIN_MS;
@@ -181,7 +183,7 @@ static void *agent(void *unused)
 	}
 }
 
-/** Start the agent and wait for the arena.  Returns 0 or what stood in the way. */
+/** Start the agent and wait for the arena.  Returns 0 or a negative errno. */
 int tri_agent_start(void)
 {
 	int err;

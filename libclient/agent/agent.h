@@ -11,15 +11,15 @@
 
 struct pollfd;
 
-/* The calling thread is the agent. */
+/* Whether the calling thread is the agent. */
 extern __thread bool tri_is_agent TRI_HIDDEN __attribute__((tls_model("initial-exec")));
 
 int tri_agent_start(void) TRI_HIDDEN;
 void tri_agent_wake(uint32_t what) TRI_HIDDEN;
 
 /* ---- agent_poll.c; agent ---- */
-extern sigset_t tri_agent_mask TRI_HIDDEN;	/* while it waits: the handshake signal is not in
-						 * it */
+extern sigset_t tri_agent_mask TRI_HIDDEN;	/* what it blocks while it waits: not the
+						 * handshake signal */
 void tri_agent_measure_if_asked(void) TRI_HIDDEN;
 uint64_t tri_agent_until(uint64_t until_ns) TRI_HIDDEN;
 int tri_agent_poll(struct pollfd *p, unsigned int n, int ms) TRI_HIDDEN;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
- * agent_arena.c - the agent makes the arena, or takes over the copy that a child of fork() has
+ * agent_arena.c - the agent makes the arena, or takes over the copy in the child of a fork()
  */
 #include <errno.h>
 #include <pthread.h>
@@ -21,9 +21,10 @@ static bool go_on(void *unused)
 }
 
 /*
- * The arena is a forked child's copy.  If the program has closed its descriptor, another copy takes
- * its place: nobody writes to it, as the starter waits for us, and no other thread has come to be
- * without an agent.
+ * Take over @m, a forked child's copy of the arena.  If the program has closed the arena's
+ * descriptor, another copy is put in its place.  Nothing writes to the arena meanwhile: the thread
+ * that starts the agent waits for it, and there is no other thread, since a second one would have
+ * started the agent.
  */
 static int take_over(struct tri_mapping *m)
 {
@@ -48,7 +49,7 @@ static int take_over(struct tri_mapping *m)
 	return err;
 }
 
-/** Returns 0 or a negative errno. */
+/** Make the arena, or take over a copy.  Returns 0 or a negative errno. */
 int tri_agent_make_arena(void)
 {
 	struct tri_mapping *m = &tri_g.mapping;
@@ -68,7 +69,7 @@ int tri_agent_make_arena(void)
 			      !tri_slot_take(tri_g.common) ?
 		      0 :
 		      -ENOMEM;
-	/* A forked child's copy has some cycles behind it already. */
+	/* In a forked child's copy, cycles may have been done already. */
 	if (!err)
 		tri_g.agent->gen = tri_g.gen;
 	pthread_mutex_unlock(&tri_g.list_lock);

@@ -2,8 +2,8 @@
 /*
  * agent_descriptors.c - the agent's own descriptor table
  *
- * What it opens is invisible to the program, survives a program that closes everything, and is not
- * inherited by the program's children.
+ * The program does not see what the agent opens, and can't close it.  The program's children do not
+ * inherit it.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -19,9 +19,9 @@
 #include "../base/state.h"
 
 /*
- * 0 to 2 are never anything else than standard streams, in our table as in that of a daemon that we
- * start: what is written there must not end up in an arena.  It need not be /dev/null, where there
- * is none: nothing can be read from, or written to, a folder.
+ * Fill those of the descriptors 0 to 2 that are free.  They must be standard streams, in the
+ * agent's table and in that of a daemon that it starts, so that what is written to them does not
+ * end up in an arena.  Where there is no /dev/null, a folder will do: it can't be read or written.
  */
 static bool fill_standard(void)
 {
@@ -41,15 +41,15 @@ static bool fill_standard(void)
 #define MESSAGE_QUEUES 0x19800202
 
 /*
- * How many descriptors the kernel copies at least, whatever close_range() is asked to leave out: a
- * table has room for so many from the start.
+ * How many descriptors the kernel copies at least, even if close_range() is asked to leave them
+ * out.  A new table has room for so many.
  */
 #define COPIED 64
 
 /*
- * Close a copy of a descriptor of the program's.  A message queue stays open: whichever table a
- * thread closes one in, the kernel takes back the notification that its process has asked for with
- * mq_notify().
+ * Close a copy of a descriptor of the program's, unless it is a message queue.  If any thread
+ * closes a message queue, in whatever table, the kernel cancels the notification that the process
+ * has asked for with mq_notify().
  */
 static void close_copy(int fd)
 {
@@ -59,7 +59,7 @@ static void close_copy(int fd)
 		close(fd);
 }
 
-/* Close all from @fd on in the table that is ours alone by now, which has a copy of each. */
+/* Close all descriptors from @fd on in the agent's own table, which has a copy of each. */
 static void close_from(int fd)
 {
 	struct rlimit files;
@@ -71,17 +71,17 @@ static void close_from(int fd)
 		close_copy(fd);
 }
 
-/** With a trace, what is standard error now stays, for the trace. */
+/** Give the agent its own table.  If it prints (for a trace), standard error stays in it. */
 int tri_agent_own_descriptors(void)
 {
 	int from = tri_g.settings.prints ? 3 : 0, err, fd;
-	/* Of a forked child's copy, which has been in the program's table until now. */
+	/* The arena of a forked child's copy: so far it is in the program's table. */
 	int keep = tri_g.mapping.base && tri_g.mapping.fd > 2 ? tri_g.mapping.fd : -1;
 	int end = keep < COPIED ? COPIED : keep + 1;
 
 	/*
-	 * What is above @end is not copied.  Where a sandbox does not know close_range(), unshare()
-	 * may be allowed, which copies all.
+	 * Descriptors from @end on are not copied.  If a sandbox does not know close_range(), it
+	 * may allow unshare(), which copies all of them.
 	 */
 	if (close_range((unsigned int)end, ~0u, CLOSE_RANGE_UNSHARE)) {
 		err = -errno;

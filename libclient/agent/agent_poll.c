@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
- * agent_poll.c - how the agent waits: it measures its control groups meanwhile, whenever a thread
- * asks for that
+ * agent_poll.c - how the agent waits: meanwhile it measures the program's control groups whenever a
+ * thread asks for that
  */
 #include <errno.h>
 #include <poll.h>
@@ -15,11 +15,11 @@
 #include "../base/state.h"
 #include "../limits/grant.h"
 
-#define FORBIDDEN_MS 10		/* between two measurements at what can't be waited for */
+#define FORBIDDEN_MS 10		/* between two measurements where ppoll() is forbidden */
 
 sigset_t tri_agent_mask;
 
-/* Where nothing else of what threads want is done. */
+/* Measure if a thread has asked for it.  Other requests of threads stay for later. */
 void tri_agent_measure_if_asked(void)
 {
 	atomic_fetch_and(&tri_g.wake, ~(uint32_t)TRI_WAKE_MEASURE);
@@ -27,7 +27,8 @@ void tri_agent_measure_if_asked(void)
 }
 
 /**
- * As poll(), for the agent, which measures its groups meanwhile whenever a thread asks for that.
+ * Like poll(), for the agent.  Meanwhile it measures the control groups whenever a thread asks for
+ * that.
  */
 int tri_agent_poll(struct pollfd *p, unsigned int n, int ms)
 {
@@ -42,7 +43,7 @@ int tri_agent_poll(struct pollfd *p, unsigned int n, int ms)
 		left = (struct timespec){ (time_t)(left_ns / 1000000000),
 					  (long)(left_ns % 1000000000) };
 		ready = (int)syscall(SYS_ppoll, p, n, &left, &tri_agent_mask, 8);
-		/* A sandbox that forbids it: then a measurement is late by some milliseconds. */
+		/* If a sandbox forbids ppoll(), a measurement is some milliseconds late. */
 		if (ready < 0 && errno != EINTR)
 			ready = poll(p, n, left_ns ? FORBIDDEN_MS : 0);
 	} while (ready <= 0 && left_ns);
@@ -50,8 +51,8 @@ int tri_agent_poll(struct pollfd *p, unsigned int n, int ms)
 }
 
 /**
- * The end of a wait that would last until @until_ns: a second from now if that is sooner, since
- * there may be something to be reported by then.
+ * How long a wait may last that would last until @until_ns: until then, or for one second if that
+ * is shorter, since there may be something to report by then.
  */
 uint64_t tri_agent_until(uint64_t until_ns)
 {

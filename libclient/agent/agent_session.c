@@ -2,8 +2,8 @@
 /*
  * agent_session.c - the agent serves one collector, from the connection to its end
  *
- * The agent passes on what threads want, and executes the handshakes that the collector asks for.
- * When the collector is gone, the agent repairs what a dead one may have left half-done.
+ * The agent passes on requests of threads, and executes the handshakes that the collector asks for.
+ * When the collector is gone, the agent repairs what it may have left half-done.
  */
 #include <errno.h>
 #include <poll.h>
@@ -29,16 +29,15 @@
 #include "../base/state.h"
 #include "../limits/grant.h"
 
-#define PART_NS 5000000000ull		/* a collector that lives lets go of the arena within
-					 * this */
-#define KILLED_NS 5000000000ull		/* a private one that was killed does so within this, or
-					 * is stuck */
+#define PART_NS 5000000000ull		/* how long a collector that lives may take to release
+					 * the arena */
+#define KILLED_NS 5000000000ull		/* how long a collector that was killed may take */
 
 static int sock = -1;
 
 /*
- * What did not fit into the socket of a collector that does not read: an answer, and what threads
- * want.  The answer goes first; requests are summed up.
+ * What could not be sent because the collector does not read: an answer, and requests of threads.
+ * The answer is sent first.  All requests are sent in one message.
  */
 static struct {
 	bool full;
@@ -47,11 +46,11 @@ static struct {
 	uint32_t wake;
 } outbox;
 
-static bool leave;			/* the collector, as soon as no cycle is on */
+static bool leave;			/* leave the collector as soon as no cycle is on */
 
 /*
- * Since when there has been no collector that was of any use: one that dies before it has finished
- * a cycle does not count.
+ * Since when there has been no collector that works.  A collector that has died before it finished
+ * a cycle counts as none.
  */
 static uint64_t lost_since(void)
 {
@@ -64,7 +63,7 @@ static uint64_t lost_since(void)
 	return since;
 }
 
-/* False: the collector is gone.  What does not fit is for the outbox. */
+/* Send @msg.  False: the collector is gone.  If the socket is full, outbox.full is set. */
 static bool send_msg(const struct tri_msg *msg)
 {
 	ssize_t n = send(sock, msg, sizeof(*msg), MSG_NOSIGNAL | MSG_DONTWAIT);
@@ -73,7 +72,7 @@ static bool send_msg(const struct tri_msg *msg)
 	return n == sizeof(*msg) || outbox.full;
 }
 
-/* Tell the collector what threads want.  False if it can't be told. */
+/* Tell the collector what threads ask for.  False: the collector is gone. */
 static bool send_request(uint32_t wake)
 {
 	struct tri_msg msg = { .type = TRI_MSG_REQUEST };
@@ -110,7 +109,7 @@ static bool send_answer(const struct tri_msg *answer)
 	return true;
 }
 
-/* The collector reads again. */
+/* Send what is in the outbox: the collector reads again.  False: the collector is gone. */
 static bool empty_outbox(void)
 {
 	if (outbox.has_answer && !send_msg(&outbox.answer))
@@ -122,9 +121,9 @@ static bool empty_outbox(void)
 }
 
 /*
- * Wait until the collector says something, is gone, or takes what was left over, or a thread wants
- * something, or @until_ns (0: without end) has come.  The socket's events, or 0.  @looks: for a
- * shared collector, too.
+ * Wait until the collector sends a message, is gone, or reads what was left over, or a thread asks
+ * for something, or @until_ns has come.  If @until_ns is 0 there is no such bound.  Returns the
+ * socket's events, or 0.  @looks: the search for a shared collector goes on meanwhile.
  */
 static short wait_for_event(uint64_t until_ns, bool looks)
 {
@@ -156,13 +155,13 @@ static short wait_for_event(uint64_t until_ns, bool looks)
 		return n ? p[0].revents : 0;
 	if (err == EINTR)
 		return 0;
-	/* A sandbox has come that forbids it: look now and then. */
+	/* A sandbox that the program has entered forbids ppoll().  Look at short intervals. */
 	wait = (struct timespec){ 0, 10000000 };
 	syscall(SYS_clock_nanosleep, CLOCK_MONOTONIC, 0, &wait, NULL);
 	return POLLIN | POLLOUT;
 }
 
-/* One write: a program that exits meanwhile may flush stdio's buffers a second time. */
+/* Print a line by one write().  In stdio's buffer an exit() might print it a second time. */
 static void print_line(char *text)
 {
 	size_t n = strlen(text);
@@ -174,7 +173,7 @@ static void print_line(char *text)
 		return;
 }
 
-/* One message.  False: the collector is gone, or talks nonsense. */
+/* Receive one message and act on it.  False: the collector is gone, or has sent nonsense. */
 static bool receive(void)
 {
 	struct tri_msg msg, answer;
@@ -211,7 +210,8 @@ static bool receive(void)
 		return tri_connected_private();
 	case TRI_MSG_REPLACE:
 		/*
-		 * It says so between two cycles.  It is left by and by, as after any conversation.
+		 * The collector sends this between two cycles.  It is left in the same way as at
+		 * the end of any session.
 		 */
 		leave = true;
 		return tri_connected_private() && tri_g.phase == TRI_PHASE_OFF;
@@ -219,7 +219,7 @@ static bool receive(void)
 	return false;
 }
 
-/* Until the collector closes its side.  False: it has not by then. */
+/* Wait until the collector closes its side, but not longer than @ns.  False: it has not. */
 static bool wait_for_end(uint64_t ns)
 {
 	uint64_t until = tri_now_ns() + ns;
@@ -239,10 +239,11 @@ static bool wait_for_end(uint64_t ns)
 }
 
 /*
- * The conversation is over, mostly because the collector is dead: then the end of file is there
- * already.  One that lives must be done with the arena first: it closes its side when it has
- * unmapped ours.  It may be stopped.  No other may have the arena meanwhile, as it would go on
- * where it was: a private one is killed, and a shared one waited for, and spoken of.
+ * End the session.  Mostly the collector is dead, and then the socket is at its end already.  A
+ * collector that lives must be done with the arena first.  It closes its side when it has unmapped
+ * the arena.  It may also be stopped.  Then no other collector may have the arena, because the
+ * stopped one would go on where it was.  So a private collector is killed.  A shared one is waited
+ * for, and the user is told.
  */
 static void disconnect(void)
 {
@@ -281,16 +282,16 @@ static void collector_gone(void)
 	tri_write(&v->ctl->trigger_bytes, UINT64_MAX);
 	tri_write(&v->ctl->late_bytes, UINT64_MAX);
 	tri_write(&v->ctl->assist_q16, 0);
-	/* No thread is marking any more: what was on offer is void. */
+	/* No thread marks any more.  The spans that were on offer are offered no longer. */
 	tri_write(&v->ctl->grey_count, 0);
 	for (i = 0; i < TRI_GREY_SLOTS; i++)
 		tri_write(&v->grey[i], 0);
 	tri_central_recover();
 	tri_pageheap_recover();
 	/*
-	 * Whatever is in no thread's hands is free: what it was draining, what it had not got to,
-	 * and the one that it was just giving back.  With list_lock held no thread ends, which is
-	 * the only thing that still hands a buffer over while no barrier is on.
+	 * All buffers that no thread has become free, whether the collector was reading them, had
+	 * not reached them, or was just giving them back.  While no barrier is on, a thread hands
+	 * over its buffer only when it ends, which it can't do while list_lock is held here.
 	 */
 	pthread_mutex_lock(&tri_g.list_lock);
 	n = tri_read(&v->ctl->buffers_used);
@@ -309,21 +310,22 @@ static void collector_gone(void)
 	tri_grant_measure();
 }
 
-/** Serve the collector at @socket, which is connected, until it or we have left; then close it. */
+/** Serve the collector at @socket until the collector or the agent ends that.  Then close it. */
 void tri_agent_session(int socket)
 {
 	bool ok;
 
 	sock = socket;
 	/*
-	 * In the child of a fork() both may be as they were in its parent, which was in the midst
-	 * of a session.
+	 * In the child of a fork(), both may hold what they held in the parent, in the middle of a
+	 * session.
 	 */
 	memset(&outbox, 0, sizeof(outbox));
 	leave = false;
 	/*
-	 * It waits for this before it writes anything: see connect.c.  Signals for what was wanted
-	 * meanwhile may be over: it is all passed on now.
+	 * The collector writes nothing before it has this first request: see connect.c.  The
+	 * signals for requests that were made meanwhile may have been taken already.  So this
+	 * request passes on all that is wanted.
 	 */
 	atomic_exchange(&tri_g.wake, 0);
 	ok = send_request(TRI_WAKE_TRIGGER | TRI_WAKE_SETTINGS);
@@ -341,7 +343,7 @@ void tri_agent_session(int socket)
 		if (ok && news & ~POLLOUT)
 			ok = receive();
 		/*
-		 * A cycle that lost pointers must not sweep: this one ends as if the collector
+		 * A cycle that has lost pointers must not sweep.  It ends as if the collector had
 		 * died.
 		 */
 		if (tri_read(&tri_g.cycle_is_void) || (leave && tri_g.phase == TRI_PHASE_OFF))

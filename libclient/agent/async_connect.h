@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * async_connect.h - connecting to the shared collector while its path may not answer: see
+ * async_connect.h - connecting to the shared collector although its path may not answer: see
  * async_connect.c
  *
- * All of it is the agent's.
+ * For the agent only.
  */
 #ifndef TRI_ASYNC_CONNECT_H
 #define TRI_ASYNC_CONNECT_H
@@ -12,14 +12,14 @@
 
 #include "../base/attributes.h"
 
-/* What has come of it. */
+/* The result of an attempt. */
 struct tri_async_connected {
 	int sock, inotify;		/* as they were given */
-	int watch;			/* of the nearest folder that there is, in inotify; -1:
+	int watch;			/* of the nearest folder that exists, in inotify; -1:
 					 * none */
-	const char *awaited;		/* what is to appear there: valid until the next one
-					 * begins */
-	int err;			/* of connect(): 0, or negative */
+	const char *awaited;		/* the name that is to appear there; valid until the
+					 * next attempt begins */
+	int err;			/* what connect() returned: 0 or a negative errno */
 };
 
 int tri_async_connect_begin(int sock, int inotify, int wait_ms) TRI_HIDDEN;

@@ -2,10 +2,10 @@
 /*
  * connect.c - finding a collector, or starting one
  *
- *  1. The shared daemon's socket is tried, if there is one.  One whose path is not found
- *     (async_connect.c), or that does not take the connection, or says nothing, within some
- *     seconds is passed over.
- *  2. HELLO brings it the arena, and it answers WELCOME or REFUSE.
+ *  1. The shared daemon's socket is tried, if there is one.  The daemon is passed over if the path
+ *     is not found within some seconds (async_connect.c), or if it does not accept the connection
+ *     or does not answer within some seconds.
+ *  2. HELLO brings the arena to the daemon, which answers WELCOME or REFUSE.
  *  3. The shared daemon may mark the heap itself.  Or it decides about limits only.  Then a
  *     tricolord is started (spawn.c) that marks, and is handed the connection, the *link*, and
  *     what came with it.  This marker is one of ours, or if there is none, the one that the shared

@@ -2,7 +2,7 @@
 /*
  * connect.h - finding a collector: connect.c, shared.c, policy.c, spawn.c
  *
- * All of it is the agent's.
+ * For the agent only.
  */
 #ifndef TRI_CONNECT_H
 #define TRI_CONNECT_H
@@ -32,8 +32,8 @@ bool tri_may_spawn(void) TRI_HIDDEN;
 
 enum tri_policy_news {
 	TRI_POLICY_NOTHING,
-	TRI_POLICY_MARKS,		/* there is one that marks itself: to be connected to
-					 * instead */
+	TRI_POLICY_MARKS,		/* a shared collector that marks was found: connect to
+					 * it */
 };
 
 void tri_policy_search(void) TRI_HIDDEN;

@@ -2,33 +2,33 @@
 /*
  * handshake.c - the client's half of a cycle, run by the agent when the collector asks
  *
- * Everything rests on the fence (fence.c): after tri_fence_all() each mutator has executed a full
- * memory barrier, and no restartable sequence that began before it can still commit (one that was
- * under way starts again and reads what the agent wrote before the fence).
- * membarrier(PRIVATE_EXPEDITED_RSEQ) does it in one system call and interrupts nobody for more than
- * a microsecond; where there is no membarrier, a signal to each thread does the same.  After
- * tri_quiesce() each thread has moreover been outside the library at least once since the fence, so
- * that what it did inside under the old rules is over.
+ * The handshakes are built on two functions of fence.c.  After tri_fence_all() each mutator has
+ * executed a full memory barrier.  No restartable sequence that began before it can still commit: a
+ * sequence that was under way starts again, and reads what the agent wrote before the fence.  After
+ * tri_quiesce() each thread has also been outside the library at least once since the fence.
  *
- *	H1 barrier on	write every thread's barrier flag, and divert its allocations; fence;
- *			quiesce.  Now every store shades.  Only then, thread by thread with its
- *			cache lock held, allocate black: a black object must not be reachable for a
- *			thread that could still store into it without shading.
- *	H2 scan		the agent scans the roots.  Then every thread scans its own stack, on its
- *			way out of the library or in the signal handler; the agent scans for blocked
- *			threads.  Then allocations go inline again.  Roots come first because they
- *			may go away (dlclose(), munmap(), tri_root_remove()): what a thread loads
- *			from one before its stack is scanned is on that stack, and what it loads
- *			later was there when the roots were scanned, or was stored by a barrier.
- *	H3 collect	fence; quiesce: what threads have shaded so far is in buffers that the
- *			collector can see.  No thread does anything for it.
- *	H4 barrier off	divert; fence; quiesce; thread by thread with its cache lock held: give back
- *			the cached spans, stop shading, allocate by the new bitmap.  When all have,
- *			and not before, spans may be swept.
+ *	H1 barrier on	Write every thread's barrier flag, and divert its allocations.  Fence and
+ *			quiesce.  Now every store shades.  Only then, one thread after the other
+ *			with its cache lock held, allocate black.  No thread may reach a black
+ *			object while it could still store into the object without shading.
+ *	H2 scan		The agent scans the roots.  Then every thread scans its own stack, on its
+ *			way out of the library or in the signal handler, and the agent scans the
+ *			stacks of blocked threads.  Then allocations are inlined again.  Roots are
+ *			scanned first because they may vanish (dlclose(), munmap(),
+ *			tri_root_remove()).  A pointer that a thread loads from a root before its
+ *			stack is scanned is on that stack.  A pointer that it loads later was in
+ *			the root when that was scanned, or was stored there through the barrier.
+ *	H3 collect	Fence and quiesce.  After this, all that threads have shaded so far is in
+ *			buffers that the collector can see.  The threads themselves do nothing.
+ *	H4 barrier off	Divert, fence and quiesce.  Then, one thread after the other with its cache
+ *			lock held, give back the cached spans, stop shading, and allocate by the new
+ *			bitmap.  When that is done for all threads, and not before, spans may be
+ *			swept.
  *
- * A thread that attaches in between takes list_lock and adopts the phase.  The agent holds
- * list_lock through each of these, but not while it waits for threads to scan, as a thread that
- * ends then needs it, nor when a thread has held it up for some time (unresponsive.c).
+ * A thread that attaches meanwhile takes list_lock and adopts the phase.  The agent holds list_lock
+ * through each handshake, with two exceptions.  It releases the lock while it waits for threads to
+ * scan, because a thread that ends needs it.  It also does so when one thread has kept it waiting
+ * for some time (unresponsive.c).
  */
 #include <errno.h>
 #include <string.h>
@@ -68,7 +68,7 @@ static void divert(void)
 	struct tri_thread *t;
 
 	tri_assert_held(&tri_g.list_lock);
-	/* Threads that attach from now on adopt it. */
+	/* Threads that attach from now on find their allocations diverted as well. */
 	tri_g.diverted = true;
 	for (t = tri_g.threads; t; t = t->next)
 		tri_divert(tri_tls_of(t), t->caches, TRI_DIVERTED_AGENT, 0);
@@ -85,7 +85,7 @@ static void undivert(void)
 		tri_divert(tri_tls_of(t), t->caches, 0, TRI_DIVERTED_AGENT);
 }
 
-/* Threads that wait for credit, or for the end of the cycle: see assist.c. */
+/* Wake the threads that wait for credit or for the end of the cycle: see assist.c. */
 static void wake_assists(void)
 {
 	struct tri_ctl *ctl = tri_g.view.ctl;
@@ -95,7 +95,10 @@ static void wake_assists(void)
 		tri_futex_wake(&ctl->work_seq);
 }
 
-/* Returns the value of the allocation counter from which on what is counted is black. */
+/*
+ * Switch barriers on.  Returns the value of the allocation counter from which on all bytes that it
+ * counts are in black objects.
+ */
 static uint64_t barrier_on(uint32_t cycle)
 {
 	struct tri_unresponsive_wait wait = { 0 };
@@ -115,7 +118,7 @@ static uint64_t barrier_on(uint32_t cycle)
 	tri_quiesce();
 	TRI_POINT("barrier_on.quiet");
 	tri_g.phase = TRI_PHASE_BLACK;
-	/* A cycle that was abandoned had the same number: its scans do not count for this one. */
+	/* An abandoned cycle may have had the same number.  Its scans do not count for this one. */
 	for (t = tri_g.threads; t; t = t->next)
 		tri_write(&t->scanned_cycle, cycle - 1);
 again:
@@ -132,7 +135,10 @@ again:
 	return allocated - unused_bytes;
 }
 
-/* A blocked thread's answer.  True if it was blocked; it stays held for a stop. */
+/*
+ * Answer for @t if it is in a blocking region.  Returns whether it is.  If @what asks for a stop,
+ * the thread stays held in its region.
+ */
 static bool answer_for(struct tri_thread *t, uint32_t what)
 {
 	bool stop = what & TRI_PENDING_STOP;
@@ -159,9 +165,10 @@ static bool has_answered(struct tri_thread *t, uint32_t what)
 }
 
 /*
- * Have every thread scan its stack, and with TRI_PENDING_STOP wait.  Threads may end meanwhile; a
- * thread that attaches scans itself (and is not held by a stop: it has nothing but its argument,
- * and the next thing that it does with the heap is to wait for list_lock or to come inside).
+ * Have every thread scan its stack, and with TRI_PENDING_STOP also wait.  Threads may end
+ * meanwhile.  A thread that attaches meanwhile scans itself.  A stop does not hold such a thread.
+ * It has nothing but its argument, and before it can do anything with the heap it has to take
+ * list_lock or to come inside.
  */
 static void ask_all(uint32_t what)
 {
@@ -200,13 +207,13 @@ static void ask_all(uint32_t what)
 			silent = t;
 			if (!tri_read(&t->pending) && !has_answered(t, what))
 				tri_write(&t->pending, what);
-			/* One that waits in the library would not notice by itself. */
+			/* A thread that waits in the library does not look at `pending`. */
 			if ((now - asked > PATIENCE_NS || tri_read(&t->waits)) &&
 			    (!t->signalled || resend)) {
 				bool again = now - began > TRI_AGAIN_NS;
 
 				t->signalled = signalled = true;
-				/* Ended without its destructors: a raw exit of the thread. */
+				/* The thread has ended by a raw exit, without its destructors. */
 				if (tri_signal_send(t, again) == -ESRCH)
 					tri_thread_remove(t);
 			}
@@ -214,8 +221,8 @@ static void ask_all(uint32_t what)
 		if (!waiting)
 			break;
 		/*
-		 * Nothing may be freed then: the cycle is given up (agent_session.c), and the
-		 * thread may come back.
+		 * The thread was not scanned, so nothing may be freed.  The cycle is given up in
+		 * agent_session.c.  The thread may answer in a later one.
 		 */
 		if (now - began > TRI_REPORT_NS) {
 			tri_unresponsive_report(silent);
@@ -252,9 +259,9 @@ static void resume(void)
 }
 
 /*
- * Threads that have never called the library, nor were made by a pthread_create() of ours: see
- * unattached.c.  If they come and go faster than they are found, all others wait meanwhile, so that
- * no new ones come.
+ * Scan the threads that have never called the library and were not made by its pthread_create():
+ * see unattached.c.  If they come and go faster than they are found, all attached threads wait
+ * meanwhile, so that they make no new ones.
  */
 static void scan_unknown(void)
 {
@@ -277,7 +284,7 @@ static void scan(void)
 	TRI_POINT("scan.roots_done");
 	ask_all(TRI_PENDING_SCAN);
 	TRI_POINT("scan.known_done");
-	/* Nothing is freed in this cycle if one has not answered. */
+	/* If a thread has not answered, this cycle frees nothing, and the search has no use. */
 	if (!tri_read(&tri_g.cycle_is_void))
 		scan_unknown();
 	TRI_POINT("scan.threads_done");
@@ -298,7 +305,10 @@ static void collect(void)
 	pthread_mutex_unlock(&tri_g.list_lock);
 }
 
-/* All stay in the handler, or on their way out of the library, or held in a blocking region. */
+/*
+ * Stop all threads: each stays in the signal handler, or on its way out of the library, or is held
+ * in its blocking region.
+ */
 static void stop(void)
 {
 	ask_all(TRI_PENDING_STOP);
@@ -308,8 +318,8 @@ static void stop(void)
 }
 
 /*
- * Change over: to the bitmap of the cycle that ends (@gen + 1), or, when it is abandoned, back to
- * where it began (@gen as it was).
+ * Switch barriers off.  @gen says by which bitmap threads allocate from now on.  It is the number
+ * of the cycle that ends.  If the cycle is abandoned, it stays what it was before the cycle.
  */
 static void barrier_off(uint32_t gen)
 {
@@ -327,13 +337,13 @@ static void barrier_off(uint32_t gen)
 	tri_g.gen = gen;
 again:
 	for (t = tri_g.threads; t; t = t->next) {
-		/* It has changed over, or has attached since. */
+		/* This was done for the thread already, or it has attached since. */
 		if (!tri_read(&t->marking))
 			continue;
 		if (!tri_cache_lock_for_agent(t, &wait))
 			goto again;
 		tri_cache_flush(t, false);
-		/* An abandoned cycle has swept nothing, and notes of what was freed hold on. */
+		/* An abandoned cycle sweeps nothing, so notes of freed objects stay valid. */
 		if (gen == tri_g.cycle)
 			tri_free_take_notes(t);
 		t->gen = gen;
@@ -342,8 +352,9 @@ again:
 		tri_write(&t->pending, 0);
 		tri_flag_set(&tri_tls_of(t)->attention, TRI_FLAG_AGENT, false);
 		/*
-		 * What is left in its buffer is marked, or garbage.  The thread may be inside and
-		 * hand the buffer over at this moment: then that is emptied, and is as useless.
+		 * What is left in the thread's buffer is marked already, or garbage, so the buffer
+		 * is emptied.  The thread may be inside and hand the buffer over at this moment.
+		 * Then the buffer that was handed over is emptied, which does no harm.
 		 */
 		buffer = __atomic_load_n(&t->buffer, __ATOMIC_RELAXED);
 		if (buffer)
@@ -356,7 +367,7 @@ again:
 	tri_g.agent->gen = gen;
 	if (tri_g.common->buffer)
 		tri_write(&tri_g.view.buffers[tri_g.common->buffer - 1].count, 0);
-	/* A thread that came inside before its turn may still be at it under the old rules. */
+	/* A thread that came inside before its turn may still act on what it read before. */
 	tri_fence_all();
 	tri_quiesce();
 	for (t = tri_g.threads; t; t = t->next)
@@ -365,7 +376,7 @@ again:
 	if (gen == tri_g.cycle)
 		tri_free_withdraw(gen);
 	tri_central_restart();
-	/* pairs with the acquire in tri_central_take() */
+	/* Pairs with the acquire in tri_central_take(). */
 	tri_write_release(&tri_g.sweepable, gen);
 	if (gen == tri_g.cycle)
 		tri_unresponsive_over();
@@ -375,7 +386,7 @@ again:
 	wake_assists();
 }
 
-/* The collector is gone in the middle of a cycle: end it without a sweep.  Its marks are void. */
+/* If the collector is gone in the middle of a cycle, end the cycle without a sweep. */
 void tri_handshake_abandon(void)
 {
 	if (tri_g.phase == TRI_PHASE_OFF)
@@ -386,11 +397,11 @@ void tri_handshake_abandon(void)
 }
 
 /**
- * Until the agent is in no handshake, or @until_ns has come.  For a thread that is about to hold
- * the heap's locks for long, and perhaps again and again (fork()): who sleeps for a lock is passed
- * by one that takes it anew, so that the agent would get on by one lock each time, and a cycle take
- * as long as some ten of these.  The thread has none of the locks yet, is outside, and answers our
- * signal.
+ * Wait until the agent is in no handshake, or until @until_ns.  fork() calls this before it holds
+ * the heap's locks for long, since a program may fork again and again.  The agent sleeps while it
+ * waits for a lock, and a thread that is running can take the lock again before it wakes up.  So
+ * the agent would get one lock per fork(), and a cycle would take as long as ten of them.  The
+ * calling thread has none of the locks yet, is outside, and answers the library's signal.
  */
 void tri_handshake_wait(uint64_t until_ns)
 {
@@ -408,7 +419,7 @@ void tri_handshake(const struct tri_msg *ask, struct tri_msg *answer)
 	uint64_t allocated = 0;
 
 	tri_write(&tri_g.in_handshake, 1);
-	/* Nobody has a turn while all are stopped. */
+	/* While all threads are stopped none of them can have its turn of a step. */
 	if (ask->kind != TRI_HANDSHAKE_RESUME)
 		tri_step_hold();
 	switch (ask->kind) {
@@ -427,11 +438,11 @@ void tri_handshake(const struct tri_msg *ask, struct tri_msg *answer)
 		break;
 	case TRI_HANDSHAKE_BARRIER_OFF:
 		/*
-		 * For objects that were loaded since the roots were scanned.  Those that are loaded
-		 * after this can do no harm in this cycle: all that can be reached is marked.
+		 * This checks objects that were loaded since the roots were scanned.  What is
+		 * loaded later can do no harm in this cycle: all reachable objects are marked.
 		 */
 		tri_roots_refuse_misfits();
-		/* Threads must not sweep either: tri_handshake_abandon() follows. */
+		/* Threads must not sweep either.  tri_handshake_abandon() will end the cycle. */
 		if (tri_read(&tri_g.cycle_is_void))
 			break;
 		tri_check_pass(false);

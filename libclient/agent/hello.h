@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * hello.h - what is said first to a collector, and what it answers: see hello.c and identity.c
+ * hello.h - the first message to a collector, and its answer: see hello.c and identity.c
  *
- * All of it is the agent's.
+ * For the agent only.
  */
 #ifndef TRI_HELLO_H
 #define TRI_HELLO_H
@@ -22,7 +22,7 @@ struct tri_introduction {
 /* A WELCOME.  The descriptors are the caller's to close; -1: there is none. */
 struct tri_welcome {
 	uint32_t pid;
-	bool is_policy;			/* it decides about limits, and we are to start a marker */
+	bool is_policy;			/* it decides about limits; the client starts a marker */
 	int board, program;
 	char refusal[160];		/* a sentence, after -EACCES */
 };

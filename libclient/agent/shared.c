@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
- * shared.c - the shared collector: whether it is wanted, and a socket for it
+ * shared.c - whether a shared collector is wanted, and a socket for it
  *
- * All of it is the agent's.
+ * For the agent only.
  */
 #include <errno.h>
 #include <string.h>
@@ -20,7 +20,7 @@
 
 static uint64_t not_before_ns;		/* the shared one is not asked until then */
 
-/** It is not asked before @ns. */
+/** Do not try the shared collector before @ns. */
 void tri_shared_put_off(uint64_t ns)
 {
 	not_before_ns = ns;
@@ -31,7 +31,7 @@ bool tri_shared_is_put_off(void)
 	return tri_now_ns() < not_before_ns;
 }
 
-/** The shared one answers again: it is asked at the next opportunity. */
+/** The shared collector answers again: try it at the next opportunity. */
 void tri_shared_is_back(void)
 {
 	not_before_ns = 0;
@@ -52,7 +52,7 @@ bool tri_may_spawn(void)
 	return !tri_on_valgrind() && strcmp(tri_g.settings.daemon, "off") != 0;
 }
 
-/** A socket for a connection to the shared collector.  @flags: SOCK_NONBLOCK, or 0. */
+/** Make a socket for a connection to the shared collector.  @flags: SOCK_NONBLOCK, or 0. */
 int tri_shared_socket(int flags)
 {
 	struct timeval patience = { CONNECT_S, 0 };
@@ -63,7 +63,7 @@ int tri_shared_socket(int flags)
 	fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | flags, 0);
 	if (fd < 0)
 		return -errno;
-	/* It bounds connect(), where a path leads to a socket, and what is sent. */
+	/* This bounds connect(), once the path has led to a socket, and each send. */
 	if (setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience))) {
 		int err = -errno;
 
