@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
- * check_exit.c - how a program ends whose stores are checked
+ * check_exit.c - the end of a program whose stores are checked
  *
- * It waits for a last pass.  With TRICOLOR_DEBUG=barriers=status it ends with status 1 if a site
- * was found, with barriers=abort it ends at once.  A child of fork() ends like any other program.
+ * The program waits for a last pass.  With TRICOLOR_DEBUG=barriers=status it ends with status 1 if
+ * a site was found.  With barriers=abort it ends as soon as a site is found.  A child of fork()
+ * ends like any other program.
  */
 #include <signal.h>
 #include <stdio.h>
@@ -25,7 +26,7 @@ static tri_au32 sites_found;
 static int exit_status;
 static bool has_begun, is_child;
 
-/** Agent.  False: this is the child of a program that is checked. */
+/** Agent: prepare.  False: this is the child of a program that is checked. */
 bool tri_check_exit_begin(void)
 {
 	has_begun |= !is_child;
@@ -52,7 +53,7 @@ void tri_check_found(void)
 	atomic_fetch_add(&sites_found, 1);
 	if (!tri_g.settings.barriers_abort)
 		return;
-	/* A handler of the program's is not for this thread: it may allocate. */
+	/* The program's handler may allocate, which this thread must not do. */
 	tri_real_sigaction(SIGABRT, &by_default, NULL);
 	abort();
 }
@@ -68,7 +69,7 @@ static void await_last_pass(void)
 		tri_futex_wait(&tri_check_asked, word, 100000000);
 }
 
-/* After the program's handlers of exit(), and the destructors of what is linked with us. */
+/* This runs after the program's atexit() handlers and the destructors of its libraries. */
 __attribute__((destructor)) static void finish(void)
 {
 	if (!tri_is_ready() || !tri_g.settings.barriers || is_child)

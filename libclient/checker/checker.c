@@ -4,15 +4,16 @@
  *
  * Once a cycle, when marking is complete and before barriers go off:
  *
- *  1. The epoch of notes changes; fence; quiesce (fence.c).  Who has noted in the old one has
- *     stored.
- *  2. Every word of objects with pointers that are in use, of data segments and of registered
- *     ranges is read, and then its notes, of both epochs.  What differs from its shadow without a
- *     note is suspect.  Its shadow is then what was read: of objects that this cycle frees, 0.
- *  3. The notes of the old epoch are cleared, suspects reported, and watches set for the next
- *     interval.
+ *  1. A new epoch of notes begins.  Fence and quiesce (fence.c).  After this, each store with a
+ *     note of the old epoch has been made.
+ *  2. Every word is read that lies in an object with pointers, in a data segment or in a registered
+ *     range.  Then its notes of both epochs are read.  A word that differs from its shadow and has
+ *     no note is suspect.  The value that was read becomes the shadow.  In objects that this cycle
+ *     frees, the shadow becomes 0.
+ *  3. The notes of the old epoch are cleared, suspects are reported, and watches are set for the
+ *     time until the next pass.
  *
- * Why no store of the library's can be suspect is in design/checker.md.
+ * design/checker.md has the reasons why no store of the library can be suspect.
  */
 #include <errno.h>
 #include <signal.h>
@@ -37,12 +38,12 @@
 #include "../threads/thread.h"
 #include "tricolor.h"
 
-#define SUSPECTS 65536u			/* that are kept at a time */
+#define SUSPECTS 65536u			/* at most so many are kept at a time */
 
 static struct tri_suspect *suspects;	/* SUSPECTS of them, and TRI_WATCHED */
 static size_t nsuspects;
 
-/* A pass that is under way. */
+/* The state of a pass. */
 struct pass {
 	uint64_t heap_lo, heap_bytes;
 	bool compares;			/* what comes now: else it is only read */
@@ -62,27 +63,30 @@ static void hand_over(void)
 	nsuspects = 0;
 }
 
-/* False: there is no room, and it is left for the next pass. */
+/* Note a suspect word.  False: there is no room, and the word is left for the next pass. */
 static bool suspect(struct pass *p, uintptr_t at, uint64_t was, uint64_t now)
 {
-	/* Those of the heap are what they are; of roots that is known when all have been read. */
+	/*
+	 * Suspects in the heap can be handed over at any time.  Those in roots may have to be
+	 * dropped again when all roots have been read: see look_at_roots().
+	 */
 	if (nsuspects >= SUSPECTS && p->what.where == TRI_WHERE_HEAP)
 		hand_over();
-	/* There is always room for those that are watched. */
+	/* There is always room for words that are watched. */
 	if (!tri_suspect_read(at) && nsuspects >= SUSPECTS)
 		return false;
 	p->what.at = at;
 	p->what.was = was;
 	p->what.now = now;
-	/* Here: until this cycle's sweep it is no other object's. */
+	/* The site is read here: after this cycle's sweep it may be that of another object. */
 	p->what.site = p->what.where == TRI_WHERE_HEAP ? (uint16_t)tri_sites_of(p->what.object) : 0;
 	suspects[nsuspects++] = p->what;
 	return true;
 }
 
 /*
- * Who waits for a cycle sees that it goes on: a pass over some GiB may take longer than they wait
- * in vain.
+ * Report progress, so that threads keep waiting for the cycle.  A pass over some GiB may take
+ * longer than they wait for a collector that does nothing.
  */
 static void go_on(void)
 {
@@ -96,15 +100,15 @@ static inline uint64_t in_heap(const struct pass *p, uint64_t word)
 }
 
 /*
- * @now was read at @at a moment ago, and @was is its shadow.  @keeps: the word is there until the
- * next pass.
+ * Compare a word.  @now was read at @at a moment ago, and @was is its shadow.  @keeps: the word
+ * will still belong to the same object in the next pass.
  */
 static void look(struct pass *p, uintptr_t at, uint64_t was, uint64_t now, bool keeps)
 {
 	uint64_t in = in_heap(p, now);
 
 	if (in != was && p->compares && (tri_check_is_object(was) || tri_check_is_object(in))) {
-		/* After the word: pairs with note() in shadow.c. */
+		/* The note is read after the word: pairs with note() in shadow.c. */
 		atomic_thread_fence(memory_order_acquire);
 		if (!tri_noted(at) && !suspect(p, at, was, now) && keeps)
 			return;
@@ -112,7 +116,7 @@ static void look(struct pass *p, uintptr_t at, uint64_t was, uint64_t now, bool 
 	p->full |= !tri_shadow_set(at, keeps ? in : 0);
 }
 
-/* As look(), and most words need no more than this. */
+/* Whether look() has nothing to do.  For most words this is all that is needed. */
 static inline bool is_as_it_was(const struct pass *p, uint64_t was, uint64_t now, bool keeps)
 {
 	uint64_t in = in_heap(p, now);
@@ -120,7 +124,7 @@ static inline bool is_as_it_was(const struct pass *p, uint64_t was, uint64_t now
 	return in == was && (keeps || !in);
 }
 
-/* Of one page of 4 KiB. */
+/* Look at words in one page of 4 KiB. */
 __attribute__((no_sanitize("address", "thread")))
 static void look_at_page(struct pass *p, uint64_t offset, uint64_t end, bool keeps)
 {
@@ -138,7 +142,7 @@ static void look_at_page(struct pass *p, uint64_t offset, uint64_t end, bool kee
 		if (likely(is_as_it_was(p, was, now, keeps)))
 			continue;
 		look(p, v->heap_va + offset, was, now, keeps);
-		/* It may be the first word of the page that is not 0. */
+		/* The page gets a shadow with its first word that is not 0. */
 		if (!shadow)
 			shadow = tri_shadow_page(v->heap_va + offset);
 	}
@@ -180,7 +184,7 @@ static void look_at_span(struct pass *p, uint32_t page, const struct tri_class *
 	}
 }
 
-/* Its holes are left alone: reading one would take memory. */
+/* Look at a large object.  Its holes are not read, since reading one would take memory. */
 static void look_at_large(struct pass *p, uint32_t page, uint32_t pages)
 {
 	const struct tri_view *v = &tri_g.view;
@@ -204,7 +208,7 @@ static void look_at_large(struct pass *p, uint32_t page, uint32_t pages)
 		off_t data = lseek(tri_g.mapping.fd, base + (off_t)at, SEEK_DATA);
 		uint64_t stop;
 
-		/* The device does not tell; ENXIO: there is no more. */
+		/* The device does not tell where data are.  ENXIO: there are no more. */
 		if (data < 0 && errno != ENXIO) {
 			look_at_words(p, at, end - at, keeps);
 			return;
@@ -281,7 +285,10 @@ static void see_nothing(void *arg, uintptr_t lo, uintptr_t hi)
 	tri_shadow_clear(lo, hi);
 }
 
-/* Of objects that may have gone since the last pass nothing is known. */
+/*
+ * If an object was unloaded since the last pass, forget the shadows of all segments that can be
+ * unloaded.
+ */
 static void forget_segments(struct pass *p)
 {
 	unsigned long long now = 0;
@@ -305,7 +312,10 @@ static void look_at_roots(struct pass *p)
 	forget_segments(p);
 	if (!tri_roots_visit(&visitor))
 		unloads_known = false;
-	/* An object that was unloaded meanwhile may have made room for anything. */
+	/*
+	 * If an object was unloaded meanwhile, anything may be mapped at its address.  So suspects
+	 * in segments that can be unloaded are dropped.
+	 */
 	if (tri_loader_unloads(&now) && now == unloads && unloads_known)
 		return;
 	unloads_known = false;
@@ -325,18 +335,18 @@ static void refuse(const char *why)
 /*
  * ---- Pace ----
  *
- * Marking is over when a pass begins, and threads allocate without assisting.  If they do so faster
- * than the pass goes on, the next one has more to read, and lasts longer, in which more is
- * allocated: there is no end to that.  So a thread waits until a pass is over in which the heap has
- * grown by PACE_BYTES and a quarter of itself.
+ * Marking is over when a pass begins, so threads allocate without assisting.  If they allocate
+ * faster than the pass reads, the next pass has more to read and takes longer, and they allocate
+ * still more.  That would never end.  So when the heap has grown in one pass by PACE_BYTES and a
+ * quarter of itself, allocating threads wait until the pass is over.
  *
- * It waits as in tri_step() of gc.c, and so can't lock up: a pass needs no thread, and ends.
+ * They wait as in tri_step() of gc.c.  This can't deadlock, as a pass waits for no thread.
  */
 
 #define PACE_BYTES (16ull << 20)
 
-static tri_au32 pace;			/* futex: odd during a pass; agent */
-static tri_au64 pace_pages;		/* that the heap may have in this pass */
+static tri_au32 pace;			/* futex: odd during a pass; written by the agent */
+static tri_au64 pace_pages;		/* how large the heap may become in this pass */
 
 static void begin_pace(void)
 {
@@ -346,7 +356,7 @@ static void begin_pace(void)
 		used = 0;
 	tri_write(&pace_pages,
 		  (uint64_t)used + (uint64_t)used / 4 + (PACE_BYTES >> TRI_PAGE_SHIFT));
-	/* Release: pairs with tri_check_pace(). */
+	/* Release: pairs with the acquire in tri_check_pace(). */
 	tri_write_release(&pace, tri_read(&pace) | 1);
 }
 
@@ -356,7 +366,7 @@ static void end_pace(void)
 	tri_futex_wake(&pace);
 }
 
-/** @t has allocated.  Outside, and without a lock. */
+/** @t has allocated: have it wait if that is needed.  Called outside and without a lock. */
 void tri_check_pace(struct tri_thread *t)
 {
 	uint32_t seen = tri_read_acquire(&pace);
@@ -372,7 +382,10 @@ void tri_check_pace(struct tri_thread *t)
 	}
 }
 
-/* The notes of what was stored so far are of the old epoch.  @last: not at the end of marking. */
+/*
+ * Read all words.  All that was stored so far has a note of the old epoch.  @last: this is the last
+ * pass, and not at the end of marking.
+ */
 static void pass_over_words(bool last)
 {
 	struct pass p = { .heap_lo = tri_g.view.heap_va,
@@ -380,7 +393,7 @@ static void pass_over_words(bool last)
 			  .last = last };
 	uint64_t began_ns;
 
-	/* Of a store that was not noted nobody knows whose it was. */
+	/* If a note was lost, a store of the library's might be reported. */
 	if (tri_notes_lost()) {
 		refuse("there is no address space for notes of what the library stores, 16 MiB for each GiB of the "
 		       "program's that has such words; ulimit -v, or vm.overcommit_memory");
@@ -400,7 +413,7 @@ static void pass_over_words(bool last)
 	TRI_POINT("check.read");
 	tri_notes_clear_old();
 	tri_suspects_take(began_ns, last);
-	/* What they store at once is watched. */
+	/* Threads go on only now, so that their next stores are watched. */
 	end_pace();
 	if (tri_sites_lost())
 		tri_report_notice(
@@ -416,8 +429,8 @@ static void pass_over_words(bool last)
 }
 
 /**
- * Agent: what was stored by the library so far is noted in the epoch that ends here, and then all
- * words are read.  @last: not at the end of marking.
+ * Agent: make a pass.  All that the library has stored so far is noted in the epoch that ends here.
+ * @last: this is the last pass, and not at the end of marking.
  */
 void tri_check_pass(bool last)
 {
@@ -432,7 +445,7 @@ void tri_check_pass(bool last)
 	pass_over_words(last);
 }
 
-/** The cycle is over: the next one is to begin at once. */
+/** A cycle is over: ask for the next one at once. */
 void tri_check_cycle_over(void)
 {
 	if (!tri_read(&tri_g.checks))
@@ -441,7 +454,7 @@ void tri_check_cycle_over(void)
 	tri_agent_wake(TRI_WAKE_GC);
 }
 
-/** Agent, at the start, before anything is allocated. */
+/** The agent calls this at the start, before anything is allocated. */
 void tri_check_begin(void)
 {
 	int err;
@@ -468,7 +481,7 @@ void tri_check_begin(void)
 	atomic_fetch_add(&tri_g.gc_wanted, 1);
 }
 
-/** Agent: what was stored since the last pass is looked at now, for a thread that is in exit(). */
+/** Agent: make the last pass, for a thread that is in exit(). */
 void tri_check_end(void)
 {
 	if (tri_read(&tri_g.checks)) {
@@ -481,8 +494,8 @@ void tri_check_end(void)
 }
 
 /**
- * A child of fork(): it has nothing of this.  One whose parent had no heap yet makes one like any
- * other program.
+ * In the child of a fork(): stop checking.  If the parent had no heap yet, the child may start one
+ * that is checked, like any other program.
  */
 void tri_check_forked(void)
 {

@@ -12,10 +12,10 @@
  *	tracer.c	the watching, where there are no events; tracer_process.c: the process
  *			that does it
  *	probe.c		whether a sandbox lets us
- *	report.c	what is said
+ *	report.c	what is reported
  *
- * All but tri_note(), tri_sites_note() and tri_check_pace() is the agent's.  What is kept is mapped
- * memory, because variables of the library may be roots in a static program.
+ * Only the agent calls these functions, except tri_note(), tri_sites_note() and tri_check_pace().
+ * Their data are in mapped memory, because in a static program variables of the library are roots.
  */
 #ifndef TRI_CHECKER_H
 #define TRI_CHECKER_H
@@ -101,7 +101,7 @@ bool tri_shadow_set(uintptr_t at, uint64_t word) TRI_HIDDEN;
 void tri_shadow_clear(uintptr_t lo, uintptr_t hi) TRI_HIDDEN;
 uint64_t tri_shadow_bytes(void) TRI_HIDDEN;
 
-/* Any thread, inside, before it stores to @slot. */
+/* Called by any thread, inside, before it stores to @slot. */
 static inline void tri_note(const void *slot)
 {
 	if (unlikely(tri_read(&tri_g.checks)))
@@ -167,7 +167,7 @@ struct tri_watch {
 	bool only;			/* one thread is watched, and others may store, too */
 	bool nobody_else;		/* the threads are those of when it began; else others
 					 * are watched too */
-	uint32_t made;			/* threads, by then */
+	uint32_t made;			/* tri_g.threads_made when it began */
 	unsigned int trace;		/* by the tracer, where it is number @trace - 1; 0: by
 					 * events */
 	struct tri_hit hit;		/* of one of the rings */

@@ -1,17 +1,20 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
- * suspect.c - from words that changed without a note to sites that are reported; agent
+ * suspect.c - from words that changed without a note to sites that are reported
  *
  *  1. Each suspect word is at a *place*: a global, an offset in objects of one class and kind, or a
  *     large object.
  *  2. From one pass to the next, words of some places are watched (watching.c).
- *  3. A watched word that is suspect again was stored to by those whom the samples of the watch
- *     name, and by nobody else.  The last of them has stored what is there.  If that is no
- *     pointer, the first one has overwritten what was there.  That instruction is a *site*.
- *  4. A place is watched for its stint, a number of passes, after it was suspect.  If it was not
+ *  3. If a watched word is suspect again, the samples of the watch name all instructions that have
+ *     stored to it.  The last of these has stored the value that is there now.  If that is no
+ *     pointer, the fault is that of the first one, which has overwritten a pointer.  The
+ *     instruction is a *site*.
+ *  4. After a place was suspect, it is watched for a number of passes, its stint.  If it is not
  *     suspect again in these, the next stint is twice as long.  So a place that is stored to in
- *     each Nth pass is watched for N passes in the end.
- *  5. A place for which no instruction is found is a site itself, until one is found after all.
+ *     each Nth pass is in the end watched for N passes.
+ *  5. A place for which no instruction is found is a site itself, until one is found.
+ *
+ * For the agent only.
  */
 #include <errno.h>
 #include <string.h>
@@ -22,22 +25,22 @@
 #include "../base/state.h"
 #include "suspect.h"
 
-#define PATIENCE 16			/* how often no watch may tell who stored before that is
-					 * reported */
+#define PATIENCE 16			/* after so many watches that did not tell, report a
+					 * place without an instruction */
 #define STINT_MOST (1u << 30)
 #define REST_MOST 1024			/* passes in which a place whose instruction is known is
 					 * not watched, at most */
 
 static size_t nsites;
 
-/** Have the memory for places and sites.  Returns 0 or -ENOMEM. */
+/** Get the memory for places and sites.  Returns 0 or -ENOMEM. */
 int tri_suspects_open(void)
 {
 	tri_suspects = tri_check_map(sizeof(*tri_suspects));
 	return tri_suspects ? 0 : -ENOMEM;
 }
 
-/* The entry of @key.  If there is none, it is made if @may_make, else the result is NULL. */
+/* Find the entry of @key.  If there is none, make it (@may_make) or return NULL. */
 static uint32_t *find(struct tri_table *t, uint64_t key, bool may_make)
 {
 	uint64_t i = key * 0x9e3779b97f4a7c15ull >> 40;
@@ -64,7 +67,7 @@ static uint64_t common_key(const struct tri_suspect *s)
 	return 1ull << 63 | (uint64_t)s->span_class << 32 | (s->at - s->object);
 }
 
-/* The place of @key, which is made if there are fewer than @most; else NULL. */
+/* Find the place of @key, or make it if there are fewer than @most places.  Else return NULL. */
 static struct tri_place *place_with(uint64_t key, size_t most)
 {
 	uint32_t *entry =
@@ -212,7 +215,7 @@ bool tri_suspect_read(uintptr_t at)
 	return watched;
 }
 
-/* Who stored to the word of @s, by its watch, if there is one. */
+/* Find out from the watch of @s, if there is one, which instruction has stored. */
 static enum tri_told attribute(struct tri_place *p, const struct tri_suspect *s)
 {
 	size_t i;
@@ -247,7 +250,7 @@ static void tell(const struct tri_place *p, const struct tri_suspect *s)
 	tri_report_suspect(number_of(common), s);
 }
 
-/* Note whether @p, which was watched since the last pass, was suspect and who did it. */
+/* Note whether @p, which was watched since the last pass, was suspect, and what was found out. */
 static void review(struct tri_place *p)
 {
 	if (p->seen == tri_check_number) {
@@ -260,7 +263,7 @@ static void review(struct tri_place *p)
 	}
 }
 
-/* Why no instruction is known.  @over: what has ended before more could be known, or NULL. */
+/* Why no instruction is known.  @over: why nothing more can be found out, or NULL. */
 static const char *why_not(const struct tri_place *p, const char *over)
 {
 	const char *no_events = tri_watch_why();
@@ -278,8 +281,8 @@ static const char *why_not(const struct tri_place *p, const char *over)
 }
 
 /*
- * Whether @p had one word only, and that word is a place of its own by now, of which more may come
- * to be known.
+ * Whether @p had one word only, that word is a place of its own by now, and its instruction may
+ * still be found.
  */
 static bool is_waited_for(const struct tri_place *p)
 {
@@ -299,7 +302,7 @@ static void give_up_waiting(struct tri_place *p, const char *over)
 	if (!p->pending || !(over || *tri_watch_why() || p->missed > PATIENCE ||
 			     (p->in_vain && !is_waited_for(p))))
 		return;
-	/* One word has no report of its own: it is counted with others like it. */
+	/* A place of one word is not reported.  It is counted with others like it. */
 	common = common_place(&p->latest);
 	if (common == p) {
 		count_for_itself(p, why_not(p, over));

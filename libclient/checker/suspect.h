@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * suspect.h - places where words were stored to past the barrier: suspect.c, watching.c
+ * suspect.h - places where words were stored to without the barrier: suspect.c, watching.c
  *
- * All of it is the agent's.
+ * For the agent only.
  */
 #ifndef TRI_SUSPECT_H
 #define TRI_SUSPECT_H
@@ -19,7 +19,7 @@
 #define TRI_TABLE_SLOTS (4 * TRI_PLACES)	/* of a table that leads to them */
 #define TRI_STINT 32u			/* passes that a place is watched for, at first */
 
-/* Who has stored to a word that was suspect, as far as a watch tells. */
+/* What a watch tells about who has stored to a suspect word. */
 enum tri_told {
 	TRI_TOLD_ELSEWHERE,		/* it was not the word that was watched */
 	TRI_TOLD_ONE,
@@ -38,18 +38,18 @@ struct tri_place {
 	uint32_t stint;
 	uint32_t left;			/* those of them that are left */
 	bool in_vain;			/* it was not suspect again in a whole stint */
-	uint32_t missed;		/* times that it was suspect while it was watched, and no
-					 * watch told by whom */
+	uint32_t missed;		/* how often it was suspect while it was watched, and
+					 * the watch did not tell who had stored */
 	/* How often of these it was not the word that was watched. */
 	uint32_t elsewhere;
 	enum tri_told told;		/* the last time that it was watched */
 	uint64_t seen;			/* the last pass in which it was suspect */
 	uint64_t chosen;		/* the last pass in which it was chosen to be watched */
-	uint64_t known;			/* the last pass in which a watch told by whom */
+	uint64_t known;			/* the last pass in which a watch told who had stored */
 	size_t site;			/* + 1; 0: none yet */
 	bool is_bare;			/* the site is the place itself: no instruction is known */
-	uintptr_t first;		/* the first address that was suspect, be it a place of its
-					 * own or not */
+	uintptr_t first;		/* the first address that was suspect, whether that is a
+					 * place of its own or not */
 	bool differs;			/* another address was suspect later */
 	bool is_told;			/* it was reported that it is suspect */
 	uint64_t counted;		/* suspects that the bare site has from here */

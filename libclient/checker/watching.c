@@ -3,14 +3,13 @@
  * watching.c - which words are watched from one pass of the checker to the next
  *
  *  1. Places that were suspect take turns, so that each is watched for some passes (rank()).
- *  2. What is watched of a place is the word that was suspect; or the word behind it; or the same
- *     word in an object that is yet to be made.
- *  3. Which of these it is changes by what is known only: the place was suspect while it was
- *     watched, and no watch told who had stored.  Passes in which it was not suspect say nothing
- *     about that. So it does not matter how often it is stored to, nor how many passes lie between
- *     two stores.
- *  4. A watch that goes on is not touched by a pass.  Between the read of a word and a new watch
- *     there might be a store each time.
+ *  2. For a place, one of three words is watched: the word that was suspect, or the word behind it,
+ *     or the same word in an object that is yet to be made.
+ *  3. The choice changes only when the place was suspect while it was watched and no watch told who
+ *     had stored.  A pass in which the place was not suspect changes nothing.  So it does not
+ *     matter how often the place is stored to, nor how many passes lie between two stores.
+ *  4. A watch that goes on is not set anew by a pass.  Otherwise a store between the read of the
+ *     word and the new watch might be missed each time.
  */
 #include <errno.h>
 
@@ -78,7 +77,7 @@ static void watch(uintptr_t at, uint64_t was, const pid_t *tids, size_t n, bool 
 		tri_unwatched++;
 }
 
-/* Mostly, a word that held no pointer is one that is stored to once. */
+/* Choose the word.  A word that held no pointer before is mostly stored to only once. */
 static enum aim aim_of(const struct tri_place *p)
 {
 	static const enum aim of_new[AIMS] = { AT_NEXT_OBJECT, AT_SLOT, AT_NEXT_WORD };
@@ -91,7 +90,7 @@ static enum aim aim_of(const struct tri_place *p)
 										  aim;
 }
 
-/* The word of @place to be watched; 0: there is none yet. */
+/* The address of the word of @place to be watched; 0: there is none yet. */
 static uintptr_t aim_at(size_t place)
 {
 	struct tri_place *p = &tri_suspects->place[place];

@@ -190,9 +190,10 @@ static bool begin_events(struct tri_watch *w, const pid_t *tids, size_t n, size_
 }
 
 /**
- * From tri_watches_start() on, watch what threads @tids store to @w->at, which held @w->was; and
- * unless @only also what threads store that they start.  If @n is more than TRI_WATCHED_THREADS,
- * @tids has not all of them.  False: this can't be done, and tri_watch_why() says why.
+ * Prepare a watch of @w->at, which held @w->was.  It records what the threads @tids store there,
+ * from tri_watches_start() on.  Unless @only, it also records what threads store that these start.
+ * @n is the number of threads.  If it is more than TRI_WATCHED_THREADS, @tids has only so many.
+ * False: there can be no watch, and tri_watch_why() says why.
  */
 bool tri_watch_begin(struct tri_watch *w, const pid_t *tids, size_t n, bool only)
 {

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
- * probe.c - whether a sandbox kills who makes a system call; for what is only good to have
+ * probe.c - whether a sandbox kills the process for a system call that the library can do without
  *
- * Some filters of system calls answer with SIGSYS in place of an errno: systemd's do, unless they
- * are told otherwise.  So the call is made first by a process that may die of it, with arguments
- * for which it does nothing.  That has memory of its own: before Linux 5.16 all that share memory
- * end where one dumps core.
+ * Some filters of system calls send SIGSYS instead of returning an errno.  systemd's filters do so
+ * unless they are configured otherwise.  So a child process, which may die of it, makes the call
+ * first, with arguments for which the call does nothing.  The child has its own memory: before
+ * Linux 5.16, when one process dumps core, all processes that share its memory end.
  */
 #include <errno.h>
 #include <sys/resource.h>
@@ -15,10 +15,10 @@
 #include "../base/bare.h"
 #include "../checker/checker.h"
 
-/** 0: @number may be called; else an errno, EPERM if that would kill.  Agent. */
+/** Agent: returns 0 if system call @number may be made, or an errno.  EPERM: it would kill. */
 int tri_probe(long number)
 {
-	/* None; where cores go to a program 0 does not count, and 1 is that. */
+	/* No core dump.  Where a program receives dumps, a limit of 0 is ignored, and 1 is not. */
 	const struct rlimit no_core = { 1, 1 };
 	long pid = tri_bare5(SYS_clone, 0, 0, 0, 0, 0);
 	int status = 0;

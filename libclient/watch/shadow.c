@@ -94,10 +94,10 @@ static void note(uintptr_t at, uint64_t bits)
 	if (!word)
 		tri_write(&lost, 1);
 	/*
-	 * A full barrier before the caller's store: who reads the slot and finds what is stored
-	 * there reads the note after it, and finds that, too.  So is a note found that was there
-	 * already, as this processor does not reorder a load and a later store.  Pairs with the
-	 * fence in look() of checker.c.
+	 * This is a full barrier before the caller's store.  So a reader that finds the stored
+	 * value in the slot, and then reads the note, finds the note as well.  If the note was set
+	 * already, the load of it comes before the store, since this processor does not reorder a
+	 * load with a later store.  Pairs with the fence in look() of checker.c.
 	 */
 	else if ((tri_read(word) & bits) != bits)
 		atomic_fetch_or(word, bits);
@@ -112,7 +112,7 @@ void tri_note_slot(const void *slot)
 	note(at, 1ull << (at / 8 & 63));
 }
 
-/** As tri_note_slot(), for all words of a range. */
+/** Like tri_note_slot(), for all words of a range. */
 void tri_note_range(uintptr_t lo, uintptr_t hi)
 {
 	for (lo = (lo + 7) & ~7ul; lo + 8 <= hi; lo += 8) {
