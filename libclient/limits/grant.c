@@ -233,7 +233,7 @@ void tri_grant_took(uint64_t pages)
 	struct tri_thread *t = tri__tls.thread;
 
 	atomic_fetch_add(&tri_grant.taken_bytes, pages * TRI_TAKEN_BYTES);
-	/* What it was allowed after a wait it has now. */
+	/* The thread has taken what it was allowed to take after its wait. */
 	if (likely(t))
 		t->pass_bytes = 0;
 }

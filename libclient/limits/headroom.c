@@ -5,7 +5,7 @@
  *	headroom = limit - what is charged + file cache that the kernel can drop - margin
  *
  * for each group from the process's own upwards.  grant.c decides how much of it the heap may take.
- * All of this is the agent's, whose table has the descriptors.
+ * Only the agent calls these functions, as the descriptors are in its own table.
  */
 #include <errno.h>
 #include <string.h>
@@ -19,7 +19,7 @@
 #define MARGIN_PARTS 32
 #define MARGIN_MIN_BYTES (1ll << 20)
 #define MARGIN_MAX_BYTES (64ll << 20)
-/* As the collectors' soft limit: daemon/limits/snapshot.c. */
+/* The same part as for the collectors' soft limit: see daemon/limits/snapshot.c. */
 #define RESERVE_PARTS 10
 
 /* A group that the process is in, from its own upwards. */
@@ -27,8 +27,8 @@ struct level {
 	struct tri_cgroup_files files;
 	uint64_t above_bytes;		/* the least limit of the groups above, seen or not; only
 					 * of the first, with cgroups v1 */
-	bool announced;			/* this heap has said that it is there: heaps.c */
-	bool slow;			/* counting heaps took too long, and is over */
+	bool announced;			/* this heap was announced: heaps.c */
+	bool slow;			/* counting heaps took too long, and is not done again */
 };
 
 static struct level levels[TRI_FD_LEVELS];

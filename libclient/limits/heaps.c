@@ -2,27 +2,26 @@
 /*
  * heaps.c - how many heaps a control group has
  *
- * Heaps in one group share what the group may still take (grant.c).  Each has to know how many
- * they are, also when no collector splits the limit among them, because it has died or has not been
- * elected yet.  So:
+ * Heaps in one group share what the group may still take (grant.c).  Each heap has to know how many
+ * there are, even while no collector splits the limit among them.  The collector may have died, or
+ * may not have been elected yet.  So:
  *
- *  1. A heap locks one byte of the file of its group's limit, at a place that it has drawn at
- *     random, and does the same in each group above.  It is a read lock: it excludes nobody.
- *  2. Who wants to know how many heaps there are counts the locks.
+ *  1. A heap locks one byte of the file of its group's limit, at an offset chosen at random.  It
+ *     does the same in each group above.  The lock is a read lock, so it excludes nobody.
+ *  2. To find out how many heaps there are, a heap counts the locks.
  *
- * The kernel keeps the locks with the file itself.  So they are seen by all users and in all
- * namespaces, and they go when the process ends, however it ends, or executes another program.
- * They belong to the open file (F_OFD_SETLK), so that it does not matter who else closes a
- * descriptor of the same file.
+ * The kernel keeps the locks with the file itself.  So all users and all namespaces see them.  They
+ * vanish when the process ends, in whatever way, or executes another program.  They belong to the
+ * open file (F_OFD_SETLK), so they stay if another descriptor of the same file is closed.
  *
- * Trust: nobody can take away the lock of another, so the number is never too small.  Who may read
- * the file can lock as many bytes as it likes, so the number may be too large.  Then heaps look at
- * the group more often, and take the last of its memory more slowly.  More than TRI_HEAPS_MAX are
- * not counted, which bounds both.  A lock of many bytes is no heap's, and hides those that lie in
- * it: the kernel names the one that was there first.  Then as many heaps are taken to be there as
- * are counted at most.  Nor can who takes thousands of locks make counting dear: the kernel goes
- * through all of them for each question, and a count that takes longer than SLOW_CPU_NS is the last
- * one of this file for as long as it is open.
+ * Trust: nobody can remove the lock of another process, so the number is never too small.  Any
+ * process that may read the file can lock many bytes, so the number may be too large.  Then heaps
+ * look at the group more often, and take the last of its memory more slowly.  At most TRI_HEAPS_MAX
+ * heaps are counted, which bounds both.  A lock of more than one byte is not that of a heap.  It
+ * may hide the locks of heaps within it, since the kernel names the oldest.  Then TRI_HEAPS_MAX
+ * heaps are assumed.  A process may also take thousands of locks to make counting slow, because the
+ * kernel goes through all of them for each question.  So if a count takes longer than SLOW_CPU_NS,
+ * the locks of this open file are not counted again.
  */
 #include <fcntl.h>
 #include <stdint.h>
@@ -34,8 +33,9 @@
 #include "../base/state.h"
 
 /*
- * A hundred times what 16 heaps take, and a hundredth of the time for which a look holds.  CPU
- * time: who has no CPU meanwhile has not been made slow by anybody.
+ * A hundred times what it takes to count 16 heaps, and a hundredth of the time for which a
+ * measurement is valid.  This is CPU time, since an agent that gets no CPU is not slow because of
+ * locks.
  */
 #define SLOW_CPU_NS 1000000ull
 
@@ -47,8 +47,8 @@ static off_t draw(void)
 	uint64_t place;
 
 	/*
-	 * Early in the life of a machine there may be nothing random: then this is as different as
-	 * it gets.
+	 * Soon after a machine has booted there may be no random numbers.  Then this is used, which
+	 * differs from process to process as far as possible.
 	 */
 	if (getrandom(&place, sizeof(place), GRND_NONBLOCK) != sizeof(place))
 		place = (tri_now_ns() * 0x9e3779b97f4a7c15ull) ^ ((uint64_t)gettid() << 40);
@@ -56,8 +56,8 @@ static off_t draw(void)
 }
 
 /**
- * Say that there is a heap, as long as @fd, the file of a group's limit, is open.  False: the
- * system does not allow that.  Agent.
+ * Announce this heap for as long as @fd, the file of a group's limit, is open.  False: the system
+ * does not allow locks.  Agent only.
  */
 bool tri_heaps_announce(int fd)
 {
@@ -68,7 +68,7 @@ bool tri_heaps_announce(int fd)
 	return !fcntl(fd, F_OFD_SETLK, &lock);
 }
 
-/* Locks of others from place @from to before @to; if there are more than @most, as many. */
+/* Count the locks of other heaps in [@from, @to), up to @most. */
 static unsigned int locks(int fd, off_t from, off_t to, unsigned int most)
 {
 	struct flock lock = {
@@ -79,7 +79,7 @@ static unsigned int locks(int fd, off_t from, off_t to, unsigned int most)
 
 	if (from >= to || !most)
 		return 0;
-	/* The kernel names any one that a lock of all of it would wait for. */
+	/* The kernel names one of the locks that a write lock of the whole range would wait for. */
 	if (fcntl(fd, F_OFD_GETLK, &lock))
 		return most;
 	if (lock.l_type == F_UNLCK)
@@ -92,9 +92,9 @@ static unsigned int locks(int fd, off_t from, off_t to, unsigned int most)
 }
 
 /**
- * Heaps in the group, the caller's included, which has said that it is there by @fd; at most
- * TRI_HEAPS_MAX.  @slow, false at first, belongs to @fd: it becomes true if counting takes too
- * long, and from then on there are TRI_HEAPS_MAX.  Agent.
+ * Count the heaps in a group, up to TRI_HEAPS_MAX.  The caller's heap, which was announced by @fd,
+ * is one of them.  *@slow belongs to @fd and is false at first.  It becomes true if counting takes
+ * too long, and from then on the result is TRI_HEAPS_MAX.  Agent only.
  */
 unsigned int tri_heaps_count(int fd, bool *slow)
 {

@@ -7,9 +7,9 @@
 
 #include "../base/attributes.h"
 
-#define TRI_HEAPS_MAX 16		/* more are not told apart */
-#define TRI_HEAPS_UNKNOWN 4		/* so many are taken to be there where that can't be
-					 * asked */
+#define TRI_HEAPS_MAX 16		/* more are not counted */
+#define TRI_HEAPS_UNKNOWN 4		/* the number that is assumed where counting is not
+					 * possible */
 
 bool tri_heaps_announce(int fd) TRI_HIDDEN;
 unsigned int tri_heaps_count(int fd, bool *slow) TRI_HIDDEN;

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
- * pressure.c - what the program learns of its memory limit
+ * pressure.c - what the program is told about its memory limit
  *
- * The collector writes the pressure to the control page, a futex, and wakes who waits there:
- * nothing polls.  on_pressure.c has a thread that does.
+ * The collector writes the pressure to a word of the control page.  The word is a futex, and the
+ * collector wakes the threads that wait for it, so nothing has to poll.  The thread of
+ * on_pressure.c waits for it.
  *
- * With the policy fail-fast the collector may refuse pages.  It is believed only as long as it is
- * there, and if the program has chosen that policy, or has left the choice to it.
+ * With the policy fail-fast the collector may refuse pages.  That counts only while the collector
+ * is connected, and only if the program has chosen that policy or has left the choice open.
  */
 #include <errno.h>
 
@@ -39,8 +40,9 @@ void tri_pressure_reset(void)
 }
 
 /**
- * An allocation has failed: was it for the limit?  Then errno and tri_error() are set, and the
- * collector is asked to look again: without allocation nothing else would make it.
+ * An allocation has failed.  Returns whether the limit was the reason.  If so, this sets errno and
+ * tri_error(), and asks the collector for a cycle: while nothing is allocated, nothing else would
+ * start one.
  */
 bool tri_refused(void)
 {

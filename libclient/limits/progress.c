@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-/* progress.c - what the collector is seen to do */
+/* progress.c - how the library sees whether its collector works */
 #include <stdio.h>
 #include <string.h>
 
@@ -11,8 +11,8 @@
 tri_au32 tri_check_progress;		/* changes while the checker's pass goes on; agent */
 
 /**
- * A number that changes when a collector does anything for this heap, or the agent does for one.
- * (What it does not change with: an idle collector that lives.)
+ * A number that changes when a collector does something for this heap, or the agent does something
+ * for a collector.  While an idle collector lives, the number does not change.
  */
 uint64_t tri_progress(void)
 {
@@ -24,14 +24,14 @@ uint64_t tri_progress(void)
 	       tri_read(&tri_check_progress);
 }
 
-/** What the collector is, and what it is seen to do, in words. */
+/** Describe in words which collector there is, and whether it works. */
 void tri_collector_state(char *text, size_t room)
 {
 	unsigned int pid = tri_read(&tri_g.collector_pid);
 	char process[32], stat[512], *p;
 
 	snprintf(process, sizeof(process), "/proc/%u", pid);
-	/* The state follows the name, in parentheses. */
+	/* The state follows the name, which is in parentheses. */
 	p = tri_cgroup_read(process, "stat", stat, sizeof(stat)) ? strrchr(stat, ')') : NULL;
 	if (p && (p[2] == 'T' || p[2] == 't'))
 		snprintf(text, room,

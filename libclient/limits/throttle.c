@@ -70,7 +70,7 @@
 static tri_au64 turn_ns;		/* when the next turn in the reserve begins */
 static tri_au64 past;			/* completed cycles << 32 | KiB taken past the headroom
 					 * since */
-static tri_au64 given_up;		/* 1 + tri_progress() at which waiting was in vain */
+static tri_au64 given_up;		/* 1 + tri_progress() when a wait was given up */
 
 /** In the child of a fork(). */
 void tri_throttle_reset(void)
@@ -210,7 +210,7 @@ static uint64_t wait_for(struct tri_thread *t, const struct tri_throttled *w, ui
 {
 	struct tri_ctl *ctl = tri_g.view.ctl;
 	uint64_t ns = most < TRI_VALID_NS ? most : TRI_VALID_NS, began = tri_now_ns(), took;
-	/* Who waits for a measurement does not wait for memory, and no cycle's end wakes it. */
+	/* A thread that waits for a measurement only is not woken by the end of a cycle. */
 	tri_au32 *count = w->for_measurement ? &tri_grant.waiting : &ctl->throttled_now;
 	uint32_t seq;
 
@@ -263,7 +263,7 @@ static void wait_for_measurement(struct tri_thread *t, struct tri_throttled *w)
 		now = tri_now_ns();
 	}
 	w->for_measurement = false;
-	/* What is larger than a whole grant is taken right after a measurement. */
+	/* More bytes than a whole grant are taken right after a measurement. */
 	if (now >= w->until_ns || (int64_t)w->bytes > tri_read(&tri_grant.grant_bytes))
 		let_pass(t, w->bytes, tri_read(&tri_grant.reserve_bytes));
 }
@@ -339,7 +339,7 @@ bool tri_throttle_wait(struct tri_thread *t, struct tri_throttled *w)
 	most = patience_ns(t, w);
 	if (!w->turn_ns) {
 		w->due = false;
-		/* It has tried since the cycle ended, and was refused. */
+		/* The thread has tried again since the cycle ended, and was refused. */
 		if (has_seen_a_cycle(w) && completed() == w->gen) {
 			if (take_past(w->bytes)) {
 				let_pass(t, w->bytes, INT64_MIN);

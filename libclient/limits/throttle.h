@@ -17,7 +17,7 @@ struct tri_thread;
 struct tri_throttled {
 	bool refused;			/* memory was refused, and the rest is set */
 	bool begun;			/* it has begun to wait in the reserve */
-	bool failed;			/* it has waited in vain */
+	bool failed;			/* it has waited, and has got nothing */
 	uint64_t bytes;			/* how many it was refused */
 	uint32_t gen;			/* completed cycles when it last tried */
 	uint32_t first_gen;		/* completed cycles when the wait began */

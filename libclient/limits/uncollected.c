@@ -12,8 +12,8 @@
  *
  * Past it an allocation that needs fresh pages waits for a cycle, as it does when the arena is
  * full, until there has been no collector for ten seconds.  Then it fails with ENOMEM.  A
- * collector that is stopped or gets no CPU counts as none when a cycle is overdue and nothing was
- * done for ten seconds.
+ * collector that is stopped or gets no CPU counts as none if a cycle is overdue and it has done
+ * nothing for ten seconds.
  *
  * The agent reads the groups' limits each time that it looks for a collector.  Limits that it can't
  * see, without /proc or /sys, do not count.

@@ -2,21 +2,21 @@
 /*
  * untouched.c - pages that were taken and have no memory yet
  *
- * The kernel gives a page memory, and charges it, when the page is touched.  So pages that the
- * heap has taken and not touched are still to be charged, which nobody else can see (grant.c).
- * The size of the arena's file does not say how many they are, as it is the sum of tables, buffers
- * and pages.  So:
+ * The kernel gives a page memory, and charges it, when the page is first touched.  So pages that
+ * the heap has taken and not touched will be charged later, and only the library can know how many
+ * they are (grant.c).  The size of the arena's file does not tell, as it is the sum of tables,
+ * buffers and pages.  So:
  *
  *  1. A page that is taken and has no memory (`backed`) gets a bit here, under
  *     tri_g.page_lock.
- *  2. The agent asks the kernel which pages with a bit have memory by now, and takes the bits of
- *     those away: memory that a page has it keeps until the collector has freed the page and takes
- *     it, and then the page heap does not give the page out again without a new bit.  The lock is
- *     held from the question to the answer, so that no such bit is taken away.
+ *  2. The agent asks the kernel which pages with a bit have memory by now, and clears the bits of
+ *     those.  A page keeps its memory until the collector has freed the page and takes the memory.
+ *     If the page heap then gives the page out again, it gets a new bit.  The agent holds the lock
+ *     from the question until the bits are cleared, so it can't clear such a new bit.
  *
- * All that is wrong here counts too much, and the next measurement is to find it: pages that are
- * not asked about for want of time or of the lock, and pages that the collector has freed
- * meanwhile.
+ * If this account is wrong, it counts too much.  It counts pages that the agent did not ask about
+ * because it had no time or not the lock, and pages that the collector has freed meanwhile.  Later
+ * measurements correct that.
  */
 #include <errno.h>
 #include <sys/mman.h>
@@ -28,10 +28,10 @@
 #include "../base/state.h"
 #include "untouched.h"
 
-#define WORDS_MAX 1024			/* asked about in a measurement: 512 MiB, some milliseconds
-					 * where they are all holes */
-#define LOCK_NS 1000000			/* for the page heap's lock: a handler may keep a thread
-					 * from releasing it */
+#define WORDS_MAX 1024			/* asked about in one measurement: 512 MiB, which takes
+					 * some milliseconds if all of it is holes */
+#define LOCK_NS 1000000			/* how long the page heap's lock is waited for: a handler
+					 * may keep its holder from releasing it */
 #define PARTS (TRI_PAGE_BYTES / TRI_SYSTEM_PAGE)
 
 static tri_au64 *bits;			/* one a page of the heap; set and cleared with the page
@@ -40,7 +40,10 @@ static size_t bits_bytes;
 static tri_au64 top;			/* words from here on have none; page heap's lock */
 static uint64_t next;			/* word at which the next measurement begins; agent */
 
-/** For a new arena of @heap_pages.  Agent, before anything is taken.  Returns 0 or -ENOMEM. */
+/**
+ * Make the bits for a new arena of @heap_pages.  The agent calls this before anything is taken.
+ * Returns 0 or -ENOMEM.
+ */
 int tri_untouched_make(uint64_t heap_pages)
 {
 	void *p = mmap(NULL, heap_pages / 8, PROT_READ | PROT_WRITE,
@@ -48,7 +51,7 @@ int tri_untouched_make(uint64_t heap_pages)
 
 	if (p == MAP_FAILED)
 		return -ENOMEM;
-	/* A forked child has the parent's. */
+	/* A forked child has the bits of its parent. */
 	if (bits)
 		munmap(bits, bits_bytes);
 	bits = p;
@@ -59,8 +62,8 @@ int tri_untouched_make(uint64_t heap_pages)
 }
 
 /**
- * Pages of word @word of the bitmaps have been taken: those in @mask had no memory.  With the page
- * heap's lock held.
+ * Pages of word @word of the bitmaps were taken, and those in @mask had no memory.  Called with the
+ * page heap's lock held.
  */
 void tri_untouched_add(uint64_t word, uint64_t mask)
 {
@@ -69,7 +72,7 @@ void tri_untouched_add(uint64_t word, uint64_t mask)
 		tri_write(&top, word + 1);
 }
 
-/** A forked child has a copy of the heap, with holes of its own. */
+/** In a forked child with a copy of the heap, whose pages without memory are others. */
 void tri_untouched_copied(void)
 {
 	const struct tri_view *v = &tri_g.view;
@@ -87,8 +90,8 @@ static uint64_t most(uint64_t word)
 }
 
 /*
- * What is promised to the pages of @word.  A thread writes the tables of its pages before it
- * touches these: as long as there is a hole the tables may be missing, too.
+ * How many bytes the pages of @word have still to get.  A thread writes the tables of its pages
+ * before it touches the pages.  So while a page has no memory, its tables may have none either.
  */
 static uint64_t measure_word(uint64_t word)
 {
@@ -100,7 +103,7 @@ static uint64_t measure_word(uint64_t word)
 
 	if (!tri_lock_until(&tri_g.page_lock, tri_now_ns() + LOCK_NS))
 		return most(word);
-	/* Those that were given back untouched are promised nothing. */
+	/* Pages that were given back before they were touched get nothing. */
 	left = tri_read(&bits[word]) & tri_read(&v->backed[word]);
 	err = mincore(v->heap + (word * 64 << TRI_PAGE_SHIFT), 64 << TRI_PAGE_SHIFT, there) ?
 		      errno :
@@ -110,8 +113,8 @@ static uint64_t measure_word(uint64_t word)
 		return most(word);
 	}
 	/*
-	 * Where a sandbox forbids the question, nothing is known, and a heap must not stand still
-	 * for that.
+	 * If a sandbox forbids the question, nothing can be known.  That must not stop the heap, so
+	 * the pages are not counted.
 	 */
 	if (err)
 		left = 0;
@@ -129,7 +132,10 @@ static uint64_t measure_word(uint64_t word)
 	return bytes;
 }
 
-/** Bytes that pages which were taken before have still to get, tables and all; or more.  Agent. */
+/**
+ * How many bytes the pages that were taken before have still to get, their tables included.  The
+ * result may be too large.  Agent only.
+ */
 uint64_t tri_untouched_bytes(void)
 {
 	uint64_t words = tri_read(&top), bytes = 0, asked = 0, first = next, w, i;

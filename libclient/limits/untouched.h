@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * untouched.h - memory that was taken from the page heap and that the kernel has not charged yet:
- * see untouched.c
+ * untouched.h - pages that were taken from the page heap and are not charged by the kernel yet: see
+ * untouched.c
  */
 #ifndef TRI_UNTOUCHED_H
 #define TRI_UNTOUCHED_H

@@ -2,10 +2,10 @@
 /*
  * linked.c - the C library's own functions in a program that is linked statically
  *
- * Only in libtricolor.a.  There is no lookup by name in such a program: what the linker has found
- * under the names of names.h is in this table.  The references are weak, as a program may as well
- * be linked with this archive and the shared C library, which has not all of these names, and needs
- * none.
+ * This file is only in libtricolor.a.  A static program can't look a function up by its name.  So
+ * this table has what the linker has found under the names of names.h.  The references are weak,
+ * because a program may also be linked with this archive and the shared C library.  The shared one
+ * lacks some of these names, and functions can be looked up in it.
  */
 #include <stdint.h>
 #include <string.h>
@@ -35,10 +35,10 @@ static const struct {
 	{ "__pthread_get_minstack", __pthread_get_minstack },
 };
 
-/* Of all names this one is in libc.a only. */
+/* This name is in libc.a only. */
 bool tri_is_static(void)
 {
-	/* So that the members that names.h wants are asked for. */
+	/* The reference makes the linker take members.o, which asks for the members of names.h. */
 	__asm__ volatile("" : : "r"(&tri_static_members));
 	return __pthread_create_2_1 != NULL;
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * names.h - by which other names glibc's libc.a has what this library stands in front of
+ * names.h - other names in glibc's libc.a for the functions that this library stands in front of
  *
  * X(function, name, member): @name is the same function under a name that no program uses.  @member
  * is another symbol whose definition brings the archive member with @name into the program.  It
