@@ -188,7 +188,8 @@ check-vm-debug: all tests kernel-tests
 # collector of programs without it.
 # test_run is in no list: its programs die of signals that the sanitizer takes, and of limits too small for it.
 ASAN_CLIENTS := $(filter %/test_mutate %/test_barrier_region %/test_daemon_killed %/test_control \
-	%/test_command %/test_service %/test_stacks %/test_coroutines %/test_checker,$(INTEGRATION_TESTS))
+	%/test_command %/test_service %/test_stacks %/test_coroutines \
+	%/test_checker %/test_checker_clean %/test_checker_end,$(INTEGRATION_TESTS))
 THREAD_TESTS := %/test_threads %/test_waits %/test_starts_and_ends
 ASAN_SERVED := $(filter %/test_alloc %/test_roots $(THREAD_TESTS),$(INTEGRATION_TESTS))
 TSAN_SERVED := $(filter %/test_alloc %/test_roots $(THREAD_TESTS) %/test_control %/test_service, \
