@@ -1,79 +1,13 @@
-/* SPDX-License-Identifier: GPL-2.0-only */
+// SPDX-License-Identifier: GPL-2.0-only
 /*
- * test_pacer.c - the pacer's arithmetic, by hand and against every edge
+ * test_pacer.c - the pacer's arithmetic, by hand: cons/mark, the trigger, assists
  *
- * usage: test_pacer [SEED]	repeats the random part of a run that failed
- *
- * test_pacer_sim.c shows how it behaves over many cycles.
+ * test_pacer_goal.c has the goal, test_pacer_random.c has random calls, and test_pacer_sim.c shows
+ * how the pacer behaves over many cycles.
  */
 #include <math.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <time.h>
 
-#include "lib/check.h"
-#include "draw.h"
-#include "daemon/heap/pacer.h"
-
-#define KIB		1024ull
-#define MIB		(1024ull * 1024)
-#define GIB		(1024ull * 1024 * 1024)
-
-#define check_bytes(value, wanted)					\
-	do {								\
-		uint64_t value_ = (value), wanted_ = (wanted);		\
-									\
-		if (value_ != wanted_) {				\
-			ksft_print_msg("line %d: %s is %llu, not %llu\n", __LINE__, #value, \
-				       (unsigned long long)value_, (unsigned long long)wanted_); \
-			check_failures++;					\
-		}							\
-	} while (0)
-
-static bool near(double value, double wanted)
-{
-	return fabs(value - wanted) <= 1e-9 * fabs(wanted);
-}
-
-static struct pacer_config config_with(int32_t gc_percent, int64_t memory_limit_bytes)
-{
-	return (struct pacer_config){
-		.gc_percent = gc_percent,
-		.memory_limit_bytes = memory_limit_bytes,
-		.procs = 8,
-		.heap_minimum_bytes = PACER_HEAP_MINIMUM_BYTES,
-	};
-}
-
-static void init(struct pacer *p, int32_t gc_percent, int64_t memory_limit_bytes)
-{
-	struct pacer_config config = config_with(gc_percent, memory_limit_bytes);
-
-	pacer_init(p, &config);
-}
-
-static void start(struct pacer *p, uint64_t heap_live_bytes)
-{
-	struct pacer_start s = { .heap_live_bytes = heap_live_bytes };
-
-	pacer_cycle_start(p, &s);
-}
-
-/* A cycle that starts at @from and ends at @to, with background marking only. */
-static void cycle(struct pacer *p, uint64_t from, uint64_t to, uint64_t marked, uint64_t scanned)
-{
-	struct pacer_end e = {
-		.heap_live_bytes = to,
-		.marked_bytes = marked,
-		.heap_scan_bytes = scanned,
-		.gc_utilization = 0.25,
-		.memory = p->memory,
-	};
-
-	start(p, from);
-	pacer_cycle_end(p, &e);
-}
+#include "lib/pacer_cycles.h"
 
 /* ------------------------------------------------------------------------------------------ */
 /* By hand                                                                                    */
@@ -87,32 +21,32 @@ static void test_first_cycle(void)
 	 * Nothing is marked and nothing measured: the goal is the minimum, and without a runway the
 	 * trigger is at its upper bound: 4 MiB · 61/64 = 4,194,304 / 64 · 61 = 65,536 · 61.
 	 */
-	init(&p, 100, PACER_NO_LIMIT);
+	pacer_of(&p, 100, PACER_NO_LIMIT);
 	check_bytes(pacer_goal_bytes(&p), 4 * MIB);
 	check_bytes(pacer_trigger_bytes(&p), 65536 * 61);
 	check_bytes(pacer_expected_scan_bytes(&p), 0);
 	check(p.last_goal_bytes == 0);
 
 	/* At GOGC 50 the minimum is half of that. */
-	init(&p, 50, PACER_NO_LIMIT);
+	pacer_of(&p, 50, PACER_NO_LIMIT);
 	check_bytes(pacer_goal_bytes(&p), 2 * MIB);
 	check_bytes(pacer_trigger_bytes(&p), 32768 * 61);
 
 	/*
 	 * A limit of 1000 MiB alone, a goal of 970: half-way, until something has been measured …
 	 */
-	init(&p, -1, 1000 * MIB);
+	pacer_of(&p, -1, 1000 * MIB);
 	check_bytes(pacer_trigger_bytes(&p), 485 * MIB);
-	cycle(&p, 485 * MIB, 485 * MIB, 200 * MIB, 0);
+	whole_cycle(&p, 485 * MIB, 485 * MIB, 200 * MIB, 0);
 	check_bytes(pacer_trigger_bytes(&p), 485 * MIB);
 	/* … or a quarter is known to live, so that half-way would be soon. */
-	cycle(&p, 485 * MIB, 485 * MIB, 250 * MIB, 0);
+	whole_cycle(&p, 485 * MIB, 485 * MIB, 250 * MIB, 0);
 	check(pacer_trigger_bytes(&p) > 485 * MIB);
-	cycle(&p, 485 * MIB, 490 * MIB, 200 * MIB, 10 * MIB);
+	whole_cycle(&p, 485 * MIB, 490 * MIB, 200 * MIB, 10 * MIB);
 	check(p.cons_mark > 0);
 	check(pacer_trigger_bytes(&p) > 485 * MIB);
 	/* If GOGC's goal is below the limit's, it is as without one. */
-	init(&p, 100, 1000 * MIB);
+	pacer_of(&p, 100, 1000 * MIB);
 	check_bytes(pacer_trigger_bytes(&p), 65536 * 61);
 	result("before the first cycle");
 }
@@ -163,17 +97,17 @@ static void test_two_cycles(void)
 	};
 	struct pacer p;
 
-	init(&p, 100, PACER_NO_LIMIT);
-	start(&p, 4000000);
+	pacer_of(&p, 100, PACER_NO_LIMIT);
+	start_cycle(&p, 4000000);
 	pacer_cycle_end(&p, &first);
-	check(near(p.cons_mark, 300000 * 0.25 / (1146880 * 0.75)));
+	check(is_near(p.cons_mark, 300000 * 0.25 / (1146880 * 0.75)));
 	check_bytes(pacer_expected_scan_bytes(&p), 1146880);
 	check_bytes(pacer_goal_bytes(&p), 4292608);
 	check(p.runway_bytes - 299999 <= 1);	/* 300,000, less a rounding error */
 	check(pacer_trigger_bytes(&p) - 3992608 <= 1);
 	check_bytes(p.last_goal_bytes, 4 * MIB);
 
-	start(&p, pacer_trigger_bytes(&p));
+	start_cycle(&p, pacer_trigger_bytes(&p));
 	pacer_cycle_end(&p, &second);
 	check(fabs(p.cons_mark - 1 / 6.0) < 1e-6);
 	check_bytes(pacer_goal_bytes(&p), 5341184);
@@ -190,18 +124,18 @@ static void test_history(void)
 {
 	struct pacer p;
 
-	init(&p, 100, PACER_NO_LIMIT);
+	pacer_of(&p, 100, PACER_NO_LIMIT);
 	for (int i = 0; i < 6; i++)
-		cycle(&p, 20 * MIB, 21 * MIB, 12 * MIB, 3 * MIB);
-	check(near(p.cons_mark, 1 / 9.0));
-	cycle(&p, 20 * MIB, 24 * MIB, 12 * MIB, 3 * MIB);
-	check(near(p.cons_mark, 4 / 9.0));
+		whole_cycle(&p, 20 * MIB, 21 * MIB, 12 * MIB, 3 * MIB);
+	check(is_near(p.cons_mark, 1 / 9.0));
+	whole_cycle(&p, 20 * MIB, 24 * MIB, 12 * MIB, 3 * MIB);
+	check(is_near(p.cons_mark, 4 / 9.0));
 	for (int i = 0; i < PACER_CONS_MARK_HISTORY; i++) {
-		cycle(&p, 20 * MIB, 21 * MIB, 12 * MIB, 3 * MIB);
-		check(near(p.cons_mark, 4 / 9.0));
+		whole_cycle(&p, 20 * MIB, 21 * MIB, 12 * MIB, 3 * MIB);
+		check(is_near(p.cons_mark, 4 / 9.0));
 	}
-	cycle(&p, 20 * MIB, 21 * MIB, 12 * MIB, 3 * MIB);
-	check(near(p.cons_mark, 1 / 9.0));
+	whole_cycle(&p, 20 * MIB, 21 * MIB, 12 * MIB, 3 * MIB);
+	check(is_near(p.cons_mark, 1 / 9.0));
 	result("the greatest cons/mark of five cycles counts");
 }
 
@@ -217,20 +151,20 @@ static void test_no_measurement(void)
 	struct pacer_end free_of_charge = forced, odd;
 	struct pacer p;
 
-	init(&p, 100, PACER_NO_LIMIT);
-	cycle(&p, 20 * MIB, 21 * MIB, 12 * MIB, 3 * MIB);
-	check(near(p.cons_mark, 1 / 9.0));
-	cycle(&p, 20 * MIB, 20 * MIB, 12 * MIB, 3 * MIB);	/* nothing allocated */
-	cycle(&p, 20 * MIB, 19 * MIB, 12 * MIB, 3 * MIB);	/* less than nothing */
-	cycle(&p, 20 * MIB, 21 * MIB, 12 * MIB, 0);		/* nothing scanned */
-	start(&p, 20 * MIB);
+	pacer_of(&p, 100, PACER_NO_LIMIT);
+	whole_cycle(&p, 20 * MIB, 21 * MIB, 12 * MIB, 3 * MIB);
+	check(is_near(p.cons_mark, 1 / 9.0));
+	whole_cycle(&p, 20 * MIB, 20 * MIB, 12 * MIB, 3 * MIB);	/* nothing allocated */
+	whole_cycle(&p, 20 * MIB, 19 * MIB, 12 * MIB, 3 * MIB);	/* less than nothing */
+	whole_cycle(&p, 20 * MIB, 21 * MIB, 12 * MIB, 0);		/* nothing scanned */
+	start_cycle(&p, 20 * MIB);
 	pacer_cycle_end(&p, &forced);
 	free_of_charge.forced = false;
 	free_of_charge.gc_utilization = 0;
-	start(&p, 20 * MIB);
+	start_cycle(&p, 20 * MIB);
 	pacer_cycle_end(&p, &free_of_charge);
-	check(near(p.cons_mark, 1 / 9.0));
-	check(near(p.cons_mark_history[PACER_CONS_MARK_HISTORY - 1], 1 / 9.0));
+	check(is_near(p.cons_mark, 1 / 9.0));
+	check(is_near(p.cons_mark_history[PACER_CONS_MARK_HISTORY - 1], 1 / 9.0));
 	check(p.cons_mark_history[0] == 0);	/* none of them has moved it along */
 
 	/* An end without a start is not measured either, but what it found is taken. */
@@ -238,198 +172,23 @@ static void test_no_measurement(void)
 	odd.forced = false;
 	odd.marked_bytes = 13 * MIB;
 	pacer_cycle_end(&p, &odd);
-	check(near(p.cons_mark, 1 / 9.0));
+	check(is_near(p.cons_mark, 1 / 9.0));
 	check_bytes(p.marked_bytes, 13 * MIB);
 
 	/* A NaN counts as nothing: 1 MiB · 0.25 / (1 MiB · 0.75). */
 	odd.heap_live_bytes = 21 * MIB;
 	odd.assist_utilization = NAN;
 	odd.idle_utilization = NAN;
-	start(&p, 20 * MIB);
+	start_cycle(&p, 20 * MIB);
 	pacer_cycle_end(&p, &odd);
-	check(near(p.cons_mark, 1 / 3.0));
+	check(is_near(p.cons_mark, 1 / 3.0));
 
 	/* Mutators that got no CPU: 1 / 0.001 is as bad as it gets. */
 	odd.gc_utilization = 1;
-	start(&p, 20 * MIB);
+	start_cycle(&p, 20 * MIB);
 	pacer_cycle_end(&p, &odd);
-	check(near(p.cons_mark, 1000));
+	check(is_near(p.cons_mark, 1000));
 	result("cycles that measure nothing leave cons/mark alone");
-}
-
-/* ------------------------------------------------------------------------------------------ */
-/* Goal                                                                                       */
-/* ------------------------------------------------------------------------------------------ */
-
-static void test_gogc(void)
-{
-	static const struct {
-		int32_t percent;
-		uint64_t marked_bytes;
-		uint64_t goal_bytes;
-	} cases[] = {
-		{ 100, 100 * MIB, 200 * MIB },
-		{ 50, 100 * MIB, 150 * MIB },
-		{ 200, 100 * MIB, 300 * MIB },
-		{ 100, 1 * MIB, 4 * MIB },		/* minimum */
-		{ 800, 1 * MIB, 32 * MIB },		/* minimum, scaled */
-		{ 0, 100 * MIB, 101 * MIB },		/* room to sweep */
-		{ 0, 0, 1 * MIB },
-		{ 1, 1000 * MIB, 1010 * MIB },
-		{ 1, 10 * MIB, 11 * MIB },		/* room to sweep */
-		{ 1000000, 100 * MIB, 100 * MIB + 1000000 * MIB },
-		{ INT32_MAX, 100 * GIB, 100 * GIB + INT32_MAX * GIB },
-		{ INT32_MAX, UINT64_MAX / 2, UINT64_MAX },
-		{ 100, UINT64_MAX, UINT64_MAX },
-		{ -1, 100 * MIB, PACER_NEVER },
-		{ INT32_MIN, 0, PACER_NEVER },
-	};
-
-	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		struct pacer p;
-
-		init(&p, cases[i].percent, PACER_NO_LIMIT);
-		cycle(&p, cases[i].marked_bytes, cases[i].marked_bytes, cases[i].marked_bytes, 0);
-		check_bytes(pacer_goal_bytes(&p), cases[i].goal_bytes);
-		check(pacer_trigger_bytes(&p) <= pacer_goal_bytes(&p));
-	}
-	result("goal for every GOGC");
-}
-
-/* Stacks and globals are scanned like the heap, so they earn room in it. */
-static void test_roots_in_goal(void)
-{
-	struct pacer_end e = {
-		.heap_live_bytes = 50 * MIB,
-		.marked_bytes = 10 * MIB,
-		.heap_scan_bytes = 10 * MIB,
-		.stack_scan_bytes = 7 * MIB,
-		.globals_scan_bytes = 3 * MIB,
-	};
-	struct pacer p;
-
-	init(&p, 100, PACER_NO_LIMIT);
-	start(&p, 45 * MIB);
-	pacer_cycle_end(&p, &e);
-	check_bytes(pacer_goal_bytes(&p), 30 * MIB);
-	check_bytes(pacer_expected_scan_bytes(&p), 20 * MIB);
-	result("stacks and globals raise the goal");
-}
-
-/* A cycle that starts late still gets 64 KiB to mark in, and only while it marks. */
-static void test_late_start(void)
-{
-	struct pacer p;
-
-	init(&p, 100, PACER_NO_LIMIT);
-	start(&p, 4 * MIB - 65537);
-	check_bytes(pacer_goal_bytes(&p), 4 * MIB);
-	start(&p, 4 * MIB - 65535);
-	check_bytes(pacer_goal_bytes(&p), 4 * MIB + 1);
-	start(&p, 40 * MIB);
-	check_bytes(pacer_goal_bytes(&p), 40 * MIB + 64 * KIB);
-	cycle(&p, 40 * MIB, 41 * MIB, 1 * MIB, 1 * MIB);
-	check_bytes(p.last_goal_bytes, 40 * MIB + 64 * KIB);
-	check_bytes(pacer_goal_bytes(&p), 4 * MIB);
-	result("a late start gets runway");
-}
-
-/*
- * goal = limit − (mapped − free − alloc) − max(mapped − limit, 0), less the larger of 3 % and
- * 1 MiB, at least marked.
- */
-static void test_limit_goal(void)
-{
-	static const struct {
-		uint64_t limit_bytes, mapped_bytes, free_bytes, alloc_bytes, marked_bytes;
-		uint64_t goal_bytes;
-	} cases[] = {
-		/* All of it is heap: 1000 − 30. */
-		{ 1000 * MIB, 0, 0, 0, 0, 970 * MIB },
-		/* 300 mapped, of which 100 free and 150 in objects: 50 are not heap: 950 − 28.5. */
-		{ 1000 * MIB, 300 * MIB, 100 * MIB, 150 * MIB, 80 * MIB,
-		  950 * MIB - 950 * MIB / 100 * 3 },
-		/* 100 over the limit, and 50 not heap: 1000 − 150 = 850, − 25.5. */
-		{ 1000 * MIB, 1100 * MIB, 100 * MIB, 950 * MIB, 80 * MIB,
-		  850 * MIB - 850 * MIB / 100 * 3 },
-		/* Never under marked. */
-		{ 1000 * MIB, 0, 0, 0, 990 * MIB, 990 * MIB },
-		{ 1000 * MIB, 0, 0, 0, 2000 * MIB, 2000 * MIB },
-		/* What is not heap alone is at the limit, or over: marked. */
-		{ 1000 * MIB, 1000 * MIB, 0, 0, 7 * MIB, 7 * MIB },
-		{ 1000 * MIB, 5000 * MIB, 0, 0, 7 * MIB, 7 * MIB },
-		{ 0, 0, 0, 0, 7 * MIB, 7 * MIB },
-		/* Small limits: 20 − 1; 1.5 would leave 0.5, but the headroom is the least goal. */
-		{ 20 * MIB, 0, 0, 0, 0, 19 * MIB },
-		{ 3 * MIB / 2, 0, 0, 0, 0, 1 * MIB },
-		{ 1, 0, 0, 0, 0, 1 * MIB },
-		/* Parts that exceed the whole: nothing is outside the heap. */
-		{ 1000 * MIB, 300 * MIB, 200 * MIB, 150 * MIB, 0, 970 * MIB },
-		{ 1000 * MIB, 300 * MIB, UINT64_MAX, UINT64_MAX, 0, 970 * MIB },
-		{ 1000 * MIB, UINT64_MAX, 0, 0, 5, 5 },
-	};
-
-	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		struct pacer_memory memory = {
-			.mapped_bytes = cases[i].mapped_bytes,
-			.heap_free_bytes = cases[i].free_bytes,
-			.heap_alloc_bytes = cases[i].alloc_bytes,
-		};
-		struct pacer p;
-
-		/* With GOGC off the limit decides alone. */
-		init(&p, -1, (int64_t)cases[i].limit_bytes);
-		cycle(&p, 0, 0, cases[i].marked_bytes, 0);
-		pacer_set_memory(&p, &memory);
-		check_bytes(pacer_goal_bytes(&p), cases[i].goal_bytes);
-		check(pacer_trigger_bytes(&p) <= cases[i].goal_bytes);
-		check(pacer_trigger_bytes(&p) >= cases[i].marked_bytes);
-
-		/* Going through the end of a cycle says the same. */
-		cycle(&p, 0, 0, cases[i].marked_bytes, 0);
-		check_bytes(pacer_goal_bytes(&p), cases[i].goal_bytes);
-	}
-	result("goal under a limit");
-}
-
-/* The smaller goal wins, and under a limit nothing moves it up. */
-static void test_limit_or_gogc(void)
-{
-	struct pacer_end e = { 0 };
-	struct pacer p;
-
-	init(&p, 100, 1000 * MIB);
-	cycle(&p, 0, 0, 100 * MIB, 0);
-	check_bytes(pacer_goal_bytes(&p), 200 * MIB);
-	cycle(&p, 0, 0, 600 * MIB, 0);
-	check_bytes(pacer_goal_bytes(&p), 970 * MIB);
-
-	/* Neither for the start of a cycle … */
-	start(&p, 990 * MIB);
-	check_bytes(pacer_goal_bytes(&p), 970 * MIB);
-	/* … nor for sweeping: 970 is 512 KiB away from marked. */
-	cycle(&p, 0, 0, 970 * MIB - 512 * KIB, 0);
-	check_bytes(pacer_goal_bytes(&p), 970 * MIB);
-	check(pacer_trigger_bytes(&p) < 970 * MIB);
-
-	/* What the end of a cycle says about memory counts: 200 MiB are not heap: 800 − 24. */
-	e.marked_bytes = 600 * MIB;
-	e.memory.mapped_bytes = 900 * MIB;
-	e.memory.heap_alloc_bytes = 700 * MIB;
-	start(&p, 900 * MIB);
-	pacer_cycle_end(&p, &e);
-	check_bytes(pacer_goal_bytes(&p), 776 * MIB);
-
-	/* Live heap over the limit: goal and trigger at marked, a cycle at every turn. */
-	cycle(&p, 0, 0, 1200 * MIB, 0);
-	check_bytes(pacer_goal_bytes(&p), 1200 * MIB);
-	check_bytes(pacer_trigger_bytes(&p), 1200 * MIB);
-
-	/* A negative limit is no permission. */
-	init(&p, 100, -5);
-	check_bytes(pacer_goal_bytes(&p), 0);
-	check_bytes(pacer_trigger_bytes(&p), 0);
-	result("the smaller goal wins");
 }
 
 /* ------------------------------------------------------------------------------------------ */
@@ -444,50 +203,50 @@ static void test_trigger_bounds(void)
 	 * 3 MiB marked, goal 6 MiB.  Nothing allocated, so no runway: 61/64 of the way.
 	 * 3 MiB · 61/64 = 49,152 · 61.
 	 */
-	init(&p, 100, PACER_NO_LIMIT);
-	cycle(&p, 0, 0, 3 * MIB, 1 * MIB);
+	pacer_of(&p, 100, PACER_NO_LIMIT);
+	whole_cycle(&p, 0, 0, 3 * MIB, 1 * MIB);
 	check_bytes(pacer_trigger_bytes(&p), 3 * MIB + 49152 * 61);
 
 	/* A runway of 100 MiB (1 MiB allocated for 10 KiB scanned, 1 MiB to be scanned): 45/64. */
-	cycle(&p, 1 * MIB, 2 * MIB, 3 * MIB, 10 * KIB);
-	cycle(&p, 0, 0, 3 * MIB, 1 * MIB);
+	whole_cycle(&p, 1 * MIB, 2 * MIB, 3 * MIB, 10 * KIB);
+	whole_cycle(&p, 0, 0, 3 * MIB, 1 * MIB);
 	check(p.runway_bytes > 100 * MIB);
 	check_bytes(pacer_trigger_bytes(&p), 3 * MIB + 49152 * 45);
 
 	/* A large heap: 61/64 of 1 GiB would give up 48 MiB; it has 4 MiB. */
-	init(&p, 100, PACER_NO_LIMIT);
-	cycle(&p, 0, 0, 1 * GIB, 1 * MIB);
+	pacer_of(&p, 100, PACER_NO_LIMIT);
+	whole_cycle(&p, 0, 0, 1 * GIB, 1 * MIB);
 	check_bytes(pacer_trigger_bytes(&p), 2 * GIB - 4 * MIB);
 
 	/* Unless the runway is longer: cons/mark 1/9, 240 MiB to scan, 1/9 · 3 · 240 = 80. */
-	cycle(&p, 20 * MIB, 21 * MIB, 12 * MIB, 3 * MIB);
-	cycle(&p, 0, 0, 1 * GIB, 240 * MIB);
-	check(near((double)p.runway_bytes, 80.0 * MIB));
+	whole_cycle(&p, 20 * MIB, 21 * MIB, 12 * MIB, 3 * MIB);
+	whole_cycle(&p, 0, 0, 1 * GIB, 240 * MIB);
+	check(is_near((double)p.runway_bytes, 80.0 * MIB));
 	check_bytes(pacer_trigger_bytes(&p), 2 * GIB - p.runway_bytes);
 
 	/* Sweeping has its room even where 45/64 of the way is less: GOGC 10 of 4 MiB is 0.4. */
-	init(&p, 10, PACER_NO_LIMIT);
-	cycle(&p, 0, 0, 4 * MIB, 0);
+	pacer_of(&p, 10, PACER_NO_LIMIT);
+	whole_cycle(&p, 0, 0, 4 * MIB, 0);
 	check_bytes(pacer_goal_bytes(&p), 5 * MIB);
 	check_bytes(pacer_trigger_bytes(&p), 5 * MIB);
 
 	/* Off is off. */
-	init(&p, -1, PACER_NO_LIMIT);
+	pacer_of(&p, -1, PACER_NO_LIMIT);
 	check_bytes(pacer_trigger_bytes(&p), PACER_NEVER);
-	cycle(&p, 100, 200, 50, 50);
+	whole_cycle(&p, 100, 200, 50, 50);
 	check_bytes(pacer_trigger_bytes(&p), PACER_NEVER);
 	result("bounds of the trigger");
 }
 
 static void test_configure(void)
 {
-	struct pacer_config config = config_with(200, PACER_NO_LIMIT);
+	struct pacer_config config = config_of(200, PACER_NO_LIMIT);
 	struct pacer_memory memory = { .mapped_bytes = 30 * MIB };
 	double before;
 	struct pacer p;
 
-	init(&p, 100, PACER_NO_LIMIT);
-	cycle(&p, 20 * MIB, 21 * MIB, 12 * MIB, 3 * MIB);
+	pacer_of(&p, 100, PACER_NO_LIMIT);
+	whole_cycle(&p, 20 * MIB, 21 * MIB, 12 * MIB, 3 * MIB);
 	check_bytes(pacer_goal_bytes(&p), 24 * MIB);
 	check_bytes(pacer_trigger_bytes(&p), 23 * MIB);	/* runway 1 MiB: 61/64 is 23.4 */
 	pacer_configure(&p, &config);
@@ -496,29 +255,29 @@ static void test_configure(void)
 	result("configuration takes effect between cycles");
 
 	/* In a cycle the assist ratio follows: (3 MiB − 1 MiB) / (36 − 35) and / (48 − 35). */
-	start(&p, 34 * MIB);
+	start_cycle(&p, 34 * MIB);
 	before = pacer_revise(&p, 35 * MIB, 1 * MIB, 30 * MIB);
-	check(near(before, 2));
+	check(is_near(before, 2));
 	config.gc_percent = 300;
 	pacer_configure(&p, &config);
-	check(near(p.assist_ratio, 2 / 13.0));
+	check(is_near(p.assist_ratio, 2 / 13.0));
 
 	/* A limit of 20 MiB: the heap is past 1.1 · 19; all that could be left is owed at once. */
 	config.memory_limit_bytes = 20 * MIB;
 	pacer_configure(&p, &config);
 	check_bytes(pacer_goal_bytes(&p), 19 * MIB);
-	check(near(p.assist_ratio, 29 * MIB));
+	check(is_near(p.assist_ratio, 29 * MIB));
 	check(p.marking);
 
 	/* 60 MiB: goal 24·2 is 48 again; but if 30 of the 60 are not heap, it is 30 − 1, · 1.1. */
 	config.memory_limit_bytes = 60 * MIB;
 	pacer_configure(&p, &config);
-	check(near(p.assist_ratio, 2 / 13.0));
+	check(is_near(p.assist_ratio, 2 / 13.0));
 	pacer_set_memory(&p, &memory);
 	check_bytes(pacer_goal_bytes(&p), 29 * MIB);
-	check(near(p.assist_ratio, 29 * MIB));
+	check(is_near(p.assist_ratio, 29 * MIB));
 	pacer_revise(&p, 30 * MIB, 1 * MIB, 30 * MIB);
-	check(near(p.assist_ratio, 29 / 1.9));
+	check(is_near(p.assist_ratio, 29 / 1.9));
 	result("configuration takes effect in a cycle");
 
 	/* Zeros become what can be worked with. */
@@ -539,9 +298,9 @@ static void test_configure(void)
  */
 static void start_known(struct pacer *p, int32_t gc_percent)
 {
-	init(p, gc_percent, PACER_NO_LIMIT);
-	cycle(p, 20 * MIB, 21 * MIB, 12 * MIB, 3 * MIB);
-	start(p, 23 * MIB);
+	pacer_of(p, gc_percent, PACER_NO_LIMIT);
+	whole_cycle(p, 20 * MIB, 21 * MIB, 12 * MIB, 3 * MIB);
+	start_cycle(p, 23 * MIB);
 }
 
 static void test_assist(void)
@@ -550,34 +309,34 @@ static void test_assist(void)
 
 	/* Under the goal: 3 MiB to scan in 1 MiB of allocation; half of both done: the same. */
 	start_known(&p, 100);
-	check(near(p.assist_ratio, 3));
-	check(near(pacer_revise(&p, 23 * MIB + 512 * KIB, 3 * MIB / 2, 20 * MIB), 3));
+	check(is_near(p.assist_ratio, 3));
+	check(is_near(pacer_revise(&p, 23 * MIB + 512 * KIB, 3 * MIB / 2, 20 * MIB), 3));
 	/* All allocated and nothing scanned: as much as there is, for one byte. */
-	check(near(pacer_revise(&p, 24 * MIB, 0, 20 * MIB), 3 * MIB));
+	check(is_near(pacer_revise(&p, 24 * MIB, 0, 20 * MIB), 3 * MIB));
 	/* All scanned and nothing allocated: 1000 bytes are always left. */
-	check(near(pacer_revise(&p, 23 * MIB, 3 * MIB, 20 * MIB), 1000.0 / MIB));
+	check(is_near(pacer_revise(&p, 23 * MIB, 3 * MIB, 20 * MIB), 1000.0 / MIB));
 
 	/*
 	 * 4 MiB scanned of 3: the heap grows.  At worst 12 MiB are to be scanned, 4 times the 3
 	 * that 1 MiB was planned for, so the goal is 23 + 4 · 1 = 27 MiB.  Live are 24, left to
 	 * scan 12 − 4: 8/3.
 	 */
-	check(near(pacer_revise(&p, 24 * MIB, 4 * MIB, 12 * MIB), 8 / 3.0));
+	check(is_near(pacer_revise(&p, 24 * MIB, 4 * MIB, 12 * MIB), 8 / 3.0));
 
 	/* At worst 300 MiB: 23 + 100 would be 123, but the hard goal is 2 · 24 = 48: 296/24. */
-	check(near(pacer_revise(&p, 24 * MIB, 4 * MIB, 300 * MIB), 296 / 24.0));
+	check(is_near(pacer_revise(&p, 24 * MIB, 4 * MIB, 300 * MIB), 296 / 24.0));
 
 	/* Past the extrapolated goal of 27: a tenth more, 29.7, of which 0.7 are left for 8. */
-	check(near(pacer_revise(&p, 29 * MIB, 4 * MIB, 12 * MIB), 8 / 0.7));
+	check(is_near(pacer_revise(&p, 29 * MIB, 4 * MIB, 12 * MIB), 8 / 0.7));
 
 	/* Past the goal without more work than expected: 26.4, and the worst case is assumed. */
-	check(near(pacer_revise(&p, 25 * MIB, 2 * MIB, 20 * MIB), 18 / 1.4));
+	check(is_near(pacer_revise(&p, 25 * MIB, 2 * MIB, 20 * MIB), 18 / 1.4));
 
 	/* Past everything. */
-	check(near(pacer_revise(&p, 90 * MIB, 4 * MIB, 12 * MIB), 8 * MIB));
+	check(is_near(pacer_revise(&p, 90 * MIB, 4 * MIB, 12 * MIB), 8 * MIB));
 
 	/* Not told what could be left: the live heap is. */
-	check(near(pacer_revise(&p, 25 * MIB, 2 * MIB, 0), 23 / 1.4));
+	check(is_near(pacer_revise(&p, 25 * MIB, 2 * MIB, 0), 23 / 1.4));
 	result("assist ratio");
 }
 
@@ -586,29 +345,29 @@ static void test_hard_goal(void)
 	struct pacer p;
 
 	/* GOGC 50: goal 18 MiB, hard goal 27; started at 17.  To scan at worst 100 MiB. */
-	init(&p, 50, PACER_NO_LIMIT);
-	cycle(&p, 20 * MIB, 21 * MIB, 12 * MIB, 3 * MIB);
-	start(&p, 17 * MIB);
+	pacer_of(&p, 50, PACER_NO_LIMIT);
+	whole_cycle(&p, 20 * MIB, 21 * MIB, 12 * MIB, 3 * MIB);
+	start_cycle(&p, 17 * MIB);
 	check_bytes(pacer_goal_bytes(&p), 18 * MIB);
-	check(near(pacer_revise(&p, 18 * MIB, 4 * MIB, 100 * MIB), 96 / 9.0));
+	check(is_near(pacer_revise(&p, 18 * MIB, 4 * MIB, 100 * MIB), 96 / 9.0));
 	/* At the hard goal: 1 byte left. */
-	check(near(pacer_revise(&p, 27 * MIB, 4 * MIB, 100 * MIB), 96.0 * MIB));
+	check(is_near(pacer_revise(&p, 27 * MIB, 4 * MIB, 100 * MIB), 96.0 * MIB));
 	/* Past it: 29.7, of which 1.7 are left. */
-	check(near(pacer_revise(&p, 28 * MIB, 4 * MIB, 100 * MIB), 96 / 1.7));
+	check(is_near(pacer_revise(&p, 28 * MIB, 4 * MIB, 100 * MIB), 96 / 1.7));
 	result("hard goal");
 
 	/* GOGC off, cycle forced: no goal, so nobody owes anything to speak of. */
-	init(&p, -1, PACER_NO_LIMIT);
-	start(&p, 100 * MIB);
+	pacer_of(&p, -1, PACER_NO_LIMIT);
+	start_cycle(&p, 100 * MIB);
 	check(pacer_revise(&p, 100 * MIB, 0, 100 * MIB) < 1e-9);
 	check(pacer_revise(&p, 101 * MIB, 50 * MIB, 100 * MIB) < 1e-9);
 
 	/* With a limit, the limit's goal counts, and it is the hard goal 1001 times over. */
-	init(&p, -1, 1000 * MIB);
-	cycle(&p, 20 * MIB, 21 * MIB, 12 * MIB, 3 * MIB);
-	start(&p, 960 * MIB);
-	check(near(pacer_revise(&p, 960 * MIB, 1 * MIB, 900 * MIB), 2 / 10.0));
-	check(near(pacer_revise(&p, 960 * MIB, 4 * MIB, 900 * MIB), 896 / 3000.0));
+	pacer_of(&p, -1, 1000 * MIB);
+	whole_cycle(&p, 20 * MIB, 21 * MIB, 12 * MIB, 3 * MIB);
+	start_cycle(&p, 960 * MIB);
+	check(is_near(pacer_revise(&p, 960 * MIB, 1 * MIB, 900 * MIB), 2 / 10.0));
+	check(is_near(pacer_revise(&p, 960 * MIB, 4 * MIB, 900 * MIB), 896 / 3000.0));
 	result("forced cycles with GOGC off");
 }
 
@@ -619,11 +378,11 @@ static void test_globals_at_start(void)
 				 .globals_scan_bytes = 256 * KIB };
 	struct pacer p;
 
-	init(&p, 100, PACER_NO_LIMIT);
+	pacer_of(&p, 100, PACER_NO_LIMIT);
 	pacer_cycle_start(&p, &s);
 	check_bytes(pacer_expected_scan_bytes(&p), 256 * KIB);
-	check(near(p.assist_ratio, 2));
-	start(&p, 4 * MIB - 128 * KIB);	/* 0: as it was */
+	check(is_near(p.assist_ratio, 2));
+	start_cycle(&p, 4 * MIB - 128 * KIB);	/* 0: as it was */
 	check_bytes(pacer_expected_scan_bytes(&p), 256 * KIB);
 	result("globals known at the start");
 }
@@ -645,161 +404,19 @@ static void test_periodic(void)
 	result("two minutes");
 }
 
-/* ------------------------------------------------------------------------------------------ */
-/* Anything at all                                                                            */
-/* ------------------------------------------------------------------------------------------ */
-
-static uint64_t random_state;
-
-static uint64_t random_u64(void)
+int main(void)
 {
-	return draw(&random_state);
-}
-
-/* As often an edge as not, and every size of number as often as every other. */
-static uint64_t random_bytes(void)
-{
-	static const uint64_t edges[] = {
-		0, 1, 63, 64, 999, 1000, 1 * MIB, 4 * MIB, 1ull << 53, INT64_MAX,
-		INT64_MAX + 1ull, UINT64_MAX - 1, UINT64_MAX,
-	};
-	uint64_t r = random_u64();
-
-	if (r & 1)
-		return edges[(r >> 8) % (sizeof(edges) / sizeof(edges[0]))];
-	return random_u64() >> (r >> 8) % 64;
-}
-
-static double random_share(void)
-{
-	static const double edges[] = {
-		0, -0.0, 0.25, 0.75, 0.9999999, 1, 1.0000001, -1, 1e300, -1e300, 5e-324,
-		INFINITY, -INFINITY, NAN,
-	};
-	uint64_t r = random_u64();
-
-	if (r & 1)
-		return edges[(r >> 8) % (sizeof(edges) / sizeof(edges[0]))];
-	return (double)(random_u64() >> 11) * 0x1p-53;
-}
-
-static struct pacer_memory random_memory(void)
-{
-	return (struct pacer_memory){ random_bytes(), random_bytes(), random_bytes() };
-}
-
-static struct pacer_config random_config(void)
-{
-	static const int32_t percents[] = {
-		-1, 0, 1, 50, 100, 1500, 100000, INT32_MAX, INT32_MIN
-	};
-
-	return (struct pacer_config){
-		.gc_percent = percents[random_u64() % (sizeof(percents) / sizeof(percents[0]))],
-		.memory_limit_bytes = random_u64() & 1 ? PACER_NO_LIMIT : (int64_t)random_bytes(),
-		.procs = (uint32_t)random_bytes(),
-		.heap_minimum_bytes = random_bytes(),
-	};
-}
-
-static void random_call(struct pacer *p)
-{
-	struct pacer_config config = random_config();
-	struct pacer_memory memory = random_memory();
-	struct pacer_start s = { random_bytes(), random_bytes() };
-	struct pacer_end e = {
-		.heap_live_bytes = random_bytes(),
-		.marked_bytes = random_bytes(),
-		.heap_scan_bytes = random_bytes(),
-		.stack_scan_bytes = random_bytes(),
-		.globals_scan_bytes = random_bytes(),
-		.gc_utilization = random_share(),
-		.assist_utilization = random_share(),
-		.idle_utilization = random_share(),
-		.memory = random_memory(),
-		.forced = random_u64() % 4 == 0,
-	};
-	double ratio;
-
-	switch (random_u64() % 8) {
-	case 0:
-		pacer_configure(p, &config);
-		break;
-	case 1:
-		pacer_set_memory(p, &memory);
-		break;
-	case 2:
-	case 3:
-		pacer_cycle_start(p, &s);
-		break;
-	case 4:
-	case 5:
-		pacer_cycle_end(p, &e);
-		break;
-	default:
-		ratio = pacer_revise(p, random_bytes(), random_bytes(), random_bytes());
-		check(ratio == p->assist_ratio);
-	}
-}
-
-static void check_invariants(const struct pacer *p)
-{
-	uint64_t goal = pacer_goal_bytes(p), trigger = pacer_trigger_bytes(p);
-
-	check(trigger <= goal);
-	check(goal >= p->marked_bytes);
-	check(trigger >= p->marked_bytes);
-	check(isfinite(p->assist_ratio) && p->assist_ratio >= 0);
-	check(!p->marking || p->assist_ratio > 0);
-	check(isfinite(p->cons_mark) && p->cons_mark >= 0);
-	for (int i = 0; i < PACER_CONS_MARK_HISTORY; i++)
-		check(isfinite(p->cons_mark_history[i]) && p->cons_mark >= 0);
-}
-
-static void test_anything(uint64_t seed)
-{
-	const int pacers = 2000, calls = 200;
-
-	random_state = seed;
-	for (int i = 0; i < pacers && !check_failures; i++) {
-		struct pacer_config config = random_config();
-		struct pacer p;
-
-		pacer_init(&p, &config);
-		check_invariants(&p);
-		for (int j = 0; j < calls && !check_failures; j++) {
-			random_call(&p);
-			check_invariants(&p);
-			if (check_failures)
-				ksft_print_msg("pacer %d, call %d; again with: test_pacer %llu\n",
-					       i, j, (unsigned long long)seed);
-		}
-	}
-	result("no input gives nonsense");
-}
-
-int main(int argc, char **argv)
-{
-	uint64_t seed = argc > 1 ? strtoull(argv[1], NULL, 0) : (uint64_t)time(NULL) << 16 | 1;
-
 	ksft_print_header();
-	ksft_set_plan(19);
-	ksft_print_msg("seed %llu\n", (unsigned long long)seed);
+	ksft_set_plan(13);
 	test_first_cycle();
 	test_two_cycles();
 	test_history();
 	test_no_measurement();
-	test_gogc();
-	test_roots_in_goal();
-	test_late_start();
-	test_limit_goal();
-	test_limit_or_gogc();
 	test_trigger_bounds();
 	test_configure();
 	test_assist();
 	test_hard_goal();
 	test_globals_at_start();
 	test_periodic();
-	test_anything(seed ?: 1);
 	ksft_finished();
 }
