@@ -373,6 +373,7 @@ again:
 	for (t = tri_g.threads; t; t = t->next)
 		tri_write(&t->scanned_cycle, 0);
 	tri_coroutines_forget_scans();
+	TRI_POINT("barrier_off.changed");
 	if (gen == tri_g.cycle)
 		tri_free_withdraw(gen);
 	tri_central_restart();

@@ -124,6 +124,15 @@ static void count_free(const struct tri_class *c, uint32_t page, uint32_t gen)
 	}
 }
 
+/* Whoever finds a slot of the span free takes it for zeroed, unless this was called before. */
+static void set_needs_zero(uint32_t page)
+{
+	tri_au32 *needs_zero = &tri_g.view.spans[page].needs_zero;
+
+	if (!tri_read(needs_zero))
+		tri_write(needs_zero, 1);
+}
+
 /* Free an object that has a slot.  Returns how many bytes became free. */
 static uint64_t free_small(const struct tri_object *o, uint32_t gen)
 {
@@ -132,8 +141,7 @@ static uint64_t free_small(const struct tri_object *o, uint32_t gen)
 
 	if (tri_g.settings.clobberfree)
 		memset(start_of(o), 0xdb, o->class->size);
-	if (!tri_read(&v->spans[o->page].needs_zero))
-		tri_write(&v->spans[o->page].needs_zero, 1);
+	set_needs_zero(o->page);
 	TRI_POINT("free.clears");
 	/*
 	 * Release, pairs with open_window(): a thread that finds the bit clear also finds that the
@@ -240,6 +248,12 @@ void tri_free_withdraw(uint32_t gen)
 		if (!resolve(notes.object[i], &o))
 			continue;
 		bit = 1ull << (o.index & 63);
+		/*
+		 * A sweep says so of its span; but this one may have been taken since its thread
+		 * changed over, and is not swept then.
+		 */
+		if (!o.class->large)
+			set_needs_zero(o.page);
 		if (atomic_fetch_and(&v->marks[gen & 1][o.page][o.index / 64], ~bit) & bit)
 			bytes += o.class->large ?
 					 (uint64_t)tri_large_pages(v, o.page) << TRI_PAGE_SHIFT :
@@ -274,6 +288,18 @@ void tri_free_reset(void)
 	gone = NULL;
 }
 
+/*
+ * Whether there is an object.  While H4 changes threads over, one that has may allocate in the
+ * bitmap of the new cycle alone, and hand the object to one that has not.
+ */
+static bool is_allocated(const struct tri_thread *t, const struct tri_object *o)
+{
+	const struct tri_view *v = &tri_g.view;
+
+	return tri_bit(v->marks[t->gen & 1], o->page, o->index) ||
+	       (tri_read(&t->marking) && tri_bit(v->marks[~t->gen & 1], o->page, o->index));
+}
+
 /**
  * Free with checks.  The object is kept until a cycle has completed, so that a second tri_free() of
  * it can be detected.  Two tiny objects share a slot, so these are never freed by the program.
@@ -288,8 +314,7 @@ const char *tri_freed_check(struct tri_thread *t, void *object)
 
 	if (!tri_in_heap(offset))
 		return "it is no object of this heap";
-	if (!tri_resolve(&tri_g.view, offset, &o) ||
-	    !tri_bit(tri_g.view.marks[t->gen & 1], o.page, o.index))
+	if (!tri_resolve(&tri_g.view, offset, &o) || !is_allocated(t, &o))
 		return "there is no object: it was freed before, or collected";
 	if (o.class == &tri_classes[TRI_SPAN_CLASS_TINY]) {
 		if (address & 7)

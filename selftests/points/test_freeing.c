@@ -6,6 +6,9 @@
  * then takes a pointer from an object, and frees the object.  The test keeps that pointer as a
  * number, which stands for a word of a stack that has been scanned.
  */
+#include <stdlib.h>
+#include <string.h>
+
 #include "lib/stage.h"
 
 FIXTURE(stage)
@@ -120,6 +123,105 @@ TEST_F(stage, also_what_a_thread_freed_that_has_ended)
 	ASSERT_TRUE(point_release(scanned));
 	ASSERT_TRUE(cycle_ended());
 	EXPECT_FALSE(is_alive(parent));
+}
+
+/* With TRICOLOR_DEBUG=frees, where each object that is freed is noted for the end of a cycle. */
+FIXTURE(checked)
+{
+	struct actor subject;
+};
+
+FIXTURE_SETUP(checked)
+{
+	setenv("TRICOLOR_DEBUG", "frees", 1);
+	ASSERT_TRUE(stage_open());
+	ASSERT_TRUE(actor_start(&self->subject));
+}
+
+FIXTURE_TEARDOWN(checked)
+{
+	EXPECT_TRUE(actor_end(&self->subject));
+	EXPECT_TRUE(actor_end(&collector));
+}
+
+#define SLOTS 2000
+
+/* They are in spans that are fresh, as nothing may be swept yet. */
+static void fill_and_free(void *unused)
+{
+	struct box *b;
+	int i;
+
+	(void)unused;
+	for (i = 0; i < SLOTS; i++) {
+		b = tri_alloc(sizeof(*b));
+		memset(b, 0xff, sizeof(*b));
+		tri_free(b);
+	}
+}
+
+static void count_old_data(void *count)
+{
+	int *found = count, i;
+	uintptr_t *word;
+	size_t w;
+
+	for (i = 0; i < 20 * SLOTS; i++) {
+		word = tri_alloc(sizeof(struct box));
+		for (w = 0; w < sizeof(struct box) / sizeof(*word); w++)
+			*found += word[w] != 0;
+	}
+}
+
+static uintptr_t handed_on;
+
+static void allocate(void *unused)
+{
+	(void)unused;
+	handed_on = hidden(tri_alloc(sizeof(struct box)));
+}
+
+static void free_handed_on(void *unused)
+{
+	(void)unused;
+	tri_free(shown(handed_on));
+}
+
+/*
+ * The agent changes over the thread that attached last, and is held.  The others have not changed
+ * over.  A free that was taken for a second one would end the process.
+ */
+TEST_F(checked, a_thread_frees_what_one_that_has_changed_over_allocated)
+{
+	struct tri_point *changed;
+	struct actor last;
+
+	ASSERT_TRUE(actor_start(&last));
+	ASSERT_TRUE(actor_does(&last, allocate, NULL));
+	changed = point_hold("barrier_off.thread", 0);
+	cycle_begin();
+	ASSERT_TRUE(point_reached(changed));
+	ASSERT_TRUE(actor_does(&last, allocate, NULL));
+	ASSERT_TRUE(actor_does(&self->subject, free_handed_on, NULL));
+	ASSERT_TRUE(actor_does(&self->subject, allocate, NULL));
+	ASSERT_TRUE(actor_does(&last, free_handed_on, NULL));
+	ASSERT_TRUE(point_release(changed));
+	ASSERT_TRUE(cycle_ended());
+	EXPECT_TRUE(actor_end(&last));
+}
+
+TEST_F(checked, slots_of_fresh_spans_are_zeroed_again)
+{
+	struct tri_point *changed = point_hold("barrier_off.changed", 0);
+	int found = 0;
+
+	cycle_begin();
+	ASSERT_TRUE(point_reached(changed));
+	ASSERT_TRUE(actor_does(&self->subject, fill_and_free, NULL));
+	ASSERT_TRUE(point_release(changed));
+	ASSERT_TRUE(cycle_ended());
+	ASSERT_TRUE(actor_does(&self->subject, count_old_data, &found));
+	EXPECT_EQ(0, found);
 }
 
 TEST_HARNESS_MAIN
