@@ -117,12 +117,12 @@ uint64_t arena_resident_bytes(const struct arena *a)
 
 uint64_t arena_live_at(const struct arena *a, uint64_t allocated)
 {
-	int64_t since = (int64_t)(allocated - a->live.at_bytes);
+	/* Less than after the last cycle, if the program frees objects itself: then it has wrapped. */
+	uint64_t since = allocated - a->live.at_bytes;
 
-	/* Less than after the last cycle, if the program frees objects itself. */
-	if (since < 0 && (uint64_t)-since > a->live.bytes)
+	if (since > INT64_MAX && 0 - since > a->live.bytes)
 		return 0;
-	return a->live.bytes + (uint64_t)since;
+	return a->live.bytes + since;
 }
 
 uint64_t arena_live_bytes(const struct arena *a)

@@ -184,10 +184,13 @@ void pacing_end_marking(struct arena *a, uint64_t black_at, uint64_t end_at, boo
 {
 	struct cycle_figures *f = &a->now;
 	struct tri_ctl *ctl = a->view.ctl;
-	/* Negative: more was freed than allocated, and what was freed is not marked any more. */
-	int64_t black = (int64_t)(end_at - black_at);
+	/*
+	 * It wraps if more was freed than allocated; what was freed is not marked any more.  Both
+	 * counts are the client's, and may be anything.
+	 */
+	uint64_t black = end_at - black_at;
 	uint64_t reached = mark_bytes(&a->marker);
-	uint64_t live = black < 0 && (uint64_t)-black > reached ? 0 : reached + (uint64_t)black;
+	uint64_t live = black > INT64_MAX && 0 - black > reached ? 0 : reached + black;
 	uint64_t mark_ns = f->wall_ns[PHASE_MARK] + f->wall_ns[PHASE_TERMINATION] + 1;
 	uint64_t mark_cpu = f->cpu_ns[PHASE_MARK] + f->cpu_ns[PHASE_TERMINATION];
 	struct pacer_end end = {
