@@ -159,11 +159,9 @@ static bool main_is_over(void)
 }
 
 /*
- * How many threads of this library there are.  It is called after the threads were counted, and
- * what it returns should have been in that count.  The agent and the thread that watches the main
- * thread begin before any cycle.  They and the thread that waits for pressure end with the process.
- * The agent itself begins the thread that connects: if that is there now, it was there at the
- * count.
+ * How many threads of this library there are.  The agent and the thread that watches the main
+ * thread begin before any cycle, and the agent itself begins the thread that connects.  A thread of
+ * the program's begins the one that waits for pressure, at any time.
  */
 static size_t own_threads(void)
 {
@@ -184,13 +182,19 @@ static bool is_own(pid_t tid)
 	return tid == tri_g.agent_tid;
 }
 
-/* Whether all @tasks threads that were counted are known. */
-static bool none_unknown(size_t tasks)
+/*
+ * Whether all @tasks threads that were counted are known.  @own has the IDs of this library's
+ * threads before the count.  A thread that is there before and after was counted.  One that began
+ * or ended meanwhile may not have been, and must not stand for an unknown one.
+ */
+static bool none_unknown(size_t tasks, const pid_t own[TRI_OWN_THREADS])
 {
 	pid_t pressure = tri_own_tid(TRI_OWN_PRESSURE);
-	size_t alive = own_threads() + main_is_over();
+	size_t alive = 1 + main_is_over(), i;
 	struct tri_thread *t;
 
+	for (i = 0; i < TRI_OWN_THREADS; i++)
+		alive += own[i] && own[i] == tri_own_tid(i);
 	tri_assert_held(&tri_g.list_lock);
 	for (t = tri_g.threads; t; t = t->next)
 		if (t->tid != pressure && tri_life_holds(t->life))
@@ -238,14 +242,17 @@ static bool collect_known(void)
  */
 int tri_tasks_look(const pid_t **tids)
 {
+	pid_t own[TRI_OWN_THREADS];
 	size_t tasks, i, n = 0;
 	bool none, ok;
 	int err;
 
 	pthread_mutex_lock(&tri_g.list_lock);
 	tri_threads_reap();
+	for (i = 0; i < TRI_OWN_THREADS; i++)
+		own[i] = tri_own_tid(i);
 	tasks = count_tasks();
-	none = tasks && none_unknown(tasks);
+	none = tasks && none_unknown(tasks, own);
 	pthread_mutex_unlock(&tri_g.list_lock);
 	if (none)
 		return 0;
