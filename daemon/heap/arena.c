@@ -117,7 +117,7 @@ uint64_t arena_resident_bytes(const struct arena *a)
 
 uint64_t arena_live_at(const struct arena *a, uint64_t allocated)
 {
-	/* Less than after the last cycle, if the program frees objects itself: then it has wrapped. */
+	/* It wraps if there is less than after the last cycle: the program frees objects itself. */
 	uint64_t since = allocated - a->live.at_bytes;
 
 	if (since > INT64_MAX && 0 - since > a->live.bytes)
