@@ -314,26 +314,30 @@ static bool test_log(void)
 	return refused > 1000 && lines < refused;
 }
 
+/* What the daemon has when all have left: its own few, and two for each of the last clients. */
+#define IDLE_DESCRIPTORS (13 + 2 * 16)
+#define DESCRIPTORS 8			/* that it may have besides */
+/* More than it can have, even if all of those are let go of meanwhile. */
+#define CONNECTIONS (IDLE_DESCRIPTORS + DESCRIPTORS + 1)
+
 /* More connections than there are descriptors for: some are hung up on, and nobody waits. */
 static bool test_descriptors(void)
 {
-	/*
-	 * Those of before have to be let go of; none is left when it has but its own few, and two
-	 * for each of the clients that left last (daemon/service/ended_clients.c).
-	 */
-	bool ok = WAIT_FOR(proc_entries(daemon_pid, "fd") <= 13 + 2 * 16, 10000000, PATIENCE_NS);
-	rlim_t most = (rlim_t)proc_entries(daemon_pid, "fd") + 8;
+	/* Clients of the tests before are let go of; see daemon/service/ended_clients.c too. */
+	bool ok = WAIT_FOR(proc_entries(daemon_pid, "fd") <= IDLE_DESCRIPTORS, 10000000,
+			   PATIENCE_NS);
+	rlim_t most = (rlim_t)proc_entries(daemon_pid, "fd") + DESCRIPTORS;
 	struct rlimit limit = { most, most };
 	unsigned int lines = lines_of_log();
-	int sock[24], i;
+	int sock[CONNECTIONS], i;
 	char byte;
 
 	if (prlimit(daemon_pid, RLIMIT_NOFILE, &limit, NULL))
 		ksft_exit_fail_msg("prlimit: %s\n", strerror(errno));
-	for (i = 0; i < 24; i++)
+	for (i = 0; i < CONNECTIONS; i++)
 		sock[i] = connect_to(socket_path);
-	ok = ok && recv(sock[23], &byte, 1, 0) == 0;
-	for (i = 0; i < 24; i++)
+	ok = ok && recv(sock[CONNECTIONS - 1], &byte, 1, 0) == 0;
+	for (i = 0; i < CONNECTIONS; i++)
 		close(sock[i]);
 	lines = lines_of_log() - lines;
 	ksft_print_msg("%u lines in the log\n", lines);
