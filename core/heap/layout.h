@@ -19,8 +19,8 @@
  *	grey            spans that have objects to scan, for assisting mutators
  *	buffers         struct tri_buffer: raw pointers from barriers and root scans
  *	cards           one byte per 512 bytes of heap: room for the remembered set of minor cycles
- *	specials_of     u32 a heap page: room for the span's list of specials
- *	specials        records of 32 bytes: room for finalizers, cleanups, weak pointers
+ *	specials_of     u32 a heap page: first special of the objects that begin there, or 0
+ *	specials        struct tri_special: what is to happen when an object dies; see special.h
  *	heap            8 KiB pages, 2 MiB aligned
  *
  * Everything but the heap's own pages is indexed by page number, so that a pointer leads to its
@@ -39,12 +39,12 @@
  *
  * Page 0 of the heap is never used, so that 0 can mean "no span".
  *
- * Room.  Nothing reads or writes the last three parts before the heap yet.  They are there so that
- * a library that uses them and a collector that does not can still agree on where everything is:
- * what the library relies on is in tri_ctl.features, and a collector that does not know a bit of
- * these refuses the heap.  Parts that are not used are holes of the file and take no memory.  A
- * card is 512 bytes, as in Go's and HotSpot's card tables: 16 cards share a page, so cards take 0.2
- * % of the heap, and a card holds at most 32 objects.  There is a record for each KiB of heap.
+ * Room.  Nothing reads or writes the cards yet.  They are there so that a library that uses them
+ * and a collector that does not can still agree on where everything is: what the library relies on
+ * is in tri_ctl.features, and a collector that does not know a bit of these refuses the heap.
+ * Parts that are not used are holes of the file and take no memory.  A card is 512 bytes, as in
+ * Go's and HotSpot's card tables: 16 cards share a page, so cards take 0.2 % of the heap, and a
+ * card holds at most 32 objects.  There is a special for each KiB of heap.
  */
 #ifndef TRI_CORE_LAYOUT_H
 #define TRI_CORE_LAYOUT_H
@@ -55,7 +55,7 @@
 #include <stdint.h>
 
 #define TRI_MAGIC		0x726f6c6f63697274ull	/* "tricolor" */
-#define TRI_LAYOUT_VERSION	6u
+#define TRI_LAYOUT_VERSION	7u
 
 #define TRI_PAGE_SHIFT		13
 #define TRI_PAGE_BYTES		(1ull << TRI_PAGE_SHIFT)
@@ -71,7 +71,6 @@
 #define TRI_BUFFER_ENTRIES	510
 #define TRI_GREY_SLOTS		256u
 #define TRI_CARD_SHIFT		9
-#define TRI_SPECIAL_BYTES	32u
 #define TRI_SPECIALS_PER_PAGE	8u
 #define TRI_MIN_HEAP_PAGES	TRI_CHUNK_PAGES
 #define TRI_MAX_HEAP_PAGES	(1ull << 27)		/* 1 TiB */
@@ -191,6 +190,13 @@ struct tri_ctl {
 	tri_au64 throttled;			/* allocations that had to wait */
 	tri_au64 throttled_ns;			/* all in all */
 	tri_au64 throttled_max_ns;		/* the longest */
+
+	/* Specials: written by the client. */
+	_Alignas(64) tri_au32 specials_top;	/* records from here on were never used; 0: none
+						 * was */
+	tri_au32 specials_live;			/* cleanups and finalizers that are not queued */
+	tri_au64 specials_queued;		/* since the start */
+	tri_au64 specials_run;			/* since the start: functions that were called */
 };
 
 /* Bits of tri_ctl.features that this version knows: none yet. */
@@ -218,6 +224,18 @@ struct tri_buffer {
 	tri_au32 count;
 	tri_au32 reserved;
 	tri_au64 entry[TRI_BUFFER_ENTRIES];
+};
+
+/*
+ * What is to happen when an object dies.  Record 0 is never used.  special.h has what the fields
+ * mean, and who changes them when.
+ */
+struct tri_special {
+	tri_au64 target;			/* heap offset of the object */
+	tri_au64 function;			/* client address */
+	tri_au64 argument;			/* client address */
+	tri_au32 next;				/* in the list that it is on; 0: the last */
+	tri_au32 word;				/* state, kind and number of use */
 };
 
 enum tri_buffer_state {
@@ -307,6 +325,8 @@ struct tri_view {
 	tri_au8 *queued;
 	tri_au32 *grey;
 	struct tri_buffer *buffers;
+	tri_au32 *specials_of;
+	struct tri_special *specials;
 	char *heap;
 	uint64_t heap_va;		/* of page 0 in the client */
 	uint64_t heap_pages;

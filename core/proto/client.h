@@ -173,7 +173,8 @@ struct tri_msg_answer {
 	uint64_t interrupted_total_ns;
 	uint32_t interruptions;
 	uint32_t threads;
-	uint64_t reserved;
+	uint64_t kept_bytes;		/* BARRIER_OFF: dead objects that live on for their
+					 * finalizers, which the agent has marked */
 	uint64_t root_bytes;
 };
 
