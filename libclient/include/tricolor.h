@@ -211,6 +211,8 @@ TRI__API_ALLOC void *tri_alloc_leaf(size_t size);
  * Allocate an array of @count objects of @type, zeroed; only the words that @type names are
  * scanned. @type: copied; its ptrmap is read during the call only.
  * Returns NULL with errno EINVAL for a size that is 0 or no multiple of 8, ENOMEM as tri_alloc().
+ * By the name of a type, tri_new(T) is tri_alloc(), and tri_new_typed(type) this for one object;
+ * both give a pointer to that type.
  */
 void *tri_alloc_typed(const struct tri_type *type, size_t count);
 

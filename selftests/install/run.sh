@@ -29,6 +29,7 @@ expect_files()
 	sort >"$work/expected" <<-END
 	./bin/tricolor
 	./include/tricolor.h
+	./include/tricolor/any.h
 	./include/tricolor/inline.h
 	./include/tricolor/type.h
 	./lib/libtricolor.a
@@ -102,6 +103,7 @@ cat >"$work/program.c" <<'END'
 #include <unistd.h>
 
 #include <tricolor.h>
+#include <tricolor/any.h>
 
 struct node {
 	struct node *next;
@@ -109,8 +111,27 @@ struct node {
 };
 
 TRI_TYPE(node_type, struct node, next);
+static TRI_ANY_TYPE_TYPED(any_node, struct node, node_type);
+static TRI_ANY_TYPE_LEAF(any_double, double);
 
 static struct node *head;
+
+/* A box and a number. */
+static int any_is_right(void)
+{
+	struct tri_any *any = tri_new(struct tri_any);
+	struct node in, out;
+	double x = 0.5, y;
+
+	in.next = tri_new_typed(node_type);
+	in.value = 7;
+	tri_any_store(any, tri_any_new(&any_node, &in));
+	if (!tri_any_get(tri_any_load(any), &any_node, &out) || out.next != in.next ||
+	    out.value != 7)
+		return 0;
+	tri_any_store(any, tri_any_new(&any_double, &x));
+	return tri_any_get(tri_any_load(any), &any_double, &y) && y == x;
+}
 
 /* Make a list among garbage, collect, and say which collector did it. */
 int main(void)
@@ -149,7 +170,7 @@ int main(void)
 		return 1;
 	path[length] = 0;
 	puts(path);
-	return sum != 49950000;
+	return sum != 49950000 || !any_is_right();
 }
 END
 cp "$work/program.c" "$work/program.cc"

@@ -9,6 +9,7 @@
  *    that is yet to be scanned, another one overwrites it there: the old value must be shaded.
  */
 #include "lib/stage.h"
+#include "tricolor/any.h"
 
 FIXTURE(stage)
 {
@@ -66,6 +67,46 @@ static void by_realloc(struct box **slot, struct box *old, struct box *value)
 	tri_realloc(slot - 7, 4 * sizeof(*slot));
 }
 
+/* any.h.  @slot is the value word, for the insertion tests the word before it. */
+static TRI_ANY_TYPE(any_pointer, struct box *);
+static TRI_ANY_TYPE(any_box, struct box);
+
+static void by_any_value(struct box **slot, struct box *old, struct box *value)
+{
+	(void)old;
+	tri_any_store((struct tri_any *)slot, tri_any_new(&any_pointer, &value));
+}
+
+static void by_any_over(struct box **slot, struct box *old, struct box *value)
+{
+	by_any_value(slot - 1, old, value);
+}
+
+static void by_any_clear(struct box **slot, struct box *old, struct box *value)
+{
+	(void)old;
+	(void)value;
+	tri_any_clear((struct tri_any *)(slot - 1));
+}
+
+/* The type word points to the object. */
+static void by_any_type(struct box **slot, struct box *old, struct box *value)
+{
+	struct tri_any any = { (const struct tri_any_type *)value, NULL };
+
+	(void)old;
+	tri_any_store((struct tri_any *)slot, any);
+}
+
+/* The object is in a box only. */
+static void by_any_box(struct box **slot, struct box *old, struct box *value)
+{
+	struct box content = { { value } };
+
+	(void)old;
+	tri_any_store((struct tri_any *)slot, tri_any_new(&any_box, &content));
+}
+
 typedef void store_fn(struct box **slot, struct box *old, struct box *value);
 
 /* An object that nothing in the heap points to. */
@@ -101,6 +142,9 @@ FIXTURE_VARIANT_ADD(insert, store) { .by = by_store };
 FIXTURE_VARIANT_ADD(insert, cas) { .by = by_cas };
 FIXTURE_VARIANT_ADD(insert, exchange) { .by = by_exchange };
 FIXTURE_VARIANT_ADD(insert, move) { .by = by_move };
+FIXTURE_VARIANT_ADD(insert, any_value) { .by = by_any_value };
+FIXTURE_VARIANT_ADD(insert, any_type) { .by = by_any_type };
+FIXTURE_VARIANT_ADD(insert, any_box) { .by = by_any_box };
 
 FIXTURE_SETUP(insert)
 {
@@ -152,6 +196,8 @@ FIXTURE_VARIANT_ADD(delete, exchange) { .by = by_exchange };
 FIXTURE_VARIANT_ADD(delete, move) { .by = by_move };
 FIXTURE_VARIANT_ADD(delete, clear) { .by = by_clear };
 FIXTURE_VARIANT_ADD(delete, realloc) { .by = by_realloc };
+FIXTURE_VARIANT_ADD(delete, any_value) { .by = by_any_over };
+FIXTURE_VARIANT_ADD(delete, any_clear) { .by = by_any_clear };
 
 FIXTURE_SETUP(delete)
 {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * type.h - TRI_TYPE: pointer maps from the fields of a struct
+ * type.h - TRI_TYPE: pointer maps from the fields of a struct; allocation by type
  *
  * Included by tricolor.h, and by nothing else.
  */
@@ -43,8 +43,25 @@
 		TRI__FIELDS(T, 2, __VA_ARGS__), TRI__FIELDS(T, 3, __VA_ARGS__), \
 		TRI__FIELDS(T, 4, __VA_ARGS__), TRI__FIELDS(T, 5, __VA_ARGS__), \
 		TRI__FIELDS(T, 6, __VA_ARGS__), TRI__FIELDS(T, 7, __VA_ARGS__) }; \
+	typedef T name##__of __attribute__((unused));			\
 	static const struct tri_type name = {				\
 		sizeof(T) + 0 * sizeof(char[sizeof(T) <= 4096 && sizeof(T) % 8 == 0 ? 1 : -1]), \
 		name##__ptrmap, #T }
+
+/**
+ * A zeroed T, every aligned word of which may be a pointer, as a T *; or NULL as tri_alloc().  It
+ * is aligned as T has to be.
+ */
+#define tri_new(T)							\
+	((T *)(__alignof__(T) > 16 ? tri_alloc_aligned(sizeof(T), __alignof__(T)) : \
+				     tri_alloc(sizeof(T))))
+
+/**
+ * A zeroed object of the type that TRI_TYPE(type, …) describes, as a pointer to it; or NULL as
+ * tri_alloc_typed().  For types that are aligned to at most 16 bytes.
+ */
+#define tri_new_typed(type)						\
+	((type##__of *)tri_alloc_typed(					\
+		&(type), 0 * sizeof(char[__alignof__(type##__of) <= 16 ? 1 : -1]) + 1))
 
 #endif /* TRICOLOR_TYPE_H */
