@@ -23,6 +23,7 @@
 #include "../agent/agent.h"
 #include "cache.h"
 #include "central.h"
+#include "freed.h"
 #include "../base/state.h"
 #include "../threads/thread.h"
 #include "touch.h"
@@ -53,7 +54,10 @@ void tri_count_allocated(struct tri_thread *t, uint64_t bytes)
 		tri_agent_wake(TRI_WAKE_TRIGGER);
 }
 
-/* A window with @nfree free slots is open: what counts as allocated already, and what is new. */
+/*
+ * A window with @nfree free slots is open: what counts as allocated already, and what is new.  This
+ * is called only if something had been freed when the span was taken.
+ */
 static void count_opened(struct tri_thread *t, unsigned int span_class, unsigned int nfree)
 {
 	struct tri_cached_span *s = &t->spans[span_class];
@@ -67,16 +71,24 @@ static void count_opened(struct tri_thread *t, unsigned int span_class, unsigned
 	s->counted = 0;
 }
 
-/* Slots of the cached span that are free by its bits. */
-static unsigned int count_free_slots(struct tri_thread *t, unsigned int span_class)
+/* Slots of the cached span, from window @w on, that are free by its bits. */
+static unsigned int count_free_slots(struct tri_thread *t, unsigned int span_class, unsigned int w)
 {
 	tri_au64 *allocated = tri_g.view.marks[t->gen & 1][t->spans[span_class].page];
-	unsigned int objects = tri_classes[span_class].objects, w, n = 0;
+	unsigned int objects = tri_classes[span_class].objects, n = 0;
 
-	for (w = 0; w < windows(span_class); w++)
+	for (; w < windows(span_class); w++)
 		n += (unsigned int)__builtin_popcountll(~tri_read(&allocated[w]) &
 							tri_objects_mask(objects, w));
 	return n;
+}
+
+/* Slots of the cached span that count as allocated, and lie in windows that are not open yet. */
+static unsigned int count_unopened(struct tri_thread *t, unsigned int span_class)
+{
+	struct tri_cached_span *s = &t->spans[span_class];
+
+	return s->counting ? s->counted : count_free_slots(t, span_class, s->window + 1u);
 }
 
 /* Open window @w of the cached span.  False: it has no free slot. */
@@ -93,7 +105,7 @@ static bool open_window(struct tri_thread *t, unsigned int span_class, uint32_t 
 
 	/* Until it has another one: nothing is freed into the window that is over. */
 	cache->base = NULL;
-	t->spans[span_class].window = (uint16_t)w;
+	t->spans[span_class].window = (uint8_t)w;
 	if (!free)
 		return false;
 	if (c->kind != TRI__LEAF)
@@ -123,7 +135,8 @@ static bool open_window(struct tri_thread *t, unsigned int span_class, uint32_t 
 	cache->bytes = (uint32_t)(c->objects - w * 64 < 64 ? c->objects - w * 64 : 64) * c->size;
 	cache->zeroed = fresh;
 	cache->free = free;
-	count_opened(t, span_class, (unsigned int)__builtin_popcountll(free));
+	if (unlikely(t->spans[span_class].counting))
+		count_opened(t, span_class, (unsigned int)__builtin_popcountll(free));
 	return true;
 }
 
@@ -132,6 +145,7 @@ static void set_cached(struct tri_thread *t, unsigned int span_class, uint32_t p
 {
 	t->spans[span_class].page = page;
 	t->spans[span_class].counted = (uint16_t)nfree;
+	t->spans[span_class].counting = tri_freed_any();
 	t->active[span_class / 64] |= 1ull << (span_class & 63);
 	tri_count_allocated(t, (uint64_t)nfree * tri_classes[span_class].size);
 }
@@ -168,20 +182,22 @@ static uint32_t fresh_span(struct tri_thread *t, unsigned int span_class)
 /*
  * Give up the cached span, which is used up.  It belongs to nobody until the next cycle, or until
  * enough of its objects have been freed.  Those that were freed while it was cached are counted
- * here.
+ * here, but for those of the first call of tri_free(): see tri_freed_any().
  */
 static void retire(struct tri_thread *t, unsigned int span_class)
 {
 	struct tri_cached_span *s = &t->spans[span_class];
-	unsigned int nfree = count_free_slots(t, span_class);
+	unsigned int nfree = 0;
 
-	if (s->counted)
+	if (unlikely(tri_freed_any()))
+		nfree = count_free_slots(t, span_class, 0);
+	if (unlikely(s->counting && s->counted))
 		atomic_fetch_sub(&tri_g.view.ctl->allocated_bytes,
 				 (uint64_t)s->counted * tri_classes[span_class].size);
 	t->caches[span_class].base = NULL;
 	tri_write_release(&tri_g.view.spans[s->page].state,
 			  TRI_STATE(span_class, TRI_SPAN_IDLE, nfree, t->gen));
-	if (nfree >= tri_central_least(&tri_classes[span_class]))
+	if (nfree && nfree >= tri_central_least(&tri_classes[span_class]))
 		tri_central_put(s->page, span_class);
 	s->page = 0;
 	/* The next flush resets the run. */
@@ -219,18 +235,32 @@ static bool refill(struct tri_thread *t, unsigned int span_class, bool fresh)
 	}
 }
 
+/* Take a slot of the window, which has one. */
+static inline void *take(struct tri__cache *cache, unsigned int span_class, bool *zeroed)
+{
+	uint32_t i = (uint32_t)__builtin_ctzll(cache->free);
+
+	cache->free &= cache->free - 1;
+	*zeroed = cache->zeroed;
+	return cache->base + (size_t)i * tri_classes[span_class].size;
+}
+
+/* A function of its own, so that tri_cache_alloc() uses no registers that it would have to save. */
+static __attribute__((noinline)) void *refill_and_take(struct tri_thread *t,
+							unsigned int span_class, bool *zeroed)
+{
+	return refill(t, span_class, true) ? take(&t->caches[span_class], span_class, zeroed) :
+					     NULL;
+}
+
 /** Take a slot of @span_class; NULL: the heap is full.  *@zeroed: whether it holds zeros. */
 void *tri_cache_alloc(struct tri_thread *t, unsigned int span_class, bool *zeroed)
 {
 	struct tri__cache *cache = &t->caches[span_class];
-	uint32_t i;
 
-	if (!cache->free && !refill(t, span_class, true))
-		return NULL;
-	i = (uint32_t)__builtin_ctzll(cache->free);
-	cache->free &= cache->free - 1;
-	*zeroed = cache->zeroed;
-	return cache->base + (size_t)i * tri_classes[span_class].size;
+	if (unlikely(!cache->free))
+		return refill_and_take(t, span_class, zeroed);
+	return take(cache, span_class, zeroed);
 }
 
 /** The slot that tri_cache_alloc() will hand out next, or NULL if it will take fresh pages. */
@@ -263,7 +293,7 @@ uint64_t tri_cache_blacken(struct tri_thread *t)
 
 			if (!s->page)
 				continue;
-			unused_bytes += (uint64_t)(s->counted +
+			unused_bytes += (uint64_t)(count_unopened(t, span_class) +
 						   (unsigned int)__builtin_popcountll(free)) *
 					tri_classes[span_class].size;
 			if (!free)
@@ -325,10 +355,10 @@ void tri_cache_flush(struct tri_thread *t, bool to_central)
 					atomic_fetch_and(&v->scanned[s->page][s->window], ~free);
 				}
 			}
-			nfree = count_free_slots(t, span_class);
-			unused_bytes +=
-				(int64_t)(s->counted + (unsigned int)__builtin_popcountll(free)) *
-				c->size;
+			nfree = count_free_slots(t, span_class, 0);
+			unused_bytes += (int64_t)(count_unopened(t, span_class) +
+						  (unsigned int)__builtin_popcountll(free)) *
+					c->size;
 			/*
 			 * Slots of the first window have been used, so the span does not count as
 			 * zeroed any more.

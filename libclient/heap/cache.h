@@ -20,7 +20,9 @@ struct tri_thread;
  */
 struct tri_cached_span {
 	uint32_t page;			/* of the span; 0: there is none */
-	uint16_t window;		/* the number of its 64 slots that the entry stands for */
+	uint8_t window;			/* the number of its 64 slots that the entry stands for */
+	bool counting;			/* something had been freed when the span was taken, so
+					 * `counted` is kept */
 	uint16_t counted;		/* free slots of later windows that count as allocated
 					 * already */
 	uint32_t next;			/* page of the first fresh span that comes next */

@@ -29,6 +29,8 @@ static struct {
 	size_t n, room;
 } notes;
 
+tri_au32 tri_freed_bits;
+
 /*
  * For TRICOLOR_DEBUG=frees: a bit for each slot, which is set from tri_free() until H4 has freed
  * the object.  Mapped at the first use.
@@ -124,11 +126,16 @@ static void count_free(const struct tri_class *c, uint32_t page, uint32_t gen)
 	}
 }
 
-/* Whoever finds a slot of the span free takes it for zeroed, unless this was called before. */
-static void set_needs_zero(uint32_t page)
+/*
+ * An allocation bit of the span is about to be cleared.  Whoever finds the slot free takes it for
+ * zeroed, unless this was called before.
+ */
+static void before_clearing(uint32_t page)
 {
 	tri_au32 *needs_zero = &tri_g.view.spans[page].needs_zero;
 
+	if (unlikely(!tri_freed_any()))
+		tri_write(&tri_freed_bits, 1);
 	if (!tri_read(needs_zero))
 		tri_write(needs_zero, 1);
 }
@@ -141,7 +148,7 @@ static uint64_t free_small(const struct tri_object *o, uint32_t gen)
 
 	if (tri_g.settings.clobberfree)
 		memset(start_of(o), 0xdb, o->class->size);
-	set_needs_zero(o->page);
+	before_clearing(o->page);
 	TRI_POINT("free.clears");
 	/*
 	 * Release, pairs with open_window(): a thread that finds the bit clear also finds that the
@@ -253,7 +260,7 @@ void tri_free_withdraw(uint32_t gen)
 		 * changed over, and is not swept then.
 		 */
 		if (!o.class->large)
-			set_needs_zero(o.page);
+			before_clearing(o.page);
 		if (atomic_fetch_and(&v->marks[gen & 1][o.page][o.index / 64], ~bit) & bit)
 			bytes += o.class->large ?
 					 (uint64_t)tri_large_pages(v, o.page) << TRI_PAGE_SHIFT :
@@ -283,6 +290,7 @@ void tri_free_reset(void)
 {
 	notes.lock = (struct tri_lock){ 0 };
 	notes.n = 0;
+	tri_write(&tri_freed_bits, 0);
 	if (gone)
 		munmap(gone, tri_g.view.heap_pages * sizeof(*gone));
 	gone = NULL;

@@ -3,15 +3,32 @@
 #ifndef TRI_FREED_H
 #define TRI_FREED_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
+#include "../../core/heap/layout.h"
 #include "../base/attributes.h"
 
 struct tri_thread;
 
 /* Larger objects are not noted while they can be freed: 64 of them would be more than 64 KiB. */
 #define TRI_NOTED_MAX 1024
+
+/* 1 from the first allocation bit that is cleared by tri_free() on.  Any thread. */
+extern tri_au32 tri_freed_bits TRI_HIDDEN;
+
+/*
+ * Whether tri_free() may have cleared an allocation bit.  Until then a cached span has the free
+ * slots that it had when it was taken, less those of the windows that were opened, and nothing need
+ * be counted.  There is no order between this word and the bits.  A thread that reads 0 though a
+ * bit of its span has been cleared leaves that slot to the next cycle, which counts free slots by
+ * the marks.
+ */
+static inline bool tri_freed_any(void)
+{
+	return tri_read(&tri_freed_bits);
+}
 
 /* For tri_free().  Called inside, with the cache lock. */
 void tri_freed_add(struct tri_thread *t, void *object) TRI_HIDDEN;
