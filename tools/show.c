@@ -181,7 +181,11 @@ static void show_memory(const struct control_arena *a)
 	       show_bytes(a->peak_heap_bytes, u));
 	printf("  %-20s %s; given back so far: %s\n", "free, with memory",
 	       show_bytes(a->free_bytes, t), show_bytes(a->released_bytes, u));
-	line("allocated in all", show_bytes(a->allocated_bytes, t));
+	if (a->freed_bytes)
+		printf("  %-20s %s; freed by the program: %s\n", "allocated in all",
+		       show_bytes(a->allocated_bytes, t), show_bytes(a->freed_bytes, u));
+	else
+		line("allocated in all", show_bytes(a->allocated_bytes, t));
 	line("address space", show_bytes(a->arena_bytes, t));
 	line("the kernel counts it", "as shmem in memory.stat, not as anon");
 }

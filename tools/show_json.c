@@ -96,6 +96,7 @@ static json_object *arena(const struct arena_of *of)
 	add(o, "free_bytes", a->free_bytes);
 	add(o, "released_bytes", a->released_bytes);
 	add(o, "allocated_bytes", a->allocated_bytes);
+	add(o, "freed_bytes", a->freed_bytes);
 	add(o, "arena_bytes", a->arena_bytes);
 	add(o, "cycles", a->cycles);
 	add(o, "forced_cycles", a->forced_cycles);

@@ -27,6 +27,7 @@ OFFSET(tri_ctl, allocated_bytes, 128);
 OFFSET(tri_ctl, top_pages, 136);
 OFFSET(tri_ctl, peak_pages, 144);
 OFFSET(tri_ctl, slots_top, 152);
+OFFSET(tri_ctl, freed_bytes, 160);
 OFFSET(tri_ctl, used_pages, 192);
 OFFSET(tri_ctl, search, 200);
 OFFSET(tri_ctl, trigger_bytes, 256);

@@ -55,7 +55,7 @@
 #include <stdint.h>
 
 #define TRI_MAGIC		0x726f6c6f63697274ull	/* "tricolor" */
-#define TRI_LAYOUT_VERSION	7u
+#define TRI_LAYOUT_VERSION	8u
 
 #define TRI_PAGE_SHIFT		13
 #define TRI_PAGE_BYTES		(1ull << TRI_PAGE_SHIFT)
@@ -114,11 +114,17 @@ struct tri_ctl {
 	tri_au32 leaving;			/* 1: the program is in exit(), as far as the
 						 * client knows */
 
-	/* Counters of the client; any of its threads, by atomic addition. */
-	_Alignas(64) tri_au64 allocated_bytes;	/* handed to thread caches since the start */
+	/*
+	 * Counters of the client; any of its threads, by atomic addition.  The pacer's counter is
+	 * one word and not the difference of two that only rise: whoever takes it past the trigger
+	 * has to notice, and of two additions to different words neither may see the other's.
+	 */
+	_Alignas(64) tri_au64 allocated_bytes;	/* handed to thread caches since the start, less
+						 * freed_bytes */
 	tri_au64 top_pages;			/* pages from here on were never used */
 	tri_au64 peak_pages;			/* highest number of pages in use */
 	tri_au32 slots_top;			/* thread slots from here on were never used */
+	tri_au64 freed_bytes;			/* by tri_free() since the start; only rises */
 
 	/* Page heap: by whoever takes or frees pages. */
 	_Alignas(64) tri_as64 used_pages;
@@ -198,6 +204,18 @@ struct tri_ctl {
 	tri_au64 specials_queued;		/* since the start */
 	tri_au64 specials_run;			/* since the start: functions that were called */
 };
+
+/*
+ * Bytes that were handed to thread caches since the start, with those that tri_free() has freed.
+ * A free raises freed_bytes before it lowers allocated_bytes, and the two are read the other way
+ * round, so that the sum of a moment is never too low.  It may be too high by what is being freed.
+ */
+static inline uint64_t tri_allocated_in_all(const struct tri_ctl *ctl)
+{
+	uint64_t left = tri_read_acquire(&ctl->allocated_bytes);
+
+	return left + tri_read(&ctl->freed_bytes);
+}
 
 /* Bits of tri_ctl.features that this version knows: none yet. */
 #define TRI_FEATURES 0u

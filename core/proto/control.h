@@ -170,6 +170,7 @@ struct control_arena {
 					 * collector does */
 	int64_t policy_pid;		/* of who decides for it, with CONTROL_IS_LINKED; 0: it
 					 * can't be seen */
+	uint64_t freed_bytes;		/* of allocated_bytes, by the program itself */
 };
 
 /* How the collector knows the client's memory cgroup. */
@@ -181,6 +182,6 @@ enum control_seen {
 
 _Static_assert(sizeof(struct control_request) == 48, "control protocol");
 _Static_assert(sizeof(struct control_reply) == 336, "control protocol");
-_Static_assert(sizeof(struct control_arena) == 1416, "control protocol");
+_Static_assert(sizeof(struct control_arena) == 1424, "control protocol");
 
 #endif

@@ -28,7 +28,8 @@ struct board_figures {
 	uint64_t published_ns;		/* CLOCK_MONOTONIC */
 	int64_t gc_percent;		/* -1: off */
 	int64_t limit_bytes;		/* in force; PACER_NO_LIMIT: none */
-	uint64_t allocated_bytes;	/* since the start, as the client counts it */
+	uint64_t allocated_bytes;	/* since the start, as the client counts it; only rises */
+	uint64_t freed_bytes;		/* of that by the program itself; only rises */
 	uint64_t live_bytes;		/* marked by the last cycle */
 	uint64_t reached_bytes;		/* of that, without what was allocated while it marked */
 	uint64_t now_bytes;		/* live_bytes, and what was allocated since */

@@ -29,7 +29,7 @@
 struct fault_guard;
 
 /* Grows with each change of struct board or struct link_msg. */
-#define LINK_VERSION 2u
+#define LINK_VERSION 3u
 #define LINK_MESSAGES 16
 #define LINK_PAUSE_NS 5000000ull
 /* If the agent has not started a marker in this time, it has another collector. */

@@ -127,6 +127,7 @@ struct arena_scavenger {
 struct arena_totals {
 	uint64_t gc_cpu_ns;		/* spent by this process */
 	uint64_t interrupted_max_ns, interrupted_total_ns, interruptions;
+	uint64_t allocated_bytes, freed_bytes;	/* highest figures of the client so far */
 };
 
 /* What was published to the module last: see device.c. */

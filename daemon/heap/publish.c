@@ -7,20 +7,28 @@
 #include "device.h"
 #include "pacer.h"
 
+/* What only rises is shown as such, whatever the client writes, and though its caches give back. */
+static uint64_t highest(uint64_t *so_far, uint64_t now)
+{
+	if (now > *so_far)
+		*so_far = now;
+	return *so_far;
+}
+
 void publish_figures(struct arena *a)
 {
 	const struct cycle_figures *c = &a->last;
 	struct tri_ctl *ctl = a->view.ctl;
-	uint64_t allocated = tri_read(&ctl->allocated_bytes);
 	uint64_t peak = tri_read(&ctl->peak_pages);
 	struct board_figures f = {
 		.published_ns = clock_ns(),
 		.gc_percent = a->pacer.config.gc_percent,
 		.limit_bytes = a->limit.in_force_bytes,
-		.allocated_bytes = allocated,
+		.allocated_bytes = highest(&a->totals.allocated_bytes, tri_allocated_in_all(ctl)),
+		.freed_bytes = highest(&a->totals.freed_bytes, tri_read(&ctl->freed_bytes)),
 		.live_bytes = a->live.bytes,
 		.reached_bytes = a->live.reached_bytes,
-		.now_bytes = arena_live_at(a, allocated),
+		.now_bytes = arena_live_bytes(a),
 		.goal_bytes = pacer_goal_bytes(&a->pacer),
 		.trigger_bytes = pacer_trigger_bytes(&a->pacer),
 		.heap_bytes = arena_used_bytes(a),

@@ -80,6 +80,7 @@ void describe_arena(struct registry_arena *r, struct control_arena *out)
 		.throttled = f.throttled,
 		.throttled_ns = f.throttled_ns,
 		.throttled_max_ns = f.throttled_max_ns,
+		.freed_bytes = f.freed_bytes,
 	};
 	memcpy(out->comm, r->comm, sizeof(out->comm));
 	if (r->claim) {

@@ -79,6 +79,7 @@ static void add_figures(struct postmortem_text *t, const struct control_arena *a
 	add_number(t, "now_bytes", a->now_bytes);
 	add_number(t, "goal_bytes", a->goal_bytes);
 	add_number(t, "allocated_bytes", a->allocated_bytes);
+	add_number(t, "freed_bytes", a->freed_bytes);
 	add_number(t, "released_bytes", a->released_bytes);
 	add_number(t, "limit_events", a->limit_events);
 	add_number(t, "threads", a->threads);

@@ -151,6 +151,7 @@ int tri_copy_tables(struct tri_copy *c, const struct tri_thread *keep)
 			give_back(c, t);
 	c->top = top;
 	c->allocated_bytes = tri_read(&ctl->allocated_bytes);
+	c->freed_bytes = tri_read(&ctl->freed_bytes);
 	c->gc_percent = tri_read(&ctl->gc_percent);
 	c->memory_limit_bytes = tri_read(&ctl->memory_limit_bytes);
 	c->limit_policy = tri_read(&ctl->limit_policy);
@@ -339,6 +340,7 @@ int tri_copy_pages(struct tri_copy *c)
 	tri_write(&to->ctl->used_pages, (int64_t)used);
 	tri_write(&to->ctl->peak_pages, used);
 	tri_write(&to->ctl->allocated_bytes, c->allocated_bytes);
+	tri_write(&to->ctl->freed_bytes, c->freed_bytes);
 	return err;
 }
 

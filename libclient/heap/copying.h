@@ -19,7 +19,7 @@ struct tri_copy {
 	bool (*goes_on)(void *arg);	/* called for each MiB; false: give up */
 	void *arg;
 	/* Of the parent's control page. */
-	uint64_t allocated_bytes;
+	uint64_t allocated_bytes, freed_bytes;
 	int64_t memory_limit_bytes;
 	uint32_t limit_policy;
 	int32_t gc_percent;

@@ -182,10 +182,13 @@ static uint64_t free_large(const struct tri_object *o, uint32_t gen)
 	return (uint64_t)pages << TRI_PAGE_SHIFT;
 }
 
+/* In this order: see tri_allocated_in_all(). */
 static void count_freed(uint64_t bytes)
 {
-	if (bytes)
-		atomic_fetch_sub(&tri_g.view.ctl->allocated_bytes, bytes);
+	if (!bytes)
+		return;
+	atomic_fetch_add(&tri_g.view.ctl->freed_bytes, bytes);
+	atomic_fetch_sub(&tri_g.view.ctl->allocated_bytes, bytes);
 }
 
 static void free_noted(struct tri_thread *t)

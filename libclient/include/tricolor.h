@@ -526,7 +526,7 @@ struct tri_stats {
 	uint64_t cycles;		/**< completed */
 	uint64_t forced_cycles;		/**< of which asked for by tri_gc() or the 2-minute rule */
 	uint64_t allocated_bytes;	/**< handed to thread caches since the start, less what
-					 * tri_free() freed */
+					 * they gave back unused */
 	uint64_t live_bytes;		/**< marked by the last cycle */
 	uint64_t goal_bytes;		/**< heap size that the pacer aims at */
 	uint64_t heap_bytes;		/**< in spans */
@@ -551,6 +551,9 @@ struct tri_stats {
 	uint64_t throttled_ns;		/**< that they waited, all in all */
 	uint64_t throttled_max_ns;	/**< the longest of these waits */
 	uint64_t throttled_now;		/**< threads that wait so at this moment */
+	uint64_t freed_bytes;		/**< by tri_free() since the start.  A slot that its thread
+					 * gets again at once counts neither as freed nor as
+					 * allocated again. */
 };
 
 /** Fill in @stats.  Returns 0, -EINVAL for a size that is too small, or as tri_init(). */

@@ -215,7 +215,7 @@ TRI_EXPORT int tri_read_stats(struct tri_stats *into)
 		.size = sizeof(*stats),
 		.cycles = tri_read(&ctl->cycles),
 		.forced_cycles = tri_read(&ctl->forced_cycles),
-		.allocated_bytes = tri_read(&ctl->allocated_bytes),
+		.allocated_bytes = tri_allocated_in_all(ctl),
 		.live_bytes = tri_read(&ctl->live_bytes),
 		.goal_bytes = tri_read(&ctl->goal_bytes),
 		.heap_bytes = used < 0 ? 0 : (uint64_t)used << TRI_PAGE_SHIFT,
@@ -240,6 +240,7 @@ TRI_EXPORT int tri_read_stats(struct tri_stats *into)
 		.throttled_ns = tri_read(&ctl->throttled_ns),
 		.throttled_max_ns = tri_read(&ctl->throttled_max_ns),
 		.throttled_now = tri_read(&ctl->throttled_now),
+		.freed_bytes = tri_read(&ctl->freed_bytes),
 	};
 	/* An older header has fewer figures.  Figures that only a newer header has are set to 0. */
 	now.size = size;

@@ -231,8 +231,10 @@ static void *scribble(void *arg)
 			plausible_buffers(&r);
 		if (giants && !draw_below(&r, 200))
 			nested_giants(&r);
-		if (!draw_below(&r, 50))
+		if (!draw_below(&r, 50)) {
 			tri_write(&view.ctl->allocated_bytes, draw(&r) >> draw_below(&r, 64));
+			tri_write(&view.ctl->freed_bytes, draw(&r) >> draw_below(&r, 64));
+		}
 		if (holes && !draw_below(&r, 100))
 			madvise(view.heap + (draw_below(&r, HEAP_PAGES) << TRI_PAGE_SHIFT), 1 << 16,
 				MADV_REMOVE);

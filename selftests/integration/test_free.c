@@ -140,20 +140,26 @@ static bool pages_serve_all_classes(void)
 	return true;
 }
 
-/* What is freed does not count towards the next cycle. */
+/* What is freed does not count towards the next cycle, and counts as allocated all the same. */
 static bool cycles_are_put_off(void)
 {
+	struct tri_stats before, after;
 	void *p;
 	int i;
 
 	collect();
+	before = read_stats();
 	for (i = 0; i < 2000; i++) {
 		p = tri_alloc_leaf(100000);
 		CHECK(p);
 		tri_free(p);
 	}
-	CHECK(read_stats().cycles == 1);
-	CHECK(read_stats().live_bytes < 4 * MIB);
+	after = read_stats();
+	CHECK(after.cycles == 1);
+	CHECK(after.live_bytes < 4 * MIB);
+	CHECK(after.allocated_bytes - before.allocated_bytes >= 2000 * 100000);
+	CHECK(after.freed_bytes - before.freed_bytes >= 2000 * 100000);
+	CHECK(after.freed_bytes <= after.allocated_bytes);
 	return true;
 }
 
