@@ -15,8 +15,9 @@
  *
  *	start_lock (init.c)		the heap, or its agent, is being started
  *	fork_lock.c's lock		a thread is being attached
+ *	root_memory.c's lock		memory of tri_root_alloc()
  *	tri_g.list_lock			the threads, and the phase that a new one adopts
- *	root.c's lock			registered ranges and handles
+ *	root_table.h's lock		registered ranges, memory of tri_root_alloc(), handles
  *	tri_thread.cache_lock		a thread's caches
  *	the lists' locks (central.c)
  *	tri_g.page_lock			pages of the heap

@@ -11,7 +11,8 @@
  *  2. Roots are: the stack and registers of every thread (what that is on signal stacks and in
  *     coroutines, tri_stack_register() says), its thread-local variables and values of
  *     pthread_setspecific(), the writable data of every loaded object,
- *     ranges given to tri_root_add(), and handles.  malloc() memory is not a root.
+ *     ranges given to tri_root_add(), memory of tri_root_alloc(), and handles.  malloc() memory is
+ *     not a root.
  *  3. Every store of a pointer into an object or into a root other than the thread's own stack
  *     and thread-local variables goes through tri_store() or one of tri_cas(), tri_exchange(),
  *     tri_move(), tri_clear().  Loads need nothing.  A variable on a stack, or a thread-local one,
@@ -449,6 +450,25 @@ int tri_root_add(void *start, size_t len);
 
 /** Undo one tri_root_add() with the same arguments.  Returns 0, or -ENOENT if there was none. */
 int tri_root_remove(void *start, size_t len);
+
+/**
+ * Allocate @size bytes, zeroed, at a multiple of @align, a power of two up to 32 KiB.  The memory
+ * is a root, each aligned word of it, until the caller frees it by tri_root_free(): it is not
+ * collected, and what it points to lives as long as it does.  Pointers into the heap must be stored
+ * there with tri_store(); all else, pointers to other such memory among it, is stored plainly.
+ * Each cycle reads all such memory.  It does not count in the pacer or the memory limit, and starts
+ * no heap.
+ * Returns NULL with errno ENOMEM, or EINVAL for an alignment that makes no sense.  Takes a lock for
+ * some instructions; for some milliseconds, if more pages are needed while the collector reads a
+ * large set of roots.  Idea: GC_malloc_uncollectable() of Boehm's collector.
+ */
+void *tri_root_alloc(size_t size, size_t align);
+
+/**
+ * Free @block, of tri_root_alloc().  NULL is ignored; anything else is an error of the program, as
+ * with free().  Keeps errno.
+ */
+void tri_root_free(void *block);
 
 /** A root cell for one object, for pointers that live where the collector does not look. */
 typedef struct tri_handle tri_handle;

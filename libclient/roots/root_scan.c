@@ -300,6 +300,8 @@ void tri_roots_scan(struct tri_thread *to, bool all)
 		return;
 	for (i = 0; i < table->added.n; i++)
 		scan_sparse(to, table->added.range[i].lo, table->added.range[i].hi, all);
+	for (i = 0; i < table->pieces.n; i++)
+		scan_sparse(to, table->pieces.range[i].lo, table->pieces.range[i].hi, all);
 	for (c = table->chunks; c; c = c->next)
 		scan_sparse(to, (uintptr_t)c->cell, (uintptr_t)(c->cell + TRI_HANDLE_CHUNK), all);
 	pthread_mutex_unlock(&table->lock);
@@ -331,6 +333,7 @@ bool tri_roots_visit(const struct tri_root_visitor *v)
 		visit_ranges(&segments, true);
 	pthread_mutex_lock(&tri_root_table.lock);
 	visit_ranges(&tri_root_table.added, false);
+	visit_ranges(&tri_root_table.pieces, false);
 	pthread_mutex_unlock(&tri_root_table.lock);
 	visitor = NULL;
 	scanned_bytes = scanned;

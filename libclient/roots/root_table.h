@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * root_table.h - registered ranges and handles
+ * root_table.h - registered ranges, memory of tri_root_alloc(), and handles
  *
- * root.c changes them for the program; root_scan.c reads them for the agent.
+ * root.c and root_memory.c change them for the program; root_scan.c reads them for the agent.
  */
 #ifndef TRI_ROOT_TABLE_H
 #define TRI_ROOT_TABLE_H
@@ -33,6 +33,7 @@ struct tri_handle_chunk {
 extern struct tri_root_table {
 	pthread_mutex_t lock;		/* for all below, but not for what a cell in use holds */
 	struct tri_ranges added;
+	struct tri_ranges pieces;	/* of root_memory.c */
 	struct tri_handle_chunk *chunks;
 	struct tri_handle *free_cells;
 } tri_root_table TRI_HIDDEN;

@@ -62,6 +62,7 @@
 #include "../base/lock.h"
 #include "../threads/main_thread.h"
 #include "../heap/pageheap.h"
+#include "../roots/root_memory.h"
 #include "../roots/root_table.h"
 #include "../base/signals.h"
 #include "../base/state.h"
@@ -92,6 +93,7 @@ static tri_au32 told;			/* standard error has said that a child has no copy */
 /* The state of the thread that forks, while the fork() lasts. */
 static __thread struct {
 	bool locked, starting;		/* tri_fork_hold(); tri_start_hold() */
+	bool root_memory;		/* tri_root_memory_hold() */
 	bool between;			/* tri_between before */
 	bool prepared;			/* `mask` is valid */
 	uint64_t mask;			/* the mask of signals before */
@@ -317,6 +319,7 @@ void tri_fork_prepare(void)
 		tri_handshake_wait(tri_now_ns() + patience_ns);
 	forking.starting = tri_start_hold(tri_now_ns() + patience_ns);
 	forking.locked = tri_fork_hold();
+	forking.root_memory = tri_root_memory_hold(tri_now_ns() + patience_ns);
 	if (tri_read(&tri_g.state) == TRI_STATE_READY && tri_g.settings.fork != TRI_FORK_FRESH)
 		prepare_copy(patience_ns);
 	/*
@@ -388,6 +391,9 @@ void tri_fork_over(void)
 	bool has_child = errno != EAGAIN && errno != ENOMEM;
 
 	tri_loader_release();
+	if (forking.root_memory)
+		tri_root_memory_release();
+	forking.root_memory = false;
 	tri_fork_release(forking.locked);
 	if (forking.starting)
 		tri_start_release();
@@ -544,6 +550,8 @@ bool tri_fork_copied(void)
 void tri_fork_reset(void)
 {
 	tri_fork_lock_reset();
+	tri_root_memory_reset(forking.root_memory);
+	forking.root_memory = false;
 	tri_loader_reset();
 	forking.shared = NULL;
 	if (forking.prepared)
