@@ -12,6 +12,7 @@
  *	stack.pml	stacks that threads switch between
  *	free.pml	objects that the program frees itself
  *	final.pml	objects with finalizers
+ *	cleanup.pml	the record of a cleanup
  *	word.pml	a model of its own (-DREGION_WORD): how a thread says that it is in a blocking region
  *	collector.pml	agent and daemon: one cycle after the other
  *
@@ -54,6 +55,9 @@
 #endif
 #if FINAL
 #include "final.pml"
+#endif
+#if CLEANUP
+#include "cleanup.pml"
 #endif
 #include "mutator.pml"
 #include "collector.pml"
@@ -100,6 +104,32 @@ inline any_heap()
 		y++
 	:: else -> break
 	od;
+	x = 0;
+	y = 0
+#endif
+#if FINAL
+	/* any of them have finalizers */
+	for (i : 1 .. NOBJ) {
+		if
+		:: used & BIT(i) -> finalizable = finalizable | BIT(i)
+		:: skip
+		fi
+	}
+	owes = finalizable;
+	i = 0
+#endif
+#if CLEANUP
+	/* one of them may have a cleanup, and another may be the argument */
+	if
+	:: skip
+	:: used ->
+		any_member(x, used);
+		if
+		:: skip
+		:: used & ~BIT(x) -> any_member(y, used & ~BIT(x))
+		fi;
+		cleanup_set(CLEANUP_LIVE, x, y)
+	fi;
 	x = 0;
 	y = 0
 #endif

@@ -9,7 +9,9 @@
  *	MARK	take what the queue holds, scan objects
  *	H3	nothing grey: fence; wait as in H1; read the threads' buffers, then the queue.
  *		Something white in there: back to MARK.  Else marking has ended.
- *	H4	flags off, allocation diverted into the library; fence; then each thread's flip
+ *	H4	settle what follows the death of objects; flags off, allocation diverted into the library;
+ *		fence; then each thread's flip.  The agent does this to its end, whether the daemon lives
+ *		or not
  *	SWEEP	after the last flip
  *
  * What is said of a thread holds for those in the list at that time; one that attaches later adopts
@@ -68,6 +70,9 @@
 #define FINAL_WALKED (!walk)
 #else
 #define FINAL_WALKED true
+#endif
+#if !CLEANUP
+#define CLEANUP_WALKED true
 #endif
 
 /* Every loop over the threads finds @todo filled, empties it, and fills it for the next one. */
@@ -143,6 +148,9 @@ inline barrier_on()
 #endif
 #if FINAL
 		walk = finalizable | queued;
+#endif
+#if CLEANUP
+		walk_cleanup = 1;
 #endif
 		todo = LISTED
 	}
@@ -320,15 +328,23 @@ inline mark_all()
 #if FINAL
 	FINAL_WALK
 #endif
+#if CLEANUP
+	CLEANUP_WALK
+#endif
 	:: atomic { queue -> take_queue() }
 	:: atomic { grey || object -> scan_slot() }
 	:: atomic {
-		!todo && !roots && !queue && !grey && !object && WALKED && FINAL_WALKED ->
+		!todo && !roots && !queue && !grey && !object && WALKED && FINAL_WALKED && CLEANUP_WALKED ->
 		todo = LISTED;
 		break
 	}
 	od
 }
+
+#if DEATH
+bit dead;			/* the daemon has died, before H4 has begun */
+bit ending;			/* H4 has begun: from here on it does not matter whether the daemon lives */
+#endif
 
 /* ---- H3 ---------------------------------------------------------------------------------- */
 
@@ -384,13 +400,20 @@ inline termination_round()
 #endif
 }
 
+/*
+ * Until a round is clean.  Then the daemon asks for H4, and the agent begins it.  Both are one step
+ * here: what weak reads may do between the two they may as well do before the first.
+ */
 inline mark_to_the_end()
 {
 	do
 	::
 		mark_all();
 #ifdef MUTANT_FINAL_SETTLE_EARLY
-		atomic { settle() }
+		settle_finalizers();
+#endif
+#ifdef MUTANT_CLEANUP_SETTLE_EARLY
+		atomic { settle_cleanup() }
 #endif
 #ifndef MUTANT_NO_H3
 		termination_round();
@@ -403,15 +426,15 @@ inline mark_to_the_end()
 			if
 			:: !grey && !object && WEAK_CLEAN ->
 #if WEAK
-				word = WORD_ENDED;
+				WEAK_DECIDED;
+#endif
+#if DEATH && !defined(MUTANT_WEAK_ENDED_EARLY)
+				ending = 1;
 #endif
 				break
 			:: else ->
 #if WITNESS == W_ROUND_AGAIN
 				assert(false);
-#endif
-#if WEAK
-				word = WORD_MARKING;
 #endif
 				todo = 0
 			fi
@@ -461,14 +484,20 @@ inline end_marking()
 #if WEAK
 	WEAK_SETTLE;
 #endif
+#if FINAL && !defined(MUTANT_FINAL_SETTLE_EARLY) && !defined(MUTANT_CLEANUP_SETTLE_FIRST)
+	settle_finalizers();
+#endif
+#if CLEANUP && !defined(MUTANT_CLEANUP_SETTLE_EARLY)
+	atomic { settle_cleanup() };
+#endif
+#ifdef MUTANT_CLEANUP_SETTLE_FIRST
+	settle_finalizers();
+#endif
 	atomic {
 		AGENT_LOCKS
 		phase = P_FLIP;
 #if FREE
 		completes = 1;
-#endif
-#if FINAL && !defined(MUTANT_FINAL_SETTLE_EARLY)
-		settle();
 #endif
 #if WEAK
 		WEAK_END;
@@ -501,11 +530,10 @@ inline end_marking()
 #if FREE
 		withdraw_marks();
 #endif
-#if FINAL
-		queued = queued | condemned;
-		condemned = 0;
-#endif
 		phase = P_SWEEP;
+#if DEATH
+		ending = 0;
+#endif
 #if WEAK
 		WEAK_ENDED;
 #endif
@@ -528,6 +556,9 @@ inline sweep()
 			assert(!(reach & BIT(object)));		/* what all this is about */
 #if FINAL
 			assert(!(owes & BIT(object)) || (reach & BIT(object)));
+#endif
+#if CLEANUP
+			cleanup_freed(object);
 #endif
 #if WITNESS == W_FREED
 			assert(false);
@@ -565,13 +596,11 @@ inline sweep()
 /* ---- the daemon dies --------------------------------------------------------------------- */
 
 #if DEATH
-bit dead;
-
 proctype Killer()
 {
 end:
 	do
-	:: atomic { phase != P_NONE && phase != P_SWEEP && !dead -> dead = 1 }
+	:: atomic { phase != P_NONE && phase != P_SWEEP && !ending && !dead -> dead = 1 }
 	od
 }
 
@@ -585,7 +614,6 @@ inline abandon()
 #endif
 		phase = P_FLIP;
 #if WEAK
-		WEAK_ABANDON;
 		word = WORD_PLAIN;
 #endif
 		todo = LISTED;
@@ -593,11 +621,10 @@ inline abandon()
 		completes = 0;
 #endif
 #if FINAL
-#ifndef MUTANT_FINAL_ABANDON_LOSES
-		finalizable = finalizable | condemned;
-#endif
-		condemned = 0;
 		walk = 0;
+#endif
+#if CLEANUP
+		walk_cleanup = 0;
 #endif
 		t = 0;
 		object = 0;
@@ -616,13 +643,14 @@ inline abandon()
 		mark = 0
 #endif
 	}
+#ifdef MUTANT_FINAL_ABANDON_SETTLES
+	settle_finalizers();
+#endif
+#ifdef MUTANT_CLEANUP_ABANDON_SETTLES
+	atomic { settle_cleanup() };
+#endif
 	barrier_off();
 	fence();
-#if WEAK
-#ifndef MUTANT_WEAK_ABANDON_NO_QUIESCE
-	quiesce();
-#endif
-#endif
 	flip();
 	atomic {
 #ifndef MUTANT_ABANDON_CLEARS_FIRST
@@ -656,6 +684,9 @@ proctype Collector()
 #if FINAL
 	byte walk;			/* objects with finalizers that are yet to be walked */
 #endif
+#if CLEANUP
+	bit walk_cleanup;		/* the record of a cleanup is yet to be walked */
+#endif
 #if BLOCKING
 	byte holding;			/* 1 + the thread in a region that is being scanned */
 	byte word_at;
@@ -675,18 +706,16 @@ proctype Collector()
 #endif
 		barrier_on();
 		scan_roots();
-		mark_to_the_end();
-		end_marking()
+		mark_to_the_end()
 #if DEATH
-		} unless { dead }
-#endif
-		;
-#if DEATH
+		} unless { dead };
 		if
 		:: dead -> abandon()
-		:: else -> sweep()
+		:: else -> end_marking(); sweep()
 		fi
 #else
+		;
+		end_marking();
 		sweep()
 #endif
 #if CYCLES

@@ -392,6 +392,10 @@ end:
 	FINAL_STEPS(m)
 #endif
 
+#if CLEANUP
+	CLEANUP_STEPS(m)
+#endif
+
 #if BLOCKING
 	REGION_STEPS(m)
 #endif

@@ -76,6 +76,9 @@
 #ifndef FINAL
 #define FINAL 0			/* mutators give objects finalizers, and run them: final.pml */
 #endif
+#ifndef CLEANUP
+#define CLEANUP 0		/* the same with one record of a cleanup: cleanup.pml */
+#endif
 #ifndef KEEP_STALE
 #define KEEP_STALE 0		/* buffers outlive the cycle, and keep what is marked already */
 #endif
@@ -91,8 +94,9 @@
 #define W_REFUSED 5		/* a weak read is refused */
 #define W_FREED_LATER 6		/* an object is freed in a cycle after an abandoned one */
 #define W_WITHDRAWN 7		/* an object that was freed while marking had been marked */
-
-#define W_CONDEMNED 8		/* a finalizable object is dead */
+#define W_QUEUED 8		/* a finalizable object is dead */
+#define W_TAKEN_IN_H4 9		/* it is taken while some barriers are off and others on */
+#define W_CLEANUP_QUEUED 10	/* the object of a cleanup is dead, its argument is not */
 
 #define BIT(o) (1 << (o))
 #define ALL (BIT(NOBJ + 1) - 2)
@@ -229,6 +233,9 @@ inline reachable()
 #endif
 #if FINAL
 		reach = reach | queued;
+#endif
+#if CLEANUP
+		reach = reach | BIT(argument);
 #endif
 		for (y : 0 .. NOBJ) {
 			for (x : 0 .. MUTATORS - 1) {

@@ -11,9 +11,11 @@
  *		begin anew.  The round will not be clean
  *	ENDED	marking has ended: return it if it is marked
  *
- * The agent writes MARKING in H1 and PLAIN in H4, both before the fence.  The collector writes ROUND
- * before a round's fence, and after a clean round puts ENDED in place of ROUND.  Then cells whose object
- * is white are cleared.
+ * The agent writes all of them: MARKING in H1 before the fence, ROUND before a round's fence.  When a
+ * round was clean, it begins H4 by putting ENDED in place of ROUND.  If the word is another, there is
+ * no H4 yet, and marking goes on.  Then it clears the cells whose object is white, and writes PLAIN
+ * before H4's fence.  H4 goes on to its end even if the daemon dies, so a cycle that is abandoned has
+ * refused nothing.
  *
  * A read has these steps: WEAK_STATE reads the word, and after it WEAK_LOAD the cell; WEAK_TEST
  * tests the mark; WEAK_ROUND tells the collector; WEAK_SUPPLY shades.
@@ -143,7 +145,7 @@ inline weak_refuse(m, o)
 		weak_return(m, value)					\
 	}
 
-/* ---- agent and daemon -------------------------------------------------------------------- */
+/* ---- the agent ---------------------------------------------------------------------------- */
 
 /* In H1, before the fence. */
 #ifdef MUTANT_WEAK_MARKING_LATE
@@ -162,33 +164,43 @@ inline weak_refuse(m, o)
 #define WEAK_ROUND_FENCED skip
 #endif
 
-/* Nothing was found in a round: may it be the last? */
+/*
+ * Nothing was found in a round.  May it be the last?  Mutants: the word is not looked at; the daemon
+ * says that marking has ended, and may die before H4 (WEAK_ENDED_EARLY, in collector.pml).
+ */
 #ifdef MUTANT_WEAK_NOT_ASKED
 #define WEAK_CLEAN true
 #else
 #define WEAK_CLEAN (word == WORD_ROUND)
 #endif
 
+/* That was the last one: H4 begins.  Mutant: ENDED is not written. */
+#ifdef MUTANT_WEAK_NO_ENDED
+#define WEAK_DECIDED skip
+#else
+#define WEAK_DECIDED word = WORD_ENDED
+#endif
+
 /* After the last round, cell by cell. */
 inline weak_settle()
 {
-	i = 0;
 	do
-	:: i < WEAK ->
+	:: atomic {
+		slot < WEAK ->
 		if
-		:: weak[i] && !(mark & BIT(weak[i])) -> weak[i] = 0
+		:: weak[slot] && !(mark & BIT(weak[slot])) -> weak[slot] = 0
 		:: else
 		fi;
-		i++
-	:: else -> break
-	od;
-	i = 0
+		slot++
+	}
+	:: atomic { slot == WEAK -> slot = 0; break }
+	od
 }
 
 #ifdef MUTANT_WEAK_NOT_SETTLED
 #define WEAK_SETTLE skip
 #else
-#define WEAK_SETTLE atomic { weak_settle() }
+#define WEAK_SETTLE weak_settle()
 #endif
 
 /* In H4, before the fence; with the mutant, when all have changed over. */
@@ -198,33 +210,6 @@ inline weak_settle()
 #else
 #define WEAK_END word = WORD_PLAIN
 #define WEAK_ENDED skip
-#endif
-
-/*
- * The daemon has died.  If marking had ended some read may have refused something, so that all
- * cells have to be settled.  Mutants: none is; or those are of which a read has said so.
- */
-#if defined(MUTANT_WEAK_ABANDON_NO_SETTLE)
-#define WEAK_ABANDON skip
-#elif defined(MUTANT_WEAK_ABANDON_REFUSED)
-#define WEAK_ABANDON							\
-	i = 0;								\
-	do								\
-	:: i < WEAK ->							\
-		if							\
-		:: unreachable & BIT(weak[i]) -> weak[i] = 0		\
-		:: else							\
-		fi;							\
-		i++							\
-	:: else -> break						\
-	od;								\
-	i = 0
-#else
-#define WEAK_ABANDON							\
-	if								\
-	:: word == WORD_ENDED -> weak_settle()				\
-	:: else								\
-	fi
 #endif
 
 /*
