@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * fixpoint.pml - the collector of ephemeron.pml: marking with passes over the records, or with an index;
- * settling; death
+ * fixpoint.pml - the collector and the agent of ephemeron.pml: marking with passes over the records, or
+ * with an index; settling by the agent, in H4; death of the collector
  */
 
 /* ---- the collector ----------------------------------------------------------------------- */
@@ -194,7 +194,7 @@ inline settle_record()
 	fi
 }
 
-/* One by one; the weak pointer somewhere among them. */
+/* The agent, one by one, while threads go on; the weak pointer somewhere among them. */
 inline settle()
 {
 	do
@@ -247,7 +247,13 @@ proctype Killer()
 {
 end:
 	do
+#ifdef MUTANT_ENDED_EARLY
+	/* The word is ENDED before H4 has begun. */
 	:: atomic { on && word != WORD_PLAIN && !dead -> dead = 1 }
+#else
+	/* H4 goes on to its end, whether the collector lives or not. */
+	:: atomic { on && word != WORD_PLAIN && word != WORD_ENDED && !dead -> dead = 1 }
+#endif
 	od
 }
 
@@ -257,23 +263,6 @@ inline abandon()
 		r = 0;
 		o = 0;
 		grey = 0;
-#ifndef MUTANT_ABANDON_NO_SETTLE
-		if
-		:: word == WORD_ENDED ->
-			do
-			:: r < RECORDS -> settle_record(); r++
-			:: else -> break
-			od;
-			r = 0;
-			if
-			:: weak && !(mark & BIT(weak)) ->
-				unreachable = unreachable | BIT(weak);
-				weak = 0
-			:: else
-			fi
-		:: else
-		fi;
-#endif
 		word = WORD_PLAIN
 	};
 	quiesce();
@@ -357,13 +346,13 @@ inline cycle()
 #if WITNESS == W_SUPPLIED
 			:: !changed && !grey && word != WORD_ROUND -> assert(false)
 #endif
+			/* The agent begins H4, or marking goes on. */
 			:: !changed && !grey && word == WORD_ROUND -> word = WORD_ENDED; break
-			:: else -> word = WORD_MARKING
+			:: else
 			fi
 		}
 	od;
 	settle();
-	/* H4 */
 	atomic {
 		word = WORD_PLAIN;
 		for (o : 0 .. RECORDS - 1) { resting = resting | (state[o] == LIMBO) << o }

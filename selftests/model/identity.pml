@@ -37,6 +37,7 @@
 #endif
 #define W_SAME 1		/* one is found */
 #define W_DEAD_FOUND 2		/* one is found whose weak pointer is dead */
+#define W_MARKED_DEAD 3		/* a mark is found that came after all was settled */
 
 #define BIT(o) (1 << (o))
 #define O 1
@@ -302,7 +303,12 @@ end:
 		at == READ_AGAIN ->
 #ifndef MUTANT_NO_READ_AGAIN
 		if
-		:: (making -> weak[r] : target[r]) != value -> value = 0; read_refuses()
+		:: (making -> weak[r] : target[r]) != value ->
+#if WITNESS == W_MARKED_DEAD
+			assert(making);
+#endif
+			value = 0;
+			read_refuses()
 		:: else -> read_returns()
 		fi
 #else
@@ -320,6 +326,7 @@ inline quiesce()
 	(!inside[MUTATORS - 1])
 }
 
+/* The agent, in H4, one record after the other, while threads go on. */
 inline settle()
 {
 	do
@@ -349,6 +356,21 @@ inline settle()
 	od
 }
 
+/* O lives for one more cycle, and its finalizer may do with it what it likes. */
+inline settle_finalizer()
+{
+	atomic {
+		if
+		:: (used & BIT(O)) && !(mark & BIT(O)) ->
+			stale[2] = 1;
+			stale[3] = 1;
+			mark = mark | BIT(O);
+			loc[0] = loc[0] | BIT(O)
+		:: else
+		fi
+	}
+}
+
 inline cycle()
 {
 	atomic { on = 1; word = MARKING };
@@ -363,22 +385,22 @@ inline cycle()
 			x = buffer & used & ~mark;
 			mark = mark | x;
 			buffer = 0;
+			/* The agent begins H4, or marking goes on. */
 			if
 			:: !x && word == ROUND -> word = ENDED; break
-			:: else -> word = MARKING
+			:: else
 			fi;
 			x = 0
 		}
 	od;
+#ifdef MUTANT_FINALIZERS_FIRST
+	settle_finalizer();
+	settle();
+#else
 	settle();
 #if FINALIZER
-	/* It lives for one more cycle, and its finalizer may do with it what it likes. */
-	atomic {
-		if
-		:: (used & BIT(O)) && !(mark & BIT(O)) -> mark = mark | BIT(O); loc[0] = loc[0] | BIT(O)
-		:: else
-		fi
-	};
+	settle_finalizer();
+#endif
 #endif
 	atomic { word = PLAIN };
 	quiesce();
