@@ -205,6 +205,16 @@ static void retire(struct tri_thread *t, unsigned int span_class)
 		t->active[span_class / 64] &= ~(1ull << (span_class & 63));
 }
 
+/*
+ * Whether the fresh spans behind the cached one come next.  Spans that were offered come before
+ * them if the program frees: their slots are in the CPU's caches, and a program that frees as much
+ * as it allocates never comes to the end of its fresh spans otherwise.
+ */
+static bool takes_fresh(const struct tri_cached_span *s)
+{
+	return s->left && !tri_freed_any();
+}
+
 /* Open a window with free slots.  @fresh: fresh pages may be taken.  False: there is none. */
 static bool refill(struct tri_thread *t, unsigned int span_class, bool fresh)
 {
@@ -219,7 +229,7 @@ static bool refill(struct tri_thread *t, unsigned int span_class, bool fresh)
 					return true;
 			retire(t, span_class);
 		}
-		page = s->left ? 0 : tri_central_take(t->gen, span_class, false);
+		page = takes_fresh(s) ? 0 : tri_central_take(t->gen, span_class, false);
 		if (!page && (fresh || s->left))
 			page = fresh_span(t, span_class);
 		if (!page && fresh)
