@@ -10,7 +10,8 @@
  * A word on a stack that leads to an unmarked object is no proof, as it may be a dead value of an
  * earlier call.  Such words are not followed.  But a pointer that another thread has put on its own
  * stack by a plain store, and that this thread has loaded from there, looks the same.  So it is
- * reported once that there are such words.
+ * reported once that there are such words.  In a program that calls tri_free(), a word may also
+ * point to an object that was freed, whose slot is not used again yet.
  */
 #include "checkmark.h"
 
@@ -200,10 +201,14 @@ bool checkmark_run(struct arena *a)
 		trace_line(
 			a,
 			"tricolor: checkmark: cycle %u: %llu words in roots lead to unmarked "
-			"objects.  Dead values on stacks do; but so does a plain store into a "
+			"objects.  Dead values on stacks do%s; but so does a plain store into a "
 			"global, or into a variable on "
 			"a stack or a thread-local one that another thread loads from",
-			a->cycle + 1, (unsigned long long)c.unmarked);
+			a->cycle + 1, (unsigned long long)c.unmarked,
+			tri_read(&a->view.ctl->freed_bytes) ?
+				", and so do pointers to objects that tri_free() has freed, which "
+				"are harmless if nothing is loaded through them" :
+				"");
 	}
 	atomic_fetch_add(&a->view.ctl->checkmark_missed, c.missed);
 	atomic_fetch_add(&a->view.ctl->checkmark_cycles, 1);
