@@ -140,6 +140,38 @@ static bool pages_serve_all_classes(void)
 	return true;
 }
 
+/*
+ * Spans of which every other object is freed are allocated from again, though they never become
+ * empty and no cycle runs.
+ */
+static bool holes_are_filled(void)
+{
+	enum { SIZE = 48, COUNT = (16 << 20) / SIZE };
+	void **held = tri_alloc(COUNT * sizeof(*held));
+	uint64_t full;
+	size_t i;
+	int round;
+
+	tri_set_gc_percent(-1);
+	for (i = 0; i < COUNT; i++)
+		tri_store(&held[i], tri_alloc(SIZE));
+	full = read_stats().heap_bytes;
+	for (round = 0; round < 10; round++) {
+		for (i = (size_t)round % 2; i < COUNT; i += 2) {
+			void *p = held[i];
+
+			tri_store(&held[i], NULL);
+			tri_free(p);
+		}
+		for (i = (size_t)round % 2; i < COUNT; i += 2)
+			tri_store(&held[i], tri_alloc(SIZE));
+	}
+	CHECK(read_stats().cycles == 0);
+	CHECK(read_stats().peak_heap_bytes < full + full / 4);
+	CHECK(arena_is_sound());
+	return true;
+}
+
 /* What is freed does not count towards the next cycle, and counts as allocated all the same. */
 static bool cycles_are_put_off(void)
 {
@@ -453,130 +485,8 @@ static bool notes_go_along(void)
 }
 
 /* ------------------------------------------------------------------------------------------ */
-/* TRICOLOR_DEBUG=frees                                                                       */
+/* In modes of the library                                                                     */
 /* ------------------------------------------------------------------------------------------ */
-
-static bool dies_saying(void (*fn)(void), const char *what)
-{
-	int ends[2], status;
-	char text[1024];
-	ssize_t n, all = 0;
-	pid_t pid;
-
-	CHECK(!pipe(ends));
-	pid = fork();
-	CHECK(pid >= 0);
-	if (!pid) {
-		dup2(ends[1], 2);
-		close(ends[0]);
-		close(ends[1]);
-		setenv("TRICOLOR_DEBUG", "frees", 1);
-		fn();
-		_exit(0);
-	}
-	close(ends[1]);
-	while ((n = read(ends[0], text + all, sizeof(text) - 1 - (size_t)all)) > 0)
-		all += n;
-	text[all] = 0;
-	close(ends[0]);
-	CHECK(waitpid(pid, &status, 0) == pid);
-	if (!WIFSIGNALED(status) || WTERMSIG(status) != SIGABRT || !strstr(text, what)) {
-		ksft_print_msg("status %#x, said: %s\n", status, text);
-		return false;
-	}
-	return true;
-}
-
-static void free_twice(void)
-{
-	void *p = tri_alloc(100);
-
-	tri_free(p);
-	tri_free(p);
-}
-
-static void free_twice_with_others_between(void)
-{
-	void *p = tri_alloc(100);
-	int i;
-
-	tri_free(p);
-	for (i = 0; i < 1000; i++)
-		tri_free(tri_alloc(100));
-	tri_free(p);
-}
-
-static void free_large_twice(void)
-{
-	void *p = tri_alloc(1 << 20);
-
-	tri_free(p);
-	tri_free(p);
-}
-
-static void free_after_cycle(void)
-{
-	static uintptr_t hidden;
-	void *p = tri_alloc(100);
-
-	hidden = hide(p);
-	tri_free(p);
-	p = NULL;
-	collect_times(2);
-	tri_free(reveal(hidden));
-}
-
-static void free_foreign(void)
-{
-	tri_free(malloc(100));
-}
-
-static void free_variable(void)
-{
-	int here;
-
-	tri_free(&here);
-}
-
-static void free_interior(void)
-{
-	tri_free((char *)tri_alloc(100) + 8);
-}
-
-static void free_rightly(void)
-{
-	static void *p[100];
-	int i, k;
-
-	for (k = 0; k < 20; k++) {
-		for (i = 0; i < 100; i++)
-			tri_store(&p[i], tri_alloc((size_t)(i * 400)));
-		for (i = 0; i < 100; i++) {
-			void *q = p[i];
-
-			tri_store(&p[i], NULL);
-			tri_free(q);
-		}
-		tri_free(NULL);
-		tri_free(tri_alloc_leaf(3));
-		collect();
-	}
-	fprintf(stderr, "all was right\n");
-	abort();
-}
-
-static bool wrong_frees(void)
-{
-	CHECK(dies_saying(free_twice, "it was freed before"));
-	CHECK(dies_saying(free_twice_with_others_between, "it was freed before"));
-	CHECK(dies_saying(free_large_twice, "it was freed before"));
-	CHECK(dies_saying(free_after_cycle, "it was freed before, or collected"));
-	CHECK(dies_saying(free_foreign, "it is no object of this heap"));
-	CHECK(dies_saying(free_variable, "it is no object of this heap"));
-	CHECK(dies_saying(free_interior, "it is not the start of an object"));
-	CHECK(dies_saying(free_rightly, "all was right"));
-	return true;
-}
 
 static bool with_debug(int which)
 {
@@ -592,29 +502,30 @@ static bool with_debug(int which)
 	return true;
 }
 
-int main(void)
+static const struct scenario scenarios[] = {
+	{ .name = "memory comes back at once", .fn = memory_comes_back },
+	{ .name = "empty spans serve other classes", .fn = pages_serve_all_classes },
+	{ .name = "holes are filled", .fn = holes_are_filled },
+	{ .name = "what is freed puts off the next cycle", .fn = cycles_are_put_off },
+	{ .name = "tri_calloc()", .fn = calloc_overflows },
+	{ .name = "what is no object is ignored", .fn = others_are_ignored },
+	{ .name = "threads free while cycles run", .fn = threads_free_while_cycles_run },
+	{ .name = "and while collectors die", .fn = collectors_die },
+	{ .name = "and while they fork", .fn = children_free },
+	{ .name = "what is noted goes along with fork()", .fn = notes_go_along },
+	{ .name = "with checkmark", .with = with_debug, .arg = 0 },
+	{ .name = "with clobberfree", .with = with_debug, .arg = 1 },
+	{ .name = "with frees", .with = with_debug, .arg = 2 },
+	{ .name = "with norseq", .with = with_debug, .arg = 3 },
+	{ .name = "with nomembarrier", .with = with_debug, .arg = 4 },
+	{ .name = "with gc=50", .with = with_debug, .arg = 5 },
+	{ .name = "with barriers", .with = with_debug, .arg = 6 },
+};
+
+int main(int argc, char **argv)
 {
 	/* A collector of its own for every process. */
 	setenv("TRICOLOR_SOCKET", "off", 1);
 	setenv("TRICOLOR_FORK", "copy", 1);
-	ksft_print_header();
-	ksft_set_plan(17);
-	ksft_test_result(scenario(memory_comes_back), "memory comes back at once\n");
-	ksft_test_result(scenario(pages_serve_all_classes), "empty spans serve other classes\n");
-	ksft_test_result(scenario(cycles_are_put_off), "what is freed puts off the next cycle\n");
-	ksft_test_result(scenario(calloc_overflows), "tri_calloc()\n");
-	ksft_test_result(scenario(others_are_ignored), "what is no object is ignored\n");
-	ksft_test_result(scenario(threads_free_while_cycles_run), "threads free while cycles run\n");
-	ksft_test_result(scenario(collectors_die), "and while collectors die\n");
-	ksft_test_result(scenario(children_free), "and while they fork\n");
-	ksft_test_result(scenario(notes_go_along), "what is noted goes along with fork()\n");
-	ksft_test_result(scenario(wrong_frees), "frees: what is wrong is said\n");
-	ksft_test_result(scenario_with(with_debug, 0), "with checkmark\n");
-	ksft_test_result(scenario_with(with_debug, 1), "with clobberfree\n");
-	ksft_test_result(scenario_with(with_debug, 2), "with frees\n");
-	ksft_test_result(scenario_with(with_debug, 3), "with norseq\n");
-	ksft_test_result(scenario_with(with_debug, 4), "with nomembarrier\n");
-	ksft_test_result(scenario_with(with_debug, 5), "with gc=50\n");
-	ksft_test_result(scenario_with(with_debug, 6), "with barriers\n");
-	ksft_finished();
+	scenarios_run(scenarios, sizeof(scenarios) / sizeof(scenarios[0]), argc, argv);
 }

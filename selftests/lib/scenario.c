@@ -2,6 +2,8 @@
 /* scenario.c - see scenario.h */
 #include "scenario.h"
 
+#include <string.h>
+
 int status_of(pid_t pid)
 {
 	int status;
@@ -47,4 +49,33 @@ bool scenario_with(bool (*fn)(int), int arg)
 	if (scenario_begin(&pid))
 		_exit(fn(arg) ? 0 : 1);
 	return scenario_end(pid);
+}
+
+static bool is_chosen(const struct scenario *s, int argc, char **argv)
+{
+	int i;
+
+	for (i = 1; i < argc; i++)
+		if (strstr(s->name, argv[i]))
+			return true;
+	return argc < 2;
+}
+
+void scenarios_run(const struct scenario *all, size_t n, int argc, char **argv)
+{
+	unsigned int chosen = 0;
+	size_t i;
+
+	for (i = 0; i < n; i++)
+		chosen += is_chosen(&all[i], argc, argv);
+	ksft_print_header();
+	if (!chosen)
+		ksft_exit_fail_msg("no scenario has such a name\n");
+	ksft_set_plan(chosen);
+	for (i = 0; i < n; i++)
+		if (is_chosen(&all[i], argc, argv))
+			ksft_test_result(all[i].fn ? scenario(all[i].fn) :
+						     scenario_with(all[i].with, all[i].arg),
+					 "%s\n", all[i].name);
+	ksft_finished();
 }

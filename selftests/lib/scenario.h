@@ -33,4 +33,19 @@ bool scenario(bool (*fn)(void));
 /** The same with an argument. */
 bool scenario_with(bool (*fn)(int), int arg);
 
+/* One of the scenarios of a test.  It has @fn, or @with, which is called with @arg. */
+struct scenario {
+	const char *name;
+	bool (*fn)(void);
+	bool (*with)(int arg);
+	int arg;
+};
+
+/**
+ * Run @n scenarios and end the test.  With arguments, run those whose name contains one of them:
+ * argv[1], ...
+ */
+void scenarios_run(const struct scenario *all, size_t n, int argc, char **argv)
+	__attribute__((noreturn));
+
 #endif

@@ -6,6 +6,7 @@
  * then takes a pointer from an object, and frees the object.  The test keeps that pointer as a
  * number, which stands for a word of a stack that has been scanned.
  */
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -29,7 +30,19 @@ FIXTURE_TEARDOWN(stage)
 	EXPECT_TRUE(actor_end(&collector));
 }
 
+/* Have @a do @fn() while a cycle marks, when all stacks have been scanned; then the cycle ends. */
+static bool does_in_cycle(struct actor *a, void (*fn)(void *arg))
+{
+	struct tri_point *scanned = point_hold("cycle.scanned", 0);
+	bool did;
+
+	cycle_begin();
+	did = point_reached(scanned) && actor_does(a, fn, NULL);
+	return point_release(scanned) && cycle_ended() && did;
+}
+
 static uintptr_t parent, child;
+static bool parent_was_kept;
 
 static void give_child(void *unused)
 {
@@ -51,35 +64,22 @@ static void free_parent(void *unused)
 	o = NULL;
 	for (i = 0; i < 1000; i++)
 		(void)tri_alloc(sizeof(struct box));
+	parent_was_kept = is_alive(parent);
 }
 
 TEST_F(stage, what_the_freed_object_led_to_is_kept)
 {
-	struct tri_point *scanned;
-
 	ASSERT_TRUE(actor_does(&self->subject, give_child, NULL));
-	scanned = point_hold("cycle.scanned", 0);
-	cycle_begin();
-	ASSERT_TRUE(point_reached(scanned));
-	ASSERT_TRUE(actor_does(&self->subject, free_parent, NULL));
-	EXPECT_TRUE(is_alive(parent));
-	ASSERT_TRUE(point_release(scanned));
-	ASSERT_TRUE(cycle_ended());
+	ASSERT_TRUE(does_in_cycle(&self->subject, free_parent));
+	EXPECT_TRUE(parent_was_kept);
 	EXPECT_TRUE(is_alive(child));
 }
 
 /* The parent goes in that cycle, and not in the next, though it was marked. */
 TEST_F(stage, the_cycle_frees_what_was_freed_in_it)
 {
-	struct tri_point *scanned;
-
 	ASSERT_TRUE(actor_does(&self->subject, give_child, NULL));
-	scanned = point_hold("cycle.scanned", 0);
-	cycle_begin();
-	ASSERT_TRUE(point_reached(scanned));
-	ASSERT_TRUE(actor_does(&self->subject, free_parent, NULL));
-	ASSERT_TRUE(point_release(scanned));
-	ASSERT_TRUE(cycle_ended());
+	ASSERT_TRUE(does_in_cycle(&self->subject, free_parent));
 	EXPECT_FALSE(is_alive(parent));
 }
 
@@ -97,13 +97,31 @@ static void free_and_allocate(void *unused)
 /* The thread's stack has been scanned, so a new object there has to be black. */
 TEST_F(stage, a_slot_that_comes_back_is_black)
 {
-	struct tri_point *scanned = point_hold("cycle.scanned", 0);
+	ASSERT_TRUE(does_in_cycle(&self->subject, free_and_allocate));
+	EXPECT_TRUE(is_alive(again));
+}
 
-	cycle_begin();
-	ASSERT_TRUE(point_reached(scanned));
-	ASSERT_TRUE(actor_does(&self->subject, free_and_allocate, NULL));
-	ASSERT_TRUE(point_release(scanned));
-	ASSERT_TRUE(cycle_ended());
+static void free_old(void *unused)
+{
+	struct box *o = box->at[3];
+
+	(void)unused;
+	tri_store(&box->at[3], NULL);
+	tri_free(o);
+}
+
+static void allocate_again(void *unused)
+{
+	(void)unused;
+	again = hidden(tri_alloc(sizeof(struct box)));
+}
+
+/* The end of a cycle closes all windows.  H1 of the next does not look at what is put into those. */
+TEST_F(stage, a_window_that_is_over_takes_no_slot)
+{
+	ASSERT_TRUE(cycle_whole());
+	ASSERT_TRUE(actor_does(&self->subject, free_old, NULL));
+	ASSERT_TRUE(does_in_cycle(&self->subject, allocate_again));
 	EXPECT_TRUE(is_alive(again));
 }
 
@@ -115,14 +133,67 @@ static void free_and_end(void *unused)
 
 TEST_F(stage, also_what_a_thread_freed_that_has_ended)
 {
-	struct tri_point *scanned = point_hold("cycle.scanned", 0);
+	ASSERT_TRUE(does_in_cycle(&self->subject, free_and_end));
+	EXPECT_FALSE(is_alive(parent));
+}
 
+/* More than a thread's record holds: some are handed on, and some are in the record. */
+#define MANY 200
+
+static struct box *kept[MANY];		/* roots */
+static struct box *many[MANY];
+static uintptr_t freed[MANY];
+
+static void make_many(void *unused)
+{
+	int i;
+
+	(void)unused;
+	for (i = 0; i < MANY; i++) {
+		struct box *b = tri_alloc(sizeof(*b));
+
+		tri_store(&kept[i], tri_alloc(sizeof(struct box)));
+		tri_store(&b->at[0], kept[i]);
+		tri_store(&many[i], b);
+	}
+}
+
+static void free_many(void *unused)
+{
+	int i;
+
+	(void)unused;
+	for (i = 0; i < MANY; i++) {
+		struct box *b = many[i];
+
+		freed[i] = hidden(b);
+		tri_store(&many[i], NULL);
+		tri_free(b);
+	}
+}
+
+/* The collector dies when notes are pending.  The cycle of its successor takes them. */
+TEST_F(stage, notes_outlive_the_collector)
+{
+	struct tri_stats s = { .size = sizeof(s) };
+	struct tri_point *scanned;
+	int i;
+
+	ASSERT_TRUE(actor_does(&self->subject, make_many, NULL));
+	scanned = point_hold("cycle.scanned", 0);
 	cycle_begin();
 	ASSERT_TRUE(point_reached(scanned));
-	ASSERT_TRUE(actor_does(&self->subject, free_and_end, NULL));
-	ASSERT_TRUE(point_release(scanned));
+	ASSERT_TRUE(actor_does(&self->subject, free_many, NULL));
+	for (i = 0; i < MANY; i++)
+		ASSERT_TRUE(is_alive(freed[i]));
+	ASSERT_EQ(0, tri_read_stats(&s));
+	ASSERT_EQ(0, kill((pid_t)s.collector_pid, SIGKILL));
+	point_off(scanned);
 	ASSERT_TRUE(cycle_ended());
-	EXPECT_FALSE(is_alive(parent));
+	for (i = 0; i < MANY; i++) {
+		EXPECT_FALSE(is_alive(freed[i]));
+		EXPECT_TRUE(is_alive(hidden(kept[i])));
+	}
 }
 
 /* With TRICOLOR_DEBUG=frees, where each object that is freed is noted for the end of a cycle. */
