@@ -52,6 +52,7 @@
 #include "../base/lock.h"
 #include "../heap/pageheap.h"
 #include "../threads/region.h"
+#include "../roots/pool_roots.h"
 #include "../roots/root_scan.h"
 #include "../roots/scan.h"
 #include "../base/signals.h"
@@ -107,6 +108,7 @@ static uint64_t barrier_on(uint32_t cycle)
 
 	pthread_mutex_lock(&tri_g.list_lock);
 	tri_threads_reap();
+	tri_pool_roots_turn(cycle);
 	tri_g.cycle = cycle;
 	tri_g.phase = TRI_PHASE_BARRIER;
 	for (t = tri_g.threads; t; t = t->next) {

@@ -489,6 +489,52 @@ static inline __attribute__((unused)) void tri_keep_alive(const void *pointer)
 }
 
 /* ------------------------------------------------------------------------------------------ */
+/* Pools                                                                                      */
+/* ------------------------------------------------------------------------------------------ */
+
+/**
+ * A pool keeps objects that are in no use, so that they can be used again in place of new ones.
+ * Cycles drain it: what no tri_pool_get() has returned when the second cycle since its
+ * tri_pool_put() begins is collected.  So a pool suits what is costly to make or large and is
+ * needed for a short time, and can't hold anything that must not be lost.  A pool is an object
+ * itself: nobody frees it, and it must be reachable while it is used.  Idea: Go's sync.Pool.
+ */
+typedef struct tri_pool tri_pool;
+
+/**
+ * Make a pool, which is empty.
+ * @make: called by tri_pool_get() when the pool has no object; NULL: none are made.
+ * @reset: called by tri_pool_put() with each object before it is in the pool, such as to drop what
+ * the object refers to; NULL: nothing is called.
+ * @arg: given to both.  If it points to an object, the pool keeps that.
+ * Both are called in the thread that gets or puts, with no lock of the library held: they may
+ * allocate, use this pool, take locks of the program, and leave by a jump.
+ * Returns NULL with errno ENOMEM, or as tri_thread_attach().
+ */
+tri_pool *tri_pool_new(void *(*make)(void *arg), void (*reset)(void *object, void *arg),
+		       void *arg);
+
+/**
+ * Take an object out of the pool: one that this thread has put in, preferably its last one, or else
+ * one of another thread's.  If there is none, the result is what make() returns, with its errno; or
+ * NULL, if the pool has no make().  An object that is put in by another thread at the same moment,
+ * or the last one that another thread has put in, may be passed over.  Some nanoseconds, without an
+ * atomic instruction for a thread that puts back what it got.
+ */
+void *tri_pool_get(tri_pool *pool);
+
+/**
+ * Put @object into the pool.  The caller must not use it any more, nor tri_free() it, nor put it in
+ * twice.
+ * @object: a pointer to an object or into one, which tri_pool_get() returns as it is.  NULL is
+ * ignored.  Other memory may be put in too, but is not kept, and is nobody's when a cycle drains
+ * the pool.
+ * Where there is no memory for the pool's tables, or the thread can't be attached, the object is
+ * left to the collector.  A child of fork() finds all pools empty.
+ */
+void tri_pool_put(tri_pool *pool, void *object);
+
+/* ------------------------------------------------------------------------------------------ */
 /* The collector                                                                              */
 /* ------------------------------------------------------------------------------------------ */
 

@@ -37,6 +37,7 @@
 #include "../base/lock.h"
 #include "../heap/pageheap.h"
 #include "../limits/pressure.h"
+#include "../roots/pool_roots.h"
 #include "../base/state.h"
 #include "../threads/thread.h"
 #include "../limits/throttle.h"
@@ -95,9 +96,10 @@ static bool emergency(void)
 
 /*
  * There are no pages, or none before the thread has waited.  Returns whether another try is
- * worthwhile.
+ * worthwhile.  That is so after one cycle, and after a second one if that lets go of what pools
+ * hold.
  */
-static bool try_again(struct tri_thread *t, struct tri_throttled *w, bool *tried)
+static bool try_again(struct tri_thread *t, struct tri_throttled *w, unsigned int *cycles)
 {
 	bool again = false;
 
@@ -110,8 +112,8 @@ static bool try_again(struct tri_thread *t, struct tri_throttled *w, bool *tried
 		if (tri_g.settings.max_wait_s && !t->depth)
 			tri_agent_ensure();
 		again = tri_throttle_wait(t, w);
-	} else if (!*tried) {
-		*tried = true;
+	} else if (!*cycles || (*cycles == 1 && tri_pool_roots_victim())) {
+		++*cycles;
 		again = emergency();
 	}
 	tri_enter();
@@ -198,11 +200,11 @@ static __attribute__((noinline)) void *take_small_again(struct tri_thread *t,
 							bool *zeroed, bool *throttled)
 {
 	struct tri_throttled w;
-	bool tried = false;
+	unsigned int cycles = 0;
 	void *object = NULL;
 
 	tri_throttle_begin(&w);
-	while (!object && try_again(t, &w, &tried))
+	while (!object && try_again(t, &w, &cycles))
 		object = take_small(t, span_class, type, count, zeroed);
 	tri_throttle_end(t, &w);
 	*throttled = w.failed;
@@ -288,7 +290,8 @@ static void *alloc_large(struct tri_thread *t, size_t size, size_t align, unsign
 	const struct tri_view *v = &tri_g.view;
 	uint64_t pages = (uint64_t)size / TRI_PAGE_BYTES + (size % TRI_PAGE_BYTES != 0);
 	uint32_t align_pages = align > TRI_PAGE_BYTES ? (uint32_t)(align >> TRI_PAGE_SHIFT) : 1;
-	bool backed = false, tried = false;
+	unsigned int cycles = 0;
+	bool backed = false;
 	struct tri_throttled w;
 	uint32_t page = 0;
 	char *object;
@@ -297,7 +300,7 @@ static void *alloc_large(struct tri_thread *t, size_t size, size_t align, unsign
 	for (;;) {
 		if (pages < v->heap_pages)
 			page = take_large(t, (uint32_t)pages, align_pages, kind, size, &backed);
-		if (page || pages >= v->heap_pages || !try_again(t, &w, &tried))
+		if (page || pages >= v->heap_pages || !try_again(t, &w, &cycles))
 			break;
 	}
 	tri_throttle_end(t, &w);

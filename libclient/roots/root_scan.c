@@ -34,6 +34,7 @@
 #include "abi.h"
 #include "../base/error.h"
 #include "object.h"
+#include "pool_roots.h"
 #include "root_scan.h"
 #include "root_table.h"
 #include "scan.h"
@@ -306,6 +307,7 @@ void tri_roots_scan(struct tri_thread *to, bool all)
 		scan_sparse(to, (uintptr_t)c->cell, (uintptr_t)(c->cell + TRI_HANDLE_CHUNK), all);
 	pthread_mutex_unlock(&table->lock);
 	tri_starting_scan(to, all);
+	tri_pool_roots_scan(to, all);
 }
 
 static void visit_ranges(const struct tri_ranges *r, bool are_segments)

@@ -27,6 +27,7 @@
 #include "../roots/loader.h"
 #include "../threads/main_thread.h"
 #include "../threads/own_thread.h"
+#include "../roots/pool_roots.h"
 #include "../limits/pressure.h"
 #include "../threads/raw_fork.h"
 #include "../roots/root_scan.h"
@@ -52,6 +53,7 @@ static void forked(void)
 	tri_start_reset(started && !copied);
 	tri_coroutines_reset(copied);
 	tri_roots_reset(copied);
+	tri_pool_roots_reset();
 	tri_root_scan_reset();
 	tri_starting_reset();
 	tri_pressure_reset();

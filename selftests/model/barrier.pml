@@ -19,7 +19,7 @@
  * Models of their own, of protocols between processes: link.pml (-DLINK), replace.pml
  * (-DREPLACEMENT), elect.pml (-DELECT), throttle.pml (-DTHROTTLE).  Of weak pointers
  * and maps: identity.pml (-DIDENTITY), ephemeron.pml (-DEPHEMERON), buckets.pml (-DBUCKETS).
- * Below objects: slot.pml (-DSLOT).
+ * Below objects: slot.pml (-DSLOT).  Above them: pool.pml (-DPOOL).
  *
  * An atomic { } is a step that the others see as a whole; everything else interleaves.
  */
@@ -41,6 +41,8 @@
 #include "buckets.pml"
 #elif defined(SLOT)
 #include "slot.pml"
+#elif defined(POOL)
+#include "pool.pml"
 #else
 #include "state.pml"
 #if STACKS
