@@ -36,6 +36,7 @@
 #include <errno.h>
 
 #include "../../core/heap/layout.h"
+#include "../../core/system/point.h"
 #include "../base/attributes.h"
 #include "inside.h"
 #include "../base/lock.h"
@@ -164,6 +165,7 @@ static void *ring_take(struct ring *r, bool own)
 	} while (!atomic_compare_exchange_weak_explicit(&r->ends, &ends, pack(head, tail),
 							memory_order_acq_rel,
 							memory_order_acquire));
+	TRI_POINT("pool.claimed");
 	return take_slot(r, own ? head : tail - 1);
 }
 

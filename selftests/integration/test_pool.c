@@ -138,6 +138,27 @@ static bool takes_what_was_put(void)
 	return true;
 }
 
+/* A ring goes round, and need not grow for what comes and goes. */
+static bool rings_go_round(void)
+{
+	struct witness *w[3];
+	int round, i;
+
+	make_pool();
+	put_witnesses(0, 3, NULL);
+	for (round = 0; round < 100000; round++) {
+		for (i = 0; i < 3; i++) {
+			w[i] = tri_pool_get(pool);
+			CHECK(w[i] && witness_ok(w[i], w[i]->id));
+		}
+		CHECK(w[0] != w[1] && w[1] != w[2] && w[0] != w[2]);
+		for (i = 0; i < 3; i++)
+			tri_pool_put(pool, w[i]);
+	}
+	CHECK(read_stats().peak_heap_bytes < 4 * MIB);
+	return true;
+}
+
 static jmp_buf out;
 
 static void *make_jumps(void *arg)
@@ -561,6 +582,7 @@ static bool churn_with_debug(void)
 
 static const struct part parts[] = {
 	{ "taken", takes_what_was_put, "", "what is put in is taken out", NULL, NULL },
+	{ "rings", rings_go_round, "", "rings go round", NULL, NULL },
 	{ "callbacks", callbacks_do_anything, "", "make() and reset() jump, get and put", NULL,
 	  NULL },
 	{ "second", second_cycle_drains, "", "the second cycle drains", NULL, NULL },
