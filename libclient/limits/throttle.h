@@ -15,9 +15,14 @@ struct tri_thread;
  * tri_throttle_begin() sets the first three fields, and the first refusal all others.
  */
 struct tri_throttled {
-	bool refused;			/* memory was refused, and the rest is set */
-	bool begun;			/* it has begun to wait in the reserve */
-	bool failed;			/* it has waited, and has got nothing */
+	/*
+	 * Whole words, of which no byte keeps what was on the stack before.  Three bytes of zeros in
+	 * a word that had a pointer into a library make an address that may lie in a small arena,
+	 * and the object there was kept by the cycle that the allocation waits for.
+	 */
+	uint64_t refused;		/* memory was refused, and the rest is set */
+	uint64_t begun;			/* it has begun to wait in the reserve */
+	uint64_t failed;		/* it has waited, and has got nothing */
 	uint64_t bytes;			/* how many it was refused */
 	uint32_t gen;			/* completed cycles when it last tried */
 	uint32_t first_gen;		/* completed cycles when the wait began */
