@@ -36,7 +36,8 @@ GUEST	:= $(O)/bench/guest
 
 $(GUEST): bench/guest/main.c $(LIB_FILE)
 	@mkdir -p $(@D)
-	$(call say,CC,$@)$(CC) $(C_FLAGS) $(CFLAGS) -fno-ivopts -Ilibclient/include -o $@ $< \
+	$(call say,CC,$@)$(CC) $(C_FLAGS) $(CFLAGS) -fno-ivopts -fno-tree-ter -fno-tree-slsr \
+		-fno-predictive-commoning -Ilibclient/include -o $@ $< \
 		-L$(O)/lib -Wl,-rpath,'$$ORIGIN/../lib' -ltricolor -lpthread
 
 bench-guest: all $(GUEST)

@@ -56,16 +56,21 @@
 
 /*
  * An optimiser may compute with a pointer whatever it likes, as long as the addresses that it loads
- * from come out right.  gcc's -fivopts, on from -O1, keeps p + 8000 or p - 8 in a register in place
- * of p, and over a call nothing else: the collector sees no pointer into the object and frees it.
- * So the pass is off for every function that comes after this line.  What was included before is
- * not protected, nor is a file that does not include this header, unless it is compiled with
- * -fno-ivopts, as pkg-config(1) says.  Options and attributes that come later, optimize("O3") among
- * them, leave the pass off.
+ * from come out right.  Four passes of gcc, on from -O1 or -O2, keep a sum that is outside the
+ * object in a register in place of p, and nothing else: the collector sees no pointer into the
+ * object and frees it.  -fivopts keeps p + 8000 or p - 8 over a loop.  The others move the constant
+ * of an index, as in p[i - 1000], into the displacement of the instruction, and keep p + i * size:
+ * -ftree-slsr where several elements are used, -ftree-ter where one is copied, and
+ * -fpredictive-commoning before and after a loop.
+ * So these passes are off for every function that comes after this line.  What was included before
+ * is not protected, nor is a file that does not include this header, unless it is compiled with
+ * the options that pkg-config(1) prints.  Options and attributes that come later, optimize("O3")
+ * among them, leave the passes off; but two optimize attributes on one function don't, where those
+ * options are not on the command line.
  *
  * gcc before 12 forgets at such a pragma most -fno-… options of the command line.  Of those that a
  * program's meaning depends on only -fno-strict-aliasing is among them: so that is set as well.
- * Whoever depends on another one defines TRI_NO_PRAGMA, and compiles with -fno-ivopts.
+ * Whoever depends on another one defines TRI_NO_PRAGMA, and compiles with pkg-config's options.
  *
  * clang knows no such pragma, and no options are enough: with -mllvm -disable-lsr, which is what
  * -fno-ivopts is there, clang 19 still lost objects.  So it is refused where it optimises.  A
@@ -78,9 +83,10 @@ or define TRI_UNSAFE_COMPILER and see Compilers in tricolor(7)"
 #endif
 #if defined(__GNUC__) && !defined(__clang__) && !defined(TRI_NO_PRAGMA)
 #if __GNUC__ >= 12
-#pragma GCC optimize("no-ivopts")
+#pragma GCC optimize("no-ivopts", "no-tree-ter", "no-tree-slsr", "no-predictive-commoning")
 #else
-#pragma GCC optimize("no-ivopts", "no-strict-aliasing")
+#pragma GCC optimize("no-ivopts", "no-tree-ter", "no-tree-slsr", "no-predictive-commoning", \
+	"no-strict-aliasing")
 #endif
 #endif
 

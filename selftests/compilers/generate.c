@@ -25,7 +25,7 @@ static bool calls;			/* this function has safepoints */
 
 struct object {
 	enum kind kind;
-	char name[16];
+	char name[16];			/* its elements: p0, or p0->v */
 };
 
 /* An element in reach: @text is an lvalue of the object's element type. */
@@ -39,14 +39,32 @@ static int nobjects;
 static struct access in_reach[24];
 static int nin_reach;
 
+/* The type of an element. */
 static const char *const type_of[] = {
 	[LONGS] = "long",	[INTS] = "int",
 	[SHORTS] = "short",	[BYTES] = "unsigned char",
 	[DOUBLES] = "double",	[ONES] = "struct one",
 	[TWOS] = "struct two",	[THREES] = "struct three",
-	[MATRIX] = "row",	[POINTERS] = "link",
+	[TRIPLES] = "struct triple",	[FIVES] = "struct five",
+	[MATRIX] = "row",	[LONG_VECTOR] = "long",
+	[TWO_VECTOR] = "struct two",	[FIVE_VECTOR] = "struct five",
+	[TABLE] = "row",	[POINTERS] = "link",
 	[LIST] = "struct node",
 };
+
+/* The type of the whole, where that is another. */
+static const char *const whole_of[LIST + 1] = {
+	[LONG_VECTOR] = "struct long_vector",
+	[TWO_VECTOR] = "struct two_vector",
+	[FIVE_VECTOR] = "struct five_vector",
+	[TABLE] = "struct table",
+};
+
+/* Elements that C can assign, and nothing that must stay a good pointer. */
+static bool is_copied(enum kind kind)
+{
+	return kind != MATRIX && kind != TABLE && kind != POINTERS && kind != LIST;
+}
 
 static unsigned int below(unsigned int n)
 {
@@ -95,8 +113,14 @@ static void scalar(char *to, size_t size, const struct access *a)
 	case ONES:
 		snprintf(to, size, "%s.%c", a->text, 'a' + below(6));
 		break;
-	case TWOS:
+	case TWOS: case TWO_VECTOR:
 		snprintf(to, size, "%s.%c", a->text, 'a' + below(5));
+		break;
+	case TRIPLES:
+		snprintf(to, size, "%s.%c", a->text, 'x' + below(3));
+		break;
+	case FIVES: case FIVE_VECTOR:
+		snprintf(to, size, "%s.%c", a->text, 'a' + below(7));
 		break;
 	case THREES:
 		if (chance(50))
@@ -104,8 +128,11 @@ static void scalar(char *to, size_t size, const struct access *a)
 		else
 			snprintf(to, size, "%s.in[%u].%c", a->text, below(3), 'x' + below(2));
 		break;
-	case MATRIX:
-		snprintf(to, size, "%s[%u]", a->text, below(6));
+	case MATRIX: case TABLE:
+		if (chance(30))
+			snprintf(to, size, "%s[m - %d]", a->text, BIAS - (int)below(6));
+		else
+			snprintf(to, size, "%s[%u]", a->text, below(6));
 		break;
 	case POINTERS:
 		if (chance(50))
@@ -185,15 +212,15 @@ static void statement(bool in_loop)
 		/* Elements as a whole. */
 		a = any();
 		b = any();
-		if (a->object->kind == b->object->kind && a->object->kind != MATRIX &&
-		    a->object->kind != POINTERS && a->object->kind != LIST)
+		if (!strcmp(type_of[a->object->kind], type_of[b->object->kind]) &&
+		    is_copied(a->object->kind))
 			line("%s = %s;", a->text, b->text);
 		break;
 	case 11:
 		a = any();
 		b = any();
-		if (a->object->kind == b->object->kind && a->object->kind != POINTERS &&
-		    a->object->kind != LIST && a->object->kind != MATRIX) {
+		if (!strcmp(type_of[a->object->kind], type_of[b->object->kind]) &&
+		    is_copied(a->object->kind)) {
 			id = names++;
 			line("%s *r%d = s & 1 ? &%s : &%s;", type_of[a->object->kind], id, a->text,
 			     b->text);
@@ -393,7 +420,7 @@ static void loop_inside(void)
 		reach(o, "%s[%s[i%d] & 7]", o->name, objects[i].name, id);
 	else
 		reach(o, "%s[i%d]", o->name, id);
-	if (o->kind == MATRIX) {
+	if (o->kind == MATRIX || o->kind == TABLE) {
 		line("for (long j%d = 0; j%d < 6; j%d++)", id, id, id);
 		line("\ts += %s[i%d][j%d];", o->name, id, id);
 	}
@@ -403,20 +430,62 @@ static void loop_inside(void)
 	nin_reach = saved;
 }
 
-/* No loop: elements at a distance from one that is far from the object's start. */
+/*
+ * No loop: elements at a distance from one that is far from the object's start.  Where all are,
+ * nothing needs the start itself after the first address is known; and a copy of an element that
+ * is larger than a register is more than one access.
+ */
 static void straight(void)
 {
+	static const char *const far[] = {
+		"%s[m - %d]", "%s[m - %d]", "%s[m + k - k - %d]", "%s[(int)m - %d]",
+		"%s[(unsigned int)m - %du]",
+	};
 	const struct object *o = array();
+	const struct access *a, *b;
+	bool only_far = chance(50);
 	int saved = nin_reach;
 	unsigned int i;
 
+	/* Only these: the elements of loops around are left out. */
+	if (only_far)
+		nin_reach = 0;
 	for (i = 0; i < 4; i++) {
-		reach(o, chance(50) ? "%s[m - %d]" : "%s[m + k - k - %d]", o->name,
-		      BIAS - (int)below(8));
-		reach(o, "%s[k - n + (n - k) + %u]", o->name, below(8));
+		if (i == 2)
+			o = array();
+		reach(o, far[below(5)], o->name, BIAS - (int)below(8));
+		if (!only_far)
+			reach(o, "%s[k - n + (n - k) + %u]", o->name, below(8));
 	}
-	for (i = 0; i < 3 + below(6); i++)
-		statement(false);
+	for (i = 0; i < 3 + below(6); i++) {
+		a = any();
+		b = any();
+		if (chance(30) && is_copied(a->object->kind) &&
+		    !strcmp(type_of[a->object->kind], type_of[b->object->kind]))
+			line("%s = %s;", a->text, b->text);
+		else
+			statement(false);
+	}
+	nin_reach = saved;
+}
+
+/* Each round works on what the one before it did. */
+static void recurrence(void)
+{
+	const struct object *o = array();
+	const char *from = bias();
+	int id = names++, saved = nin_reach, back = 1 + (int)below(2);
+	char up[80];
+
+	index_up(up, sizeof(up), id, from);
+	line("for (long i%d = %s + %d; i%d < %s + n; i%d++) {", id, from, back, id, from, id);
+	depth++;
+	reach(o, "%s[%s]", o->name, up);
+	reach(o, "%s[%s - 1]", o->name, up);
+	reach(o, "%s[%s - %d]", o->name, up, back);
+	body(true);
+	depth--;
+	line("}");
 	nin_reach = saved;
 }
 
@@ -429,7 +498,7 @@ static void body(bool in_loop)
 			if (!has_array())
 				walk_list();
 			else
-				switch (below(8)) {
+				switch (below(11)) {
 				case 0: case 1: case 2:
 					loop_by_index();
 					break;
@@ -445,6 +514,12 @@ static void body(bool in_loop)
 				case 7:
 					walk_list();
 					break;
+				case 8: case 9:
+					straight();
+					break;
+				case 10:
+					recurrence();
+					break;
 				}
 		} else if (nin_reach) {
 			statement(in_loop);
@@ -454,6 +529,7 @@ static void body(bool in_loop)
 
 static void function(unsigned int number)
 {
+	const char *whole;
 	int i;
 
 	names = lines = 0;
@@ -464,8 +540,11 @@ static void function(unsigned int number)
 	printf("static OPAQUE unsigned long f%u(", number);
 	for (i = 0; i < 3; i++) {
 		objects[i].kind = i < nobjects ? LONGS + (enum kind)below(LIST) : NONE;
-		snprintf(objects[i].name, sizeof(objects[i].name), "p%d", i);
-		printf("%s *p%d, ", i < nobjects ? type_of[objects[i].kind] : "void", i);
+		whole = whole_of[objects[i].kind];
+		snprintf(objects[i].name, sizeof(objects[i].name), whole ? "p%d->v" : "p%d", i);
+		if (!whole)
+			whole = i < nobjects ? type_of[objects[i].kind] : "void";
+		printf("%s *p%d, ", whole, i);
 	}
 	printf("long n, long k, long m)\n{\n\tunsigned long s = 1;\n\n");
 	body(false);

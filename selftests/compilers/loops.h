@@ -31,13 +31,49 @@ struct three {
 	} in[3];
 };
 
+/* Strides of which no address has the factor. */
+struct triple {
+	int x, y, z;
+};
+
+struct five {
+	long a, b, c;
+	int d, e, f, g;
+};
+
+/* Elements behind a head, in the same object. */
+struct long_vector {
+	long length;
+	long v[];
+};
+
+struct two_vector {
+	long length;
+	struct two v[];
+};
+
+struct five_vector {
+	int length, limit;
+	struct five v[];
+};
+
+struct table {
+	long length;
+	long v[ELEMENTS][6];
+};
+
 struct node {
 	struct node *next;
 	long v;
 	int w[4];
 };
 
-enum kind { NONE, LONGS, INTS, SHORTS, BYTES, DOUBLES, ONES, TWOS, THREES, MATRIX, POINTERS, LIST };
+enum kind {
+	NONE, LONGS, INTS, SHORTS, BYTES, DOUBLES, ONES, TWOS, THREES, TRIPLES, FIVES, MATRIX,
+	LONG_VECTOR, TWO_VECTOR, FIVE_VECTOR, TABLE,
+	POINTERS,
+	LIST,				/* the last */
+};
 
 /* k is any number, m is BIAS, and n is at most ELEMENTS. */
 typedef unsigned long loop_fn(void *p0, void *p1, void *p2, long n, long k, long m);

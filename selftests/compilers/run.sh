@@ -9,10 +9,12 @@
 #			minutes a compiler
 #
 # generate.c writes random loops, step.c runs them with a collection at each instruction.
-# The last tests are that it would be noticed: without the pragma of tricolor.h objects are lost;
+# known.c has functions that were lost, and runs in the same way.  The last tests are that it would
+# be noticed: without the pragma of tricolor.h, and without each of its options, objects are lost;
 # and that the loops of hidden.c, seen lost by the collector itself, are not with it.
 #
-# Environment: O, the build folder; SEED, to repeat a run; COMPILERS; LOOPS, for each level.
+# Environment: O, the build folder; COMPILERS; LOOPS, for each level; SEED, and LEVEL, which is the
+# only one then, to repeat a run.  A failure prints what repeats it.
 
 set -u
 
@@ -50,7 +52,8 @@ esac
 # What COMPILER is tried with; a line is a set of options.
 levels()
 {
-	case $1-$mode in
+	case ${LEVEL:+given}$1-$mode in
+	given*) echo "$LEVEL" ;;
 	*clang*) echo -O0 ;;
 	*-quick) printf '%s\n' -O1 -O2 '-O3 -march=native' -Os ;;
 	*-all) printf '%s\n' -O1 -O2 -O3 -Os -Og '-O3 -march=native' '-O2 -flto' '-O3 -funroll-loops' ;;
@@ -85,12 +88,35 @@ result()
 	fi
 }
 
-# build COMPILER OPTIONS: the loops in $dir/loops.c, into $dir/loops.
+# build COMPILER OPTIONS [SOURCE]: the loops in SOURCE, $dir/loops.c, into $dir/loops.
 build()
 {
 	# shellcheck disable=SC2086
-	$1 -w -g -no-pie $includes $2 -c -o "$dir/loops.o" "$dir/loops.c" &&
+	$1 -w -g -no-pie $includes $2 -c -o "$dir/loops.o" "${3:-$dir/loops.c}" &&
 	$1 -w -no-pie $2 -o "$dir/loops" "$dir/loops.o" "$dir/step.o" -Wl,-z,now
+}
+
+# Options that say the same on another machine: -march=native means what this one has.
+processor()
+{
+	case $2 in
+	*-march=native*)
+		native=$($1 -march=native -E -v -x c /dev/null 2>&1 |
+			sed -n '/cc1/{s/.*\(-march=\)/\1/;s/ -dumpbase.*//;p;q;}')
+		echo "${2%-march=native*}$native${2#*-march=native}"
+		;;
+	*) echo "$2" ;;
+	esac
+}
+
+# Whether this processor has what a level's instructions need.
+runs()
+{
+	case $1 in
+	*avx512*) flag=avx512vl ;;
+	*) return 0 ;;
+	esac
+	grep -qw "$flag" /proc/cpuinfo
 }
 
 check()
@@ -105,6 +131,9 @@ check()
 	timeout 600 "$dir/loops" >"$dir/out" 2>&1
 	status=$?
 	sed 's/^[^#]/# &/' "$dir/out" | tail -n 6
+	[ $status -eq 0 ] ||
+		echo "# to repeat: SEED=$seed LOOPS=$loops COMPILERS='$1'" \
+			"LEVEL='$(processor "$1" "$2")' sh $here/run.sh"
 	result $status "$what: no object is lost ($loops loops of seed $seed)"
 	seed=$((seed + 1))
 }
@@ -123,13 +152,45 @@ for compiler in $compilers; do
 	esac
 done
 
-# The mutant.  One seed finds it for sure; that of a run may not.
-"$dir/generate" 1 60 >"$dir/loops.c"
+# What was lost once.  -march=native is not tried: it is another option on each machine.
+for options in -O1 -O2 -O3 -Os "-O3 -funroll-loops" "-O3 -march=skylake-avx512" \
+		"-O3 -march=znver3 -mavx512f -mavx512vl -mavx512bw -mavx512dq"; do
+	if ! runs "$options"; then
+		result 0 "functions that were lost, $options # SKIP no AVX-512 in this processor"
+		continue
+	fi
+	build "$cc" "$options" $here/known.c >"$dir/log" 2>&1 && "$dir/loops" >"$dir/out" 2>&1
+	status=$?
+	[ $status -eq 0 ] || sed 's/^/# /' "$dir/log" "$dir/out"
+	result $status "functions that were lost, $options"
+done
+
+# The mutants.  One seed finds the first for sure; that of a run may not.
+"$dir/generate" 2 60 >"$dir/loops.c"
 if build "$cc" "-O2 -DTRI_NO_PRAGMA" && ! "$dir/loops" >"$dir/out" && grep -q 'is lost at' "$dir/out"; then
 	result 0 "without the pragma objects are lost: $(tail -n 1 "$dir/out")"
 else
 	result 1 "without the pragma objects are lost"
 fi
+
+# mutant LEVEL OPTION [SOURCE]: SOURCE, known.c, loses objects with the other options.  At which
+# level a compiler does that is its own affair: it is known of gcc 12.
+passes="-fno-ivopts -fno-tree-ter -fno-tree-slsr -fno-predictive-commoning"
+mutant()
+{
+	others=$(echo " $passes " | sed "s/ $2 / /")
+	if [ "$($cc -dumpversion)" != 12 ]; then
+		result 0 "without $2 objects are lost, $1 # SKIP known of gcc 12 only"
+		return
+	fi
+	build "$cc" "$1 -DTRI_NO_PRAGMA $others" "${3:-$here/known.c}" >"$dir/log" 2>&1 &&
+		! "$dir/loops" >"$dir/out" && grep -q 'is lost at' "$dir/out"
+	result $? "without $2 objects are lost, $1"
+}
+mutant -O2 -fno-ivopts "$dir/loops.c"
+mutant -Os -fno-tree-ter
+mutant -O1 -fno-tree-slsr
+mutant -O2 -fno-predictive-commoning
 
 # The collector itself, with loops that lost their objects.
 for options in -O1 -O2 -O3 -Os "-O2 -DLATE" "-O2 -flto"; do

@@ -197,6 +197,7 @@ static void on_fault(int sig, siginfo_t *info, void *context)
 /* A loop                                                                                     */
 /* ------------------------------------------------------------------------------------------ */
 
+/* Of an element, and of what is before the first. */
 static const size_t size_of[] = {
 	[LONGS] = 8,
 	[INTS] = 4,
@@ -206,8 +207,21 @@ static const size_t size_of[] = {
 	[ONES] = sizeof(struct one),
 	[TWOS] = sizeof(struct two),
 	[THREES] = sizeof(struct three),
+	[TRIPLES] = sizeof(struct triple),
+	[FIVES] = sizeof(struct five),
 	[MATRIX] = 6 * sizeof(long),
+	[LONG_VECTOR] = sizeof(long),
+	[TWO_VECTOR] = sizeof(struct two),
+	[FIVE_VECTOR] = sizeof(struct five),
+	[TABLE] = 6 * sizeof(long),
 	[POINTERS] = 8,
+};
+
+static const size_t head_of[LIST] = {
+	[LONG_VECTOR] = offsetof(struct long_vector, v),
+	[TWO_VECTOR] = offsetof(struct two_vector, v),
+	[FIVE_VECTOR] = offsetof(struct five_vector, v),
+	[TABLE] = offsetof(struct table, v),
 };
 
 /* Small numbers everywhere, so that a double holds them too. */
@@ -222,6 +236,8 @@ static void fill(const struct object *o, enum kind kind, uint64_t *seed)
 			((double *)o->start)[i] = (double)draw_below(seed, 64);
 		else if (kind == TWOS)
 			((struct two *)o->start)[i].e = (double)draw_below(seed, 64);
+		else if (kind == TWO_VECTOR)
+			((struct two_vector *)o->start)->v[i].e = (double)draw_below(seed, 64);
 		else if (kind == INTS)
 			((int *)o->start)[i] = (int)draw_below(seed, 64);
 		else if (kind == SHORTS)
@@ -270,7 +286,7 @@ static uint64_t prepare(int i, enum kind kind, uint64_t *seed)
 		if (kind == LIST)
 			return (uint64_t)(uintptr_t)objects[first].start;
 	}
-	o = make(i, size_of[kind] * ELEMENTS, seed);
+	o = make(i, head_of[kind] + size_of[kind] * ELEMENTS, seed);
 	fill(o, kind, seed);
 	o->holds_pointers = kind == POINTERS;
 	for (k = 0; kind == POINTERS && k < ELEMENTS; k++)

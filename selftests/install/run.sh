@@ -69,13 +69,16 @@ pc_field()
 		END { print value[want] }' "$prefix/lib/pkgconfig/tricolor.pc"
 }
 
+# What the pragma of tricolor.h says too.
+unhidden="-fno-ivopts -fno-tree-ter -fno-tree-slsr -fno-predictive-commoning"
+
 pc_is_right()
 {
 	echo "Version: $(pc_field Version)"
 	echo "Cflags: $(pc_field Cflags)"
 	echo "Libs: $(pc_field Libs)"
 	[ "$(pc_field Version)" = "$version" ] &&
-		[ "$(pc_field Cflags)" = "-I$prefix/include -fno-ivopts" ] &&
+		[ "$(pc_field Cflags)" = "-I$prefix/include $unhidden" ] &&
 		[ "$(pc_field Libs)" = "-L$prefix/lib -ltricolor" ]
 }
 
