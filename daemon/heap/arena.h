@@ -103,7 +103,7 @@ struct arena_settings {
 
 /* What lived when the last cycle ended: pacing.c. */
 struct arena_live {
-	uint64_t reached_bytes;		/* by that cycle, from roots */
+	uint64_t reached_bytes;		/* by that cycle, from roots; and kept for finalizers */
 	uint64_t bytes;			/* reached_bytes, and what was allocated while it marked */
 	uint64_t at_bytes;		/* the client's allocation counter at that time */
 };

@@ -6,7 +6,8 @@
  *  2. Scan (H2).  Stacks and roots are put into buffers.  One message asks for H1 and H2, because
  *     under load a wake-up of the agent costs more than its work.
  *  3. Mark, while the program runs: the objects in buffers, and then what these lead to, until
- *     nothing is known to be grey.
+ *     nothing is known to be grey.  When this is so for the first time, what the records of cleanups
+ *     and finalizers lead to is marked as well.
  *  4. Collect (H3).  What threads have shaded is now in buffers that can be read.  The buffers that
  *     threads are filling are read first, and then those that they have handed over, so that none
  *     is missed which is handed over between the two.  If any of it was white, step 3 follows
@@ -34,6 +35,7 @@
 #include "pacing.h"
 #include "publish.h"
 #include "scavenge.h"
+#include "specials.h"
 #include "sweep.h"
 #include "trace.h"
 #include "core/system/point.h"
@@ -166,6 +168,10 @@ static bool mark(struct arena *a, struct lap *l)
 		drain_full(a);
 		progress(a);
 		mark_drain(m);
+		if (!f->rounds) {
+			specials_walk(m);
+			mark_drain(m);
+		}
 		lap_end(a, PHASE_MARK, l);
 		before = mark_objects(m);
 		m->supplied = false;
@@ -213,7 +219,7 @@ static bool end_marking(struct arena *a, struct lap *l, uint64_t black_at, bool 
 		return false;
 	a->cycle++;
 	lap_end(a, PHASE_TERMINATION, l);
-	pacing_end_marking(a, black_at, answer.answer.allocated_bytes, forced);
+	pacing_end_marking(a, black_at, &answer.answer, forced);
 	mark_wake_assists(&a->marker);
 	return true;
 }

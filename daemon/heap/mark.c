@@ -11,15 +11,16 @@
  *     buffer.
  *
  * A client that clears mark bits could keep us marking for ever.  But no heap has more to scan than
- * its size, and no span comes back that was not offered.  So a cycle that exceeds one of these is
- * given up, and the arena with it.
+ * scan_most() says, and no span comes back that was not offered.  So a cycle that exceeds one of
+ * these is given up, and the arena with it.
  *
  * Nor may a client make our queues grow without bounds.  It can claim any size for its heap, but
  * not have memory that it does not pay for.  A piece (24 B) is queued for an object that is marked,
- * or for an entry of a buffer (8 B).  The page of such an object has a line in each of two bitmaps
- * (128 B), and holds at most 14 such objects (336 B of pieces).  Spans are fewer and smaller.  So a
- * queue never needs more than three times the memory that the arena has, which is read when a queue
- * grows.
+ * for an entry of a buffer (8 B), or for the record of a finalizer (32 B, and no more than one page
+ * of records at a time).  The page of an object that is marked has a line in each of two bitmaps
+ * (128 B), and holds at most 14 objects that are queued one by one (336 B of pieces).  Spans are
+ * fewer and smaller.  So a queue never needs more than three times the memory that the arena has,
+ * which is read when a queue grows.
  */
 #include "mark.h"
 
@@ -64,6 +65,7 @@ struct mark_worker {
 	uint32_t taken;			/* spans taken; it times what is done now and then */
 	uint64_t offered;		/* most spans that mutators were offered and may return */
 	uint64_t credited_bytes;	/* part of scan_bytes that mutators got credit for */
+	uint64_t record_bytes;		/* part of scan_bytes that is records of specials */
 	bool failed;			/* no memory, or a corrupt heap: the cycle is void */
 };
 
@@ -208,6 +210,16 @@ void mark_wake_assists(struct marker *m)
 		tri_futex_wake(&ctl->work_seq);
 }
 
+/*
+ * More than @w can have to scan in a heap that is sound.  Marking scans an object once, or twice if
+ * two threads claim it at the same moment.  The walk over the records scans it once more if it has
+ * a finalizer and is not marked by then.
+ */
+static uint64_t scan_most(const struct mark_worker *w)
+{
+	return 3 * w->k.limit + w->record_bytes + (64ull << 20);
+}
+
 /* Give allocating threads credit for the work that was done. */
 static void credit(struct mark_worker *w)
 {
@@ -217,7 +229,7 @@ static void credit(struct mark_worker *w)
 	w->credited_bytes = w->k.scan_bytes;
 	atomic_fetch_add_explicit(&ctl->credit_bytes, (int64_t)bytes, memory_order_relaxed);
 	mark_wake_assists(w->m);
-	if (w->k.scan_bytes > 2 * w->k.limit + (64ull << 20))
+	if (w->k.scan_bytes > scan_most(w))
 		w->failed = true;
 	if (w == w->m->self && w->m->progress)
 		w->m->progress(w->m->progress_arg);
@@ -401,6 +413,7 @@ static void begin(struct mark_worker *w, struct marker *m)
 	w->fetching = 0;
 	w->offered = 0;
 	w->credited_bytes = 0;
+	w->record_bytes = 0;
 	w->failed = false;
 }
 
@@ -452,27 +465,79 @@ static void help(void *marker, void **scratch)
 	pthread_mutex_unlock(&m->job.lock);
 }
 
+/* Mark an object that is allocated, if it is white. */
+static void mark_white(struct marker *m, const struct tri_object *o)
+{
+	uint64_t bit = 1ull << (o->index & 63);
+
+	if (!tri_bit(m->allocated, o->page, o->index) || tri_bit(m->marks, o->page, o->index))
+		return;
+	if (!(atomic_fetch_or(&m->marks[o->page][o->index / 64], bit) & bit))
+		tri_marking_grey(&m->self->k, o->class, o->page, o->index & ~63u, bit);
+}
+
+void mark_object(struct marker *m, uint64_t offset)
+{
+	struct tri_object o;
+
+	if (offset < m->self->k.limit && tri_resolve(m->v, offset, &o))
+		mark_white(m, &o);
+}
+
 void mark_entry(struct marker *m, uint64_t entry)
 {
 	struct mark_worker *w = m->self;
-	uint64_t offset = entry & TRI_ENTRY_GREY ? entry & ~TRI_ENTRY_GREY : entry - m->v->heap_va;
+	uint64_t offset = entry & ~TRI_ENTRY_GREY;
 	struct tri_object o;
 
-	if (offset >= w->k.limit || !tri_resolve(m->v, offset, &o))
-		return;
-	if (entry & TRI_ENTRY_GREY) {
-		m->supplied = true;
-		if (o.class->pages == 1)
-			put_span(w, o.page);
-		else if (o.class->kind != TRI__LEAF)
-			marking_queue_object(&w->k, o.class, o.page, o.index);
+	if (!(entry & TRI_ENTRY_GREY)) {
+		mark_object(m, entry - m->v->heap_va);
 		return;
 	}
-	if (!tri_bit(m->allocated, o.page, o.index) || tri_bit(m->marks, o.page, o.index))
+	if (offset >= w->k.limit || !tri_resolve(m->v, offset, &o))
 		return;
-	if (!(atomic_fetch_or(&m->marks[o.page][o.index / 64], 1ull << (o.index & 63)) >>
-	      (o.index & 63) & 1))
-		tri_marking_grey(&w->k, o.class, o.page, o.index & ~63u, 1ull << (o.index & 63));
+	m->supplied = true;
+	if (o.class->pages == 1)
+		put_span(w, o.page);
+	else if (o.class->kind != TRI__LEAF)
+		marking_queue_object(&w->k, o.class, o.page, o.index);
+}
+
+/*
+ * The object is scanned by itself, and not with its span: a span is scanned for those of its
+ * objects that are marked.  One that is marked already is scanned anyway.
+ */
+void mark_referents(struct marker *m, uint64_t offset)
+{
+	struct mark_worker *w = m->self;
+	struct tri_object o;
+
+	if (offset >= w->k.limit || !tri_resolve(m->v, offset, &o) || o.class->kind == TRI__LEAF ||
+	    !tri_bit(m->allocated, o.page, o.index) || tri_bit(m->marks, o.page, o.index))
+		return;
+	if (o.class->pages != 1) {
+		marking_queue_object(&w->k, o.class, o.page, o.index);
+		return;
+	}
+	/* A span of one page has no holes, as with visits. */
+	put_piece(w, (struct mark_piece){
+		.offset = ((uint64_t)o.page << TRI_PAGE_SHIFT) +
+			  (uint64_t)o.index * o.class->size,
+		.bytes = o.class->size,
+		.typed = o.class->kind == TRI__TYPED,
+	});
+}
+
+bool mark_records(struct marker *m, uint64_t bytes)
+{
+	struct mark_worker *w = m->self;
+
+	w->k.scan_bytes += bytes;
+	w->record_bytes += bytes;
+	work(w);
+	if (w->k.scan_bytes - w->credited_bytes >= CREDIT_BYTES)
+		credit(w);
+	return !w->failed;
 }
 
 int marker_init(struct marker *m, const struct tri_view *v, int fd)

@@ -50,6 +50,21 @@ void mark_begin(struct marker *m, uint32_t cycle);
 /** Mark what one entry of a buffer points to. */
 void mark_entry(struct marker *m, uint64_t entry);
 
+/** Mark the object that byte @offset of the heap lies in, if there is one. */
+void mark_object(struct marker *m, uint64_t offset);
+
+/**
+ * Queue the object that byte @offset of the heap lies in, so that what it refers to is marked.  The
+ * object itself is not.
+ */
+void mark_referents(struct marker *m, uint64_t offset);
+
+/**
+ * Scan what is queued here.  @bytes of records of specials were read since the last call; they
+ * count as scanned.  Returns false if the cycle is void.
+ */
+bool mark_records(struct marker *m, uint64_t bytes);
+
 /** Scan until nothing that is known is left to scan, with helpers if there are any. */
 void mark_drain(struct marker *m);
 

@@ -180,16 +180,20 @@ void pacing_progress(struct arena *a)
 		  (uint64_t)(ratio * 65536) + 1 : PACING_ASSIST_MOST_Q16);
 }
 
-void pacing_end_marking(struct arena *a, uint64_t black_at, uint64_t end_at, bool forced)
+void pacing_end_marking(struct arena *a, uint64_t black_at, const struct tri_msg_answer *answer,
+			bool forced)
 {
 	struct cycle_figures *f = &a->now;
 	struct tri_ctl *ctl = a->view.ctl;
+	uint64_t heap = a->view.heap_pages << TRI_PAGE_SHIFT, end_at = answer->allocated_bytes;
+	/* No more can live on than the heap holds. */
+	uint64_t kept = answer->kept_bytes < heap ? answer->kept_bytes : heap;
 	/*
 	 * It wraps if more was freed than allocated; what was freed is not marked any more.  Both
 	 * counts are the client's, and may be anything.
 	 */
 	uint64_t black = end_at - black_at;
-	uint64_t reached = mark_bytes(&a->marker);
+	uint64_t reached = mark_bytes(&a->marker) + kept;
 	uint64_t live = black > INT64_MAX && 0 - black > reached ? 0 : reached + black;
 	uint64_t mark_ns = f->wall_ns[PHASE_MARK] + f->wall_ns[PHASE_TERMINATION] + 1;
 	uint64_t mark_cpu = f->cpu_ns[PHASE_MARK] + f->cpu_ns[PHASE_TERMINATION];

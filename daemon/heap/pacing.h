@@ -18,6 +18,7 @@
 #include <stdint.h>
 
 struct arena;
+struct tri_msg_answer;
 
 /* The most that a thread owes for each byte that it allocates: bytes of scanning, in 1/65536. */
 #define PACING_ASSIST_MOST_Q16 (1000000ull << 16)
@@ -50,10 +51,11 @@ void pacing_begin_cycle(struct arena *a);
 void pacing_progress(struct arena *a);
 
 /**
- * Marking has ended.  @black_at and @end_at: the allocation counter when objects began to be
- * allocated black, and at the end.  Threads that were past the goal see the next one.
+ * Marking has ended.  @black_at: the allocation counter when objects began to be allocated black.
+ * @answer: that to the last handshake.  Threads that were past the goal see the next one.
  */
-void pacing_end_marking(struct arena *a, uint64_t black_at, uint64_t end_at, bool forced);
+void pacing_end_marking(struct arena *a, uint64_t black_at, const struct tri_msg_answer *answer,
+			bool forced);
 
 /** The cycle was swept. */
 void pacing_end_cycle(struct arena *a);
