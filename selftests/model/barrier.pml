@@ -19,7 +19,8 @@
  * Models of their own, of protocols between processes: link.pml (-DLINK), replace.pml
  * (-DREPLACEMENT), elect.pml (-DELECT), throttle.pml (-DTHROTTLE).  Of weak pointers
  * and maps: identity.pml (-DIDENTITY), ephemeron.pml (-DEPHEMERON), buckets.pml (-DBUCKETS).
- * Below objects: slot.pml (-DSLOT).  Above them: pool.pml (-DPOOL).
+ * Below objects: slot.pml (-DSLOT).  Above them: pool.pml (-DPOOL).  Memory of stacks: shrink.pml
+ * (-DSHRINK).
  *
  * An atomic { } is a step that the others see as a whole; everything else interleaves.
  */
@@ -43,6 +44,8 @@
 #include "slot.pml"
 #elif defined(POOL)
 #include "pool.pml"
+#elif defined(SHRINK)
+#include "shrink.pml"
 #else
 #include "state.pml"
 #if STACKS
