@@ -45,11 +45,11 @@ static bool locks_what_comes(void)
 	return there & 1;
 }
 
-/*
+/**
  * Have pages locked when they are touched.  After mlockall(MCL_FUTURE) all of the mapping would get
  * memory as soon as it can be read.  Where so much may not be locked, nothing is locked.
  */
-static bool lock_as_used(void *base, uint64_t bytes)
+bool tri_backing_lock_as_used(void *base, uint64_t bytes)
 {
 	return !locks_what_comes() || !mlock2(base, bytes, MLOCK_ONFAULT) || !munlock(base, bytes);
 }
@@ -69,7 +69,8 @@ static void *map_aligned(int fd, uint64_t bytes)
 	munmap(base + bytes, (size_t)(space + TRI_HUGE_BYTES - base));
 	if (mmap(base, bytes, PROT_NONE, MAP_SHARED | MAP_FIXED | MAP_NORESERVE, fd, 0) ==
 		    MAP_FAILED ||
-	    !lock_as_used(base, bytes) || mprotect(base, bytes, PROT_READ | PROT_WRITE)) {
+	    !tri_backing_lock_as_used(base, bytes) ||
+	    mprotect(base, bytes, PROT_READ | PROT_WRITE)) {
 		munmap(base, bytes);
 		return NULL;
 	}

@@ -29,6 +29,7 @@ struct tri_mapping {
 };
 
 int tri_backing_open(struct tri_mapping *m, const struct tri_settings *s) TRI_HIDDEN;
+bool tri_backing_lock_as_used(void *base, uint64_t bytes) TRI_HIDDEN;
 void tri_backing_close(struct tri_mapping *m) TRI_HIDDEN;
 int tri_backing_pass(const struct tri_mapping *m) TRI_HIDDEN;
 void tri_backing_passed(const struct tri_mapping *m, int fd) TRI_HIDDEN;

@@ -444,6 +444,34 @@ tri_stack *tri_stack_self(void);
  */
 int tri_stack_switch(tri_stack *to);
 
+/**
+ * Memory for a stack of up to @most bytes, at most 1 GiB, that grows and shrinks: only what is
+ * touched takes memory, and a cycle gives unused memory back when less than a quarter of what the
+ * stack has is used.  Below it lies a guard; running into it is a segmentation fault.
+ *
+ * Returns the lowest address; @most, rounded up to whole pages, may be used from there on.  It is
+ * registered like any other stack, once at a time, by tri_stack_register(stack, most), and shrinks
+ * while it is registered:
+ *
+ *	c->memory = tri_stack_new(256 << 20);
+ *	c->stack = tri_stack_register(c->memory, 256 << 20);
+ *
+ * Below its stack pointer nothing lasts, as on any stack.  What it begins with lies in its upper
+ * 64 KiB, and what switches to another stack may use 16 KiB of this one from tri_stack_switch() to
+ * the switch.  Pages that mlock() or mlockall() has locked stay.
+ * Returns NULL with errno EINVAL for a size that makes no sense, or ENOMEM.  Not for a signal
+ * handler, as is tri_stack_free().
+ */
+void *tri_stack_new(size_t most);
+
+/**
+ * Free the memory of @stack, which tri_stack_new() returned, and unregister it if it is registered.
+ * @stack: NULL is ignored.
+ * Returns 0, -EBUSY if a thread runs on it, as tri_stack_unregister() says, or -EINVAL if it is
+ * none; then nothing is freed.
+ */
+int tri_stack_free(void *stack);
+
 /* ------------------------------------------------------------------------------------------ */
 /* Roots                                                                                      */
 /* ------------------------------------------------------------------------------------------ */

@@ -13,6 +13,7 @@
 #include "../base/error.h"
 #include "inside.h"
 #include "../roots/stack.h"
+#include "../roots/stack_memory.h"
 #include "../base/state.h"
 #include "tricolor.h"
 
@@ -21,6 +22,7 @@ TRI_EXPORT tri_stack *tri_stack_register(void *low, size_t len)
 	uintptr_t lo = ((uintptr_t)low + 7) & ~7ul, hi = ((uintptr_t)low + len) & ~7ul;
 	struct tri_thread *t;
 	struct tri_stack *s;
+	int shrinks;
 	bool scan;
 
 	if (!low || hi <= lo) {
@@ -38,11 +40,22 @@ TRI_EXPORT tri_stack *tri_stack_register(void *low, size_t len)
 		errno = -tri_fail(ENOMEM, "tricolor: no memory for the descriptor of a stack");
 		return NULL;
 	}
+	shrinks = tri_stack_memory_register((uintptr_t)low, s);
+	if (shrinks < 0) {
+		tri_coroutine_put(s);
+		tri_leave(t);
+		errno = -tri_fail(-shrinks, "tricolor: the stack that tri_stack_new() made at %p is "
+				  "registered already", low);
+		return NULL;
+	}
+	s->shrinks = shrinks;
+	tri_write(&s->on_it, 0);
 	s->owner = NULL;
 	s->lo = lo;
 	s->hi = hi;
 	s->grows = false;
-	s->sp = 0;
+	/* Most of a stack that grows has no memory, and reading it would give it some. */
+	s->sp = shrinks ? tri_stack_begins_at(lo, hi) : 0;
 	s->fake_stack = NULL;
 	memset(s->regs, 0, sizeof(s->regs));
 	/*
@@ -67,8 +80,8 @@ TRI_EXPORT int tri_stack_unregister(tri_stack *s)
 	t = tri_enter_any();
 	if (!t)
 		return -errno;
-	state = tri_read(&s->state);
 	do {
+		state = tri_coroutine_state(s);
 		if (state == TRI_STACK_FREE || s->owner || state == TRI_STACK_RUNNING) {
 			tri_leave_any(t);
 			return state == TRI_STACK_RUNNING && !s->owner ?
@@ -83,6 +96,8 @@ TRI_EXPORT int tri_stack_unregister(tri_stack *s)
 		if (tri_read(&t->marking) && state != TRI_STACK_SCANNED)
 			tri_coroutine_scan_left(s, t, false);
 	} while (!atomic_compare_exchange_strong(&s->state, &state, TRI_STACK_FREE));
+	if (s->shrinks)
+		tri_stack_memory_unregister(s);
 	tri_coroutine_put(s);
 	tri_leave_any(t);
 	return 0;
@@ -113,6 +128,30 @@ TRI_EXPORT tri_stack *tri_stack_self(void)
 }
 
 /*
+ * If the thread is still on the stack that it said it had left, a handler has preempted it between
+ * tri_stack_switch() and the switch.  Now it does leave that stack, where there is more than the
+ * address tells that was noted then.
+ */
+static void leave_late(struct tri_thread *t, uintptr_t sp)
+{
+	struct tri_stack *left = t->left;
+
+	if (left && sp >= left->lo && sp < left->hi)
+		left->sp = 0;
+}
+
+/* The thread leaves @from, and @sp is not between the bounds that are known of @from. */
+static void leave_elsewhere(struct tri_thread *t, struct tri_stack *from, uintptr_t sp)
+{
+	if (from->grows && tri_stack_is_own(t, sp)) {
+		from->lo = t->stack_lo;
+		from->sp = sp;
+	} else {
+		leave_late(t, sp);
+	}
+}
+
+/*
  * Note in @from how the thread leaves that stack.  @regs: the caller's registers, which lie just
  * below the frame that stays.  Inside.
  */
@@ -130,14 +169,11 @@ static inline void leave_stack(struct tri_thread *t, struct tri_stack *from, con
 		((volatile uintptr_t *)from->regs)[i] = regs[i];
 	/* If the thread is on another stack than the program has said, all of @from is scanned. */
 	from->sp = sp >= from->lo && sp < from->hi ? sp : 0;
-	if (unlikely(!from->sp && from->grows && tri_stack_is_own(t, sp))) {
-		from->lo = t->stack_lo;
-		from->sp = sp;
-	}
+	if (unlikely(!from->sp))
+		leave_elsewhere(t, from, sp);
 	if (unlikely(tri_g.fake_stacks))
 		from->fake_stack = tri_fake_stack();
-	t->left_lo = from->lo;
-	t->left_hi = from->hi;
+	t->left = from;
 	tri_write_release(&from->state, state);
 }
 
@@ -151,9 +187,10 @@ static int refuse(struct tri_thread *t, int err, const char *why)
 static int switch_marking(struct tri_thread *t, struct tri_stack *from, struct tri_stack *to,
 			  const uintptr_t *regs)
 {
-	uint32_t state = tri_read(&to->state);
+	uint32_t state;
 
 	do {
+		state = tri_coroutine_state(to);
 		if (state == TRI_STACK_FREE || state == TRI_STACK_RUNNING)
 			return refuse(t, EBUSY, "a thread runs on it, or it is not registered");
 	} while (!atomic_compare_exchange_weak(&to->state, &state, TRI_STACK_RUNNING));
@@ -209,6 +246,7 @@ int tri_stack_switch_at(struct tri_stack *to, const uintptr_t *regs)
 	}
 	from = t->stack;
 	if (unlikely(from == to)) {
+		leave_late(t, (uintptr_t)(regs + 6));
 		tri_leave(t);
 		return 0;
 	}

@@ -17,6 +17,14 @@
  *  4. A stack that is unregistered while barriers are on is scanned.  The reason is the same for
  *     which a store shades the value that it overwrites.
  *
+ *  5. The agent gives the unused memory of a stack back (stack_memory.c) in the same walk, when it
+ *     has scanned the stack.  Meanwhile the stack is SHRINKING, and a thread that wants to switch
+ *     to it waits.  Only a stack that the agent has found SUSPENDED, and on which no thread was
+ *     when it answered, can be SHRINKING: tri_stack_switch() says that a thread is about to leave a
+ *     stack, and not that it has left.  That thread was not black when it left the stack as
+ *     SUSPENDED.  It has answered since then, and either it was on its new stack, or the old one's
+ *     @on_it says that it was not.
+ *
  * While no barrier is on, a switch consists of plain loads and stores inside the library.  The
  * fence of H1 and the wait after it (design/barrier.md) order them: when both are done, the agent
  * sees all that earlier switches have stored, and every later switch sees that barriers are on and
@@ -34,6 +42,7 @@
 #include "../base/lock.h"
 #include "scan.h"
 #include "stack.h"
+#include "stack_memory.h"
 #include "../base/state.h"
 
 #define CHUNK_STACKS 127
@@ -92,6 +101,19 @@ void tri_coroutine_put(struct tri_stack *s)
 	tri_unlock(&lock);
 }
 
+/** The state of @s, when the agent is done with giving its memory back.  Called inside. */
+uint32_t tri_coroutine_state(struct tri_stack *s)
+{
+	uint32_t state;
+
+	/* Acquire: pairs with the release in shrink(). */
+	while ((state = tri_read_acquire(&s->state)) == TRI_STACK_SHRINKING) {
+		TRI_POINT("coroutine.waits");
+		tri_futex_wait(&s->state, TRI_STACK_SHRINKING, -1);
+	}
+	return state;
+}
+
 #define FOR_EACH(c, s)								\
 	for (c = tri_read_acquire(&chunks); c; c = c->next)			\
 		for (s = c->stack; s < c->stack + CHUNK_STACKS; s++)
@@ -112,6 +134,26 @@ void tri_coroutine_scan_left(const struct tri_stack *s, struct tri_thread *to, b
 	tri_scan_foreign(to, lo, s->hi, all, true);
 	tri_scan_fake_frames(to, s->fake_stack, (uintptr_t)s->regs, (uintptr_t)(s->regs + 6), all);
 	tri_scan_fake_frames(to, s->fake_stack, lo, s->hi, all);
+}
+
+/*
+ * The agent has scanned @s, of which it has a copy in @left, and may give unused memory back.
+ * Whoever takes the stack before that has the stack, and its memory stays.
+ */
+static void shrink(struct tri_stack *s, const struct tri_stack *left, struct tri_thread *to)
+{
+	uintptr_t end = tri_stack_unused_end(left->sp);
+	uint32_t state = TRI_STACK_CLAIMED;
+
+	if (!left->sp || tri_read(&s->on_it) == tri_g.cycle || tri_read(&tri_g.cycle_is_void) ||
+	    !tri_stack_wants_to_shrink(to, left->lo, left->hi, left->sp, end) ||
+	    !atomic_compare_exchange_strong(&s->state, &state, TRI_STACK_SHRINKING))
+		return;
+	TRI_POINT("coroutine.shrinks");
+	tri_stack_give_back(left->lo, end);
+	/* Release: pairs with the acquire in tri_coroutine_state(). */
+	tri_write_release(&s->state, TRI_STACK_SCANNED);
+	tri_futex_wake(&s->state);
 }
 
 /* The agent calls this when all threads have answered, or with @all when all are stopped. */
@@ -138,6 +180,8 @@ void tri_coroutines_scan(struct tri_thread *to, bool all)
 			continue;
 		TRI_POINT("coroutine.claimed");
 		tri_coroutine_scan_left(&copy, to, all);
+		if (copy.shrinks)
+			shrink(s, &copy, to);
 		state = TRI_STACK_CLAIMED;
 		atomic_compare_exchange_strong(&s->state, &state, TRI_STACK_SCANNED);
 	}
@@ -194,6 +238,7 @@ struct tri_stack *tri_coroutine_own(struct tri_thread *t, bool here)
 	s->lo = t->stack_lo;
 	s->hi = t->stack_hi;
 	s->grows = t->stack_grows;
+	s->shrinks = false;
 	s->sp = 0;
 	s->fake_stack = NULL;
 	memset(s->regs, 0, sizeof(s->regs));
@@ -257,6 +302,7 @@ void tri_coroutines_reset(bool copied)
 	struct chunk *c;
 
 	memset(&lock, 0, sizeof(lock));
+	tri_stack_memory_reset();
 	inherited.tls = t ? &tri__tls : NULL;
 	inherited.own = t ? t->own : NULL;
 	inherited.stack = t ? t->stack : NULL;

@@ -18,11 +18,13 @@ enum {
 	TRI_STACK_SUSPENDED,
 	TRI_STACK_CLAIMED,
 	TRI_STACK_SCANNED,
+	TRI_STACK_SHRINKING,		/* the agent's: a thread that wants it waits */
 };
 
 /* Descriptors, for switching.c.  Inside. */
 struct tri_stack *tri_coroutine_new(void) TRI_HIDDEN;
 void tri_coroutine_put(struct tri_stack *s) TRI_HIDDEN;
+uint32_t tri_coroutine_state(struct tri_stack *s) TRI_HIDDEN;
 struct tri_stack *tri_coroutine_own(struct tri_thread *t, bool here) TRI_HIDDEN;
 void tri_coroutine_scan_left(const struct tri_stack *s, struct tri_thread *to, bool all) TRI_HIDDEN;
 

@@ -34,6 +34,7 @@
 #include "../start/forking.h"
 #include "scan.h"
 #include "stack.h"
+#include "stack_memory.h"
 #include "../base/state.h"
 #include "../threads/thread.h"
 #include "tls.h"
@@ -378,6 +379,12 @@ static const struct tri_stack *other_stack(const struct tri_thread *t)
 	return t->stack != t->own ? t->stack : NULL;
 }
 
+/* Whether the thread is between tri_stack_switch() and the switch. */
+static bool is_on_left(const struct tri_thread *t, uintptr_t sp)
+{
+	return t->left && within(t->left->lo, t->left->hi, sp);
+}
+
 /*
  * Scan from @sp up, whatever stack that is on.  Returns whether it is on the stack that @t has
  * noted.
@@ -394,11 +401,20 @@ static bool scan_from(struct tri_thread *t, struct tri_thread *to, uintptr_t sp,
 		scan_part(t, to, sp > t->stack_lo ? sp : t->stack_lo, t->stack_hi, all);
 		return !other;
 	}
-	/* The thread is between tri_stack_switch() and the switch. */
-	if (within(t->left_lo, t->left_hi, sp))
-		scan_part(t, to, sp, t->left_hi, all);
+	if (is_on_left(t, sp))
+		scan_part(t, to, sp, t->left->hi, all);
 	scan_unbounded(t, to, sp, all);
 	return false;
+}
+
+/*
+ * From where up to scan stack @s, which the thread has switched to and is not on, as far as it can
+ * be seen.  @yet_to_come: it is still on the stack that it is about to leave.  Of a stack that
+ * grows, which may be large, the part that was in use when it was left is enough then.
+ */
+static uintptr_t unmet_from(const struct tri_stack *s, bool yet_to_come)
+{
+	return yet_to_come && s->shrinks && s->sp ? s->sp : s->lo;
 }
 
 /**
@@ -410,26 +426,36 @@ void tri_scan_stack(struct tri_thread *t, struct tri_thread *to, uintptr_t sp, b
 {
 	struct interrupted found = { { sp }, 1, true };
 	const struct tri_stack *other = other_stack(t);
-	bool met = false;
+	bool met = false, on_left, on_signal_stack;
 	unsigned int i;
 
 	if (t == to)
 		tri_stack_note(t);
-	if (within(t->signal_lo, t->signal_hi, sp)) {
+	on_signal_stack = within(t->signal_lo, t->signal_hi, sp);
+	if (on_signal_stack) {
 		scan_part(t, to, sp > t->signal_lo ? sp : t->signal_lo, t->signal_hi, all);
 		find_interrupted(t, to, sp, &found);
 	}
-	for (i = 0; i < found.n; i++)
+	on_left = t->left && !found.complete;
+	for (i = 0; i < found.n; i++) {
 		met |= scan_from(t, to, found.sp[i], all);
+		on_left |= is_on_left(t, found.sp[i]);
+	}
+	/* Pairs with shrink() in coroutine.c, which reads it when all have answered. */
+	if (on_left)
+		tri_write(&t->left->on_it, tri_g.cycle);
 	met &= found.complete;
 	if (other && !met) {
 		tri_scan_frame(to, (uintptr_t)other->regs, (uintptr_t)(other->regs + 6), all);
-		scan_part(t, to, other->lo, other->hi, all);
+		scan_part(t, to, unmet_from(other, on_left && found.complete), other->hi, all);
 	}
 	if (other ? !t->own : !met)
 		scan_own_stack(t, to, all);
 	tri_tls_scan(t, to, all);
 	tri_scan_now(to, all);
+	if (other && other->shrinks && t == to && !all && !on_signal_stack && sp >= other->lo &&
+	    sp < other->hi)
+		tri_stack_shrink_running(t, other, sp);
 }
 
 /** Report a long scan of a stack without a known end, after which the program can do better. */

@@ -20,6 +20,9 @@ struct tri_thread;
 struct tri_stack {
 	tri_au32 state;			/* who may do what; coroutine.c */
 	bool grows;			/* it may begin below lo, the lowest address seen */
+	bool shrinks;			/* its memory is of tri_stack_new(): stack_memory.c */
+	tri_au32 on_it;			/* the cycle in which a thread that had left it by
+					 * tri_stack_switch() was still on it; 0: none */
 	uintptr_t lo, hi;
 	uintptr_t sp;			/* when nobody runs on it: it is used from here up; 0:
 					 * not known, all of it may be used */

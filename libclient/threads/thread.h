@@ -132,8 +132,8 @@ struct tri_thread {
 	uintptr_t stack_lo, stack_hi;	/* the stack that it was started on */
 	struct tri_stack *stack;	/* the one it has switched to; NULL: it never did */
 	struct tri_stack *own;		/* descriptor of stack_lo ..; NULL: none was needed */
-	uintptr_t left_lo, left_hi;	/* the stack that it left last; just before a switch it
-					 * still runs on that */
+	struct tri_stack *left;		/* the stack that it left last, and which it is still on
+					 * just before a switch; may be another one by now */
 	bool stack_grows;		/* the stack may begin below stack_lo, which is the
 					 * lowest address that was seen of it */
 

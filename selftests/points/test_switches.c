@@ -180,4 +180,92 @@ TEST_F(stage, a_claimed_stack_goes)
 	EXPECT_TRUE(is_alive(object));
 }
 
+/* ------------------------------------------------------------------------------------------ */
+/* Stacks that shrink                                                                         */
+/* ------------------------------------------------------------------------------------------ */
+
+#define MOST (4ul << 20)
+
+static tri_stack *growing;
+static char *memory;
+
+static void make_growing(void *unused)
+{
+	(void)unused;
+	memory = tri_stack_new(MOST);
+	growing = memory ? tri_stack_register(memory, MOST) : NULL;
+	own = tri_stack_self();
+	if (growing && own)
+		memset(memory, 1, MOST);
+}
+
+static void switch_and_use(void *unused)
+{
+	(void)unused;
+	result = tri_stack_switch(growing);
+	memset(memory, 2, MOST);
+}
+
+static void unregister_growing(void *unused)
+{
+	(void)unused;
+	result = tri_stack_unregister(growing);
+	memset(memory, 2, MOST);
+}
+
+/* Whether what the subject has written is still there. */
+static bool is_used(void)
+{
+	return memory[0] == 2 && !memcmp(memory, memory + 1, MOST - 1);
+}
+
+/* The agent is about to give memory back: the subject waits, and then has the stack as it is. */
+static bool waits_for_shrink(struct actor *subject, void (*use)(void *))
+{
+	struct tri_point *shrinks, *waits;
+
+	if (!actor_does(subject, make_growing, NULL) || !growing || !own)
+		return false;
+	shrinks = point_hold("coroutine.shrinks", 0);
+	waits = point_hold("coroutine.waits", subject->tid);
+	cycle_begin();
+	if (!point_reached(shrinks))
+		return false;
+	actor_ask(subject, use, NULL);
+	return point_reached(waits) && point_release(waits) && point_release(shrinks) &&
+	       actor_finished(subject) && cycle_ended() && !result;
+}
+
+TEST_F(stage, a_switch_waits_for_a_stack_that_shrinks)
+{
+	ASSERT_TRUE(waits_for_shrink(&self->subject, switch_and_use));
+	EXPECT_TRUE(is_used());
+	ASSERT_TRUE(cycle_whole());
+	EXPECT_TRUE(is_used());
+}
+
+TEST_F(stage, a_stack_goes_when_it_has_shrunk)
+{
+	ASSERT_TRUE(waits_for_shrink(&self->subject, unregister_growing));
+	EXPECT_TRUE(is_used());
+}
+
+/* The subject takes the stack when the agent has claimed it, and is not yet about to shrink it. */
+TEST_F(stage, a_stack_that_was_taken_stays_as_it_is)
+{
+	struct tri_point *claimed;
+
+	ASSERT_TRUE(actor_does(&self->subject, unregister, NULL));
+	ASSERT_TRUE(actor_does(&self->subject, make_growing, NULL));
+	ASSERT_TRUE(growing && own);
+	claimed = point_hold("coroutine.claimed", 0);
+	cycle_begin();
+	ASSERT_TRUE(point_reached(claimed));
+	ASSERT_TRUE(actor_does(&self->subject, switch_and_use, NULL));
+	ASSERT_EQ(0, result);
+	ASSERT_TRUE(point_release(claimed));
+	ASSERT_TRUE(cycle_ended());
+	EXPECT_TRUE(is_used());
+}
+
 TEST_HARNESS_MAIN
