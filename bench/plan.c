@@ -300,6 +300,26 @@ const struct bench_workload bench_workloads[] = {
 		.metrics = LARSON_METRICS,
 	},
 	{
+		.name = "strings",
+		.program = "strings",
+		.title = "string operations with a buffer of 8 KiB each",
+		/* In Go such a buffer stays on the stack, or is a strings.Builder that grows. */
+		.systems = SYSTEMS_ALL & ~SYSTEM_BIT(SYSTEM_GO),
+		.watch_memory = 1,
+		.params = {
+			{ "ops", "3000000", "100000" },
+			{ "buffer", "8192", "8192" },
+			{ "strings", "10000", "1000" },
+		},
+		.metrics = {
+			{ "ns", "time an operation, ns", 0, 1 },
+			{ "program_cpu_ns", "  CPU time of the program, ns", 0, 0 },
+			CPU_TIME,
+			{ "peak_mib", "peak memory, MiB", 0, 1 },
+			INTERRUPTION,
+		},
+	},
+	{
 		.name = "lru",
 		.program = "lru",
 		.title = "a cache that two threads share",

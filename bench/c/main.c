@@ -26,6 +26,7 @@ static const struct {
 	{ "live", live_run },
 	{ "idle", idle_run },
 	{ "threads", threads_run },
+	{ "strings", strings_run },
 };
 
 static char **params;
