@@ -295,7 +295,7 @@ static void play_along(void)
 			answer.answer.allocated_bytes = word(&seed);
 			answer.answer.threads = (uint32_t)word(&seed);
 			answer.answer.root_bytes = word(&seed);
-			answer.answer.reserved = word(&seed);
+			answer.answer.kept_bytes = word(&seed);
 			answer.answer.interrupted_max_ns = word(&seed);
 			if (!send_with(sock, &answer, sizeof(answer), -1))
 				_exit(0);
