@@ -61,6 +61,7 @@ EXAMPLE_SRCS	:= $(wildcard examples/*/*.c)
 # The one place that knows the version is the public header.
 HEADER	:= libclient/include/tricolor.h
 HEADERS	:= $(wildcard libclient/include/tricolor/*.h)
+CXX_HEADER := libclient/include/tricolor.hpp
 VERSION	:= $(shell awk '/define TRI_VERSION_(MAJOR|MINOR|PATCH)/ { v = v dot $$3; dot = "." } \
 			END { print v }' $(HEADER))
 SOVERSION := $(firstword $(subst ., ,$(VERSION)))
@@ -114,6 +115,7 @@ TOOL	:= $(if $(TOOL_MAIN),$(TOOL_BIN))
 ASSERTS	:= $(if $(SANITIZE)$(filter 1,$(POINTS)),,-DNDEBUG)
 C_FLAGS	:= -std=gnu11 -D_GNU_SOURCE= -Wall -Wextra -Wstrict-prototypes -fno-strict-aliasing \
 	   $(if $(filter 1,$(WERROR)),-Werror) $(if $(filter 1,$(POINTS)),-DTRI_POINTS) $(ASSERTS)
+CXX_FLAGS := -std=gnu++17 -Wall -Wextra -Wpedantic $(if $(filter 1,$(WERROR)),-Werror)
 L_FLAGS	:= -Wl,-z,relro -Wl,-z,now
 
 # Undefined behaviour traps, and the address sanitizer reports the trap: gcc's runtime for the

@@ -11,6 +11,7 @@ install: lib daemon tool
 	$(Q)ln -sf $(SONAME) $(DESTDIR)$(libdir)/libtricolor.so
 	$(Q)install -D -m 644 $(LIB_STATIC) $(DESTDIR)$(libdir)/libtricolor.a
 	$(Q)install -D -m 644 $(HEADER) $(DESTDIR)$(includedir)/tricolor.h
+	$(Q)install -D -m 644 $(CXX_HEADER) $(DESTDIR)$(includedir)/tricolor.hpp
 	$(Q)install -D -m 644 -t $(DESTDIR)$(includedir)/tricolor $(HEADERS)
 	$(Q)install -D -m 755 $(DAEMON_BIN) $(DESTDIR)$(sbindir)/tricolord
 	$(if $(MARKER_BIN),$(Q)install -D -m 755 $(MARKER_BIN) $(DESTDIR)$(libexecdir)/tricolor/tricolor-marker)
@@ -34,7 +35,8 @@ uninstall:
 	$(Q)! cmp -s daemon/dist/tricolord.conf $(DESTDIR)$(CONF) || rm $(DESTDIR)$(CONF)
 	$(Q)rm -f $(addprefix $(DESTDIR)$(libdir)/,$(LIB_REAL) $(SONAME) libtricolor.so \
 			libtricolor.a pkgconfig/tricolor.pc) \
-		$(DESTDIR)$(includedir)/tricolor.h $(DESTDIR)$(sbindir)/tricolord \
+		$(DESTDIR)$(includedir)/tricolor.h $(DESTDIR)$(includedir)/tricolor.hpp \
+		$(DESTDIR)$(sbindir)/tricolord \
 		$(addprefix $(DESTDIR)$(includedir)/tricolor/,$(notdir $(HEADERS))) \
 		$(DESTDIR)$(mandir)/man7/tricolor.7 $(DESTDIR)$(mandir)/man8/tricolord.8 \
 		$(DESTDIR)$(mandir)/man5/tricolord.conf.5 $(DESTDIR)$(mandir)/man1/tricolor.1 \

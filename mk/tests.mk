@@ -7,12 +7,16 @@ INTEGRATION_SRCS := $(wildcard selftests/integration/test_*.c)
 POINT_SRCS	:= $(wildcard selftests/points/test_*.c)
 TESTLIB_SRCS	:= $(filter-out $(if $(filter 1,$(POINTS)),,%/points.c %/stage.c),$(wildcard selftests/lib/*.c))
 PLUGIN_SRCS	:= $(wildcard selftests/integration/plugin_*.c)
+# Tests of tricolor.hpp, where there is a C++ compiler.
+CXX_SRCS	:= $(if $(shell command -v $(CXX)),$(wildcard selftests/integration/test_*.cc))
 
 UNIT_OBJS	:= $(patsubst %.c,$(O)/obj/%.o,$(UNIT_SRCS))
 INTEGRATION_OBJS := $(patsubst %.c,$(O)/obj/%.o,$(INTEGRATION_SRCS))
 POINT_OBJS	:= $(patsubst %.c,$(O)/obj/%.o,$(POINT_SRCS))
 TESTLIB_OBJS	:= $(patsubst %.c,$(O)/obj/%.o,$(TESTLIB_SRCS))
 PLUGIN_OBJS	:= $(patsubst %.c,$(O)/pic/%.o,$(PLUGIN_SRCS))
+CXX_OBJS	:= $(patsubst %.cc,$(O)/obj/%.o,$(CXX_SRCS))
+CXX_TESTS	:= $(patsubst selftests/%.cc,$(O)/tests/%,$(CXX_SRCS))
 TEST_LIB	:= $(O)/libtest.a
 UNIT_TESTS	:= $(patsubst selftests/%.c,$(O)/tests/%,$(UNIT_SRCS))
 INTEGRATION_TESTS := $(patsubst selftests/%.c,$(O)/tests/%,$(INTEGRATION_SRCS))
@@ -25,7 +29,7 @@ UNIT_AROUND	:= $(O)/obj/selftests/unit/pageheap_around.o
 SUBREAPER	:= $(O)/tests/subreaper
 SUBREAPER_OBJ	:= $(O)/obj/selftests/mutants/subreaper.o
 TEST_OBJS	:= $(SUBREAPER_OBJ) $(UNIT_OBJS) $(INTEGRATION_OBJS) $(POINT_OBJS) $(TESTLIB_OBJS) $(PLUGIN_OBJS) \
-	$(UNIT_ALONE) $(UNIT_AROUND)
+	$(UNIT_ALONE) $(UNIT_AROUND) $(CXX_OBJS)
 
 # --------------------------------------------------------------------------------------------
 # Building
@@ -35,7 +39,7 @@ TEST_OBJS	:= $(SUBREAPER_OBJ) $(UNIT_OBJS) $(INTEGRATION_OBJS) $(POINT_OBJS) $(T
 tests: unit-tests integration-tests
 unit-tests: $(UNIT_TESTS) $(SUBREAPER)
 plugins: $(PLUGINS)
-integration-tests: $(INTEGRATION_TESTS) plugins $(LIB) $(DAEMON) $(TOOL) $(EXAMPLES)
+integration-tests: $(INTEGRATION_TESTS) $(CXX_TESTS) plugins $(LIB) $(DAEMON) $(TOOL) $(EXAMPLES)
 point-tests: $(POINT_TESTS) $(LIB) $(DAEMON)
 
 $(eval $(call remember,$(O)/.test-sources,$$(TESTLIB_SRCS)))
@@ -71,6 +75,16 @@ $(INTEGRATION_TESTS) $(POINT_TESTS): $(O)/tests/%: $(O)/obj/selftests/%.o $(TEST
 	@mkdir -p $(@D)
 	$(call say,LD,$@)$(LINK) -o $@ $(filter %.o,$^) $(TEST_LIB) -L$(O)/lib -Wl,-rpath,'$$ORIGIN/../../lib' \
 		$(LINK_TRICOLOR) $(CORE_LIB) -lm -lpthread -ldl
+
+# These see what a user of the library sees.
+$(CXX_OBJS): INCLUDES = -Ilibclient/include -iquote selftests
+$(CXX_OBJS): $(O)/obj/%.o: %.cc
+	@mkdir -p $(@D)
+	$(call say,CXX,$@)$(CXX) $(CXX_FLAGS) $(INCLUDES) $(CPPFLAGS) $(CFLAGS) $(SAN) $(DEPS) -c -o $@ $<
+$(CXX_TESTS): $(O)/tests/%: $(O)/obj/selftests/%.o $(LIB_FILE) $(LIB_LINK)
+	@mkdir -p $(@D)
+	$(call say,LD,$@)$(CXX) $(CFLAGS) $(SAN) $(L_FLAGS) $(LDFLAGS) -o $@ $< -L$(O)/lib \
+		-Wl,-rpath,'$$ORIGIN/../../lib' -ltricolor -lpthread
 
 # This test is the other end of a board.
 $(O)/tests/integration/test_link: $(O)/obj/daemon/clients/board.o
@@ -108,7 +122,7 @@ check-unit: unit-tests
 	$(Q)$(RUN) -l unit -t 60 $(UNIT_TESTS)
 
 check-integration: integration-tests
-	$(Q)$(RUN) -l integration -t 300 $(INTEGRATION_TESTS)
+	$(Q)$(RUN) -l integration -t 300 $(INTEGRATION_TESTS) $(CXX_TESTS)
 
 # Tests that hold threads, the agent or the collector at points of the code.  They need a build with points.
 check-points: build-points
@@ -225,7 +239,7 @@ check-sanitize: build-asan build-tsan integration-tests
 check: all tests images kernel-tests build-points build-asan build-tsan
 	$(Q)$(RUN) -b
 	$(Q)$(RUN) -a -l unit -t 60 $(UNIT_TESTS)
-	$(Q)$(RUN) -a -l integration -t 300 $(INTEGRATION_TESTS)
+	$(Q)$(RUN) -a -l integration -t 300 $(INTEGRATION_TESTS) $(CXX_TESTS)
 	$(Q)TRICOLOR_TEST_MARKER=shared $(RUN) -a -l integration-shared -t 300 $(MARKED_BY_SHARED)
 	$(Q)$(RUN) -a -l points -t 300 $(patsubst $(O)/%,$(O)/points/%,$(POINT_TESTS))
 	$(Q)$(RUN) -s "vm-6.1:900:sh selftests/vm/run.sh 6.1 quick" "model:2700:sh selftests/model/run.sh small"

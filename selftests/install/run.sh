@@ -29,6 +29,7 @@ expect_files()
 	sort >"$work/expected" <<-END
 	./bin/tricolor
 	./include/tricolor.h
+./include/tricolor.hpp
 	./include/tricolor/any.h
 	./include/tricolor/inline.h
 	./include/tricolor/type.h
@@ -177,6 +178,65 @@ int main(void)
 }
 END
 cp "$work/program.c" "$work/program.cc"
+cat >"$work/tree.cc" <<'END'
+#include <tricolor.hpp>
+
+#include <deque>
+#include <map>
+#include <optional>
+#include <unordered_map>
+#include <vector>
+
+struct node {
+	tri::ptr<node> left, right;
+	std::optional<tri::ptr<node>> parent;
+	long key;
+	explicit node(long k) : key(k) {}
+};
+TRI_POINTERS(node, left, right, parent);
+
+using nodes = std::vector<tri::ptr<node>, tri::allocator<tri::ptr<node>>>;
+using optional = std::optional<tri::ptr<node>>;
+
+static tri::ptr<node> tree = nullptr;
+static nodes all;
+static std::deque<optional, tri::allocator<optional>> queue;
+static std::map<long, tri::ptr<node>, std::less<>, tri::allocator<std::pair<const long, tri::ptr<node>>>>
+	by_key;
+static std::unordered_map<tri::ptr<node>, long, std::hash<tri::ptr<node>>, std::equal_to<>,
+			  tri::allocator<std::pair<const tri::ptr<node>, long>>> keys;
+
+static node *make(long key, int depth)
+{
+	node *n = tri::make<node>(key);
+
+	if (depth) {
+		n->left = make(2 * key, depth - 1);
+		n->right = make(2 * key + 1, depth - 1);
+		n->left->parent = n;
+	}
+	all.push_back(n);
+	by_key[key] = n;
+	keys[n] = key;
+	queue.push_front(n);
+	return n;
+}
+
+int main()
+{
+	tri::ptr<int> numbers = tri::make<int[]>(100);
+	tri::root<node> kept;
+
+	tree = make(1, 10);
+	kept = tree;
+	if (tri_gc())
+		return 1;
+	for (node *n : all)
+		if (by_key[n->key] != n || keys[n] != n->key)
+			return 1;
+	return !(kept->left->parent == kept.get() && queue.front() == tree && numbers[99] == 0);
+}
+END
 
 # A library that uses the heap, and what its users see of it.
 cat >"$work/table.h" <<'END'
@@ -443,8 +503,20 @@ if command -v "${CXX:-g++}" >/dev/null; then
 			"$work/program.cc" "$rpath" -o "$work/program"
 	done
 	point "it runs" run_with "$work/program" "$prefix/sbin/tricolord"
+	for standard in c++17 c++20; do
+		point "tricolor.hpp has no warnings in $standard" compile "${CXX:-g++}" -std=$standard \
+			-O2 -Wall -Wextra -Wpedantic -Werror "$work/tree.cc" "$rpath" -o "$work/tree"
+	done
+	point "the program with tricolor.hpp runs" env -i "$work/tree"
 else
 	skip "no C++ compiler"
+fi
+if command -v clang++ >/dev/null; then
+	point "tricolor.hpp has no warnings with clang" compile clang++ -std=c++17 -O0 -Wall -Wextra \
+		-Wpedantic -Werror -Wno-ignored-optimization-argument "$work/tree.cc" "$rpath" -o "$work/tree"
+	point "the program that clang compiled runs" env -i "$work/tree"
+else
+	skip "no clang"
 fi
 point "a program with the static library compiles" "${CC:-gcc}" -D_GNU_SOURCE \
 	-I"$prefix/include" "$work/program.c" "$prefix/lib/libtricolor.a" -o "$work/program"
