@@ -34,6 +34,7 @@
 #include "../limits/uncollected.h"
 #include "../checker/checker.h"
 #include "connect.h"
+#include "queue_pipe.h"
 #include "../base/error.h"
 #include "../threads/lastexit.h"
 #include "../base/lock.h"
@@ -72,6 +73,7 @@ static void rest(int ms)
 			syscall(SYS_clock_nanosleep, CLOCK_MONOTONIC, 0, &left, NULL);
 		tri_agent_measure_if_asked();
 		tri_check_end_if_asked();
+		tri_queue_pipe_update();
 		tri_exit_if_alone();
 		tri_say_without();
 	}

@@ -21,6 +21,7 @@
 #include "../heap/central.h"
 #include "../checker/checker.h"
 #include "connect.h"
+#include "queue_pipe.h"
 #include "../base/error.h"
 #include "handshake.h"
 #include "hello.h"
@@ -230,6 +231,7 @@ static bool wait_for_end(uint64_t ns)
 		wait_for_event(tri_agent_until(until), false);
 		tri_agent_measure_if_asked();
 		tri_check_end_if_asked();
+		tri_queue_pipe_update();
 		tri_say_without();
 		n = recv(sock, &msg, sizeof(msg), MSG_DONTWAIT);
 		if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR))
@@ -336,6 +338,7 @@ void tri_agent_session(int socket)
 		wake = atomic_exchange(&tri_g.wake, 0);
 		tri_grant_measure_if_asked();
 		tri_check_end_if_asked();
+		tri_queue_pipe_update();
 		if (wake & ~(uint32_t)TRI_WAKE_MEASURE)
 			ok = send_request(wake);
 		if (ok && outbox.full && news & POLLOUT)

@@ -20,7 +20,9 @@
  *			the root when that was scanned, or was stored there through the barrier.
  *	H3 collect	Fence and quiesce.  After this, all that threads have shaded so far is in
  *			buffers that the collector can see.  The threads themselves do nothing.
- *	H4 barrier off	Divert, fence and quiesce.  Then, one thread after the other with its cache
+ *	H4 barrier off	First queue the cleanups and finalizers of objects that are dead
+ *			(specials.c): marking has ended, and nothing is swept yet.  Then
+ *			divert, fence and quiesce.  Then, one thread after the other with its cache
  *			lock held, give back the cached spans, stop shading, and allocate by the new
  *			bitmap.  When that is done for all threads, and not before, spans may be
  *			swept.
@@ -48,6 +50,9 @@
 #include "../threads/fence.h"
 #include "../heap/freed.h"
 #include "handshake.h"
+#include "queue_pipe.h"
+#include "../heap/specials.h"
+#include "../base/error.h"
 #include "../threads/unresponsive.h"
 #include "../base/lock.h"
 #include "../heap/pageheap.h"
@@ -389,6 +394,39 @@ again:
 	wake_assists();
 }
 
+/*
+ * Marking has ended: queue the cleanups and finalizers of dead objects.  False: a thread has kept a
+ * lock for long, which only a signal handler that has interrupted it can explain.  Then the cycle
+ * is void.
+ */
+static bool settle(uint64_t *kept_bytes)
+{
+	uint64_t busy_ns;
+
+	if (!tri_specials_exist())
+		return true;
+	if (!tri_specials_settle(TRI_REPORT_NS, kept_bytes)) {
+		tri_complain(TRI_COMPLAINT_FINALIZERS, true,
+			     "tricolor: nothing can be freed: a thread was interrupted in a function "
+			     "for cleanups or finalizers, and its signal handler goes on for long");
+		atomic_fetch_add(&tri_g.unanswered, 1);
+		tri_write(&tri_g.cycle_is_void, 1);
+		return false;
+	}
+	TRI_POINT("barrier_off.settled");
+	tri_queue_pipe_update();
+	busy_ns = tri_special_busy_ns();
+	if (busy_ns > TRI_BUSY_NS && tri_specials_queued())
+		tri_complain(TRI_COMPLAINT_FINALIZERS, true,
+			     "tricolor: a cleanup or finalizer (%p) has run for %llu seconds, and %u "
+			     "others wait for it; let it return soon, or start a thread for what takes "
+			     "long", (void *)(uintptr_t)tri_read(&tri_special_busy.function),
+			     (unsigned long long)(busy_ns / 1000000000), tri_specials_queued());
+	else
+		tri_complaint_over(TRI_COMPLAINT_FINALIZERS);
+	return true;
+}
+
 /* If the collector is gone in the middle of a cycle, end the cycle without a sweep. */
 void tri_handshake_abandon(void)
 {
@@ -419,7 +457,7 @@ void tri_handshake_wait(uint64_t until_ns)
 void tri_handshake(const struct tri_msg *ask, struct tri_msg *answer)
 {
 	struct tri_interruptions *i = &tri_g.interruptions;
-	uint64_t allocated = 0;
+	uint64_t allocated = 0, kept_bytes = 0;
 
 	tri_write(&tri_g.in_handshake, 1);
 	/* While all threads are stopped none of them can have its turn of a step. */
@@ -446,7 +484,7 @@ void tri_handshake(const struct tri_msg *ask, struct tri_msg *answer)
 		 */
 		tri_roots_refuse_misfits();
 		/* Threads must not sweep either.  tri_handshake_abandon() will end the cycle. */
-		if (tri_read(&tri_g.cycle_is_void))
+		if (tri_read(&tri_g.cycle_is_void) || !settle(&kept_bytes))
 			break;
 		tri_check_pass(false);
 		barrier_off(tri_g.gen + 1);
@@ -460,6 +498,7 @@ void tri_handshake(const struct tri_msg *ask, struct tri_msg *answer)
 	answer->cycle = ask->cycle;
 	answer->answer.incomplete = tri_read(&tri_g.cycle_is_void);
 	answer->answer.allocated_bytes = allocated;
+	answer->answer.kept_bytes = kept_bytes;
 	answer->answer.interrupted_max_ns = atomic_exchange(&i->max_ns, 0);
 	answer->answer.interrupted_total_ns = atomic_exchange(&i->total_ns, 0);
 	answer->answer.interruptions = atomic_exchange(&i->count, 0);

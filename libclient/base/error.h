@@ -20,6 +20,7 @@ enum tri_complaint {
 	TRI_COMPLAINT_THREADS,		/* there may be threads that nobody scans, or one can't
 					 * be */
 	TRI_COMPLAINT_STACKS,		/* the scan of a stack without a known end takes long */
+	TRI_COMPLAINT_FINALIZERS,	/* one runs for long, and others wait */
 	TRI_COMPLAINTS
 };
 

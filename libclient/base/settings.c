@@ -163,6 +163,18 @@ static bool what_fork_does(struct tri_settings *s, const char *text)
 	return which >= 0;
 }
 
+static bool who_finalizes(struct tri_settings *s, const char *text)
+{
+	static const char *const words[] = { [TRI_FINALIZERS_AUTO] = "auto",
+					     [TRI_FINALIZERS_THREAD] = "thread",
+					     [TRI_FINALIZERS_PROGRAM] = "program",
+					     NULL };
+	int which = which_of(text, words);
+
+	s->finalizers = (enum tri_finalizers)which;
+	return which >= 0;
+}
+
 static bool handshake_signal(struct tri_settings *s, const char *text)
 {
 	char *end;
@@ -242,6 +254,7 @@ static const struct variable {
 	{ "TRICOLOR_ARENA_SIZE", TRI_SIZE_FORMS, arena_size },
 	{ "TRICOLOR_BACKING", "auto, memfd or dev", backing },
 	{ "TRICOLOR_FORK", "auto, copy or fresh", what_fork_does },
+	{ "TRICOLOR_FINALIZERS", "auto, thread or program", who_finalizes },
 	{ "TRICOLOR_SIGNAL", "the number of a signal", handshake_signal },
 	{ "TRICOLOR_SOCKET", "a shorter path", socket_path },
 	{ "TRICOLOR_ON_KILL", "the absolute path of a folder, or off", on_kill },
@@ -310,7 +323,8 @@ static int read_options(struct tri_settings *s, const struct tri_options *opts, 
 		o->memory_limit_bytes < 0 ? "memory_limit_bytes" :
 		o->gc_percent < -1 ? "gc_percent" :
 		o->limit_policy > TRI_LIMIT_FAIL_FAST ? "limit_policy" :
-		o->fork > TRI_FORK_FRESH ? "fork" : NULL;
+		o->fork > TRI_FORK_FRESH ? "fork" :
+		o->finalizers > TRI_FINALIZERS_PROGRAM ? "finalizers" : NULL;
 	if (wrong)
 		return tri_fail(
 			EINVAL,
@@ -334,6 +348,8 @@ static int read_options(struct tri_settings *s, const struct tri_options *opts, 
 		s->backing = (enum tri_backing)o->backing;
 	if (o->fork)
 		s->fork = (enum tri_fork)o->fork;
+	if (o->finalizers)
+		s->finalizers = (enum tri_finalizers)o->finalizers;
 	if (o->handshake_signal)
 		s->signal = o->handshake_signal;
 	if (o->trace)

@@ -3,7 +3,7 @@
  * settings.h - what the program and its environment have chosen
  *
  * The thread that starts the heap fills in tri_g.settings before there is another thread of the
- * heap's.  Nobody writes to it later, but for @chosen.
+ * heap's.  Nobody writes to it later, but for @chosen and @frees_at_once.
  */
 #ifndef TRI_SETTINGS_H
 #define TRI_SETTINGS_H
@@ -27,6 +27,7 @@ struct tri_settings {
 					 * thread */
 	enum tri_backing backing;
 	enum tri_fork fork;
+	enum tri_finalizers finalizers;
 	int signal;			/* 0: to be chosen */
 	bool trace_gc, trace_pacer, trace_scav, trace_limit;
 	bool prints;			/* a trace, checkmark or barriers is on: there are lines
@@ -38,7 +39,8 @@ struct tri_settings {
 	bool quiet;			/* nothing on standard error that was not asked for */
 	bool barriers, barriers_abort, barriers_status;	/* checker.h */
 	bool frees;			/* objects that are freed are checked: free.c */
-	bool frees_at_once;		/* the next allocation may have what was just freed */
+	bool frees_at_once;		/* the next allocation may have what was just freed;
+					 * specials.c clears it */
 	uint64_t debug_memory_bytes;
 	char debug_file[256];
 	uint32_t max_wait_s;		/* of a thread, in a cycle, for the kernel's limit:

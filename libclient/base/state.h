@@ -19,6 +19,7 @@
  *	tri_g.list_lock			the threads, and the phase that a new one adopts
  *	root_table.h's lock		registered ranges, memory of tri_root_alloc(), handles
  *	tri_thread.cache_lock		a thread's caches
+ *	the locks of records (specials.c)
  *	the lists' locks (central.c)
  *	tri_g.page_lock			pages of the heap
  *
@@ -129,7 +130,7 @@ struct tri_global {
 };
 
 enum { TRI_WAKE_TRIGGER = 1, TRI_WAKE_GC = 2, TRI_WAKE_FREE = 4, TRI_WAKE_SETTINGS = 8,
-       TRI_WAKE_THREADS = 16, TRI_WAKE_MEASURE = 32 };
+       TRI_WAKE_THREADS = 16, TRI_WAKE_MEASURE = 32, TRI_WAKE_QUEUE = 64 };
 
 extern struct tri_global tri_g TRI_HIDDEN;
 

@@ -30,6 +30,7 @@
 #include "cache.h"
 #include "central.h"
 #include "copying.h"
+#include "specials.h"
 #include "../base/state.h"
 #include "../threads/thread.h"
 #include "tricolor.h"
@@ -155,6 +156,7 @@ int tri_copy_tables(struct tri_copy *c, const struct tri_thread *keep)
 	c->gc_percent = tri_read(&ctl->gc_percent);
 	c->memory_limit_bytes = tri_read(&ctl->memory_limit_bytes);
 	c->limit_policy = tri_read(&ctl->limit_policy);
+	tri_specials_copy(&c->tables);
 	return 0;
 }
 
@@ -394,6 +396,7 @@ int tri_copy_whole(struct tri_copy *c)
 	copy_prefix(c, l->queued, top);
 	copy_prefix(c, l->grey, TRI_GREY_SLOTS * sizeof(uint32_t));
 	copy_prefix(c, l->buffers, tri_read(&ctl->buffers_used) * sizeof(struct tri_buffer));
+	tri_specials_copy(&c->tables);
 	for (page = 1; !err && page < top; page += pages ? pages : 1) {
 		pages = span_at(&c->tables, page, top);
 		if (pages)

@@ -16,6 +16,7 @@
 #include "../base/lock.h"
 #include "../roots/object.h"
 #include "pageheap.h"
+#include "specials.h"
 #include "../base/state.h"
 #include "../threads/thread.h"
 
@@ -358,6 +359,8 @@ const char *tri_freed_check(struct tri_thread *t, void *object)
 			__atomic_fetch_or(word, bit, __ATOMIC_RELAXED);
 	}
 	tri_unlock(&notes.lock);
+	if (tri_specials_exist())
+		tri_special_object_freed(t, object);
 	return NULL;
 }
 
@@ -374,6 +377,8 @@ void tri_freed_add(struct tri_thread *t, void *object)
 	}
 	if (!find((uintptr_t)object, t->gen, &o) || o.class == &tri_classes[TRI_SPAN_CLASS_TINY])
 		return;
+	if (tri_specials_exist())
+		tri_special_object_freed(t, object);
 	t->freed[t->nfreed++] = (uintptr_t)object;
 	if (!tri_read(&t->marking) && (o.class->large || o.class->size > TRI_NOTED_MAX))
 		free_noted(t);

@@ -133,6 +133,13 @@ enum tri_fork {
 	TRI_FORK_FRESH = 2,	/**< an empty heap; touching an object of the parent is SIGSEGV */
 };
 
+/** Who calls cleanups and finalizers. */
+enum tri_finalizers {
+	TRI_FINALIZERS_AUTO = 0,	/**< as TRICOLOR_FINALIZERS says, or else _THREAD */
+	TRI_FINALIZERS_THREAD = 1,	/**< a thread of the library's */
+	TRI_FINALIZERS_PROGRAM = 2,	/**< the program, by tri_run_finalizers() */
+};
+
 /**
  * Options of tri_init().  Set @size to sizeof(struct tri_options), zero the rest, and fill in what
  * you want: zero means the default, which the environment variable of that name may set
@@ -152,6 +159,7 @@ struct tri_options {
 	const char *trace;		/**< as TRICOLOR_TRACE */
 	const char *debug;		/**< as TRICOLOR_DEBUG */
 	uint32_t fork;			/**< enum tri_fork */
+	uint32_t finalizers;		/**< enum tri_finalizers */
 };
 
 /**
@@ -567,6 +575,92 @@ void *tri_pool_get(tri_pool *pool);
  * left to the collector.  A child of fork() finds all pools empty.
  */
 void tri_pool_put(tri_pool *pool, void *object);
+
+/* ------------------------------------------------------------------------------------------ */
+/* Cleanups and finalizers                                                                    */
+/* ------------------------------------------------------------------------------------------ */
+
+/*
+ * Functions that are called when an object is dead.  The cycle that finds the object dead queues
+ * them.  A thread of the library's calls them one after the other, unless tri_options.finalizers
+ * says that the program does.  That thread handles no signal of the program's, and does not keep
+ * the process alive.  A function that blocks keeps all others waiting, which is reported after 10
+ * seconds; one that takes long should start a thread.  None is called at exit: tri_finalize_all().
+ *
+ * A child of fork() with a copy of the heap has its own copies of all records, and calls what
+ * becomes due for its own copies of the objects.  What was being called in the parent, or had been
+ * taken for that, is the parent's alone.
+ *
+ * None of these functions is for signal handlers.  An object may die as soon as the program no
+ * longer uses it, also before the function that allocated it returns: tri_keep_alive().
+ */
+
+/** Names a cleanup, for tri_cleanup_stop().  Plain data; all zeros name none. */
+struct tri_cleanup {
+	uint32_t record, use;
+};
+
+/**
+ * Have @fn(@arg) called once, after @object is gone.  An object may have any number of cleanups,
+ * which are called in no particular order.  Objects that refer to each other in a circle are no
+ * obstacle.  An object that has a finalizer as well is gone when that has run and the object is
+ * dead again.
+ * @object: points into an object.  Two leaf objects of up to 8 bytes may share a slot, and then the
+ *	cleanups of either wait for both.
+ * @arg: a root until @fn has been called or the cleanup was stopped, so it must not lead to
+ *	@object, which would never die.
+ * @id: names the cleanup; may be NULL.
+ * tri_free() of the object queues its cleanups; tri_realloc() that copies leaves them with the old
+ * object.  Returns 0; -EINVAL if @object points into no object, @arg into the same one, or @fn is
+ * NULL; -ENOMEM if there is no room (for one record for each KiB of the arena); -EAGAIN if there
+ * can be no thread; or as tri_init().  Go's runtime.AddCleanup().
+ */
+int tri_add_cleanup(const void *object, void (*fn)(void *arg), void *arg, struct tri_cleanup *id);
+
+/**
+ * Stop a cleanup: it is not called.  Of this and the death of the object one comes first, in any
+ * thread.  Returns 0, or -ENOENT if it was called, queued or stopped before.
+ */
+int tri_cleanup_stop(struct tri_cleanup id);
+
+/**
+ * Have @fn(@object, @arg) called once, when @object is dead.  The object lives for one more cycle,
+ * with all that it refers to, and longer if @fn stores it somewhere; it has no finalizer then, and
+ * may be given one.  If objects with finalizers refer to each other, the one to which no other
+ * refers comes first, and the next one a cycle later.  Objects with finalizers that refer to each
+ * other in a circle, or to themselves, are never freed.
+ * @object: the start of an object.
+ * @arg: lives as long as @object, as if @object referred to it.
+ * @fn: NULL removes the finalizer; @arg is ignored.
+ * tri_free() of the object removes it; tri_realloc() that copies leaves it with the old object.
+ * Returns 0; -EEXIST if the object has one; -ENOENT if there is none to be removed; or as
+ * tri_add_cleanup().  Go's runtime.SetFinalizer().
+ */
+int tri_set_finalizer(void *object, void (*fn)(void *object, void *arg), void *arg);
+
+/**
+ * Call up to @most cleanups and finalizers that are queued, in the calling thread, which may do so
+ * beside the library's.  No lock is held meanwhile, so they may do anything, and may leave by a
+ * jump.  Returns how many were called; -EINVAL for a negative number; -EAGAIN if the thread can't
+ * be attached.
+ */
+int tri_run_finalizers(int most);
+
+/**
+ * Call all cleanups and finalizers that there are, whether or not their objects are dead, in the
+ * calling thread and in no particular order; for a program that is about to end.  What is added
+ * meanwhile may be left.  Returns as tri_run_finalizers().
+ */
+int tri_finalize_all(void);
+
+/**
+ * A new descriptor that can be read while something is queued, for poll() and its relatives; do not
+ * read from it.  The caller owns it, and may close it at any time.  In a child of fork() the
+ * parent's descriptors still say what the parent has queued: the child asks for one of its own.
+ * Returns the descriptor, or a negative errno: -EMFILE and -ENFILE, -ENOENT without /proc,
+ * -ETIMEDOUT if the library's own thread does not answer for 10 seconds, or as tri_init().
+ */
+int tri_finalizer_fd(void);
 
 /* ------------------------------------------------------------------------------------------ */
 /* The collector                                                                              */

@@ -34,6 +34,9 @@
 #include "../roots/root_table.h"
 #include "../base/settings.h"
 #include "../roots/starting.h"
+#include "../heap/specials.h"
+#include "../agent/queue_pipe.h"
+#include "runner.h"
 #include "../base/state.h"
 #include "../threads/tasks.h"
 #include "../threads/thread.h"
@@ -57,6 +60,8 @@ static void forked(void)
 	tri_root_scan_reset();
 	tri_starting_reset();
 	tri_pressure_reset();
+	tri_runner_reset();
+	tri_queue_pipe_reset();
 	tri_last_watch_reset();
 	tri_own_threads_reset();
 	tri_tasks_reset();
@@ -80,6 +85,7 @@ static void forked(void)
 		tri_main_thread_is_here();
 		tri_threads_reset();
 		tri_free_reset();
+		tri_specials_reset();
 		memset(&tri_g, 0, sizeof(tri_g));
 		pthread_mutex_init(&tri_g.list_lock, NULL);
 		tri_g.settings = settings;

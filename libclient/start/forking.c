@@ -63,6 +63,7 @@
 #include "../threads/main_thread.h"
 #include "../heap/pageheap.h"
 #include "../roots/root_memory.h"
+#include "../heap/specials.h"
 #include "../roots/root_table.h"
 #include "../base/signals.h"
 #include "../base/state.h"
@@ -187,10 +188,13 @@ static bool hold_tables(uint64_t ns)
 {
 	if (!hold_caches(ns))
 		return false;
-	if (tri_central_hold(ns)) {
-		if (tri_lock_until(&tri_g.page_lock, ns))
-			return true;
-		tri_central_release();
+	if (tri_specials_hold(ns)) {
+		if (tri_central_hold(ns)) {
+			if (tri_lock_until(&tri_g.page_lock, ns))
+				return true;
+			tri_central_release();
+		}
+		tri_specials_release();
 	}
 	release_caches(NULL);
 	return false;
@@ -200,6 +204,7 @@ static bool hold_tables(uint64_t ns)
 static void release_tables(void)
 {
 	tri_central_release();
+	tri_specials_release();
 	release_caches(NULL);
 }
 
@@ -511,6 +516,7 @@ static void become(const struct tri_copy *c)
 	tri_main_thread_is_here();
 	tri_threads_forked(tri__tls.thread);
 	tri_free_forked();
+	tri_specials_forked();
 	tri_pageheap_reset();
 	tri_dump_begin();
 	tri_central_init();

@@ -43,11 +43,17 @@ int tri_last_exit_check(void)
 
 /**
  * Take the calling thread, one of the library's, out of the count, so that it does not keep the
- * process alive.  Its function must never return.
+ * process alive.  Its function must never return, unless it calls tri_counted_again() before.
  */
 void tri_not_counted(void)
 {
 	__atomic_fetch_sub(count, 1, __ATOMIC_SEQ_CST);
+}
+
+/** The calling thread is about to end, and the C library will take it out of the count. */
+void tri_counted_again(void)
+{
+	__atomic_fetch_add(count, 1, __ATOMIC_SEQ_CST);
 }
 
 /** Agent: leave if no thread of the program is left. */

@@ -16,6 +16,7 @@
 /* ---- lastexit.c ---- */
 int tri_last_exit_check(void) TRI_HIDDEN;
 void tri_not_counted(void) TRI_HIDDEN;
+void tri_counted_again(void) TRI_HIDDEN;
 void tri_exit_if_alone(void) TRI_HIDDEN;
 
 /* ---- lastwatch.c ---- */

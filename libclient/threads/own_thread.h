@@ -19,6 +19,7 @@
 enum tri_own_thread {
 	TRI_OWN_MAIN_WATCH,		/* waits for the end of the main thread: lastwatch.c */
 	TRI_OWN_PRESSURE,		/* calls the function of tri_on_pressure(): on_pressure.c */
+	TRI_OWN_RUNNER,			/* calls cleanups and finalizers: runner.c */
 	TRI_OWN_CONNECT,		/* looks up the shared collector's path: async_connect.c */
 	TRI_OWN_THREADS
 };
@@ -26,7 +27,7 @@ enum tri_own_thread {
 /*
  * Their thread IDs; 0: there is no such thread.  Each word is a futex.  It is written when the
  * thread begins, by the thread or by the kernel.  The kernel clears it when the connecting thread
- * ends.  The first two threads end with the process.
+ * ends.  The first two threads end with the process, and the third one clears its own.
  */
 extern tri_au32 tri_own_tids[TRI_OWN_THREADS] TRI_HIDDEN;
 

@@ -161,7 +161,7 @@ static bool main_is_over(void)
 /*
  * How many threads of this library there are.  The agent and the thread that watches the main
  * thread begin before any cycle, and the agent itself begins the thread that connects.  A thread of
- * the program's begins the one that waits for pressure, at any time.
+ * the program's begins those that run the program's functions, at any time.
  */
 static size_t own_threads(void)
 {
@@ -189,7 +189,6 @@ static bool is_own(pid_t tid)
  */
 static bool none_unknown(size_t tasks, const pid_t own[TRI_OWN_THREADS])
 {
-	pid_t pressure = tri_own_tid(TRI_OWN_PRESSURE);
 	size_t alive = 1 + main_is_over(), i;
 	struct tri_thread *t;
 
@@ -197,7 +196,7 @@ static bool none_unknown(size_t tasks, const pid_t own[TRI_OWN_THREADS])
 		alive += own[i] && own[i] == tri_own_tid(i);
 	tri_assert_held(&tri_g.list_lock);
 	for (t = tri_g.threads; t; t = t->next)
-		if (t->tid != pressure && tri_life_holds(t->life))
+		if (!is_own(t->tid) && tri_life_holds(t->life))
 			alive++;
 	return counts && tasks <= alive;
 }

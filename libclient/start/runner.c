@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * runner.c - cleanups and finalizers are called
+ *
+ * A thread of the library's calls them, unless the program has said that it does so itself.  It is
+ * started with the first record.  It handles no signal of the program, and does not keep the
+ * process alive.  It is attached to the heap while something is queued.
+ *
+ * A record is free before its function is called, and no lock is held meanwhile.  So the function
+ * may do what it likes.  If it ends the thread, another one goes on.
+ */
+#include "runner.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdbool.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+#include "../../core/system/futex.h"
+#include "../../core/system/point.h"
+#include "../base/error.h"
+#include "../base/state.h"
+#include "../heap/specials.h"
+#include "../program/inside.h"
+#include "../threads/lastexit.h"
+#include "../threads/own_thread.h"
+#include "attach.h"
+#include "tricolor.h"
+
+#define RETRY_NS 1000000000		/* after the thread could not be attached */
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static bool started;			/* with the lock */
+
+static int call_next(bool is_runner)
+{
+	struct tri_thread *t = tri_enter();
+	struct tri_special_taken taken;
+	bool any;
+
+	if (!t)
+		return -errno;
+	any = tri_special_take(t, &taken);
+	tri_leave(t);
+	if (!any)
+		return 0;
+	if (is_runner) {
+		tri_write(&tri_special_busy.function,
+			  taken.object ? (uintptr_t)taken.finalizer : (uintptr_t)taken.cleanup);
+		tri_write_release(&tri_special_busy.since_ns, tri_now_ns());
+	}
+	if (taken.object)
+		taken.finalizer(taken.object, taken.argument);
+	else
+		taken.cleanup(taken.argument);
+	if (is_runner)
+		tri_write(&tri_special_busy.since_ns, 0);
+	/* What is left on the stack would keep the object for another cycle. */
+	explicit_bzero(&taken, sizeof(taken));
+	return 1;
+}
+
+int tri_call_next(void)
+{
+	return call_next(false);
+}
+
+/* A function has ended the thread. */
+static void ended(void *unused)
+{
+	int err;
+
+	(void)unused;
+	tri_write(&tri_special_busy.since_ns, 0);
+	tri_counted_again();
+	pthread_mutex_lock(&lock);
+	tri_write_release(&tri_own_tids[TRI_OWN_RUNNER], 0);
+	started = false;
+	pthread_mutex_unlock(&lock);
+	err = tri_runner_ensure();
+	if (err)
+		tri_print(tri_error());
+}
+
+static void *run(void *unused)
+{
+	tri_au32 *futex = tri_specials_futex();
+
+	(void)unused;
+	tri_not_counted();
+	tri_write_release(&tri_own_tids[TRI_OWN_RUNNER], (uint32_t)gettid());
+	prctl(PR_SET_NAME, "tricolor-runner");
+	pthread_cleanup_push(ended, NULL);
+	for (;;) {
+		uint32_t seen = tri_read_acquire(futex);
+
+		if (!tri_specials_queued()) {
+			TRI_POINT("runner.waits");
+			tri_futex_wait(futex, seen, -1);
+			continue;
+		}
+		if (tri_thread_attach()) {
+			tri_futex_wait(futex, seen, RETRY_NS);
+			continue;
+		}
+		while (call_next(true) > 0)
+			;
+		tri_thread_detach();
+	}
+	pthread_cleanup_pop(0);
+	return NULL;
+}
+
+int tri_runner_ensure(void)
+{
+	pthread_attr_t attr;
+	size_t stack_bytes;
+	int err = 0;
+
+	if (tri_g.settings.finalizers == TRI_FINALIZERS_PROGRAM)
+		return 0;
+	pthread_mutex_lock(&lock);
+	if (!started) {
+		/* Functions of the program run on it: it gets the stack that a program expects. */
+		pthread_attr_init(&attr);
+		pthread_attr_getstacksize(&attr, &stack_bytes);
+		pthread_attr_destroy(&attr);
+		err = tri_own_thread_start(run, stack_bytes, true);
+		started = !err;
+	}
+	pthread_mutex_unlock(&lock);
+	if (err)
+		return tri_fail(EAGAIN, "tricolor: no thread for cleanups and finalizers: %s; or let "
+				"the program call tri_run_finalizers() (TRICOLOR_FINALIZERS=program)",
+				strerror(err));
+	return 0;
+}
+
+void tri_runner_reset(void)
+{
+	pthread_mutex_init(&lock, NULL);
+	started = false;
+}
