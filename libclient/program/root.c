@@ -13,6 +13,7 @@
 #include "../checker/checker.h"
 #include "../base/error.h"
 #include "inside.h"
+#include "../roots/root_memory.h"
 #include "../roots/root_table.h"
 #include "../roots/scan.h"
 #include "../base/state.h"
@@ -82,6 +83,16 @@ TRI_EXPORT int tri_root_remove(void *start, size_t len)
 			     "both arguments have to be the same",
 			     len, start) :
 		     0;
+}
+
+TRI_EXPORT void tri_root_free(void *block)
+{
+	if (!block)
+		return;
+	/* The checker takes a pointer that vanishes for one that was overwritten by mistake. */
+	if (unlikely(tri_read(&tri_g.checks)))
+		tri_clear(block, tri_root_block_bytes(block) / 8);
+	tri_root_block_free(block);
 }
 
 TRI_EXPORT tri_handle *tri_handle_new(const void *object)

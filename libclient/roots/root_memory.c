@@ -22,7 +22,6 @@
 #include <time.h>
 
 #include "../base/attributes.h"
-#include "../base/state.h"
 #include "root_memory.h"
 #include "root_table.h"
 #include "tricolor.h"
@@ -192,11 +191,7 @@ static void small_free(struct piece *p, void *block)
 {
 	bool was_full, empty;
 
-	/* The checker takes a pointer that vanishes for one that was overwritten by mistake. */
-	if (unlikely(tri_read(&tri_g.checks)))
-		tri_clear(block, p->slot_bytes / 8);
-	else
-		memset(block, 0, p->slot_bytes);
+	memset(block, 0, p->slot_bytes);
 	pthread_mutex_lock(&pieces.lock);
 	if (p->era != pieces.era) {
 		pthread_mutex_unlock(&pieces.lock);
@@ -242,18 +237,28 @@ TRI_EXPORT void *tri_root_alloc(size_t size, size_t align)
 	return block;
 }
 
-TRI_EXPORT void tri_root_free(void *block)
+static struct piece *checked_piece(void *block)
 {
 	struct piece *p = piece_of((uintptr_t)block);
-	int error = errno;
 
-	if (!block)
-		return;
 	if (p->magic != MAGIC) {
 		dprintf(2, "tricolor: tri_root_free() of %p, which is no block of tri_root_alloc()\n",
 			block);
 		abort();
 	}
+	return p;
+}
+
+size_t tri_root_block_bytes(void *block)
+{
+	return checked_piece(block)->slot_bytes;
+}
+
+void tri_root_block_free(void *block)
+{
+	struct piece *p = checked_piece(block);
+	int error = errno;
+
 	if (p->slot_bytes)
 		small_free(p, block);
 	else
