@@ -6,8 +6,8 @@
  *  2. Scan (H2).  Stacks and roots are put into buffers.  One message asks for H1 and H2, because
  *     under load a wake-up of the agent costs more than its work.
  *  3. Mark, while the program runs: the objects in buffers, and then what these lead to, until
- *     nothing is known to be grey.  When this is so for the first time, what the records of cleanups
- *     and finalizers lead to is marked as well.
+ *     nothing is known to be grey.  When this is so for the first time, what the records of
+ *     cleanups and finalizers lead to is marked as well.
  *  4. Collect (H3).  What threads have shaded is now in buffers that can be read.  The buffers that
  *     threads are filling are read first, and then those that they have handed over, so that none
  *     is missed which is handed over between the two.  If any of it was white, step 3 follows

@@ -521,11 +521,11 @@ void mark_referents(struct marker *m, uint64_t offset)
 	}
 	/* A span of one page has no holes, as with visits. */
 	put_piece(w, (struct mark_piece){
-		.offset = ((uint64_t)o.page << TRI_PAGE_SHIFT) +
-			  (uint64_t)o.index * o.class->size,
-		.bytes = o.class->size,
-		.typed = o.class->kind == TRI__TYPED,
-	});
+			     .offset = ((uint64_t)o.page << TRI_PAGE_SHIFT) +
+				       (uint64_t)o.index * o.class->size,
+			     .bytes = o.class->size,
+			     .typed = o.class->kind == TRI__TYPED,
+		     });
 }
 
 bool mark_records(struct marker *m, uint64_t bytes)

@@ -51,7 +51,7 @@ void tri_queue_pipe_update(void)
 
 	if (likely(!tri_read(&tri_specials_watched)) || !make() || ioctl(ends[0], FIONREAD, &n))
 		return;
-	/* Neither can fail: there is room for one byte, or there is one, unless the program reads. */
+	/* Neither fails: there is room for one byte, or there is one unless the program reads. */
 	if (tri_specials_queued() && !n)
 		n = (int)write(ends[1], &byte, 1);
 	else if (!tri_specials_queued() && n)

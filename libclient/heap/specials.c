@@ -26,13 +26,13 @@
 #include "../roots/shade.h"
 #include "../agent/agent.h"
 #include "../threads/thread.h"
-#include "cache.h"
 #include "tricolor.h"
 
 #define LISTS 64u
 #define AT_ONCE 256u			/* records for which a thread stays inside */
 
 struct tri_special_busy tri_special_busy;
+struct tri_special_runner tri_special_runner = { .lock = PTHREAD_MUTEX_INITIALIZER };
 tri_au32 tri_specials_watched;
 
 static struct tri_lock list_locks[LISTS];	/* page % LISTS: the page's list */
@@ -69,7 +69,7 @@ static struct tri_lock *lock_of(uint32_t page)
 /* ------------------------------------------------------------------------------------------ */
 
 /* A record that nobody uses; 0: there is no room for another one. */
-static uint32_t get(struct tri_thread *t)
+static uint32_t get(void)
 {
 	struct tri_ctl *ctl = tri_g.view.ctl;
 	uint32_t i;
@@ -92,9 +92,6 @@ static uint32_t get(struct tri_thread *t)
 	tri_unlock(&records.lock);
 	/* From now on whoever frees an object has to look at its page's list. */
 	tri_g.settings.frees_at_once = false;
-	/* Who makes many records of few objects has cycles too. */
-	if (i)
-		tri_count_allocated(t, sizeof(struct tri_special));
 	return i;
 }
 
@@ -186,7 +183,7 @@ int tri_special_add(struct tri_thread *t, enum tri_special_kind kind, const void
 		    uintptr_t function, const void *argument, struct tri_cleanup *id)
 {
 	uint64_t target = tri_offset(object);
-	uint32_t page = page_of(target), i = get(t), use;
+	uint32_t page = page_of(target), i = get(), use;
 	tri_au32 *head = &tri_g.view.specials_of[page];
 	struct tri_special *s;
 
@@ -371,7 +368,8 @@ tri_au32 *tri_specials_futex(void)
 /* ------------------------------------------------------------------------------------------ */
 
 /* Whether the object of a record is white.  If so, @o describes it. */
-static bool is_white(const struct tri_special *s, struct tri_object *o, tri_au64 (*marks)[TRI_MARK_WORDS])
+static bool is_white(const struct tri_special *s, struct tri_object *o,
+		     tri_au64 (*marks)[TRI_MARK_WORDS])
 {
 	return tri_resolve(&tri_g.view, tri_read(&s->target), o) &&
 	       !tri_bit(marks, o->page, o->index);
@@ -387,7 +385,8 @@ static uint64_t bytes_of(const struct tri_object *o)
  * Queue the records of @kind in the list of @page whose object is white.  One pass over the list,
  * however many they are.  Returns the bytes of objects that are marked because of that.
  */
-static uint64_t settle_kind(uint32_t page, enum tri_special_kind kind, tri_au64 (*marks)[TRI_MARK_WORDS])
+static uint64_t settle_kind(uint32_t page, enum tri_special_kind kind,
+			    tri_au64 (*marks)[TRI_MARK_WORDS])
 {
 	tri_au32 *link = &tri_g.view.specials_of[page];
 	struct tri_object o;
@@ -415,7 +414,7 @@ static uint64_t settle_kind(uint32_t page, enum tri_special_kind kind, tri_au64 
 
 bool tri_specials_settle(uint64_t patience_ns, uint64_t *kept)
 {
-	tri_au64 (*marks)[TRI_MARK_WORDS] = tri_g.view.marks[(tri_g.gen + 1) & 1];
+	tri_au64(*marks)[TRI_MARK_WORDS] = tri_g.view.marks[(tri_g.gen + 1) & 1];
 	uint32_t top = tri_read_acquire(&tri_g.view.ctl->specials_top), i, page;
 	uint64_t queued = tri_read(&tri_g.view.ctl->specials_queued);
 	bool done = true;
@@ -508,6 +507,8 @@ void tri_specials_copy(const struct tri_view *to)
 void tri_specials_forked(void)
 {
 	tri_write(&tri_specials_watched, 0);
+	pthread_mutex_init(&tri_special_runner.lock, NULL);
+	tri_special_runner.started = false;
 	tri_write(&tri_special_busy.since_ns, 0);
 	memset(list_locks, 0, sizeof(list_locks));
 	records.lock = (struct tri_lock){ 0 };

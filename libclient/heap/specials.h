@@ -8,6 +8,7 @@
 #ifndef TRI_SPECIALS_H
 #define TRI_SPECIALS_H
 
+#include <pthread.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -72,6 +73,13 @@ static inline uint64_t tri_special_busy_ns(void)
 
 	return since ? tri_now_ns() - since : 0;
 }
+
+/* The thread that calls what is queued: see runner.c. */
+extern struct tri_special_runner {
+	pthread_mutex_t lock;		/* for all below */
+	bool started;
+	int (*ensure)(void);		/* tri_runner_ensure(), once it has started one */
+} tri_special_runner TRI_HIDDEN;
 
 /** Take the first record from the queue.  False: there is none. */
 bool tri_special_take(struct tri_thread *t, struct tri_special_taken *taken) TRI_HIDDEN;

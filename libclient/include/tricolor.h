@@ -86,7 +86,7 @@ or define TRI_UNSAFE_COMPILER and see Compilers in tricolor(7)"
 #pragma GCC optimize("no-ivopts", "no-tree-ter", "no-tree-slsr", "no-predictive-commoning")
 #else
 #pragma GCC optimize("no-ivopts", "no-tree-ter", "no-tree-slsr", "no-predictive-commoning", \
-	"no-strict-aliasing")
+		     "no-strict-aliasing")
 #endif
 #endif
 

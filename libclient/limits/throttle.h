@@ -16,9 +16,9 @@ struct tri_thread;
  */
 struct tri_throttled {
 	/*
-	 * Whole words, of which no byte keeps what was on the stack before.  Three bytes of zeros in
-	 * a word that had a pointer into a library make an address that may lie in a small arena,
-	 * and the object there was kept by the cycle that the allocation waits for.
+	 * Whole words, of which no byte keeps what was on the stack before.  Three bytes of zeros
+	 * in a word that had a pointer into a library make an address that may lie in a small
+	 * arena, and the object there was kept by the cycle that the allocation waits for.
 	 */
 	uint64_t refused;		/* memory was refused, and the rest is set */
 	uint64_t begun;			/* it has begun to wait in the reserve */

@@ -36,7 +36,6 @@
 #include "../roots/starting.h"
 #include "../heap/specials.h"
 #include "../agent/queue_pipe.h"
-#include "runner.h"
 #include "../base/state.h"
 #include "../threads/tasks.h"
 #include "../threads/thread.h"
@@ -60,7 +59,6 @@ static void forked(void)
 	tri_root_scan_reset();
 	tri_starting_reset();
 	tri_pressure_reset();
-	tri_runner_reset();
 	tri_queue_pipe_reset();
 	tri_last_watch_reset();
 	tri_own_threads_reset();

@@ -38,7 +38,6 @@
 #include "tricolor.h"
 #include "../base/watched.h"
 #include "../heap/specials.h"
-#include "runner.h"
 
 #define FIRST_TRIGGER_BYTES (4ull << 20)
 #define AGENT_RETRY_NS 1000000000ull
@@ -213,8 +212,8 @@ int tri_agent_ensure(void)
 	}
 	pthread_mutex_unlock(&start_lock);
 	/* In a child of fork() records may be queued from now on, and nobody may call for long. */
-	if (!err && tri_specials_exist())
-		err = tri_runner_ensure();
+	if (!err && tri_specials_exist() && tri_special_runner.ensure)
+		err = tri_special_runner.ensure();
 	return err;
 }
 

@@ -327,7 +327,7 @@ static void fork_one(void)
 	tri_gc();
 	pid = fork();
 	if (!pid) {
-		/* Other threads of the parent were at work; what they held is the child's to find. */
+		/* Other threads of the parent were at work.  The child finds what they held. */
 		tri_clear(places, PLACES);
 		tri_clear(saved, PLACES);
 		collect_times(2);
@@ -398,8 +398,10 @@ static bool descriptor(void)
 		while (tri_run_finalizers(100) > 0)
 			;
 		drop(1);
-		_exit(!WAIT_FOR(!readable(fd, 0), 1000000, PATIENCE_NS) || (collect_times(1), false) ||
-		      !readable(fd, 10000));
+		if (!WAIT_FOR(!readable(fd, 0), 1000000, PATIENCE_NS))
+			_exit(2);
+		collect_times(1);
+		_exit(readable(fd, 10000) ? 0 : 3);
 	}
 	CHECK(wait_status(pid) == 0);
 	/* The parent's are still queued. */

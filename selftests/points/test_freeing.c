@@ -116,7 +116,9 @@ static void allocate_again(void *unused)
 	again = hidden(tri_alloc(sizeof(struct box)));
 }
 
-/* The end of a cycle closes all windows.  H1 of the next does not look at what is put into those. */
+/*
+ * The end of a cycle closes all windows.  H1 of the next does not look at what is put into those.
+ */
 TEST_F(stage, a_window_that_is_over_takes_no_slot)
 {
 	ASSERT_TRUE(cycle_whole());

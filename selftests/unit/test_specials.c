@@ -350,7 +350,7 @@ static uint64_t now_ns(void)
 	return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
 }
 
-/* A live finalizer for each of @n objects of @size, each of which refers to an object of its own. */
+/* A live finalizer for each of @n objects of @size.  Each refers to an object of its own. */
 static void test_many(uint32_t n, uint64_t size)
 {
 	uint32_t i, page = 0, leaf_page = 0, index = 0, leaf_index = 0;

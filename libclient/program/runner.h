@@ -17,7 +17,4 @@ int tri_runner_ensure(void) TRI_HIDDEN;
  */
 int tri_call_next(void) TRI_HIDDEN;
 
-/** In the child of a fork(), which has no runner. */
-void tri_runner_reset(void) TRI_HIDDEN;
-
 #endif

@@ -23,16 +23,13 @@
 #include "../base/error.h"
 #include "../base/state.h"
 #include "../heap/specials.h"
-#include "../program/inside.h"
 #include "../threads/lastexit.h"
 #include "../threads/own_thread.h"
-#include "attach.h"
+#include "../start/attach.h"
+#include "inside.h"
 #include "tricolor.h"
 
 #define RETRY_NS 1000000000		/* after the thread could not be attached */
-
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static bool started;			/* with the lock */
 
 static int call_next(bool is_runner)
 {
@@ -75,10 +72,10 @@ static void ended(void *unused)
 	(void)unused;
 	tri_write(&tri_special_busy.since_ns, 0);
 	tri_counted_again();
-	pthread_mutex_lock(&lock);
+	pthread_mutex_lock(&tri_special_runner.lock);
 	tri_write_release(&tri_own_tids[TRI_OWN_RUNNER], 0);
-	started = false;
-	pthread_mutex_unlock(&lock);
+	tri_special_runner.started = false;
+	pthread_mutex_unlock(&tri_special_runner.lock);
 	err = tri_runner_ensure();
 	if (err)
 		tri_print(tri_error());
@@ -121,25 +118,20 @@ int tri_runner_ensure(void)
 
 	if (tri_g.settings.finalizers == TRI_FINALIZERS_PROGRAM)
 		return 0;
-	pthread_mutex_lock(&lock);
-	if (!started) {
+	pthread_mutex_lock(&tri_special_runner.lock);
+	tri_special_runner.ensure = tri_runner_ensure;
+	if (!tri_special_runner.started) {
 		/* Functions of the program run on it: it gets the stack that a program expects. */
 		pthread_attr_init(&attr);
 		pthread_attr_getstacksize(&attr, &stack_bytes);
 		pthread_attr_destroy(&attr);
 		err = tri_own_thread_start(run, stack_bytes, true);
-		started = !err;
+		tri_special_runner.started = !err;
 	}
-	pthread_mutex_unlock(&lock);
+	pthread_mutex_unlock(&tri_special_runner.lock);
 	if (err)
 		return tri_fail(EAGAIN, "tricolor: no thread for cleanups and finalizers: %s; or let "
 				"the program call tri_run_finalizers() (TRICOLOR_FINALIZERS=program)",
 				strerror(err));
 	return 0;
-}
-
-void tri_runner_reset(void)
-{
-	pthread_mutex_init(&lock, NULL);
-	started = false;
 }
