@@ -26,6 +26,7 @@
 #include "core/proto/control.h"
 #include "core/heap/sizeclass.h"
 #include "core/heap/span.h"
+#include "core/heap/special.h"
 #include "lib/process.h"
 
 #define HEAP_PAGES (TRI_CHUNK_PAGES * 4)
@@ -132,10 +133,11 @@ static uint64_t word(uint64_t *r)
 static void random_words(uint64_t *r)
 {
 	const struct tri_layout *l = &view.layout;
-	const uint64_t parts[] = { 0,	       l->slots,     l->page_map, l->span_of,  l->spans,
-				   l->used,    l->backed,    l->chunks,	  l->marks[0], l->marks[1],
-				   l->scanned, l->ptrmap,    l->queued,	  l->grey,     l->buffers,
-				   l->heap,    l->file_bytes };
+	const uint64_t parts[] = { 0,		l->slots,    l->page_map, l->span_of,
+				   l->spans,	l->used,     l->backed,	  l->chunks,
+				   l->marks[0], l->marks[1], l->scanned,  l->ptrmap,
+				   l->queued,	l->grey,     l->buffers,  l->cards,
+				   l->specials_of, l->specials, l->heap,  l->file_bytes };
 	unsigned int n = sizeof(parts) / sizeof(parts[0]) - 1, i = (unsigned int)draw_below(r, n),
 		     k;
 	uint64_t bytes = parts[i + 1] - parts[i];
@@ -213,6 +215,26 @@ static void plausible_buffers(uint64_t *r)
 	tri_write(&view.ctl->free_buffers, draw(r) << 32 | draw_below(r, 21));
 }
 
+/* Records of every state and kind, most of them of objects that may exist. */
+static void plausible_records(uint64_t *r)
+{
+	uint32_t room = (uint32_t)tri_specials_room(&view), i, k;
+
+	for (k = 0; k < 100; k++) {
+		struct tri_special *s;
+
+		i = (uint32_t)draw_below(r, draw_below(r, 2) ? 256 : room);
+		s = &view.specials[i];
+		tri_write(&s->target, draw_below(r, 4) ?
+			  draw_below(r, (uint64_t)HEAP_PAGES << TRI_PAGE_SHIFT) : word(r));
+		tri_write(&s->argument, word(r));
+		tri_write(&s->next, (uint32_t)draw_below(r, room));
+		tri_write(&s->word, TRI_SPECIAL_WORD(draw_below(r, 4), draw_below(r, 4), draw(r)));
+	}
+	tri_write(&view.ctl->specials_top,
+		  draw_below(r, 3) ? (uint32_t)draw_below(r, room + 1) : (uint32_t)word(r));
+}
+
 static void *scribble(void *arg)
 {
 	uint64_t r = seed ^ ((uintptr_t)arg + 1) * 0x9e3779b97f4a7c15ull;
@@ -229,6 +251,8 @@ static void *scribble(void *arg)
 			random_words(&r);
 		if (!draw_below(&r, 20))
 			plausible_buffers(&r);
+		if (!draw_below(&r, 20))
+			plausible_records(&r);
 		if (giants && !draw_below(&r, 200))
 			nested_giants(&r);
 		if (!draw_below(&r, 50)) {
