@@ -7,6 +7,11 @@
  * object holds a pointer to an unmarked one, the barrier has missed that one, or the program has
  * stored the pointer without a barrier.  Both objects are reported.
  *
+ * What the records of cleanups and finalizers lead to is checked as well, record by record: the
+ * argument, the object of a finalizer that is queued, and what the object of a live finalizer
+ * refers to.  These must be marked, as the walk over the records is over (specials.c).  The object
+ * of a live finalizer may be white.
+ *
  * A word on a stack that leads to an unmarked object is no proof, as it may be a dead value of an
  * earlier call.  Such words are not followed.  But a pointer that another thread has put on its own
  * stack by a plain store, and that this thread has loaded from there, looks the same.  So it is
@@ -26,6 +31,7 @@
 #include "core/heap/span.h"
 #include "handshake.h"
 #include "mark.h"
+#include "specials.h"
 #include "trace.h"
 
 #define REPORTS_MAX 10
@@ -81,8 +87,10 @@ static void check_word(struct check *c, const struct tri_object *holder, uint64_
 		trace_line(
 			a,
 			"tricolor: checkmark: cycle %u missed the object that %#llx points to, "
-			"which is in the slot at offset %llu of the marked %u-byte object at %#llx",
+			"which is in the slot at offset %llu of the %s %u-byte object at %#llx",
 			a->cycle + 1, (unsigned long long)value, (unsigned long long)at,
+			tri_bit(a->marker.marks, holder->page, holder->index) ? "marked" :
+										"finalizable",
 			holder->class->size,
 			(unsigned long long)(a->view.heap_va +
 					     ((uint64_t)holder->page << TRI_PAGE_SHIFT) +
@@ -165,6 +173,61 @@ static void roots(struct check *c)
 	}
 }
 
+/* What byte @offset of the heap belongs to has to be marked, as a record needs it. */
+static void check_need(struct check *c, uint64_t offset, const char *what,
+		       const struct special *s)
+{
+	struct arena *a = c->a;
+	struct tri_object o;
+
+	if (offset >= c->limit || !tri_resolve(&a->view, offset, &o) ||
+	    !tri_bit(a->marker.allocated, o.page, o.index))
+		return;
+	if (tri_bit(a->marker.marks, o.page, o.index)) {
+		push(c, &o);
+		return;
+	}
+	if (c->missed++ < REPORTS_MAX)
+		trace_line(a,
+			   "tricolor: checkmark: cycle %u missed the object at %#llx, which is the "
+			   "%s of a %s %s",
+			   a->cycle + 1, (unsigned long long)(a->view.heap_va + offset), what,
+			   s->queued ? "queued" : "live", s->finalizer ? "finalizer" : "cleanup");
+}
+
+/*
+ * The object of a live finalizer is traversed once, whether it is marked or not.  If something else
+ * refers to it although it is white, check_word() reports that, whether it was traversed or not.
+ */
+static void check_referents(struct check *c, uint64_t offset)
+{
+	struct arena *a = c->a;
+	struct tri_object o;
+
+	if (offset < c->limit && tri_resolve(&a->view, offset, &o) &&
+	    (tri_bit(a->marker.allocated, o.page, o.index) ||
+	     tri_bit(a->marker.marks, o.page, o.index)))
+		push(c, &o);
+}
+
+static bool check_records(void *arg, const struct tri_special *first, unsigned int n)
+{
+	struct check *c = arg;
+	struct special s;
+	unsigned int i;
+
+	for (i = 0; i < n && !c->failed; i++) {
+		if (!specials_read(&c->a->view, &first[i], &s))
+			continue;
+		check_need(c, s.argument, "argument", &s);
+		if (s.finalizer && s.queued)
+			check_need(c, s.target, "object", &s);
+		else if (s.finalizer)
+			check_referents(c, s.target);
+	}
+	return !c->failed;
+}
+
 bool checkmark_run(struct arena *a)
 {
 	uint64_t top = tri_read(&a->view.ctl->top_pages);
@@ -180,6 +243,7 @@ bool checkmark_run(struct arena *a)
 		c.failed = true;
 	} else {
 		roots(&c);
+		specials_each(&a->view, a->fd, check_records, &c);
 		while (c.n && !c.failed) {
 			struct tri_object o = c.stack[--c.n];
 
