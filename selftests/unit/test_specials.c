@@ -7,7 +7,8 @@
  *	an object that is marked already is not scanned once more
  *	records that are free, or of a kind that does not exist
  *	records that lie: targets and arguments out of the heap, into free pages and free slots
- *	a specials_top beyond all records, over a hole: nothing of the file gets memory
+ *	a specials_top beyond all records: nothing of the heap behind them is taken for a record
+ *	a hole among the records: nothing of the file gets memory
  *	many records: the queue stays short, and the collector looks after its orders meanwhile
  *	finalizers all of which are of one large object: an end
  *
@@ -306,7 +307,8 @@ static void test_lies(void)
 /* The last record that there is room for, and a number of records that there is none for. */
 static void test_holes(void)
 {
-	uint64_t argument, before, scanned;
+	uint64_t argument, behind, other, before, scanned;
+	struct tri_special *false_record;
 	uint32_t last = (uint32_t)tri_specials_room(&view) - 1;
 
 	begin_cycle();
@@ -314,13 +316,20 @@ static void test_holes(void)
 	/* Its mark shares a page of the bitmap with this one.  The tables get their memory now. */
 	mark_entry(&marker, address(object(64, TRI__LEAF)));
 	mark_drain(&marker);
+	/* The heap comes after the table.  An object there is no record, whatever it holds. */
+	other = object(64, TRI__LEAF);
+	behind = object(64, TRI__CONSERVATIVE);
+	false_record = (struct tri_special *)(view.heap + behind);
+	tri_write(&false_record->argument, address(other));
+	tri_write(&false_record->word,
+		  TRI_SPECIAL_WORD(TRI_SPECIAL_LIVE, TRI_SPECIAL_CLEANUP, 0));
 	record(last, TRI_SPECIAL_LIVE, TRI_SPECIAL_CLEANUP, 0, address(argument));
 	tri_write(&view.ctl->specials_top, UINT32_MAX);
 	before = blocks();
 	scanned = mark_scan_bytes(&marker);
 	specials_walk(&marker);
 	check(blocks() == before);
-	check(is_marked(argument));
+	check(is_marked(argument) && !is_marked(other));
 	check(mark_scan_bytes(&marker) == scanned + 4096);
 
 	/* From specials_top on nothing is read. */
