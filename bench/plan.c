@@ -300,6 +300,22 @@ const struct bench_workload bench_workloads[] = {
 		.metrics = LARSON_METRICS,
 	},
 	{
+		.name = "finalize",
+		.program = "finalize",
+		.title = "a finalizer for each of a million objects",
+		.systems = SYSTEMS_COLLECTED,
+		.params = {
+			{ "objects", "1000000", "20000" },
+			{ "collections", "5", "2" },
+		},
+		.metrics = {
+			{ "set_ns", "set a finalizer, ns", 0, 1 },
+			{ "live_cycle_ms", "a cycle while all live, ms", 0, 1 },
+			{ "dead_ns", "found dead and called, ns an object", 0, 1 },
+			CPU_TIME,
+		},
+	},
+	{
 		.name = "strings",
 		.program = "strings",
 		.title = "string operations with a buffer of 8 KiB each",

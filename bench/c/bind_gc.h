@@ -48,6 +48,17 @@ BIND_INLINE void bind_free(void *object)
 	(void)object;
 }
 
+BIND_INLINE void bind_set_finalizer(void *object, void (*fn)(void *object, void *arg))
+{
+	GC_register_finalizer(object, fn, NULL, NULL, NULL);
+}
+
+/* It calls them when the program allocates, or now. */
+BIND_INLINE void bind_run_finalizers(void)
+{
+	GC_invoke_finalizers();
+}
+
 #define bind_store(slot, value) (*(slot) = (value))
 
 BIND_INLINE void bind_store_none(void *slots, size_t count)

@@ -42,6 +42,17 @@ BIND_INLINE const char *bind_version(void)
 
 #define bind_alloc_leaf(size) bind_alloc(size)
 #define bind_alloc_typed() bind_alloc(sizeof(struct bench_edges))
+/* There are none: plan.c leaves the workload out. */
+BIND_INLINE void bind_set_finalizer(void *object, void (*fn)(void *object, void *arg))
+{
+	(void)object, (void)fn;
+	fail("%s has no finalizers", BIND_NAME);
+}
+
+BIND_INLINE void bind_run_finalizers(void)
+{
+}
+
 #define bind_store(slot, value) (*(slot) = (value))
 
 BIND_INLINE void bind_init(void)

@@ -40,6 +40,17 @@ BIND_INLINE void bind_free(void *object)
 #endif
 }
 
+BIND_INLINE void bind_set_finalizer(void *object, void (*fn)(void *object, void *arg))
+{
+	if (tri_set_finalizer(object, fn, NULL))
+		fail("tri_set_finalizer: %s", tri_error());
+}
+
+/* A thread of the library's calls them. */
+BIND_INLINE void bind_run_finalizers(void)
+{
+}
+
 #define bind_store(slot, value) tri_store(slot, value)
 
 BIND_INLINE void bind_store_none(void *slots, size_t count)

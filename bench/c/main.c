@@ -27,6 +27,7 @@ static const struct {
 	{ "idle", idle_run },
 	{ "threads", threads_run },
 	{ "strings", strings_run },
+	{ "finalize", finalize_run },
 };
 
 static char **params;

@@ -25,6 +25,7 @@ void live_run(void);
 void idle_run(void);
 void threads_run(void);
 void strings_run(void);
+void finalize_run(void);
 
 /* A parameter of the command line.  A missing one ends the program: there are no defaults here. */
 uint64_t param_u64(const char *key);

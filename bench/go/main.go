@@ -17,7 +17,8 @@ import (
 )
 
 var workloads = map[string]func(){
-	"drop":    dropRun,
+	"drop":     dropRun,
+	"finalize": finalizeRun,
 	"trees":   treesRun,
 	"mark":    markRun,
 	"ring":    ringRun,
