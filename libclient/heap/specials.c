@@ -232,6 +232,7 @@ bool tri_special_stop(struct tri_thread *t, const struct tri_cleanup *id)
 	page = page_of(tri_read(&s->target));
 	if (page >= tri_g.view.heap_pages)
 		return false;
+	TRI_POINT("special.stops");
 	tri_lock(lock_of(page));
 	/* The record may have been queued meanwhile, or be another one's. */
 	if (tri_read(&s->word) != live) {
