@@ -6,11 +6,13 @@
  * Each scenario is a process of its own.  Where the order matters, the program itself calls what is
  * queued, so that a cycle queues and nothing is called before the test says so.
  */
+#include <errno.h>
 #include <limits.h>
 #include <poll.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <signal.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 
 #include "lib/process.h"
@@ -400,6 +402,7 @@ static _Atomic pid_t caller;
 static void end_thread(void *unused)
 {
 	(void)unused;
+	caller = gettid();
 	ended_threads++;
 	pthread_exit(NULL);
 }
@@ -425,15 +428,32 @@ static bool ends_the_thread(void)
 	return true;
 }
 
+static bool may_end;
+
+/* The main thread is there, but the C library has taken another one for the last. */
+static void ends_early(void)
+{
+	if (!may_end)
+		_exit(3);
+}
+
+static bool is_gone(pid_t tid)
+{
+	return syscall(SYS_tgkill, getpid(), tid, 0) && errno == ESRCH;
+}
+
 static int status_after_exit(void)
 {
 	pid_t pid = fork();
 
 	if (!pid) {
+		if (atexit(ends_early))
+			_exit(4);
 		drop_with(end_thread, 1);
 		collect_times(1);
-		if (!WAIT_FOR(ended_threads == 1, 1000000, PATIENCE_NS))
+		if (!WAIT_FOR(ended_threads == 1 && is_gone(caller), 1000000, PATIENCE_NS))
 			_exit(2);
+		may_end = true;
 		/* The last thread of the program: exit(0) follows. */
 		pthread_exit(NULL);
 	}
