@@ -211,6 +211,7 @@ static bool with_debug(int which)
 	CHECK(churn_beside(which == 4 ? 1000 : 10000, NULL));
 	collect();
 	CHECK(arena_find(&v) && tri_read(&v.ctl->checkmark_missed) == 0);
+	CHECK((tri_read(&v.ctl->checkmark_cycles) > 0) == (which == 0));
 	return true;
 }
 
