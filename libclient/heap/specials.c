@@ -124,6 +124,13 @@ static uint32_t finalizer_of(uint64_t target)
 	return 0;
 }
 
+/* Take the record that @link leads to from its list.  Called with the lock of the list. */
+static void unlink_at(tri_au32 *link)
+{
+	tri_write(link, tri_read(&record_at(tri_read(link))->next));
+	atomic_fetch_sub(&tri_g.view.ctl->specials_live, 1);
+}
+
 /* Take a record from the list of its page.  Called with the lock of the list. */
 static void unlink_live(uint32_t i)
 {
@@ -131,8 +138,7 @@ static void unlink_live(uint32_t i)
 
 	while (tri_read(link) != i)
 		link = &record_at(tri_read(link))->next;
-	tri_write(link, tri_read(&record_at(i)->next));
-	atomic_fetch_sub(&tri_g.view.ctl->specials_live, 1);
+	unlink_at(link);
 }
 
 /* Append a record that is on no list any more.  Called with the lock of the list. */
@@ -268,20 +274,22 @@ bool tri_special_remove(struct tri_thread *t, const void *object)
 void tri_special_object_freed(struct tri_thread *t, const void *object)
 {
 	uint64_t target = tri_offset(object);
-	uint32_t page = page_of(target), i, next;
+	uint32_t page = page_of(target), i;
+	tri_au32 *link = &tri_g.view.specials_of[page];
 	bool any = false;
 
-	if (!tri_read(&tri_g.view.specials_of[page]))
+	if (!tri_read(link))
 		return;
 	tri_special_remove(t, object);
 	tri_lock(lock_of(page));
-	for (i = tri_read(&tri_g.view.specials_of[page]); i; i = next) {
+	while ((i = tri_read(link))) {
 		struct tri_special *s = record_at(i);
 
-		next = tri_read(&s->next);
-		if (tri_read(&s->target) != target)
+		if (tri_read(&s->target) != target) {
+			link = &s->next;
 			continue;
-		unlink_live(i);
+		}
+		unlink_at(link);
 		append_to_queue(i);
 		any = true;
 	}
@@ -292,23 +300,30 @@ void tri_special_object_freed(struct tri_thread *t, const void *object)
 
 uint32_t tri_special_queue_live(struct tri_thread *t, uint32_t from)
 {
-	uint32_t top = tri_read_acquire(&tri_g.view.ctl->specials_top), i = from ? from : 1, end;
+	uint32_t top = tri_read_acquire(&tri_g.view.ctl->specials_top), i = from ? from : 1, end, k;
 
 	end = top - i > AT_ONCE ? i + AT_ONCE : top;
 	for (; i < end; i++) {
 		struct tri_special *s = record_at(i);
-		uint32_t word = tri_read_acquire(&s->word), page;
+		uint32_t page;
+		tri_au32 *link;
 
-		if (TRI_SPECIAL_STATE(word) != TRI_SPECIAL_LIVE)
+		/* Acquire: pairs with tri_special_add().  The target is that of this use. */
+		if (TRI_SPECIAL_STATE(tri_read_acquire(&s->word)) != TRI_SPECIAL_LIVE)
 			continue;
 		page = page_of(tri_read(&s->target));
+		if (page >= tri_g.view.heap_pages)
+			continue;
+		/* The whole list of the page, from its head: no record has to be looked for. */
+		link = &tri_g.view.specials_of[page];
 		tri_lock(lock_of(page));
-		if (tri_read(&s->word) == word) {
+		while ((k = tri_read(link))) {
+			s = record_at(k);
 			/* The walk may have passed it when it was live. */
-			if (TRI_SPECIAL_KIND(word) == TRI_SPECIAL_FINALIZER)
+			if (TRI_SPECIAL_KIND(tri_read(&s->word)) == TRI_SPECIAL_FINALIZER)
 				shade(t, object_address(s));
-			unlink_live(i);
-			append_to_queue(i);
+			unlink_at(link);
+			append_to_queue(k);
 		}
 		tri_unlock(lock_of(page));
 	}
@@ -406,8 +421,7 @@ static uint64_t settle_kind(uint32_t page, enum tri_special_kind kind,
 			atomic_fetch_or(&marks[o.page][o.index / 64], 1ull << (o.index & 63));
 			kept += bytes_of(&o);
 		}
-		tri_write(link, tri_read(&s->next));
-		atomic_fetch_sub(&tri_g.view.ctl->specials_live, 1);
+		unlink_at(link);
 		append_to_queue(i);
 	}
 	return kept;
@@ -510,6 +524,7 @@ void tri_specials_forked(void)
 	tri_write(&tri_specials_watched, 0);
 	pthread_mutex_init(&tri_special_runner.lock, NULL);
 	tri_special_runner.started = false;
+	tri_special_runner.era++;
 	tri_write(&tri_special_busy.since_ns, 0);
 	memset(list_locks, 0, sizeof(list_locks));
 	records.lock = (struct tri_lock){ 0 };

@@ -54,8 +54,8 @@ bool tri_special_remove(struct tri_thread *t, const void *object) TRI_HIDDEN;
 void tri_special_object_freed(struct tri_thread *t, const void *object) TRI_HIDDEN;
 
 /**
- * Queue the live ones of the records from @from on, some hundred of them.  Returns where to go on;
- * 0: these were the last ones.
+ * Queue the live ones of the records from @from on, some hundred of them, and all others of the
+ * same pages.  Returns where to go on; 0: these were the last ones.
  */
 uint32_t tri_special_queue_live(struct tri_thread *t, uint32_t from) TRI_HIDDEN;
 
@@ -78,6 +78,7 @@ static inline uint64_t tri_special_busy_ns(void)
 extern struct tri_special_runner {
 	pthread_mutex_t lock;		/* for all below */
 	bool started;
+	uint32_t era;			/* another one in each child of fork() */
 	int (*ensure)(void);		/* tri_runner_ensure(), once it has started one */
 } tri_special_runner TRI_HIDDEN;
 

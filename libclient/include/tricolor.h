@@ -589,7 +589,9 @@ void tri_pool_put(tri_pool *pool, void *object);
  *
  * A child of fork() with a copy of the heap has its own copies of all records, and calls what
  * becomes due for its own copies of the objects.  What was being called in the parent, or had been
- * taken for that, is the parent's alone.
+ * taken for that, is the parent's alone.  If a function forks in the library's thread, that is the
+ * child's only thread: the child ends with status 0 when the function returns in it.  Signals are
+ * blocked in that thread, and so in such a child and what it executes.
  *
  * None of these functions is for signal handlers.  An object may die as soon as the program no
  * longer uses it, also before the function that allocated it returns: tri_keep_alive().

@@ -160,8 +160,8 @@ TRI_EXPORT int tri_run_finalizers(int most)
 TRI_EXPORT int tri_finalize_all(void)
 {
 	struct tri_thread *t;
-	uint32_t from = 0;
-	int n = 0, err;
+	uint32_t from = 0, most;
+	int n = 0, err = 0;
 
 	if (!tri_is_ready() || !tri_specials_exist())
 		return 0;
@@ -172,9 +172,11 @@ TRI_EXPORT int tri_finalize_all(void)
 		from = tri_special_queue_live(t, from);
 		tri_leave(t);
 	} while (from);
-	while ((err = tri_call_next()) > 0)
+	/* Other threads may queue more all the time, which is not waited for. */
+	most = tri_specials_queued();
+	while ((uint32_t)n < most && (err = tri_call_next()) > 0)
 		n++;
-	return n || !err ? n : err;
+	return n || err >= 0 ? n : err;
 }
 
 TRI_EXPORT int tri_finalizer_fd(void)

@@ -31,7 +31,7 @@
 
 #define RETRY_NS 1000000000		/* after the thread could not be attached */
 
-static int call_next(bool is_runner)
+static int call_next(bool is_runner, uint32_t era)
 {
 	struct tri_thread *t = tri_enter();
 	struct tri_special_taken taken;
@@ -39,7 +39,8 @@ static int call_next(bool is_runner)
 
 	if (!t)
 		return -errno;
-	any = tri_special_take(t, &taken);
+	/* The function before forked, and has returned in the child: see run(). */
+	any = (!is_runner || era == tri_special_runner.era) && tri_special_take(t, &taken);
 	tri_leave(t);
 	if (!any)
 		return 0;
@@ -61,7 +62,7 @@ static int call_next(bool is_runner)
 
 int tri_call_next(void)
 {
-	return call_next(false);
+	return call_next(false, 0);
 }
 
 /* A function has ended the thread. */
@@ -84,6 +85,7 @@ static void ended(void *unused)
 static void *run(void *unused)
 {
 	tri_au32 *futex = tri_specials_futex();
+	uint32_t era = tri_special_runner.era;
 
 	(void)unused;
 	tri_not_counted();
@@ -102,8 +104,15 @@ static void *run(void *unused)
 			tri_futex_wait(futex, seen, RETRY_NS);
 			continue;
 		}
-		while (call_next(true) > 0)
+		while (call_next(true, era) > 0)
 			;
+		/*
+		 * This is a child that the function has forked, and the function has returned.  In
+		 * the child this thread is the only one of the program's, and has nothing else to
+		 * do: the process ends as it would after any other thread.
+		 */
+		if (era != tri_special_runner.era)
+			break;
 		tri_thread_detach();
 	}
 	pthread_cleanup_pop(0);

@@ -442,6 +442,62 @@ static bool is_gone(pid_t tid)
 	return syscall(SYS_tgkill, getpid(), tid, 0) && errno == ESRCH;
 }
 
+static _Atomic pid_t *forked;
+
+static void fork_and_return(void *unused)
+{
+	pid_t pid = fork();
+
+	(void)unused;
+	calls++;
+	if (pid)
+		forked[calls - 1] = pid;
+	else
+		tri_alloc(64);
+}
+
+/* It forks: the child ends when it returns there, and what else is queued is the parent's. */
+static bool forks_in_the_thread(void)
+{
+	int i;
+
+	forked = shared_memory(4096);
+	drop_with(fork_and_return, 3);
+	collect_times(1);
+	CHECK(WAIT_FOR(calls == 3, 1000000, PATIENCE_NS));
+	for (i = 0; i < 3; i++) {
+		CHECK(forked[i] > 0);
+		CHECK(wait_status(forked[i]) == 0);
+	}
+	return true;
+}
+
+/* A page's list that is long is walked once, and not once for each record. */
+static bool long_lists(int all)
+{
+	enum { N = 100000 };
+	void *one, *other;
+	int i;
+
+	call_ourselves();
+	one = tri_alloc(64);
+	other = tri_alloc(64);
+	tri_set_gc_percent(-1);
+	for (i = 0; i < N; i++)
+		CHECK(!tri_add_cleanup(one, count, NULL, NULL));
+	for (i = 0; i < N; i++)
+		CHECK(!tri_add_cleanup(other, count, NULL, NULL));
+	if (all) {
+		CHECK(tri_finalize_all() == 2 * N);
+	} else {
+		tri_free(one);
+		CHECK(tri_run_finalizers(INT_MAX) == N);
+	}
+	CHECK(calls == (all ? 2 * N : N));
+	tri_keep_alive(other);
+	return true;
+}
+
 static int status_after_exit(void)
 {
 	pid_t pid = fork();
@@ -640,7 +696,7 @@ int main(void)
 	setenv("TRICOLOR_SOCKET", "off", 1);
 	setenv("TRICOLOR_FORK", "copy", 1);
 	ksft_print_header();
-	ksft_set_plan(20);
+	ksft_set_plan(23);
 	ksft_test_result(scenario(chains_go_in_order), "a chain of finalizers\n");
 	ksft_test_result(scenario(circles), "circles\n");
 	ksft_test_result(scenario(cleanups_after_finalizers), "a cleanup after a finalizer\n");
@@ -653,6 +709,9 @@ int main(void)
 	ksft_test_result(scenario(large_objects), "large objects\n");
 	ksft_test_result(scenario(jumps_out), "a cleanup jumps out\n");
 	ksft_test_result(scenario(ends_the_thread), "a cleanup ends the thread\n");
+	ksft_test_result(scenario(forks_in_the_thread), "a cleanup forks\n");
+	ksft_test_result(scenario_with(long_lists, 0), "a long list, and tri_free()\n");
+	ksft_test_result(scenario_with(long_lists, 1), "a long list, and tri_finalize_all()\n");
 	ksft_test_result(scenario(the_process_ends), "the process ends all the same\n");
 	ksft_test_result(scenario(blocks), "a cleanup blocks, which is reported\n");
 	ksft_test_result(scenario(wrong_arguments), "wrong arguments\n");
