@@ -68,6 +68,13 @@ static inline uint32_t tri_large_pages(const struct tri_view *v, uint32_t page)
 	return pages <= v->heap_pages - page ? pages : 0;
 }
 
+/** The bytes of an object of class @c in the span that begins at @page; 0 as tri_large_pages(). */
+static inline uint64_t tri_slot_bytes(const struct tri_view *v, const struct tri_class *c,
+				      uint32_t page)
+{
+	return c->large ? (uint64_t)tri_large_pages(v, page) << TRI_PAGE_SHIFT : c->size;
+}
+
 /** Bits of word @w of a span of @objects objects that stand for an object. */
 static inline uint64_t tri_objects_mask(unsigned int objects, unsigned int w)
 {

@@ -69,21 +69,31 @@ static bool push(struct check *c, const struct tri_object *o)
 	return true;
 }
 
-static void check_word(struct check *c, const struct tri_object *holder, uint64_t at,
-		       uint64_t value)
+/*
+ * Something that is alive leads to byte @offset of the heap.  If an object is there that is marked,
+ * it is traversed.  Returns whether one was missed, and is to be reported.
+ */
+static bool misses(struct check *c, uint64_t offset)
 {
 	struct arena *a = c->a;
-	uint64_t offset = value - a->view.heap_va;
 	struct tri_object o;
 
 	if (offset >= c->limit || !tri_resolve(&a->view, offset, &o) ||
 	    !tri_bit(a->marker.allocated, o.page, o.index))
-		return;
+		return false;
 	if (tri_bit(a->marker.marks, o.page, o.index)) {
 		push(c, &o);
-		return;
+		return false;
 	}
-	if (c->missed++ < REPORTS_MAX)
+	return c->missed++ < REPORTS_MAX;
+}
+
+static void check_word(struct check *c, const struct tri_object *holder, uint64_t at,
+		       uint64_t value)
+{
+	struct arena *a = c->a;
+
+	if (misses(c, value - a->view.heap_va))
 		trace_line(
 			a,
 			"tricolor: checkmark: cycle %u missed the object that %#llx points to, "
@@ -102,8 +112,7 @@ static void scan(struct check *c, const struct tri_object *o)
 	const struct tri_view *v = &c->a->view;
 	uint64_t offset = ((uint64_t)o->page << TRI_PAGE_SHIFT) +
 			  (uint64_t)o->index * o->class->size;
-	uint64_t bytes = o->class->large ? (uint64_t)tri_large_pages(v, o->page) << TRI_PAGE_SHIFT :
-					   o->class->size;
+	uint64_t bytes = tri_slot_bytes(v, o->class, o->page);
 	tri_au64 *map = &v->ptrmap[0][0];
 	uint64_t at;
 
@@ -178,16 +187,8 @@ static void check_need(struct check *c, uint64_t offset, const char *what,
 		       const struct special *s)
 {
 	struct arena *a = c->a;
-	struct tri_object o;
 
-	if (offset >= c->limit || !tri_resolve(&a->view, offset, &o) ||
-	    !tri_bit(a->marker.allocated, o.page, o.index))
-		return;
-	if (tri_bit(a->marker.marks, o.page, o.index)) {
-		push(c, &o);
-		return;
-	}
-	if (c->missed++ < REPORTS_MAX)
+	if (misses(c, offset))
 		trace_line(a,
 			   "tricolor: checkmark: cycle %u missed the object at %#llx, which is the "
 			   "%s of a %s %s",

@@ -125,8 +125,7 @@ static void marking_queue_object(struct tri_marking *k, const struct tri_class *
 				 uint32_t index)
 {
 	uint64_t offset = ((uint64_t)page << TRI_PAGE_SHIFT) + (uint64_t)index * c->size;
-	uint64_t bytes =
-		c->large ? (uint64_t)tri_large_pages(k->v, page) << TRI_PAGE_SHIFT : c->size;
+	uint64_t bytes = tri_slot_bytes(k->v, c, page);
 
 	if (offset + bytes <= k->v->heap_pages << TRI_PAGE_SHIFT)
 		put_piece((struct mark_worker *)k,

@@ -266,9 +266,7 @@ void tri_free_withdraw(uint32_t gen)
 		if (!o.class->large)
 			before_clearing(o.page);
 		if (atomic_fetch_and(&v->marks[gen & 1][o.page][o.index / 64], ~bit) & bit)
-			bytes += o.class->large ?
-					 (uint64_t)tri_large_pages(v, o.page) << TRI_PAGE_SHIFT :
-					 o.class->size;
+			bytes += tri_slot_bytes(v, o.class, o.page);
 		if (gone)
 			__atomic_fetch_and(gone_word(&o), ~bit, __ATOMIC_RELAXED);
 	}

@@ -273,14 +273,13 @@ bool tri_special_remove(struct tri_thread *t, const void *object)
 
 void tri_special_object_freed(struct tri_thread *t, const void *object)
 {
-	uint64_t target = tri_offset(object);
+	uint64_t target = tri_offset(object), argument = 0;
 	uint32_t page = page_of(target), i;
 	tri_au32 *link = &tri_g.view.specials_of[page];
 	bool any = false;
 
 	if (!tri_read(link))
 		return;
-	tri_special_remove(t, object);
 	tri_lock(lock_of(page));
 	while ((i = tri_read(link))) {
 		struct tri_special *s = record_at(i);
@@ -290,10 +289,16 @@ void tri_special_object_freed(struct tri_thread *t, const void *object)
 			continue;
 		}
 		unlink_at(link);
-		append_to_queue(i);
-		any = true;
+		if (TRI_SPECIAL_KIND(tri_read(&s->word)) == TRI_SPECIAL_FINALIZER) {
+			argument = tri_read(&s->argument);
+			put(i);
+		} else {
+			append_to_queue(i);
+			any = true;
+		}
 	}
 	tri_unlock(lock_of(page));
+	shade(t, argument);
 	if (any)
 		announce();
 }
@@ -391,12 +396,6 @@ static bool is_white(const struct tri_special *s, struct tri_object *o,
 	       !tri_bit(marks, o->page, o->index);
 }
 
-static uint64_t bytes_of(const struct tri_object *o)
-{
-	return o->class->large ? (uint64_t)tri_large_pages(&tri_g.view, o->page) << TRI_PAGE_SHIFT :
-				 o->class->size;
-}
-
 /*
  * Queue the records of @kind in the list of @page whose object is white.  One pass over the list,
  * however many they are.  Returns the bytes of objects that are marked because of that.
@@ -419,7 +418,7 @@ static uint64_t settle_kind(uint32_t page, enum tri_special_kind kind,
 		if (kind == TRI_SPECIAL_FINALIZER) {
 			/* Threads that allocate black set bits in the same words. */
 			atomic_fetch_or(&marks[o.page][o.index / 64], 1ull << (o.index & 63));
-			kept += bytes_of(&o);
+			kept += tri_slot_bytes(&tri_g.view, o.class, o.page);
 		}
 		unlink_at(link);
 		append_to_queue(i);

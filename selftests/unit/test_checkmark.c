@@ -7,15 +7,13 @@
  *	what is reported names the kind of the record
  *	an object that only a live finalizer has is traversed, and need not be marked
  */
-#include <fcntl.h>
 #include <stdarg.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <unistd.h>
 
 #include "core/heap/special.h"
 #include "kselftest.h"
 #include "lib/check.h"
+#include "lib/plain_arena.h"
 
 /* Included for its parts.  The client and its standard error are here. */
 #include "daemon/heap/checkmark.c"
@@ -49,26 +47,14 @@ void trace_line(struct arena *a, const char *fmt, ...)
 
 static void make_arena(void)
 {
-	struct tri_layout layout;
-	void *base;
-
-	tri_layout_init(&layout, PAGES);
-	arena.fd = memfd_create("test_checkmark", MFD_CLOEXEC);
-	if (arena.fd < 0 || ftruncate(arena.fd, (off_t)layout.file_bytes))
-		ksft_exit_fail_msg("no file for an arena\n");
-	base = mmap(NULL, layout.file_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, arena.fd, 0);
-	if (base == MAP_FAILED)
-		ksft_exit_fail_msg("no memory\n");
-	tri_view_init(&arena.view, base, &layout, 0x123456789000);
+	arena.fd = plain_arena_in_file(&arena.view, PAGES);
 	arena.marker.marks = arena.view.marks[0];
 	arena.marker.allocated = arena.view.marks[1];
 }
 
 static void begin(void)
 {
-	if (fallocate(arena.fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0,
-		      (off_t)arena.view.layout.file_bytes))
-		ksft_exit_fail_msg("can't punch a hole\n");
+	plain_arena_clear(&arena.view, arena.fd);
 	tri_write(&arena.view.ctl->top_pages, PAGES);
 	line[0] = 0;
 	asked = 0;

@@ -22,6 +22,7 @@
 #include "core/heap/marking.h"
 #include "kselftest.h"
 #include "daemon/heap/mark.h"
+#include "lib/plain_arena.h"
 
 #define PAGES TRI_CHUNK_PAGES
 #define TOP (PAGES - 3)			/* pages from here on are above the limit */
@@ -74,9 +75,7 @@ static void make_view(void)
 /* Everything up to the buffers, and the heap, zero and without memory. */
 static void clear(void)
 {
-	if (fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0,
-		      (off_t)view.layout.file_bytes))
-		ksft_exit_fail_msg("can't punch a hole\n");
+	plain_arena_clear(&view, fd);
 	memset(want, 0, sizeof(want));
 	memset(black, 0, sizeof(black));
 	want_objects = want_bytes = want_scan_bytes = 0;

@@ -5,16 +5,14 @@
  *	objects that are kept for their finalizers count as reached
  *	a client that says it keeps more than its heap holds keeps the heap at most
  */
-#include <fcntl.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <unistd.h>
 
 #include "core/heap/sizeclass.h"
 #include "daemon/heap/arena.h"
 #include "daemon/heap/pacing.h"
 #include "kselftest.h"
 #include "lib/check.h"
+#include "lib/plain_arena.h"
 
 #define PAGES (TRI_CHUNK_PAGES * 4)
 #define HEAP_BYTES ((uint64_t)PAGES << TRI_PAGE_SHIFT)
@@ -25,17 +23,7 @@ static struct arena arena;
 
 static void make_arena(void)
 {
-	struct tri_layout layout;
-	void *base;
-
-	tri_layout_init(&layout, PAGES);
-	arena.fd = memfd_create("test_pacing", MFD_CLOEXEC);
-	if (arena.fd < 0 || ftruncate(arena.fd, (off_t)layout.file_bytes))
-		ksft_exit_fail_msg("no file for an arena\n");
-	base = mmap(NULL, layout.file_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, arena.fd, 0);
-	if (base == MAP_FAILED)
-		ksft_exit_fail_msg("no memory\n");
-	tri_view_init(&arena.view, base, &layout, 0x123456789000);
+	arena.fd = plain_arena_in_file(&arena.view, PAGES);
 	tri_write(&arena.view.ctl->top_pages, PAGES);
 	if (marker_init(&arena.marker, &arena.view, arena.fd))
 		ksft_exit_fail_msg("no memory\n");

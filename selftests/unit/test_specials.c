@@ -14,17 +14,15 @@
  *
  * `test_specials 1000000` measures that many records of live finalizers.
  */
-#include <fcntl.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 #include <time.h>
-#include <unistd.h>
 
 #include "core/heap/special.h"
 #include "daemon/heap/specials.h"
 #include "kselftest.h"
 #include "lib/check.h"
+#include "lib/plain_arena.h"
 
 /* Included for the worker's queues. */
 #include "daemon/heap/mark.c"
@@ -39,21 +37,6 @@ static int fd;
 static uint32_t next_page;		/* not part of a span yet */
 static unsigned int progressed;
 
-static void make_view(void)
-{
-	struct tri_layout layout;
-	void *base;
-
-	tri_layout_init(&layout, PAGES);
-	fd = memfd_create("test_specials", MFD_CLOEXEC);
-	if (fd < 0 || ftruncate(fd, (off_t)layout.file_bytes))
-		ksft_exit_fail_msg("no file for an arena\n");
-	base = mmap(NULL, layout.file_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-	if (base == MAP_FAILED)
-		ksft_exit_fail_msg("no memory\n");
-	tri_view_init(&view, base, &layout, 0x123456789000);
-}
-
 static void count_progress(void *arg)
 {
 	(void)arg;
@@ -63,9 +46,7 @@ static void count_progress(void *arg)
 /* An empty heap, and a marker that begins. */
 static void begin_cycle(void)
 {
-	if (fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0,
-		      (off_t)view.layout.file_bytes))
-		ksft_exit_fail_msg("can't punch a hole\n");
+	plain_arena_clear(&view, fd);
 	tri_write(&view.ctl->top_pages, PAGES);
 	next_page = 1;
 	progressed = 0;
@@ -431,7 +412,7 @@ int main(int argc, char **argv)
 	ksft_print_header();
 	ksft_set_plan(7);
 	tri_classes_init();
-	make_view();
+	fd = plain_arena_in_file(&view, PAGES);
 	if (marker_init(&marker, &view, fd))
 		ksft_exit_fail_msg("no memory\n");
 	test_rows();
